@@ -1,0 +1,172 @@
+/**
+ * Joins the parts of the agent.
+ *
+ * @module
+ */
+import { homedir, userInfo } from "node:os";
+import { agentHandler } from "@lib/agent_link/agent_server.ts";
+import { AttemptHost } from "@lib/attempts/attempt_host.ts";
+import { agentSocketPath } from "@lib/config/resolve_paths.ts";
+import type { Config } from "@lib/config/schema.ts";
+import { systemClock } from "@lib/core/clock.ts";
+import type { ProjectName } from "@lib/core/ids.ts";
+import type { Logger } from "@lib/core/logger.ts";
+import { VERSION } from "@lib/core/version.ts";
+import { type Listener, startHttpServer } from "@lib/http/server.ts";
+import type { AttemptRef } from "@lib/jobs/attempt_folder.ts";
+import type { Executor } from "@lib/jobs/executor.ts";
+import type { JobSpec } from "@lib/jobs/model.ts";
+import { recordLog } from "@lib/logs/log_recorder.ts";
+import { buildJobEnv } from "@lib/process/scrubbed_env.ts";
+import { openKey, sealMap } from "@lib/secrets/seal.ts";
+import { ensurePrivateFolder } from "../shared/folders.ts";
+
+/** What the agent is made from. */
+export interface AgentInput {
+  readonly project: ProjectName;
+  readonly config: () => Config;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly log: Logger;
+  /** Sockets handed over by the service manager. */
+  readonly listeners: readonly Listener[];
+  /** Where to listen otherwise; by default where the runner looks. */
+  readonly listenPath: string | undefined;
+}
+
+/** An agent at work. */
+export interface Agent extends AsyncDisposable {
+  /** One line for `systemctl status`. */
+  status(): string;
+  /** Milliseconds without anything to do. */
+  idleForMs(): number;
+  unhealthyReason(): string | undefined;
+}
+
+/** Starts the agent: what runs is adopted before the socket is served. */
+export async function startAgent(input: AgentInput): Promise<Agent> {
+  const { project, config, env, log } = input;
+  const { stateDir, runtimeDir } = config();
+  const clock = systemClock;
+  const startedAt = clock.now();
+  await using parts = new AsyncDisposableStack();
+  ensurePrivateFolder(stateDir);
+  ensurePrivateFolder(runtimeDir);
+  const key = openKey(`${stateDir}/secrets.key`);
+  const executor = parts.use(await makeExecutor(input));
+  const host = parts.use(
+    new AttemptHost({
+      project,
+      stateDir,
+      executor,
+      recordLog: (folder, spec, signal) =>
+        recordLog({
+          folder,
+          output: spec.output,
+          maxBytes: spec.logMaxBytes,
+          clock,
+          onFailure: (error) => log.warning("Cannot index a log; trying again", { error }),
+          signal,
+        }),
+      environmentOf: (ref, spec, workspace) => environmentOf(input, { ref, spec, workspace }),
+      seal: (secrets, { jobId }) => sealMap(key, new Map(Object.entries(secrets)), jobId),
+      clock,
+      log,
+    }),
+  );
+  await host.adopt();
+  const { http } = config();
+  const server = parts.use(
+    await startHttpServer({
+      listeners: input.listeners.length > 0
+        ? input.listeners
+        : [{ kind: "unix", path: input.listenPath ?? agentSocketPath(runtimeDir, project) }],
+      limits: {
+        maxConnections: 8_192,
+        maxHeaderBytes: http.maxHeaderBytes,
+        headerTimeoutMs: 30_000,
+      },
+      handle: agentHandler({
+        project,
+        attempts: host,
+        status: () => ({
+          project,
+          version: VERSION,
+          pid: Deno.pid,
+          started_at: startedAt,
+          executor: executor.kind,
+          attempts: host.attempts,
+          limits: {},
+        }),
+        clock,
+        maxBodyBytes: 4 * http.maxBodyBytes,
+      }),
+      onError: (what, error) => log.error(what, { error }),
+    }),
+  );
+  let busyAt = startedAt;
+  const owned = parts.move();
+  return {
+    status() {
+      const count = host.attempts.length;
+      return `Project ${project}: ${count === 0 ? "idle" : `${count} running`} (${executor.kind})`;
+    },
+    idleForMs() {
+      const now = clock.now();
+      if (host.attempts.length > 0 || server.activeRequests > 0) busyAt = now;
+      return now - Math.max(busyAt, server.lastActivityAt);
+    },
+    unhealthyReason: () => executor.unhealthyReason(),
+    [Symbol.asyncDispose]: () => owned[Symbol.asyncDispose](),
+  };
+}
+
+function environmentOf(
+  { config, env }: AgentInput,
+  { ref, spec, workspace }: {
+    readonly ref: AttemptRef;
+    readonly spec: JobSpec;
+    readonly workspace: string;
+  },
+): Readonly<Record<string, string>> {
+  const { username, shell } = userInfo();
+  return buildJobEnv({
+    own: env,
+    passEnv: config().defaults.passEnv,
+    account: { home: homedir(), user: String(username), shell: String(shell ?? "/bin/sh") },
+    job: { id: ref.jobId, attempt: ref.number, project: ref.project, workspace },
+    layers: [spec.env],
+  });
+}
+
+async function makeExecutor(input: AgentInput): Promise<Executor> {
+  const { config, env, log, project } = input;
+  const wanted = config().executor;
+  if (wanted === "unit" || (wanted === "auto" && await hasUserManager(env))) {
+    const { UnitExecutor } = await import("@lib/executors/unit_executor.ts");
+    const { connectUnitManager } = await import("@lib/executors/unit_manager.ts");
+    return new UnitExecutor({
+      project,
+      connect: (signal) => connectUnitManager(env, signal),
+      runtimeDir: env["XDG_RUNTIME_DIR"] ?? config().runtimeDir,
+      clock: systemClock,
+      log,
+    });
+  }
+  const { DirectExecutor } = await import("@lib/executors/direct_executor.ts");
+  return new DirectExecutor({ clock: systemClock, log });
+}
+
+/** Whether a `systemd --user` serves this account here. */
+async function hasUserManager(env: AgentInput["env"]): Promise<boolean> {
+  const runtimeDir = env["XDG_RUNTIME_DIR"];
+  if (runtimeDir === undefined) return false;
+  try {
+    const { isSocket } = await Deno.stat(`${runtimeDir}/systemd/private`);
+    return isSocket === true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) {
+      return false;
+    }
+    throw error;
+  }
+}

@@ -1,0 +1,85 @@
+/**
+ * `cicd-runner daemon`: the runner itself.
+ *
+ * @module
+ */
+import { systemClock } from "@lib/core/clock.ts";
+import { withDeadline } from "@lib/core/abort.ts";
+import { ignore } from "@lib/core/errors.ts";
+import { VERSION } from "@lib/core/version.ts";
+import { MESSAGE_IDS } from "@lib/log/message_ids.ts";
+import { readDaemonFlags } from "../../shared/daemon_flags.ts";
+import { untilStopped } from "../../shared/lifecycle.ts";
+import { openProgramLog } from "../../shared/open_program_log.ts";
+import { takePlatform } from "../../shared/platform.ts";
+import { ConfigHolder } from "../config_holder.ts";
+import { startRunner } from "../wire.ts";
+
+/** How long requests under way may take to end when the runner stops. */
+const DRAIN_MS = 2_000;
+
+/**
+ * Runs the daemon until it is stopped or idle.
+ *
+ * @returns The exit code.
+ * @throws {CicdError} If it cannot start.
+ */
+export async function runDaemon(args: readonly string[]): Promise<number> {
+  const flags = readDaemonFlags(args, []);
+  const env = Deno.env.toObject();
+  const { notifier, listenFds, isService, openJournal } = takePlatform();
+  const start = new AbortController();
+  const { holder, warnings } = await ConfigHolder.open(
+    { configPath: flags.configPath, settings: flags.settings, env },
+    start.signal,
+  );
+  await using log = openProgramLog("cicd-runner", {
+    config: holder.current.log,
+    env,
+    openJournal,
+  });
+  for (const warning of warnings) {
+    log.warning("The configuration looks like a mistake", { warning });
+  }
+  const activated = listenFds.length > 0;
+  await using runner = await startRunner({
+    config: holder,
+    flags,
+    env,
+    log,
+    underSystemd: isService,
+    listeners: activated
+      ? listenFds.map(({ fd, name }) => ({ kind: "fd", fd, name }))
+      : [{ kind: "unix", path: holder.current.socket }],
+  });
+  log.info("Ready", {
+    version: VERSION,
+    messageId: MESSAGE_IDS.ready,
+    ...(activated ? {} : { socket: holder.current.socket }),
+  });
+  await untilStopped({
+    notifier,
+    clock: systemClock,
+    log,
+    status: () => runner.status(),
+    idleForMs: () => runner.idleForMs(),
+    // Without a service manager nobody would start the runner again.
+    idleExitMs: () => activated ? holder.current.idleExitMs : 0,
+    unhealthyReason: () => runner.unhealthyReason(),
+    async reload(signal) {
+      const report = await holder.reload(signal);
+      log.setLevel(holder.current.log.level);
+      runner.reconfigured();
+      for (const warning of report.warnings) {
+        log.warning("The configuration looks like a mistake", { warning });
+      }
+      if (report.needsRestart.length > 0) {
+        log.warning("Some changes take a restart", { keys: report.needsRestart });
+      }
+    },
+  });
+  runner.server.stopAccepting();
+  using deadline = withDeadline(new AbortController().signal, DRAIN_MS, "requests under way");
+  await runner.server.drained(deadline).catch(ignore("what is left are followers, who resume"));
+  return 0;
+}

@@ -1,0 +1,275 @@
+/**
+ * Joins the parts of the runner.
+ *
+ * @module
+ */
+import { spawn } from "node:child_process";
+import { apiHandler } from "@lib/api/app.ts";
+import type { ApiPorts } from "@lib/api/ports.ts";
+import { AgentClient, type AgentHost } from "@lib/agent_link/agent_client.ts";
+import { ChildAgentHost, type SpawnedAgent } from "@lib/agent_link/child_host.ts";
+import { agentSocketPath } from "@lib/config/resolve_paths.ts";
+import { systemClock } from "@lib/core/clock.ts";
+import type { ProjectName } from "@lib/core/ids.ts";
+import type { Logger } from "@lib/core/logger.ts";
+import { TaskGroup } from "@lib/core/task_group.ts";
+import { VERSION } from "@lib/core/version.ts";
+import { type HttpServer, type Listener, startHttpServer } from "@lib/http/server.ts";
+import { Dispatcher } from "@lib/jobs/dispatcher.ts";
+import { JobEvents } from "@lib/jobs/job_events.ts";
+import { JOB_MIGRATIONS } from "@lib/jobs/job_schema.ts";
+import { JobStore } from "@lib/jobs/job_store.ts";
+import { isTerminal, type Job } from "@lib/jobs/model.ts";
+import { JobLogReader } from "@lib/logs/job_logs.ts";
+import { LogWatcher } from "@lib/logs/log_watcher.ts";
+import { runSweeps } from "@lib/retention/sweep.ts";
+import { openKey, sealMap, unsealMap } from "@lib/secrets/seal.ts";
+import { openDatabase } from "@lib/store/database.ts";
+import { lockState } from "@lib/store/state_lock.ts";
+import { ensurePrivateFolder } from "../shared/folders.ts";
+import { type DaemonFlags, toDaemonArgs } from "../shared/daemon_flags.ts";
+import { agentCommand, layoutOf } from "../shared/program_paths.ts";
+import type { ConfigHolder } from "./config_holder.ts";
+import { Intake } from "./intake.ts";
+import { collectMetrics } from "./metrics.ts";
+
+/** What the runner is made from. */
+export interface RunnerInput {
+  readonly config: ConfigHolder;
+  readonly flags: DaemonFlags;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly log: Logger;
+  readonly listeners: readonly Listener[];
+  /** Whether the service manager started this process. */
+  readonly underSystemd: boolean;
+}
+
+/** A runner at work. */
+export interface Runner extends AsyncDisposable {
+  readonly server: HttpServer;
+  /** One line for `systemctl status`. */
+  status(): string;
+  /** Milliseconds without anything to do. */
+  idleForMs(): number;
+  unhealthyReason(): string | undefined;
+  /** The configuration has changed. */
+  reconfigured(): void;
+}
+
+/** Starts the runner: store, queue, link to the agents, API. */
+export async function startRunner(input: RunnerInput): Promise<Runner> {
+  const { config, log, env } = input;
+  const clock = systemClock;
+  const startedAt = clock.now();
+  await using parts = new AsyncDisposableStack();
+  const { stateDir, runtimeDir } = config.current;
+  ensurePrivateFolder(stateDir);
+  ensurePrivateFolder(runtimeDir);
+  parts.use(lockState(stateDir));
+  const db = parts.use(
+    openDatabase({ path: `${stateDir}/runner.db`, migrations: JOB_MIGRATIONS }),
+  );
+  const key = openKey(`${stateDir}/secrets.key`);
+  const events = new JobEvents();
+  const store: JobStore = new JobStore({
+    db,
+    ageingMs: config.current.queue.ageingMs,
+    onChange(job, before) {
+      logChange(log, job, before);
+      events.publish(job, before);
+      dispatcher.onChange(job);
+    },
+  });
+  const secretsOf = (job: Job): ReadonlyMap<string, string> => {
+    const sealed = store.sealedSecrets(job.id);
+    return sealed === undefined ? new Map() : unsealMap(key, sealed, job.id);
+  };
+  const host = parts.use(await makeAgentHost(input));
+  const link = parts.use(
+    new AgentClient({
+      host,
+      secretsOf: (job) => Object.fromEntries(secretsOf(job)),
+      clock,
+      log,
+    }),
+  );
+  const dispatcher = parts.use(
+    new Dispatcher({
+      store,
+      runner: link,
+      limits: () => ({
+        maxRunning: config.current.queue.maxRunning,
+        maxRunningOf: (project) => config.maxRunningOf(project),
+      }),
+      clock,
+      log,
+    }),
+  );
+  const watcher = parts.use(new LogWatcher({ clock }));
+  const logs = new JobLogReader({
+    stateDir,
+    read: (id) => store.require(id),
+    events,
+    watcher,
+    secretsOf,
+    clock,
+  });
+  const intake = new Intake({ store, config: () => config.current, stateDir, clock });
+  const unreadyReasons = () =>
+    [dispatcher.unhealthyReason(), intake.diskProblem()].filter((reason) => reason !== undefined);
+  const layout = layoutOf(Deno.execPath(), Deno.mainModule);
+  const ports: ApiPorts = {
+    store,
+    events,
+    logs: {
+      size: (job, stream) => logs.size(job, stream),
+      read: (job, wish) => logs.read(job, wish),
+    },
+    clock,
+    log,
+    bodyLimits: () => ({
+      maxBytes: config.current.http.maxBodyBytes,
+      timeoutMs: config.current.http.bodyTimeoutMs,
+    }),
+    defaultsOf: (project) => config.defaultsOf(project),
+    configuredProjects: () => [...config.current.projects.keys()],
+    maxRunningOf: (project) => config.maxRunningOf(project),
+    assertRoom: () => intake.assertRoom(),
+    assertOpen: (project) => intake.assertOpen(project),
+    assertDisk: () => intake.assertDisk(),
+    seal: (secrets, jobId) => sealMap(key, new Map(Object.entries(secrets)), jobId),
+    agentView: (project, signal) => viewAgent(link, project, signal),
+    wakeQueue: () => dispatcher.wake(),
+    facts: () => ({
+      version: VERSION,
+      build: layout.kind,
+      pid: Deno.pid,
+      startedAt,
+      agents: host.kind,
+      maxRunning: config.current.queue.maxRunning,
+      stateDir,
+    }),
+    unreadyReasons,
+    async renderMetrics() {
+      // The library is only needed when someone scrapes.
+      const { renderMetrics } = await import("@lib/metrics/render_metrics.ts");
+      return await renderMetrics(collectMetrics({
+        store,
+        server: () => server,
+        clock,
+        startedAt,
+        version: VERSION,
+        ready: () => unreadyReasons().length === 0,
+      }));
+    },
+    sweep: {
+      store,
+      stateDir,
+      limits: () => config.current.retention,
+      clock,
+      log,
+    },
+  };
+  const { maxConnections, maxHeaderBytes } = config.current.http;
+  const server: HttpServer = parts.use(
+    await startHttpServer({
+      listeners: input.listeners,
+      limits: { maxConnections, maxHeaderBytes, headerTimeoutMs: 30_000 },
+      handle: apiHandler(ports),
+      onError: (what, error) => log.error(what, { error }),
+    }),
+  );
+  const tasks = parts.use(
+    new TaskGroup({
+      onFailure: (task, error) => log.error("A background task failed", { task, error }),
+    }),
+  );
+  tasks.spawn("retention", (signal) => runSweeps(ports.sweep, signal));
+  dispatcher.start();
+  log.debug("Runner started", {
+    stateDir,
+    agents: host.kind,
+    layout: layout.kind,
+    env: env["HOME"],
+  });
+  const owned = parts.move();
+  return {
+    server,
+    status() {
+      const { queued, inFlight } = counts(store);
+      return inFlight + queued === 0 ? "Idle" : `${inFlight} running, ${queued} queued`;
+    },
+    idleForMs() {
+      const { queued, inFlight } = counts(store);
+      if (server.activeRequests > 0 || queued + inFlight > 0) return 0;
+      return clock.now() - Math.max(server.lastActivityAt, startedAt);
+    },
+    unhealthyReason() {
+      try {
+        store.queuedCount();
+      } catch (error) {
+        return `the store does not answer: ${error}`;
+      }
+      return dispatcher.unhealthyReason();
+    },
+    reconfigured: () => dispatcher.wake(),
+    async [Symbol.asyncDispose]() {
+      server.stopAccepting();
+      await owned[Symbol.asyncDispose]();
+    },
+  };
+}
+
+function counts(store: JobStore): { readonly queued: number; readonly inFlight: number } {
+  return { queued: store.queuedCount(), inFlight: store.inFlightCount() };
+}
+
+function logChange(log: Logger, job: Job, before: Job | undefined): void {
+  const fields = { jobId: job.id, project: job.spec.project, attempt: job.attempt };
+  if (before === undefined) return log.info("Job queued", fields);
+  if (before.state === job.state) return;
+  const { state, reason, exitCode } = job;
+  if (isTerminal(state)) log.info("Job ended", { ...fields, state, reason, exitCode });
+  else log.debug("Job changed", { ...fields, state });
+}
+
+async function makeAgentHost(input: RunnerInput): Promise<AgentHost> {
+  const { config, env, log, flags } = input;
+  const { agents, runtimeDir } = config.current;
+  const socketPath = (project: ProjectName) => agentSocketPath(runtimeDir, project);
+  if (agents === "systemd" || (agents === "auto" && input.underSystemd)) {
+    const { SystemdAgentHost } = await import("@lib/agent_link/systemd_host.ts");
+    return new SystemdAgentHost({ socketPath, env });
+  }
+  ensurePrivateFolder(`${runtimeDir}/agents`);
+  const command = agentCommand(Deno.execPath(), Deno.mainModule);
+  return new ChildAgentHost({
+    socketPath,
+    clock: systemClock,
+    log,
+    spawn: (project, path) =>
+      spawnAgent([
+        ...command,
+        `--session-id=${project}`,
+        `--listen=${path}`,
+        ...toDaemonArgs(flags),
+      ]),
+  });
+}
+
+/** Starts an agent in a session of its own: it is to outlive this process. */
+function spawnAgent([program = "", ...args]: readonly string[]): SpawnedAgent {
+  const child = spawn(program, args, { detached: true, stdio: ["ignore", "ignore", "inherit"] });
+  const exited = Promise.withResolvers<number>();
+  child.once("error", () => exited.resolve(127));
+  child.once("exit", (code) => exited.resolve(code ?? 128));
+  child.unref();
+  return { exited: exited.promise };
+}
+
+async function viewAgent(link: AgentClient, project: ProjectName, signal: AbortSignal) {
+  const status = await link.status(project, signal);
+  return status === undefined
+    ? { running: false, detail: {} }
+    : { running: true, detail: { ...status } };
+}

@@ -1,0 +1,119 @@
+/**
+ * The life of a daemon between READY and the end: signals, reload, idle exit,
+ * watchdog, status line.
+ *
+ * @module
+ */
+import type { Clock } from "@lib/core/clock.ts";
+import type { Logger } from "@lib/core/logger.ts";
+import { TaskGroup } from "@lib/core/task_group.ts";
+import type { Notifier } from "@lib/systemd/notify.ts";
+import { runWatchdog } from "@lib/systemd/watchdog.ts";
+
+/** A daemon as its life sees it. */
+export interface DaemonParts {
+  readonly notifier: Notifier;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** One line for `systemctl status`. */
+  readonly status: () => string;
+  /** Milliseconds without anything to do; `0` while there is something. */
+  readonly idleForMs: () => number;
+  /** After how much of that to exit; `0`: never. */
+  readonly idleExitMs: () => number;
+  /** Why the watchdog must not be told that all is well; `undefined` while it is. */
+  readonly unhealthyReason: () => string | undefined;
+  /** Reads the configuration anew. */
+  readonly reload: (signal: AbortSignal) => Promise<void>;
+}
+
+/** Why a daemon ends. */
+export type StopCause = "SIGTERM" | "SIGINT" | "idle";
+
+/** How often status and idleness are looked at. */
+const LOOK_MS = 1_000;
+
+/** Says READY, then resolves when the daemon is to end. */
+export async function untilStopped(parts: DaemonParts): Promise<StopCause> {
+  const { notifier, clock, log } = parts;
+  const stop = Promise.withResolvers<StopCause>();
+  await using tasks = new TaskGroup({
+    onFailure: (task, error) => log.error("A background task failed", { task, error }),
+  });
+  using _signals = onSignals({
+    SIGTERM: () => stop.resolve("SIGTERM"),
+    SIGINT: () => stop.resolve("SIGINT"),
+    SIGHUP: () => tasks.spawn("reload", (signal) => reload(parts, signal)),
+  });
+  await notifier.ready(parts.status());
+  tasks.spawn("idle", (signal) => watchIdleness(parts, stop.resolve, signal));
+  const intervalMs = notifier.watchdogIntervalMs;
+  if (intervalMs !== undefined) {
+    let withheld = false;
+    tasks.spawn("watchdog", (signal) =>
+      runWatchdog({
+        intervalMs,
+        ping: () => notifier.watchdogPing(),
+        unhealthyReason: parts.unhealthyReason,
+        onBeat(beat) {
+          if (beat.kind === "failed") log.error("Cannot ping the watchdog", { error: beat.error });
+          if (beat.kind === "withheld" && !withheld) {
+            log.error("The watchdog is not pinged: the program is not healthy", {
+              reason: beat.reason,
+            });
+          }
+          withheld = beat.kind === "withheld";
+        },
+        clock,
+        signal,
+      }));
+  }
+  const cause = await stop.promise;
+  await notifier.stopping();
+  log.info("Stopping", { cause });
+  return cause;
+}
+
+async function reload({ notifier, log, status, ...parts }: DaemonParts, signal: AbortSignal) {
+  await notifier.reloading();
+  try {
+    await parts.reload(signal);
+    log.info("Configuration reloaded");
+  } catch (error) {
+    log.error("Cannot reload the configuration; the one before stays in force", { error });
+  } finally {
+    await notifier.ready(status());
+  }
+}
+
+async function watchIdleness(
+  parts: DaemonParts,
+  stop: (cause: StopCause) => void,
+  signal: AbortSignal,
+): Promise<void> {
+  const { notifier, clock, status, idleForMs, idleExitMs } = parts;
+  let told = "";
+  while (!signal.aborted) {
+    const text = status();
+    if (text !== told) await notifier.status(text);
+    told = text;
+    const limitMs = idleExitMs();
+    if (limitMs > 0 && idleForMs() >= limitMs) return stop("idle");
+    try {
+      await clock.sleep(LOOK_MS, { signal });
+    } catch (error) {
+      if (signal.aborted) return;
+      throw error;
+    }
+  }
+}
+
+function onSignals(handlers: Partial<Record<Deno.Signal, () => void>>): Disposable {
+  const added = Object.entries(handlers) as [Deno.Signal, () => void][];
+  for (const [name, handler] of added) Deno.addSignalListener(name, handler);
+  return {
+    [Symbol.dispose]() {
+      for (const [name, handler] of added) Deno.removeSignalListener(name, handler);
+    },
+  };
+}

@@ -1,0 +1,45 @@
+/**
+ * The log of a program, joined from the logger and the journal.
+ *
+ * @module
+ */
+import { chooseColour, chooseFormat } from "@lib/log/choose_format.ts";
+import { openLineWriter } from "@lib/log/line_writer.ts";
+import { type Log, openLog } from "@lib/log/log.ts";
+import type { LogConfig } from "@lib/config/schema.ts";
+import type { JournalWriter } from "@lib/systemd/journal.ts";
+
+/** Options for {@linkcode openProgramLog}. */
+export interface ProgramLogOptions {
+  readonly config: LogConfig;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly openJournal: () => JournalWriter;
+}
+
+/** Opens the log of `program` as configured. */
+export function openProgramLog(program: string, options: ProgramLogOptions): Log {
+  const { config, env, openJournal } = options;
+  const isTerminal = Deno.stderr.isTerminal();
+  const situation = { format: config.format, hasJournal: hasJournalSocket(), isTerminal, env };
+  const format = chooseFormat(situation);
+  const journal = format === "journal" ? openJournal() : undefined;
+  return openLog({
+    program,
+    level: config.level,
+    format,
+    colour: chooseColour(situation),
+    stderr: openLineWriter({ write: (bytes) => Deno.stderr.write(bytes) }),
+    ...(journal === undefined
+      ? {}
+      : { journal: (fields) => journal.write(Object.fromEntries(fields)) }),
+  });
+}
+
+function hasJournalSocket(): boolean {
+  try {
+    return Deno.statSync("/run/systemd/journal/socket").isSocket === true;
+  } catch {
+    // Whatever keeps us from looking keeps us from sending too.
+    return false;
+  }
+}

@@ -1,0 +1,50 @@
+/**
+ * The service manager's side of a program: what it passed on, and how it is
+ * told of the program's state.
+ *
+ * @module
+ */
+import { systemClock } from "@lib/core/clock.ts";
+import { createJournalWriter, JOURNAL_SOCKET, type JournalWriter } from "@lib/systemd/journal.ts";
+import { Libc } from "@lib/systemd/libc.ts";
+import { type ListenFd, takeListenFds } from "@lib/systemd/listen_fds.ts";
+import { createNotifier, type Notifier } from "@lib/systemd/notify.ts";
+
+/** What a program gets from its service manager. */
+export interface Platform {
+  readonly notifier: Notifier;
+  /** Sockets that were passed on; none without a service manager. */
+  readonly listenFds: readonly ListenFd[];
+  /** Whether a service manager started this process. */
+  readonly isService: boolean;
+  /** Makes a writer of native journal entries. */
+  openJournal(): JournalWriter;
+}
+
+/**
+ * Takes what the service manager passed on out of the environment, so that no child gets it.
+ *
+ * @throws {CicdError} If it is malformed.
+ */
+export function takePlatform(): Platform {
+  const libc = new Libc();
+  const isService = Deno.env.has("NOTIFY_SOCKET") || Deno.env.has("LISTEN_FDS");
+  const notifier = createNotifier({
+    env: Deno.env,
+    pid: Deno.pid,
+    clock: systemClock,
+    send: (address, bytes) => libc.sendDatagram(address, bytes),
+    monotonicMicros: () => libc.monotonicMicros(),
+  });
+  const listenFds = takeListenFds({
+    env: Deno.env,
+    pid: Deno.pid,
+    setCloseOnExec: (fd) => libc.setCloseOnExec(fd),
+  });
+  return {
+    notifier,
+    listenFds,
+    isService: isService || listenFds.length > 0,
+    openJournal: () => createJournalWriter(libc.openDatagramSocket(JOURNAL_SOCKET)),
+  };
+}

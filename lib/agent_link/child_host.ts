@@ -1,0 +1,100 @@
+/**
+ * Agents as child processes, where there is no service manager.
+ *
+ * @module
+ */
+import { CicdError, messageOf } from "@lib/core/errors.ts";
+import type { Clock } from "@lib/core/clock.ts";
+import type { ProjectName } from "@lib/core/ids.ts";
+import type { Logger } from "@lib/core/logger.ts";
+import type { AgentHost } from "@lib/agent_link/agent_client.ts";
+import { answers } from "@lib/http/socket_path.ts";
+
+/** Starts an agent that listens on a socket, in a session of its own. */
+export type SpawnAgent = (project: ProjectName, socketPath: string) => SpawnedAgent;
+
+/** A started agent. */
+export interface SpawnedAgent {
+  /** Resolves with the exit code when it ends. */
+  readonly exited: Promise<number>;
+}
+
+/** Options for {@linkcode ChildAgentHost}. */
+export interface ChildAgentHostOptions {
+  readonly socketPath: (project: ProjectName) => string;
+  readonly spawn: SpawnAgent;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** How long an agent may take to listen. */
+const START_DEADLINE_MS = 20_000;
+/** Between two looks at the socket of an agent that is starting. */
+const LOOK_MS = 15;
+
+/**
+ * Starts agents on demand. They outlive this process, as their jobs must, and end by themselves
+ * when they are idle.
+ */
+export class ChildAgentHost implements AgentHost {
+  readonly kind = "child";
+  readonly #options: ChildAgentHostOptions;
+  readonly #starting = new Map<ProjectName, Promise<void>>();
+
+  constructor(options: ChildAgentHostOptions) {
+    this.#options = options;
+  }
+
+  socketPath(project: ProjectName): string {
+    return this.#options.socketPath(project);
+  }
+
+  async ensureListening(project: ProjectName, signal: AbortSignal): Promise<void> {
+    let starting = this.#starting.get(project);
+    if (starting === undefined) {
+      starting = this.#start(project, signal).finally(() => this.#starting.delete(project));
+      this.#starting.set(project, starting);
+    }
+    await starting;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return Promise.resolve();
+  }
+
+  async #start(project: ProjectName, signal: AbortSignal): Promise<void> {
+    const { clock, log, spawn } = this.#options;
+    const path = this.socketPath(project);
+    if (await answers(path)) return;
+    let child: SpawnedAgent;
+    try {
+      child = spawn(project, path);
+    } catch (error) {
+      throw new CicdError(
+        "agent_unavailable",
+        `Cannot start the agent of "${project}": ${messageOf(error)}`,
+        { cause: error, retryAfterMs: 1_000 },
+      );
+    }
+    let exitCode: number | undefined;
+    void child.exited.then((code) => {
+      exitCode = code;
+      log.debug("Agent exited", { project, exitCode: code });
+    });
+    const deadline = clock.now() + START_DEADLINE_MS;
+    while (!await answers(path)) {
+      if (exitCode !== undefined || clock.now() > deadline) {
+        throw new CicdError(
+          "agent_unavailable",
+          `Cannot start the agent of "${project}": ${
+            exitCode === undefined
+              ? `it does not listen after ${START_DEADLINE_MS} ms`
+              : `it exited with code ${exitCode}; its messages are on standard error`
+          }`,
+          { retryAfterMs: 1_000 },
+        );
+      }
+      await clock.sleep(LOOK_MS, { signal });
+    }
+  }
+}

@@ -1,0 +1,90 @@
+/**
+ * What runner and agent say to each other over the agent's socket.
+ *
+ * | request | answer |
+ * |---|---|
+ * | `PUT /attempts/JOB/N` with an {@linkcode AttemptOrder} | lines of {@linkcode AttemptLine}, until the attempt has ended |
+ * | `POST /attempts/JOB/N/stop` with a {@linkcode CancelRequest} | 202, or 404 while the attempt is unknown |
+ * | `GET /status` | {@linkcode AgentStatus} |
+ *
+ * `PUT` is idempotent: whoever loses the connection sends it again and joins
+ * the same attempt. Fields are only ever added, so that a runner and an agent
+ * of different releases understand each other while an upgrade is under way.
+ *
+ * @module
+ */
+import * as v from "valibot";
+import { outcomeRecord, specRecord } from "@lib/jobs/attempt_record.ts";
+import type { AttemptOutcome, CancelRequest, JobSpec } from "@lib/jobs/model.ts";
+
+/** The order to run an attempt. */
+export interface AttemptOrder {
+  readonly spec: JobSpec;
+  /** Values by name. */
+  readonly secrets: Readonly<Record<string, string>>;
+}
+
+/** A line of the answer to an order. */
+export type AttemptLine =
+  /** The attempt's processes live; also sent from time to time as a sign of life. */
+  | { readonly kind: "alive" }
+  /** The attempt is over; the last line. */
+  | { readonly kind: "ended"; readonly outcome: AttemptOutcome };
+
+/** An agent about itself. */
+export interface AgentStatus {
+  readonly project: string;
+  readonly version: string;
+  readonly pid: number;
+  /** Milliseconds since the epoch. */
+  readonly started_at: number;
+  readonly executor: string;
+  /** `<job id>/<attempt number>` of what runs now. */
+  readonly attempts: readonly string[];
+  /** Limits on the project as a whole, as `name: value` texts. */
+  readonly limits: Readonly<Record<string, string>>;
+}
+
+/** How often an agent shows a sign of life on an answer. */
+export const SIGN_OF_LIFE_MS = 10_000;
+
+const textRecord = v.record(v.string(), v.string());
+
+const order = v.object({ spec: specRecord, secrets: textRecord });
+
+const line = v.variant("kind", [
+  v.object({ kind: v.literal("alive") }),
+  v.object({ kind: v.literal("ended"), outcome: outcomeRecord }),
+]);
+
+const cancel = v.object({ reason: v.picklist(["cancelled", "superseded"]), by: v.string() });
+
+const status = v.object({
+  project: v.string(),
+  version: v.string(),
+  pid: v.number(),
+  started_at: v.number(),
+  executor: v.string(),
+  attempts: v.array(v.string()),
+  limits: textRecord,
+});
+
+/** Reads an order. @throws {v.ValiError} If it is none. */
+export function parseAttemptOrder(value: unknown): AttemptOrder {
+  return v.parse(order, value);
+}
+
+/** Reads a line of an answer. @throws {v.ValiError} If it is none. */
+export function parseAttemptLine(value: unknown): AttemptLine {
+  return v.parse(line, value);
+}
+
+/** Reads a stop request. @throws {v.ValiError} If it is none. */
+export function parseCancelRequest(value: unknown): CancelRequest {
+  return v.parse(cancel, value);
+}
+
+/** Reads an agent's status. @throws {v.ValiError} If it is none. */
+export function parseAgentStatus(value: unknown): AgentStatus {
+  return v.parse(status, value);
+}

@@ -1,0 +1,85 @@
+/**
+ * Changes of jobs as server-sent events.
+ *
+ * @module
+ */
+import { systemClock } from "@lib/core/clock.ts";
+import { withDeadline } from "@lib/core/abort.ts";
+import { CicdError, ignore } from "@lib/core/errors.ts";
+import type { ApiPorts } from "@lib/api/ports.ts";
+import { toJobView } from "@lib/api/job_view.ts";
+import { type AnyRoute, route, wholeNumber } from "@lib/api/route.ts";
+import { streamBody } from "@lib/api/stream_body.ts";
+
+/** Jobs read from the store at a time. */
+const BATCH = 64;
+/** How often a silent stream shows that it lives. */
+const KEEP_ALIVE_MS = 15_000;
+
+/** The route of events. */
+export function eventRoutes(ports: ApiPorts): readonly AnyRoute[] {
+  return [
+    route({
+      method: "GET",
+      path: "/v1/events",
+      summary: "Follow the changes of all jobs",
+      description:
+        "Server-sent events named `job`; data is the job as it stands, the id its revision. " +
+        "`Last-Event-ID` (or `since`) resumes after a revision, also across restarts; changes that " +
+        "came quickly one after another may be told as one. Without it, the stream begins now.",
+      query: { since: wholeNumber({ min: 0, max: Number.MAX_SAFE_INTEGER }) },
+      answers: { 200: { description: "The events", contentType: "text/event-stream" } },
+      errors: ["invalid_request"],
+      handle: ({ request, query }) => {
+        const last = request.headers.get("last-event-id");
+        if (last !== null && !/^\d{1,15}$/.test(last)) {
+          throw new CicdError("invalid_request", "Cannot resume: Last-Event-ID is no revision", {
+            issues: [{ path: "header.last-event-id", message: "must be a revision" }],
+          });
+        }
+        const since = last === null ? query.since ?? ports.store.revision : Number(last);
+        const body = streamBody(request.signal, (signal) => changes(ports, since, signal));
+        return new Response(body, {
+          headers: { "content-type": "text/event-stream", "cache-control": "no-store" },
+        });
+      },
+    }),
+  ];
+}
+
+async function* changes(
+  ports: ApiPorts,
+  since: number,
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array> {
+  const encoder = new TextEncoder();
+  let changed = Promise.withResolvers<void>();
+  using _listening = ports.events.listen(() => changed.resolve());
+  let revision = since;
+  yield encoder.encode(": following\n\n");
+  while (!signal.aborted) {
+    const jobs = ports.store.changedSince(revision, BATCH);
+    if (jobs.length > 0) {
+      revision = jobs.at(-1)?.revision ?? revision;
+      yield encoder.encode(
+        jobs.map((job) =>
+          `event: job\nid: ${job.revision}\ndata: ${JSON.stringify(toJobView(job))}\n\n`
+        ).join(""),
+      );
+      continue;
+    }
+    if (!await woken(changed.promise, signal)) yield encoder.encode(": alive\n\n");
+    changed = Promise.withResolvers();
+  }
+}
+
+/** Waits for a change; `false` if the stream should show that it lives. */
+async function woken(changed: Promise<void>, signal: AbortSignal): Promise<boolean> {
+  using deadline = withDeadline(signal, KEEP_ALIVE_MS, "a change");
+  const stopped = systemClock.sleep(2 * KEEP_ALIVE_MS, { signal: deadline }).catch(
+    ignore("the deadline has passed"),
+  );
+  const won = await Promise.race([changed.then(() => true), stopped.then(() => false)]);
+  if (signal.aborted) throw signal.reason;
+  return won;
+}

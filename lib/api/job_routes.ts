@@ -1,0 +1,218 @@
+/**
+ * Submit, list, show, wait, cancel, retry.
+ *
+ * @module
+ */
+import * as v from "valibot";
+import { withDeadline } from "@lib/core/abort.ts";
+import { CicdError } from "@lib/core/errors.ts";
+import { parseJobId, parseProjectName } from "@lib/core/ids.ts";
+import { readJson } from "@lib/http/body.ts";
+import { isTerminal, type Job, JOB_STATES } from "@lib/jobs/model.ts";
+import type { ApiPorts } from "@lib/api/ports.ts";
+import { jobRequestSchema } from "@lib/api/job_request.ts";
+import { jobViewSchema, toJobView } from "@lib/api/job_view.ts";
+import { followLog } from "@lib/api/log_routes.ts";
+import { type AnyRoute, flag, jobIdOf, queryDuration, route, wholeNumber } from "@lib/api/route.ts";
+import { submitJob } from "@lib/api/submit.ts";
+
+const LIST_MAX = 500;
+
+const stateList = v.pipe(
+  v.string(),
+  v.transform((text) => text.split(",")),
+  v.array(v.picklist(JOB_STATES, `must be of ${JOB_STATES.join(", ")}`)),
+);
+
+const jobListSchema = v.object({
+  jobs: v.array(jobViewSchema),
+  next_cursor: v.pipe(
+    v.nullable(v.string()),
+    v.description("Give it as `cursor` for the next page"),
+  ),
+});
+
+/** The routes of single jobs and of their list. */
+export function jobRoutes(ports: ApiPorts): readonly AnyRoute[] {
+  return [
+    route({
+      method: "POST",
+      path: "/v1/jobs",
+      summary: "Submit a job",
+      description:
+        "The answer comes after the job is on disk. With `follow=1` the answer is the job's log as " +
+        "it is written, ending with a line `cicd-result …` that tells state and exit code. " +
+        "A request with an `Idempotency-Key` that was seen before answers with the job of then.",
+      query: { follow: flag },
+      body: jobRequestSchema,
+      answers: {
+        201: { description: "The job is queued", schema: jobViewSchema },
+        200: { description: "The idempotency key was seen before, or the log with `follow=1`" },
+      },
+      errors: [
+        "invalid_json",
+        "invalid_request",
+        "body_too_large",
+        "request_timeout",
+        "idempotency_key_reused",
+        "queue_full",
+        "draining",
+        "disk_full",
+      ],
+      handle: async ({ request, query }) => {
+        const body = await readJson(request, ports.bodyLimits());
+        const { kind, job } = submitJob(ports, body, request.headers.get("idempotency-key"));
+        const headers = { location: `/v1/jobs/${job.id}`, "x-job-id": job.id };
+        if (query.follow === true) return followLog(ports, job, request, headers);
+        return Response.json(shown(ports, job), {
+          status: kind === "created" ? 201 : 200,
+          headers,
+        });
+      },
+    }),
+    route({
+      method: "GET",
+      path: "/v1/jobs",
+      summary: "List jobs, newest first",
+      query: {
+        project: v.optional(v.pipe(
+          v.string(),
+          v.rawTransform(({ dataset, addIssue, NEVER }) => {
+            const project = parseProjectName(dataset.value);
+            if (project !== undefined) return project;
+            addIssue({ message: "is no project name" });
+            return NEVER;
+          }),
+        )),
+        state: v.optional(stateList),
+        limit: wholeNumber({ min: 1, max: LIST_MAX }),
+        cursor: v.optional(v.pipe(
+          v.string(),
+          v.rawTransform(({ dataset, addIssue, NEVER }) => {
+            const id = parseJobId(dataset.value);
+            if (id !== undefined) return id;
+            addIssue({ message: "is no cursor; take it from `next_cursor` of the page before" });
+            return NEVER;
+          }),
+        )),
+      },
+      answers: { 200: { description: "A page of jobs", schema: jobListSchema } },
+      errors: ["invalid_request"],
+      handle: ({ query }) => {
+        const limit = query.limit ?? 50;
+        const jobs = ports.store.list({
+          limit: limit + 1,
+          ...(query.project === undefined ? {} : { project: query.project }),
+          ...(query.state === undefined ? {} : { states: query.state }),
+          ...(query.cursor === undefined ? {} : { before: query.cursor }),
+        });
+        const page = jobs.slice(0, limit);
+        return Response.json({
+          jobs: page.map((job) => toJobView(job)),
+          next_cursor: jobs.length > limit ? page.at(-1)?.id ?? null : null,
+        });
+      },
+    }),
+    route({
+      method: "GET",
+      path: "/v1/jobs/:id",
+      summary: "Show a job with its attempts",
+      description: "The beginning of an id is enough where it names one job.",
+      query: {},
+      answers: { 200: { description: "The job", schema: jobViewSchema } },
+      errors: ["job_not_found"],
+      handle: ({ params }) => Response.json(shown(ports, find(ports, params))),
+    }),
+    route({
+      method: "GET",
+      path: "/v1/jobs/:id/wait",
+      summary: "Wait until a job has ended",
+      query: { timeout: queryDuration },
+      answers: {
+        200: { description: "The job has ended", schema: jobViewSchema },
+        202: { description: "The time has passed, the job goes on", schema: jobViewSchema },
+      },
+      errors: ["job_not_found", "invalid_request"],
+      handle: ({ request, params, query }) =>
+        waitForEnd(ports, find(ports, params), request, query.timeout ?? 60_000),
+    }),
+    route({
+      method: "POST",
+      path: "/v1/jobs/:id/cancel",
+      summary: "Cancel a job",
+      description: "Idempotent. A running job gets SIGTERM, and SIGKILL after its grace period.",
+      query: {},
+      answers: {
+        200: { description: "The job is cancelled", schema: jobViewSchema },
+        202: { description: "The job is being stopped", schema: jobViewSchema },
+      },
+      errors: ["job_not_found", "state_conflict"],
+      handle: ({ params }) => {
+        const { id } = find(ports, params);
+        const cancel = { reason: "cancelled", by: "by request" } as const;
+        const result = ports.store.apply(id, {
+          kind: "cancel_requested",
+          cancel,
+          at: ports.clock.now(),
+        });
+        if (result.kind === "refused") throw new CicdError(result.code, result.message);
+        const job = ports.store.require(id);
+        return Response.json(shown(ports, job), { status: isTerminal(job.state) ? 200 : 202 });
+      },
+    }),
+    route({
+      method: "POST",
+      path: "/v1/jobs/:id/retry",
+      summary: "Run an ended job again",
+      description: "The job keeps its id and gets a further attempt.",
+      query: {},
+      answers: { 202: { description: "The job is queued again", schema: jobViewSchema } },
+      errors: ["job_not_found", "state_conflict", "draining"],
+      handle: ({ params }) => {
+        const job = find(ports, params);
+        ports.assertOpen(job.spec.project);
+        const result = ports.store.apply(job.id, {
+          kind: "retry_requested",
+          at: ports.clock.now(),
+        });
+        if (result.kind === "refused") throw new CicdError(result.code, result.message);
+        return Response.json(shown(ports, ports.store.require(job.id)), { status: 202 });
+      },
+    }),
+  ];
+}
+
+/** Finds the job of a path by its id, or by the beginning of it. */
+export function find(ports: ApiPorts, params: Readonly<Record<string, string>>): Job {
+  const text = params["id"] ?? "";
+  const byPrefix = /^[0-9a-f-]{6,35}$/.test(text) ? ports.store.findByPrefix(text) : undefined;
+  return ports.store.require(byPrefix ?? jobIdOf(params));
+}
+
+function shown(ports: ApiPorts, job: Job) {
+  return toJobView(job, {
+    attempts: ports.store.attempts(job.id),
+    ...(job.state === "queued" ? { queuePosition: ports.store.position(job) } : {}),
+  });
+}
+
+async function waitForEnd(
+  ports: ApiPorts,
+  job: Job,
+  request: Request,
+  timeoutMs: number,
+): Promise<Response> {
+  using deadline = withDeadline(request.signal, Math.min(timeoutMs, 3_600_000), "the job");
+  const read = () => ports.store.require(job.id);
+  try {
+    const ended = await ports.events.waitFor(job.id, {
+      read,
+      isWanted: ({ state }) => isTerminal(state),
+      signal: deadline,
+    });
+    return Response.json(shown(ports, ended));
+  } catch (error) {
+    if (request.signal.aborted || error !== deadline.reason) throw error;
+    return Response.json(shown(ports, read()), { status: 202 });
+  }
+}

@@ -1,0 +1,115 @@
+/**
+ * The OpenAPI document, made from the routes and the schemas that validate.
+ *
+ * @module
+ */
+import { toJsonSchema } from "@valibot/to-json-schema";
+import type * as v from "valibot";
+import { ERROR_CODES, type ErrorCode } from "@lib/core/error_codes.ts";
+import type { AnyRoute } from "@lib/api/route.ts";
+
+/** A value of JSON. */
+type Json = { readonly [key: string]: unknown };
+
+/** Makes the OpenAPI 3.1 document of the routes. */
+export function openApiDocument(routes: readonly AnyRoute[], version: string): Json {
+  const paths: Record<string, Record<string, Json>> = {};
+  for (const route of routes) {
+    const path = route.path.replace(/:(\w+)/g, "{$1}");
+    (paths[path] ??= {})[route.method.toLowerCase()] = operation(route);
+  }
+  return {
+    openapi: "3.1.0",
+    info: {
+      title: "cicd-runner",
+      version,
+      summary: "Jobs on one Linux account, run by systemd",
+      license: { name: "MIT", identifier: "MIT" },
+    },
+    servers: [{ url: "http://localhost", description: "The Unix socket; the host is ignored" }],
+    paths,
+    components: { schemas: { Problem: PROBLEM } },
+  };
+}
+
+const PROBLEM: Json = {
+  type: "object",
+  description: "RFC 9457 problem details",
+  required: ["type", "title", "status", "detail", "code", "retryable"],
+  properties: {
+    type: { type: "string" },
+    title: { type: "string" },
+    status: { type: "integer" },
+    detail: { type: "string" },
+    code: { type: "string", enum: Object.keys(ERROR_CODES) },
+    retryable: { type: "boolean" },
+    errors: {
+      type: "array",
+      items: {
+        type: "object",
+        required: ["path", "message"],
+        properties: { path: { type: "string" }, message: { type: "string" } },
+      },
+    },
+  },
+};
+
+function operation(route: AnyRoute): Json {
+  const pathNames = [...route.path.matchAll(/:(\w+)/g)].map((match) => match[1] ?? "");
+  return {
+    summary: route.summary,
+    ...(route.description === undefined ? {} : { description: route.description }),
+    parameters: [
+      ...pathNames.map((name) => ({
+        name,
+        in: "path",
+        required: true,
+        schema: { type: "string" },
+      })),
+      ...Object.entries(route.query).map(([name, schema]) => ({
+        name,
+        in: "query",
+        schema: jsonSchema(schema),
+      })),
+    ],
+    ...(route.body === undefined ? {} : {
+      requestBody: {
+        required: true,
+        content: { "application/json": { schema: jsonSchema(route.body) } },
+      },
+    }),
+    responses: { ...answers(route), ...problems(route.errors) },
+  };
+}
+
+function answers(route: AnyRoute): Json {
+  return Object.fromEntries(
+    Object.entries(route.answers).map(([status, { description, schema, contentType }]) => [status, {
+      description,
+      ...(schema === undefined && contentType === undefined ? {} : {
+        content: {
+          [contentType ?? "application/json"]: {
+            schema: schema === undefined ? { type: "string" } : jsonSchema(schema),
+          },
+        },
+      }),
+    }]),
+  );
+}
+
+/** The problems of a route, by status; several codes may share one. */
+function problems(codes: readonly ErrorCode[]): Json {
+  const byStatus = Map.groupBy(codes, (code) => ERROR_CODES[code].status);
+  return Object.fromEntries(
+    [...byStatus].map(([status, sharing]) => [status, {
+      description: sharing.map((code) => `\`${code}\`: ${ERROR_CODES[code].title}`).join("; "),
+      content: { "application/problem+json": { schema: { $ref: "#/components/schemas/Problem" } } },
+    }]),
+  );
+}
+
+function jsonSchema(schema: v.GenericSchema<unknown, unknown>): Json {
+  // What is sent in is described; checks that JSON Schema has no word for are told in the text.
+  const { $schema: _, ...rest } = toJsonSchema(schema, { typeMode: "input", errorMode: "ignore" });
+  return rest;
+}

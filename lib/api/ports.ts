@@ -1,0 +1,82 @@
+/**
+ * What the API needs of the rest; `cmd/runner/wire.ts` joins it.
+ *
+ * @module
+ */
+import type { Clock } from "@lib/core/clock.ts";
+import type { ProjectName } from "@lib/core/ids.ts";
+import type { Logger } from "@lib/core/logger.ts";
+import type { BodyLimits } from "@lib/http/body.ts";
+import type { JobEvents } from "@lib/jobs/job_events.ts";
+import type { JobStore } from "@lib/jobs/job_store.ts";
+import type { Job } from "@lib/jobs/model.ts";
+import type { SweepOptions } from "@lib/retention/sweep.ts";
+import type { RequestDefaults } from "@lib/api/job_request.ts";
+
+/** A view of a job's log. */
+export interface LogWish {
+  /** Offset of the first byte. */
+  readonly from: number;
+  /** Offset after the last byte; absent: to the end. */
+  readonly to?: number;
+  /** Absent: everything. */
+  readonly stream?: "stdout" | "stderr";
+  /** Put the time of arrival before each line. */
+  readonly timestamps: boolean;
+  /** Go on until the job has ended. */
+  readonly follow: boolean;
+  readonly signal: AbortSignal;
+}
+
+/** Reads logs, with secrets masked. */
+export interface JobLogs {
+  /** Bytes there are now. */
+  size(job: Job, stream: LogWish["stream"]): Promise<number>;
+  /** Pull-based: what is not asked for is not read. */
+  read(job: Job, wish: LogWish): AsyncIterable<Uint8Array>;
+}
+
+/** An agent as far as it is known without starting it. */
+export interface AgentView {
+  readonly running: boolean;
+  readonly detail: Readonly<Record<string, unknown>>;
+}
+
+/** The runner about itself. */
+export interface RunnerFacts {
+  readonly version: string;
+  readonly build: string;
+  readonly pid: number;
+  readonly startedAt: number;
+  readonly agents: string;
+  readonly maxRunning: number;
+  readonly stateDir: string;
+}
+
+/** Everything the routes use. */
+export interface ApiPorts {
+  readonly store: JobStore;
+  readonly events: JobEvents;
+  readonly logs: JobLogs;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly bodyLimits: () => BodyLimits;
+  readonly defaultsOf: (project: ProjectName) => RequestDefaults;
+  /** Projects that the configuration names. */
+  readonly configuredProjects: () => readonly ProjectName[];
+  readonly maxRunningOf: (project: ProjectName) => number;
+  /** @throws {CicdError} `queue_full` */
+  readonly assertRoom: () => void;
+  /** @throws {CicdError} `draining` */
+  readonly assertOpen: (project: ProjectName) => void;
+  /** @throws {CicdError} `disk_full` while there is less free space than configured */
+  readonly assertDisk: () => void;
+  readonly seal: (secrets: Readonly<Record<string, string>>, jobId: string) => Uint8Array;
+  readonly agentView: (project: ProjectName, signal: AbortSignal) => Promise<AgentView>;
+  readonly wakeQueue: () => void;
+  readonly facts: () => RunnerFacts;
+  /** Why the runner is not ready, one sentence each. */
+  readonly unreadyReasons: () => readonly string[];
+  readonly sweep: SweepOptions;
+  readonly renderMetrics: () => Promise<{ readonly text: string; readonly contentType: string }>;
+}

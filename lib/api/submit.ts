@@ -1,0 +1,78 @@
+/**
+ * From a body to a durable job.
+ *
+ * @module
+ */
+import { createHash } from "node:crypto";
+import { CicdError } from "@lib/core/errors.ts";
+import { newJobId } from "@lib/core/ids.ts";
+import type { Job } from "@lib/jobs/model.ts";
+import { parseJobRequest } from "@lib/api/job_request.ts";
+import type { ApiPorts } from "@lib/api/ports.ts";
+
+/** What came of a submission. */
+export interface Submitted {
+  readonly kind: "created" | "replayed";
+  readonly job: Job;
+}
+
+/**
+ * Validates and stores a job; when this returns, the job is on disk.
+ *
+ * @throws {CicdError} See the route's `errors`; nothing was stored.
+ */
+export function submitJob(
+  ports: ApiPorts,
+  body: unknown,
+  idempotencyKey: string | null,
+): Submitted {
+  const { spec, secrets } = parseJobRequest(body, ports.defaultsOf);
+  const idempotency = idempotencyKey === null
+    ? undefined
+    : { key: checkedKey(idempotencyKey), requestHash: hashOf(body) };
+  ports.assertOpen(spec.project);
+  ports.assertRoom();
+  ports.assertDisk();
+  const now = ports.clock.now();
+  const id = newJobId();
+  const job: Job = {
+    id,
+    spec,
+    state: "queued",
+    attempt: 0,
+    retryBase: 0,
+    usage: {},
+    createdAt: now,
+    notBefore: now,
+    revision: 0,
+  };
+  return ports.store.insert({
+    job,
+    ...(spec.secretNames.length === 0 ? {} : { sealedSecrets: ports.seal(secrets, id) }),
+    ...(idempotency === undefined ? {} : { idempotency }),
+  });
+}
+
+function checkedKey(key: string): string {
+  if (/^[\x21-\x7e]{1,255}$/.test(key)) return key;
+  throw new CicdError(
+    "invalid_request",
+    "Cannot use the Idempotency-Key: give 1 to 255 visible ASCII characters",
+    { issues: [{ path: "header.idempotency-key", message: "is no key of 1 to 255 characters" }] },
+  );
+}
+
+/** The key's job is compared by what was asked, not by how the JSON was laid out. */
+function hashOf(body: unknown): string {
+  return createHash("sha256").update(JSON.stringify(sorted(body))).digest("hex");
+}
+
+function sorted(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(sorted);
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value).sort(([a], [b]) => a < b ? -1 : 1).map((
+      [key, one],
+    ) => [key, sorted(one)]),
+  );
+}

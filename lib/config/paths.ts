@@ -1,0 +1,100 @@
+/**
+ * Paths as the configuration file writes them.
+ *
+ * `~/` and the XDG variables are expanded, nothing else: a path in a
+ * configuration file is no program.
+ *
+ * @module
+ */
+import { didYouMean } from "@lib/core/nearest.ts";
+
+/** What paths are expanded with. */
+export interface Places {
+  /** The home folder, if there is one. */
+  readonly home: string | undefined;
+  readonly env: Readonly<Record<string, string | undefined>>;
+}
+
+/** A path that can be used as it is, or what is wrong with it. */
+export type ExpandedPath =
+  | { readonly kind: "path"; readonly path: string }
+  | { readonly kind: "problem"; readonly message: string };
+
+/** Longest path of a Unix socket, in bytes: `sun_path` less its NUL. */
+export const SOCKET_PATH_MAX_BYTES = 107;
+
+/** The variables that may stand in a path, and what stands in for those unset. */
+const VARIABLES: ReadonlyMap<string, string | undefined> = new Map([
+  ["HOME", undefined],
+  ["XDG_RUNTIME_DIR", undefined],
+  ["XDG_STATE_HOME", ".local/state"],
+  ["XDG_CONFIG_HOME", ".config"],
+  ["XDG_DATA_HOME", ".local/share"],
+  ["XDG_CACHE_HOME", ".cache"],
+]);
+
+/**
+ * Expands `~/`, `$NAME` and `${NAME}` at the front of `text`, and tidies the
+ * result. The result is absolute.
+ */
+export function expandPath(text: string, places: Places): ExpandedPath {
+  const expanded = expandFront(text, places);
+  if (expanded.kind === "problem") return expanded;
+  const { path } = expanded;
+  if (!path.startsWith("/")) {
+    return problem(
+      text.startsWith("%")
+        ? `is "${text}"; systemd's specifiers are not expanded here, write ~/ or $XDG_RUNTIME_DIR`
+        : `is "${text}"; give an absolute path, or one that begins with ~/ or $XDG_RUNTIME_DIR`,
+    );
+  }
+  if (/\p{Cc}/u.test(path)) return problem("contains a control character");
+  const segments = path.split("/").filter((segment) => segment !== "" && segment !== ".");
+  if (segments.includes("..")) return problem(`is "${text}"; '..' is not allowed`);
+  return { kind: "path", path: `/${segments.join("/")}` };
+}
+
+/** The folder a variable names, by the XDG base directory specification. */
+export function placeOf(name: string, places: Places): string | undefined {
+  if (name === "HOME") return places.home;
+  const value = places.env[name];
+  if (value !== undefined && value.startsWith("/")) return value;
+  const below = VARIABLES.get(name);
+  return below === undefined || places.home === undefined ? undefined : `${places.home}/${below}`;
+}
+
+/** The first folder of `$STATE_DIRECTORY`, if the service manager granted one. */
+export function grantedStateDir(places: Places): string | undefined {
+  const first = places.env["STATE_DIRECTORY"]?.split(":")[0];
+  return first?.startsWith("/") ? first : undefined;
+}
+
+function expandFront(text: string, places: Places): ExpandedPath {
+  if (text === "~" || text.startsWith("~/")) return join("HOME", text.slice(1), places);
+  if (text.startsWith("~")) return problem(`is "${text}"; only ~/ is expanded, not ~user`);
+  if (!text.includes("$")) return { kind: "path", path: text };
+  const match = /^\$(?:([A-Z_]+)|\{([A-Z_]+)\})(\/[^$]*)?$/.exec(text);
+  const name = match?.[1] ?? match?.[2];
+  if (name === undefined) {
+    return problem(`is "${text}"; a variable may stand only at the front, followed by /`);
+  }
+  if (!VARIABLES.has(name)) {
+    const known = [...VARIABLES.keys()];
+    return problem(
+      `names $${name}; only ${known.map((each) => `$${each}`).join(", ")} are expanded` +
+        didYouMean(name, known),
+    );
+  }
+  return join(name, match?.[3] ?? "", places);
+}
+
+function join(name: string, rest: string, places: Places): ExpandedPath {
+  const place = placeOf(name, places);
+  return place === undefined
+    ? problem(`needs $${name}, which is not set; set it or give an absolute path`)
+    : { kind: "path", path: place + rest };
+}
+
+function problem(message: string): ExpandedPath {
+  return { kind: "problem", message };
+}

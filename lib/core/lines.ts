@@ -1,0 +1,35 @@
+/**
+ * Lines out of a stream of bytes.
+ *
+ * @module
+ */
+
+/** Options for {@linkcode readLines}. */
+export interface LineOptions {
+  /** Longest line. */
+  readonly maxBytes: number;
+}
+
+/**
+ * Splits UTF-8 bytes into lines, without their ends. A last line without an end is yielded too.
+ *
+ * @throws {RangeError} If a line is longer than `maxBytes`.
+ */
+export async function* readLines(
+  source: AsyncIterable<Uint8Array>,
+  { maxBytes }: LineOptions,
+): AsyncGenerator<string, void, undefined> {
+  const decoder = new TextDecoder();
+  let rest = "";
+  for await (const chunk of source) {
+    rest += decoder.decode(chunk, { stream: true });
+    let from = 0;
+    for (let end = rest.indexOf("\n"); end >= 0; end = rest.indexOf("\n", from)) {
+      yield rest.slice(from, end);
+      from = end + 1;
+    }
+    rest = rest.slice(from);
+    if (rest.length > maxBytes) throw new RangeError(`A line is longer than ${maxBytes} bytes`);
+  }
+  if (rest !== "") yield rest;
+}

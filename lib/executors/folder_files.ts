@@ -1,0 +1,44 @@
+/**
+ * The files of an attempt's folder that an executor writes itself.
+ *
+ * @module
+ */
+import type { AttemptFolder } from "@lib/jobs/attempt_folder.ts";
+import type { StopRequest } from "@lib/jobs/executor.ts";
+import { type ExecFailureCode, formatExecFailure } from "@lib/executors/result_record.ts";
+import { formatStop } from "@lib/executors/stop_file.ts";
+
+/** Records, once and for all, that the attempt's program could not be executed. */
+export async function recordExecFailure(
+  folder: AttemptFolder,
+  exitCode: ExecFailureCode,
+  now: number,
+): Promise<void> {
+  const draft = `${folder.resultFile}.tmp`;
+  await Deno.writeTextFile(draft, formatExecFailure(exitCode, now), { mode: 0o600 });
+  await Deno.rename(draft, folder.resultFile);
+}
+
+/**
+ * Writes down why an attempt is being stopped; the first reason stays.
+ *
+ * @returns Whether there is anything to stop: `false` once the end is recorded.
+ */
+export function requestStop(folder: AttemptFolder, why: StopRequest): boolean {
+  if (isThere(folder.resultFile)) return false;
+  if (isThere(folder.stopFile)) return true;
+  const draft = `${folder.stopFile}.tmp`;
+  Deno.writeTextFileSync(draft, formatStop(why), { mode: 0o600 });
+  Deno.renameSync(draft, folder.stopFile);
+  return true;
+}
+
+function isThere(path: string): boolean {
+  try {
+    Deno.lstatSync(path);
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}

@@ -1,0 +1,78 @@
+/**
+ * Where everything of one attempt lies on disk.
+ *
+ * One folder per attempt, mode 0700, below
+ * `<state>/projects/<project>/jobs/<job id>/<attempt number>/`:
+ *
+ * | name | written by | what |
+ * |---|---|---|
+ * | `attempt.json` | agent, before the start | the spec, without secrets |
+ * | `secrets.sealed` | agent, before the start | the secrets, sealed with the key file |
+ * | `script` | agent, before the start | the text of a script job |
+ * | `work/` | agent and job | the workspace; removed after the end |
+ * | `output.log` | the job itself | merged output; its existence says that the job was begun |
+ * | `stdout.log`, `stderr.log` | the job itself | instead, for `output: split` |
+ * | `log.index` | agent | which bytes arrived when |
+ * | `log.capped` | agent | bytes of log dropped at the size cap |
+ * | `stop` | agent, before it stops the job | why the job is being stopped |
+ * | `result` | `ExecStopPost=` or the supervisor | how the main process ended, and usage |
+ * | `outcome.json` | agent | the settled verdict |
+ *
+ * @module
+ */
+import type { JobId, ProjectName } from "@lib/core/ids.ts";
+
+/** Names one attempt. */
+export interface AttemptRef {
+  readonly project: ProjectName;
+  readonly jobId: JobId;
+  /** Counts from 1. */
+  readonly number: number;
+}
+
+/** A stream of a job's output. */
+export type OutputStream = "merged" | "stdout" | "stderr";
+
+/** The paths of one attempt's folder. */
+export interface AttemptFolder {
+  readonly path: string;
+  readonly attemptFile: string;
+  readonly secretsFile: string;
+  readonly scriptFile: string;
+  readonly workspace: string;
+  readonly logIndex: string;
+  readonly logCapped: string;
+  readonly stopFile: string;
+  readonly resultFile: string;
+  readonly outcomeFile: string;
+  /** The log file of one stream. */
+  readonly logFile: (stream: OutputStream) => string;
+}
+
+/** The folder that holds the job folders of a project. */
+export function projectJobsPath(stateDir: string, project: ProjectName): string {
+  return `${stateDir}/projects/${project}/jobs`;
+}
+
+/** The folder that holds a job's attempts. */
+export function jobPath(stateDir: string, project: ProjectName, jobId: JobId): string {
+  return `${projectJobsPath(stateDir, project)}/${jobId}`;
+}
+
+/** The paths of one attempt's folder; touches nothing. */
+export function attemptFolder(stateDir: string, ref: AttemptRef): AttemptFolder {
+  const path = `${jobPath(stateDir, ref.project, ref.jobId)}/${ref.number}`;
+  return {
+    path,
+    attemptFile: `${path}/attempt.json`,
+    secretsFile: `${path}/secrets.sealed`,
+    scriptFile: `${path}/script`,
+    workspace: `${path}/work`,
+    logIndex: `${path}/log.index`,
+    logCapped: `${path}/log.capped`,
+    stopFile: `${path}/stop`,
+    resultFile: `${path}/result`,
+    outcomeFile: `${path}/outcome.json`,
+    logFile: (stream) => stream === "merged" ? `${path}/output.log` : `${path}/${stream}.log`,
+  };
+}

@@ -1,0 +1,79 @@
+/**
+ * The tables behind the queue and the history.
+ *
+ * A migration that has shipped is never edited: append the next one.
+ *
+ * @module
+ */
+import type { Migration } from "@lib/store/database.ts";
+
+/** Schema versions, in order. */
+export const JOB_MIGRATIONS: readonly Migration[] = [
+  `
+CREATE TABLE jobs (
+  id TEXT PRIMARY KEY,
+  project TEXT NOT NULL,
+  state TEXT NOT NULL,
+  attempt INTEGER NOT NULL,
+  retry_base INTEGER NOT NULL,
+  spec TEXT NOT NULL,
+  sealed_secrets BLOB,
+  rank INTEGER NOT NULL,
+  not_before INTEGER NOT NULL,
+  concurrency_group TEXT,
+  reason TEXT,
+  message TEXT,
+  exit_code INTEGER,
+  signal TEXT,
+  usage TEXT NOT NULL,
+  created_at INTEGER NOT NULL,
+  started_at INTEGER,
+  finished_at INTEGER,
+  cancel TEXT,
+  revision INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE UNIQUE INDEX jobs_by_revision ON jobs (revision);
+
+CREATE INDEX jobs_by_project ON jobs (project, id);
+
+CREATE INDEX jobs_queued ON jobs (project, rank, id) WHERE state = 'queued';
+
+CREATE INDEX jobs_open ON jobs (project, concurrency_group) WHERE state IN ('starting', 'running');
+
+CREATE INDEX jobs_finished ON jobs (finished_at) WHERE finished_at IS NOT NULL;
+
+CREATE TABLE attempts (
+  job_id TEXT NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
+  number INTEGER NOT NULL,
+  state TEXT NOT NULL,
+  started_at INTEGER,
+  outcome TEXT,
+  PRIMARY KEY (job_id, number)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE idempotency_keys (
+  key TEXT PRIMARY KEY,
+  request_hash TEXT NOT NULL,
+  job_id TEXT NOT NULL REFERENCES jobs (id) ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX idempotency_keys_by_job ON idempotency_keys (job_id);
+
+CREATE TABLE totals (
+  project TEXT NOT NULL,
+  state TEXT NOT NULL,
+  reason TEXT NOT NULL,
+  attempts INTEGER NOT NULL,
+  wall_seconds REAL NOT NULL,
+  cpu_seconds REAL NOT NULL,
+  log_bytes INTEGER NOT NULL,
+  PRIMARY KEY (project, state, reason)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE intake (
+  project TEXT PRIMARY KEY,
+  mode TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+`,
+];

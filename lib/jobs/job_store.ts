@@ -1,0 +1,544 @@
+/**
+ * The durable queue and history.
+ *
+ * Every method is synchronous and returns when the disk has the change, so a
+ * caller that answers after it has answered with the truth.
+ *
+ * @module
+ */
+import { CicdError } from "@lib/core/errors.ts";
+import { type JobId, parseJobId, parseProjectName, type ProjectName } from "@lib/core/ids.ts";
+import {
+  integer,
+  JOB_COLUMNS,
+  optionalBytes,
+  orNull,
+  parseAttemptRow,
+  parseJobRow,
+  text,
+} from "@lib/jobs/job_row.ts";
+import {
+  type Attempt,
+  type AttemptOutcome,
+  isTerminal,
+  type Job,
+  type JobState,
+} from "@lib/jobs/model.ts";
+import { type JobEvent, type Transition, transition } from "@lib/jobs/state_machine.ts";
+import type { Database, SqlValue } from "@lib/store/database.ts";
+
+/** Whether a project, or all of them, take and start jobs. */
+export type IntakeMode = "open" | "paused" | "draining";
+
+/** The key under which the mode of all projects together is kept. */
+export const ALL_PROJECTS = "*";
+
+/** A job about to be stored. */
+export interface NewJob {
+  readonly job: Job;
+  readonly sealedSecrets?: Uint8Array;
+  readonly idempotency?: { readonly key: string; readonly requestHash: string };
+}
+
+/** What came of storing a job. */
+export type InsertResult =
+  | { readonly kind: "created"; readonly job: Job; readonly superseded: readonly Job[] }
+  /** The idempotency key was seen before, with the same request. */
+  | { readonly kind: "replayed"; readonly job: Job };
+
+/** Which jobs to list; newest first. */
+export interface JobFilter {
+  readonly project?: ProjectName;
+  readonly states?: readonly JobState[];
+  /** Only jobs older than this one. */
+  readonly before?: JobId;
+  readonly limit: number;
+}
+
+/** The first queued jobs of a project that nothing but a free place holds back. */
+export interface ProjectHeads {
+  readonly project: ProjectName;
+  readonly running: number;
+  readonly heads: readonly QueuedHead[];
+}
+
+/** A queued job as the scheduler sees it. */
+export interface QueuedHead {
+  readonly id: JobId;
+  /** Smaller starts earlier; see {@linkcode rankOf}. */
+  readonly rank: number;
+  readonly group?: string;
+}
+
+/** An ended job as retention sees it. */
+export interface EndedJob {
+  readonly id: JobId;
+  readonly project: ProjectName;
+  readonly finishedAt: number;
+  /** Bytes of log, over all attempts. */
+  readonly logBytes: number;
+}
+
+/** Sums over the ended attempts of a project that ended alike. */
+export interface AttemptTotals {
+  readonly project: string;
+  readonly state: string;
+  readonly reason: string;
+  readonly attempts: number;
+  readonly wallSeconds: number;
+  readonly cpuSeconds: number;
+  readonly logBytes: number;
+}
+
+/** Options for {@linkcode JobStore}. */
+export interface JobStoreOptions {
+  readonly db: Database;
+  /** Waiting this long is worth one step of priority. */
+  readonly ageingMs: number;
+  /** Called after each commit, with the job as it stands now. */
+  readonly onChange: (job: Job, before: Job | undefined) => void;
+}
+
+/**
+ * A queued job's place. Priority with ageing is linear in time, so the order
+ * of two jobs never changes while they wait, and the place can be an indexed
+ * column: one step of priority counts as `ageingMs` of waiting.
+ */
+export function rankOf(job: Job, ageingMs: number): number {
+  return job.createdAt - job.spec.priority * ageingMs;
+}
+
+/** The store of jobs. One per state folder; see `lib/store/state_lock.ts`. */
+export class JobStore {
+  readonly #db: Database;
+  readonly #options: JobStoreOptions;
+  #revision: number;
+
+  constructor(options: JobStoreOptions) {
+    this.#db = options.db;
+    this.#options = options;
+    this.#revision = integer(
+      this.#db.first("SELECT coalesce(max(revision), 0) AS top FROM jobs") ?? {},
+      "top",
+    );
+  }
+
+  /** The revision of the latest change. */
+  get revision(): number {
+    return this.#revision;
+  }
+
+  /**
+   * Stores a job. A job with `cancelInProgress` cancels the open jobs of its group in the same
+   * transaction.
+   *
+   * @throws {CicdError} `idempotency_key_reused`, `disk_full`, `io_failed`; nothing was stored.
+   */
+  insert(request: NewJob): InsertResult {
+    const { idempotency } = request;
+    const changes: [Job, Job | undefined][] = [];
+    const result = this.#db.transaction((): InsertResult => {
+      const known = idempotency === undefined ? undefined : this.#replayed(idempotency);
+      if (known !== undefined) return { kind: "replayed", job: known };
+      const job = { ...request.job, revision: ++this.#revision };
+      const superseded = job.spec.cancelInProgress && job.spec.concurrencyGroup !== undefined
+        ? this.#supersede(job, job.spec.concurrencyGroup, changes)
+        : [];
+      this.#insertRow(job, request.sealedSecrets);
+      if (idempotency !== undefined) {
+        this.#db.run(
+          "INSERT INTO idempotency_keys (key, request_hash, job_id) VALUES (?, ?, ?)",
+          idempotency.key,
+          idempotency.requestHash,
+          job.id,
+        );
+      }
+      changes.push([job, undefined]);
+      return { kind: "created", job, superseded };
+    });
+    for (const [job, before] of changes) this.#options.onChange(job, before);
+    return result;
+  }
+
+  /**
+   * Applies an event and stores what it changes, durably.
+   *
+   * @returns What the state machine said, with the job as stored.
+   * @throws {CicdError} `job_not_found`, `disk_full`, `io_failed`.
+   */
+  apply(id: JobId, event: JobEvent): Transition {
+    let before: Job | undefined;
+    const result = this.#db.transaction((): Transition => {
+      before = this.require(id);
+      return this.#store(before, transition(before, event), event);
+    });
+    if (result.kind === "changed") this.#options.onChange(result.job, before);
+    return result;
+  }
+
+  get(id: JobId): Job | undefined {
+    const row = this.#db.first(`SELECT ${JOB_COLUMNS} FROM jobs WHERE id = ?`, id);
+    return row === undefined ? undefined : parseJobRow(row);
+  }
+
+  /** @throws {CicdError} `job_not_found` */
+  require(id: JobId): Job {
+    const job = this.get(id);
+    if (job === undefined) {
+      throw new CicdError(
+        "job_not_found",
+        `Cannot find job "${id}": it never was, or its record has been removed by retention`,
+      );
+    }
+    return job;
+  }
+
+  /** The one job whose id begins with `prefix`; `undefined` if none or several do. */
+  findByPrefix(prefix: string): JobId | undefined {
+    const rows = this.#db.all(
+      "SELECT id FROM jobs WHERE id >= ? AND id < ? LIMIT 2",
+      prefix,
+      `${prefix}g`,
+    );
+    const [first] = rows;
+    return rows.length === 1 && first !== undefined ? parseJobId(text(first, "id")) : undefined;
+  }
+
+  attempts(id: JobId): readonly Attempt[] {
+    return this.#db.all("SELECT * FROM attempts WHERE job_id = ? ORDER BY number", id)
+      .map(parseAttemptRow);
+  }
+
+  sealedSecrets(id: JobId): Uint8Array | undefined {
+    const row = this.#db.first("SELECT sealed_secrets FROM jobs WHERE id = ?", id);
+    return row === undefined ? undefined : optionalBytes(row, "sealed_secrets");
+  }
+
+  list(filter: JobFilter): readonly Job[] {
+    const where: string[] = [];
+    const values: SqlValue[] = [];
+    if (filter.project !== undefined) {
+      where.push("project = ?");
+      values.push(filter.project);
+    }
+    if (filter.states !== undefined) {
+      where.push(`state IN (${filter.states.map(() => "?").join(", ")})`);
+      values.push(...filter.states);
+    }
+    if (filter.before !== undefined) {
+      where.push("id < ?");
+      values.push(filter.before);
+    }
+    const condition = where.length === 0 ? "" : `WHERE ${where.join(" AND ")}`;
+    return this.#db.all(
+      `SELECT ${JOB_COLUMNS} FROM jobs ${condition} ORDER BY id DESC LIMIT ?`,
+      ...values,
+      filter.limit,
+    ).map(parseJobRow);
+  }
+
+  /** Jobs changed after `revision`, oldest change first, each as it stands now. */
+  changedSince(revision: number, limit: number): readonly Job[] {
+    return this.#db.all(
+      `SELECT ${JOB_COLUMNS} FROM jobs WHERE revision > ? ORDER BY revision LIMIT ?`,
+      revision,
+      limit,
+    ).map(parseJobRow);
+  }
+
+  /** Jobs whose attempt is under way, as far as the record knows. */
+  inFlight(): readonly Job[] {
+    return this.#db.all(
+      `SELECT ${JOB_COLUMNS} FROM jobs WHERE state IN ('starting', 'running') ORDER BY id`,
+    ).map(parseJobRow);
+  }
+
+  /** How many jobs are in each state, by project. */
+  counts(): readonly { project: ProjectName; state: JobState; count: number }[] {
+    return this.#db.all("SELECT project, state, count(*) AS n FROM jobs GROUP BY project, state")
+      .map((row) => ({
+        project: requireProject(text(row, "project")),
+        state: text(row, "state") as JobState,
+        count: integer(row, "n"),
+      }));
+  }
+
+  /** Sums over all attempts that ever ended; they only grow, also across restarts. */
+  totals(): readonly AttemptTotals[] {
+    return this.#db.all("SELECT * FROM totals").map((row) => ({
+      project: text(row, "project"),
+      state: text(row, "state"),
+      reason: text(row, "reason"),
+      attempts: integer(row, "attempts"),
+      wallSeconds: integer(row, "wall_seconds"),
+      cpuSeconds: integer(row, "cpu_seconds"),
+      logBytes: integer(row, "log_bytes"),
+    }));
+  }
+
+  /** When the oldest queued job was submitted; `undefined` if none waits. */
+  oldestQueuedAt(): number | undefined {
+    const row = this.#db.first("SELECT min(created_at) AS at FROM jobs WHERE state = 'queued'");
+    const at = row?.["at"];
+    return typeof at === "number" ? at : undefined;
+  }
+
+  queuedCount(): number {
+    return this.#count("state = 'queued'");
+  }
+
+  inFlightCount(): number {
+    return this.#count("state IN ('starting', 'running')");
+  }
+
+  /** For each project with queued work, the jobs that may start now, best first. */
+  heads(now: number, perProject: number): readonly ProjectHeads[] {
+    return this.#db.all("SELECT DISTINCT project FROM jobs WHERE state = 'queued'").map((row) => {
+      const project = requireProject(text(row, "project"));
+      const running = this.#db.first(
+        "SELECT count(*) AS n FROM jobs WHERE project = ? AND state IN ('starting', 'running')",
+        project,
+      );
+      const heads = this.#db.all(
+        `SELECT id, rank, concurrency_group FROM jobs AS queued
+         WHERE state = 'queued' AND project = ? AND not_before <= ?
+           AND (concurrency_group IS NULL OR NOT EXISTS (
+             SELECT 1 FROM jobs AS open
+             WHERE open.project = queued.project AND open.state IN ('starting', 'running')
+               AND open.concurrency_group = queued.concurrency_group))
+         ORDER BY rank, id LIMIT ?`,
+        project,
+        now,
+        perProject,
+      ).map((head): QueuedHead => {
+        const group = head["concurrency_group"];
+        return {
+          id: requireJobId(text(head, "id")),
+          rank: integer(head, "rank"),
+          ...(typeof group === "string" ? { group } : {}),
+        };
+      });
+      return { project, running: integer(running ?? {}, "n"), heads };
+    });
+  }
+
+  /** When the next queued job that waits for its time may start; `undefined` if none waits. */
+  nextNotBefore(now: number): number | undefined {
+    const row = this.#db.first(
+      "SELECT min(not_before) AS at FROM jobs WHERE state = 'queued' AND not_before > ?",
+      now,
+    );
+    const at = row?.["at"];
+    return typeof at === "number" ? at : undefined;
+  }
+
+  /** How many queued jobs of the project start before this one. */
+  position(job: Job): number {
+    const row = this.#db.first(
+      "SELECT count(*) AS n FROM jobs WHERE state = 'queued' AND project = ? AND (rank, id) < (?, ?)",
+      job.spec.project,
+      rankOf(job, this.#options.ageingMs),
+      job.id,
+    );
+    return integer(row ?? {}, "n");
+  }
+
+  intakeModes(): ReadonlyMap<string, IntakeMode> {
+    return new Map(
+      this.#db.all("SELECT project, mode FROM intake").map((row) => [
+        text(row, "project"),
+        parseMode(text(row, "mode")),
+      ]),
+    );
+  }
+
+  setIntakeMode(project: ProjectName | typeof ALL_PROJECTS, mode: IntakeMode): void {
+    if (mode === "open") this.#db.run("DELETE FROM intake WHERE project = ?", project);
+    else {
+      this.#db.run(
+        "INSERT INTO intake (project, mode) VALUES (?, ?) ON CONFLICT DO UPDATE SET mode = excluded.mode",
+        project,
+        mode,
+      );
+    }
+  }
+
+  /** Ended jobs, the oldest end first: what retention chooses from. */
+  ended(): readonly EndedJob[] {
+    return this.#db.all(
+      `SELECT id, project, finished_at, (
+         SELECT coalesce(sum(json_extract(outcome, '$.logBytes')), 0) FROM attempts WHERE job_id = id
+       ) AS log_bytes
+       FROM jobs WHERE finished_at IS NOT NULL ORDER BY finished_at, id`,
+    ).map((row) => ({
+      id: requireJobId(text(row, "id")),
+      project: requireProject(text(row, "project")),
+      finishedAt: integer(row, "finished_at"),
+      logBytes: integer(row, "log_bytes"),
+    }));
+  }
+
+  /** Removes an ended job's record; `false` if it is not there or has not ended. */
+  remove(id: JobId): boolean {
+    return this.#db.run(
+      "DELETE FROM jobs WHERE id = ? AND state NOT IN ('queued', 'starting', 'running')",
+      id,
+    ) > 0;
+  }
+
+  #count(condition: string): number {
+    return integer(
+      this.#db.first(`SELECT count(*) AS n FROM jobs WHERE ${condition}`) ?? {},
+      "n",
+    );
+  }
+
+  #replayed(idempotency: { key: string; requestHash: string }): Job | undefined {
+    const row = this.#db.first(
+      "SELECT request_hash, job_id FROM idempotency_keys WHERE key = ?",
+      idempotency.key,
+    );
+    if (row === undefined) return undefined;
+    if (text(row, "request_hash") !== idempotency.requestHash) {
+      throw new CicdError(
+        "idempotency_key_reused",
+        `Cannot submit with this Idempotency-Key: it belongs to job "${text(row, "job_id")}", ` +
+          `which was submitted with a different body; use a new key`,
+      );
+    }
+    return this.require(requireJobId(text(row, "job_id")));
+  }
+
+  #supersede(by: Job, group: string, changes: [Job, Job | undefined][]): readonly Job[] {
+    const rows = this.#db.all(
+      `SELECT ${JOB_COLUMNS} FROM jobs WHERE project = ? AND concurrency_group = ?
+       AND state IN ('queued', 'starting', 'running')`,
+      by.spec.project,
+      group,
+    );
+    return rows.map(parseJobRow).flatMap((job) => {
+      const event: JobEvent = {
+        kind: "cancel_requested",
+        cancel: { reason: "superseded", by: `by job ${by.id}` },
+        at: by.createdAt,
+      };
+      const result = this.#store(job, transition(job, event), event);
+      if (result.kind !== "changed") return [];
+      changes.push([result.job, job]);
+      return [result.job];
+    });
+  }
+
+  #store(before: Job, result: Transition, event: JobEvent): Transition {
+    if (result.kind !== "changed") return result;
+    const job = { ...result.job, revision: ++this.#revision };
+    this.#updateRow(job);
+    this.#recordAttempt(before, job, event);
+    return { kind: "changed", job };
+  }
+
+  #recordAttempt(before: Job, job: Job, event: JobEvent): void {
+    if (event.kind === "claimed") {
+      this.#db.run(
+        "INSERT INTO attempts (job_id, number, state) VALUES (?, ?, 'starting')",
+        job.id,
+        job.attempt,
+      );
+    } else if (event.kind === "started") {
+      this.#db.run(
+        "UPDATE attempts SET state = 'running', started_at = ? WHERE job_id = ? AND number = ?",
+        event.at,
+        job.id,
+        job.attempt,
+      );
+    } else if (event.kind === "ended") {
+      this.#db.run(
+        `UPDATE attempts SET state = ?, started_at = coalesce(?, started_at), outcome = ?
+         WHERE job_id = ? AND number = ?`,
+        event.outcome.state,
+        orNull(event.outcome.startedAt),
+        JSON.stringify(event.outcome),
+        job.id,
+        before.attempt,
+      );
+      this.#addToTotals(job.spec.project, event.outcome);
+    }
+  }
+
+  #addToTotals(project: ProjectName, outcome: AttemptOutcome): void {
+    this.#db.run(
+      `INSERT INTO totals VALUES (?, ?, ?, 1, ?, ?, ?) ON CONFLICT DO UPDATE SET
+         attempts = attempts + 1, wall_seconds = wall_seconds + excluded.wall_seconds,
+         cpu_seconds = cpu_seconds + excluded.cpu_seconds, log_bytes = log_bytes + excluded.log_bytes`,
+      project,
+      outcome.state,
+      outcome.reason,
+      outcome.usage.wallSeconds ?? 0,
+      outcome.usage.cpuSeconds ?? 0,
+      outcome.logBytes,
+    );
+  }
+
+  #insertRow(job: Job, sealedSecrets: Uint8Array | undefined): void {
+    this.#db.run(
+      `INSERT INTO jobs (id, project, state, attempt, retry_base, spec, sealed_secrets, rank,
+         not_before, concurrency_group, usage, created_at, revision)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+      job.id,
+      job.spec.project,
+      job.state,
+      job.attempt,
+      job.retryBase,
+      JSON.stringify(job.spec),
+      sealedSecrets ?? null,
+      rankOf(job, this.#options.ageingMs),
+      job.notBefore,
+      orNull(job.spec.concurrencyGroup),
+      JSON.stringify(job.usage),
+      job.createdAt,
+      job.revision,
+    );
+  }
+
+  #updateRow(job: Job): void {
+    this.#db.run(
+      `UPDATE jobs SET state = ?, attempt = ?, retry_base = ?, not_before = ?, reason = ?,
+         message = ?, exit_code = ?, signal = ?, usage = ?, started_at = ?, finished_at = ?,
+         cancel = ?, revision = ? WHERE id = ?`,
+      job.state,
+      job.attempt,
+      job.retryBase,
+      job.notBefore,
+      orNull(job.reason),
+      orNull(job.message),
+      orNull(job.exitCode),
+      orNull(job.signal),
+      JSON.stringify(job.usage),
+      orNull(job.startedAt),
+      orNull(isTerminal(job.state) ? job.finishedAt : undefined),
+      job.cancel === undefined ? null : JSON.stringify(job.cancel),
+      job.revision,
+      job.id,
+    );
+  }
+}
+
+function requireJobId(value: string): JobId {
+  const id = parseJobId(value);
+  if (id === undefined) {
+    throw new CicdError("store_corrupt", `Cannot read a row of the database: id "${value}"`);
+  }
+  return id;
+}
+
+function requireProject(value: string): ProjectName {
+  const project = parseProjectName(value);
+  if (project === undefined) {
+    throw new CicdError("store_corrupt", `Cannot read a row of the database: project "${value}"`);
+  }
+  return project;
+}
+
+function parseMode(value: string): IntakeMode {
+  return value === "paused" || value === "draining" ? value : "open";
+}

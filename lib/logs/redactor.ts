@@ -1,0 +1,195 @@
+/**
+ * Masks secrets in a stream of bytes.
+ *
+ * A secret is masked with `*` of the same length, so that the offset of a byte
+ * in a log never shifts: resuming and HTTP ranges stay exact arithmetic, and a
+ * read that starts anywhere yields the same bytes as a read from the start.
+ * The price is that the length of a secret shows.
+ *
+ * The search is Aho–Corasick's: one pass whatever the number of patterns, and
+ * time linear in the text for any text. Its trie is kept as child lists, since
+ * a private key in all its forms would make a dense table of tens of
+ * megabytes; a table of the first byte pairs skips text in which no pattern
+ * begins.
+ *
+ * @module
+ */
+
+const MASK = "*".charCodeAt(0);
+/** Shortest beginning of a secret that is masked where the text was cut off. */
+const CUT_MIN_BYTES = 4;
+
+/** Patterns made ready for searching; immutable, shared by any number of redactors. */
+export interface SecretPatterns {
+  /** How many distinct, non-empty patterns there are. */
+  readonly count: number;
+  /** Bytes before a wanted offset that a redactor must see first. */
+  readonly maxLookbehind: number;
+  /** @internal */
+  readonly trie: Trie;
+}
+
+/** Node 0 is the root; as a child or sibling 0 means none. */
+interface Trie {
+  readonly byte: Uint8Array;
+  readonly firstChild: Int32Array;
+  readonly sibling: Int32Array;
+  /** The node of the longest proper suffix that is in the trie. */
+  readonly fail: Int32Array;
+  /** Length of the longest pattern that ends here, or 0. */
+  readonly maskLength: Int32Array;
+  /** Length of the longest suffix that may go on to become a pattern. */
+  readonly holdLength: Int32Array;
+  readonly rootChild: Int32Array;
+  /** Whether a pattern begins with the two bytes `first << 8 | second`. */
+  readonly pair: Uint8Array;
+}
+
+/** Makes patterns ready for searching; empty ones are left out. */
+export function compilePatterns(patterns: Iterable<Uint8Array>): SecretPatterns {
+  const list = [...patterns].filter((pattern) => pattern.length > 0);
+  const size = list.reduce((sum, pattern) => sum + pattern.length, 1);
+  const trie: Trie = {
+    byte: new Uint8Array(size),
+    firstChild: new Int32Array(size),
+    sibling: new Int32Array(size),
+    fail: new Int32Array(size),
+    maskLength: new Int32Array(size),
+    holdLength: new Int32Array(size),
+    rootChild: new Int32Array(256),
+    pair: new Uint8Array(list.length === 0 ? 0 : 65_536),
+  };
+  let nodes = 1;
+  let count = 0;
+  let longest = 0;
+  for (const pattern of list) {
+    let node = 0;
+    for (const byte of pattern) {
+      let child = findChild(trie, node, byte);
+      if (child === 0) {
+        child = nodes++;
+        trie.byte[child] = byte;
+        trie.sibling[child] = trie.firstChild[node] ?? 0;
+        trie.firstChild[node] = child;
+        if (node === 0) trie.rootChild[byte] = child;
+      }
+      node = child;
+    }
+    if (trie.maskLength[node] === 0) count++;
+    trie.maskLength[node] = pattern.length;
+    longest = Math.max(longest, pattern.length);
+    const first = (pattern[0] ?? 0) << 8;
+    if (pattern.length === 1) trie.pair.fill(1, first, first + 256);
+    else trie.pair[first | (pattern[1] ?? 0)] = 1;
+  }
+  link(trie, nodes);
+  return { count, maxLookbehind: Math.max(0, longest - 1), trie };
+}
+
+/** Sets the fail links and what hangs on them, in order of depth. */
+function link(trie: Trie, nodes: number): void {
+  const queue = new Int32Array(nodes);
+  const depth = new Int32Array(nodes);
+  let end = 1;
+  for (let at = 0; at < end; at++) {
+    const parent = queue[at] ?? 0;
+    let child = trie.firstChild[parent] ?? 0;
+    for (; child !== 0; child = trie.sibling[child] ?? 0) {
+      queue[end++] = child;
+      depth[child] = (depth[parent] ?? 0) + 1;
+      const fail = parent === 0 ? 0 : step(trie, trie.fail[parent] ?? 0, trie.byte[child] ?? 0);
+      trie.fail[child] = fail;
+      trie.maskLength[child] ||= trie.maskLength[fail] ?? 0;
+      const goesOn = (trie.firstChild[child] ?? 0) !== 0;
+      trie.holdLength[child] = (goesOn ? depth[child] : trie.holdLength[fail]) ?? 0;
+    }
+  }
+}
+
+function findChild(trie: Trie, node: number, byte: number): number {
+  let child = trie.firstChild[node] ?? 0;
+  while (child !== 0 && trie.byte[child] !== byte) child = trie.sibling[child] ?? 0;
+  return child;
+}
+
+function step(trie: Trie, from: number, byte: number): number {
+  for (let node = from; node !== 0; node = trie.fail[node] ?? 0) {
+    const child = findChild(trie, node, byte);
+    if (child !== 0) return child;
+  }
+  return trie.rootChild[byte] ?? 0;
+}
+
+/**
+ * Masks one stream, chunk by chunk.
+ *
+ * The bytes that come out are as many as went in, in the same places. To start
+ * in the middle of a text, push the `maxLookbehind` bytes before it first and
+ * drop as many from what comes out.
+ */
+export class Redactor {
+  readonly #trie: Trie;
+  readonly #idle: boolean;
+  #node = 0;
+  /** Tail of the output that may yet turn out to begin a secret. */
+  #held = new Uint8Array(0);
+
+  constructor(patterns: SecretPatterns) {
+    this.#trie = patterns.trie;
+    this.#idle = patterns.count === 0;
+  }
+
+  /**
+   * Takes the next bytes and gives back those that are settled.
+   *
+   * Held back is only a tail that is the beginning of a pattern, at most
+   * `maxLookbehind` bytes. `chunk` is neither changed nor kept.
+   */
+  push(chunk: Uint8Array): Uint8Array<ArrayBuffer> {
+    if (this.#idle) return chunk.slice();
+    const base = this.#held.length;
+    const out = new Uint8Array(base + chunk.length);
+    out.set(this.#held);
+    out.set(chunk, base);
+    this.#scan(chunk, out, base);
+    const settled = out.length - (this.#trie.holdLength[this.#node] ?? 0);
+    this.#held = out.slice(settled);
+    return out.subarray(0, settled);
+  }
+
+  /**
+   * Gives back what is held, at the end of the text; the redactor is as new.
+   *
+   * @param end `cut` if the text was cut off here and may have gone on: then
+   * what may be the beginning of a secret is masked too.
+   */
+  flush(end: "complete" | "cut" = "complete"): Uint8Array<ArrayBuffer> {
+    const held = this.#held;
+    if (end === "cut" && held.length >= CUT_MIN_BYTES) held.fill(MASK);
+    this.#held = new Uint8Array(0);
+    this.#node = 0;
+    return held;
+  }
+
+  #scan(chunk: Uint8Array, out: Uint8Array, base: number): void {
+    const trie = this.#trie;
+    const { pair, maskLength } = trie;
+    const last = chunk.length - 1;
+    let node = this.#node;
+    for (let at = 0; at <= last; at++) {
+      let byte = chunk[at] ?? 0;
+      if (node === 0) {
+        while (at < last) {
+          const next = chunk[at + 1] ?? 0;
+          if (pair[byte << 8 | next] === 1) break;
+          byte = next;
+          at++;
+        }
+      }
+      node = step(trie, node, byte);
+      const length = maskLength[node] ?? 0;
+      if (length > 0) out.fill(MASK, base + at + 1 - length, base + at + 1);
+    }
+    this.#node = node;
+  }
+}

@@ -1,0 +1,163 @@
+/**
+ * The one owner of SQLite.
+ *
+ * WAL with `synchronous=FULL`: a committed transaction survives a power cut.
+ *
+ * @module
+ */
+import { DatabaseSync, type StatementSync } from "node:sqlite";
+import { CicdError, messageOf } from "@lib/core/errors.ts";
+
+/** A value that SQLite stores. */
+export type SqlValue = null | number | bigint | string | Uint8Array;
+/** A row as read: column name to value. */
+export type SqlRow = Readonly<Record<string, SqlValue>>;
+
+/** One step of the schema; its index + 1 is the schema version it leads to. */
+export type Migration = string;
+
+/** Options for {@linkcode openDatabase}. */
+export interface DatabaseOptions {
+  readonly path: string;
+  /** In order; an applied one is never edited, only followed by another. */
+  readonly migrations: readonly Migration[];
+}
+
+/** An open database. Synchronous: a call returns when the disk has it. */
+export interface Database extends Disposable {
+  /** Runs a statement that returns no rows; returns the number of rows changed. */
+  run(sql: string, ...values: readonly SqlValue[]): number;
+  /** All rows of a query. */
+  all(sql: string, ...values: readonly SqlValue[]): readonly SqlRow[];
+  /** The first row of a query, if any. */
+  first(sql: string, ...values: readonly SqlValue[]): SqlRow | undefined;
+  /**
+   * Runs `body` in one transaction; a throw rolls back. Not re-entrant.
+   *
+   * @throws {CicdError} `disk_full` or `io_failed` if the disk refuses; nothing was changed.
+   */
+  transaction<T>(body: () => T): T;
+}
+
+/**
+ * Opens the database, making or migrating it as needed.
+ *
+ * @throws {CicdError} `store_corrupt` if the file is no sound database, `store_newer` if a
+ * later version of the suite wrote it, `io_failed` if it cannot be opened.
+ */
+export function openDatabase(options: DatabaseOptions): Database {
+  const { path, migrations } = options;
+  const statements = new Map<string, StatementSync>();
+  let db: DatabaseSync;
+  try {
+    db = new DatabaseSync(path);
+    db.exec("PRAGMA busy_timeout=5000; PRAGMA foreign_keys=ON");
+    db.exec("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA journal_size_limit=4194304");
+  } catch (error) {
+    throw translate(error, path);
+  }
+  const prepare = (sql: string): StatementSync => {
+    let statement = statements.get(sql);
+    if (statement === undefined) {
+      statement = db.prepare(sql);
+      statements.set(sql, statement);
+    }
+    return statement;
+  };
+  const guarded = <T>(body: () => T): T => {
+    try {
+      return body();
+    } catch (error) {
+      throw translate(error, path);
+    }
+  };
+  const database: Database = {
+    run: (sql, ...values) => guarded(() => Number(prepare(sql).run(...values).changes)),
+    all: (sql, ...values) => guarded(() => prepare(sql).all(...values)),
+    first: (sql, ...values) => guarded(() => prepare(sql).get(...values)),
+    transaction(body) {
+      return guarded(() => {
+        db.exec("BEGIN IMMEDIATE");
+        try {
+          const result = body();
+          db.exec("COMMIT");
+          return result;
+        } catch (error) {
+          if (db.isTransaction) db.exec("ROLLBACK");
+          throw error;
+        }
+      });
+    },
+    [Symbol.dispose]() {
+      statements.clear();
+      if (db.isOpen) db.close();
+    },
+  };
+  try {
+    migrate(database, migrations, path);
+  } catch (error) {
+    database[Symbol.dispose]();
+    throw error;
+  }
+  return database;
+}
+
+function migrate(db: Database, migrations: readonly Migration[], path: string): void {
+  const version = Number(db.first("PRAGMA user_version")?.["user_version"] ?? 0);
+  if (version > migrations.length) {
+    throw new CicdError(
+      "store_newer",
+      `Cannot open database "${path}": its schema is version ${version}, this program knows ` +
+        `${migrations.length}; install the newer release again, or restore a backup`,
+    );
+  }
+  for (const [index, sql] of migrations.entries()) {
+    if (index < version) continue;
+    db.transaction(() => {
+      for (const statement of sql.split(/;\s*\n/)) {
+        if (statement.trim() !== "") db.run(statement);
+      }
+      db.run(`PRAGMA user_version=${index + 1}`);
+    });
+  }
+}
+
+/** SQLite's result codes that have an answer of their own. */
+const SQLITE_IOERR = 10;
+const SQLITE_CORRUPT = 11;
+const SQLITE_FULL = 13;
+const SQLITE_NOTADB = 26;
+
+function translate(error: unknown, path: string): unknown {
+  if (!(error instanceof Error) || error instanceof CicdError) return error;
+  const result = "errcode" in error && typeof error.errcode === "number"
+    ? error.errcode
+    : undefined;
+  if (result === undefined) return error;
+  switch (result & 0xff) {
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+      return new CicdError(
+        "store_corrupt",
+        `Cannot use database "${path}": it is damaged (${messageOf(error)}); move it and its ` +
+          `-wal and -shm files away, or restore a backup, then start again`,
+        { cause: error },
+      );
+    case SQLITE_FULL:
+      return new CicdError(
+        "disk_full",
+        `Cannot write database "${path}": the disk is full; free some space, nothing was changed`,
+        { cause: error, retryAfterMs: 30_000 },
+      );
+    case SQLITE_IOERR:
+      return new CicdError(
+        "io_failed",
+        `Cannot use database "${path}": ${messageOf(error)}; nothing was changed`,
+        { cause: error, retryAfterMs: 5_000 },
+      );
+    default:
+      return new CicdError("io_failed", `Cannot use database "${path}": ${messageOf(error)}`, {
+        cause: error,
+      });
+  }
+}

@@ -1,0 +1,189 @@
+/**
+ * The one place that calls into libc.
+ *
+ * What the runtime has no call for: close-on-exec on inherited sockets, Unix
+ * datagrams, the peer of a connection, the monotonic clock. Constants are those
+ * of Linux on x86_64 and aarch64.
+ *
+ * @module
+ */
+import { CicdError, messageOf } from "@lib/core/errors.ts";
+
+/** How sending a datagram went. */
+export type SendResult =
+  | { readonly kind: "sent" }
+  /** The receiver's queue is full. */
+  | { readonly kind: "would_block" }
+  | { readonly kind: "failed"; readonly errno: number };
+
+/** Who is at the other end of a Unix connection, as the kernel says. */
+export interface PeerCredentials {
+  readonly pid: number;
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/** A socket kept for many datagrams to one address. */
+export interface DatagramSocket extends Disposable {
+  /** Sends without waiting. */
+  send(bytes: Uint8Array<ArrayBuffer>): SendResult;
+}
+
+const SYMBOLS = {
+  __errno_location: { parameters: [], result: "pointer" },
+  clock_gettime: { parameters: ["i32", "buffer"], result: "i32" },
+  close: { parameters: ["i32"], result: "i32" },
+  fcntl: { parameters: ["i32", "i32", "i32"], result: "i32" },
+  getsockopt: { parameters: ["i32", "i32", "i32", "buffer", "buffer"], result: "i32" },
+  sendto: { parameters: ["i32", "buffer", "usize", "i32", "buffer", "u32"], result: "isize" },
+  socket: { parameters: ["i32", "i32", "i32"], result: "i32" },
+  umask: { parameters: ["u32"], result: "u32" },
+} as const satisfies Deno.ForeignLibraryInterface;
+
+const AF_UNIX = 1;
+const SOCK_DGRAM_CLOEXEC = 0o2_000_002;
+const SUN_PATH_BYTES = 108;
+const MSG_DONTWAIT_NOSIGNAL = 0x4040;
+const SOL_SOCKET = 1;
+const SO_PEERCRED = 17;
+const F_SETFD = 2;
+const FD_CLOEXEC = 1;
+const CLOCK_MONOTONIC = 1;
+const EAGAIN = 11;
+const EINTR = 4;
+const EBADF = 9;
+
+/** libc, loaded on the first call. */
+export class Libc {
+  #loaded: Deno.DynamicLibrary<typeof SYMBOLS>["symbols"] | undefined;
+
+  /**
+   * Keeps a file descriptor from every program this process starts.
+   *
+   * @throws {CicdError} `io_failed` if there is no such descriptor.
+   */
+  setCloseOnExec(fd: number): void {
+    if (this.#libc.fcntl(fd, F_SETFD, FD_CLOEXEC) < 0) throw this.#failure("set close-on-exec", fd);
+  }
+
+  /**
+   * Sends one datagram without waiting.
+   *
+   * @param address Path of the socket; `@name` in the abstract namespace.
+   * @throws {CicdError} `io_failed` if no socket can be made.
+   */
+  sendDatagram(address: string, bytes: Uint8Array<ArrayBuffer>): SendResult {
+    using socket = this.openDatagramSocket(address);
+    return socket.send(bytes);
+  }
+
+  /**
+   * Makes a socket for many datagrams; the address is looked up for each, so
+   * that the receiver may come and go.
+   *
+   * @throws {RangeError} If the address is too long or empty.
+   * @throws {CicdError} `io_failed` if no socket can be made.
+   */
+  openDatagramSocket(address: string): DatagramSocket {
+    const socketAddress = encodeAddress(address);
+    const fd = this.#libc.socket(AF_UNIX, SOCK_DGRAM_CLOEXEC, 0);
+    if (fd < 0) throw this.#failure("make a datagram socket", address);
+    let open = true;
+    return {
+      send: (bytes) =>
+        open ? this.#send(fd, bytes, socketAddress) : { kind: "failed", errno: EBADF },
+      [Symbol.dispose]: () => {
+        if (open) this.#libc.close(fd);
+        open = false;
+      },
+    };
+  }
+
+  /**
+   * Tells who is at the other end of a connected Unix socket.
+   *
+   * @throws {CicdError} `io_failed` if the descriptor is none.
+   */
+  peerCredentials(fd: number): PeerCredentials {
+    const credentials = new Int32Array(3);
+    const length = new Uint32Array([credentials.byteLength]);
+    if (this.#libc.getsockopt(fd, SOL_SOCKET, SO_PEERCRED, credentials, length) < 0) {
+      throw this.#failure("read the peer of", fd);
+    }
+    const [pid = 0, uid = 0, gid = 0] = credentials;
+    return { pid, uid: uid >>> 0, gid: gid >>> 0 };
+  }
+
+  /** Microseconds of the monotonic clock, the one systemd compares with. */
+  monotonicMicros(): bigint {
+    const time = new BigInt64Array(2);
+    if (this.#libc.clock_gettime(CLOCK_MONOTONIC, time) < 0) {
+      throw this.#failure("read", "the monotonic clock");
+    }
+    const [seconds = 0n, nanoseconds = 0n] = time;
+    return seconds * 1_000_000n + nanoseconds / 1_000n;
+  }
+
+  /** Sets the mask for new files and returns the former one. */
+  umask(mask: number): number {
+    return this.#libc.umask(mask);
+  }
+
+  get #libc(): Deno.DynamicLibrary<typeof SYMBOLS>["symbols"] {
+    return this.#loaded ??= load();
+  }
+
+  #send(
+    fd: number,
+    bytes: Uint8Array<ArrayBuffer>,
+    address: Uint8Array<ArrayBuffer>,
+  ): SendResult {
+    for (;;) {
+      const sent = this.#libc.sendto(
+        fd,
+        bytes,
+        BigInt(bytes.length),
+        MSG_DONTWAIT_NOSIGNAL,
+        address,
+        address.length,
+      );
+      if (sent >= 0n) return { kind: "sent" };
+      const errno = this.#errno();
+      if (errno === EAGAIN) return { kind: "would_block" };
+      if (errno !== EINTR) return { kind: "failed", errno };
+    }
+  }
+
+  #errno(): number {
+    const pointer = this.#libc.__errno_location();
+    return pointer === null ? 0 : new Deno.UnsafePointerView(pointer).getInt32();
+  }
+
+  #failure(verb: string, object: string | number): CicdError {
+    return new CicdError("io_failed", `Cannot ${verb} "${object}": errno is ${this.#errno()}`);
+  }
+}
+
+function load(): Deno.DynamicLibrary<typeof SYMBOLS>["symbols"] {
+  try {
+    return Deno.dlopen("libc.so.6", SYMBOLS).symbols;
+  } catch (error) {
+    const state = error instanceof Deno.errors.NotCapable
+      ? "calls into libraries are not permitted; run with --allow-ffi"
+      : messageOf(error);
+    throw new CicdError("io_failed", `Cannot load "libc.so.6": ${state}`, { cause: error });
+  }
+}
+
+/** A `sockaddr_un`: a path ends with a NUL, an abstract name begins with one. */
+function encodeAddress(address: string): Uint8Array<ArrayBuffer> {
+  const abstract = address.startsWith("@");
+  const path = new TextEncoder().encode(abstract ? `\0${address.slice(1)}` : `${address}\0`);
+  if (path.length < 2 || path.length > SUN_PATH_BYTES || address.includes("\0")) {
+    throw new RangeError(`Cannot use socket address "${address}": it is empty or too long`);
+  }
+  const bytes = new Uint8Array(2 + path.length);
+  new DataView(bytes.buffer).setUint16(0, AF_UNIX, true);
+  bytes.set(path, 2);
+  return bytes;
+}

@@ -1,0 +1,186 @@
+import assert from "node:assert/strict";
+import * as fc from "fast-check";
+import { CicdError } from "@lib/core/errors.ts";
+import { loadConfig } from "@lib/config/load.ts";
+import { CONFIG_MAX_BYTES, readConfig } from "@lib/config/read.ts";
+import { withoutPadding, withReference } from "@lib/config/reference.ts";
+import { renderConfigYaml, renderProblems } from "@lib/config/render.ts";
+import { readYamlSource, YAML_MAX_NODES } from "@lib/config/yaml_source.ts";
+
+const signal = new AbortController().signal;
+const context = { home: "/home/ann", env: { XDG_RUNTIME_DIR: "/run/user/7" }, cores: 2 };
+
+function load(text: string) {
+  return loadConfig({ ...context, file: { name: "c.yaml", text } });
+}
+
+function problems(text: string): readonly string[] {
+  try {
+    load(text);
+  } catch (error) {
+    assert.ok(error instanceof CicdError && error.code === "invalid_config");
+    return renderProblems(error);
+  }
+  return [];
+}
+
+async function folder() {
+  const path = await Deno.makeTempDir();
+  return {
+    path,
+    async [Symbol.asyncDispose]() {
+      await Deno.remove(path, { recursive: true });
+    },
+  };
+}
+
+Deno.test("loadConfig() gives places by line and column", () => {
+  assert.deepEqual(problems("queue:\n  max_runing: 4\n  ageing: -5m\nlog: {level: loud}\n"), [
+    'c.yaml:2:3: queue.max_runing is no known key; did you mean "max_running"?',
+    'c.yaml:3:11: queue.ageing is "-5m"; a duration cannot be negative',
+    'c.yaml:4:14: log.level is "loud"; give one of debug, info, warning, error',
+  ]);
+});
+
+Deno.test("loadConfig() takes an empty file and one of comments as all defaults", () => {
+  const { config } = loadConfig(context);
+  for (const text of ["", "\n", "# nothing\n", "---\n", "\u{feff}", "{}"]) {
+    assert.deepEqual(load(text).config, config);
+  }
+});
+
+Deno.test("loadConfig() refuses what YAML allows but a configuration does not need", () => {
+  for (
+    const [text, pattern] of [
+      ["agents: auto\nagents: child\n", /^c\.yaml:2:1: YAML: Map keys must be unique$/],
+      ['projects: {2024: {}, "2024": {}}\n', /^c\.yaml:1:22: YAML: Map keys must be unique$/],
+      ["agents: !unit auto\n", /^c\.yaml:1:9: YAML: Unresolved tag/],
+      ["agents: auto\n---\nagents: child\n", /YAML: Source contains multiple documents/],
+      ["agents: *none\n", /YAML: .*alias/i],
+      ["? [a]\n: b\n", /^c\.yaml:1:3: YAML: /],
+      ["agents: [1\n", /^c\.yaml:2:1: YAML: /],
+      ["- a\n", /^c\.yaml:1:1: the file is a list; give a map of keys$/],
+      [`agents: ${"[".repeat(40)}${"]".repeat(40)}\n`, /nested deeper than 16 levels/],
+      ["<<: {agents: auto}\n", /^c\.yaml:1:1: << is no known key/],
+    ] as const
+  ) {
+    assert.match(problems(text)[0] ?? "nothing was refused", pattern, text);
+  }
+});
+
+Deno.test("loadConfig() reads YAML 1.2 even where a directive says otherwise", () => {
+  assert.match(
+    problems("%YAML 1.1\n---\nhttp: {max_connections: 1_0}\n")[0] ?? "",
+    /http\.max_connections is "1_0"/,
+  );
+});
+
+Deno.test("loadConfig() takes aliases, and bounds what they make", () => {
+  const text = "projects: {a: {limits: &small {memory: 1G}}, b: {limits: *small}}\n";
+  const limits = [...load(text).config.projects.values()].map((each) => each.limits.memoryBytes);
+  assert.deepEqual(limits, [1024 ** 3, 1024 ** 3]);
+  const bomb = ["a: &a [x, x, x, x, x, x, x, x, x, x]"];
+  for (const [from, to] of ["ab", "bc", "cd", "de", "ef"].map((pair) => [...pair])) {
+    bomb.push(`${to}: &${to} [${Array(10).fill(`*${from}`).join(", ")}]`);
+  }
+  const [issue] = readYamlSource(bomb.join("\n"), "c").issues;
+  assert.match(issue?.message ?? "", /more than 200 aliases/);
+  const [wide] = readYamlSource(`[${"x,".repeat(YAML_MAX_NODES + 1)}]`, "c").issues;
+  assert.match(wide?.message ?? "", /more than 20000 values/);
+  const [loop] = readYamlSource("a: &a [*a]\n", "c").issues;
+  assert.match(loop?.message ?? "", /YAML: /);
+});
+
+Deno.test("loadConfig() keeps texts of variables as they are written", () => {
+  const { config } = load("defaults: {env: {A: 1.10, B: yes, C: 0x10, D: '', E: true}}\n");
+  assert.deepEqual(config.defaults.env, { A: "1.10", B: "yes", C: "0x10", D: "", E: "true" });
+});
+
+Deno.test("renderConfigYaml() gives a file that means the same, whatever the variables", () => {
+  const name = fc.stringMatching(/^[A-Za-z_][A-Za-z0-9_]{0,12}$/);
+  const value = fc.string({ unit: "binary" }).filter((text) => !text.includes("\0"));
+  const env = fc.dictionary(name, value, { noNullPrototype: true });
+  fc.assert(fc.property(env, fc.nat(3_600), (variables, seconds) => {
+    const first = load(JSON.stringify({
+      idle_exit: seconds,
+      defaults: { env: variables },
+      projects: { "no": { env: variables, limits: { cpu: 0.5 } }, "1e3": {}, "a.b": {} },
+    }));
+    const second = load(renderConfigYaml(first, { env: "shown" }));
+    assert.deepEqual(second.config, first.config);
+  }));
+});
+
+Deno.test("readConfig() without a file in the usual place gives the defaults", async () => {
+  await using home = await folder();
+  const loaded = await readConfig({ env: { HOME: home.path }, signal });
+  assert.equal(loaded.file, undefined);
+  assert.equal(loaded.config.stateDir, `${home.path}/.local/state/cicd-toolkit`);
+});
+
+Deno.test("readConfig() finds the usual file, that of CICD_CONFIG, and that of --config", async () => {
+  await using home = await folder();
+  const usual = `${home.path}/.config/cicd-toolkit/config.yaml`;
+  await Deno.mkdir(`${home.path}/.config/cicd-toolkit`, { recursive: true });
+  await Deno.writeTextFile(usual, "idle_exit: 1m\n");
+  await Deno.writeTextFile(`${home.path}/b.yaml`, "idle_exit: 2m\n");
+  await Deno.writeTextFile(`${home.path}/c.yaml`, "idle_exit: 3m\n");
+  const env = { HOME: home.path };
+  const found = await readConfig({ env, signal });
+  assert.equal(found.file, usual);
+  assert.equal(found.config.idleExitMs, 60_000);
+  const second = { ...env, CICD_CONFIG: `${home.path}/b.yaml` };
+  assert.equal((await readConfig({ env: second, signal })).config.idleExitMs, 120_000);
+  const path = `${home.path}/c.yaml`;
+  assert.equal((await readConfig({ env: second, path, signal })).config.idleExitMs, 180_000);
+});
+
+Deno.test("readConfig() refuses a named file that is missing, no file, no text or too large", async () => {
+  await using home = await folder();
+  const refused = async (path: string): Promise<string> => {
+    const error = await readConfig({ path, env: { HOME: home.path }, signal }).catch((e) => e);
+    assert.ok(error instanceof CicdError && error.code === "invalid_config");
+    return error.issues[0]?.message ?? "";
+  };
+  const path = `${home.path}/c.yaml`;
+  assert.match(await refused(path), /There is no such file/);
+  assert.match(await refused(home.path), /no regular file/);
+  assert.match(await refused("/dev/zero"), /no regular file/);
+  await Deno.writeFile(path, new Uint8Array([0xff, 0xfe, 0x41]));
+  assert.match(await refused(path), /no UTF-8 text/);
+  await Deno.writeTextFile(path, "#".repeat(CONFIG_MAX_BYTES + 1));
+  assert.match(await refused(path), /larger than/);
+});
+
+Deno.test("readConfig() warns of a file that others can read or change", async () => {
+  await using home = await folder();
+  const path = `${home.path}/c.yaml`;
+  await Deno.writeTextFile(path, "defaults: {env: {TOKEN: x}}\n");
+  const warnings = async (mode: number) => {
+    await Deno.chmod(path, mode);
+    return (await readConfig({ path, env: { HOME: home.path, XDG_RUNTIME_DIR: "/r" }, signal }))
+      .warnings.map((text) => text.slice(path.length + 1));
+  };
+  assert.deepEqual(await warnings(0o600), []);
+  assert.match((await warnings(0o640))[0] ?? "", /^sets variables of jobs/);
+  assert.match((await warnings(0o622)).join(), /can be changed by others/);
+});
+
+Deno.test("docs/configuration.md has the tables of the current keys", async () => {
+  const document = await Deno.readTextFile(
+    new URL("../../docs/configuration.md", import.meta.url),
+  );
+  assert.equal(
+    withoutPadding(withReference(document)),
+    withoutPadding(document),
+    "run withReference() of lib/config/reference.ts over docs/configuration.md and format it",
+  );
+});
+
+Deno.test("docs/configuration.md has an example that is a valid configuration", async () => {
+  const document = await Deno.readTextFile(
+    new URL("../../docs/configuration.md", import.meta.url),
+  );
+  const [example] = document.matchAll(/```yaml\n([\s\S]*?)```/g);
+  assert.deepEqual(problems(example?.[1] ?? "!!missing"), []);
+});

@@ -1,0 +1,382 @@
+/**
+ * What every executor must do, run against each of them.
+ *
+ * The jobs are real programs, so the suite needs a machine that has them; what
+ * it waits for are events of the executor, never a time.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import { systemClock } from "@lib/core/clock.ts";
+import { newJobId, parseProjectName, type ProjectName } from "@lib/core/ids.ts";
+import { attemptFolder } from "@lib/jobs/attempt_folder.ts";
+import type { AttemptRequest, Executor } from "@lib/jobs/executor.ts";
+import type { AttemptOutcome, JobSpec, JobWork } from "@lib/jobs/model.ts";
+
+/** How the suite makes the executor under test. */
+export interface ContractOptions {
+  /** Names the executor in the tests' names. */
+  readonly name: string;
+  /** A new instance, as a restarted agent would make it. */
+  readonly create: (project: ProjectName, stateDir: string) => Promise<Executor>;
+}
+
+/** The environment of the suite's jobs. */
+const JOB_PATH = "/usr/local/bin:/usr/bin:/bin";
+
+/** One executor in a state folder of its own. */
+class Bench implements AsyncDisposable {
+  readonly project: ProjectName;
+  readonly stateDir: string;
+  readonly #options: ContractOptions;
+  readonly #executors: Executor[] = [];
+
+  constructor(options: ContractOptions) {
+    const project = parseProjectName("contract-suite");
+    assert(project !== undefined);
+    this.project = project;
+    this.stateDir = Deno.makeTempDirSync({ prefix: "executor-contract-" });
+    this.#options = options;
+  }
+
+  async executor(): Promise<Executor> {
+    const executor = await this.#options.create(this.project, this.stateDir);
+    this.#executors.push(executor);
+    return executor;
+  }
+
+  /** Prepares an attempt as the agent does. */
+  request(
+    work: JobWork,
+    { env = {}, secrets = {}, ...rest }: Partial<Omit<JobSpec, "work" | "env">> & {
+      readonly env?: Readonly<Record<string, string>>;
+      readonly secrets?: Readonly<Record<string, string>>;
+    } = {},
+  ): AttemptRequest {
+    const ref = { project: this.project, jobId: newJobId(), number: 1 };
+    const folder = attemptFolder(this.stateDir, ref);
+    Deno.mkdirSync(folder.workspace, { recursive: true, mode: 0o700 });
+    const spec: JobSpec = {
+      project: this.project,
+      work,
+      env,
+      secretNames: Object.keys(secrets),
+      limits: {},
+      timeoutMs: 60_000,
+      graceMs: 10_000,
+      priority: 5,
+      cancelInProgress: false,
+      retries: { max: 0, on: [], delayMs: 0 },
+      output: "merged",
+      logMaxBytes: 1_000_000,
+      labels: {},
+      ...rest,
+    };
+    if (work.kind === "script") Deno.writeTextFileSync(folder.scriptFile, work.text);
+    Deno.writeTextFileSync(folder.attemptFile, JSON.stringify(spec));
+    return {
+      ref,
+      spec,
+      env: { PATH: JOB_PATH, ...env },
+      secrets: new Map(Object.entries(secrets)),
+      folder,
+    };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const executor of this.#executors) await executor[Symbol.asyncDispose]();
+    await Deno.remove(this.stateDir, { recursive: true });
+  }
+}
+
+function script(text: string): JobWork {
+  return { kind: "script", text, shell: "sh" };
+}
+
+function command(...argv: string[]): JobWork {
+  return { kind: "command", argv };
+}
+
+function deadline(ms = 60_000): AbortSignal {
+  return AbortSignal.timeout(ms);
+}
+
+async function run(executor: Executor, request: AttemptRequest): Promise<AttemptOutcome> {
+  assert.equal(await executor.start(request, deadline()), "started");
+  return await executor.ended(request, deadline());
+}
+
+function logOf({ folder }: AttemptRequest, stream: "merged" | "stdout" | "stderr" = "merged") {
+  return Deno.readTextFileSync(folder.logFile(stream));
+}
+
+/** Resolves when the job has written `text`. */
+async function logged(request: AttemptRequest, text: string): Promise<void> {
+  const signal = deadline();
+  using changes = Deno.watchFs(request.folder.path);
+  const onAbort = () => changes.close();
+  signal.addEventListener("abort", onAbort, { once: true });
+  const seen = () => {
+    try {
+      return logOf(request).includes(text);
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return false;
+      throw error;
+    }
+  };
+  if (seen()) return;
+  for await (const _change of changes) if (seen()) return;
+  signal.throwIfAborted();
+}
+
+/** How many processes of this machine have `marker` among their arguments. */
+function processesWith(marker: string): number {
+  let count = 0;
+  for (const entry of Deno.readDirSync("/proc")) {
+    if (!/^\d+$/.test(entry.name)) continue;
+    try {
+      if (Deno.readTextFileSync(`/proc/${entry.name}/cmdline`).includes(marker)) count++;
+    } catch {
+      // Gone between the two reads, or another user's.
+    }
+  }
+  return count;
+}
+
+/** Registers the suite for one executor. */
+export function testExecutorContract(options: ContractOptions): void {
+  const test = (criterion: string, body: (bench: Bench) => Promise<void>) =>
+    Deno.test(`${options.name} ${criterion}`, async () => {
+      await using bench = new Bench(options);
+      await body(bench);
+    });
+
+  test("succeeds with exit code 0, its output and its figures", async (bench) => {
+    const executor = await bench.executor();
+    const request = bench.request(script("echo hello; echo trouble >&2"));
+    const before = systemClock.now();
+    const outcome = await run(executor, request);
+    assert.equal(outcome.state, "succeeded");
+    assert.equal(outcome.reason, "exit_code");
+    assert.equal(outcome.exitCode, 0);
+    assert.equal(logOf(request), "hello\ntrouble\n");
+    assert.equal(outcome.logBytes, 14);
+    assert((outcome.startedAt ?? 0) >= before - 1_000);
+    assert(outcome.finishedAt >= (outcome.startedAt ?? Infinity));
+    assert((outcome.usage.cpuSeconds ?? -1) >= 0);
+    assert((outcome.usage.wallSeconds ?? -1) >= 0);
+  });
+
+  test("keeps the streams apart when asked", async (bench) => {
+    const executor = await bench.executor();
+    const request = bench.request(script("echo hello; echo trouble >&2"), { output: "split" });
+    assert.equal((await run(executor, request)).state, "succeeded");
+    assert.equal(logOf(request, "stdout"), "hello\n");
+    assert.equal(logOf(request, "stderr"), "trouble\n");
+  });
+
+  test("fails with the job's own exit code, 203 and 127 among them", async (bench) => {
+    const executor = await bench.executor();
+    for (const code of [1, 42, 127, 143, 203, 255]) {
+      const outcome = await run(executor, bench.request(script(`exit ${code}`)));
+      assert.equal(outcome.state, "failed");
+      assert.equal(outcome.reason, "exit_code", outcome.message);
+      assert.equal(outcome.exitCode, code);
+    }
+  });
+
+  test("names the signal that ended the job", async (bench) => {
+    const executor = await bench.executor();
+    for (const signal of ["TERM", "KILL", "HUP", "USR1"]) {
+      const outcome = await run(executor, bench.request(script(`kill -${signal} $$`)));
+      assert.equal(outcome.state, "failed");
+      assert.equal(outcome.reason, "signal", outcome.message);
+      assert.equal(outcome.signal, `SIG${signal}`);
+    }
+  });
+
+  test("ends a job at its time limit", async (bench) => {
+    const executor = await bench.executor();
+    const outcome = await run(
+      executor,
+      bench.request(command("sleep", "1000"), { timeoutMs: 300 }),
+    );
+    assert.equal(outcome.state, "timed_out");
+    assert.equal(outcome.reason, "timeout");
+    assert.match(outcome.message, /300ms/);
+  });
+
+  test("does not take what the job left behind for a timeout", async (bench) => {
+    const executor = await bench.executor();
+    const outcome = await run(
+      executor,
+      bench.request(script("(trap '' TERM; exec sleep 1000) &\nexit 0"), { graceMs: 2_000 }),
+    );
+    assert.equal(outcome.state, "succeeded", outcome.message);
+  });
+
+  test("gives a stopped job its grace", async (bench) => {
+    const executor = await bench.executor();
+    const request = bench.request(
+      script("trap 'echo tidied; exit 0' TERM\necho ready\nwhile :; do sleep 0.05; done"),
+    );
+    await executor.start(request, deadline());
+    await logged(request, "ready");
+    await executor.stop(request, { reason: "cancelled", by: "by request" }, deadline());
+    await executor.stop(request, { reason: "superseded", by: "someone else" }, deadline());
+    const outcome = await executor.ended(request, deadline());
+    assert.equal(outcome.state, "cancelled");
+    assert.equal(outcome.reason, "cancelled");
+    assert.equal(outcome.exitCode, 0);
+    assert.match(outcome.message, /by request/);
+    assert.match(logOf(request), /tidied/);
+  });
+
+  test("leaves no survivor of a hostile tree", async (bench) => {
+    const executor = await bench.executor();
+    const marker = `1000.${Math.floor(Math.random() * 1e9)}`;
+    const request = bench.request(
+      script(`trap '' TERM
+sleep ${marker} &
+setsid sleep ${marker} &
+(trap '' TERM HUP INT; setsid setsid sh -c 'trap "" TERM; sleep ${marker}; sleep ${marker}' &) &
+env -i /bin/sh -c 'trap "" TERM; sleep ${marker}; sleep ${marker}' &
+while [ "$(grep -l -a ${marker} /proc/[0-9]*/cmdline 2>/dev/null | wc -l)" -lt 4 ]; do :; done
+echo ready
+while :; do sleep ${marker}; done`),
+      { graceMs: 2_000 },
+    );
+    await executor.start(request, deadline());
+    await logged(request, "ready");
+    assert(processesWith(marker) >= 4);
+    await executor.stop(request, { reason: "superseded", by: "job 7" }, deadline());
+    const outcome = await executor.ended(request, deadline());
+    assert.equal(outcome.state, "cancelled");
+    assert.equal(outcome.reason, "superseded");
+    assert.equal(processesWith(marker), 0);
+  });
+
+  test("starts an attempt once, however often it is asked", async (bench) => {
+    const executor = await bench.executor();
+    const request = bench.request(
+      script("echo run >> ran\necho ready\nwhile [ ! -e go ]; do sleep 0.01; done"),
+    );
+    const starts = await Promise.allSettled(
+      Array.from({ length: 8 }, () => executor.start(request, deadline())),
+    );
+    assert.equal(starts.filter((start) => start.status === "rejected").length, 0);
+    await logged(request, "ready");
+    assert.equal(await executor.start(request, deadline()), "exists");
+    Deno.writeTextFileSync(`${request.folder.workspace}/go`, "");
+    assert.equal((await executor.ended(request, deadline())).state, "succeeded");
+    assert.equal(await executor.start(request, deadline()), "exists");
+    assert.equal((await executor.ended(request, deadline())).state, "succeeded");
+    assert.equal(Deno.readTextFileSync(`${request.folder.workspace}/ran`), "run\n");
+  });
+
+  test("is found by a later instance while it runs and after", async (bench) => {
+    const request = bench.request(
+      script("echo ready\nwhile [ ! -e go ]; do sleep 0.01; done\nexit 9"),
+    );
+    const first = await bench.executor();
+    assert.deepEqual(await first.look(request, deadline()), { kind: "never_begun" });
+    await first.start(request, deadline());
+    await logged(request, "ready");
+    await first[Symbol.asyncDispose]();
+
+    const second = await bench.executor();
+    assert.deepEqual(await second.look(request, deadline()), { kind: "alive" });
+    const ends = [second.ended(request, deadline()), second.ended(request, deadline())];
+    Deno.writeTextFileSync(`${request.folder.workspace}/go`, "");
+    for (const outcome of await Promise.all(ends)) assert.equal(outcome.exitCode, 9);
+
+    const third = await bench.executor();
+    const found = await third.look(request, deadline());
+    assert.equal(found.kind, "ended");
+    assert(found.kind === "ended" && found.outcome.exitCode === 9);
+    await third.stop(request, { reason: "cancelled", by: "late" }, deadline());
+    assert.equal((await third.ended(request, deadline())).state, "failed");
+  });
+
+  test("gives the job the environment it was given and nothing else", async (bench) => {
+    const executor = await bench.executor();
+    const env = {
+      PATH: JOB_PATH,
+      PLAIN: "plain",
+      HOSTILE: "a b\tc\n\"d\" 'e' \\f `g` $h ${i} %j #k ;l é 🙂 \\",
+      EXIT_CODE: "a job's own",
+      EMPTY: "",
+    };
+    const secrets = {
+      TOKEN: "s3cret\n with $dollar `tick` \"quote\" 'single' \\back\\\\slash\r\n\tend\n",
+      KEY: "-----BEGIN-----\nab+/=\n-----END-----\n",
+    };
+    const request = bench.request(command("env", "-0"), { env, secrets });
+    assert.equal((await run(executor, request)).state, "succeeded");
+    const got = Object.fromEntries(
+      logOf(request).split("\0").filter((line) => line !== "").map((line) => [
+        line.slice(0, line.indexOf("=")),
+        line.slice(line.indexOf("=") + 1),
+      ]),
+    );
+    assert.deepEqual(got, { ...env, ...secrets });
+    for (const entry of Deno.readDirSync(request.folder.path)) {
+      const path = `${request.folder.path}/${entry.name}`;
+      if (!entry.isFile || path === request.folder.logFile("merged")) continue;
+      assert(!Deno.readTextFileSync(path).includes("s3cret"), `${entry.name} holds a secret`);
+    }
+  });
+
+  test("passes arguments on as they are", async (bench) => {
+    const executor = await bench.executor();
+    const words = ["$HOME", "${PATH}", "%n", "a b", "'", '"', "\\", "*", "", "é\n", "-n", ";"];
+    const request = bench.request(command("printf", "%s\\0", ...words));
+    assert.equal((await run(executor, request)).state, "succeeded");
+    assert.deepEqual(logOf(request).split("\0").slice(0, -1), words);
+  });
+
+  test("says so when the program cannot be executed", async (bench) => {
+    const executor = await bench.executor();
+    const missing = await run(executor, bench.request(command("no-such-program-at-all")));
+    assert.equal(missing.state, "failed");
+    assert.equal(missing.reason, "exec_failed");
+    assert.equal(missing.exitCode, 127);
+    assert.match(missing.message, /no-such-program-at-all/);
+
+    const broken = bench.request(command("./broken"));
+    const path = `${broken.folder.workspace}/broken`;
+    Deno.writeTextFileSync(path, "#!/no/such/interpreter\n", { mode: 0o755 });
+    const outcome = await run(executor, broken);
+    assert.equal(outcome.reason, "exec_failed", outcome.message);
+    assert.equal(outcome.exitCode, 126);
+
+    const nowhere = await run(executor, bench.request(command("true"), { workdir: "no/folder" }));
+    assert.equal(nowhere.reason, "exec_failed", nowhere.message);
+  });
+
+  test("runs in its workspace, without input, and survives its removal", async (bench) => {
+    const executor = await bench.executor();
+    const request = bench.request(script('pwd; cat; umask; rm -rf "$PWD"; exit 4'));
+    const outcome = await run(executor, request);
+    assert.equal(outcome.exitCode, 4, outcome.message);
+    assert.equal(logOf(request), `${request.folder.workspace}\n0022\n`);
+  });
+
+  test("rejects with the signal's reason and leaves the attempt alone", async (bench) => {
+    const executor = await bench.executor();
+    const request = bench.request(
+      script("echo ready\nwhile [ ! -e go ]; do sleep 0.01; done"),
+    );
+    await executor.start(request, deadline());
+    await logged(request, "ready");
+    const reason = new Error("enough");
+    await assert.rejects(executor.ended(request, AbortSignal.abort(reason)), reason);
+    const controller = new AbortController();
+    const waiting = executor.ended(request, controller.signal);
+    controller.abort(reason);
+    await assert.rejects(waiting, reason);
+    assert.deepEqual(await executor.look(request, deadline()), { kind: "alive" });
+    Deno.writeTextFileSync(`${request.folder.workspace}/go`, "");
+    assert.equal((await executor.ended(request, deadline())).state, "succeeded");
+  });
+}

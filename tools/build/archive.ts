@@ -1,0 +1,58 @@
+/**
+ * Packs a release: an archive and the line of its checksum.
+ *
+ * @module
+ */
+import { archiveName } from "./layout.ts";
+import { run } from "./run.ts";
+
+/** Options for {@linkcode pack}. */
+export interface PackOptions {
+  /** The release's folder. */
+  readonly releaseDir: string;
+  /** Where the archive goes. */
+  readonly outDir: string;
+  readonly target: string;
+  /** Time of every file in the archive, in seconds since the epoch. */
+  readonly epochSeconds: number;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Packs the release; the same files and the same time give the same bytes.
+ *
+ * @returns The archive's path and SHA-256 in hex.
+ */
+export async function pack(
+  options: PackOptions,
+): Promise<{ readonly path: string; readonly sha256: string }> {
+  const { releaseDir, outDir, target, epochSeconds, signal } = options;
+  const path = `${outDir}/${archiveName(target)}`;
+  const tar = path.replace(/\.gz$/, "");
+  await run([
+    "tar",
+    "--create",
+    "--sort=name",
+    `--mtime=@${epochSeconds}`,
+    "--owner=0",
+    "--group=0",
+    "--numeric-owner",
+    "--mode=u+rwX,go+rX,go-w",
+    `--file=${tar}`,
+    `--directory=${releaseDir}`,
+    ".",
+  ], { signal });
+  await run(["gzip", "--no-name", "--best", "--force", tar], { signal });
+  const digest = await crypto.subtle.digest("SHA-256", await Deno.readFile(path));
+  return { path, sha256: new Uint8Array(digest).toHex() };
+}
+
+/** Writes `SHA256SUMS` for every archive in `dir`, in the format of sha256sum(1). */
+export async function writeSums(
+  dir: string,
+  sums: ReadonlyMap<string, string>,
+): Promise<void> {
+  const lines = [...sums].sort().map(([name, sum]) => `${sum}  ${name}\n`);
+  await Deno.writeTextFile(`${dir}/SHA256SUMS.tmp`, lines.join(""));
+  await Deno.rename(`${dir}/SHA256SUMS.tmp`, `${dir}/SHA256SUMS`);
+}

@@ -1,0 +1,96 @@
+/**
+ * Puts the two layouts of a build together.
+ *
+ * @module
+ */
+import { type BuildInfo, formatBuildInfo } from "@lib/install/build_info.ts";
+import { bundle } from "./bundle.ts";
+import { launcherText, LIB_PATH, PERMISSION_FLAGS, PROGRAMS, V8_FLAGS } from "./layout.ts";
+import type { Progress } from "./progress.ts";
+import { run } from "./run.ts";
+
+/** Options for {@linkcode assemble}. */
+export interface AssembleOptions {
+  readonly root: string;
+  /** An empty folder that becomes the release. */
+  readonly outDir: string;
+  readonly info: BuildInfo;
+  readonly progress: Progress;
+  readonly signal: AbortSignal;
+}
+
+/** Builds a whole release below `outDir`: `bin/` and `lib/cicd-toolkit/`. */
+export async function assemble(options: AssembleOptions): Promise<void> {
+  const { root, outDir, info, progress, signal } = options;
+  const lib = `${outDir}/${LIB_PATH}`;
+  const scratch = `${outDir}/.bundles`;
+  await Deno.mkdir(`${outDir}/bin`, { recursive: true });
+  await Deno.mkdir(lib, { recursive: true });
+  const bundleDir = info.layout === "executable" ? scratch : lib;
+  await Deno.mkdir(bundleDir, { recursive: true });
+  for (const program of PROGRAMS) {
+    using _ = progress.step("bundle", `${program.entry} -> ${program.bundle}`);
+    await bundle(program, { root, outDir: bundleDir, signal });
+  }
+  if (info.layout === "executable") {
+    await compileAll(options, scratch);
+    await Deno.remove(scratch, { recursive: true });
+  } else {
+    await shareRuntime(options, lib);
+  }
+  await copyTree(`${root}/units`, `${lib}/units`);
+  for (const file of ["install.sh", "LICENSE", "README.md"]) {
+    await copyIfThere(`${root}/${file}`, `${outDir}/${file}`);
+  }
+  await Deno.writeTextFile(`${lib}/build.json`, formatBuildInfo(info));
+}
+
+async function compileAll(options: AssembleOptions, bundles: string): Promise<void> {
+  const { outDir, info, progress, signal } = options;
+  for (const program of PROGRAMS) {
+    using _ = progress.step("compile", `${program.name} for ${info.target}`);
+    await run([
+      Deno.execPath(),
+      "compile",
+      "--quiet",
+      "--no-check",
+      "--no-config",
+      "--no-lock",
+      `--target=${info.target}`,
+      ...PERMISSION_FLAGS,
+      V8_FLAGS,
+      `--output=${outDir}/bin/${program.name}`,
+      `${bundles}/${program.bundle}`,
+    ], { cwd: bundles, signal });
+  }
+}
+
+async function shareRuntime(options: AssembleOptions, lib: string): Promise<void> {
+  const { root, outDir, progress } = options;
+  using _ = progress.step("runtime", `${Deno.execPath()} -> ${LIB_PATH}/deno`);
+  await Deno.copyFile(Deno.execPath(), `${lib}/deno`);
+  await Deno.chmod(`${lib}/deno`, 0o755);
+  const template = await Deno.readTextFile(`${root}/tools/build/launcher.sh`);
+  for (const program of PROGRAMS) {
+    const path = `${outDir}/bin/${program.name}`;
+    await Deno.writeTextFile(path, launcherText(template, program));
+    await Deno.chmod(path, 0o755);
+  }
+}
+
+async function copyTree(from: string, to: string): Promise<void> {
+  await Deno.mkdir(to, { recursive: true });
+  for await (const entry of Deno.readDir(from)) {
+    const source = `${from}/${entry.name}`;
+    if (entry.isDirectory) await copyTree(source, `${to}/${entry.name}`);
+    else if (entry.isFile) await Deno.copyFile(source, `${to}/${entry.name}`);
+  }
+}
+
+async function copyIfThere(from: string, to: string): Promise<void> {
+  try {
+    await Deno.copyFile(from, to);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}

@@ -1,0 +1,34 @@
+/**
+ * Makes one file of a program and everything it imports.
+ *
+ * Not minified: a stack trace names functions, and the bundle says which file
+ * each part came from.
+ *
+ * @module
+ */
+import type { Program } from "./layout.ts";
+import { run } from "./run.ts";
+
+/** Where a bundle is made. */
+export interface BundleOptions {
+  /** Root of the tree; paths in the bundle's comments are relative to it. */
+  readonly root: string;
+  readonly outDir: string;
+  readonly signal: AbortSignal;
+}
+
+/** Bundles `program`; returns the path of the bundle. */
+export async function bundle(program: Program, options: BundleOptions): Promise<string> {
+  const output = `${options.outDir}/${program.bundle}`;
+  await run([
+    Deno.execPath(),
+    "bundle",
+    "--quiet",
+    "--no-check",
+    "--platform=deno",
+    "--external=*.node",
+    `--output=${output}`,
+    program.entry,
+  ], { cwd: options.root, signal: options.signal });
+  return output;
+}

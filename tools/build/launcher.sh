@@ -1,0 +1,31 @@
+#!/bin/sh
+# @name@: starts the program on the runtime that lies beside it.
+# Asks for nothing, downloads nothing, and is replaced by the program itself.
+case $0 in
+*/*) self=$0 ;;
+*) self=$(command -v -- "$0") || self=./$0 ;;
+esac
+hops=0
+while :; do
+  here=${self%/*}
+  # Unpacked: bin/ and lib/ side by side. Installed: bin/ beside the release in use.
+  for home in "$here/../lib/cicd-toolkit" "$here/../lib/cicd-toolkit/current/lib/cicd-toolkit"; do
+    [ -f "$home/@bundle@" ] && break 2
+  done
+  # Reached through a link of the user's own: follow it.
+  if [ ! -L "$self" ] || [ "$hops" -ge 8 ]; then
+    echo "@name@: cannot find @bundle@ near $self; install the program again" >&2
+    exit 78
+  fi
+  target=$(readlink -- "$self")
+  case $target in
+  /*) self=$target ;;
+  *) self=$here/$target ;;
+  esac
+  hops=$((hops + 1))
+done
+DENO_DIR=${XDG_CACHE_HOME:-${HOME:?is not set}/.cache}/cicd-toolkit/runtime
+DENO_DISABLE_NODE_SHIM=1
+DENO_NO_UPDATE_CHECK=1
+export DENO_DIR DENO_DISABLE_NODE_SHIM DENO_NO_UPDATE_CHECK
+exec "$home/deno" run @flags@ "$home/@bundle@" "$@"

@@ -1,0 +1,74 @@
+/**
+ * What a build consists of: programs, flags and names.
+ *
+ * @module
+ */
+
+/** One of the two programs. */
+export interface Program {
+  /** Name of the executable. */
+  readonly name: string;
+  /** Entry file, from the root of the tree. */
+  readonly entry: string;
+  /** File name of its bundle. */
+  readonly bundle: string;
+}
+
+/** The programs of the suite. */
+export const PROGRAMS: readonly Program[] = [
+  { name: "cicd-runner", entry: "cmd/runner/main.ts", bundle: "runner.js" },
+  { name: "cicd-agent", entry: "cmd/agent/main.ts", bundle: "agent.js" },
+];
+
+/**
+ * What both programs may do. Explained in `docs/security.md`: code from
+ * elsewhere is never imported, and nothing is ever asked.
+ */
+export const PERMISSION_FLAGS: readonly string[] = [
+  "--no-prompt",
+  "--allow-env",
+  "--allow-ffi",
+  "--allow-net",
+  "--allow-read",
+  "--allow-run",
+  "--allow-sys",
+  "--allow-write",
+  "--deny-import",
+];
+
+/** A young generation of 1 MiB halves the memory under load. */
+export const V8_FLAGS = "--v8-flags=--max-semi-space-size=1";
+
+/** Keeps the shared runtime from configuration files, registries and the network. */
+export const OFFLINE_FLAGS: readonly string[] = [
+  "--cached-only",
+  "--no-config",
+  "--no-lock",
+  "--no-npm",
+  "--no-remote",
+];
+
+/** The platforms of a release. */
+export const RELEASE_TARGETS = [
+  "x86_64-unknown-linux-gnu",
+  "aarch64-unknown-linux-gnu",
+  "x86_64-apple-darwin",
+  "aarch64-apple-darwin",
+] as const;
+
+/** Where the files of the suite lie below `bin/`'s parent. */
+export const LIB_PATH = "lib/cicd-toolkit";
+
+/** Name of a release's archive. */
+export function archiveName(target: string): string {
+  return `cicd-toolkit-${target}.tar.gz`;
+}
+
+/** Fills in the template of a launcher. */
+export function launcherText(template: string, program: Program): string {
+  const flags = [...OFFLINE_FLAGS, ...PERMISSION_FLAGS, V8_FLAGS].join(" ");
+  return template
+    .replaceAll("@name@", program.name)
+    .replaceAll("@bundle@", program.bundle)
+    .replaceAll("@flags@", flags);
+}

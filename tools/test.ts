@@ -1,0 +1,111 @@
+/**
+ * Runs the test suites, each as a process with its own permissions.
+ *
+ * Usage: `test.ts [SUITE…] [-- ARGUMENT OF deno test…]`; all suites without one.
+ * Sets up what the suites need first. The last line is `N passed, N failed`
+ * over all suites, with `, N skipped` if there are any.
+ *
+ * @module
+ */
+import process from "node:process";
+import { whyNoMachines } from "../tests/support/suite.ts";
+import { addCounts, type Counts, readJunit, summaryLine } from "./test_counts.ts";
+
+/** A folder of tests that run under the same rights. */
+interface Suite {
+  readonly name: string;
+  readonly permissions: readonly string[];
+  readonly timeoutMs: number;
+  /** Why the suite cannot run on this host, or `undefined`. */
+  readonly whyNot?: () => Promise<string | undefined>;
+}
+
+const MINUTE_MS = 60_000;
+
+const SUITES: readonly Suite[] = [
+  { name: "unit", permissions: ["--no-prompt"], timeoutMs: 10 * MINUTE_MS },
+  { name: "integration", permissions: ["--allow-all"], timeoutMs: 20 * MINUTE_MS },
+  {
+    name: "system",
+    permissions: ["--allow-all"],
+    timeoutMs: 40 * MINUTE_MS,
+    whyNot: whyNoMachines,
+  },
+];
+
+const PROJECT = new URL("..", import.meta.url).pathname;
+
+async function main(args: readonly string[]): Promise<number> {
+  const end = args.indexOf("--");
+  const names = end === -1 ? args : args.slice(0, end);
+  const passedOn = end === -1 ? [] : args.slice(end + 1);
+  const known = SUITES.map(({ name }) => name);
+  const unknown = names.find((name) => !known.includes(name));
+  if (unknown !== undefined) {
+    console.error(`There is no suite "${unknown}"; there are ${known.join(", ")}`);
+    return 64;
+  }
+  const chosen = SUITES.filter(({ name }) => names.length === 0 || names.includes(name));
+  await setUp(chosen);
+  let total: Counts = { passed: 0, failed: 0, skipped: 0 };
+  for (const suite of chosen) total = addCounts(total, await runSuite(suite, passedOn));
+  console.log(summaryLine(total));
+  return total.failed === 0 ? 0 : 1;
+}
+
+async function setUp(chosen: readonly Suite[]): Promise<void> {
+  const installed = await run([Deno.execPath(), "install", "--frozen", "--quiet"]);
+  if (installed !== 0) throw new Error("Cannot install the dependencies as deno.lock has them");
+  if (Deno.build.os === "linux" && chosen.some(({ whyNot }) => whyNot !== undefined)) {
+    // It says itself what went wrong, and the suite is skipped then.
+    await run([`${PROJECT}.ci/install_system_packages.sh`]);
+  }
+}
+
+async function runSuite(suite: Suite, passedOn: readonly string[]): Promise<Counts> {
+  const { name, permissions, timeoutMs } = suite;
+  const reason = await suite.whyNot?.();
+  if (reason !== undefined) {
+    console.log(`\nSKIPPED ${name} suite: ${reason}\n`);
+    return { passed: 0, failed: 0, skipped: 1 };
+  }
+  console.log(`\n== ${name} suite`);
+  const folder = await Deno.makeTempDir({ prefix: "cicd-test-" });
+  const started = performance.now();
+  try {
+    const junit = `${folder}/junit.xml`;
+    const args = ["test", ...permissions, `--junit-path=${junit}`, ...passedOn, `tests/${name}/`];
+    const code = await run([Deno.execPath(), ...args], AbortSignal.timeout(timeoutMs));
+    const counts = readJunit(await Deno.readTextFile(junit).catch(() => ""));
+    const seconds = ((performance.now() - started) / 1_000).toFixed(1);
+    console.log(`== ${name} suite: ${summaryLine(counts)} (${seconds} s)`);
+    if (counts.failed > 0) return counts;
+    // A file that does not load and a run that was killed leave no failed test.
+    if (code !== 0) return fail(counts, `${name} suite: deno test ended with ${code}`);
+    if (counts.passed + counts.skipped === 0 && passedOn.length === 0) {
+      return fail(counts, `${name} suite: no test was run`);
+    }
+    return counts;
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+function fail(counts: Counts, why: string): Counts {
+  console.error(`FAILED ${why}`);
+  return { ...counts, failed: counts.failed + 1 };
+}
+
+/** Runs a program in the project's folder with this one's output; gives its exit code. */
+async function run(argv: readonly string[], signal?: AbortSignal): Promise<number> {
+  const [program = "", ...args] = argv;
+  const child = new Deno.Command(program, {
+    args,
+    cwd: PROJECT,
+    stdin: "null",
+    ...(signal === undefined ? {} : { signal }),
+  }).spawn();
+  return (await child.status).code;
+}
+
+if (import.meta.main) process.exitCode = await main(Deno.args);

@@ -1,0 +1,52 @@
+/**
+ * Counts of tests, as `deno test --junit-path` reports them.
+ *
+ * @module
+ */
+
+/** How many tests ended in which way. */
+export interface Counts {
+  readonly passed: number;
+  readonly failed: number;
+  readonly skipped: number;
+}
+
+/** Adds up the counts of two suites. */
+export function addCounts(a: Counts, b: Counts): Counts {
+  return {
+    passed: a.passed + b.passed,
+    failed: a.failed + b.failed,
+    skipped: a.skipped + b.skipped,
+  };
+}
+
+/** The one line that tells it all. */
+export function summaryLine({ passed, failed, skipped }: Counts): string {
+  return `${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ""}`;
+}
+
+/**
+ * Counts the tests of a JUnit report. A step belongs to its test and is not counted.
+ *
+ * @param xml As `deno test` writes it; the empty text has no tests.
+ */
+export function readJunit(xml: string): Counts {
+  let counts: Counts = { passed: 0, failed: 0, skipped: 0 };
+  const seen = new Set<string>();
+  const pattern = /<testcase name="([^"]*)" classname="([^"]*)"[^>]*?(?:\/>|>(.*?)<\/testcase>)/gs;
+  for (const [, name = "", file = "", body = ""] of xml.matchAll(pattern)) {
+    // A step is named after its test, which comes first.
+    const isStep = prefixes(name).some((test) => seen.has(`${file}\n${test}`));
+    seen.add(`${file}\n${name}`);
+    if (isStep) continue;
+    const failed = /<(failure|error)\b/.test(body) ? 1 : 0;
+    const skipped = failed === 0 && /<skipped\b/.test(body) ? 1 : 0;
+    counts = addCounts(counts, { passed: 1 - failed - skipped, failed, skipped });
+  }
+  return counts;
+}
+
+function prefixes(name: string): string[] {
+  const parts = name.split(" &gt; ");
+  return parts.slice(1).map((_, index) => parts.slice(0, index + 1).join(" &gt; "));
+}
