@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { fromFileUrl } from "@lib/core/file_url.ts";
 
 /**
  * How the programs are laid out: each its own executable, two bundles on one
@@ -65,6 +66,8 @@ export function parseBuildInfo(text: string): BuildInfo | undefined {
 
 /** Where the parts of this installation lie. */
 export interface InstallationPaths {
+  /** Holds the programs; `undefined` in a checkout. */
+  readonly binDir: string | undefined;
   /** Holds `build.json`, `units/`, and the bundles; `undefined` in a checkout. */
   readonly libDir: string | undefined;
   /** The folder of the unit files. */
@@ -74,23 +77,25 @@ export interface InstallationPaths {
 /**
  * Finds the parts of this installation from where the program itself lies.
  *
- * @param execPath The running executable.
+ * @param execPath The running executable: the program, or the runtime it shares.
  * @param mainModule URL of the main module.
  */
 export function installationPaths(execPath: string, mainModule: string): InstallationPaths {
-  const module = mainModule.startsWith("file://") ? new URL(mainModule).pathname : "";
-  const moduleDir = decodeURIComponent(module.slice(0, Math.max(0, module.lastIndexOf("/"))));
-  if (/\/cmd\/[a-z]+\/[a-z_]+\.ts$/.test(module) && !isRuntimeOf(execPath, moduleDir)) {
-    const root = moduleDir.replace(/\/cmd\/[a-z]+$/, "");
-    if (/\/deno$/.test(execPath)) return { libDir: undefined, unitsDir: `${root}/units` };
+  if (execPath.endsWith("/deno")) {
+    const module = fromFileUrl(mainModule);
+    const checkout = /^(.*)\/cmd\/[a-z]+\/main\.ts$/.exec(module)?.[1];
+    if (checkout !== undefined) {
+      return { binDir: undefined, libDir: undefined, unitsDir: `${checkout}/units` };
+    }
+    const libDir = parent(module);
+    return { binDir: `${parent(parent(libDir))}/bin`, libDir, unitsDir: `${libDir}/units` };
   }
-  const execDir = execPath.slice(0, Math.max(0, execPath.lastIndexOf("/")));
-  const libDir = isRuntimeOf(execPath, moduleDir)
-    ? moduleDir
-    : `${execDir.replace(/\/[^/]*$/, "")}/lib/cicd-toolkit`;
-  return { libDir, unitsDir: `${libDir}/units` };
+  // An upgrade moves `current` on; the folder of one release it removes some day.
+  const binDir = parent(execPath).replace(/\/releases\/[^/]+\/bin$/, "/current/bin");
+  const libDir = `${parent(binDir)}/lib/cicd-toolkit`;
+  return { binDir, libDir, unitsDir: `${libDir}/units` };
 }
 
-function isRuntimeOf(execPath: string, moduleDir: string): boolean {
-  return /\/deno$/.test(execPath) && /\/lib\/cicd-toolkit$/.test(moduleDir);
+function parent(path: string): string {
+  return path.slice(0, Math.max(0, path.lastIndexOf("/")));
 }

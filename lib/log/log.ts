@@ -73,8 +73,9 @@ export function openLog(options: LogOptions): Log {
   const isOff = (level: Level) => LOG_LEVELS.indexOf(level) < threshold;
   let closed = false;
   const flush = () => options.stderr.flush();
+  const rescue = () => options.stderr.write("(a message could not be written)");
   return {
-    ...makeLogger({ tape, isOff, places: options.format === "journal" }, {}),
+    ...makeLogger({ tape, isOff, rescue, places: options.format === "journal" }, {}),
     setLevel(level) {
       threshold = LOG_LEVELS.indexOf(level);
     },
@@ -94,6 +95,8 @@ interface Emitter {
   readonly isOff: (level: Level) => boolean;
   /** Whether warnings and errors carry the place of their call. */
   readonly places: boolean;
+  /** Says that a message was lost. */
+  readonly rescue: () => void;
 }
 
 type LogMethod = (message: string, fields?: LogFields) => void;
@@ -114,7 +117,8 @@ function makeLogger(emitter: Emitter, base: LogFields): Logger {
           ...(code === undefined ? {} : { sourceLocation: { ...code, column: 0 } }),
         });
       } catch {
-        // A log that fails must not take its caller along.
+        // A log that fails must not take its caller along, nor fail unseen.
+        emitter.rescue();
       }
     };
     return log;
@@ -138,7 +142,7 @@ function joined(base: LogFields, fields: LogFields): LogFields {
 }
 
 function writeRecord(record: LogRecord, options: LogOptions): void {
-  const { format, journal, stderr, redact = (text: string) => text } = options;
+  const { stderr, redact = (text: string) => text } = options;
   const entry = makeEntry({
     timeMs: record.timestamp,
     level: levelOf(record),
@@ -146,14 +150,19 @@ function writeRecord(record: LogRecord, options: LogOptions): void {
     fields: record.properties,
     ...(record.sourceLocation === undefined ? {} : { code: record.sourceLocation }),
   }, redact);
-  if (format === "journal" && journal !== undefined) {
-    try {
-      return journal(toJournalFields(entry, options.program));
-    } catch {
-      // The journal is away: the service manager still reads stderr.
-    }
-  }
+  if (sentToJournal(entry, options)) return;
   for (const line of linesOf(entry, options)) stderr.write(line);
+}
+
+function sentToJournal(entry: LogEntry, { format, journal, program }: LogOptions): boolean {
+  if (format !== "journal" || journal === undefined) return false;
+  try {
+    journal(toJournalFields(entry, program));
+    return true;
+  } catch {
+    // The journal is away: the service manager still reads stderr.
+    return false;
+  }
 }
 
 function linesOf(entry: LogEntry, { format, program, colour }: LogOptions): readonly string[] {

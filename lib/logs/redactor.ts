@@ -176,6 +176,9 @@ export class Redactor {
     const { pair, maskLength } = trie;
     const last = chunk.length - 1;
     let node = this.#node;
+    // What the last match masked: a log full of overlapping matches stays linear.
+    let maskedFrom = Infinity;
+    let maskedTo = 0;
     for (let at = 0; at <= last; at++) {
       let byte = chunk[at] ?? 0;
       if (node === 0) {
@@ -188,7 +191,12 @@ export class Redactor {
       }
       node = step(trie, node, byte);
       const length = maskLength[node] ?? 0;
-      if (length > 0) out.fill(MASK, base + at + 1 - length, base + at + 1);
+      if (length === 0) continue;
+      const end = base + at + 1;
+      const start = end - length;
+      out.fill(MASK, start >= maskedFrom ? Math.max(start, maskedTo) : start, end);
+      maskedFrom = start;
+      maskedTo = end;
     }
     this.#node = node;
   }

@@ -18,6 +18,9 @@ export const SECRET_MIN_BYTES = 4;
  */
 export const PATTERN_MAX_BYTES = 1024;
 
+/** A longer value, in bytes, is masked as it is, in JSON and in base64 only: it costs memory. */
+export const LARGE_SECRET_BYTES = 8 * 1024;
+
 /** What is masked, and what cannot be. */
 export interface SecretForms {
   /** Distinct, none empty, none longer than {@linkcode PATTERN_MAX_BYTES}. */
@@ -43,13 +46,16 @@ export function secretForms(secrets: ReadonlyMap<string, string>): SecretForms {
       if (value !== "") unmasked.push(name);
       continue;
     }
-    addTextForms(forms, whole);
-    addByteForms(forms, encode(whole));
+    const bytes = encode(whole);
+    const addForms = bytes.length > LARGE_SECRET_BYTES ? addPlainForms : addTextForms;
+    addForms(forms, whole);
+    addBase64Forms(forms, bytes);
+    if (bytes.length <= LARGE_SECRET_BYTES) addHexForms(forms, bytes);
     const lines = whole.split(/\r\n|\r|\n/);
     if (lines.length === 1) continue;
-    addTextForms(forms, lines.join("\n"));
-    addTextForms(forms, lines.join("\r\n"));
-    for (const line of lines) addTextForms(forms, line.trim());
+    addForms(forms, lines.join("\n"));
+    addForms(forms, lines.join("\r\n"));
+    for (const line of lines) addForms(forms, line.trim());
   }
   return { patterns: forms.patterns(), unmasked };
 }
@@ -81,8 +87,7 @@ class FormSet {
 /** Forms made from characters; also used for the single lines of a value. */
 function addTextForms(forms: FormSet, text: string): void {
   if (encode(text).length < SECRET_MIN_BYTES) return;
-  forms.add(text);
-  addJsonForms(forms, text);
+  addPlainForms(forms, text);
   for (const safe of PERCENT_SAFE) {
     for (const upper of [true, false]) forms.add(percentEncode(text, safe, upper));
   }
@@ -96,8 +101,10 @@ function addTextForms(forms: FormSet, text: string): void {
   forms.add(xml.replaceAll('"', "&quot;").replaceAll("'", "&#39;"));
 }
 
-/** A JSON string's inside, as the common encoders write it. */
-function addJsonForms(forms: FormSet, text: string): void {
+/** The text itself, and as a JSON string's inside by the common encoders. */
+function addPlainForms(forms: FormSet, text: string): void {
+  if (encode(text).length < SECRET_MIN_BYTES) return;
+  forms.add(text);
   const json = JSON.stringify(text).slice(1, -1);
   forms.add(json);
   forms.add(json.replaceAll("/", "\\/"));
@@ -129,11 +136,13 @@ function percentEncode(text: string, safe: RegExp, upper: boolean): string {
   return encoded;
 }
 
-/** Forms made from the bytes of the whole value. */
-function addByteForms(forms: FormSet, value: Uint8Array): void {
+function addHexForms(forms: FormSet, value: Uint8Array): void {
   const hex = Array.from(value, (byte) => byte.toString(16).padStart(2, "0")).join("");
   forms.add(hex);
   forms.add(hex.toUpperCase());
+}
+
+function addBase64Forms(forms: FormSet, value: Uint8Array): void {
   for (const shift of [0, 1, 2]) {
     const text = stableBase64(value, shift);
     forms.add(text);

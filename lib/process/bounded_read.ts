@@ -34,15 +34,13 @@ export async function readBounded(
   try {
     if (signal.aborted) onAbort();
     for (;;) {
-      const { done, value } = await reader.read();
+      const { done, value } = await reader.read().catch(asEnd);
       if (done) break;
       const part = value.subarray(0, maxBytes - kept);
       if (part.byteLength > 0) parts.push(part.slice());
       kept += part.byteLength;
       droppedBytes += value.byteLength - part.byteLength;
     }
-  } catch {
-    // A pipe that breaks has ended; what came before is what there is.
   } finally {
     signal.removeEventListener("abort", onAbort);
     reader.releaseLock();
@@ -54,4 +52,9 @@ export async function readBounded(
     at += part.byteLength;
   }
   return { bytes, droppedBytes };
+}
+
+/** A pipe that breaks has ended; what came before is what there is. */
+function asEnd(): ReadableStreamReadResult<Uint8Array> {
+  return { done: true };
 }

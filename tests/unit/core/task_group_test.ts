@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { ignore } from "@lib/core/errors.ts";
 import { TaskGroup } from "@lib/core/task_group.ts";
 
 function setup() {
@@ -17,7 +18,7 @@ Deno.test("TaskGroup aborts its tasks when disposed and waits for their end", as
   const t = setup();
   const order: string[] = [];
   t.group.spawn("loop", async (signal) => {
-    await untilAborted(signal).catch(() => {});
+    await untilAborted(signal).catch(ignore("the group ends"));
     await Promise.resolve();
     order.push("task");
   });

@@ -1,0 +1,182 @@
+/**
+ * The program that stands over an attempt where there is no service manager.
+ *
+ * One POSIX shell per attempt, in a session of its own. It outlives the agent:
+ * it enforces the time limit and the grace, ends everything of the attempt,
+ * and leaves the same record as `ExecStopPost=` does.
+ *
+ * What belongs to an attempt is what is in its session, or carries its
+ * `CICD_JOB_ID` and `CICD_ATTEMPT`. A process that leaves the session *and*
+ * drops these variables is not found: a cgroup would hold it, a shell cannot.
+ *
+ * | call | what |
+ * |---|---|
+ * | `run FOLDER JOB ATTEMPT LIMIT GRACE OUT ERR ARGV…` | stands over the job; says `begun` or `exists` |
+ * | `alive FOLDER` | exits with 0 while the supervisor lives |
+ * | `stop FOLDER` | asks the attempt to end |
+ * | `sweep FOLDER JOB ATTEMPT` | kills what a dead supervisor left |
+ *
+ * @module
+ */
+
+/**
+ * The program. It runs with the job's variables, so its own have names no job
+ * uses, and its helpers come from the system's path, not the job's.
+ *
+ * `$!` and signals do not tell a job that exits with 143 from one that SIGTERM
+ * ended; the shell does: of a death by signal it says a word on its own stderr.
+ */
+export const SUPERVISOR_PROGRAM = `
+cicd__identity() {
+  if [ -r "/proc/$1/stat" ]; then
+    cicd__line=
+    read -r cicd__line <"/proc/$1/stat" || return 1
+    set -- \${cicd__line##*) }
+    [ "$1" != Z ] && shift 19 && cicd__identity=$1
+  else
+    cicd__identity=$(command -p ps -o lstart= -p "$1") && [ -n "$cicd__identity" ]
+  fi 2>/dev/null
+}
+cicd__find_supervisor() {
+  { read -r cicd__main && IFS= read -r cicd__known; } <"$1/supervisor" || return 1
+  cicd__identity "$cicd__main" && [ "$cicd__identity" = "$cicd__known" ]
+} 2>/dev/null
+cicd__members() {
+  cicd__found=
+  if [ -r /proc/self/stat ]; then
+    for cicd__stat in /proc/[0-9]*/stat; do
+      cicd__line=
+      read -r cicd__line <"$cicd__stat" || continue
+      set -- "$1" "$2" "$3" "$4" \${cicd__line##*) }
+      [ "$8" = "$1" ] && [ "$5" != Z ] && cicd__add "\${cicd__line%% *}" "$4"
+    done
+    for cicd__file in $(command -p grep -lazxF "CICD_JOB_ID=$2" /proc/[0-9]*/environ); do
+      command -p grep -qazxF "CICD_ATTEMPT=$3" "$cicd__file" || continue
+      cicd__file=\${cicd__file%/environ}
+      cicd__add "\${cicd__file#/proc/}" "$4"
+    done
+  else
+    for cicd__pid in $(command -p ps -A -o pid= -o pgid= |
+      while read -r cicd__pid cicd__group; do
+        [ "$cicd__group" != "$1" ] || echo "$cicd__pid"
+      done); do
+      cicd__add "$cicd__pid" "$4"
+    done
+  fi
+} 2>/dev/null
+cicd__add() {
+  case " $2 $cicd__found " in
+    *" $1 "*) ;;
+    *) kill -0 "$1" && cicd__found="$cicd__found $1" ;;
+  esac
+}
+cicd__kill_all() {
+  while cicd__members "$@"; [ -n "$cicd__found" ]; do
+    kill -s KILL $cicd__found
+    command -p sleep 0.02
+  done
+} 2>/dev/null
+cicd__reap() {
+  trap 'cicd__asked=1' TERM
+  cicd__asked=
+  if [ ! -e "$cicd__folder/stop" ] && [ ! -e "$cicd__draft.ended" ]; then
+    command -p sleep "$cicd__limit" &
+    cicd__sleep=$!
+    [ -n "$cicd__asked" ] || wait "$cicd__sleep"
+    kill -s KILL "$cicd__sleep"
+    if [ -z "$cicd__asked" ]; then
+      (set -C; umask 077; echo '{"reason":"timeout","by":"the time limit"}' >"$cicd__folder/stop")
+    fi
+  fi
+  trap '' TERM
+  read -r cicd__line </proc/self/stat
+  cicd__own=\${cicd__line%% *}
+  [ -n "$cicd__own" ] || cicd__own=$(exec sh -c 'echo "$PPID"')
+  cicd__members "$$" "$cicd__job" "$cicd__attempt" "$$ $cicd__own"
+  if [ -n "$cicd__found" ]; then
+    kill -s TERM $cicd__found
+    cicd__left=$cicd__grace
+    while [ "$cicd__left" -gt 0 ]; do
+      command -p sleep 0.05
+      cicd__left=$((cicd__left - 50))
+      cicd__members "$$" "$cicd__job" "$cicd__attempt" "$$ $cicd__own"
+      [ -n "$cicd__found" ] || [ ! -e "$cicd__draft.ended" ] || break
+    done
+  fi
+  while :; do
+    cicd__kill_all "$$" "$cicd__job" "$cicd__attempt" "$$ $cicd__own"
+    [ ! -e "$cicd__draft.ended" ] || return 0
+    command -p sleep 0.02
+  done
+}
+cicd__run() {
+  cicd__folder=$1 cicd__job=$2 cicd__attempt=$3 cicd__limit=$4 cicd__grace=$5
+  cicd__out=$6 cicd__err=$7
+  shift 7
+  cicd__draft=$cicd__folder/.result.$$
+  umask 077
+  cicd__identity "$$" || exit 70
+  printf '%s\\n%s\\n' "$$" "$cicd__identity" >"$cicd__draft" || exit 70
+  if ! command -p ln "$cicd__draft" "$cicd__folder/supervisor"; then
+    [ -e "$cicd__folder/supervisor" ] && echo exists
+    command -p rm -f "$cicd__draft"
+    exit 0
+  fi
+  command -p rm -f "$cicd__draft"
+  : >>"$cicd__out" && : >>"$cicd__err" || exit 70
+  exec 2>"$cicd__draft.said"
+  trap '' TERM
+  cicd__reap 2>/dev/null >/dev/null &
+  cicd__reaper=$!
+  trap : TERM
+  echo begun
+  exec >/dev/null
+  umask 022
+  unset PWD OLDPWD SHLVL
+  if [ "$cicd__out" = "$cicd__err" ]; then
+    "$@" >>"$cicd__out" 2>&1
+  else
+    "$@" >>"$cicd__out" 2>>"$cicd__err"
+  fi
+  cicd__status=$?
+  umask 077
+  exec 2>/dev/null
+  : >"$cicd__draft.ended"
+  kill -s TERM "$cicd__reaper"
+  while kill -0 "$cicd__reaper"; do wait "$cicd__reaper"; done
+  times >"$cicd__draft.times"
+  { read -r cicd__line && read -r cicd__times; } <"$cicd__draft.times"
+  {
+    if [ "$cicd__status" -gt 128 ] && [ -s "$cicd__draft.said" ]; then
+      echo service_result=signal
+      echo exit_code=killed
+      echo "exit_status=$(kill -l "$cicd__status")"
+    else
+      [ "$cicd__status" = 0 ] && echo service_result=success || echo service_result=exit-code
+      echo exit_code=exited
+      echo "exit_status=$cicd__status"
+      case $cicd__status in
+        126 | 127) [ ! -s "$cicd__draft.said" ] || echo begun=no ;;
+      esac
+    fi
+    echo "child_times=$cicd__times"
+  } >"$cicd__draft"
+  command -p rm -f "$cicd__draft.said" "$cicd__draft.times" "$cicd__draft.ended"
+  exec command -p mv -f "$cicd__draft" "$cicd__folder/result"
+}
+exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-
+cicd__call=$1
+shift
+case $cicd__call in
+  run) cicd__run "$@" ;;
+  alive) cicd__find_supervisor "$1" ;;
+  stop)
+    cicd__find_supervisor "$1" || exit 0
+    kill -s TERM -- "-$cicd__main" 2>/dev/null || :
+    ;;
+  sweep)
+    { read -r cicd__main && IFS= read -r cicd__known; } <"$1/supervisor" || cicd__main=none
+    cicd__kill_all "$cicd__main" "$2" "$3" "$$"
+    ;;
+esac
+`;

@@ -1,0 +1,44 @@
+/**
+ * Judges whether the runner answers, and what it could use.
+ *
+ * @module
+ */
+import { type Check, fine, problem, warning } from "@lib/install/checks.ts";
+import type { DoctorFacts } from "@lib/install/facts.ts";
+
+/** Judges the runner's answer and the container engines. */
+export function judgeRunner(facts: DoctorFacts): readonly Check[] {
+  return [judgeAnswer(facts), judgeEngines(facts.engines)];
+}
+
+function judgeAnswer({ runner, manager, version }: DoctorFacts): Check {
+  const title = "Runner";
+  if (runner.kind === "silent") {
+    return problem(
+      "runner",
+      title,
+      `the runner does not answer: ${runner.why}`,
+      manager.kind === "answers"
+        ? "systemctl --user enable --now cicd-runner.socket"
+        : "start it with: cicd-runner daemon",
+    );
+  }
+  if (runner.version !== undefined && runner.version !== version) {
+    return warning(
+      "runner",
+      title,
+      `the runner is version ${runner.version}, this program ${version}`,
+      manager.kind === "answers"
+        ? "systemctl --user try-restart cicd-runner.service 'cicd-agent@*.service'"
+        : "restart it",
+    );
+  }
+  return fine("runner", title, `the runner answers, version ${runner.version ?? "unknown"}`);
+}
+
+function judgeEngines(engines: readonly string[]): Check {
+  const title = "Container engine";
+  return engines.length === 0
+    ? fine("container_engine", title, "none found; only jobs with an image need one")
+    : fine("container_engine", title, engines.join(", "));
+}

@@ -1,0 +1,107 @@
+/**
+ * The unit files of this version, and what has to be done to install them.
+ *
+ * `install.sh` installs the same files in the same way.
+ *
+ * @module
+ */
+
+/** A unit file of this version. */
+export interface UnitFile {
+  readonly name: string;
+  readonly text: string;
+}
+
+/** The units that a version ships; the folder holds them as they are installed. */
+export const UNIT_NAMES = [
+  "cicd-runner.socket",
+  "cicd-runner.service",
+  "cicd-runner@.service",
+  "cicd-agent@.socket",
+  "cicd-agent@.service",
+  "cicd.slice",
+] as const;
+
+/** The units that run a program, whose PATH may need another folder. */
+const PROGRAM_UNITS = ["cicd-runner.service", "cicd-runner@.service", "cicd-agent@.service"];
+
+/** The units that get the hardening drop-ins. */
+const HARDENED_UNITS = ["cicd-runner.service", "cicd-agent@.service"];
+
+/** Hardening that is tried first, as not every machine allows it. */
+export const HARDENING_NAMES = ["50-namespaces.conf", "60-kernel-logs.conf"] as const;
+
+const PATH_DROP_IN = "10-path.conf";
+const UNIT_PATH = "%h/.local/bin:/opt/cicd-toolkit/bin:/usr/local/bin:/usr/bin:/bin";
+
+/** One change on disk. */
+export type UnitAction =
+  | { readonly kind: "write"; readonly path: string; readonly text: string }
+  | { readonly kind: "remove"; readonly path: string };
+
+/** What {@linkcode planUnits} decides from. */
+export interface UnitPlanInput {
+  /** Where the units go. */
+  readonly unitDir: string;
+  readonly units: readonly UnitFile[];
+  /** The hardening drop-ins that work on this machine. */
+  readonly hardening: readonly UnitFile[];
+  /** The folder of the programs, if the units' own PATH does not lead there. */
+  readonly extraBinDir: string | undefined;
+  /** Texts of the files that are there now, by path. */
+  readonly present: ReadonlyMap<string, string>;
+}
+
+/** Every path that an installation may have written below `unitDir`. */
+export function ownedPaths(unitDir: string): readonly string[] {
+  return [
+    ...UNIT_NAMES.map((name) => `${unitDir}/${name}`),
+    ...PROGRAM_UNITS.map((name) => `${unitDir}/${name}.d/${PATH_DROP_IN}`),
+    ...HARDENED_UNITS.flatMap((unit) =>
+      HARDENING_NAMES.map((name) => `${unitDir}/${unit}.d/${name}`)
+    ),
+  ];
+}
+
+/** The changes that lead from what is there to this version; none if all is well. */
+export function planUnits(input: UnitPlanInput): readonly UnitAction[] {
+  const { unitDir, units, hardening, extraBinDir, present } = input;
+  const wanted = new Map(units.map(({ name, text }) => [`${unitDir}/${name}`, text]));
+  for (const unit of HARDENED_UNITS) {
+    for (const { name, text } of hardening) wanted.set(`${unitDir}/${unit}.d/${name}`, text);
+  }
+  if (extraBinDir !== undefined) {
+    for (const unit of PROGRAM_UNITS) {
+      wanted.set(`${unitDir}/${unit}.d/${PATH_DROP_IN}`, pathDropIn(extraBinDir));
+    }
+  }
+  const actions: UnitAction[] = [];
+  for (const path of ownedPaths(unitDir)) {
+    const text = wanted.get(path);
+    if (text === undefined) {
+      if (present.has(path)) actions.push({ kind: "remove", path });
+    } else if (present.get(path) !== text) {
+      actions.push({ kind: "write", path, text });
+    }
+  }
+  return actions;
+}
+
+/**
+ * The drop-in that lets the units find their programs in `binDir`.
+ *
+ * @throws {RangeError} If a unit file cannot hold the path.
+ */
+export function pathDropIn(binDir: string): string {
+  if (!/^\/[A-Za-z0-9/._@+~ -]*$/.test(binDir)) {
+    throw new RangeError(
+      `Cannot name the folder "${binDir}" in a unit file: it holds a character with a meaning there`,
+    );
+  }
+  return `[Service]\nEnvironment="PATH=${binDir}:${UNIT_PATH}"\n`;
+}
+
+/** The folders where the units look for the programs by themselves. */
+export function searchedBinDirs(home: string): readonly string[] {
+  return UNIT_PATH.replace("%h", home).split(":");
+}
