@@ -16,6 +16,4 @@ if (import.meta.main) {
     if (error.code === "internal") console.error(thrown);
     Deno.exitCode = error.entry.exitCode;
   }
-  // What holds the event loop now (a kept connection, say) is of no use any more.
-  Deno.exit();
 }

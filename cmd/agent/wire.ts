@@ -44,7 +44,7 @@ export interface Agent extends AsyncDisposable {
 
 /** Starts the agent: what runs is adopted before the socket is served. */
 export async function startAgent(input: AgentInput): Promise<Agent> {
-  const { project, config, env, log } = input;
+  const { project, config, log } = input;
   const { stateDir, runtimeDir } = config();
   const clock = systemClock;
   const startedAt = clock.now();

@@ -11,8 +11,6 @@ if (import.meta.main) {
   } catch (thrown) {
     Deno.exitCode = report(thrown);
   }
-  // What holds the event loop now (a kept connection, say) is of no use any more.
-  Deno.exit();
 }
 
 /** Loads only what the command needs: a daemon's start must not wait for the rest. */

@@ -41,6 +41,7 @@ export function collectMetrics(sources: MetricSources): readonly Metric[] {
     name,
     help,
     type: "counter",
+    labelNames: ["project", "state", "reason"],
     samples: labelled.map(({ labels, sums }) => ({ labels, value: pick(sums) })),
   });
   return [
@@ -48,12 +49,14 @@ export function collectMetrics(sources: MetricSources): readonly Metric[] {
       name: "cicd_build_info",
       help: "The running version",
       type: "gauge",
+      labelNames: ["version"],
       samples: [{ labels: { version: sources.version }, value: 1 }],
     },
     {
       name: "cicd_jobs",
       help: "Jobs on record, by project and state",
       type: "gauge",
+      labelNames: ["project", "state"],
       samples: store.counts().map(({ project, state, count }) => ({
         labels: { project, state },
         value: count,

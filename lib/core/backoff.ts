@@ -19,7 +19,7 @@ export class Backoff {
 
   constructor(options: BackoffOptions) {
     this.#options = options;
-    this.#nextMs = options.firstMs;
+    this.#nextMs = Math.min(options.firstMs, options.maxMs);
   }
 
   /** The delay before the next try, in milliseconds. */
@@ -31,6 +31,6 @@ export class Backoff {
 
   /** Starts over after a success. */
   reset(): void {
-    this.#nextMs = this.#options.firstMs;
+    this.#nextMs = Math.min(this.#options.firstMs, this.#options.maxMs);
   }
 }

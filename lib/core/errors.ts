@@ -60,7 +60,13 @@ export function toCicdError(thrown: unknown): CicdError {
 
 /** The message of anything thrown. */
 export function messageOf(thrown: unknown): string {
-  return thrown instanceof Error ? thrown.message : String(thrown);
+  if (thrown instanceof Error) return thrown.message;
+  try {
+    return String(thrown);
+  } catch {
+    // A value without a prototype has no text of its own.
+    return "a thrown value without a text";
+  }
 }
 
 /**

@@ -33,7 +33,8 @@ export function requestStop(folder: AttemptFolder, why: StopRequest): boolean {
   return true;
 }
 
-function isThere(path: string): boolean {
+/** Whether something is at a path, a dangling link included. */
+export function isThere(path: string): boolean {
   try {
     Deno.lstatSync(path);
     return true;

@@ -39,7 +39,7 @@ export function resolveProgram(program: string, { path, workdir }: SearchOptions
   let seen = false;
   for (const candidate of candidates) {
     const absolute = candidate.startsWith("/") ? candidate : `${workdir}/${candidate}`;
-    switch (examine(absolute)) {
+    switch (examine(absolute, workdir)) {
       case "executable":
         return { kind: "found", path: absolute };
       case "other":
@@ -52,17 +52,43 @@ export function resolveProgram(program: string, { path, workdir }: SearchOptions
   return { kind: seen ? "not_executable" : "missing" };
 }
 
-function examine(path: string): "executable" | "other" | "absent" {
+function examine(path: string, workdir: string): "executable" | "other" | "absent" {
   try {
     if (!Deno.statSync(path).isFile) return "other";
   } catch {
     // Not there, not a folder on the way, not readable: execve would not get there either.
     return "absent";
   }
+  if (!isExecutable(path)) return "other";
+  const interpreter = interpreterOf(path);
+  if (interpreter === undefined) return "executable";
+  const absolute = interpreter.startsWith("/") ? interpreter : `${workdir}/${interpreter}`;
+  return isExecutable(absolute) ? "executable" : "other";
+}
+
+function isExecutable(path: string): boolean {
   try {
     accessSync(path, constants.X_OK);
-    return "executable";
+    return true;
   } catch {
-    return "other";
+    return false;
   }
 }
+
+/** What a `#!` line names; `undefined` if there is none, or none that can be read. */
+function interpreterOf(path: string): string | undefined {
+  const buffer = new Uint8Array(INTERPRETER_MAX_BYTES);
+  let length: number | null;
+  try {
+    using file = Deno.openSync(path);
+    length = file.readSync(buffer);
+  } catch {
+    // A program may be executable and not readable.
+    return undefined;
+  }
+  const head = new TextDecoder().decode(buffer.subarray(0, length ?? 0));
+  return /^#![ \t]*([^ \t\r\n]+)/.exec(head)?.[1];
+}
+
+/** As much of a file as the kernel looks at. */
+const INTERPRETER_MAX_BYTES = 256;

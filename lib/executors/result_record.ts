@@ -80,7 +80,7 @@ export function parseResultRecord(text: string): ParsedResult {
       ),
       ...present("memoryPeakBytes", count("memory_peak")),
       ...present("oomKills", count("memory_oom_kill")),
-      ...present("cpuUsageUs", count("cpu_usage_usec")),
+      ...present("cpuUsageUs", count("cpu_usage_usec") ?? parseTimes(lines.get("child_times"))),
       ...present("cpuThrottledUs", count("cpu_throttled_usec")),
       ...present("finishedAt", count("finished_at_ms")),
     },
@@ -146,6 +146,17 @@ function parseBegun(begun: string | undefined, activeUs: number | undefined): bo
 
 function signalName(status: string): string {
   return status.startsWith("SIG") ? status : `SIG${status}`;
+}
+
+/** Microseconds from what a shell's `times` says of its children, such as `0m1.5s 0m0.25s`. */
+function parseTimes(text: string | undefined): number | undefined {
+  const [, userMin, user, systemMin, system] =
+    /^(\d{1,6})m(\d{1,2}(?:[.,]\d{1,6})?)s (\d{1,6})m(\d{1,2}(?:[.,]\d{1,6})?)s$/
+      .exec(text ?? "") ?? [];
+  if (system === undefined) return undefined;
+  const seconds = (part = "0") => Number(part.replace(",", "."));
+  const minutes = Number(userMin) + Number(systemMin);
+  return Math.round((minutes * 60 + seconds(user) + seconds(system)) * 1_000_000);
 }
 
 /** A count that fits a number exactly; anything else is as good as absent. */

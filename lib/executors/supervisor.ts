@@ -11,7 +11,7 @@
  *
  * | call | what |
  * |---|---|
- * | `run FOLDER JOB ATTEMPT LIMIT GRACE OUT ERR ARGV…` | stands over the job; says `begun` or `exists` |
+ * | `run FOLDER JOB ATTEMPT LIMIT GRACE OUT ERR UNSET ARGV…` | stands over the job; says `begun` or `exists` |
  * | `alive FOLDER` | exits with 0 while the supervisor lives |
  * | `stop FOLDER` | asks the attempt to end |
  * | `sweep FOLDER JOB ATTEMPT` | kills what a dead supervisor left |
@@ -23,7 +23,7 @@
  * The program. It runs with the job's variables, so its own have names no job
  * uses, and its helpers come from the system's path, not the job's.
  *
- * `$!` and signals do not tell a job that exits with 143 from one that SIGTERM
+ * A shell's exit status does not tell a job that exits with 143 from one that SIGTERM
  * ended; the shell does: of a death by signal it says a word on its own stderr.
  */
 export const SUPERVISOR_PROGRAM = `
@@ -38,7 +38,7 @@ cicd__identity() {
   fi 2>/dev/null
 }
 cicd__find_supervisor() {
-  { read -r cicd__main && IFS= read -r cicd__known; } <"$1/supervisor" || return 1
+  { read -r cicd__main && read -r cicd__known; } <"$1/supervisor" || return 1
   cicd__identity "$cicd__main" && [ "$cicd__identity" = "$cicd__known" ]
 } 2>/dev/null
 cicd__members() {
@@ -76,18 +76,21 @@ cicd__kill_all() {
     command -p sleep 0.02
   done
 } 2>/dev/null
+cicd__over() {
+  [ -e "$cicd__folder/stop" ] || [ -e "$cicd__draft.ended" ]
+}
 cicd__reap() {
-  trap 'cicd__asked=1' TERM
-  cicd__asked=
-  if [ ! -e "$cicd__folder/stop" ] && [ ! -e "$cicd__draft.ended" ]; then
-    command -p sleep "$cicd__limit" &
-    cicd__sleep=$!
-    [ -n "$cicd__asked" ] || wait "$cicd__sleep"
-    kill -s KILL "$cicd__sleep"
-    if [ -z "$cicd__asked" ]; then
-      (set -C; umask 077; echo '{"reason":"timeout","by":"the time limit"}' >"$cicd__folder/stop")
-    fi
-  fi
+  trap '' TERM
+  command -p sleep "$cicd__limit" &
+  cicd__sleep=$!
+  trap 'cicd__over && kill -s KILL "$cicd__sleep"' TERM
+  if cicd__over; then kill -s KILL "$cicd__sleep"; fi
+  while kill -0 "$cicd__sleep"; do wait "$cicd__sleep"; done
+  cicd__over || (
+    umask 077
+    set -C
+    echo '{"reason":"timeout","by":"the time limit"}' >"$cicd__folder/stop"
+  )
   trap '' TERM
   read -r cicd__line </proc/self/stat
   cicd__own=\${cicd__line%% *}
@@ -111,8 +114,8 @@ cicd__reap() {
 }
 cicd__run() {
   cicd__folder=$1 cicd__job=$2 cicd__attempt=$3 cicd__limit=$4 cicd__grace=$5
-  cicd__out=$6 cicd__err=$7
-  shift 7
+  cicd__out=$6 cicd__err=$7 cicd__unset=$8
+  shift 8
   cicd__draft=$cicd__folder/.result.$$
   umask 077
   cicd__identity "$$" || exit 70
@@ -129,10 +132,12 @@ cicd__run() {
   cicd__reap 2>/dev/null >/dev/null &
   cicd__reaper=$!
   trap : TERM
+  trap '' PIPE
   echo begun
   exec >/dev/null
+  trap - PIPE
   umask 022
-  unset PWD OLDPWD SHLVL
+  unset $cicd__unset
   if [ "$cicd__out" = "$cicd__err" ]; then
     "$@" >>"$cicd__out" 2>&1
   else
@@ -143,7 +148,11 @@ cicd__run() {
   exec 2>/dev/null
   : >"$cicd__draft.ended"
   kill -s TERM "$cicd__reaper"
-  while kill -0 "$cicd__reaper"; do wait "$cicd__reaper"; done
+  while kill -0 "$cicd__reaper"; do
+    wait "$cicd__reaper"
+    cicd__reaped=$?
+  done
+  [ "$cicd__reaped" = 0 ] || cicd__kill_all "$$" "$cicd__job" "$cicd__attempt" "$$"
   times >"$cicd__draft.times"
   { read -r cicd__line && read -r cicd__times; } <"$cicd__draft.times"
   {
@@ -155,14 +164,11 @@ cicd__run() {
       [ "$cicd__status" = 0 ] && echo service_result=success || echo service_result=exit-code
       echo exit_code=exited
       echo "exit_status=$cicd__status"
-      case $cicd__status in
-        126 | 127) [ ! -s "$cicd__draft.said" ] || echo begun=no ;;
-      esac
     fi
     echo "child_times=$cicd__times"
   } >"$cicd__draft"
   command -p rm -f "$cicd__draft.said" "$cicd__draft.times" "$cicd__draft.ended"
-  exec command -p mv -f "$cicd__draft" "$cicd__folder/result"
+  command -p mv -f "$cicd__draft" "$cicd__folder/result"
 }
 exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-
 cicd__call=$1
@@ -175,7 +181,7 @@ case $cicd__call in
     kill -s TERM -- "-$cicd__main" 2>/dev/null || :
     ;;
   sweep)
-    { read -r cicd__main && IFS= read -r cicd__known; } <"$1/supervisor" || cicd__main=none
+    { read -r cicd__main && read -r cicd__known; } <"$1/supervisor" || cicd__main=none
     cicd__kill_all "$cicd__main" "$2" "$3" "$$"
     ;;
 esac

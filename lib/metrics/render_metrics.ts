@@ -20,18 +20,19 @@ export interface Metric {
   readonly name: string;
   readonly help: string;
   readonly type: "counter" | "gauge";
+  /** The labels that every sample has. @default {none} */
+  readonly labelNames?: readonly string[];
   readonly samples: readonly Sample[];
 }
 
-/** Renders metrics; of one metric all samples have the same label names. */
+/** Renders metrics. */
 export async function renderMetrics(
   metrics: readonly Metric[],
 ): Promise<{ readonly text: string; readonly contentType: string }> {
   const registry = new Registry<typeof openMetricsContentType>();
   registry.setContentType(openMetricsContentType);
-  for (const { name, help, type, samples } of metrics) {
-    const labelNames = Object.keys(samples[0]?.labels ?? {});
-    const options = { name, help, labelNames, registers: [registry] };
+  for (const { name, help, type, labelNames = [], samples } of metrics) {
+    const options = { name, help, labelNames: [...labelNames], registers: [registry] };
     if (type === "gauge") {
       const gauge = new Gauge(options);
       for (const { labels = {}, value } of samples) gauge.set(labels, value);

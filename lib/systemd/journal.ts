@@ -10,8 +10,13 @@ export type JournalFields = Readonly<Record<string, string>>;
 
 /** Writes entries; never throws and never waits. */
 export interface JournalWriter extends Disposable {
-  /** Writes one entry, or counts it as dropped. */
-  readonly write: (fields: JournalFields) => void;
+  /**
+   * Writes one entry.
+   *
+   * @returns Whether the journal took it. In a burst it may not; the caller may
+   * then write to stderr instead, else the entry is lost and counted.
+   */
+  readonly write: (fields: JournalFields) => boolean;
   /** Entries that the journal did not take since the start. */
   readonly dropped: number;
 }
@@ -28,7 +33,9 @@ export function createJournalWriter(socket: DatagramSocket): JournalWriter {
   let dropped = 0;
   return {
     write(fields) {
-      if (socket.send(encodeJournalEntry(fields)).kind !== "sent") dropped++;
+      const taken = socket.send(encodeJournalEntry(fields)).kind === "sent";
+      if (!taken) dropped++;
+      return taken;
     },
     get dropped() {
       return dropped;

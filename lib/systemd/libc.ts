@@ -35,6 +35,8 @@ const SYMBOLS = {
   close: { parameters: ["i32"], result: "i32" },
   fcntl: { parameters: ["i32", "i32", "i32"], result: "i32" },
   getsockopt: { parameters: ["i32", "i32", "i32", "buffer", "buffer"], result: "i32" },
+  // Reads errno: the runtime's own way through a pointer needs all libraries to be permitted.
+  memcpy: { parameters: ["buffer", "pointer", "usize"], result: "pointer" },
   sendto: { parameters: ["i32", "buffer", "usize", "i32", "buffer", "u32"], result: "isize" },
   socket: { parameters: ["i32", "i32", "i32"], result: "i32" },
   umask: { parameters: ["u32"], result: "u32" },
@@ -155,8 +157,9 @@ export class Libc {
   }
 
   #errno(): number {
-    const pointer = this.#libc.__errno_location();
-    return pointer === null ? 0 : new Deno.UnsafePointerView(pointer).getInt32();
+    const errno = new Int32Array(1);
+    this.#libc.memcpy(errno, this.#libc.__errno_location(), BigInt(errno.byteLength));
+    return errno[0] ?? 0;
   }
 
   #failure(verb: string, object: string | number): CicdError {
@@ -164,15 +167,32 @@ export class Libc {
   }
 }
 
+/**
+ * By its bare name where every library is permitted. Where only one is, its
+ * absolute path is needed: the runtime looks for a bare name in the working
+ * folder then.
+ */
+const LIBRARIES = [
+  "libc.so.6",
+  `/lib/${Deno.build.arch}-linux-gnu/libc.so.6`,
+  "/lib64/libc.so.6",
+  "/usr/lib/libc.so.6",
+] as const;
+
 function load(): Deno.DynamicLibrary<typeof SYMBOLS>["symbols"] {
-  try {
-    return Deno.dlopen("libc.so.6", SYMBOLS).symbols;
-  } catch (error) {
-    const state = error instanceof Deno.errors.NotCapable
-      ? "calls into libraries are not permitted; run with --allow-ffi"
-      : messageOf(error);
-    throw new CicdError("io_failed", `Cannot load "libc.so.6": ${state}`, { cause: error });
+  const failures: unknown[] = [];
+  for (const library of LIBRARIES) {
+    try {
+      return Deno.dlopen(library, SYMBOLS).symbols;
+    } catch (error) {
+      failures.push(error);
+    }
   }
+  const denied = failures.every((error) => error instanceof Deno.errors.NotCapable);
+  const state = denied
+    ? "calls into libraries are not permitted; run with --allow-ffi"
+    : failures.map(messageOf).join("; ");
+  throw new CicdError("io_failed", `Cannot load libc: ${state}`, { cause: failures[0] });
 }
 
 /** A `sockaddr_un`: a path ends with a NUL, an abstract name begins with one. */

@@ -77,7 +77,7 @@ class Bench implements AsyncDisposable {
     return {
       ref,
       spec,
-      env: { PATH: JOB_PATH, ...env },
+      env: { PATH: JOB_PATH, CICD_JOB_ID: ref.jobId, CICD_ATTEMPT: "1", ...env },
       secrets: new Map(Object.entries(secrets)),
       folder,
     };
@@ -319,7 +319,7 @@ while :; do sleep ${marker}; done`),
         line.slice(line.indexOf("=") + 1),
       ]),
     );
-    assert.deepEqual(got, { ...env, ...secrets });
+    assert.deepEqual(got, { ...request.env, ...secrets });
     for (const entry of Deno.readDirSync(request.folder.path)) {
       const path = `${request.folder.path}/${entry.name}`;
       if (!entry.isFile || path === request.folder.logFile("merged")) continue;

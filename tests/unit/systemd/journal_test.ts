@@ -47,7 +47,8 @@ Deno.test("createJournalWriter() counts what the journal does not take", () => {
       send: () => results.shift() ?? { kind: "sent" },
       [Symbol.dispose]: () => disposed = true,
     });
-    for (let i = 0; i < 4; i++) writer.write({ MESSAGE: "x" });
+    const taken = Array.from({ length: 4 }, () => writer.write({ MESSAGE: "x" }));
+    assert.deepEqual(taken, [true, false, false, true]);
     assert.equal(writer.dropped, 2);
   }
   assert(disposed);

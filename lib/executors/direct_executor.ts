@@ -1,0 +1,130 @@
+/**
+ * Runs each attempt under a shell of its own, where there is no systemd.
+ *
+ * What a unit gives and this does not: limits on CPU, memory and tasks, their
+ * figures, and a hold on processes that leave the job's session and drop its
+ * variables. The time limit and the grace are kept, also without the agent.
+ *
+ * @module
+ */
+import { raceAbort } from "@lib/core/abort.ts";
+import type { Clock } from "@lib/core/clock.ts";
+import type {
+  AttemptFound,
+  AttemptHandle,
+  AttemptRequest,
+  Executor,
+  StopRequest,
+} from "@lib/jobs/executor.ts";
+import type { AttemptOutcome } from "@lib/jobs/model.ts";
+import { judgeFolder, settleFolder, wasBegun } from "@lib/executors/evidence.ts";
+import { isThere, recordExecFailure, requestStop } from "@lib/executors/folder_files.ts";
+import { jobProgram } from "@lib/executors/job_program.ts";
+import {
+  beginSupervised,
+  isSupervised,
+  stopSupervised,
+  sweep,
+} from "@lib/executors/supervisor_call.ts";
+
+/** Options for {@linkcode DirectExecutor}. */
+export interface DirectExecutorOptions {
+  readonly clock: Clock;
+}
+
+/** How often to look whether a supervisor was killed, which leaves no trace in the folder. */
+const RECHECK_MS = 2_000;
+
+/**
+ * The executor for machines without systemd.
+ *
+ * At most once: the supervisor puts its own name down in the folder with
+ * `link(2)`, which only one of many can do, before it runs the job.
+ */
+export class DirectExecutor implements Executor {
+  readonly kind = "direct";
+  readonly #clock: Clock;
+  readonly #disposed = new AbortController();
+
+  constructor({ clock }: DirectExecutorOptions) {
+    this.#clock = clock;
+  }
+
+  async start(request: AttemptRequest, signal: AbortSignal): Promise<"started" | "exists"> {
+    signal.throwIfAborted();
+    if (wasBegun(request)) return "exists";
+    const program = jobProgram(request);
+    if (program.kind === "failed") {
+      await recordExecFailure(request.folder, program.exitCode, this.#clock.now());
+      return "started";
+    }
+    return await beginSupervised(request, program, signal);
+  }
+
+  async look(attempt: AttemptHandle, signal: AbortSignal): Promise<AttemptFound> {
+    // The supervisor before the files: it goes after the last of them was written.
+    if (!isThere(attempt.folder.resultFile) && await isSupervised(attempt, signal)) {
+      return { kind: "alive" };
+    }
+    const found = await judgeFolder(attempt, this.#evidenceOptions());
+    if (found.kind === "vanished") await sweep(attempt, signal);
+    return found;
+  }
+
+  async ended(attempt: AttemptHandle, signal: AbortSignal): Promise<AttemptOutcome> {
+    const either = AbortSignal.any([signal, this.#disposed.signal]);
+    await this.#gone(attempt, either);
+    // Killed, then: nothing stands over what is left.
+    if (!isThere(attempt.folder.resultFile)) await sweep(attempt, either);
+    return await settleFolder(attempt, this.#evidenceOptions());
+  }
+
+  async stop(attempt: AttemptHandle, why: StopRequest, signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    if (requestStop(attempt.folder, why)) await stopSupervised(attempt, signal);
+  }
+
+  unhealthyReason(): string | undefined {
+    return undefined;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#disposed.abort(new DOMException("The executor was disposed", "AbortError"));
+    return Promise.resolve();
+  }
+
+  #evidenceOptions() {
+    return { keeper: "its supervisor", now: this.#clock.now() };
+  }
+
+  /** Resolves once the record is there, or the supervisor is not. */
+  async #gone(attempt: AttemptHandle, signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    const { resultFile, path } = attempt.folder;
+    using changes = Deno.watchFs(path, { recursive: false });
+    const events = changes[Symbol.asyncIterator]();
+    let change = events.next();
+    while (!isThere(resultFile) && await isSupervised(attempt, signal)) {
+      const recheckAt = this.#clock.now() + RECHECK_MS;
+      while (!isThere(resultFile) && this.#clock.now() < recheckAt) {
+        const waitMs = recheckAt - this.#clock.now();
+        if (await this.#changed(change, waitMs, signal)) change = events.next();
+      }
+    }
+  }
+
+  /** Whether something changed before the time was over. */
+  async #changed(change: Promise<unknown>, waitMs: number, signal: AbortSignal): Promise<boolean> {
+    const awake = new AbortController();
+    const sleep = this.#clock.sleep(Math.max(waitMs, 0), {
+      signal: AbortSignal.any([signal, awake.signal]),
+    }).then(() => false);
+    try {
+      return await raceAbort(Promise.race([change.then(() => true), sleep]), signal);
+    } finally {
+      awake.abort(new DOMException("The wait is over", "AbortError"));
+      // Woken early, the sleep rejects with nobody left to hear it.
+      sleep.catch(() => {});
+    }
+  }
+}
