@@ -153,7 +153,7 @@ async function makeExecutor(input: AgentInput): Promise<Executor> {
     });
   }
   const { DirectExecutor } = await import("@lib/executors/direct_executor.ts");
-  return new DirectExecutor({ clock: systemClock, log });
+  return new DirectExecutor({ clock: systemClock });
 }
 
 /** Whether a `systemd --user` serves this account here. */

@@ -129,7 +129,7 @@ cicd__run() {
   : >>"$cicd__out" && : >>"$cicd__err" || exit 70
   exec 2>"$cicd__draft.said"
   trap '' TERM
-  cicd__reap 2>/dev/null >/dev/null &
+  { exec >/dev/null 2>&1; cicd__reap; } &
   cicd__reaper=$!
   trap : TERM
   trap '' PIPE

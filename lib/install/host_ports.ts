@@ -39,7 +39,7 @@ export function hostPorts(env: Readonly<Record<string, string>>): HostPorts {
       }
     },
     async readText(path, signal) {
-      return await Deno.readTextFile(path, { signal }).catch(unlessAbsent);
+      return await Deno.readTextFile(path, { signal }).catch(unlessOutOfReach);
     },
     stat,
     exists: async (path, signal) => (await stat(path, signal)).kind === "found",
@@ -74,7 +74,7 @@ export function hostPorts(env: Readonly<Record<string, string>>): HostPorts {
 
 async function stat(path: string, signal: AbortSignal): Promise<PathFacts> {
   signal.throwIfAborted();
-  const found = await Deno.stat(path).catch(unlessAbsent);
+  const found = await Deno.stat(path).catch(unlessOutOfReach);
   return found === undefined
     ? { kind: "missing", path }
     : { kind: "found", path, mode: (found.mode ?? 0) & 0o7777, uid: found.uid ?? -1 };
@@ -90,9 +90,13 @@ async function freeBytes(path: string, signal: AbortSignal): Promise<number | un
 }
 
 function unlessAbsent(error: unknown): undefined {
-  const absent = error instanceof Deno.errors.NotFound ||
-    error instanceof Deno.errors.NotADirectory || error instanceof Deno.errors.PermissionDenied;
-  if (!absent) throw error;
+  if (!(error instanceof Deno.errors.NotFound)) throw error;
+}
+
+function unlessOutOfReach(error: unknown): undefined {
+  const outOfReach = error instanceof Deno.errors.PermissionDenied ||
+    error instanceof Deno.errors.NotADirectory;
+  return outOfReach ? undefined : unlessAbsent(error);
 }
 
 function unlessInUse(error: unknown): undefined {

@@ -58,7 +58,9 @@ export async function installUnits(
       await steps.take("make", path, () => ports.makePrivateDir(path, signal));
     }
   }
-  if (linger) await steps.run(["loginctl", "enable-linger", subject.user]);
+  if (linger && !await ports.exists(`/var/lib/systemd/linger/${subject.user}`, signal)) {
+    await steps.run(["loginctl", "enable-linger", subject.user]);
+  }
   const present = await readPresent(ports, signal);
   const wanted = hardening ? await tryHardening(ports, options, candidates, steps) : [];
   const plan = { unitDir: subject.unitDir, units, hardening: wanted, extraBinDir, present };

@@ -45,7 +45,9 @@ export async function runWatchdog(options: WatchdogOptions): Promise<void> {
     );
   }
   while (!signal.aborted) {
-    onBeat?.(await beat(options));
+    // Apart from the call: the arguments of an optional call are not evaluated without a callee.
+    const done = await beat(options);
+    onBeat?.(done);
     try {
       await clock.sleep(intervalMs / 2, { signal });
     } catch (error) {

@@ -16,7 +16,7 @@ const record: fc.Arbitrary<IndexRecord> = fc.record({
   timeMs: size,
   viewEnd: size,
   streamEnd: size,
-});
+}, { noNullPrototype: true });
 
 Deno.test("decodeIndexRecord() reads what encodeIndexRecords() wrote", () => {
   fc.assert(fc.property(fc.array(record), (records) => {

@@ -16,7 +16,7 @@ function mask(text: string, ...values: string[]): string {
 const SECRET = `p@ss/w"o'r d$+&<é>`;
 
 const FORMS: ReadonlyArray<readonly [name: string, form: string]> = [
-  ["as it is", SECRET],
+  ["itself", SECRET],
   ["a JSON string", JSON.stringify(SECRET).slice(1, -1)],
   ["a JSON string in ASCII", `p@ss/w\\"o'r d$+&<\\u00e9>`],
   ["a JSON string with escaped slashes", `p@ss\\/w\\"o'r d$+&<é>`],

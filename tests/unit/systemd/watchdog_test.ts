@@ -50,6 +50,23 @@ Deno.test("runWatchdog() reports a failed ping and keeps beating", async () => {
   assert.deepEqual(t.beats, ["failed", "failed"]);
 });
 
+Deno.test("runWatchdog() pings when nobody listens to the beats", async () => {
+  const clock = new FakeClock();
+  const stop = new AbortController();
+  let pings = 0;
+  const done = runWatchdog({
+    intervalMs: 1_000,
+    ping: () => Promise.resolve(void pings++),
+    unhealthyReason: () => undefined,
+    clock,
+    signal: stop.signal,
+  });
+  await clock.tick(1_000);
+  stop.abort();
+  await done;
+  assert.equal(pings, 3);
+});
+
 Deno.test("runWatchdog() rejects an interval of 0", async () => {
   const options = {
     intervalMs: 0,
