@@ -17,6 +17,7 @@ import type { AttemptRef } from "@lib/jobs/attempt_folder.ts";
 import type { Executor } from "@lib/jobs/executor.ts";
 import type { JobSpec } from "@lib/jobs/model.ts";
 import { recordLog } from "@lib/logs/log_recorder.ts";
+import { readBootId } from "@lib/process/boot_id.ts";
 import { buildJobEnv } from "@lib/process/scrubbed_env.ts";
 import { openKey, sealMap } from "@lib/secrets/seal.ts";
 import { ensurePrivateFolder } from "../shared/folders.ts";
@@ -58,6 +59,7 @@ export async function startAgent(input: AgentInput): Promise<Agent> {
       project,
       stateDir,
       executor,
+      bootId: readBootId(),
       recordLog: (folder, spec, signal) =>
         recordLog({
           folder,

@@ -22,6 +22,7 @@ import { JobStore } from "@lib/jobs/job_store.ts";
 import { isTerminal, type Job } from "@lib/jobs/model.ts";
 import { JobLogReader } from "@lib/logs/job_logs.ts";
 import { LogWatcher } from "@lib/logs/log_watcher.ts";
+import { readBootId } from "@lib/process/boot_id.ts";
 import { runSweeps } from "@lib/retention/sweep.ts";
 import { openKey, sealMap, unsealMap } from "@lib/secrets/seal.ts";
 import { openDatabase } from "@lib/store/database.ts";
@@ -89,6 +90,7 @@ export async function startRunner(input: RunnerInput): Promise<Runner> {
     new AgentClient({
       host,
       secretsOf: (job) => Object.fromEntries(secretsOf(job)),
+      bootIdOf: (job) => store.bootIdOf(job),
       clock,
       log,
     }),
@@ -97,6 +99,7 @@ export async function startRunner(input: RunnerInput): Promise<Runner> {
     new Dispatcher({
       store,
       runner: link,
+      bootId: readBootId(),
       limits: () => ({
         maxRunning: config.current.queue.maxRunning,
         maxRunningOf: (project) => config.maxRunningOf(project),

@@ -42,6 +42,8 @@ export interface AgentClientOptions {
   readonly host: AgentHost;
   /** The values of a job's secrets. */
   readonly secretsOf: (job: Job) => Readonly<Record<string, string>>;
+  /** The boot of the machine in which a job's latest attempt was claimed. */
+  readonly bootIdOf: (job: Job) => string;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -58,7 +60,11 @@ export class AgentClient implements AttemptRunner, Disposable {
   run(job: Job, { onStarted, signal }: RunAttemptOptions): Promise<AttemptOutcome> {
     let started = job.state === "running";
     return this.#persist(job, "run", signal, async () => {
-      const order: AttemptOrder = { spec: job.spec, secrets: this.#options.secretsOf(job) };
+      const order: AttemptOrder = {
+        spec: job.spec,
+        secrets: this.#options.secretsOf(job),
+        bootId: this.#options.bootIdOf(job),
+      };
       const body = JSON.stringify(order);
       const path = attemptPath(job);
       for await (

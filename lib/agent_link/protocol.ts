@@ -22,6 +22,11 @@ export interface AttemptOrder {
   readonly spec: JobSpec;
   /** Values by name. */
   readonly secrets: Readonly<Record<string, string>>;
+  /**
+   * The boot of the machine in which the attempt was claimed. In a later boot nothing of it lives,
+   * and its files may be gone though it ran: it is never begun then.
+   */
+  readonly bootId: string;
 }
 
 /** A line of the answer to an order. */
@@ -50,7 +55,7 @@ export const SIGN_OF_LIFE_MS = 10_000;
 
 const textRecord = v.record(v.string(), v.string());
 
-const order = v.object({ spec: specRecord, secrets: textRecord });
+const order = v.object({ spec: specRecord, secrets: textRecord, bootId: v.string() });
 
 const line = v.variant("kind", [
   v.object({ kind: v.literal("alive") }),

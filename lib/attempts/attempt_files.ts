@@ -32,14 +32,12 @@ export function prepareFolder(
 
 /** The spec of a prepared attempt; `undefined` if it was never ready. */
 export async function readSpec(folder: AttemptFolder): Promise<JobSpec | undefined> {
-  const text = await readIfThere(folder.attemptFile);
-  return text === undefined ? undefined : parseSpec(JSON.parse(text));
+  return parsedOrNone(await readIfThere(folder.attemptFile), parseSpec);
 }
 
 /** The verdict on an attempt; `undefined` while there is none. */
 export async function readOutcome(folder: AttemptFolder): Promise<AttemptOutcome | undefined> {
-  const text = await readIfThere(folder.outcomeFile);
-  return text === undefined ? undefined : parseOutcome(JSON.parse(text));
+  return parsedOrNone(await readIfThere(folder.outcomeFile), parseOutcome);
 }
 
 /** Writes the verdict in one step. */
@@ -67,6 +65,12 @@ export async function exists(path: string): Promise<boolean> {
     if (error instanceof Deno.errors.NotFound) return false;
     throw error;
   }
+}
+
+/** A power cut can leave a file empty that was complete: it counts as not there. */
+function parsedOrNone<T>(text: string | undefined, parse: (value: unknown) => T): T | undefined {
+  if (text === undefined || text.trim() === "") return undefined;
+  return parse(JSON.parse(text));
 }
 
 async function readIfThere(path: string): Promise<string | undefined> {

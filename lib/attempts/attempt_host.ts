@@ -26,6 +26,8 @@ import {
 export interface AttemptInput {
   readonly spec: JobSpec;
   readonly secrets: Readonly<Record<string, string>>;
+  /** The boot of the machine in which the attempt was claimed. */
+  readonly bootId: string;
 }
 
 /** Records when a growing log's bytes arrived. */
@@ -39,6 +41,8 @@ export interface AttemptHostOptions {
   readonly project: ProjectName;
   readonly stateDir: string;
   readonly executor: Executor;
+  /** Names this boot of the machine. */
+  readonly bootId: string;
   /** Begins to record; the log need not exist yet. */
   readonly recordLog: (folder: AttemptFolder, spec: JobSpec, signal: AbortSignal) => LogRecorder;
   /** The job's environment, secrets apart. */
@@ -126,15 +130,21 @@ export class AttemptHost implements AsyncDisposable {
     await this.#tasks[Symbol.asyncDispose]();
   }
 
-  async #begin(ref: AttemptRef, { spec, secrets }: AttemptInput): Promise<void> {
+  async #begin(ref: AttemptRef, input: AttemptInput): Promise<void> {
     const { executor, environmentOf, seal } = this.#options;
+    const isOver = input.bootId !== this.#options.bootId;
+    const { spec, secrets } = input;
     const handle: AttemptHandle = { ref, spec, folder: this.#folder(ref) };
-    const known = await exists(handle.folder.attemptFile);
-    if (known) {
+    if (isOver || await exists(handle.folder.attemptFile)) {
       if (await readOutcome(handle.folder) !== undefined) return;
       const found = await executor.look(handle, this.#tasks.signal);
       if (found.kind !== "never_begun") {
         return this.#watch(handle, found.kind === "alive" ? undefined : found.outcome);
+      }
+      // A power cut may have taken the files of what ran: their absence proves nothing.
+      if (isOver) {
+        await Deno.mkdir(handle.folder.path, { recursive: true, mode: 0o700 });
+        return this.#watch(handle, this.#lostToReboot());
       }
     }
     try {
@@ -195,6 +205,17 @@ export class AttemptHost implements AsyncDisposable {
       state: "failed",
       reason: "start_failed",
       message: messageOf(error),
+      usage: {},
+      finishedAt: this.#options.clock.now(),
+      logBytes: 0,
+    };
+  }
+
+  #lostToReboot(): AttemptOutcome {
+    return {
+      state: "lost",
+      reason: "agent_lost",
+      message: "The machine was restarted while the attempt was under way",
       usage: {},
       finishedAt: this.#options.clock.now(),
       logBytes: 0,

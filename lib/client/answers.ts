@@ -135,7 +135,7 @@ export type RemovalsAnswer = v.InferOutput<typeof removalsAnswerSchema>;
  * Checks an answer.
  *
  * @param what Names it in the message: `the job`.
- * @throws {CicdError} `io_failed` if it is none: something else answers on the socket.
+ * @throws {CicdError} `internal` if it is none: something else answers on the socket.
  */
 export function parseAnswer<T>(
   schema: v.GenericSchema<unknown, T>,
@@ -147,7 +147,7 @@ export function parseAnswer<T>(
   const [issue] = parsed.issues;
   const at = issue === undefined ? "" : ` (at ${v.getDotPath(issue) ?? "its top"})`;
   throw new CicdError(
-    "io_failed",
+    "internal",
     `Cannot read ${what}: the answer has another form than expected${at}; ` +
       "check that runner and command line are of the same version",
   );

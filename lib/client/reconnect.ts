@@ -5,7 +5,8 @@
  */
 import { Backoff } from "@lib/core/backoff.ts";
 import type { Clock } from "@lib/core/clock.ts";
-import { CicdError, messageOf } from "@lib/core/errors.ts";
+import { messageOf } from "@lib/core/errors.ts";
+import { ConnectionLostError } from "@lib/client/connection_lost.ts";
 
 /** After this long without any contact a client gives up, in milliseconds. */
 export const GIVE_UP_AFTER_MS = 15 * 60_000;
@@ -34,12 +35,17 @@ export class Reconnect {
     this.#backoff = options.backoff ?? new Backoff({ firstMs: 50, maxMs: 2_000 });
   }
 
-  /** There was contact. */
+  /** There is contact; the next failure still waits as long as the last one. */
   found(): void {
     if (this.#lostAt === undefined) return;
     this.#lostAt = undefined;
-    this.#backoff.reset();
     this.#options.onFound?.();
+  }
+
+  /** Something came of it: the next failure waits as short as the first. */
+  progressed(): void {
+    this.found();
+    this.#backoff.reset();
   }
 
   /**
@@ -49,7 +55,7 @@ export class Reconnect {
    */
   async afterFailure(error: unknown): Promise<void> {
     const { clock, signal, onLost, giveUpAfterMs = GIVE_UP_AFTER_MS } = this.#options;
-    if (signal.aborted || !isConnectionLoss(error)) throw error;
+    if (signal.aborted || !(error instanceof ConnectionLostError)) throw error;
     const now = clock.now();
     if (this.#lostAt === undefined) {
       this.#lostAt = now;
@@ -63,18 +69,11 @@ export class Reconnect {
     while (true) {
       try {
         const result = await action();
-        this.found();
+        this.progressed();
         return result;
       } catch (error) {
         await this.afterFailure(error);
       }
     }
   }
-}
-
-/** Whether an error says that the runner is away, and not what it answered. */
-export function isConnectionLoss(error: unknown): boolean {
-  if (!(error instanceof CicdError)) return false;
-  return error.code === "io_failed" || error.code === "runner_unavailable" ||
-    error.code === "too_many_connections";
 }

@@ -47,6 +47,8 @@ export interface DispatcherOptions {
   readonly store: JobStore;
   readonly runner: AttemptRunner;
   readonly limits: () => DispatchLimits;
+  /** Names this boot of the machine: what was under way in another one is over. */
+  readonly bootId: string;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -128,7 +130,7 @@ export class Dispatcher implements AsyncDisposable {
   }
 
   #startJobs(): void {
-    const { store, clock, limits } = this.#options;
+    const { store, clock, limits, bootId } = this.#options;
     const { maxRunning, maxRunningOf } = limits();
     const running = this.#driven.size;
     if (running >= maxRunning || store.queuedCount() === 0) return;
@@ -143,7 +145,7 @@ export class Dispatcher implements AsyncDisposable {
     });
     for (const { id, project } of picks) {
       this.#lastTurn.set(project, ++this.#turn);
-      const claimed = store.apply(id, { kind: "claimed", at: clock.now() });
+      const claimed = store.apply(id, { kind: "claimed", bootId });
       if (claimed.kind === "changed") this.#drive(claimed.job);
     }
   }

@@ -47,6 +47,7 @@ CREATE TABLE attempts (
   job_id TEXT NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
   number INTEGER NOT NULL,
   state TEXT NOT NULL,
+  boot_id TEXT NOT NULL,
   started_at INTEGER,
   outcome TEXT,
   PRIMARY KEY (job_id, number)

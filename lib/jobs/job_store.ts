@@ -209,6 +209,16 @@ export class JobStore {
       .map(parseAttemptRow);
   }
 
+  /** The boot of the machine in which the job's latest attempt was claimed. */
+  bootIdOf(job: Job): string {
+    const row = this.#db.first(
+      "SELECT boot_id FROM attempts WHERE job_id = ? AND number = ?",
+      job.id,
+      job.attempt,
+    );
+    return row === undefined ? "" : text(row, "boot_id");
+  }
+
   sealedSecrets(id: JobId): Uint8Array | undefined {
     const row = this.#db.first("SELECT sealed_secrets FROM jobs WHERE id = ?", id);
     return row === undefined ? undefined : optionalBytes(row, "sealed_secrets");
@@ -440,9 +450,10 @@ export class JobStore {
   #recordAttempt(before: Job, job: Job, event: JobEvent): void {
     if (event.kind === "claimed") {
       this.#db.run(
-        "INSERT INTO attempts (job_id, number, state) VALUES (?, ?, 'starting')",
+        "INSERT INTO attempts (job_id, number, state, boot_id) VALUES (?, ?, 'starting', ?)",
         job.id,
         job.attempt,
+        event.bootId,
       );
     } else if (event.kind === "started") {
       this.#db.run(

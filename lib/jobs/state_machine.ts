@@ -26,7 +26,7 @@ import {
 /** What can happen to a job. */
 export type JobEvent =
   /** The scheduler takes the job; the next attempt begins. */
-  | { readonly kind: "claimed"; readonly at: number }
+  | { readonly kind: "claimed"; readonly bootId: string }
   /** The attempt's processes are on their way. */
   | { readonly kind: "started"; readonly attempt: number; readonly at: number }
   /** The attempt is over and nothing of it lives. */

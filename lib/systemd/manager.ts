@@ -11,7 +11,7 @@ import {
   connectionError,
 } from "@lib/systemd/dbus/connection.ts";
 import { isDBusError } from "@lib/systemd/dbus/error.ts";
-import { openSocket } from "@lib/systemd/dbus/stream.ts";
+import { type ByteStream, openSocket } from "@lib/systemd/dbus/stream.ts";
 import type { DBusValue } from "@lib/systemd/dbus/wire.ts";
 import {
   isMissing,
@@ -65,7 +65,11 @@ export class UserManager implements AsyncDisposable {
    */
   static async connect(options: ConnectOptions): Promise<UserManager> {
     const { env, signal } = options;
-    const stream = await openSocket(busSocketPaths(env), signal);
+    return await UserManager.over(await openSocket(busSocketPaths(env), signal), signal);
+  }
+
+  /** As {@linkcode UserManager.connect}, over a stream that leads to the bus; takes it over. */
+  static async over(stream: ByteStream, signal: AbortSignal): Promise<UserManager> {
     const bus = await BusConnection.open(stream, signal);
     try {
       return new UserManager(bus, await ManagerSignals.subscribe(bus, signal));
