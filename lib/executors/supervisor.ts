@@ -108,7 +108,7 @@ cicd__reap() {
   fi
   while :; do
     cicd__kill_all "$$" "$cicd__job" "$cicd__attempt" "$$ $cicd__own"
-    [ ! -e "$cicd__draft.ended" ] || return 0
+    [ ! -e "$cicd__draft.ended" ] && kill -0 "$$" || return 0
     command -p sleep 0.02
   done
 }
@@ -139,9 +139,9 @@ cicd__run() {
   umask 022
   unset $cicd__unset
   if [ "$cicd__out" = "$cicd__err" ]; then
-    "$@" >>"$cicd__out" 2>&1
+    (exec "$@") >>"$cicd__out" 2>&1
   else
-    "$@" >>"$cicd__out" 2>>"$cicd__err"
+    (exec "$@") >>"$cicd__out" 2>>"$cicd__err"
   fi
   cicd__status=$?
   umask 077

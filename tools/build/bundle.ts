@@ -2,7 +2,8 @@
  * Makes one file of a program and everything it imports.
  *
  * Not minified: a stack trace names functions, and the bundle says which file
- * each part came from.
+ * each part came from. Not split: a program that runs across an upgrade must
+ * never load a part of the next release.
  *
  * @module
  */

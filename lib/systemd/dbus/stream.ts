@@ -4,7 +4,8 @@
  *
  * @module
  */
-import { CicdError, messageOf } from "@lib/core/errors.ts";
+import { raceAbort } from "@lib/core/abort.ts";
+import { CicdError, ignore, messageOf } from "@lib/core/errors.ts";
 import { messageLength, PREAMBLE_BYTES } from "@lib/systemd/dbus/message.ts";
 
 /** The part of a socket that a connection uses. */
@@ -33,9 +34,13 @@ export async function openSocket(
   for (const path of paths) {
     signal.throwIfAborted();
     try {
-      const socket = await Deno.connect({ transport: "unix", path });
-      if (!signal.aborted) return socket;
-      socket.close();
+      const connecting = Deno.connect({ transport: "unix", path });
+      try {
+        return await raceAbort(connecting, signal);
+      } catch (error) {
+        void connecting.then((late) => late.close(), ignore("the failure is thrown below"));
+        throw error;
+      }
     } catch (error) {
       failures.push(`${path.replace("\0", "@")}: ${messageOf(error)}`);
     }

@@ -1,0 +1,161 @@
+import assert from "node:assert/strict";
+import { bootMachine, type Machine } from "../support/machine.ts";
+
+const TREE = new URL("../..", import.meta.url).pathname.replace(/\/$/, "");
+const SOCKET = "/run/user/1000/cicd-runner.sock";
+const user = "dev";
+
+/** A machine that sees a release and its archive in `/release`. */
+class Fixture implements AsyncDisposable {
+  readonly #folder: string;
+  readonly machine: Machine;
+
+  constructor(folder: string, machine: Machine) {
+    this.#folder = folder;
+    this.machine = machine;
+  }
+
+  /** Where the release lies on the host. */
+  get release(): string {
+    return `${this.#folder}/release`;
+  }
+
+  install(...args: readonly string[]) {
+    return this.machine.exec(["/release/release/install.sh", ...args], {
+      user,
+      timeoutMs: 120_000,
+    });
+  }
+
+  systemctl(...args: readonly string[]): Promise<string> {
+    return this.machine.run(["systemctl", "--user", ...args], { user });
+  }
+
+  /** Sends one request to the runner's socket; returns the status. */
+  request(): Promise<string> {
+    const url = "http://localhost/health";
+    const argv = ["curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}"];
+    return this.machine.run([...argv, "--max-time", "30", "--unix-socket", SOCKET, url], { user });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.machine[Symbol.asyncDispose]();
+    await Deno.remove(this.#folder, { recursive: true });
+  }
+}
+
+async function setup(): Promise<Fixture> {
+  const folder = await Deno.makeTempDir({ prefix: "cicd-install-" });
+  // Others than its maker have to see into it.
+  await Deno.chmod(folder, 0o755);
+  const out = `${folder}/release`;
+  const build = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", "tools/build.ts", "--layout", "shared-runtime", "--archive", "--out", out],
+    cwd: TREE,
+    stdin: "null",
+    stdout: "null",
+    stderr: "piped",
+  }).output();
+  assert.ok(build.success, new TextDecoder().decode(build.stderr));
+  const machine = await bootMachine({ binds: [{ host: folder, machine: "/release" }] });
+  return new Fixture(folder, machine);
+}
+
+Deno.test("install.sh installs for one user, and the first request starts the runner", async () => {
+  await using t = await setup();
+  const done = await t.install();
+  assert.equal(done.code, 0, done.stderr);
+  assert.match(done.stdout, /curl -N --unix-socket/);
+  assert.equal(await t.systemctl("is-active", "cicd-runner.socket"), "active");
+  assert.equal(await t.request(), "200");
+  assert.equal(await t.systemctl("is-active", "cicd-runner.service"), "active");
+  const home = await t.machine.run(["find", "/home/dev", "-name", "*.tmp.*"], { user });
+  assert.equal(home, "");
+});
+
+Deno.test("install.sh installs units that systemd reads without a warning", async () => {
+  await using t = await setup();
+  await t.install();
+  const units = ["cicd-runner.service", "cicd-runner.socket", "cicd-agent@web.service"];
+  const verify = ["systemd-analyze", "--user", "verify", ...units, "cicd-agent@web.socket"];
+  const { code, stderr } = await t.machine.exec(verify, { user });
+  assert.deepEqual({ code, stderr }, { code: 0, stderr: "" });
+});
+
+Deno.test("install.sh upgrades the programs while a job runs on", async () => {
+  await using t = await setup();
+  await t.install();
+  await t.request();
+  const pid = () => t.systemctl("show", "--property=MainPID", "--value", "cicd-runner.service");
+  const before = await pid();
+  const job = ["systemd-run", "--user", "--quiet", "--unit=cicd-job-x-1", "--slice=cicd-web.slice"];
+  await t.machine.run([...job, "sleep", "600"], { user });
+  await Deno.writeTextFile(`${t.release}/lib/cicd-toolkit/agent.js`, "// later\n", {
+    append: true,
+  });
+  const done = await t.install();
+  assert.equal(done.code, 0, done.stderr);
+  assert.notEqual(await pid(), before);
+  assert.equal(await t.systemctl("is-active", "cicd-job-x-1.service"), "active");
+  assert.equal(await t.request(), "200");
+});
+
+Deno.test("install.sh refuses an archive that is not the one released", async () => {
+  await using t = await setup();
+  await t.install();
+  const current = ["readlink", "/home/dev/.local/lib/cicd-toolkit/current"];
+  const before = await t.machine.run(current, { user });
+  const { version } = JSON.parse(
+    await Deno.readTextFile(`${t.release}/lib/cicd-toolkit/build.json`),
+  );
+  const sums = `${t.release}-archive/SHA256SUMS`;
+  const right = await Deno.readTextFile(sums);
+  const base = ["--version", version, "--base-url", "file:///release/release-archive"];
+  await Deno.writeTextFile(sums, right.replace(/^[0-9a-f]{8}/, "00000000"));
+  const refused = await t.install(...base);
+  assert.equal(refused.code, 1);
+  assert.match(refused.stderr, /checksum .* nothing was installed/);
+  assert.equal(await t.machine.run(current, { user }), before);
+  await Deno.writeTextFile(sums, right);
+  assert.equal((await t.install(...base)).code, 0);
+});
+
+Deno.test("install.sh --uninstall leaves state, jobs and other drop-ins; --purge leaves nothing", async () => {
+  await using t = await setup();
+  await t.install();
+  const dropIn = "/home/dev/.config/systemd/user/cicd-agent@web.service.d/override.conf";
+  await t.machine.run(["mkdir", "-p", dropIn.replace(/\/[^/]*$/, "")], { user });
+  await t.machine.run(["tee", dropIn], { user, stdin: "[Service]\nCPUQuota=50%\n" });
+  const job = ["systemd-run", "--user", "--quiet", "--unit=cicd-job-x-1", "--slice=cicd-web.slice"];
+  await t.machine.run([...job, "sleep", "600"], { user });
+  assert.equal((await t.install("--uninstall")).code, 0);
+  assert.equal(await t.systemctl("is-active", "cicd-job-x-1.service"), "active");
+  await t.machine.run(["test", "-d", "/home/dev/.local/state/cicd-toolkit"], { user });
+  await t.machine.run(["test", "-f", dropIn], { user });
+  assert.equal((await t.install("--purge")).code, 1);
+  assert.equal((await t.install("--purge", "--yes")).code, 0);
+  const left = await t.machine.run(["find", "/home/dev", "-path", "*cicd*"], { user });
+  assert.equal(left, `${dropIn.replace(/\/[^/]*$/, "")}\n${dropIn}`);
+  const state = await t.machine.exec(["systemctl", "--user", "is-active", "cicd-job-x-1"], {
+    user,
+  });
+  assert.notEqual(state.stdout, "active\n");
+});
+
+Deno.test("install.sh --dry-run changes nothing", async () => {
+  await using t = await setup();
+  const list = ["find", "/home/dev", "/run/user/1000/systemd", "-newer", "/tmp/mark"];
+  await t.machine.run(["touch", "/tmp/mark"], { user });
+  const done = await t.install("--dry-run");
+  assert.equal(done.code, 0, done.stderr);
+  assert.match(done.stdout, /would write: .*cicd-runner.service/);
+  assert.equal(await t.machine.run(list, { user }), "");
+});
+
+Deno.test("install.sh installs a runner that is there again after a power cut", async () => {
+  await using t = await setup();
+  await t.install();
+  await t.machine.run(["sync"]);
+  await t.machine.restart("power_cut");
+  assert.equal(await t.request(), "200");
+});
