@@ -29,9 +29,12 @@ export function openProgramLog(program: string, options: ProgramLogOptions): Log
     format,
     colour: chooseColour(situation),
     stderr: openLineWriter({ write: (bytes) => Deno.stderr.write(bytes) }),
-    ...(journal === undefined
-      ? {}
-      : { journal: (fields) => journal.write(Object.fromEntries(fields)) }),
+    ...(journal === undefined ? {} : {
+      journal(fields) {
+        // What the journal does not take at once goes to stderr, which the manager reads.
+        if (!journal.write(Object.fromEntries(fields))) throw new Error("The journal is busy");
+      },
+    }),
   });
 }
 

@@ -62,7 +62,7 @@ export interface LogReading extends AsyncIterable<Uint8Array> {
 }
 
 /**
- * Reads a log. To be iterated once.
+ * Reads a log. To be iterated once; to leave it while it waits, abort `signal`.
  *
  * The iteration rejects with the signal's reason when `signal` aborts, and with
  * a `CicdError` `invalid_request` if the log holds no such stream.

@@ -12,6 +12,7 @@
  *
  * @module
  */
+import { Backoff } from "@lib/core/backoff.ts";
 import type { Clock } from "@lib/core/clock.ts";
 import { ignore } from "@lib/core/errors.ts";
 import type { AttemptFolder, OutputStream } from "@lib/jobs/attempt_folder.ts";
@@ -32,7 +33,8 @@ const TICK_MS = { merged: 10, split: 4 } as const;
 /** The tick of a log whose index has outgrown it by this many bytes. */
 const SLOW_TICK_MS = 250;
 const INDEX_SLACK_BYTES = 1024 * 1024;
-const RETRY_MS = 1_000;
+/** After a failed look. */
+const RETRY = { firstMs: 1_000, maxMs: 30_000 } as const;
 /** Between two writes of a growing count of dropped bytes. */
 const CAPPED_WRITE_MS = 500;
 
@@ -43,7 +45,7 @@ export interface RecordLogOptions {
   /** The cap on all streams together, in bytes. */
   readonly maxBytes: number;
   readonly clock: Clock;
-  /** Called when a look failed; the next one is a second later. */
+  /** Called when a look failed; the next one is a second later, then ever rarer. */
   readonly onFailure: (error: unknown) => void;
   /** @default {a watcher of its own} */
   readonly watcher?: LogWatcher | undefined;
@@ -114,18 +116,20 @@ class Recording implements LogRecording {
   async #run(watcher: LogWatcher | undefined): Promise<void> {
     const { folder, clock, onFailure } = this.#options;
     const signal = AbortSignal.any([this.#options.signal, this.#stop.signal]);
+    const backoff = new Backoff(RETRY);
     using watch = watcher?.watch(folder.path);
     while (watch !== undefined && !signal.aborted) {
       const version = watch.version;
       try {
         await this.#look();
+        backoff.reset();
         await clock.sleep(this.#tickMs(), { signal });
         await watch.changed(version, signal);
       } catch (error) {
         if (signal.aborted) return;
         this.#close();
         onFailure(error);
-        await clock.sleep(RETRY_MS, { signal }).catch(ignore("the loop looks at the signal"));
+        await clock.sleep(backoff.next(), { signal }).catch(ignore("the loop looks at the signal"));
       }
     }
   }

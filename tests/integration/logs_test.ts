@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { systemClock } from "@lib/core/clock.ts";
+import { ignore } from "@lib/core/errors.ts";
 import { encodeIndexHeader, encodeIndexRecords } from "@lib/logs/log_index.ts";
 import { openLogIndex } from "@lib/logs/log_index_file.ts";
 import { readLog, type ReadLogOptions } from "@lib/logs/log_reader.ts";
@@ -231,7 +232,7 @@ Deno.test("recordLog() gives a split log one order that outlives the recorder's 
   const script = import.meta.resolve("../support/record_log_process.ts");
   const first = new Deno.Command(Deno.execPath(), {
     args: ["run", "-A", script, files.stateDir],
-    stdout: "null",
+    stdin: "piped",
   }).spawn();
   let bytes = 0;
   for (let at = 0; at < 5; at++) {
@@ -241,6 +242,7 @@ Deno.test("recordLog() gives a split log one order that outlives the recorder's 
     await indexedTo(folder, bytes += 6);
   }
   first.kill("SIGKILL");
+  await first.stdin.close().catch(ignore("the reader is dead"));
   await first.status;
   const before = await textOf(read({ sources: [living] }));
   assert.equal(before, [0, 1, 2, 3, 4].map((at) => `out ${at}\nerr ${at}\n`).join(""));

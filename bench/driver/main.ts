@@ -1,0 +1,47 @@
+/**
+ * The load driver: runs one benchmark inside the machine and prints its
+ * comparisons as JSON. What it says meanwhile goes to stderr.
+ *
+ * @module
+ */
+import type { Comparison } from "../report.ts";
+import { isRowName, type RowName } from "../rows.ts";
+import { Product } from "./product.ts";
+
+/** What a benchmark gets. */
+export interface Bench {
+  readonly product: Product;
+  /** Few samples. */
+  readonly quick: boolean;
+  readonly say: (text: string) => void;
+  readonly signal: AbortSignal;
+}
+
+const ROWS: Readonly<Record<RowName, (bench: Bench) => Promise<readonly Comparison[]>>> = {
+  start: async (bench) => await (await import("./start_row.ts")).measureStart(bench),
+  follow: async (bench) => await (await import("./follow_row.ts")).measureFollow(bench),
+  throughput: async (bench) => await (await import("./throughput_row.ts")).measureThroughput(bench),
+  cold: async (bench) => await (await import("./cold_row.ts")).measureCold(bench),
+  memory: async (bench) => await (await import("./memory_row.ts")).measureMemory(bench),
+  rate: async (bench) => await (await import("./rate_row.ts")).measureRate(bench),
+  survivors: async (bench) => await (await import("./survivors_row.ts")).measureSurvivors(bench),
+  recovery: async (bench) => await (await import("./recovery_row.ts")).measureRecovery(bench),
+};
+
+if (import.meta.main) {
+  const [name = "", mode] = Deno.args;
+  const say = (text: string) => console.error(`  ${name}: ${text}`);
+  try {
+    if (!isRowName(name)) throw new TypeError(`Unknown row "${name}"`);
+    using product = new Product();
+    const { signal } = new AbortController();
+    await product.reset(signal);
+    const comparisons = await ROWS[name]({ product, quick: mode === "--quick", say, signal });
+    console.log(JSON.stringify(comparisons));
+  } catch (error) {
+    console.error(error);
+    Deno.exitCode = 1;
+  }
+  // A read of a FIFO may be under way, which nothing else can end.
+  Deno.exit();
+}

@@ -1,0 +1,101 @@
+/**
+ * The product as a client sees it: its socket and its units.
+ *
+ * @module
+ */
+import { systemClock } from "@lib/core/clock.ts";
+import { UnixClient, type UnixResponse } from "@lib/http/unix_client.ts";
+import { systemctl } from "./programs.ts";
+
+/** The project of all measured jobs. */
+export const PROJECT = "bench";
+/** The units of the product. */
+export const RUNNER_UNIT = "cicd-runner.service";
+export const AGENT_UNIT = `cicd-agent@${PROJECT}.service`;
+
+/** What a benchmark asks for; the API's own words. */
+export interface JobWish {
+  readonly command: readonly string[];
+  readonly limits?: Readonly<Record<string, string | number>>;
+  readonly grace?: string;
+}
+
+/** The product, over kept connections. */
+export class Product implements Disposable {
+  readonly socketPath = `${Deno.env.get("XDG_RUNTIME_DIR")}/cicd-runner.sock`;
+  #client = new UnixClient(this.socketPath);
+
+  /** Sends a request; its body must be read, or the answer disposed. */
+  async send(
+    method: string,
+    path: string,
+    signal: AbortSignal,
+    body?: unknown,
+  ): Promise<UnixResponse> {
+    const response = await this.#client.send({
+      method,
+      path,
+      signal,
+      ...(body === undefined ? {} : {
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify(body),
+      }),
+    });
+    if (response.status < 300) return response;
+    throw new Error(`${method} ${path} answered ${response.status}: ${await response.text()}`);
+  }
+
+  /** Sends a request and parses the answer. */
+  async ask(method: string, path: string, signal: AbortSignal, body?: unknown): Promise<unknown> {
+    const response = await this.send(method, path, signal, body);
+    return JSON.parse(await response.text());
+  }
+
+  /** Submits a job; resolves with its id once the row is on disk. */
+  async submit(job: JobWish, signal: AbortSignal): Promise<string> {
+    const answer = await this.ask("POST", "/v1/jobs", signal, { project: PROJECT, ...job });
+    return textOf(answer, "id");
+  }
+
+  /** Resolves with the state once a job has ended. */
+  async ended(id: string, signal: AbortSignal): Promise<string> {
+    return textOf(await this.ask("GET", `/v1/jobs/${id}/wait?timeout=10m`, signal), "state");
+  }
+
+  /** Stops everything, forgets all jobs, starts again and warms up: each row begins alike. */
+  async reset(signal: AbortSignal): Promise<void> {
+    await this.stop();
+    const state = `${Deno.env.get("HOME")}/.local/state/cicd-toolkit`;
+    for await (const entry of Deno.readDir(state)) {
+      await Deno.remove(`${state}/${entry.name}`, { recursive: true });
+    }
+    for (let count = 0; count < 20; count++) {
+      await this.ended(await this.submit({ command: ["/bin/true"] }, signal), signal);
+    }
+  }
+
+  /** Stops both programs and every job; the sockets stay. */
+  async stop(): Promise<void> {
+    this.#client[Symbol.dispose]();
+    await systemctl("stop", RUNNER_UNIT, "cicd-agent@*.service", "cicd.slice");
+    // So many starts by hand look like a crash loop.
+    await systemctl("reset-failed");
+    this.#client = new UnixClient(this.socketPath);
+  }
+
+  [Symbol.dispose](): void {
+    this.#client[Symbol.dispose]();
+  }
+}
+
+/** A text of an answer. */
+export function textOf(answer: unknown, key: string): string {
+  const value: unknown = Reflect.get(Object(answer), key);
+  if (typeof value === "string") return value;
+  throw new Error(`The answer has no ${key}: ${JSON.stringify(answer)}`);
+}
+
+/** Lets the machine come to rest between two measurements. */
+export async function rest(ms: number, signal: AbortSignal): Promise<void> {
+  await systemClock.sleep(ms, { signal });
+}

@@ -1,0 +1,150 @@
+/**
+ * How many lines a second arrive, none lost, at a follower that looks at every byte.
+ *
+ * @module
+ */
+import type { Comparison } from "../report.ts";
+import type { Bench } from "./main.ts";
+import { rest } from "./product.ts";
+import { launch, listen } from "./programs.ts";
+
+/** A program that prints numbered lines of eight bytes. */
+interface Printer {
+  readonly name: string;
+  readonly argv: (lines: number) => readonly [string, ...string[]];
+  readonly lines: number;
+  readonly journalLines: number;
+}
+
+const PRINTERS: readonly Printer[] = [
+  {
+    name: "seq, in blocks",
+    argv: (lines) => ["/usr/bin/seq", "-f", "%07.0f", String(lines)],
+    lines: 2_000_000,
+    journalLines: 200_000,
+  },
+  {
+    name: "sh, one write a line",
+    argv: (lines) => [
+      "/bin/sh",
+      "-c",
+      `i=10000000; while [ $i -lt ${10_000_000 + lines} ]; do i=$((i+1)); echo "\${i#1}"; done`,
+    ],
+    lines: 1_000_000,
+    journalLines: 200_000,
+  },
+];
+
+/** Measures a live follower of a job against a live `journalctl -f` of a unit. */
+export async function measureThroughput(bench: Bench): Promise<readonly Comparison[]> {
+  const { product, quick, say, signal } = bench;
+  const rounds = quick ? 2 : 5;
+  const comparisons: Comparison[] = [];
+  for (const { name, argv, ...full } of PRINTERS) {
+    const lines = quick ? full.lines / 4 : full.lines;
+    const journalLines = quick ? full.journalLines / 4 : full.journalLines;
+    const ours: number[] = [];
+    const journal: number[] = [];
+    let journalLost = 0;
+    for (let round = 0; round < rounds; round++) {
+      const begun = performance.now();
+      const id = await product.submit({ command: argv(lines) }, signal);
+      const log = await product.send("GET", `/v1/jobs/${id}/logs?follow=1`, signal);
+      const seen = await countLines(log.body, lines);
+      ours.push(lines / (performance.now() - begun) * 1_000);
+      if (seen !== lines) throw new Error(`Of ${lines} lines, ${lines - seen} were lost`);
+      await rest(200, signal);
+
+      const unit = `bench-lines-${Deno.pid}-${name.length}-${round}`;
+      await using follower = listen(
+        ...["journalctl", "--user", "--follow", "--output=cat", "--lines=0"] as const,
+        `_SYSTEMD_USER_UNIT=${unit}.service`,
+      );
+      await rest(500, signal);
+      const start = performance.now();
+      const child = launch(
+        ...["systemd-run", "--user", "--quiet", "--collect", "--wait"] as const,
+        `--unit=${unit}`,
+        ...argv(journalLines),
+      );
+      const ended = child.status.then(() => performance.now());
+      const kept = await countLines(quietEnd(follower.stdout, ended), journalLines);
+      journalLost += journalLines - kept;
+      journal.push(kept / (lastChunkAt - start) * 1_000);
+      await ended;
+      say(`${name}: round ${round + 1} of ${rounds}`);
+    }
+    comparisons.push({
+      name: `log throughput, ${name}`,
+      unit: "lines/s",
+      better: "higher",
+      target: 400_000,
+      ours: { name: `follower over HTTP, ${lines} lines`, samples: ours },
+      peers: [{ name: `journald and journalctl -f, ${journalLines} lines`, samples: journal }],
+      notes: [
+        "from the submission to the last byte at the follower, the job's start included; ours lost " +
+        `0 lines, the journal ${journalLost}, without its rate limit`,
+      ],
+    });
+  }
+  return comparisons;
+}
+
+/** When the latest chunk of the journal came. */
+let lastChunkAt = 0;
+
+/** Ends with the stream, or when it has been silent for 3 s after the program has ended. */
+async function* quietEnd(
+  stream: ReadableStream<Uint8Array>,
+  ended: Promise<number>,
+): AsyncGenerator<Uint8Array> {
+  const reader = stream.getReader();
+  let over = false;
+  void ended.then(() => over = true);
+  let next = reader.read();
+  lastChunkAt = performance.now();
+  while (true) {
+    let timer = 0;
+    const silence = new Promise<"silence">((resolve) => {
+      timer = setTimeout(() => resolve("silence"), 3_000);
+    });
+    const result = await Promise.race([next, silence]);
+    clearTimeout(timer);
+    if (result === "silence") {
+      if (over) return;
+      continue;
+    }
+    if (result.done) return;
+    lastChunkAt = performance.now();
+    yield result.value;
+    next = reader.read();
+  }
+}
+
+/**
+ * Counts lines whose every byte is as it should be: `0000001`, `0000002` and so on.
+ *
+ * @returns How many of them came before the end, or once `wanted` have come.
+ * @throws {Error} If a line is out of order or damaged.
+ */
+async function countLines(chunks: AsyncIterable<Uint8Array>, wanted: number): Promise<number> {
+  const expected = new Uint8Array(8);
+  expected[7] = 10;
+  let line = 0;
+  let at = 8;
+  for await (const chunk of chunks) {
+    for (const byte of chunk) {
+      if (at === 8) {
+        line++;
+        at = 0;
+        for (let digit = 6, rest = line; digit >= 0; digit--, rest = Math.floor(rest / 10)) {
+          expected[digit] = 48 + rest % 10;
+        }
+      }
+      if (byte !== expected[at]) throw new Error(`Line ${line} is not what was printed`);
+      at++;
+    }
+    if (line === wanted && at === 8) return line;
+  }
+  return at === 8 ? line : line - 1;
+}

@@ -1,0 +1,141 @@
+/**
+ * `deno task bench`: the product against its peers, in one run on one machine.
+ *
+ * @module
+ */
+import { parseArgs } from "node:util";
+import { messageOf } from "@lib/core/errors.ts";
+import { whyNoMachines } from "../tests/support/suite.ts";
+import { loadText, readHost } from "./host.ts";
+import type { Comparison } from "./report.ts";
+import { isRowName, ROW_NAMES } from "./rows.ts";
+import { Stage } from "./stage.ts";
+import { renderReport, type RunReport } from "./table.ts";
+
+const USAGE = `Usage: deno task bench [row…] [options]
+
+  --quick      few samples: to see that it works, not to publish
+  --json       print the results as JSON
+  --dist DIR   measure this build; default: build the checkout
+  --help
+
+Rows: ${ROW_NAMES.join(", ")}
+`;
+
+const ROOT = new URL("..", import.meta.url).pathname.replace(/\/$/, "");
+
+interface Options {
+  readonly names: readonly string[];
+  readonly quick: boolean;
+  readonly json: boolean;
+  readonly dist: string | undefined;
+}
+
+async function bench(options: Options, signal: AbortSignal): Promise<void> {
+  const why = await whyNoMachines();
+  if (why !== undefined) throw new Error(`Cannot boot a machine to measure: ${why}`);
+  const progress = (text: string) => console.error(`bench: ${text}`);
+  const dist = options.dist ?? await build(progress, signal);
+  await using stage = await Stage.open({ dist, progress, signal });
+  const host = await readHost(stage.machine, await commitOf(signal));
+  const rows: Comparison[] = [];
+  const skipped: string[] = [];
+  for (const name of options.names) {
+    progress(`${name} (load ${loadText()})`);
+    try {
+      rows.push(...await stage.measure(name, options));
+    } catch (error) {
+      signal.throwIfAborted();
+      progress(messageOf(error));
+      skipped.push(`${name}: ${messageOf(error).split("\n", 1)[0]}`);
+    }
+  }
+  const report = { host: { ...host, load_after: loadText() }, quick: options.quick, rows, skipped };
+  const text = renderReport(report);
+  const saved = await save(report, text);
+  console.log(options.json ? JSON.stringify(report, null, 2) : text);
+  progress(`saved as ${saved}.json and .md`);
+  if (skipped.length > 0) Deno.exitCode = 1;
+}
+
+/** Builds the product; benchmarks never measure the sources. */
+async function build(progress: (text: string) => void, signal: AbortSignal): Promise<string> {
+  progress("build");
+  const out = `${ROOT}/.cache/bench/dist`;
+  await Deno.mkdir(`${ROOT}/.cache/bench`, { recursive: true });
+  await run(["task", "--quiet", "compile", "--out", out], signal);
+  return out;
+}
+
+async function run(args: readonly string[], signal: AbortSignal): Promise<void> {
+  const { success } = await new Deno.Command(Deno.execPath(), {
+    args: [...args],
+    cwd: ROOT,
+    stdin: "null",
+    stdout: "null",
+    stderr: "inherit",
+    signal,
+  }).output();
+  signal.throwIfAborted();
+  if (!success) throw new Error(`Cannot build the product: "deno ${args.join(" ")}" failed`);
+}
+
+/** The commit that is measured, as far as git knows. */
+async function commitOf(signal: AbortSignal): Promise<string> {
+  try {
+    const { success, stdout } = await new Deno.Command("git", {
+      args: ["-C", ROOT, "describe", "--always", "--dirty"],
+      stderr: "null",
+      signal,
+    }).output();
+    return success ? new TextDecoder().decode(stdout).trim() : "unknown";
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return "unknown";
+    throw error;
+  }
+}
+
+async function save(report: RunReport, text: string): Promise<string> {
+  const folder = `${ROOT}/bench/results`;
+  await Deno.mkdir(folder, { recursive: true });
+  const path = `${folder}/${new Date().toISOString().replaceAll(/[:.]/g, "-")}`;
+  await Deno.writeTextFile(`${path}.json`, `${JSON.stringify(report, null, 2)}\n`);
+  await Deno.writeTextFile(`${path}.md`, text);
+  return path;
+}
+
+function parseOptions(args: readonly string[]): Options | "help" {
+  const { values, positionals } = parseArgs({
+    args: [...args],
+    allowPositionals: true,
+    options: {
+      quick: { type: "boolean", default: false },
+      json: { type: "boolean", default: false },
+      dist: { type: "string" },
+      help: { type: "boolean", default: false },
+    },
+  });
+  if (values.help) return "help";
+  const unknown = positionals.find((name) => !isRowName(name));
+  if (unknown !== undefined) {
+    throw new TypeError(`Unknown row "${unknown}": give any of ${ROW_NAMES.join(", ")}`);
+  }
+  const names = positionals.length > 0 ? positionals : ROW_NAMES;
+  return { names, quick: values.quick, json: values.json, dist: values.dist };
+}
+
+if (import.meta.main) {
+  const stop = new AbortController();
+  for (const name of ["SIGINT", "SIGTERM"] as const) {
+    Deno.addSignalListener(name, () => stop.abort(new Error(`Interrupted by ${name}`)));
+  }
+  try {
+    const options = parseOptions(Deno.args);
+    if (options === "help") console.log(USAGE);
+    else await bench(options, stop.signal);
+  } catch (error) {
+    console.error(`bench: ${messageOf(error)}`);
+    Deno.exitCode = error instanceof TypeError ? 64 : 1;
+  }
+  Deno.exit();
+}

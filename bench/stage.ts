@@ -1,0 +1,111 @@
+/**
+ * The stage of a benchmark: a booted machine with the built product, installed
+ * as its users would install it.
+ *
+ * @module
+ */
+import { toLines } from "./text_lines.ts";
+import { bootMachine, type Machine } from "../tests/support/machine.ts";
+import type { Comparison } from "./report.ts";
+
+/** Options for {@linkcode Stage.open}. */
+export interface StageOptions {
+  /** A build: a folder with `bin/`, `lib/` and `install.sh`. */
+  readonly dist: string;
+  readonly progress: (text: string) => void;
+  readonly signal: AbortSignal;
+}
+
+/** Options for {@linkcode Stage.measure}. */
+export interface MeasureOptions {
+  readonly quick: boolean;
+}
+
+const RELEASE = "/opt/release";
+const CHECKOUT = "/opt/checkout";
+const USER = "dev";
+const ROW_TIMEOUT_MS = 900_000;
+
+/** Nothing may end by itself while it is measured, and the queue must hold all that is asked. */
+const CONFIG = `idle_exit: 1h
+agent_idle_exit: 1h
+queue: { max_running: 8, max_queued: 20000 }
+retention: { max_jobs: 100000 }
+`;
+
+/** Otherwise the journal drops lines, and the comparison with it would be too easy. */
+const JOURNALD = "[Journal]\nRateLimitIntervalSec=0\nRateLimitBurst=0\n";
+
+/** A machine ready to be measured. Disposing removes it. */
+export class Stage implements AsyncDisposable {
+  readonly machine: Machine;
+  readonly #options: StageOptions;
+
+  private constructor(machine: Machine, options: StageOptions) {
+    this.machine = machine;
+    this.#options = options;
+  }
+
+  /** Boots, installs, and starts the runner once so that its caches are warm. */
+  static async open(options: StageOptions): Promise<Stage> {
+    const { dist, progress, signal } = options;
+    progress("boot");
+    const machine = await bootMachine({
+      users: [USER],
+      checkout: CHECKOUT,
+      binds: [{ host: dist, machine: RELEASE }],
+      signal,
+    });
+    try {
+      progress("install");
+      const as = { user: USER, timeoutMs: 120_000 };
+      await machine.run(["mkdir", "-p", "/etc/systemd/journald.conf.d"]);
+      await machine.run(["tee", "/etc/systemd/journald.conf.d/bench.conf"], { stdin: JOURNALD });
+      await machine.run(["systemctl", "restart", "systemd-journald"]);
+      await machine.run(["mkdir", "-p", ".config/cicd-toolkit"], as);
+      await machine.run(["tee", ".config/cicd-toolkit/config.yaml"], { ...as, stdin: CONFIG });
+      await machine.run(["sh", `${RELEASE}/install.sh`], as);
+      return new Stage(machine, options);
+    } catch (error) {
+      await machine[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  /**
+   * Runs one benchmark inside the machine.
+   *
+   * @throws {Error} If it fails; what it said last is in the message.
+   */
+  async measure(row: string, { quick }: MeasureOptions): Promise<readonly Comparison[]> {
+    const { progress, signal } = this.#options;
+    const driver = `${CHECKOUT}/bench/driver/main.ts`;
+    const flags = ["--allow-all", "--no-lock", "--cached-only", "--no-prompt"];
+    await using child = await this.machine.spawn(
+      ["deno", "run", "--quiet", ...flags, driver, row, ...(quick ? ["--quick"] : [])],
+      { user: USER, env: { DENO_DIR: "/home/dev/.cache/bench", NO_COLOR: "1" } },
+    );
+    const late = AbortSignal.any([signal, AbortSignal.timeout(ROW_TIMEOUT_MS)]);
+    const onAbort = () => void child.killAll();
+    late.addEventListener("abort", onAbort, { once: true });
+    const said: string[] = [];
+    const listening = (async () => {
+      for await (const line of child.stderr.pipeThrough(toLines())) {
+        said.splice(0, said.length - 20);
+        said.push(line);
+        progress(line);
+      }
+    })();
+    const stdout = await new Response(child.stdout).text();
+    await listening;
+    const { code } = await child.status;
+    late.removeEventListener("abort", onAbort);
+    late.throwIfAborted();
+    if (code !== 0) throw new Error(`Cannot measure "${row}": ${said.join("\n")}`);
+    return JSON.parse(stdout);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.machine[Symbol.asyncDispose]();
+  }
+}

@@ -1,0 +1,44 @@
+/**
+ * The whole command line.
+ *
+ * @module
+ */
+import { merge, object, or } from "@optique/core/constructs";
+import { message } from "@optique/core/message";
+import { optional } from "@optique/core/modifiers";
+import type { InferValue } from "@optique/core/parser";
+import { option } from "@optique/core/primitives";
+import { changeCommands, lookCommands, submitCommands } from "./grammar_jobs.ts";
+import { installationCommands, queueCommands } from "./grammar_runner.ts";
+import { type Completer, filePath, toggle } from "./grammar_values.ts";
+
+/** Makes the parser; it reads nothing but its arguments. */
+export function makeGrammar(completer: Completer) {
+  return merge(
+    or(
+      submitCommands(completer),
+      lookCommands(completer),
+      changeCommands(completer),
+      queueCommands(completer),
+      installationCommands(),
+    ),
+    object("Everywhere", {
+      socket: optional(option("--socket", filePath("PATH"), {
+        description: message`The runner's socket; else as configured`,
+      })),
+      config: optional(option("--config", filePath("FILE"), {
+        description: message`The configuration; else the usual place`,
+      })),
+      json: toggle(["--json"], message`Write JSON; one document a line for lists and streams`),
+    }),
+  );
+}
+
+/** A command line, parsed. */
+export type Invocation = InferValue<ReturnType<typeof makeGrammar>>;
+
+/** A command line of one command. */
+export type InvocationOf<Name extends Invocation["command"]> = Extract<
+  Invocation,
+  { readonly command: Name }
+>;

@@ -1,0 +1,134 @@
+/**
+ * Pieces that the grammars of the commands are made of.
+ *
+ * @module
+ */
+import { lineBreak, type Message, message, text } from "@optique/core/message";
+import { withDefault } from "@optique/core/modifiers";
+import { flag, type OptionName } from "@optique/core/primitives";
+import type { Suggestion } from "@optique/core/parser";
+import { string, type ValueParser, type ValueParserResult } from "@optique/core/valueparser";
+import { parseDuration } from "@lib/core/duration.ts";
+import { parseSize } from "@lib/core/size.ts";
+import { JOB_STATES } from "@lib/jobs/model.ts";
+import { didYouMean } from "@lib/core/nearest.ts";
+
+/** Names that the runner knows, for the completion of the shell; empty if it is away. */
+export interface Completer {
+  jobIds(): Promise<readonly NamedValue[]>;
+  projects(): Promise<readonly NamedValue[]>;
+}
+
+/** A value and what it stands for. */
+export interface NamedValue {
+  readonly value: string;
+  readonly description: string;
+}
+
+/** A flag that is off unless it is given. */
+export function toggle(names: readonly [OptionName, ...OptionName[]], description: Message) {
+  return withDefault(flag(...names, { description }), false);
+}
+
+/** A duration; in milliseconds. */
+export function duration(): ValueParser<"sync", number> {
+  return parsed("DURATION", (input) =>
+    parseDuration(input) ??
+      { problem: `${quoted(input)} is no duration; write one such as 90s, 10m or 1h30m` });
+}
+
+/** A size; in bytes. */
+export function size(): ValueParser<"sync", number> {
+  return parsed(
+    "SIZE",
+    (input) =>
+      parseSize(input) ?? { problem: `${quoted(input)} is no size; write one such as 512M or 2G` },
+  );
+}
+
+/** States of jobs, as a list with commas. */
+export function stateList(): ValueParser<"sync", readonly string[]> {
+  return parsed("STATES", (input) => {
+    const states = input.split(",").map((state) => state.trim());
+    const wrong = states.find((state) => !JOB_STATES.some((known) => known === state));
+    if (wrong === undefined) return states;
+    const hint = didYouMean(wrong, JOB_STATES);
+    return { problem: `${quoted(wrong)} is none of ${JOB_STATES.join(", ")}${hint}` };
+  });
+}
+
+/** A job's id or its beginning, completed by asking the runner. */
+export function jobId({ jobIds }: Completer): ValueParser<"async", string> {
+  return completed("ID", jobIds);
+}
+
+/** A project's name, completed by asking the runner. */
+export function projectName({ projects }: Completer): ValueParser<"async", string> {
+  return completed("PROJECT", projects);
+}
+
+/** A path, completed by the shell. */
+export function filePath(metavar: "FILE" | "PATH"): ValueParser<"sync", string> {
+  return {
+    ...string({ metavar }),
+    *suggest(prefix): Iterable<Suggestion> {
+      yield { kind: "file", type: "any", pattern: prefix };
+    },
+  };
+}
+
+/** The examples at the end of a command's help. */
+export function examples(...lines: readonly string[]): Message {
+  return [
+    text("Examples:"),
+    ...lines.flatMap((line) => [lineBreak(), text(`  ${line}`)]),
+  ];
+}
+
+function completed(
+  metavar: "ID" | "PROJECT",
+  known: () => Promise<readonly NamedValue[]>,
+): ValueParser<"async", string> {
+  return {
+    mode: "async",
+    metavar,
+    placeholder: "",
+    parse(input) {
+      const result: ValueParserResult<string> = input === ""
+        ? { success: false, error: message`It is empty.` }
+        : { success: true, value: input };
+      return Promise.resolve(result);
+    },
+    format: (value) => value,
+    async *suggest(prefix): AsyncIterable<Suggestion> {
+      for (const { value, description } of await known()) {
+        if (!value.startsWith(prefix)) continue;
+        yield { kind: "literal", text: value, description: [text(description)] };
+      }
+    },
+  };
+}
+
+function parsed<T>(
+  metavar: "DURATION" | "SIZE" | "STATES",
+  parse: (input: string) => T | { readonly problem: string },
+): ValueParser<"sync", T> {
+  const read = (input: string): ValueParserResult<T> => {
+    const value = parse(input);
+    return isProblem(value)
+      ? { success: false, error: [text(`${value.problem}.`)] }
+      : { success: true, value };
+  };
+  const { placeholder: _none, ...base } = string({ metavar });
+  const first = parse(metavar === "SIZE" ? "0" : metavar === "STATES" ? "queued" : "0s");
+  if (isProblem(first)) throw new TypeError(`The placeholder of ${metavar} is no value of it`);
+  return { ...base, placeholder: first, parse: read, format: String };
+}
+
+function isProblem(value: unknown): value is { readonly problem: string } {
+  return typeof value === "object" && value !== null && "problem" in value;
+}
+
+function quoted(input: string): string {
+  return JSON.stringify(input);
+}

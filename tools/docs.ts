@@ -1,0 +1,59 @@
+/**
+ * `deno task docs`: writes the generated parts of the documentation anew;
+ * `--check` only says whether they are fresh.
+ *
+ * @module
+ */
+import { withReference } from "@lib/config/reference.ts";
+import { apiReference } from "./docs/api_reference.ts";
+import { readOpenApi } from "./docs/read_openapi.ts";
+
+if (import.meta.main) Deno.exitCode = await main(Deno.args.includes("--check"));
+
+async function main(check: boolean): Promise<number> {
+  const stale: string[] = [];
+  for (const { path, text } of await documents()) {
+    const before = await readIfThere(path);
+    if (before === text) continue;
+    stale.push(path);
+    if (!check) await Deno.writeTextFile(path, text);
+  }
+  for (const path of stale) console.log(`${check ? "stale" : "written"}: ${path}`);
+  if (check && stale.length > 0) console.log("Run: deno task docs");
+  return check && stale.length > 0 ? 1 : 0;
+}
+
+async function documents(): Promise<readonly { path: string; text: string }[]> {
+  const configuration = "docs/configuration.md";
+  return [
+    { path: "docs/api.md", text: await formatted(apiReference(await readOpenApi())) },
+    {
+      path: configuration,
+      text: await formatted(withReference(await Deno.readTextFile(configuration))),
+    },
+  ];
+}
+
+/** As `deno fmt` leaves it, so that the gate's format check and this agree. */
+async function formatted(markdown: string): Promise<string> {
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["fmt", "--ext", "md", "-"],
+    stdin: "piped",
+    stdout: "piped",
+  }).spawn();
+  const writer = child.stdin.getWriter();
+  await writer.write(new TextEncoder().encode(markdown));
+  await writer.close();
+  const { stdout, code } = await child.output();
+  if (code !== 0) throw new Error(`deno fmt ended with code ${code}`);
+  return new TextDecoder().decode(stdout);
+}
+
+async function readIfThere(path: string): Promise<string | undefined> {
+  try {
+    return await Deno.readTextFile(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
+}

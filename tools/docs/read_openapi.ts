@@ -1,0 +1,39 @@
+/**
+ * Asks a real runner for its OpenAPI document.
+ *
+ * @module
+ */
+import { systemClock } from "@lib/core/clock.ts";
+import { isNobodyListening, UnixClient } from "@lib/http/unix_client.ts";
+
+/** A JSON object. */
+export type Json = Readonly<Record<string, unknown>>;
+
+/** Starts a runner in a folder of its own and reads `/openapi.json`. */
+export async function readOpenApi(): Promise<Json> {
+  const folder = await Deno.makeTempDir({ prefix: "cicd-docs-" });
+  const main = new URL("../../cmd/runner/main.ts", import.meta.url).pathname;
+  const socket = `${folder}/runner.sock`;
+  const settings = [`--state-dir=${folder}/state`, `--runtime-dir=${folder}/run`, "--agents=child"];
+  const runner = new Deno.Command(Deno.execPath(), {
+    args: ["run", "--quiet", "--allow-all", main, "daemon", `--socket=${socket}`, ...settings],
+    env: { CICD_LOG_LEVEL: "warning" },
+  }).spawn();
+  try {
+    using client = new UnixClient(socket);
+    const signal = AbortSignal.timeout(60_000);
+    for (;;) {
+      try {
+        using answer = await client.send({ method: "GET", path: "/openapi.json", signal });
+        return JSON.parse(await answer.text());
+      } catch (error) {
+        if (!isNobodyListening(error)) throw error;
+        await systemClock.sleep(50, { signal });
+      }
+    }
+  } finally {
+    runner.kill("SIGTERM");
+    await runner.status;
+    await Deno.remove(folder, { recursive: true });
+  }
+}
