@@ -75,7 +75,9 @@ function table(lines: readonly (readonly string[])[]): readonly string[] {
   );
   const render = (cells: readonly string[]) =>
     `| ${cells.map((cell, at) => pad(cell, widths[at] ?? 0, at)).join(" | ")} |`;
-  const rule = widths.map((width, at) => isText(at) ? "-".repeat(width) : `${"-".repeat(width - 1)}:`);
+  const rule = widths.map((width, at) =>
+    isText(at) ? "-".repeat(width) : `${"-".repeat(width - 1)}:`
+  );
   return [render(head), `| ${rule.join(" | ")} |`, ...lines.slice(1).map(render)];
 }
 

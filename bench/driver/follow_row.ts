@@ -8,12 +8,10 @@ import { toLines } from "../text_lines.ts";
 import { Fifo } from "./fifo.ts";
 import type { Bench } from "./main.ts";
 import { rest } from "./product.ts";
-import { listen, run, systemctl } from "./programs.ts";
+import { listen, run, script, systemctl } from "./programs.ts";
 
-/** Prints the lines that come through a FIFO. */
-function echoing(fifo: Fifo): readonly [string, ...string[]] {
-  return ["/bin/sh", "-c", `while read -r line; do echo "$line"; done <${fifo.path}`];
-}
+/** Prints the lines that come through the FIFO it is given. */
+const ECHO = 'while read -r line; do echo "$line"; done <"$1"';
 
 /** Measures a kept HTTP follower against `journalctl -f` and `tail -F`. */
 export async function measureFollow(bench: Bench): Promise<readonly Comparison[]> {
@@ -22,12 +20,14 @@ export async function measureFollow(bench: Bench): Promise<readonly Comparison[]
   using journalIn = await Fifo.make();
   using tailIn = await Fifo.make();
 
-  const id = await product.submit({ command: echoing(oursIn) }, signal);
+  const echo = await script(ECHO);
+
+  const id = await product.submit({ command: ["/bin/sh", echo, oursIn.path] }, signal);
   const log = await product.send("GET", `/v1/jobs/${id}/logs?follow=1`, signal);
   const ours = new Contender(oursIn, ReadableStream.from(log.body));
 
   const journalUnit = `bench-journal-${Deno.pid}`;
-  await startUnit(journalUnit, [], echoing(journalIn));
+  await startUnit(journalUnit, [], ["/bin/sh", echo, journalIn.path]);
   await using journalctl = listen(
     ...["journalctl", "--user", "--follow", "--output=cat", "--lines=0"] as const,
     `--unit=${journalUnit}`,
@@ -36,7 +36,11 @@ export async function measureFollow(bench: Bench): Promise<readonly Comparison[]
 
   const tailUnit = `bench-tail-${Deno.pid}`;
   const file = `${tailIn.path}.log`;
-  await startUnit(tailUnit, [`--property=StandardOutput=append:${file}`], echoing(tailIn));
+  await startUnit(tailUnit, [`--property=StandardOutput=append:${file}`], [
+    "/bin/sh",
+    echo,
+    tailIn.path,
+  ]);
   await using tailing = listen("tail", "-n", "+1", "-F", file);
   const tail = new Contender(tailIn, tailing.stdout);
 

@@ -48,6 +48,14 @@ export function listen(...argv: readonly [string, ...string[]]): Started {
   };
 }
 
+/** Writes a shell script; a file, as `systemd-run` would expand `$` and `%` of an argument. */
+export async function script(text: string): Promise<string> {
+  const path = await Deno.makeTempFile({ prefix: "bench-", suffix: ".sh" });
+  await Deno.writeTextFile(path, `#!/bin/sh\n${text}\n`);
+  await Deno.chmod(path, 0o755);
+  return path;
+}
+
 /** Calls the user's service manager. */
 export async function systemctl(...args: readonly string[]): Promise<string> {
   return (await run("systemctl", "--user", ...args)).trim();

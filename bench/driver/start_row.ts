@@ -13,7 +13,7 @@ import { PROJECT, rest } from "./product.ts";
 import { launch, LIMIT_FLAGS, LIMITS } from "./programs.ts";
 
 const SYSTEMD_RUN = ["systemd-run", "--user", "--wait", "--collect", "--quiet"] as const;
-const RETURN_HEADER = ["--header", "Content-Type: application/json"] as const;
+const JSON_HEADER = ["--header", "Content-Type: application/json"] as const;
 
 /** Measures a limited job against `systemd-run`, on a kept connection and as one process a job. */
 export async function measureStart(bench: Bench): Promise<readonly Comparison[]> {
@@ -75,8 +75,9 @@ export async function measureStart(bench: Bench): Promise<readonly Comparison[]>
     await process(unlimited, [...SYSTEMD_RUN, "--", ...command]);
     await rest(10, signal);
     await process(curl, [
-      ...["curl", "--silent", "--unix-socket", product.socketPath, ...RETURN_HEADER],
-      ...["--data", job, "http://localhost/v1/jobs"],
+      "curl",
+      ...["--silent", "--unix-socket", product.socketPath, ...JSON_HEADER, "--data", job],
+      "http://localhost/v1/jobs",
     ]);
     await rest(20, signal);
     if (round % 50 === 49) say(`${round + 1} of ${rounds} rounds`);

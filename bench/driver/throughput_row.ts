@@ -3,15 +3,17 @@
  *
  * @module
  */
+import { ignore } from "@lib/core/errors.ts";
 import type { Comparison } from "../report.ts";
 import type { Bench } from "./main.ts";
 import { rest } from "./product.ts";
-import { launch, listen } from "./programs.ts";
+import { launch, listen, script } from "./programs.ts";
 
 /** A program that prints numbered lines of eight bytes. */
 interface Printer {
   readonly name: string;
-  readonly argv: (lines: number) => readonly [string, ...string[]];
+  /** A shell script; its argument is the number of lines. */
+  readonly text: string;
   readonly lines: number;
   readonly journalLines: number;
 }
@@ -19,17 +21,14 @@ interface Printer {
 const PRINTERS: readonly Printer[] = [
   {
     name: "seq, in blocks",
-    argv: (lines) => ["/usr/bin/seq", "-f", "%07.0f", String(lines)],
+    text: 'exec seq -f %07.0f "$1"',
     lines: 2_000_000,
     journalLines: 200_000,
   },
   {
     name: "sh, one write a line",
-    argv: (lines) => [
-      "/bin/sh",
-      "-c",
-      `i=10000000; while [ $i -lt ${10_000_000 + lines} ]; do i=$((i+1)); echo "\${i#1}"; done`,
-    ],
+    text:
+      'i=10000000 n=$((10000000 + $1)); while [ $i -lt $n ]; do i=$((i+1)); echo "${i#1}"; done',
     lines: 1_000_000,
     journalLines: 200_000,
   },
@@ -40,7 +39,9 @@ export async function measureThroughput(bench: Bench): Promise<readonly Comparis
   const { product, quick, say, signal } = bench;
   const rounds = quick ? 2 : 5;
   const comparisons: Comparison[] = [];
-  for (const { name, argv, ...full } of PRINTERS) {
+  for (const { name, text, ...full } of PRINTERS) {
+    const path = await script(text);
+    const argv = (lines: number) => ["/bin/sh", path, String(lines)] as const;
     const lines = quick ? full.lines / 4 : full.lines;
     const journalLines = quick ? full.journalLines / 4 : full.journalLines;
     const ours: number[] = [];
@@ -53,6 +54,7 @@ export async function measureThroughput(bench: Bench): Promise<readonly Comparis
       const seen = await countLines(log.body, lines);
       ours.push(lines / (performance.now() - begun) * 1_000);
       if (seen !== lines) throw new Error(`Of ${lines} lines, ${lines - seen} were lost`);
+      await product.ended(id, signal);
       await rest(200, signal);
 
       const unit = `bench-lines-${Deno.pid}-${name.length}-${round}`;
@@ -90,10 +92,13 @@ export async function measureThroughput(bench: Bench): Promise<readonly Comparis
   return comparisons;
 }
 
+/** Silence that means the end of a follower that never ends. */
+const QUIET_MS = 3_000;
+
 /** When the latest chunk of the journal came. */
 let lastChunkAt = 0;
 
-/** Ends with the stream, or when it has been silent for 3 s after the program has ended. */
+/** Ends with the stream, or when it has been silent for a while after the program has ended. */
 async function* quietEnd(
   stream: ReadableStream<Uint8Array>,
   ended: Promise<number>,
@@ -104,12 +109,11 @@ async function* quietEnd(
   let next = reader.read();
   lastChunkAt = performance.now();
   while (true) {
-    let timer = 0;
-    const silence = new Promise<"silence">((resolve) => {
-      timer = setTimeout(() => resolve("silence"), 3_000);
-    });
+    const awake = new AbortController();
+    const silence = rest(QUIET_MS, awake.signal).then(() => "silence" as const);
     const result = await Promise.race([next, silence]);
-    clearTimeout(timer);
+    silence.catch(ignore("something came"));
+    awake.abort();
     if (result === "silence") {
       if (over) return;
       continue;

@@ -18,6 +18,7 @@ import type { Executor } from "@lib/jobs/executor.ts";
 import type { JobSpec } from "@lib/jobs/model.ts";
 import { recordLog } from "@lib/logs/log_recorder.ts";
 import { readBootId } from "@lib/process/boot_id.ts";
+import { LogWatcher } from "@lib/logs/log_watcher.ts";
 import { buildJobEnv } from "@lib/process/scrubbed_env.ts";
 import { openKey, sealMap } from "@lib/secrets/seal.ts";
 import { ensurePrivateFolder } from "../shared/folders.ts";
@@ -54,6 +55,7 @@ export async function startAgent(input: AgentInput): Promise<Agent> {
   ensurePrivateFolder(runtimeDir);
   const key = openKey(`${stateDir}/secrets.key`);
   const executor = parts.use(await makeExecutor(input));
+  const watcher = parts.use(new LogWatcher({ clock }));
   const host = parts.use(
     new AttemptHost({
       project,
@@ -67,6 +69,7 @@ export async function startAgent(input: AgentInput): Promise<Agent> {
           maxBytes: spec.logMaxBytes,
           clock,
           onFailure: (error) => log.warning("Cannot index a log; trying again", { error }),
+          watcher,
           signal,
         }),
       environmentOf: (ref, spec, workspace) => environmentOf(input, { ref, spec, workspace }),

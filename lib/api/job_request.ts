@@ -11,6 +11,7 @@ import { argvProblem, envNameProblem, envProblem } from "@lib/core/exec_limits.t
 import { parseProjectName, projectNameProblem } from "@lib/core/ids.ts";
 import { didYouMean } from "@lib/core/nearest.ts";
 import { formatSize, parseSize } from "@lib/core/size.ts";
+import { SECRET_MIN_BYTES, secretForms } from "@lib/logs/secret_forms.ts";
 import { type JobSpec, RETRY_CAUSES } from "@lib/jobs/model.ts";
 
 /** Longest script. */
@@ -270,6 +271,13 @@ function crossChecks(request: JobRequest): readonly FieldIssue[] {
   }
   for (const key of Object.keys(secrets)) {
     if (key in env) add(`secrets.${key}`, "stands in `env` too; give it once");
+  }
+  for (const key of secretForms(new Map(Object.entries(secrets))).unmasked) {
+    add(
+      `secrets.${key}`,
+      `is shorter than ${SECRET_MIN_BYTES} bytes, so it could not be masked in logs; use a longer ` +
+        "one, or `env` if it is no secret",
+    );
   }
   if (timeout !== undefined && (timeout < 1 || timeout > TIMEOUT_MAX_MS)) {
     add("timeout", `is ${formatDuration(timeout)}; give 1ms to ${formatDuration(TIMEOUT_MAX_MS)}`);

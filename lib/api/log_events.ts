@@ -9,41 +9,41 @@
  * @module
  */
 import type { Job } from "@lib/jobs/model.ts";
+import type { LogReading } from "@lib/logs/log_reader.ts";
 
 /** Options for {@linkcode toLogEvents}. */
 export interface LogEventOptions {
-  /** Offset of the first byte. */
-  readonly from: number;
   /** Reads the job once its log has ended. */
   readonly end: () => Job;
 }
 
 /** Turns chunks of a log into events. */
 export async function* toLogEvents(
-  chunks: AsyncIterable<Uint8Array>,
-  { from, end }: LogEventOptions,
+  reading: LogReading,
+  { end }: LogEventOptions,
 ): AsyncGenerator<Uint8Array> {
   const encoder = new TextEncoder();
   const decoder = new TextDecoder();
-  let offset = from;
   let rest = new Uint8Array();
+  // A note about the log has no place in its offsets: only the reading knows where it is.
+  const id = () => reading.offset - rest.length;
   const event = (text: string) =>
-    encoder.encode(`event: log\nid: ${offset}\ndata: ${JSON.stringify({ text })}\n\n`);
-  for await (const chunk of chunks) {
+    encoder.encode(`event: log\nid: ${id()}\ndata: ${JSON.stringify({ text })}\n\n`);
+  for await (const chunk of reading) {
     const bytes = rest.length === 0 ? chunk : joined(rest, chunk);
     const whole = bytes.length - unfinishedBytes(bytes);
     rest = bytes.slice(whole);
     if (whole === 0) continue;
-    offset += whole;
     yield event(decoder.decode(bytes.subarray(0, whole)));
   }
   if (rest.length > 0) {
-    offset += rest.length;
-    yield event(decoder.decode(rest));
+    const text = decoder.decode(rest);
+    rest = new Uint8Array();
+    yield event(text);
   }
   const { state, reason = null, exitCode = null } = end();
   const data = JSON.stringify({ state, reason, exit_code: exitCode });
-  yield encoder.encode(`event: end\nid: ${offset}\ndata: ${data}\n\n`);
+  yield encoder.encode(`event: end\nid: ${id()}\ndata: ${data}\n\n`);
 }
 
 /** How many bytes at the end belong to a UTF-8 character that is not complete. */

@@ -165,7 +165,7 @@ async function eventStream(
         signal,
         ...(wish.stream === undefined ? {} : { stream: wish.stream }),
       }),
-      { from, end: () => ports.store.require(job.id) },
+      { end: () => ports.store.require(job.id) },
     ));
   return new Response(body, {
     headers: { "content-type": "text/event-stream", "cache-control": "no-store" },

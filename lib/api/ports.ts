@@ -10,6 +10,7 @@ import type { BodyLimits } from "@lib/http/body.ts";
 import type { JobEvents } from "@lib/jobs/job_events.ts";
 import type { JobStore } from "@lib/jobs/job_store.ts";
 import type { Job } from "@lib/jobs/model.ts";
+import type { LogReading } from "@lib/logs/log_reader.ts";
 import type { SweepOptions } from "@lib/retention/sweep.ts";
 import type { RequestDefaults } from "@lib/api/job_request.ts";
 
@@ -33,7 +34,7 @@ export interface JobLogs {
   /** Bytes there are now. */
   size(job: Job, stream: LogWish["stream"]): Promise<number>;
   /** Pull-based: what is not asked for is not read. */
-  read(job: Job, wish: LogWish): AsyncIterable<Uint8Array>;
+  read(job: Job, wish: LogWish): LogReading;
 }
 
 /** An agent as far as it is known without starting it. */

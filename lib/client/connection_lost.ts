@@ -7,17 +7,17 @@ import { CicdError, type CicdErrorOptions } from "@lib/core/errors.ts";
 
 /** Options for {@linkcode ConnectionLostError}. */
 export interface ConnectionLostOptions extends CicdErrorOptions {
-  /** Whether the request may have reached the runner. */
-  readonly sent: boolean;
+  /** Whether somebody listens on the socket: the request may have arrived. */
+  readonly isListening: boolean;
 }
 
 /** The runner is away: what it would have answered is not known. */
 export class ConnectionLostError extends CicdError {
-  /** Whether the request may have reached the runner. */
-  readonly sent: boolean;
+  /** Whether somebody listens on the socket: the request may have arrived. */
+  readonly isListening: boolean;
 
   constructor(message: string, options: ConnectionLostOptions) {
     super("runner_unavailable", message, options);
-    this.sent = options.sent;
+    this.isListening = options.isListening;
   }
 }

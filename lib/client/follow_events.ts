@@ -46,7 +46,7 @@ export async function* followEvents(
         since = id;
       }
       throw new ConnectionLostError("Cannot go on with the events: the runner has ended them", {
-        sent: true,
+        isListening: true,
       });
     } catch (error) {
       await reconnect.afterFailure(error);

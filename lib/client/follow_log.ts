@@ -56,7 +56,7 @@ export async function followLog(options: FollowOptions): Promise<JobAnswer> {
       const job = await port.job();
       if (!hasEnded(job)) {
         const message = "Cannot go on with the log: the runner has ended it before the job";
-        throw new ConnectionLostError(message, { sent: true });
+        throw new ConnectionLostError(message, { isListening: true });
       }
       using rest = await port.rest(place.offset);
       if (rest !== undefined) {

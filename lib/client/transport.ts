@@ -114,7 +114,7 @@ export class RunnerTransport implements Disposable {
     }
     const problem = parseProblem(parsedOrUndefined(text));
     if (problem === undefined) return this.#noRunner(response.status);
-    if (problem.code === "too_many_connections") return this.#lost(problem, false);
+    if (problem.code === "too_many_connections") return this.#lost(problem, true);
     const retryAfter = response.headers["retry-after"];
     if (retryAfter === undefined || !/^\d{1,6}$/.test(retryAfter)) return problem;
     return new CicdError(problem.code, `${problem.message}; try again in ${retryAfter} s`, {
@@ -143,13 +143,13 @@ export class RunnerTransport implements Disposable {
     );
   }
 
-  #lost(error: unknown, sent: boolean): ConnectionLostError {
+  #lost(error: unknown, isListening: boolean): ConnectionLostError {
     const path = this.socketPath;
-    const options = { cause: error, sent };
+    const options = { cause: error, isListening };
     if (isPermissionDenied(error)) {
       return new ConnectionLostError(
         `Cannot reach the runner at "${path}": the socket belongs to another account`,
-        options,
+        { cause: error, isListening: false },
       );
     }
     if (!isNobodyListening(error)) {

@@ -10,7 +10,7 @@ import { attemptFolder } from "@lib/jobs/attempt_folder.ts";
 import type { JobEvents } from "@lib/jobs/job_events.ts";
 import { isTerminal, type Job } from "@lib/jobs/model.ts";
 import type { FollowPort } from "@lib/logs/log_follow.ts";
-import { readLog } from "@lib/logs/log_reader.ts";
+import { type LogReading, readLog } from "@lib/logs/log_reader.ts";
 import { jobLogSize, type LogSource } from "@lib/logs/log_source.ts";
 import type { LogWatcher } from "@lib/logs/log_watcher.ts";
 import { compilePatterns, type SecretPatterns } from "@lib/logs/redactor.ts";
@@ -41,6 +41,7 @@ export interface JobLogWish {
 /** Reads the logs of jobs. */
 export class JobLogReader {
   readonly #options: JobLogReaderOptions;
+  readonly #compiled = new Map<Job["id"], SecretPatterns>();
 
   constructor(options: JobLogReaderOptions) {
     this.#options = options;
@@ -52,7 +53,7 @@ export class JobLogReader {
   }
 
   /** Reads a log with its secrets masked; pull-based. */
-  read(job: Job, wish: JobLogWish): AsyncIterable<Uint8Array> {
+  read(job: Job, wish: JobLogWish): LogReading {
     const { clock } = this.#options;
     return readLog({
       sources: this.#sources(job),
@@ -109,9 +110,20 @@ export class JobLogReader {
   }
 
   #patterns(job: Job): SecretPatterns {
-    return compilePatterns(secretForms(this.#options.secretsOf(job)).patterns);
+    if (job.spec.secretNames.length === 0) return compilePatterns([]);
+    let patterns = this.#compiled.get(job.id);
+    patterns ??= compilePatterns(secretForms(this.#options.secretsOf(job)).patterns);
+    // The latest stay: followers come back to the same few jobs.
+    this.#compiled.delete(job.id);
+    this.#compiled.set(job.id, patterns);
+    const [oldest] = this.#compiled.keys();
+    if (this.#compiled.size > MAX_COMPILED && oldest !== undefined) this.#compiled.delete(oldest);
+    return patterns;
   }
 }
+
+/** Jobs whose compiled patterns are kept; compiling takes milliseconds. */
+const MAX_COMPILED = 16;
 
 /** Whether an attempt's log has its last byte. */
 function isSettled(job: Job, number: number): boolean {

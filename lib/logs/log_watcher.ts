@@ -146,6 +146,7 @@ class FolderWatch {
       } catch {
         return; // Only the end of the watch interrupts the sleep.
       }
+      if (signal.aborted) return;
       this.#tryWatch();
       this.#tell(); // For what changed between the last look and the new watch.
     }
@@ -165,10 +166,10 @@ class FolderWatch {
         }
         if (++events === BURST_EVENTS) return BUSY;
       }
+      return AWAY;
     } catch {
-      // A watch that fails is replaced, like one that could not be had.
+      return AWAY; // A watch that fails is replaced, like one that could not be had.
     }
-    return AWAY;
   }
 
   #tell(): void {
@@ -191,8 +192,9 @@ class FolderWatch {
     this.#watcher = undefined;
     try {
       watcher?.close();
-    } catch {
-      // Closed before.
+    } catch (error) {
+      // Leaving its iteration has closed it before.
+      if (!(error instanceof Deno.errors.BadResource)) throw error;
     }
   }
 }

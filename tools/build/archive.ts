@@ -42,7 +42,7 @@ export async function pack(
     `--directory=${releaseDir}`,
     ".",
   ], { signal });
-  await run(["gzip", "--no-name", "--best", "--force", tar], { signal });
+  await run(["gzip", "--no-name", "--force", tar], { signal });
   const digest = await crypto.subtle.digest("SHA-256", await Deno.readFile(path));
   return { path, sha256: new Uint8Array(digest).toHex() };
 }

@@ -130,7 +130,7 @@ comes twice. Exits with 0 whatever became of the job.`,
       "wait",
       object({
         command: constant("wait"),
-        ids: multiple(id, { min: 1 }),
+        ids: multiple(id, { min: 1, errors: { tooFew: message`Give the id of a job.` } }),
         timeout: optional(option("-t", "--timeout", duration(), {
           description: message`Wait no longer than this`,
         })),
@@ -171,7 +171,7 @@ export function changeCommands(completer: Completer) {
       "cancel",
       object({
         command: constant("cancel"),
-        ids: multiple(id, { min: 1 }),
+        ids: multiple(id, { min: 1, errors: { tooFew: message`Give the id of a job.` } }),
         wait: toggle(["-w", "--wait"], message`Return when the jobs have ended`),
       }),
       {

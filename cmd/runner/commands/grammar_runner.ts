@@ -95,6 +95,7 @@ export function installationCommands() {
             footer: examples("cicd-runner config show"),
           },
         ),
+        { errors: { noMatch: message`Say which: config check, or config show.` } },
       ),
       {
         brief: message`Check or show the configuration`,

@@ -5,7 +5,8 @@
  */
 import { lineBreak, type Message, message, text } from "@optique/core/message";
 import { withDefault } from "@optique/core/modifiers";
-import { flag, type OptionName } from "@optique/core/primitives";
+import { flag } from "@optique/core/primitives";
+import type { OptionName } from "@optique/core/usage";
 import type { Suggestion } from "@optique/core/parser";
 import { string, type ValueParser, type ValueParserResult } from "@optique/core/valueparser";
 import { parseDuration } from "@lib/core/duration.ts";
@@ -32,29 +33,41 @@ export function toggle(names: readonly [OptionName, ...OptionName[]], descriptio
 
 /** A duration; in milliseconds. */
 export function duration(): ValueParser<"sync", number> {
-  return parsed("DURATION", (input) =>
-    parseDuration(input) ??
-      { problem: `${quoted(input)} is no duration; write one such as 90s, 10m or 1h30m` });
+  return parsed<number>("DURATION", 0, (input) => {
+    const ms = parseDuration(input);
+    return ms === undefined
+      ? wrong(`${quoted(input)} is no duration; write one such as 90s, 10m or 1h30m`)
+      : { success: true, value: ms };
+  });
 }
 
 /** A size; in bytes. */
 export function size(): ValueParser<"sync", number> {
-  return parsed(
-    "SIZE",
-    (input) =>
-      parseSize(input) ?? { problem: `${quoted(input)} is no size; write one such as 512M or 2G` },
-  );
+  return parsed<number>("SIZE", 0, (input) => {
+    const bytes = parseSize(input);
+    return bytes === undefined
+      ? wrong(`${quoted(input)} is no size; write one such as 512M or 2G`)
+      : { success: true, value: bytes };
+  });
 }
 
 /** States of jobs, as a list with commas. */
 export function stateList(): ValueParser<"sync", readonly string[]> {
-  return parsed("STATES", (input) => {
-    const states = input.split(",").map((state) => state.trim());
-    const wrong = states.find((state) => !JOB_STATES.some((known) => known === state));
-    if (wrong === undefined) return states;
-    const hint = didYouMean(wrong, JOB_STATES);
-    return { problem: `${quoted(wrong)} is none of ${JOB_STATES.join(", ")}${hint}` };
-  });
+  return {
+    ...parsed<readonly string[]>("STATES", [], (input) => {
+      const states = input.split(",").map((state) => state.trim());
+      const unknown = states.find((state) => !JOB_STATES.some((known) => known === state));
+      if (unknown === undefined) return { success: true, value: states };
+      const hint = didYouMean(unknown, JOB_STATES);
+      return wrong(`${quoted(unknown)} is none of ${JOB_STATES.join(", ")}${hint}`);
+    }),
+    *suggest(prefix): Iterable<Suggestion> {
+      const listed = prefix.slice(0, prefix.lastIndexOf(",") + 1);
+      for (const state of JOB_STATES) {
+        if (`${listed}${state}`.startsWith(prefix)) yield { kind: "literal", text: listed + state };
+      }
+    },
+  };
 }
 
 /** A job's id or its beginning, completed by asking the runner. */
@@ -111,22 +124,14 @@ function completed(
 
 function parsed<T>(
   metavar: "DURATION" | "SIZE" | "STATES",
-  parse: (input: string) => T | { readonly problem: string },
+  placeholder: T,
+  parse: (input: string) => ValueParserResult<T>,
 ): ValueParser<"sync", T> {
-  const read = (input: string): ValueParserResult<T> => {
-    const value = parse(input);
-    return isProblem(value)
-      ? { success: false, error: [text(`${value.problem}.`)] }
-      : { success: true, value };
-  };
-  const { placeholder: _none, ...base } = string({ metavar });
-  const first = parse(metavar === "SIZE" ? "0" : metavar === "STATES" ? "queued" : "0s");
-  if (isProblem(first)) throw new TypeError(`The placeholder of ${metavar} is no value of it`);
-  return { ...base, placeholder: first, parse: read, format: String };
+  return { mode: "sync", metavar, placeholder, parse, format: String };
 }
 
-function isProblem(value: unknown): value is { readonly problem: string } {
-  return typeof value === "object" && value !== null && "problem" in value;
+function wrong(problem: string): ValueParserResult<never> {
+  return { success: false, error: [text(/[.?]$/.test(problem) ? problem : `${problem}.`)] };
 }
 
 function quoted(input: string): string {

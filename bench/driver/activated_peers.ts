@@ -1,0 +1,58 @@
+/**
+ * Socket-activated programs that do next to nothing, to compare a start with.
+ *
+ * @module
+ */
+import { systemctl } from "./programs.ts";
+
+const RUNTIME = Deno.env.get("XDG_RUNTIME_DIR") ?? "/run";
+const HOME = Deno.env.get("HOME") ?? "/";
+
+/** The socket of a server on the product's own runtime, without anything of the product. */
+export const BARE_SOCKET = `${RUNTIME}/bench-bare.sock`;
+/** Its service. */
+export const BARE_UNIT = "bench-bare.service";
+/** The socket of a shell script, one for each connection. */
+export const LEAST_SOCKET = `${RUNTIME}/bench-least.sock`;
+
+const SERVER = `import { createServer } from "node:http";
+createServer((_request, response) => response.end("ok\\n")).listen({ fd: 3 });
+`;
+
+const ANSWER = `#!/bin/sh
+read -r line
+printf 'HTTP/1.1 200 OK\\r\\nContent-Length: 3\\r\\n\\r\\nok\\n'
+`;
+
+/** Installs the peers' units and starts their sockets. */
+export async function installPeers(): Promise<void> {
+  const folder = `${HOME}/.config/systemd/user`;
+  await Deno.mkdir(`${HOME}/bench`, { recursive: true });
+  await Deno.writeTextFile(`${HOME}/bench/bare.js`, SERVER);
+  await Deno.writeTextFile(`${HOME}/bench/least.sh`, ANSWER);
+  const units = {
+    "bench-bare.socket": `[Socket]\nListenStream=${BARE_SOCKET}\n`,
+    [BARE_UNIT]: `[Service]
+Environment=DENO_DIR=%h/.cache/bench-bare
+ExecStart=${await runtimePath()} run --no-config --no-lock --no-remote --no-npm --allow-net \\
+  --v8-flags=--max-semi-space-size=1 %h/bench/bare.js
+`,
+    "bench-least.socket": `[Socket]\nListenStream=${LEAST_SOCKET}\nAccept=yes\n`,
+    "bench-least@.service": `[Service]
+StandardInput=socket
+StandardOutput=socket
+ExecStart=/bin/sh %h/bench/least.sh
+`,
+  };
+  for (const [name, text] of Object.entries(units)) {
+    await Deno.writeTextFile(`${folder}/${name}`, text);
+  }
+  await systemctl("daemon-reload");
+  await systemctl("start", "bench-bare.socket", "bench-least.socket");
+}
+
+/** The product's own runtime, so that both share its pages; else the machine's. */
+async function runtimePath(): Promise<string> {
+  const own = `${HOME}/.local/lib/cicd-toolkit/current/lib/cicd-toolkit/deno`;
+  return await Deno.stat(own).then(() => own, () => "/usr/local/bin/deno");
+}

@@ -1,0 +1,80 @@
+/**
+ * How long it takes until a program that is not running has answered through its socket unit.
+ *
+ * @module
+ */
+import type { Comparison } from "../report.ts";
+import { BARE_SOCKET, BARE_UNIT, installPeers, LEAST_SOCKET } from "./activated_peers.ts";
+import { Fifo } from "./fifo.ts";
+import type { Bench } from "./main.ts";
+import { AGENT_UNIT, rest, RUNNER_UNIT } from "./product.ts";
+import { systemctl } from "./programs.ts";
+
+/** Measures the first byte of the runner, and a first job with runner and agent both away. */
+export async function measureCold(bench: Bench): Promise<readonly Comparison[]> {
+  const { product, quick, say, signal } = bench;
+  await installPeers();
+  using fifo = await Fifo.make();
+  const command = ["/bin/sh", "-c", `echo >${fifo.path}`];
+  const healthz: number[] = [];
+  const job: number[] = [];
+  const bare: number[] = [];
+  const least: number[] = [];
+  const rounds = quick ? 4 : 20;
+  // The first start of all fills the caches on disk, which a start after boot finds filled.
+  for (let round = -1; round < rounds; round++) {
+    await systemctl("stop", RUNNER_UNIT, AGENT_UNIT, BARE_UNIT);
+    await systemctl("reset-failed");
+    await rest(300, signal);
+    const runner = await firstByte(product.socketPath, "/healthz");
+    await rest(300, signal);
+    const peer = await firstByte(BARE_SOCKET, "/");
+    const shell = await firstByte(LEAST_SOCKET, "/");
+    await product.stop();
+    await rest(300, signal);
+    const first = fifo.arrival();
+    const asked = performance.now();
+    const id = await product.submit({ command }, signal);
+    const arrived = await first;
+    await product.ended(id, signal);
+    if (round < 0) continue;
+    healthz.push(runner);
+    bare.push(peer);
+    least.push(shell);
+    job.push(arrived - asked);
+    if (round % 5 === 4) say(`${round + 1} of ${rounds} rounds`);
+  }
+  return [
+    {
+      name: "cold start → first byte",
+      unit: "ms",
+      better: "lower",
+      target: 250,
+      ours: { name: "GET /healthz, runner not running", samples: healthz },
+      peers: [
+        { name: "bare Deno server, same runtime, same kind of socket", samples: bare },
+        { name: "shell script, Accept=yes (the floor)", samples: least },
+      ],
+      notes: ["the files are in the page cache, as after any earlier start since boot"],
+    },
+    {
+      name: "cold submit → first instruction",
+      unit: "ms",
+      better: "lower",
+      ours: { name: "runner and agent not running", samples: job },
+      peers: [{ name: "bare Deno server's first byte: one runtime, we start two", samples: bare }],
+      notes: [],
+    },
+  ];
+}
+
+/** Asks on a new connection; milliseconds until the first byte of the answer. */
+async function firstByte(path: string, target: string): Promise<number> {
+  const begun = performance.now();
+  using connection = await Deno.connect({ transport: "unix", path });
+  const request = `GET ${target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`;
+  await connection.write(new TextEncoder().encode(request));
+  const count = await connection.read(new Uint8Array(4096));
+  if (count === null) throw new Error(`${path} closed the connection without an answer`);
+  return performance.now() - begun;
+}

@@ -1,0 +1,86 @@
+/**
+ * What every command is given.
+ *
+ * @module
+ */
+import { resolve } from "node:path";
+import { type Clock, systemClock } from "@lib/core/clock.ts";
+import type { ReadConfigResult } from "@lib/config/read.ts";
+import { Reconnect } from "@lib/client/reconnect.ts";
+import { RunnerClient } from "@lib/client/runner_client.ts";
+import { RunnerTransport } from "@lib/client/transport.ts";
+import { UnixClient } from "@lib/http/unix_client.ts";
+import { openOutput, type Output } from "./output.ts";
+import { type Painter, painter } from "./format.ts";
+
+/** The flags that every command takes. */
+export interface GlobalFlags {
+  readonly socket: string | undefined;
+  readonly config: string | undefined;
+  readonly json: boolean;
+}
+
+/** What a command works with. */
+export interface CliContext {
+  readonly flags: GlobalFlags;
+  readonly env: Readonly<Record<string, string>>;
+  readonly out: Output;
+  readonly paint: Painter;
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+  /** @throws {CicdError} `invalid_config` */
+  readConfig(): Promise<ReadConfigResult>;
+  /** Makes a client; it connects when it is used. */
+  connect(): Promise<RunnerClient>;
+  /** Makes the policy of going on after the connection broke, with notes on standard error. */
+  reconnect(signal?: AbortSignal, giveUpAfterMs?: number): Reconnect;
+}
+
+/** Makes the context of this process. */
+export function openContext(flags: GlobalFlags, signal: AbortSignal): CliContext {
+  const env = Deno.env.toObject();
+  const out = openOutput(env);
+  const readConfigHere = async () => {
+    // A socket that is named needs no configuration.
+    const { readConfig } = await import("@lib/config/read.ts");
+    return await readConfig({
+      env,
+      signal,
+      ...(flags.config === undefined ? {} : { path: flags.config }),
+      ...(flags.socket === undefined
+        ? {}
+        : { flags: new Map([["socket", resolve(flags.socket)]]) }),
+    });
+  };
+  return {
+    flags,
+    env,
+    out,
+    paint: painter(out.isColoured),
+    clock: systemClock,
+    signal,
+    readConfig: readConfigHere,
+    async connect() {
+      const socketPath = namedSocket(flags, env) ?? (await readConfigHere()).config.socket;
+      const sender = new UnixClient(socketPath);
+      return new RunnerClient(new RunnerTransport({ sender, socketPath }));
+    },
+    reconnect: (own = signal, giveUpAfterMs) =>
+      new Reconnect({
+        clock: systemClock,
+        signal: own,
+        onLost: () => out.note("the runner is away; trying again"),
+        onFound: () => out.note("the runner is back"),
+        ...(giveUpAfterMs === undefined ? {} : { giveUpAfterMs }),
+      }),
+  };
+}
+
+function namedSocket(
+  { socket, config }: GlobalFlags,
+  env: Readonly<Record<string, string>>,
+): string | undefined {
+  if (socket !== undefined) return resolve(socket);
+  const named = env["CICD_SOCKET"];
+  return config === undefined && named?.startsWith("/") ? named : undefined;
+}
