@@ -685,7 +685,9 @@ do_remove() {
   fi
   if [ "$mode" = purge ]; then
     if [ -n "$for_user" ]; then
-      remove "$for_config/cicd-toolkit" "$for_state/cicd-toolkit" "$for_cache/cicd-toolkit"
+      remove "$for_config/cicd-toolkit" "$for_state/cicd-toolkit" "$for_cache/cicd-toolkit/runtime"
+      # Others may keep something beside it.
+      remove_empty "$for_cache/cicd-toolkit"
       remove "$runtime_dir/cicd-toolkit"
     fi
     [ "$system" = no ] || remove /var/lib/cicd-toolkit

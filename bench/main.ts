@@ -24,6 +24,9 @@ Rows: ${ROW_NAMES.join(", ")}
 
 const ROOT = new URL("..", import.meta.url).pathname.replace(/\/$/, "");
 
+/** Ignored by git. */
+const SCRATCH = `${ROOT}/.cache/bench`;
+
 interface Options {
   readonly names: readonly string[];
   readonly quick: boolean;
@@ -35,8 +38,11 @@ async function bench(options: Options, signal: AbortSignal): Promise<void> {
   const why = await whyNoMachines();
   if (why !== undefined) throw new Error(`Cannot boot a machine to measure: ${why}`);
   const progress = (text: string) => console.error(`bench: ${text}`);
-  const dist = options.dist ?? await build(progress, signal);
-  await using stage = await Stage.open({ dist, progress, signal });
+  progress("build");
+  await Deno.mkdir(SCRATCH, { recursive: true });
+  const dist = options.dist ?? await build(signal);
+  const driver = await bundleDriver(signal);
+  await using stage = await Stage.open({ dist, driver, progress, signal });
   const host = await readHost(stage.machine, await commitOf(signal));
   const rows: Comparison[] = [];
   const skipped: string[] = [];
@@ -59,11 +65,17 @@ async function bench(options: Options, signal: AbortSignal): Promise<void> {
 }
 
 /** Builds the product; benchmarks never measure the sources. */
-async function build(progress: (text: string) => void, signal: AbortSignal): Promise<string> {
-  progress("build");
-  const out = `${ROOT}/.cache/bench/dist`;
-  await Deno.mkdir(`${ROOT}/.cache/bench`, { recursive: true });
+async function build(signal: AbortSignal): Promise<string> {
+  const out = `${SCRATCH}/dist`;
   await run(["task", "--quiet", "compile", "--out", out], signal);
+  return out;
+}
+
+/** The driver as one file: the machine has no packages. */
+async function bundleDriver(signal: AbortSignal): Promise<string> {
+  const out = `${SCRATCH}/driver.js`;
+  const flags = ["--quiet", "--no-check", "--platform=deno", `--output=${out}`];
+  await run(["bundle", ...flags, "bench/driver/main.ts"], signal);
   return out;
 }
 
@@ -77,7 +89,7 @@ async function run(args: readonly string[], signal: AbortSignal): Promise<void> 
     signal,
   }).output();
   signal.throwIfAborted();
-  if (!success) throw new Error(`Cannot build the product: "deno ${args.join(" ")}" failed`);
+  if (!success) throw new Error(`Cannot build: "deno ${args.join(" ")}" failed`);
 }
 
 /** The commit that is measured, as far as git knows. */

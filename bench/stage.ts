@@ -12,6 +12,8 @@ import type { Comparison } from "./report.ts";
 export interface StageOptions {
   /** A build: a folder with `bin/`, `lib/` and `install.sh`. */
   readonly dist: string;
+  /** The bundle of `bench/driver/main.ts`. */
+  readonly driver: string;
   readonly progress: (text: string) => void;
   readonly signal: AbortSignal;
 }
@@ -22,7 +24,7 @@ export interface MeasureOptions {
 }
 
 const RELEASE = "/opt/release";
-const CHECKOUT = "/opt/checkout";
+const DRIVER = "/opt/bench/driver.js";
 const USER = "dev";
 const ROW_TIMEOUT_MS = 900_000;
 
@@ -48,12 +50,11 @@ export class Stage implements AsyncDisposable {
 
   /** Boots, installs, and starts the runner once so that its caches are warm. */
   static async open(options: StageOptions): Promise<Stage> {
-    const { dist, progress, signal } = options;
+    const { dist, driver, progress, signal } = options;
     progress("boot");
     const machine = await bootMachine({
       users: [USER],
-      checkout: CHECKOUT,
-      binds: [{ host: dist, machine: RELEASE }],
+      binds: [{ host: dist, machine: RELEASE }, { host: driver, machine: DRIVER }],
       signal,
     });
     try {
@@ -79,10 +80,9 @@ export class Stage implements AsyncDisposable {
    */
   async measure(row: string, { quick }: MeasureOptions): Promise<readonly Comparison[]> {
     const { progress, signal } = this.#options;
-    const driver = `${CHECKOUT}/bench/driver/main.ts`;
-    const flags = ["--allow-all", "--no-lock", "--cached-only", "--no-prompt"];
+    const flags = ["--quiet", "--allow-all", "--no-config", "--no-lock", "--no-npm", "--no-remote"];
     await using child = await this.machine.spawn(
-      ["deno", "run", "--quiet", ...flags, driver, row, ...(quick ? ["--quick"] : [])],
+      ["deno", "run", ...flags, DRIVER, row, ...(quick ? ["--quick"] : [])],
       { user: USER, env: { DENO_DIR: "/home/dev/.cache/bench", NO_COLOR: "1" } },
     );
     const late = AbortSignal.any([signal, AbortSignal.timeout(ROW_TIMEOUT_MS)]);

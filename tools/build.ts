@@ -47,12 +47,16 @@ async function build(options: Options, signal: AbortSignal): Promise<void> {
     const layout = await chooseLayout(options, target, signal);
     const info: BuildInfo = { ...tree.info, layout, target, deno: Deno.version.deno };
     const releaseDir = targets.length === 1 ? out : `${out}/${target}`;
-    const scratch = `${releaseDir}.tmp`;
-    await removeTree(scratch);
+    const scratch = `${releaseDir}.tmp.${Deno.pid}`;
     await Deno.mkdir(scratch, { recursive: true });
-    await assemble({ root, outDir: scratch, info, progress: report, signal });
-    await removeRelease(releaseDir);
-    await Deno.rename(scratch, releaseDir);
+    try {
+      await assemble({ root, outDir: scratch, info, progress: report, signal });
+      await removeRelease(releaseDir);
+      await Deno.rename(scratch, releaseDir);
+    } finally {
+      // Gone by now, unless the build failed.
+      await removeTree(scratch);
+    }
     if (options.archive) {
       using _ = report.step("archive", archiveName(target));
       const outDir = targets.length === 1 ? `${out}-archive` : out;

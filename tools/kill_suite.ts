@@ -9,15 +9,15 @@
  */
 import process from "node:process";
 import { parseArgs } from "node:util";
-import { runKills } from "../tests/support/kill_engine.ts";
-import { type KillReport } from "../tests/support/kill_engine.ts";
+import { type KillReport, runKills } from "../tests/support/kill_engine.ts";
 import { MOMENTS, VICTIMS } from "../tests/support/kill_plan.ts";
 import { whyNoMachines } from "../tests/support/suite.ts";
 
-const USAGE = `Usage: deno task test:kill -- [--kills N] [--seed N]
+const USAGE = `Usage: deno task test:kill -- [--kills N] [--seed N] [--verbose]
 
   --kills N  how often to kill (default: 200)
   --seed N   decides whom and when; the same seed, the same plan (default: 1)
+  --verbose  tell every kill
 `;
 
 async function main(args: readonly string[]): Promise<number> {
@@ -26,6 +26,7 @@ async function main(args: readonly string[]): Promise<number> {
     options: {
       kills: { type: "string", default: "200" },
       seed: { type: "string", default: "1" },
+      verbose: { type: "boolean", default: false },
       help: { type: "boolean", default: false },
     },
   });
@@ -50,7 +51,8 @@ async function main(args: readonly string[]): Promise<number> {
     kills,
     seed,
     signal: new AbortController().signal,
-    onRound(_round, state) {
+    onRound(round, tookMs, state) {
+      if (values.verbose) console.log(`${round} (${tookMs.toFixed(0)} ms)`);
       for (const problem of state.problems.slice(told)) console.error(`PROBLEM ${problem}`);
       told = state.problems.length;
       if (state.kills % 10 === 0) console.log(`${state.kills}/${kills} kills, ${state.jobs} jobs`);

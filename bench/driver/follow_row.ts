@@ -29,7 +29,7 @@ export async function measureFollow(bench: Bench): Promise<readonly Comparison[]
   const journalUnit = `bench-journal-${Deno.pid}`;
   await startUnit(journalUnit, [], ["/bin/sh", echo, journalIn.path]);
   await using journalctl = listen(
-    ...["journalctl", "--user", "--follow", "--output=cat", "--lines=0"] as const,
+    ...["journalctl", "--user", "--follow", "--output=cat", "--no-tail"] as const,
     `--unit=${journalUnit}`,
   );
   const journal = new Contender(journalIn, journalctl.stdout);

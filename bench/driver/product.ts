@@ -62,6 +62,20 @@ export class Product implements Disposable {
     return textOf(await this.ask("GET", `/v1/jobs/${id}/wait?timeout=10m`, signal), "state");
   }
 
+  /** Resolves once no job is queued or under way. */
+  async idle(signal: AbortSignal): Promise<void> {
+    while (true) {
+      const answer = await this.ask(
+        "GET",
+        "/v1/jobs?state=queued,starting,running&limit=1",
+        signal,
+      );
+      const jobs: unknown = Reflect.get(Object(answer), "jobs");
+      if (Array.isArray(jobs) && jobs.length === 0) return;
+      await rest(1, signal);
+    }
+  }
+
   /** Stops everything, forgets all jobs, starts again and warms up: each row begins alike. */
   async reset(signal: AbortSignal): Promise<void> {
     await this.stop();

@@ -6,7 +6,7 @@
 import { UserManager } from "@lib/systemd/manager.ts";
 import { parseUnitName } from "@lib/systemd/unit_name.ts";
 import { unitProperty } from "@lib/systemd/unit_property.ts";
-import type { Comparison } from "../report.ts";
+import type { Comparison, Series } from "../report.ts";
 import { Fifo } from "./fifo.ts";
 import type { Bench } from "./main.ts";
 import { PROJECT, rest } from "./product.ts";
@@ -15,29 +15,174 @@ import { launch, LIMIT_FLAGS, LIMITS } from "./programs.ts";
 const SYSTEMD_RUN = ["systemd-run", "--user", "--wait", "--collect", "--quiet"] as const;
 const JSON_HEADER = ["--header", "Content-Type: application/json"] as const;
 
+/** Before each start of a machine at rest. */
+const REST_MS = 120;
+/** Starts of one contender, one after the other, of a machine in motion; the first is not counted. */
+const IN_A_ROW = 6;
+
+/** One way to start the job; resolves with milliseconds, once the job has ended. */
+type Starter = () => Promise<number>;
+
 /** Measures a limited job against `systemd-run`, on a kept connection and as one process a job. */
 export async function measureStart(bench: Bench): Promise<readonly Comparison[]> {
-  const { product, quick, say, signal } = bench;
   using fifo = await Fifo.make();
-  await using manager = await UserManager.connect({ env: Deno.env.toObject(), signal });
-  const command = ["/bin/sh", "-c", `echo >${fifo.path}`] as const;
-  const job = JSON.stringify({ project: PROJECT, command, limits: LIMITS });
-  const submitted: number[] = [];
-  const accepted: number[] = [];
-  const floor: number[] = [];
+  await using manager = await UserManager.connect({
+    env: Deno.env.toObject(),
+    signal: bench.signal,
+  });
+  const ours = new OurStarts(bench, fifo);
+  const starters: readonly Starter[] = [
+    ours.kept,
+    ours.curl,
+    spawned(fifo, [...SYSTEMD_RUN, ...LIMIT_FLAGS, "--", ...commandOf(fifo)]),
+    spawned(fifo, [...SYSTEMD_RUN, "--", ...commandOf(fifo)]),
+    bareCall(manager, fifo, bench.signal),
+  ];
+  const atRest = await alternate(bench, starters, { restMs: REST_MS, times: 1 });
+  const acceptedAtRest = ours.takeAccepted();
+  const inMotion = await alternate(bench, starters, { restMs: REST_MS, times: IN_A_ROW });
+  // The first of each block starts at rest.
+  const acceptedInMotion = ours.takeAccepted().filter((_, at) => at % IN_A_ROW !== 0);
+  return [
+    ...comparisons(atRest, acceptedAtRest, "machine at rest", [
+      `${REST_MS} ms without a start before each; the kernel then takes long to move a process ` +
+      "into its cgroup, see docs/benchmarks.md",
+    ]),
+    ...comparisons(inMotion, acceptedInMotion, "one after the other", [
+      `blocks of ${IN_A_ROW} by the same contender, each as soon as the last one has ended`,
+    ]),
+  ];
+}
 
-  const ours = async () => {
-    const first = fifo.arrival();
+function comparisons(
+  [kept = [], curl = [], limited = [], plain = [], bare = []]: readonly number[][],
+  accepted: readonly number[],
+  when: string,
+  notes: readonly string[],
+): readonly Comparison[] {
+  const peers: readonly Series[] = [
+    { name: "systemd-run --user, same limits", samples: limited },
+    { name: "systemd-run --user, no limits", samples: plain },
+  ];
+  const floor = { name: "bare StartTransientUnit, same limits (the floor)", samples: bare };
+  return [
+    {
+      name: `submit → first instruction, ${when}`,
+      unit: "ms",
+      better: "lower",
+      ours: { name: "kept connection, limits, durable row", samples: kept },
+      peers: [...peers, floor],
+      notes,
+    },
+    {
+      name: `accepted → first instruction, ${when}`,
+      unit: "ms",
+      better: "lower",
+      target: 6,
+      ours: { name: "from the 201 on", samples: accepted },
+      peers: [],
+      notes: ["the attempt is under way before the 201 has reached the client"],
+    },
+    {
+      name: `one process a job → first instruction, ${when}`,
+      unit: "ms",
+      better: "lower",
+      ours: { name: "curl --unix-socket, limits, durable row", samples: curl },
+      peers,
+      notes: [],
+    },
+  ];
+}
+
+/** Lets all contenders take turns, a different one first in each round. */
+async function alternate(
+  { quick, say, signal }: Bench,
+  starters: readonly Starter[],
+  { restMs, times }: { readonly restMs: number; readonly times: number },
+): Promise<readonly number[][]> {
+  const samples = starters.map((): number[] => []);
+  const rounds = Math.ceil((quick ? 25 : 150) / Math.max(1, times - 1));
+  for (let round = 0; round < rounds; round++) {
+    for (let turn = 0; turn < starters.length; turn++) {
+      const at = (round + turn) % starters.length;
+      await rest(restMs, signal);
+      for (let count = 0; count < times; count++) {
+        const ms = await starters[at]?.();
+        if (ms !== undefined && (times === 1 || count > 0)) samples[at]?.push(ms);
+      }
+    }
+    if (round % 10 === 9) say(`${round + 1} of ${rounds} rounds, ${times} in a row`);
+  }
+  return samples;
+}
+
+/** The job: a shell's first word. */
+function commandOf(fifo: Fifo): readonly [string, ...string[]] {
+  return ["/bin/sh", "-c", `echo >${fifo.path}`];
+}
+
+/** The product's two ways. */
+class OurStarts {
+  readonly #bench: Bench;
+  readonly #fifo: Fifo;
+  #accepted: number[] = [];
+
+  constructor(bench: Bench, fifo: Fifo) {
+    this.#bench = bench;
+    this.#fifo = fifo;
+  }
+
+  /** Milliseconds from the 201 to the first instruction, of what was started since the last call. */
+  takeAccepted(): readonly number[] {
+    const taken = this.#accepted;
+    this.#accepted = [];
+    return taken;
+  }
+
+  readonly kept: Starter = async () => {
+    const { product, signal } = this.#bench;
+    const first = this.#fifo.arrival();
     const asked = performance.now();
-    const id = await product.submit({ command, limits: LIMITS }, signal);
+    const id = await product.submit({ command: commandOf(this.#fifo), limits: LIMITS }, signal);
     const answered = performance.now();
     const arrived = await first;
-    submitted.push(arrived - asked);
-    accepted.push(arrived - answered);
+    this.#accepted.push(arrived - answered);
     await product.ended(id, signal);
+    return arrived - asked;
   };
-  const bareCall = async (count: number) => {
-    const unit = parseUnitName(`bench-bare-${count}.service`);
+
+  readonly curl: Starter = async () => {
+    const { product, signal } = this.#bench;
+    const job = { project: PROJECT, command: commandOf(this.#fifo), limits: LIMITS };
+    const first = this.#fifo.arrival();
+    const asked = performance.now();
+    const child = launch(
+      ...["curl", "--silent", "--unix-socket", product.socketPath, ...JSON_HEADER] as const,
+      ...["--data", JSON.stringify(job), "http://localhost/v1/jobs"],
+    );
+    const arrived = await first;
+    await child.status;
+    await product.idle(signal);
+    return arrived - asked;
+  };
+}
+
+function spawned(fifo: Fifo, argv: readonly [string, ...string[]]): Starter {
+  return async () => {
+    const first = fifo.arrival();
+    const asked = performance.now();
+    const child = launch(...argv);
+    const arrived = await first;
+    await child.status;
+    return arrived - asked;
+  };
+}
+
+/** Nothing but the call: no row, no log file, no record of the end. */
+function bareCall(manager: UserManager, fifo: Fifo, signal: AbortSignal): Starter {
+  let count = 0;
+  return async () => {
+    const unit = parseUnitName(`bench-bare-${++count}.service`);
     if (unit === undefined) throw new Error("The unit's name is none");
     const gone = Promise.withResolvers<void>();
     using _ = manager.onUnitRemoved((name) => name === unit && gone.resolve());
@@ -49,71 +194,10 @@ export async function measureStart(bench: Bench): Promise<readonly Comparison[]>
       unitProperty.memoryMax(256 * 2 ** 20),
       unitProperty.cpuQuota(1),
       unitProperty.tasksMax(64),
-      unitProperty.execStart({ argv: command }),
+      unitProperty.execStart({ argv: commandOf(fifo) }),
     ], signal);
-    floor.push(await first - asked);
+    const arrived = await first;
     await gone.promise;
+    return arrived - asked;
   };
-  const process = async (into: number[], argv: readonly [string, ...string[]]) => {
-    const first = fifo.arrival();
-    const asked = performance.now();
-    const child = launch(...argv);
-    into.push(await first - asked);
-    await child.status;
-  };
-  const curl: number[] = [];
-  const limited: number[] = [];
-  const unlimited: number[] = [];
-  const rounds = quick ? 25 : 200;
-  for (let round = 0; round < rounds; round++) {
-    await ours();
-    await rest(10, signal);
-    await process(limited, [...SYSTEMD_RUN, ...LIMIT_FLAGS, "--", ...command]);
-    await rest(10, signal);
-    await bareCall(round);
-    await rest(10, signal);
-    await process(unlimited, [...SYSTEMD_RUN, "--", ...command]);
-    await rest(10, signal);
-    await process(curl, [
-      "curl",
-      ...["--silent", "--unix-socket", product.socketPath, ...JSON_HEADER, "--data", job],
-      "http://localhost/v1/jobs",
-    ]);
-    await rest(20, signal);
-    if (round % 50 === 49) say(`${round + 1} of ${rounds} rounds`);
-  }
-  const peers = [
-    { name: "systemd-run --user, same limits", samples: limited },
-    { name: "systemd-run --user, no limits", samples: unlimited },
-  ];
-  return [
-    {
-      name: "submit → first instruction",
-      unit: "ms",
-      better: "lower",
-      ours: { name: "kept connection, limits, durable row", samples: submitted },
-      peers: [...peers, { name: "bare StartTransientUnit call (the floor)", samples: floor }],
-      notes: [
-        "the job is `sh -c 'echo >FIFO'` everywhere; a shell's start is in every figure",
-        "the floor does nothing but the D-Bus call: no row, no log file, no record of the end",
-      ],
-    },
-    {
-      name: "accepted → first instruction",
-      unit: "ms",
-      better: "lower",
-      target: 6,
-      ours: { name: "from the 201 on", samples: accepted },
-      peers: [],
-      notes: ["the attempt is under way before the 201 has reached the client"],
-    },
-    {
-      name: "one process a job → first instruction",
-      unit: "ms",
-      better: "lower",
-      ours: { name: "curl --unix-socket, limits, durable row", samples: curl },
-      peers,
-      notes: ["curl's own start is most of it"],
-    },
-  ];
 }

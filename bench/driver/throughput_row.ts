@@ -59,7 +59,7 @@ export async function measureThroughput(bench: Bench): Promise<readonly Comparis
 
       const unit = `bench-lines-${Deno.pid}-${name.length}-${round}`;
       await using follower = listen(
-        ...["journalctl", "--user", "--follow", "--output=cat", "--lines=0"] as const,
+        ...["journalctl", "--user", "--follow", "--output=cat", "--no-tail"] as const,
         `_SYSTEMD_USER_UNIT=${unit}.service`,
       );
       await rest(500, signal);
@@ -145,7 +145,10 @@ async function countLines(chunks: AsyncIterable<Uint8Array>, wanted: number): Pr
           expected[digit] = 48 + rest % 10;
         }
       }
-      if (byte !== expected[at]) throw new Error(`Line ${line} is not what was printed`);
+      if (byte !== expected[at]) {
+        const text = new TextDecoder().decode(chunk.subarray(0, 200));
+        throw new Error(`Line ${line} is not what was printed, in "${text}"`);
+      }
       at++;
     }
     if (line === wanted && at === 8) return line;

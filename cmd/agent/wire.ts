@@ -21,6 +21,7 @@ import { readBootId } from "@lib/process/boot_id.ts";
 import { LogWatcher } from "@lib/logs/log_watcher.ts";
 import { buildJobEnv } from "@lib/process/scrubbed_env.ts";
 import { openKey, sealMap } from "@lib/secrets/seal.ts";
+import { lockFolder } from "@lib/store/state_lock.ts";
 import { ensurePrivateFolder } from "../shared/folders.ts";
 
 /** What the agent is made from. */
@@ -53,6 +54,10 @@ export async function startAgent(input: AgentInput): Promise<Agent> {
   await using parts = new AsyncDisposableStack();
   ensurePrivateFolder(stateDir);
   ensurePrivateFolder(runtimeDir);
+  const folder = `${stateDir}/projects/${project}`;
+  ensurePrivateFolder(folder);
+  // Two agents that start at once must not both take over the same attempts.
+  parts.use(lockFolder({ folder, program: "cicd-agent", remedy: "it serves this project" }));
   const key = openKey(`${stateDir}/secrets.key`);
   const executor = parts.use(await makeExecutor(input));
   const watcher = parts.use(new LogWatcher({ clock }));
@@ -104,6 +109,7 @@ export async function startAgent(input: AgentInput): Promise<Agent> {
         }),
         clock,
         maxBodyBytes: 4 * http.maxBodyBytes,
+        onError: (error) => log.error("A request of the runner met a defect", { error }),
       }),
       onError: (what, error) => log.error(what, { error }),
     }),

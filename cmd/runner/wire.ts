@@ -10,6 +10,7 @@ import { AgentClient, type AgentHost } from "@lib/agent_link/agent_client.ts";
 import { ChildAgentHost, type SpawnedAgent } from "@lib/agent_link/child_host.ts";
 import { agentSocketPath } from "@lib/config/resolve_paths.ts";
 import { systemClock } from "@lib/core/clock.ts";
+import { messageOf, toCicdError } from "@lib/core/errors.ts";
 import type { ProjectName } from "@lib/core/ids.ts";
 import type { Logger } from "@lib/core/logger.ts";
 import { TaskGroup } from "@lib/core/task_group.ts";
@@ -59,7 +60,7 @@ export interface Runner extends AsyncDisposable {
 
 /** Starts the runner: store, queue, link to the agents, API. */
 export async function startRunner(input: RunnerInput): Promise<Runner> {
-  const { config, log, env } = input;
+  const { config, log } = input;
   const clock = systemClock;
   const startedAt = clock.now();
   await using parts = new AsyncDisposableStack();
@@ -119,7 +120,7 @@ export async function startRunner(input: RunnerInput): Promise<Runner> {
   });
   const intake = new Intake({ store, config: () => config.current, stateDir, clock });
   const unreadyReasons = () =>
-    [dispatcher.unhealthyReason(), intake.diskProblem()].filter((reason) => reason !== undefined);
+    [dispatcher.unreadyReason(), intake.diskProblem()].filter((reason) => reason !== undefined);
   const layout = layoutOf(Deno.execPath(), Deno.mainModule);
   const ports: ApiPorts = {
     store,
@@ -193,7 +194,6 @@ export async function startRunner(input: RunnerInput): Promise<Runner> {
     stateDir,
     agents: host.kind,
     layout: layout.kind,
-    env: env["HOME"],
   });
   const owned = parts.move();
   return {
@@ -211,7 +211,10 @@ export async function startRunner(input: RunnerInput): Promise<Runner> {
       try {
         store.queuedCount();
       } catch (error) {
-        return `the store does not answer: ${error}`;
+        // A full disk is no reason to be killed: a new process would meet it too.
+        if (toCicdError(error).code !== "disk_full") {
+          return `the store does not answer: ${messageOf(error)}`;
+        }
       }
       return dispatcher.unhealthyReason();
     },

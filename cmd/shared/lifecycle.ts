@@ -40,10 +40,23 @@ export async function untilStopped(parts: DaemonParts): Promise<StopCause> {
   await using tasks = new TaskGroup({
     onFailure: (task, error) => log.error("A background task failed", { task, error }),
   });
+  let reloads = Promise.resolve();
   using _signals = onSignals({
     SIGTERM: () => stop.resolve("SIGTERM"),
     SIGINT: () => stop.resolve("SIGINT"),
-    SIGHUP: () => tasks.spawn("reload", (signal) => reload(parts, signal)),
+    // One after another: the last one asked for is the one in force.
+    SIGHUP: () =>
+      tasks.spawn("reload", async (signal) => {
+        const before = reloads;
+        const done = Promise.withResolvers<void>();
+        reloads = done.promise;
+        await before;
+        try {
+          await reload(parts, signal);
+        } finally {
+          done.resolve();
+        }
+      }),
   });
   await notifier.ready(parts.status());
   tasks.spawn("idle", (signal) => watchIdleness(parts, stop.resolve, signal));
@@ -91,14 +104,22 @@ async function watchIdleness(
   stop: (cause: StopCause) => void,
   signal: AbortSignal,
 ): Promise<void> {
-  const { notifier, clock, status, idleForMs, idleExitMs } = parts;
+  const { notifier, clock, log, status, idleForMs, idleExitMs } = parts;
   let told = "";
+  let failing = false;
   while (!signal.aborted) {
-    const text = status();
-    if (text !== told) await notifier.status(text);
-    told = text;
-    const limitMs = idleExitMs();
-    if (limitMs > 0 && idleForMs() >= limitMs) return stop("idle");
+    try {
+      const text = status();
+      if (text !== told) await notifier.status(text);
+      told = text;
+      const limitMs = idleExitMs();
+      if (limitMs > 0 && idleForMs() >= limitMs) return stop("idle");
+      failing = false;
+    } catch (error) {
+      // Such as a disk that does not answer: told once, looked at again.
+      if (!failing) log.error("Cannot tell the program's status; trying again", { error });
+      failing = true;
+    }
     try {
       await clock.sleep(LOOK_MS, { signal });
     } catch (error) {

@@ -132,7 +132,7 @@ export class AgentClient implements AttemptRunner, Disposable {
         // A restart of the agent costs a few tries; more than that deserves attention.
         const level = ++failures > 5 ? "warning" : "info";
         log[level](`Cannot ${verb} an attempt yet; trying again`, {
-          job: job.id,
+          jobId: job.id,
           project: job.spec.project,
           attempt: job.attempt,
           error: toCicdError(error),
@@ -157,7 +157,10 @@ export class AgentClient implements AttemptRunner, Disposable {
   async #send(project: ProjectName, request: LinkRequest): Promise<UnixResponse> {
     using deadline = withDeadline(request.signal, 30_000, `the agent of ${project}`);
     const client = this.#client(project);
-    const send = () => raceAbort(client.send(request), deadline);
+    // The deadline breaks a connection that gives no answer; once there is one, only the
+    // caller's signal does.
+    const signal = AbortSignal.any([request.signal, deadline]);
+    const send = () => client.send({ ...request, signal });
     try {
       return await send();
     } catch (error) {

@@ -3,16 +3,13 @@
  *
  * @module
  */
-import { toCicdError } from "@lib/core/errors.ts";
-import { parseJobId } from "@lib/core/ids.ts";
-import { CicdError } from "@lib/core/errors.ts";
+import { CicdError, toCicdError } from "@lib/core/errors.ts";
 import type { Clock } from "@lib/core/clock.ts";
-import { raceAbort, withDeadline } from "@lib/core/abort.ts";
+import { parseJobId, type ProjectName } from "@lib/core/ids.ts";
 import { readJson } from "@lib/http/body.ts";
 import { problemResponse } from "@lib/http/problem.ts";
 import type { AttemptRef } from "@lib/jobs/attempt_folder.ts";
 import type { AttemptOutcome, CancelRequest } from "@lib/jobs/model.ts";
-import type { ProjectName } from "@lib/core/ids.ts";
 import {
   type AgentStatus,
   type AttemptLine,
@@ -39,6 +36,8 @@ export interface AgentServerOptions {
   readonly status: () => AgentStatus;
   readonly clock: Clock;
   readonly maxBodyBytes: number;
+  /** Told of failures that are the agent's own. */
+  readonly onError: (error: unknown) => void;
 }
 
 /** Makes the handler of the agent's socket. */
@@ -48,8 +47,11 @@ export function agentHandler(
   return async (request) => {
     try {
       return await route(request, options);
-    } catch (error) {
-      return problemResponse(toCicdError(error));
+    } catch (thrown) {
+      const error = toCicdError(thrown);
+      // The runner says itself that it could not go on, and why; a defect it is not told.
+      if (error.code === "internal" && !request.signal.aborted) options.onError(thrown);
+      return problemResponse(error);
     }
   };
 }
@@ -85,37 +87,68 @@ async function run(
     );
   }
   await options.attempts.begin(ref, order);
-  const gone = new AbortController();
-  const lines = attemptLines(options.attempts.ended(ref), gone.signal);
+  const answer = new AttemptAnswer(options.attempts.ended(ref), options.clock);
   const encoder = new TextEncoder();
   return new Response(
     new ReadableStream<Uint8Array>({
       async pull(controller) {
-        const { done, value } = await lines.next();
-        if (done === true) controller.close();
-        else controller.enqueue(encoder.encode(`${JSON.stringify(value)}\n`));
+        const line = await answer.next();
+        if (line === undefined) controller.close();
+        else controller.enqueue(encoder.encode(`${JSON.stringify(line)}\n`));
       },
-      cancel() {
-        gone.abort(new DOMException("The runner went away", "AbortError"));
-      },
+      cancel: () => answer[Symbol.dispose](),
     }, { highWaterMark: 0 }),
     { headers: { "content-type": "application/x-ndjson" } },
   );
 }
 
-async function* attemptLines(
-  ended: Promise<AttemptOutcome>,
-  gone: AbortSignal,
-): AsyncGenerator<AttemptLine, void, undefined> {
-  yield { kind: "alive" };
-  while (!gone.aborted) {
-    using deadline = withDeadline(gone, SIGN_OF_LIFE_MS, "the end of the attempt");
+/** How the wait for an attempt's end went. */
+type AttemptEnd = { readonly outcome: AttemptOutcome } | { readonly error: unknown };
+
+/** The lines of one answer; takes one look at the end, however long the attempt lives. */
+class AttemptAnswer implements Disposable {
+  readonly #clock: Clock;
+  readonly #awake = new AbortController();
+  #end: AttemptEnd | undefined;
+  #told: "nothing" | "alive" | "ended" = "nothing";
+
+  constructor(ended: Promise<AttemptOutcome>, clock: Clock) {
+    this.#clock = clock;
+    void ended.then(
+      (outcome) => this.#conclude({ outcome }),
+      (error: unknown) => this.#conclude({ error }),
+    );
+  }
+
+  /** The next line, after a while; `undefined` after the last. */
+  async next(): Promise<AttemptLine | undefined> {
+    if (this.#told === "ended") return undefined;
+    if (this.#told === "alive" && this.#end === undefined) await this.#rest();
+    if (this.#end === undefined || this.#told === "nothing") {
+      this.#told = "alive";
+      return { kind: "alive" };
+    }
+    // Breaks the connection: the runner asks again, and learns how the attempt stands.
+    if ("error" in this.#end) throw this.#end.error;
+    this.#told = "ended";
+    return { kind: "ended", outcome: this.#end.outcome };
+  }
+
+  [Symbol.dispose](): void {
+    this.#conclude({ error: new DOMException("The runner went away", "AbortError") });
+  }
+
+  #conclude(end: AttemptEnd): void {
+    this.#end ??= end;
+    this.#awake.abort(new DOMException("The attempt is over", "AbortError"));
+  }
+
+  async #rest(): Promise<void> {
+    const { signal } = this.#awake;
     try {
-      yield { kind: "ended", outcome: await raceAbort(ended, deadline) };
-      return;
+      await this.#clock.sleep(SIGN_OF_LIFE_MS, { signal });
     } catch (error) {
-      if (error !== deadline.reason || gone.aborted) throw error;
-      yield { kind: "alive" };
+      if (!signal.aborted) throw error;
     }
   }
 }

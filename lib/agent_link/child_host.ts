@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { raceAbort } from "@lib/core/abort.ts";
 import { CicdError, messageOf } from "@lib/core/errors.ts";
 import type { Clock } from "@lib/core/clock.ts";
 import type { ProjectName } from "@lib/core/ids.ts";
@@ -40,6 +41,7 @@ export class ChildAgentHost implements AgentHost {
   readonly kind = "child";
   readonly #options: ChildAgentHostOptions;
   readonly #starting = new Map<ProjectName, Promise<void>>();
+  readonly #disposed = new AbortController();
 
   constructor(options: ChildAgentHostOptions) {
     this.#options = options;
@@ -50,16 +52,20 @@ export class ChildAgentHost implements AgentHost {
   }
 
   async ensureListening(project: ProjectName, signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
     let starting = this.#starting.get(project);
     if (starting === undefined) {
-      starting = this.#start(project, signal).finally(() => this.#starting.delete(project));
+      // Of use to everyone who waits, so it ends by its own deadline, not with the first of them.
+      starting = this.#start(project, this.#disposed.signal)
+        .finally(() => this.#starting.delete(project));
       this.#starting.set(project, starting);
     }
-    await starting;
+    await raceAbort(starting, signal);
   }
 
-  [Symbol.asyncDispose](): Promise<void> {
-    return Promise.resolve();
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#disposed.abort(new DOMException("The runner ends", "AbortError"));
+    await Promise.allSettled(this.#starting.values());
   }
 
   async #start(project: ProjectName, signal: AbortSignal): Promise<void> {

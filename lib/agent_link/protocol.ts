@@ -14,6 +14,7 @@
  * @module
  */
 import * as v from "valibot";
+import { CicdError } from "@lib/core/errors.ts";
 import { outcomeRecord, specRecord } from "@lib/jobs/attempt_record.ts";
 import type { AttemptOutcome, CancelRequest, JobSpec } from "@lib/jobs/model.ts";
 
@@ -74,9 +75,27 @@ const status = v.object({
   limits: textRecord,
 });
 
-/** Reads an order. @throws {v.ValiError} If it is none. */
+/** Reads an order. @throws {CicdError} `invalid_request` if it is none. */
 export function parseAttemptOrder(value: unknown): AttemptOrder {
-  return v.parse(order, value);
+  return accepted(v.safeParse(order, value), "the order");
+}
+
+function accepted<T>(
+  result: { success: true; output: T } | {
+    success: false;
+    issues: readonly v.BaseIssue<unknown>[];
+  },
+  what: string,
+): T {
+  if (result.success) return result.output;
+  const issues = result.issues.slice(0, 8).map((issue) => ({
+    path: v.getDotPath(issue) ?? "body",
+    // The validator's own message quotes what was received, which may be a secret.
+    message: `is no ${issue.type}`,
+  }));
+  throw new CicdError("invalid_request", `Cannot read ${what}: ${issues[0]?.path} is wrong`, {
+    issues,
+  });
 }
 
 /** Reads a line of an answer. @throws {v.ValiError} If it is none. */
@@ -84,9 +103,9 @@ export function parseAttemptLine(value: unknown): AttemptLine {
   return v.parse(line, value);
 }
 
-/** Reads a stop request. @throws {v.ValiError} If it is none. */
+/** Reads a stop request. @throws {CicdError} `invalid_request` if it is none. */
 export function parseCancelRequest(value: unknown): CancelRequest {
-  return v.parse(cancel, value);
+  return accepted(v.safeParse(cancel, value), "the stop request");
 }
 
 /** Reads an agent's status. @throws {v.ValiError} If it is none. */

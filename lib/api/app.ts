@@ -39,28 +39,46 @@ export function apiHandler(ports: ApiPorts): (request: Request) => Promise<Respo
     const { openApiDocument } = await import("@lib/api/openapi.ts");
     return Response.json(openApiDocument(routes, ports.facts().version));
   });
-  const paths = new Set(routes.map(({ path }) => path));
-  app.notFound((context) => {
-    const { path, method } = context.req;
-    const known = [...paths].some((pattern) => matches(pattern, path));
-    return problemResponse(
-      known
-        ? new CicdError("method_not_allowed", `Cannot ${method} "${path}": see /openapi.json`)
-        : new CicdError("not_found", `Cannot find "${path}": see /openapi.json for the routes`),
+  const known = [...routes, { method: "GET", path: "/openapi.json" }];
+  app.notFound(({ req: { path, method } }) => {
+    const shown = path.length > 80 ? `${path.slice(0, 80)}…` : path;
+    const methods = known.filter((one) => matches(one.path, path)).map((one) => one.method);
+    if (methods.length === 0) {
+      return problemResponse(
+        new CicdError("not_found", `Cannot find "${shown}": see /openapi.json for the routes`),
+      );
+    }
+    const allowed = [...new Set(methods.includes("GET") ? [...methods, "HEAD"] : methods)];
+    const response = problemResponse(
+      new CicdError(
+        "method_not_allowed",
+        `Cannot ${method} "${shown}": it takes ${allowed.join(", ")}`,
+      ),
     );
+    response.headers.set("allow", allowed.join(", "));
+    return response;
   });
-  app.onError((thrown) => {
+  const failed = (thrown: unknown, request: Request): Response => {
     const error = toCicdError(thrown);
-    if (error.code === "internal") ports.log.error("A request met a defect", { error: thrown });
+    // A client that went away made its own request fail.
+    if (error.code === "internal" && !request.signal.aborted) {
+      ports.log.error("A request met a defect", { error: thrown });
+    }
     return problemResponse(error);
-  });
+  };
+  app.onError((thrown, context) => failed(thrown, context.req.raw));
   return async (request) => {
     if (request.headers.has("origin")) {
       return problemResponse(
         new CicdError("cross_origin", "Cannot answer a web page: this API is for programs"),
       );
     }
-    return await app.fetch(request);
+    try {
+      return await app.fetch(request);
+    } catch (thrown) {
+      // The router passes on what is no Error, such as the reason of an abort.
+      return failed(thrown, request);
+    }
   };
 }
 

@@ -3,9 +3,8 @@
  *
  * @module
  */
-import { systemClock } from "@lib/core/clock.ts";
-import { withDeadline } from "@lib/core/abort.ts";
-import { CicdError, ignore } from "@lib/core/errors.ts";
+import { raceAbort, withDeadline } from "@lib/core/abort.ts";
+import { CicdError } from "@lib/core/errors.ts";
 import type { ApiPorts } from "@lib/api/ports.ts";
 import { toJobView } from "@lib/api/job_view.ts";
 import { type AnyRoute, route, wholeNumber } from "@lib/api/route.ts";
@@ -37,7 +36,9 @@ export function eventRoutes(ports: ApiPorts): readonly AnyRoute[] {
             issues: [{ path: "header.last-event-id", message: "must be a revision" }],
           });
         }
-        const since = last === null ? query.since ?? ports.store.revision : Number(last);
+        const wanted = last === null ? query.since ?? Infinity : Number(last);
+        // A revision that was never given is of another database: it tells nothing here.
+        const since = Math.min(wanted, ports.store.revision);
         const body = streamBody(request.signal, (signal) => changes(ports, since, signal));
         return new Response(body, {
           headers: { "content-type": "text/event-stream", "cache-control": "no-store" },
@@ -76,10 +77,11 @@ async function* changes(
 /** Waits for a change; `false` if the stream should show that it lives. */
 async function woken(changed: Promise<void>, signal: AbortSignal): Promise<boolean> {
   using deadline = withDeadline(signal, KEEP_ALIVE_MS, "a change");
-  const stopped = systemClock.sleep(2 * KEEP_ALIVE_MS, { signal: deadline }).catch(
-    ignore("the deadline has passed"),
-  );
-  const won = await Promise.race([changed.then(() => true), stopped.then(() => false)]);
-  if (signal.aborted) throw signal.reason;
-  return won;
+  try {
+    await raceAbort(changed, deadline);
+    return true;
+  } catch (error) {
+    if (signal.aborted || error !== deadline.reason) throw error;
+    return false;
+  }
 }

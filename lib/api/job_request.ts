@@ -7,7 +7,13 @@
 import * as v from "valibot";
 import { formatDuration, parseDuration } from "@lib/core/duration.ts";
 import { CicdError, type FieldIssue } from "@lib/core/errors.ts";
-import { argvProblem, envNameProblem, envProblem } from "@lib/core/exec_limits.ts";
+import {
+  argvProblem,
+  ENV_NAME_MAX_BYTES,
+  envNameProblem,
+  envProblem,
+  execTotalProblem,
+} from "@lib/core/exec_limits.ts";
 import { parseProjectName, projectNameProblem } from "@lib/core/ids.ts";
 import { didYouMean } from "@lib/core/nearest.ts";
 import { formatSize, parseSize } from "@lib/core/size.ts";
@@ -19,6 +25,8 @@ export const SCRIPT_MAX_BYTES = 4 * 1024 * 1024;
 /** Longest time limit. */
 const TIMEOUT_MAX_MS = 7 * 86_400_000;
 const GRACE_MAX_MS = 3_600_000;
+/** Longest wait before a retry. */
+const DELAY_MAX_MS = 3_600_000;
 
 const duration = v.pipe(
   v.union([v.string(), v.number()], 'must be a duration such as "10m", or a number of seconds'),
@@ -97,7 +105,11 @@ const retries = v.strictObject({
     v.description("How many further attempts"),
   ),
   on: v.exactOptional(v.pipe(
-    v.array(v.picklist(RETRY_CAUSES, `must be one of ${RETRY_CAUSES.join(", ")}`)),
+    v.array(
+      v.picklist(RETRY_CAUSES, `must be one of ${RETRY_CAUSES.join(", ")}`),
+      `must be a list of ${RETRY_CAUSES.join(", ")}`,
+    ),
+    v.maxLength(RETRY_CAUSES.length, `has more than ${RETRY_CAUSES.length} entries`),
     v.description("Which endings are tried again; by default failed, timed_out and lost"),
   )),
   delay: v.exactOptional(v.pipe(
@@ -110,7 +122,7 @@ const shortText = v.pipe(
   v.string("must be text"),
   v.minLength(1, "is empty"),
   v.maxLength(256, "is longer than 256 characters"),
-  v.regex(/^[^\p{Cc}]*$/u, "contains a control character"),
+  v.regex(/^[^\p{Cc}\p{Cs}]*$/u, "contains a control character"),
 );
 
 /** The body of `POST /v1/jobs`. */
@@ -202,9 +214,38 @@ export function parseJobRequest(
   const parsed = v.safeParse(jobRequestSchema, value);
   if (!parsed.success) throw invalid(parsed.issues.map(toFieldIssue));
   const request = parsed.output;
-  const issues = crossChecks(request);
+  const issues = [...unreadNames(value, request), ...crossChecks(request)];
   if (issues.length > 0) throw invalid(issues);
-  return { spec: toSpec(request, defaultsOf(request.project)), secrets: request.secrets ?? {} };
+  const spec = toSpec(request, defaultsOf(request.project));
+  const secrets = request.secrets ?? {};
+  const problem = execTotalProblem(
+    spec.work.kind === "command" ? spec.work.argv : [],
+    { ...spec.env, ...secrets },
+  );
+  if (problem !== undefined) {
+    throw invalid([{
+      path: "env",
+      message: `with the command, the secrets and the defaults ${problem.message}`,
+    }]);
+  }
+  return { spec, secrets };
+}
+
+/** Names that the validator passes over in silence, as JavaScript gives them a meaning. */
+function unreadNames(value: unknown, request: JobRequest): readonly FieldIssue[] {
+  const issues: FieldIssue[] = [];
+  for (const field of ["env", "secrets", "labels"] as const) {
+    const given = typeof value === "object" && value !== null && field in value
+      ? Object.getOwnPropertyDescriptor(value, field)?.value
+      : undefined;
+    if (typeof given !== "object" || given === null) continue;
+    for (const name of ["__proto__", "prototype", "constructor"]) {
+      if (Object.hasOwn(given, name) && !Object.hasOwn(request[field] ?? {}, name)) {
+        issues.push({ path: `${field}.${name}`, message: "cannot be used as a name here" });
+      }
+    }
+  }
+  return issues;
 }
 
 function toSpec(request: JobRequest, defaults: RequestDefaults): JobSpec {
@@ -270,7 +311,7 @@ function crossChecks(request: JobRequest): readonly FieldIssue[] {
     }
   }
   for (const key of Object.keys(secrets)) {
-    if (key in env) add(`secrets.${key}`, "stands in `env` too; give it once");
+    if (Object.hasOwn(env, key)) add(`secrets.${key}`, "stands in `env` too; give it once");
   }
   for (const key of secretForms(new Map(Object.entries(secrets))).unmasked) {
     add(
@@ -288,10 +329,15 @@ function crossChecks(request: JobRequest): readonly FieldIssue[] {
       `is ${formatDuration(grace)}; at most ${formatDuration(GRACE_MAX_MS)} are allowed`,
     );
   }
+  if (request.retries?.delay !== undefined && request.retries.delay > DELAY_MAX_MS) {
+    add("retries.delay", `is too long; at most ${formatDuration(DELAY_MAX_MS)} are allowed`);
+  }
   if (request.cancel_in_progress === true && request.concurrency_group === undefined) {
     add("cancel_in_progress", "needs `concurrency_group`");
   }
-  if (workdir !== undefined && (/\p{Cc}/u.test(workdir) || workdir.split("/").includes(".."))) {
+  if (
+    workdir !== undefined && (/[\p{Cc}\p{Cs}]/u.test(workdir) || workdir.split("/").includes(".."))
+  ) {
     add("workdir", "contains '..' or a control character");
   }
   return issues;
@@ -300,6 +346,7 @@ function crossChecks(request: JobRequest): readonly FieldIssue[] {
 function scriptIssues(script: string): readonly FieldIssue[] {
   if (script.trim() === "") return [{ path: "script", message: "is empty" }];
   if (script.includes("\0")) return [{ path: "script", message: "contains a NUL character" }];
+  if (!script.isWellFormed()) return [{ path: "script", message: "is no valid Unicode text" }];
   const bytes = new TextEncoder().encode(script).byteLength;
   return bytes > SCRIPT_MAX_BYTES
     ? [{
@@ -313,19 +360,35 @@ function scriptIssues(script: string): readonly FieldIssue[] {
 
 /** Turns a validator's issue into a field's path and a sentence. */
 export function toFieldIssue(issue: v.BaseIssue<unknown>): FieldIssue {
-  const path = v.getDotPath(issue) ?? "";
+  const path = cut(v.getDotPath(issue) ?? "", ENV_NAME_MAX_BYTES);
   if (issue.type === "strict_object" && issue.expected === "never") {
-    const key = path.split(".").at(-1) ?? path;
-    return {
-      path,
-      message: `is not a known field${didYouMean(key, Object.keys(jobRequestSchema.entries))}`,
-    };
+    const key = String(issue.path?.at(-1)?.key ?? path);
+    return { path, message: `is not a known field${didYouMean(key, knownFields(issue.path))}` };
   }
   if (issue.input === undefined) return { path, message: "is missing" };
   if (issue.type === "strict_object" || issue.type === "record") {
     return { path: path === "" ? "body" : path, message: "must be an object" };
   }
-  return { path, message: issue.message };
+  return { path, message: cut(issue.message, MESSAGE_MAX_CHARS) };
+}
+
+/** A message may quote what was given, which may be long. */
+const MESSAGE_MAX_CHARS = 400;
+
+function cut(text: string, maxChars: number): string {
+  return text.length > maxChars ? `${text.slice(0, maxChars)}…` : text;
+}
+
+/** The fields that stand where an unknown one was given. */
+function knownFields(path: v.BaseIssue<unknown>["path"]): readonly string[] {
+  switch (path?.length === 2 ? path[0].key : undefined) {
+    case "limits":
+      return Object.keys(limits.entries);
+    case "retries":
+      return Object.keys(retries.entries);
+    default:
+      return Object.keys(jobRequestSchema.entries);
+  }
 }
 
 function invalid(issues: readonly FieldIssue[]): CicdError {

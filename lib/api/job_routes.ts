@@ -22,6 +22,7 @@ const stateList = v.pipe(
   v.string(),
   v.transform((text) => text.split(",")),
   v.array(v.picklist(JOB_STATES, `must be of ${JOB_STATES.join(", ")}`)),
+  v.transform((states) => [...new Set(states)]),
 );
 
 const jobListSchema = v.object({
@@ -74,6 +75,7 @@ export function jobRoutes(ports: ApiPorts): readonly AnyRoute[] {
       method: "GET",
       path: "/v1/jobs",
       summary: "List jobs, newest first",
+      description: "A page of jobs with very large scripts has fewer of them than `limit`.",
       query: {
         project: v.optional(v.pipe(
           v.string(),
@@ -99,17 +101,15 @@ export function jobRoutes(ports: ApiPorts): readonly AnyRoute[] {
       answers: { 200: { description: "A page of jobs", schema: jobListSchema } },
       errors: ["invalid_request"],
       handle: ({ query }) => {
-        const limit = query.limit ?? 50;
-        const jobs = ports.store.list({
-          limit: limit + 1,
+        const { jobs, more } = ports.store.list({
+          limit: query.limit ?? 50,
           ...(query.project === undefined ? {} : { project: query.project }),
           ...(query.state === undefined ? {} : { states: query.state }),
           ...(query.cursor === undefined ? {} : { before: query.cursor }),
         });
-        const page = jobs.slice(0, limit);
         return Response.json({
-          jobs: page.map((job) => toJobView(job)),
-          next_cursor: jobs.length > limit ? page.at(-1)?.id ?? null : null,
+          jobs: jobs.map((job) => toJobView(job)),
+          next_cursor: more ? jobs.at(-1)?.id ?? null : null,
         });
       },
     }),
@@ -185,8 +185,15 @@ export function jobRoutes(ports: ApiPorts): readonly AnyRoute[] {
 /** Finds the job of a path by its id, or by the beginning of it. */
 export function find(ports: ApiPorts, params: Readonly<Record<string, string>>): Job {
   const text = params["id"] ?? "";
-  const byPrefix = /^[0-9a-f-]{6,35}$/.test(text) ? ports.store.findByPrefix(text) : undefined;
-  return ports.store.require(byPrefix ?? jobIdOf(params));
+  if (!/^[0-9a-f-]{6,35}$/.test(text)) return ports.store.require(jobIdOf(params));
+  const [first, second] = ports.store.findByPrefix(text);
+  if (first !== undefined && second === undefined) return ports.store.require(first);
+  throw new CicdError(
+    "job_not_found",
+    `Cannot find job "${text}": ${
+      first === undefined ? "no id begins so" : "several ids begin so; give more of it"
+    }`,
+  );
 }
 
 function shown(ports: ApiPorts, job: Job) {

@@ -23,7 +23,8 @@ export async function* toLogEvents(
   { end }: LogEventOptions,
 ): AsyncGenerator<Uint8Array> {
   const encoder = new TextEncoder();
-  const decoder = new TextDecoder();
+  // A byte order mark is text like any other: one begins each piece that begins with one.
+  const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
   let rest = new Uint8Array();
   // A note about the log has no place in its offsets: only the reading knows where it is.
   const id = () => reading.offset - rest.length;

@@ -115,14 +115,19 @@ function setMode(ports: ApiPorts, project: ProjectName | "*", mode: IntakeMode):
 
 function projects(ports: ApiPorts): readonly v.InferOutput<typeof projectSchema>[] {
   const names = new Set<ProjectName>(ports.configuredProjects());
-  for (const { project } of ports.store.counts()) names.add(project);
-  return [...names].sort().map((project) => shown(ports, project));
+  const counts = ports.store.counts();
+  for (const { project } of counts) names.add(project);
+  return [...names].sort().map((project) => shown(ports, project, counts));
 }
 
-function shown(ports: ApiPorts, project: ProjectName): v.InferOutput<typeof projectSchema> {
+function shown(
+  ports: ApiPorts,
+  project: ProjectName,
+  counts = ports.store.counts(),
+): v.InferOutput<typeof projectSchema> {
   let queued = 0;
   let inFlight = 0;
-  for (const row of ports.store.counts()) {
+  for (const row of counts) {
     if (row.project !== project) continue;
     if (row.state === "queued") queued += row.count;
     if (row.state === "starting" || row.state === "running") inFlight += row.count;

@@ -6,14 +6,18 @@
 
 /**
  * Makes a body of what `produce` yields; its signal aborts when the client goes away.
+ *
+ * Nothing is produced before the first byte is asked for. If `produce` throws, the body fails,
+ * and with it the connection: half a log must not look like a whole one.
  */
 export function streamBody(
   requestSignal: AbortSignal,
   produce: (signal: AbortSignal) => AsyncIterable<Uint8Array>,
 ): ReadableStream<Uint8Array> {
   const gone = new AbortController();
-  const onAbort = () => gone.abort(requestSignal.reason);
+  const onAbort = () => gone.abort(new DOMException("The client went away", "AbortError"));
   requestSignal.addEventListener("abort", onAbort, { once: true });
+  if (requestSignal.aborted) onAbort();
   const chunks = produce(gone.signal)[Symbol.asyncIterator]();
   const finish = () => requestSignal.removeEventListener("abort", onAbort);
   return new ReadableStream<Uint8Array>({
@@ -25,14 +29,18 @@ export function streamBody(
         controller.close();
       } catch (error) {
         finish();
-        if (gone.signal.aborted) controller.close();
-        else throw error;
+        throw error;
       }
     },
-    async cancel(reason) {
+    async cancel() {
       finish();
-      gone.abort(reason ?? new DOMException("The client went away", "AbortError"));
-      await chunks.return?.();
+      onAbort();
+      try {
+        await chunks.return?.();
+      } catch (error) {
+        // What was being produced ends with the abort.
+        if (error !== gone.signal.reason) throw error;
+      }
     },
   }, { highWaterMark: 0 });
 }

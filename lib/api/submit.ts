@@ -30,6 +30,9 @@ export function submitJob(
   const idempotency = idempotencyKey === null
     ? undefined
     : { key: checkedKey(idempotencyKey), requestHash: hashOf(body) };
+  // What was accepted once is not refused because there is no room for anything new.
+  const known = idempotency === undefined ? undefined : ports.store.replayed(idempotency);
+  if (known !== undefined) return { kind: "replayed", job: known };
   ports.assertOpen(spec.project);
   ports.assertRoom();
   ports.assertDisk();

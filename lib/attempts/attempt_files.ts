@@ -3,10 +3,12 @@
  *
  * @module
  */
+import { CicdError, messageOf } from "@lib/core/errors.ts";
 import { parseOutcome, parseSpec } from "@lib/jobs/attempt_record.ts";
 import type { AttemptFolder } from "@lib/jobs/attempt_folder.ts";
 import type { AttemptHandle } from "@lib/jobs/executor.ts";
 import type { AttemptOutcome, JobSpec } from "@lib/jobs/model.ts";
+import { removeTree } from "@lib/store/remove_tree.ts";
 
 /**
  * Makes an attempt's folder with everything the executor needs.
@@ -49,11 +51,7 @@ export async function writeOutcome(folder: AttemptFolder, outcome: AttemptOutcom
 
 /** Removes the workspace of an attempt that has ended. */
 export async function removeWorkspace(folder: AttemptFolder): Promise<void> {
-  try {
-    await Deno.remove(folder.workspace, { recursive: true });
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-  }
+  await removeTree(folder.workspace);
 }
 
 /** Whether a file is there. */
@@ -67,10 +65,27 @@ export async function exists(path: string): Promise<boolean> {
   }
 }
 
+/** As {@linkcode exists}, at once. */
+export function existsSync(path: string): boolean {
+  try {
+    Deno.lstatSync(path);
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
+
 /** A power cut can leave a file empty that was complete: it counts as not there. */
 function parsedOrNone<T>(text: string | undefined, parse: (value: unknown) => T): T | undefined {
   if (text === undefined || text.trim() === "") return undefined;
-  return parse(JSON.parse(text));
+  try {
+    return parse(JSON.parse(text));
+  } catch (error) {
+    throw new CicdError("io_failed", `Cannot read a record of an attempt: ${messageOf(error)}`, {
+      cause: error,
+    });
+  }
 }
 
 async function readIfThere(path: string): Promise<string | undefined> {

@@ -15,6 +15,7 @@ import type { AttemptHandle, Executor } from "@lib/jobs/executor.ts";
 import type { AttemptOutcome, CancelRequest, JobSpec } from "@lib/jobs/model.ts";
 import {
   exists,
+  existsSync,
   prepareFolder,
   readOutcome,
   readSpec,
@@ -82,12 +83,13 @@ export class AttemptHost implements AsyncDisposable {
 
   /** Takes over what an earlier agent left without an outcome. */
   async adopt(): Promise<void> {
-    for await (const ref of this.#unsettled()) {
+    const { executor, log } = this.#options;
+    for (const ref of this.#leftBehind()) {
       const handle = await this.#handleOf(ref);
       if (handle === undefined) continue;
-      const found = await this.#options.executor.look(handle, this.#tasks.signal);
+      const found = await executor.look(handle, this.#tasks.signal);
       if (found.kind === "never_begun") continue;
-      this.#options.log.info("Taking over an attempt", { ...fieldsOf(ref), found: found.kind });
+      log.info("Taking over an attempt", { ...fieldsOf(ref), found: found.kind });
       this.#watch(handle, found.kind === "alive" ? undefined : found.outcome);
     }
   }
@@ -98,14 +100,10 @@ export class AttemptHost implements AsyncDisposable {
     if (this.#live.has(key)) return;
     let beginning = this.#beginning.get(key);
     if (beginning === undefined) {
-      beginning = this.#begin(ref, input);
+      beginning = this.#begin(ref, input).finally(() => this.#beginning.delete(key));
       this.#beginning.set(key, beginning);
     }
-    try {
-      await beginning;
-    } finally {
-      this.#beginning.delete(key);
-    }
+    await beginning;
   }
 
   /** Resolves when the attempt has ended. */
@@ -178,8 +176,17 @@ export class AttemptHost implements AsyncDisposable {
       } finally {
         this.#live.delete(keyOf(handle.ref));
       }
-      await removeWorkspace(handle.folder);
+      await this.#tidy(handle.ref, handle.folder);
     });
+  }
+
+  /** What is left of a workspace costs space only; the next agent tries again. */
+  async #tidy(ref: AttemptRef, folder: AttemptFolder): Promise<void> {
+    try {
+      await removeWorkspace(folder);
+    } catch (error) {
+      this.#options.log.warning("Cannot remove a workspace", { ...fieldsOf(ref), error });
+    }
   }
 
   async #settle(
@@ -222,26 +229,41 @@ export class AttemptHost implements AsyncDisposable {
     };
   }
 
-  async *#unsettled(): AsyncGenerator<AttemptRef> {
+  /**
+   * The attempts without an outcome. Workspaces that outlived their attempt are removed aside.
+   *
+   * Synchronous reading: a history of thousands of jobs must not delay the first job's start.
+   */
+  #leftBehind(): readonly AttemptRef[] {
     const { stateDir, project } = this.#options;
     const jobs = projectJobsPath(stateDir, project);
-    for await (const jobId of entries(jobs)) {
+    const unsettled: AttemptRef[] = [];
+    for (const jobId of foldersIn(jobs)) {
       const id = parseJobId(jobId);
       if (id === undefined) continue;
-      for await (const number of entries(`${jobs}/${jobId}`)) {
+      for (const number of foldersIn(`${jobs}/${jobId}`)) {
+        if (!/^[1-9]\d{0,5}$/.test(number)) continue;
         const ref = { project, jobId: id, number: Number(number) };
-        if (!/^\d+$/.test(number)) continue;
         const folder = this.#folder(ref);
-        if (!await exists(folder.outcomeFile)) yield ref;
-        else if (await exists(folder.workspace)) await removeWorkspace(folder);
+        if (!existsSync(folder.outcomeFile)) unsettled.push(ref);
+        else if (existsSync(folder.workspace)) {
+          this.#tasks.spawn(`tidy ${keyOf(ref)}`, () => this.#tidy(ref, folder));
+        }
       }
     }
+    return unsettled;
   }
 
   async #handleOf(ref: AttemptRef): Promise<AttemptHandle | undefined> {
     const folder = this.#folder(ref);
-    const spec = await readSpec(folder);
-    return spec === undefined ? undefined : { ref, spec, folder };
+    try {
+      const spec = await readSpec(folder);
+      return spec === undefined ? undefined : { ref, spec, folder };
+    } catch (error) {
+      // One damaged folder must not keep the agent from all others; the runner asks for it anew.
+      this.#options.log.error("Cannot read an attempt", { ...fieldsOf(ref), error });
+      return undefined;
+    }
   }
 
   #folder(ref: AttemptRef): AttemptFolder {
@@ -254,13 +276,15 @@ function keyOf(ref: AttemptRef): string {
 }
 
 function fieldsOf(ref: AttemptRef): Record<string, unknown> {
-  return { job: ref.jobId, attempt: ref.number, project: ref.project };
+  return { jobId: ref.jobId, attempt: ref.number, project: ref.project };
 }
 
-async function* entries(path: string): AsyncGenerator<string> {
+function foldersIn(path: string): readonly string[] {
   try {
-    for await (const entry of Deno.readDir(path)) if (entry.isDirectory) yield entry.name;
+    return [...Deno.readDirSync(path)].filter(({ isDirectory }) => isDirectory)
+      .map(({ name }) => name);
   } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    if (error instanceof Deno.errors.NotFound) return [];
+    throw error;
   }
 }

@@ -58,19 +58,27 @@ export async function followLog(options: FollowOptions): Promise<JobAnswer> {
         const message = "Cannot go on with the log: the runner has ended it before the job";
         throw new ConnectionLostError(message, { isListening: true });
       }
-      using rest = await port.rest(place.offset);
-      if (rest !== undefined) {
-        await copy(rest, place, options, counter);
-        continue;
-      }
-      const last = counter.flush();
-      if (last.length > 0) await options.write(last);
+      while (await copyRest(place, options, counter)) reconnect.progressed();
       return job;
     } catch (error) {
-      counter.cut();
       await reconnect.afterFailure(error);
     }
   }
+}
+
+/** Copies what is left; `false` if there was nothing. */
+async function copyRest(
+  place: { offset: number },
+  options: FollowOptions,
+  counter: ByteCounter,
+): Promise<boolean> {
+  using rest = await options.port.rest(place.offset);
+  if (rest === undefined) return false;
+  await copy(rest, place, options, counter);
+  const { bytes, consumed } = counter.flush();
+  if (bytes.length > 0) await options.write(bytes);
+  place.offset += consumed;
+  return true;
 }
 
 async function copy(
@@ -79,6 +87,7 @@ async function copy(
   { reconnect, write }: FollowOptions,
   counter: ByteCounter,
 ): Promise<void> {
+  counter.begin();
   for await (const chunk of body) {
     reconnect.progressed();
     const { bytes, consumed } = counter.take(chunk);

@@ -6,12 +6,12 @@
 
 /** Counts the bytes of a log in what is received. */
 export interface ByteCounter {
+  /** A stream begins after the last byte counted: what was held back comes again. */
+  begin(): void;
   /** Takes what was received. */
   take(chunk: Uint8Array): CountedBytes;
-  /** The connection broke: what was held back will come again. */
-  cut(): void;
-  /** The log has ended: gives what was held back. */
-  flush(): Uint8Array;
+  /** The stream has given all there is: what was held back is no stamp. */
+  flush(): CountedBytes;
 }
 
 /** What of a chunk may be written. */
@@ -25,8 +25,8 @@ export interface CountedBytes {
 export function plainCounter(): ByteCounter {
   return {
     take: (chunk) => ({ bytes: chunk, consumed: chunk.length }),
-    cut() {},
-    flush: () => new Uint8Array(),
+    begin() {},
+    flush: () => ({ bytes: new Uint8Array(), consumed: 0 }),
   };
 }
 
@@ -38,7 +38,7 @@ const STAMP_BYTES = 25;
 /**
  * Counts a log whose lines begin with their time: the stamps are not in the log.
  *
- * A stamp that has come in part is held back, as after a break it comes again.
+ * A stamp is held back until a byte of its line has come: after a break, both come again.
  */
 export function stampedCounter(): ByteCounter {
   let held = new Uint8Array();
@@ -52,7 +52,7 @@ export function stampedCounter(): ByteCounter {
       let at = 0;
       while (at < bytes.length) {
         if (line !== "within") {
-          if (bytes.length - at < STAMP_BYTES) {
+          if (bytes.length - at <= STAMP_BYTES) {
             held = bytes.slice(at);
             break;
           }
@@ -68,13 +68,15 @@ export function stampedCounter(): ByteCounter {
       }
       return { bytes: bytes.subarray(0, at), consumed };
     },
-    cut() {
+    begin() {
       held = new Uint8Array();
     },
     flush() {
-      const last = held;
+      // At the start of a line it is the beginning of a stamp, and the line is still to come.
+      const bytes = line === "unknown" ? held : new Uint8Array();
       held = new Uint8Array();
-      return last;
+      if (bytes.length > 0) line = "within";
+      return { bytes, consumed: bytes.length };
     },
   };
 }

@@ -31,6 +31,7 @@ function entry(
 
 /** Every error code of the suite. */
 export const ERROR_CODES = {
+  invalid_http: entry(400, 65, false, "The request is not valid HTTP"),
   invalid_json: entry(400, 65, false, "The body is not valid JSON"),
   invalid_request: entry(422, 65, false, "A field of the request is invalid"),
   invalid_config: entry(500, 78, false, "The configuration is invalid"),

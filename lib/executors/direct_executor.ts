@@ -7,7 +7,6 @@
  *
  * @module
  */
-import { raceAbort } from "@lib/core/abort.ts";
 import type { Clock } from "@lib/core/clock.ts";
 import type {
   AttemptFound,
@@ -20,6 +19,7 @@ import type { AttemptOutcome } from "@lib/jobs/model.ts";
 import { judgeFolder, settleFolder, wasBegun } from "@lib/executors/evidence.ts";
 import { isThere, recordExecFailure, requestStop } from "@lib/executors/folder_files.ts";
 import { jobProgram } from "@lib/executors/job_program.ts";
+import { sleepUnless } from "@lib/executors/sleep_unless.ts";
 import {
   beginSupervised,
   isSupervised,
@@ -107,24 +107,10 @@ export class DirectExecutor implements Executor {
     while (!isThere(resultFile) && await isSupervised(attempt, signal)) {
       const recheckAt = this.#clock.now() + RECHECK_MS;
       while (!isThere(resultFile) && this.#clock.now() < recheckAt) {
-        const waitMs = recheckAt - this.#clock.now();
-        if (await this.#changed(change, waitMs, signal)) change = events.next();
+        const ms = recheckAt - this.#clock.now();
+        const changed = await sleepUnless(change, { ms, clock: this.#clock, signal });
+        if (changed) change = events.next();
       }
-    }
-  }
-
-  /** Whether something changed before the time was over. */
-  async #changed(change: Promise<unknown>, waitMs: number, signal: AbortSignal): Promise<boolean> {
-    const awake = new AbortController();
-    const sleep = this.#clock.sleep(Math.max(waitMs, 0), {
-      signal: AbortSignal.any([signal, awake.signal]),
-    }).then(() => false);
-    try {
-      return await raceAbort(Promise.race([change.then(() => true), sleep]), signal);
-    } finally {
-      awake.abort(new DOMException("The wait is over", "AbortError"));
-      // Woken early, the sleep rejects with nobody left to hear it.
-      sleep.catch(() => {});
     }
   }
 }

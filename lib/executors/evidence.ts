@@ -4,8 +4,7 @@
  * @module
  */
 import { uptime } from "node:os";
-import type { AttemptHandle } from "@lib/jobs/executor.ts";
-import type { AttemptFound } from "@lib/jobs/executor.ts";
+import type { AttemptFound, AttemptHandle } from "@lib/jobs/executor.ts";
 import type { AttemptOutcome } from "@lib/jobs/model.ts";
 import {
   type ParsedResult,
@@ -14,7 +13,7 @@ import {
 } from "@lib/executors/result_record.ts";
 import { type Evidence, settle, settleNeverBegun } from "@lib/executors/settle.ts";
 import { parseStop, STOP_MAX_BYTES } from "@lib/executors/stop_file.ts";
-import { logFilesOf } from "@lib/executors/unit_properties.ts";
+import { logFilesOf } from "@lib/executors/folder_files.ts";
 
 /** Where the evidence of an attempt's end is read from, besides its folder. */
 export interface EvidenceOptions {

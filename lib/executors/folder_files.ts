@@ -1,12 +1,20 @@
 /**
- * The files of an attempt's folder that an executor writes itself.
+ * The files of an attempt's folder, as far as an executor knows them.
  *
  * @module
  */
 import type { AttemptFolder } from "@lib/jobs/attempt_folder.ts";
 import type { StopRequest } from "@lib/jobs/executor.ts";
+import type { JobSpec } from "@lib/jobs/model.ts";
 import { type ExecFailureCode, formatExecFailure } from "@lib/executors/result_record.ts";
 import { formatStop } from "@lib/executors/stop_file.ts";
+
+/** The log files an attempt writes; the first is the first made. */
+export function logFilesOf(folder: AttemptFolder, output: JobSpec["output"]): readonly string[] {
+  return output === "merged"
+    ? [folder.logFile("merged")]
+    : [folder.logFile("stdout"), folder.logFile("stderr")];
+}
 
 /** Records, once and for all, that the attempt's program could not be executed. */
 export async function recordExecFailure(

@@ -10,6 +10,7 @@ import type { Clock } from "@lib/core/clock.ts";
 import { CicdError, messageOf } from "@lib/core/errors.ts";
 import { TaskGroup } from "@lib/core/task_group.ts";
 import type { UnitName } from "@lib/systemd/unit_name.ts";
+import { sleepUnless } from "@lib/executors/sleep_unless.ts";
 import type { UnitManager } from "@lib/executors/unit_manager.ts";
 
 /** Options for {@linkcode ManagerLink}. */
@@ -87,7 +88,11 @@ export class ManagerLink implements AsyncDisposable {
         await this.#reconnected(ended);
         continue;
       }
-      await this.#sleepUntil(wake.woken, ended);
+      await sleepUnless(wake.woken, {
+        ms: RECHECK_MS,
+        clock: this.#options.clock,
+        signal: ended,
+      });
     }
   }
 
@@ -168,20 +173,6 @@ export class ManagerLink implements AsyncDisposable {
         if (wakers.size === 0) this.#waiting.delete(unit);
       },
     };
-  }
-
-  /** Waits for the wake-up, but not for ever. */
-  async #sleepUntil(woken: Promise<void>, signal: AbortSignal): Promise<void> {
-    const awake = new AbortController();
-    const both = AbortSignal.any([signal, awake.signal]);
-    const sleep = this.#options.clock.sleep(RECHECK_MS, { signal: both });
-    try {
-      await Promise.race([woken, sleep]);
-    } finally {
-      awake.abort(new DOMException("The wait is over", "AbortError"));
-      // Woken by the signal, the sleep rejects with nobody left to hear it.
-      sleep.catch(() => {});
-    }
   }
 }
 

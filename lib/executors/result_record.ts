@@ -25,8 +25,13 @@ export interface ResultRecord {
   /** systemd's word, such as `success`, `exit-code`, `timeout` or `oom-kill`. */
   readonly serviceResult: string;
   readonly end: MainEnd;
-  /** `false` if the job's program could not be executed; absent if nobody asked. */
-  readonly begun?: boolean;
+  /** The job's program could not be executed. */
+  readonly notBegun?: true;
+  /**
+   * Whether systemd saw the unit become active. It does not if the program
+   * could not be executed, nor if it ended sooner than systemd could look.
+   */
+  readonly activated?: boolean;
   /** How long the main process ran; recorded where `timeout` needs to be explained. */
   readonly mainRunMs?: number;
   /** Whether the service manager was on its way down. */
@@ -67,7 +72,8 @@ export function parseResultRecord(text: string): ParsedResult {
     record: {
       serviceResult,
       end,
-      ...present("begun", parseBegun(lines.get("begun"), activeUs)),
+      ...(lines.get("begun") === "no" ? { notBegun: true } : {}),
+      ...present("activated", activeUs === undefined ? undefined : activeUs > 0),
       ...present(
         "mainRunMs",
         startUs !== undefined && exitUs !== undefined && exitUs >= startUs
@@ -136,12 +142,6 @@ function parseEnd(code: string | undefined, status: string | undefined): MainEnd
     default:
       return "has an unknown exit_code";
   }
-}
-
-/** A unit that was never active did not get as far as its program. */
-function parseBegun(begun: string | undefined, activeUs: number | undefined): boolean | undefined {
-  if (begun === "no") return false;
-  return activeUs === undefined ? undefined : activeUs > 0;
 }
 
 function signalName(status: string): string {

@@ -59,7 +59,7 @@ export function settle(evidence: Evidence): AttemptOutcome {
   if (end.kind === "none") {
     return outcome("failed", "start_failed", `The job was not started: ${serviceResult}`);
   }
-  if (record.begun === false) return settleExecFailed(evidence, record);
+  if (wasNotExecuted(evidence, record)) return settleExecFailed(evidence, record);
   const stop = effectiveStop(evidence, record);
   if (stop !== undefined) return settleStopped(evidence, record, stop);
   if (ranTooLong(evidence, record)) {
@@ -206,13 +206,27 @@ function settleStopped(
   });
 }
 
-/** systemd's codes for the steps before the program is executed. */
+/** The exit code of systemd's own child when `execve` fails. */
+const SYSTEMD_EXEC_FAILED = 203;
+
+/**
+ * Whether the program was never executed.
+ *
+ * Where systemd ran it, only the code tells, which a job may use itself. It is
+ * taken for systemd's if the unit was never active and nothing was printed;
+ * never for a script, as its shell is there: it was looked at before the start.
+ */
+function wasNotExecuted({ spec, logBytes }: Evidence, record: ResultRecord): boolean {
+  const { end, notBegun, activated } = record;
+  if (notBegun === true) return true;
+  return activated === false && end.kind === "exited" && end.exitCode === SYSTEMD_EXEC_FAILED &&
+    spec.work.kind === "command" && logBytes === 0;
+}
+
+/** systemd's codes for the steps that lead to the program's execution. */
 const EXEC_STEPS: Readonly<Record<number, string>> = {
   200: "its working directory cannot be entered",
-  203: "the kernel cannot execute it; check its interpreter line and format",
-  207: "the user's resource limits forbid it",
-  208: "its input cannot be opened",
-  209: "its log file cannot be opened",
+  [SYSTEMD_EXEC_FAILED]: "the kernel cannot execute it; check its format",
 };
 
 function settleExecFailed(evidence: Evidence, record: ResultRecord): AttemptOutcome {
@@ -222,7 +236,7 @@ function settleExecFailed(evidence: Evidence, record: ResultRecord): AttemptOutc
   const why = code === 127
     ? "there is no such program on the job's PATH"
     : code === 126
-    ? "it is not an executable file"
+    ? "it is no executable file, or its interpreter is not there"
     : EXEC_STEPS[code ?? 0] ?? `the service manager gave up (${record.serviceResult})`;
   return conclude(evidence, {
     state: "failed",

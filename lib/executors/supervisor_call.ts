@@ -8,7 +8,7 @@ import { CicdError, messageOf } from "@lib/core/errors.ts";
 import type { AttemptHandle, AttemptRequest } from "@lib/jobs/executor.ts";
 import type { ReadyProgram } from "@lib/executors/job_program.ts";
 import { SUPERVISOR_PROGRAM } from "@lib/executors/supervisor.ts";
-import { logFilesOf } from "@lib/executors/unit_properties.ts";
+import { logFilesOf } from "@lib/executors/folder_files.ts";
 
 /** Variables that shells set by themselves. */
 const SHELL_VARIABLES = ["PWD", "OLDPWD", "SHLVL", "_"] as const;

@@ -3,9 +3,11 @@
  *
  * @module
  */
+import { systemClock } from "@lib/core/clock.ts";
 import type { BusEnvironment } from "@lib/systemd/dbus/address.ts";
 import { busSocketPaths } from "@lib/systemd/dbus/address.ts";
 import { BusConnection } from "@lib/systemd/dbus/connection.ts";
+import { isDBusError } from "@lib/systemd/dbus/error.ts";
 import { openSocket } from "@lib/systemd/dbus/stream.ts";
 import { isList, isVariant } from "@lib/systemd/dbus/wire.ts";
 import { UserManager } from "@lib/systemd/manager.ts";
@@ -29,6 +31,10 @@ export interface UnitManager extends
   environmentNames(signal: AbortSignal): Promise<readonly string[]>;
 }
 
+/** How long the manager may stay away from a bus that is there, and how often to look. */
+const OWNER_PATIENCE_MS = 2_000;
+const OWNER_RETRY_MS = 20;
+
 /**
  * Connects to the user's service manager.
  *
@@ -39,7 +45,7 @@ export async function connectUnitManager(
   signal: AbortSignal,
 ): Promise<UnitManager> {
   await using stack = new AsyncDisposableStack();
-  const manager = stack.use(await UserManager.connect({ env, signal }));
+  const manager = stack.use(await connectOnceOwned(env, signal));
   const bus = stack.use(
     await BusConnection.open(await openSocket(busSocketPaths(env), signal), signal),
   );
@@ -56,6 +62,23 @@ export async function connectUnitManager(
     environmentNames: (signal) => environmentNames(bus, signal),
     [Symbol.asyncDispose]: () => held[Symbol.asyncDispose](),
   };
+}
+
+/**
+ * The manager takes its name on the bus a moment after the bus has started, and the bus is often
+ * started by our own connecting.
+ */
+async function connectOnceOwned(env: BusEnvironment, signal: AbortSignal): Promise<UserManager> {
+  const patienceEndsAt = systemClock.now() + OWNER_PATIENCE_MS;
+  while (true) {
+    try {
+      return await UserManager.connect({ env, signal });
+    } catch (error) {
+      const unowned = isDBusError(error, "org.freedesktop.DBus.Error.NameHasNoOwner");
+      if (!unowned || systemClock.now() > patienceEndsAt) throw error;
+    }
+    await systemClock.sleep(OWNER_RETRY_MS, { signal });
+  }
 }
 
 async function environmentNames(

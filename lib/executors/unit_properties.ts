@@ -4,11 +4,10 @@
  * @module
  */
 import type { AttemptRequest } from "@lib/jobs/executor.ts";
-import type { AttemptFolder } from "@lib/jobs/attempt_folder.ts";
-import type { JobSpec } from "@lib/jobs/model.ts";
 import type { ExecCommand } from "@lib/systemd/unit_property.ts";
 import { jobUnitName, projectSliceName } from "@lib/systemd/unit_name.ts";
 import { type UnitProperty, unitProperty } from "@lib/systemd/unit_property.ts";
+import { logFilesOf } from "@lib/executors/folder_files.ts";
 import { recordResultArgv, RESULT_VARIABLES } from "@lib/executors/record_result.ts";
 
 /** What the request does not say. */
@@ -58,13 +57,6 @@ const SERVICE_VARIABLES = [
   "WATCHDOG_PID",
   "WATCHDOG_USEC",
 ] as const;
-
-/** The log files an attempt writes; the first is the first made. */
-export function logFilesOf(folder: AttemptFolder, output: JobSpec["output"]): readonly string[] {
-  return output === "merged"
-    ? [folder.logFile("merged")]
-    : [folder.logFile("stdout"), folder.logFile("stderr")];
-}
 
 /**
  * Describes the unit; the same attempt always gets the same unit.

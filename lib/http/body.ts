@@ -34,7 +34,8 @@ export async function readBody(
   let size = 0;
   try {
     while (true) {
-      const { done, value } = await reader.read();
+      const { done, value } = await readChunk(reader);
+      if (request.signal.aborted) throw gone();
       if (deadline.aborted) throw late(timeoutMs);
       if (done) break;
       size += value.byteLength;
@@ -79,6 +80,18 @@ function describe(error: unknown, text: string): string {
   if (position === undefined) return "it ends too early or is no JSON";
   const before = text.slice(0, Number(position)).split("\n");
   return `error at line ${before.length}, column ${(before.at(-1)?.length ?? 0) + 1}`;
+}
+
+async function readChunk(reader: ReadableStreamDefaultReader<Uint8Array>) {
+  try {
+    return await reader.read();
+  } catch (error) {
+    throw gone(error);
+  }
+}
+
+function gone(cause?: unknown): CicdError {
+  return new CicdError("io_failed", "Cannot take the body: the client went away", { cause });
 }
 
 function tooLarge(maxBytes: number): CicdError {

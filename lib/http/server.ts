@@ -6,12 +6,17 @@
  *
  * @module
  */
-import { createServer, type Server, type ServerResponse } from "node:http";
-import type { Socket } from "node:net";
-import { getRequestListener } from "@hono/node-server";
-import { CicdError, messageOf } from "@lib/core/errors.ts";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { Socket } from "node:net";
+import { getRequestListener, RequestError } from "@hono/node-server";
+import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
+import { CicdError, ignore, messageOf } from "@lib/core/errors.ts";
+import { raceAbort, withDeadline } from "@lib/core/abort.ts";
+import { Connections } from "@lib/http/connections.ts";
+import { problemResponse } from "@lib/http/problem.ts";
+import { refuse, refuseBroken } from "@lib/http/refusal.ts";
+import { sendResponse } from "@lib/http/send_response.ts";
 import { prepareSocketPath } from "@lib/http/socket_path.ts";
-import { problemText } from "@lib/http/problem.ts";
 
 /** Where to listen. */
 export type Listener =
@@ -34,6 +39,7 @@ export interface HttpLimits {
 export interface HttpServerOptions {
   readonly listeners: readonly Listener[];
   readonly limits: HttpLimits;
+  /** Must not throw: what does is answered with a 500. */
   readonly handle: (request: Request) => Response | Promise<Response>;
   /** Called for failures that no client can be told about. */
   readonly onError: (what: string, error: unknown) => void;
@@ -49,7 +55,10 @@ export interface HttpServer extends AsyncDisposable {
   readonly lastActivityAt: number;
   /** Stops accepting; connections that are open may finish. */
   stopAccepting(): void;
-  /** Resolves when no request is active, or rejects with the signal's reason. */
+  /**
+   * Resolves when no request is active and no accepted connection is still to send its first one,
+   * or rejects with the signal's reason.
+   */
   drained(signal: AbortSignal): Promise<void>;
 }
 
@@ -69,189 +78,175 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
   return state;
 }
 
+/** How long answers may take to notice that their connection was broken. */
+const DISPOSE_MS = 2_000;
+/** Between two looks for connections whose header is late. */
+const HEADER_LOOK_MS = 2_000;
+
 class ServerState implements HttpServer {
   readonly #options: HttpServerOptions;
   readonly #servers: Server[] = [];
   readonly #ownPaths: string[] = [];
-  readonly #sockets = new Set<Socket>();
-  readonly #idleWaiters = new Set<() => void>();
-  #active = 0;
-  #lastActivityAt = Date.now();
+  readonly #connections: Connections;
 
   constructor(options: HttpServerOptions) {
     this.#options = options;
+    this.#connections = new Connections(options.limits.maxConnections);
   }
 
   get connections(): number {
-    return this.#sockets.size;
+    return this.#connections.size;
   }
 
   get activeRequests(): number {
-    return this.#active;
+    return this.#connections.active;
   }
 
   get lastActivityAt(): number {
-    return this.#lastActivityAt;
+    return this.#connections.lastActivityAt;
   }
 
   async listen(listener: Listener): Promise<void> {
     const server = this.#makeServer();
-    this.#servers.push(server);
-    if (listener.kind === "fd") {
-      await listening(server, { fd: listener.fd });
-      return;
-    }
-    await prepareSocketPath(listener.path);
-    const umask = Deno.umask(0o177);
+    if (listener.kind === "unix") await prepareSocketPath(listener.path);
     try {
-      await listening(server, { path: listener.path });
+      await listening(server, listener);
     } catch (error) {
-      throw new CicdError(
-        "socket_in_use",
-        `Cannot listen on "${listener.path}": ${messageOf(error)}`,
-        { cause: error },
-      );
-    } finally {
-      Deno.umask(umask);
+      const where = listener.kind === "unix" ? listener.path : `descriptor ${listener.fd}`;
+      throw new CicdError("socket_in_use", `Cannot listen on "${where}": ${messageOf(error)}`, {
+        cause: error,
+      });
     }
-    this.#ownPaths.push(listener.path);
+    this.#servers.push(server);
+    server.on("error", (error) => this.#options.onError("The server socket failed", error));
+    if (listener.kind === "unix") this.#ownPaths.push(listener.path);
   }
 
   stopAccepting(): void {
     for (const server of this.#servers) {
       if (server.listening) server.close();
-      server.closeIdleConnections();
     }
+    this.#connections.close();
     for (const path of this.#ownPaths.splice(0)) removeSocket(path);
   }
 
   drained(signal: AbortSignal): Promise<void> {
-    if (this.#active === 0) return Promise.resolve();
-    return new Promise((resolve, reject) => {
-      const onAbort = () => {
-        this.#idleWaiters.delete(done);
-        reject(signal.reason);
-      };
-      const done = () => {
-        signal.removeEventListener("abort", onAbort);
-        resolve();
-      };
-      this.#idleWaiters.add(done);
-      signal.addEventListener("abort", onAbort, { once: true });
-      if (signal.aborted) onAbort();
-    });
+    return this.#connections.drained(signal);
   }
 
-  [Symbol.asyncDispose](): Promise<void> {
+  async [Symbol.asyncDispose](): Promise<void> {
     this.stopAccepting();
-    for (const socket of this.#sockets) socket.destroy();
-    return Promise.resolve();
+    using deadline = withDeadline(new AbortController().signal, DISPOSE_MS, "open answers");
+    await raceAbort(this.#connections.destroy(), deadline).catch(
+      ignore("a handler that hears no abort does not keep the program"),
+    );
   }
 
   #makeServer(): Server {
-    const { limits, handle, onError } = this.#options;
-    const listener = getRequestListener(handle, {
-      overrideGlobalObjects: false,
-      errorHandler: (error) => {
-        onError("A request could not be answered", error);
-        return new Response(problemText("internal", "The request could not be answered"), {
-          status: 500,
-          headers: { "content-type": "application/problem+json" },
-        });
-      },
-    });
+    const { limits } = this.#options;
     const server = createServer({
       maxHeaderSize: limits.maxHeaderBytes,
       headersTimeout: limits.headerTimeoutMs,
+      connectionsCheckingInterval: Math.min(HEADER_LOOK_MS, limits.headerTimeoutMs),
+      // The body has a deadline of its own, and an answer may take for ever.
       requestTimeout: 0,
     });
-    server.on("request", (request, response) => {
-      this.#begin(response);
-      void listener(request, response);
-    });
+    const listener = this.#makeListener();
     server.on("connection", (socket) => this.#admit(socket));
-    server.on("clientError", (error, socket) => answerBrokenRequest(error, socket, limits));
-    server.on("error", (error) => onError("The server socket failed", error));
+    server.on("request", (incoming, outgoing) => {
+      // A refused connection has its answer: what it asked for must not happen besides.
+      if (!this.#connections.has(incoming.socket)) return;
+      this.#connections.begin(incoming, outgoing, listener(incoming, outgoing));
+    });
+    server.on("clientError", (error, socket) => {
+      if (socket instanceof Socket) refuseBroken(error, socket, limits.maxHeaderBytes);
+      else socket.destroy();
+    });
     return server;
   }
 
-  #admit(socket: Socket): void {
-    if (this.#sockets.size >= this.#options.limits.maxConnections) {
-      refuse(socket, 503, "Service Unavailable", "too_many_connections", [
-        `More than ${this.#options.limits.maxConnections} connections are open`,
-        "Retry-After: 1",
-      ]);
-      return;
-    }
-    this.#sockets.add(socket);
-    socket.once("close", () => this.#sockets.delete(socket));
-    socket.on("error", () => socket.destroy());
+  #makeListener(): (incoming: IncomingMessage, outgoing: ServerResponse) => Promise<void> {
+    const { onError } = this.#options;
+    const failed = (error: unknown) => {
+      const isBadRequest = error instanceof RequestError;
+      if (!isBadRequest) onError("A request could not be answered", error);
+      const response = problemResponse(
+        isBadRequest
+          ? new CicdError("invalid_http", `Cannot read the request: ${error.message}`)
+          : new CicdError("internal", messageOf(error)),
+      );
+      response.headers.set("connection", "close");
+      return response;
+    };
+    const listener = getRequestListener(
+      async (request, { incoming, outgoing }) => {
+        let response: Response;
+        try {
+          response = await this.#options.handle(request);
+        } catch (error) {
+          // The client went away while its answer was made: there is nobody to tell.
+          if (request.signal.aborted) return RESPONSE_ALREADY_SENT;
+          response = failed(error);
+        }
+        // Nobody reads the rest of the body, so no request can follow on this connection.
+        if (!incoming.complete) response.headers.set("connection", "close");
+        if (!isHttp1(outgoing)) return response;
+        await sendResponse(response, outgoing, {
+          headOnly: request.method === "HEAD",
+          onError: (error) => onError("An answer broke off", error),
+        });
+        return RESPONSE_ALREADY_SENT;
+      },
+      { overrideGlobalObjects: false, errorHandler: failed },
+    );
+    return async (incoming, outgoing) => {
+      try {
+        await listener(incoming, outgoing);
+      } catch (error) {
+        onError("A request could not be answered", error);
+        outgoing.destroy();
+      }
+    };
   }
 
-  #begin(response: ServerResponse): void {
-    this.#active++;
-    response.once("close", () => {
-      this.#active--;
-      this.#lastActivityAt = Date.now();
-      if (this.#active > 0) return;
-      for (const done of this.#idleWaiters) done();
-      this.#idleWaiters.clear();
+  #admit(socket: Socket): void {
+    if (this.#connections.admit(socket)) return;
+    const { maxConnections } = this.#options.limits;
+    refuse(socket, {
+      code: "too_many_connections",
+      detail: `More than ${maxConnections} connections are open (http.max_connections)`,
+      headers: ["Retry-After: 1"],
     });
   }
 }
 
-function listening(server: Server, where: { fd: number } | { path: string }): Promise<void> {
+function isHttp1(outgoing: object): outgoing is ServerResponse {
+  return "shouldKeepAlive" in outgoing;
+}
+
+/** Listens; a socket of our own is made with mode 0600. */
+function listening(server: Server, where: Listener): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once("error", reject);
-    server.listen({ ...where, backlog: 511 }, () => {
+    const onListening = () => {
       server.removeListener("error", reject);
       resolve();
-    });
+    };
+    if (where.kind === "fd") {
+      server.listen({ fd: where.fd, backlog: BACKLOG }, onListening);
+      return;
+    }
+    // The socket is made before `listen` returns: nothing else runs under this mask.
+    const umask = Deno.umask(0o177);
+    try {
+      server.listen({ path: where.path, backlog: BACKLOG }, onListening);
+    } finally {
+      Deno.umask(umask);
+    }
   });
 }
 
-function answerBrokenRequest(error: Error, socket: unknown, limits: HttpLimits): void {
-  if (!isSocket(socket) || socket.destroyed) return;
-  const code = "code" in error ? error.code : undefined;
-  // The client went away: there is nobody to answer.
-  if (code === "ECONNRESET" || code === "EPIPE" || !socket.writable) {
-    socket.destroy();
-  } else if (code === "HPE_HEADER_OVERFLOW") {
-    refuse(socket, 431, "Request Header Fields Too Large", "header_too_large", [
-      `The header is longer than ${limits.maxHeaderBytes} bytes`,
-    ]);
-  } else if (code === "ERR_HTTP_REQUEST_TIMEOUT") {
-    refuse(socket, 408, "Request Timeout", "request_timeout", [
-      "The header did not arrive in time",
-    ]);
-  } else {
-    refuse(socket, 400, "Bad Request", "invalid_request", ["The request is not valid HTTP/1.1"]);
-  }
-}
-
-function refuse(
-  socket: Socket,
-  status: number,
-  statusText: string,
-  code: Parameters<typeof problemText>[0],
-  [detail = "", ...headers]: readonly string[],
-): void {
-  const body = problemText(code, detail);
-  socket.on("error", () => socket.destroy());
-  socket.end([
-    `HTTP/1.1 ${status} ${statusText}`,
-    "Connection: close",
-    "Content-Type: application/problem+json",
-    `Content-Length: ${new TextEncoder().encode(body).length}`,
-    ...headers,
-    "",
-    body,
-  ].join("\r\n"));
-}
-
-function isSocket(value: unknown): value is Socket {
-  return typeof value === "object" && value !== null && "destroy" in value && "end" in value;
-}
+const BACKLOG = 511;
 
 function removeSocket(path: string): void {
   try {

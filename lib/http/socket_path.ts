@@ -50,16 +50,25 @@ export async function prepareSocketPath(path: string): Promise<void> {
   await Deno.remove(path);
 }
 
-/** Whether a process accepts connections on a Unix socket. */
+/**
+ * Whether a process accepts connections on a Unix socket.
+ *
+ * When in doubt it does: a full backlog refuses a connection too, and the socket of someone who
+ * is busy must not be taken for a dead one's.
+ */
 export function answers(path: string): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect({ path });
     const settle = (alive: boolean) => {
+      clearTimeout(late);
       socket.destroy();
       resolve(alive);
     };
+    const late = setTimeout(() => settle(true), 2_000);
     socket.once("connect", () => settle(true));
-    socket.once("error", () => settle(false));
-    socket.setTimeout(2_000, () => settle(true));
+    socket.once("error", (error) => {
+      const code = "code" in error ? error.code : undefined;
+      settle(code !== "ECONNREFUSED" && code !== "ENOENT");
+    });
   });
 }

@@ -5,7 +5,7 @@
  */
 import { Agent, type ClientRequest, type IncomingMessage, request as httpRequest } from "node:http";
 import { Buffer } from "node:buffer";
-import { CicdError } from "@lib/core/errors.ts";
+import { CicdError, ignore } from "@lib/core/errors.ts";
 
 /** A request. */
 export interface UnixRequest {
@@ -95,6 +95,8 @@ class Incoming implements UnixResponse {
     this.#request = request;
     this.#signal = signal;
     this.#onAbort = onAbort;
+    // Told again to whoever reads; until then nobody may be listening.
+    message.on("error", ignore("the reader is told"));
     this.status = message.statusCode ?? 0;
     this.headers = Object.fromEntries(
       Object.entries(message.headers).map(([name, value]) => [name, String(value)]),
@@ -121,6 +123,8 @@ class Incoming implements UnixResponse {
   [Symbol.dispose](): void {
     this.#signal.removeEventListener("abort", this.#onAbort);
     if (!this.#message.complete) this.#request.destroy();
+    // Without this the connection would not go back to the pool.
+    else if (!this.#message.readableEnded) this.#message.resume();
   }
 
   async *#read(): AsyncGenerator<Uint8Array> {

@@ -57,7 +57,8 @@ export interface DispatcherOptions {
 export class Dispatcher implements AsyncDisposable {
   readonly #options: DispatcherOptions;
   readonly #tasks: TaskGroup;
-  readonly #driven = new Set<string>();
+  /** The attempts under way, each with what ends its stop request. */
+  readonly #driven = new Map<string, AbortController>();
   readonly #stopping = new Set<string>();
   readonly #lastTurn = new Map<ProjectName, number>();
   #turn = 0;
@@ -96,9 +97,15 @@ export class Dispatcher implements AsyncDisposable {
     if (job.state === "queued" || isTerminal(job.state)) this.wake();
   }
 
-  /** Why the loop is not doing its job, or `undefined` while it is. */
+  /** Why jobs are not started now, such as a full disk; `undefined` while they are. */
+  unreadyReason(): string | undefined {
+    return this.#failure === undefined
+      ? this.unhealthyReason()
+      : `the queue cannot be run: ${this.#failure}`;
+  }
+
+  /** Why only a new process can help, or `undefined` while this one turns. */
   unhealthyReason(): string | undefined {
-    if (this.#failure !== undefined) return `the queue cannot be run: ${this.#failure}`;
     const lateMs = this.#options.clock.now() - this.#beatAt;
     return lateMs > 2 * MAX_REST_MS
       ? `the queue has not been looked at for ${lateMs} ms`
@@ -115,7 +122,8 @@ export class Dispatcher implements AsyncDisposable {
       this.#wake = Promise.withResolvers();
       let restMs: number;
       try {
-        this.#startJobs();
+        // Each pick may free others: of a concurrency group, only the first is looked at.
+        while (this.#startJobs() > 0);
         restMs = this.#restMs();
         this.#failure = undefined;
         backoff.reset();
@@ -129,13 +137,14 @@ export class Dispatcher implements AsyncDisposable {
     }
   }
 
-  #startJobs(): void {
+  /** Starts what may start; returns how many attempts were begun. */
+  #startJobs(): number {
     const { store, clock, limits, bootId } = this.#options;
     const { maxRunning, maxRunningOf } = limits();
     const running = this.#driven.size;
-    if (running >= maxRunning || store.queuedCount() === 0) return;
+    if (running >= maxRunning || store.queuedCount() === 0) return 0;
     const modes = store.intakeModes();
-    if (modes.get(ALL_PROJECTS) === "paused") return;
+    if (modes.get(ALL_PROJECTS) === "paused") return 0;
     const picks = pickJobs(store.heads(clock.now(), maxRunning - running), {
       running,
       maxRunning,
@@ -143,11 +152,23 @@ export class Dispatcher implements AsyncDisposable {
       isHeld: (project) => modes.get(project) === "paused",
       lastTurnOf: (project) => this.#lastTurn.get(project) ?? 0,
     });
+    let begun = 0;
     for (const { id, project } of picks) {
-      this.#lastTurn.set(project, ++this.#turn);
+      this.#noteTurn(project);
       const claimed = store.apply(id, { kind: "claimed", bootId });
-      if (claimed.kind === "changed") this.#drive(claimed.job);
+      if (claimed.kind !== "changed") continue;
+      begun++;
+      this.#drive(claimed.job);
     }
+    return begun;
+  }
+
+  #noteTurn(project: ProjectName): void {
+    this.#lastTurn.delete(project);
+    this.#lastTurn.set(project, ++this.#turn);
+    // Whoever had no turn for so long goes first anyway.
+    const [oldest] = this.#lastTurn.keys();
+    if (this.#lastTurn.size > MAX_TURNS && oldest !== undefined) this.#lastTurn.delete(oldest);
   }
 
   #restMs(): number {
@@ -165,12 +186,14 @@ export class Dispatcher implements AsyncDisposable {
   #drive(job: Job): void {
     const key = attemptKey(job.id, job.attempt);
     if (this.#driven.has(key)) return;
-    this.#driven.add(key);
+    const over = new AbortController();
+    this.#driven.set(key, over);
     this.#tasks.spawn(`attempt ${key}`, async (signal) => {
       try {
         await this.#runAttempt(job, signal);
       } finally {
         this.#driven.delete(key);
+        over.abort(new DOMException("The attempt is over", "AbortError"));
         this.wake();
       }
     });
@@ -178,7 +201,7 @@ export class Dispatcher implements AsyncDisposable {
 
   async #runAttempt(job: Job, signal: AbortSignal): Promise<void> {
     const { store, runner, clock, log } = this.#options;
-    const fields = { job: job.id, project: job.spec.project, attempt: job.attempt };
+    const fields = { jobId: job.id, project: job.spec.project, attempt: job.attempt };
     const onStarted = () => {
       try {
         store.apply(job.id, { kind: "started", attempt: job.attempt, at: clock.now() });
@@ -204,11 +227,15 @@ export class Dispatcher implements AsyncDisposable {
 
   #stop(job: Job): void {
     const key = attemptKey(job.id, job.attempt);
-    if (this.#stopping.has(key)) return;
+    const over = this.#driven.get(key)?.signal;
+    if (over === undefined || this.#stopping.has(key)) return;
     this.#stopping.add(key);
     this.#tasks.spawn(`stop ${key}`, async (signal) => {
       try {
-        await this.#options.runner.stop(job, signal);
+        await this.#options.runner.stop(job, AbortSignal.any([signal, over]));
+      } catch (error) {
+        // An attempt that has ended by itself needs no stop any more.
+        if (!over.aborted) throw error;
       } finally {
         this.#stopping.delete(key);
       }
@@ -218,6 +245,8 @@ export class Dispatcher implements AsyncDisposable {
 
 /** The loop turns at least this often, so that its silence means something. */
 const MAX_REST_MS = 5_000;
+/** Projects whose last turn is remembered. */
+const MAX_TURNS = 1_024;
 
 function attemptKey(id: JobId, attempt: number): string {
   return `${id}/${attempt}`;

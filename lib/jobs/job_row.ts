@@ -96,7 +96,12 @@ function optionalInteger(row: SqlRow, column: string): number | undefined {
 
 /** The store is the only writer of its JSON columns: what is read back was typed when written. */
 function json<T>(row: SqlRow, column: string): T {
-  return JSON.parse(text(row, column)) as T;
+  try {
+    return JSON.parse(text(row, column)) as T;
+  } catch (error) {
+    if (error instanceof CicdError) throw error;
+    throw damaged(column);
+  }
 }
 
 function parseState(value: string): JobState {

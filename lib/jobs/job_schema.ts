@@ -77,4 +77,12 @@ CREATE TABLE intake (
   mode TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 `,
+  `
+CREATE INDEX jobs_waiting ON jobs (not_before) WHERE state = 'queued';
+
+CREATE TABLE removed_revision (
+  id INTEGER PRIMARY KEY CHECK (id = 1),
+  top INTEGER NOT NULL
+) STRICT;
+`,
 ];

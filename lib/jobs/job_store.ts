@@ -37,7 +37,7 @@ export const ALL_PROJECTS = "*";
 export interface NewJob {
   readonly job: Job;
   readonly sealedSecrets?: Uint8Array;
-  readonly idempotency?: { readonly key: string; readonly requestHash: string };
+  readonly idempotency?: Idempotency;
 }
 
 /** What came of storing a job. */
@@ -53,6 +53,19 @@ export interface JobFilter {
   /** Only jobs older than this one. */
   readonly before?: JobId;
   readonly limit: number;
+}
+
+/** Part of a list of jobs. */
+export interface JobPage {
+  readonly jobs: readonly Job[];
+  /** Whether the list goes on after these. */
+  readonly more: boolean;
+}
+
+/** An idempotency key, and what was asked with it. */
+export interface Idempotency {
+  readonly key: string;
+  readonly requestHash: string;
 }
 
 /** The first queued jobs of a project that nothing but a free place holds back. */
@@ -99,6 +112,9 @@ export interface JobStoreOptions {
   readonly onChange: (job: Job, before: Job | undefined) => void;
 }
 
+/** Bytes of specs in one page of a list. */
+const PAGE_MAX_BYTES = 8 * 1024 * 1024;
+
 /**
  * A queued job's place. Priority with ageing is linear in time, so the order
  * of two jobs never changes while they wait, and the place can be an indexed
@@ -118,7 +134,10 @@ export class JobStore {
     this.#db = options.db;
     this.#options = options;
     this.#revision = integer(
-      this.#db.first("SELECT coalesce(max(revision), 0) AS top FROM jobs") ?? {},
+      this.#db.first(
+        `SELECT max((SELECT coalesce(max(revision), 0) FROM jobs),
+                    (SELECT coalesce(max(top), 0) FROM removed_revision)) AS top`,
+      ) ?? {},
       "top",
     );
   }
@@ -138,7 +157,7 @@ export class JobStore {
     const { idempotency } = request;
     const changes: [Job, Job | undefined][] = [];
     const result = this.#db.transaction((): InsertResult => {
-      const known = idempotency === undefined ? undefined : this.#replayed(idempotency);
+      const known = idempotency === undefined ? undefined : this.replayed(idempotency);
       if (known !== undefined) return { kind: "replayed", job: known };
       const job = { ...request.job, revision: ++this.#revision };
       const superseded = job.spec.cancelInProgress && job.spec.concurrencyGroup !== undefined
@@ -193,15 +212,34 @@ export class JobStore {
     return job;
   }
 
-  /** The one job whose id begins with `prefix`; `undefined` if none or several do. */
-  findByPrefix(prefix: string): JobId | undefined {
-    const rows = this.#db.all(
-      "SELECT id FROM jobs WHERE id >= ? AND id < ? LIMIT 2",
+  /**
+   * The job that was stored with this key before; `undefined` if none was.
+   *
+   * @throws {CicdError} `idempotency_key_reused` if the key belongs to another request.
+   */
+  replayed(idempotency: Idempotency): Job | undefined {
+    const row = this.#db.first(
+      "SELECT request_hash, job_id FROM idempotency_keys WHERE key = ?",
+      idempotency.key,
+    );
+    if (row === undefined) return undefined;
+    if (text(row, "request_hash") !== idempotency.requestHash) {
+      throw new CicdError(
+        "idempotency_key_reused",
+        `Cannot submit with this Idempotency-Key: it belongs to job "${text(row, "job_id")}", ` +
+          `which was submitted with a different body; use a new key`,
+      );
+    }
+    return this.require(requireJobId(text(row, "job_id")));
+  }
+
+  /** Jobs whose ids begin with `prefix`; of several, two. */
+  findByPrefix(prefix: string): readonly JobId[] {
+    return this.#db.all(
+      "SELECT id FROM jobs WHERE id >= ? AND id < ? ORDER BY id LIMIT 2",
       prefix,
       `${prefix}g`,
-    );
-    const [first] = rows;
-    return rows.length === 1 && first !== undefined ? parseJobId(text(first, "id")) : undefined;
+    ).map((row) => requireJobId(text(row, "id")));
   }
 
   attempts(id: JobId): readonly Attempt[] {
@@ -224,7 +262,8 @@ export class JobStore {
     return row === undefined ? undefined : optionalBytes(row, "sealed_secrets");
   }
 
-  list(filter: JobFilter): readonly Job[] {
+  /** At most `limit` jobs, fewer if they are large. */
+  list(filter: JobFilter): JobPage {
     const where: string[] = [];
     const values: SqlValue[] = [];
     if (filter.project !== undefined) {
@@ -240,20 +279,15 @@ export class JobStore {
       values.push(filter.before);
     }
     const condition = where.length === 0 ? "" : `WHERE ${where.join(" AND ")}`;
-    return this.#db.all(
-      `SELECT ${JOB_COLUMNS} FROM jobs ${condition} ORDER BY id DESC LIMIT ?`,
-      ...values,
-      filter.limit,
-    ).map(parseJobRow);
+    return this.#page(`${condition} ORDER BY id DESC`, values, filter.limit);
   }
 
-  /** Jobs changed after `revision`, oldest change first, each as it stands now. */
+  /**
+   * Jobs changed after `revision`, oldest change first, each as it stands now; at most `limit`,
+   * fewer if they are large.
+   */
   changedSince(revision: number, limit: number): readonly Job[] {
-    return this.#db.all(
-      `SELECT ${JOB_COLUMNS} FROM jobs WHERE revision > ? ORDER BY revision LIMIT ?`,
-      revision,
-      limit,
-    ).map(parseJobRow);
+    return this.#page("WHERE revision > ? ORDER BY revision", [revision], limit).jobs;
   }
 
   /** Jobs whose attempt is under way, as far as the record knows. */
@@ -390,10 +424,45 @@ export class JobStore {
 
   /** Removes an ended job's record; `false` if it is not there or has not ended. */
   remove(id: JobId): boolean {
-    return this.#db.run(
-      "DELETE FROM jobs WHERE id = ? AND state NOT IN ('queued', 'starting', 'running')",
-      id,
-    ) > 0;
+    return this.#db.transaction(() => {
+      const removed = this.#db.run(
+        "DELETE FROM jobs WHERE id = ? AND state NOT IN ('queued', 'starting', 'running')",
+        id,
+      ) > 0;
+      // A revision is never given twice, also after a restart without the job that had the last.
+      if (removed) {
+        this.#db.run(
+          `INSERT INTO removed_revision (id, top) VALUES (1, ?)
+           ON CONFLICT DO UPDATE SET top = excluded.top`,
+          this.#revision,
+        );
+      }
+      return removed;
+    });
+  }
+
+  /** Whether a job is on record. */
+  has(id: JobId): boolean {
+    return this.#db.first("SELECT 1 AS one FROM jobs WHERE id = ?", id) !== undefined;
+  }
+
+  /** A job may hold megabytes of script, so a page is bounded by its bytes too. */
+  #page(tail: string, values: readonly SqlValue[], limit: number): JobPage {
+    const sizes = this.#db.all(
+      `SELECT octet_length(spec) AS size FROM jobs ${tail} LIMIT ?`,
+      ...values,
+      limit + 1,
+    );
+    let count = 0;
+    let bytes = 0;
+    for (const row of sizes.slice(0, limit)) {
+      bytes += integer(row, "size");
+      if (count > 0 && bytes > PAGE_MAX_BYTES) break;
+      count++;
+    }
+    const jobs = this.#db.all(`SELECT ${JOB_COLUMNS} FROM jobs ${tail} LIMIT ?`, ...values, count)
+      .map(parseJobRow);
+    return { jobs, more: sizes.length > count };
   }
 
   #count(condition: string): number {
@@ -401,22 +470,6 @@ export class JobStore {
       this.#db.first(`SELECT count(*) AS n FROM jobs WHERE ${condition}`) ?? {},
       "n",
     );
-  }
-
-  #replayed(idempotency: { key: string; requestHash: string }): Job | undefined {
-    const row = this.#db.first(
-      "SELECT request_hash, job_id FROM idempotency_keys WHERE key = ?",
-      idempotency.key,
-    );
-    if (row === undefined) return undefined;
-    if (text(row, "request_hash") !== idempotency.requestHash) {
-      throw new CicdError(
-        "idempotency_key_reused",
-        `Cannot submit with this Idempotency-Key: it belongs to job "${text(row, "job_id")}", ` +
-          `which was submitted with a different body; use a new key`,
-      );
-    }
-    return this.require(requireJobId(text(row, "job_id")));
   }
 
   #supersede(by: Job, group: string, changes: [Job, Job | undefined][]): readonly Job[] {

@@ -48,14 +48,7 @@ export interface Database extends Disposable {
 export function openDatabase(options: DatabaseOptions): Database {
   const { path, migrations } = options;
   const statements = new Map<string, StatementSync>();
-  let db: DatabaseSync;
-  try {
-    db = new DatabaseSync(path);
-    db.exec("PRAGMA busy_timeout=5000; PRAGMA foreign_keys=ON");
-    db.exec("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA journal_size_limit=4194304");
-  } catch (error) {
-    throw translate(error, path);
-  }
+  const db = open(path);
   const prepare = (sql: string): StatementSync => {
     let statement = statements.get(sql);
     if (statement === undefined) {
@@ -100,6 +93,19 @@ export function openDatabase(options: DatabaseOptions): Database {
     throw error;
   }
   return database;
+}
+
+function open(path: string): DatabaseSync {
+  let db: DatabaseSync | undefined;
+  try {
+    db = new DatabaseSync(path);
+    db.exec("PRAGMA busy_timeout=5000; PRAGMA foreign_keys=ON");
+    db.exec("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA journal_size_limit=4194304");
+    return db;
+  } catch (error) {
+    if (db?.isOpen) db.close();
+    throw translate(error, path);
+  }
 }
 
 function migrate(db: Database, migrations: readonly Migration[], path: string): void {

@@ -1,30 +1,48 @@
 /**
- * One daemon per state folder.
+ * One daemon per folder.
  *
  * @module
  */
-import { CicdError } from "@lib/core/errors.ts";
+import { CicdError, messageOf } from "@lib/core/errors.ts";
+
+/** Whose folder is locked. */
+export interface FolderLock {
+  /** Holds the lock's file. */
+  readonly folder: string;
+  /** Such as `cicd-runner`; the file is named after it. */
+  readonly program: string;
+  /** What to do about it, for the message. */
+  readonly remedy: string;
+}
 
 /**
- * Takes the state folder for this process until disposed, or until it dies.
+ * Takes the state folder for this runner until disposed, or until it dies.
  *
- * @throws {CicdError} `store_locked` if another process holds it.
+ * @throws {CicdError} `store_locked` if another process holds it, `io_failed` if the file cannot
+ * be made.
  */
 export function lockState(stateDir: string): Disposable {
-  const path = `${stateDir}/runner.lock`;
-  const file = Deno.openSync(path, { create: true, read: true, write: true, mode: 0o600 });
+  return lockFolder({
+    folder: stateDir,
+    program: "cicd-runner",
+    remedy: "stop that one, or choose another folder with --state-dir",
+  });
+}
+
+/** As {@linkcode lockState}, for any program and folder. */
+export function lockFolder({ folder, program, remedy }: FolderLock): Disposable {
+  const file = openLock(`${folder}/${program}.lock`);
   if (!file.tryLockSync(true)) {
-    const owner = new TextDecoder().decode(readAll(file)).trim();
+    const owner = readStart(file);
     file.close();
     throw new CicdError(
       "store_locked",
-      `Cannot use state folder "${stateDir}": another cicd-runner${
+      `Cannot use folder "${folder}": another ${program}${
         /^\d+$/.test(owner) ? ` (pid ${owner})` : ""
-      } owns it; stop that one, or choose another folder with --state-dir`,
+      } owns it; ${remedy}`,
     );
   }
-  file.truncateSync();
-  file.writeSync(new TextEncoder().encode(`${Deno.pid}\n`));
+  tellOwner(file);
   let held = true;
   return {
     [Symbol.dispose]() {
@@ -35,7 +53,27 @@ export function lockState(stateDir: string): Disposable {
   };
 }
 
-function readAll(file: Deno.FsFile): Uint8Array {
+function openLock(path: string): Deno.FsFile {
+  try {
+    return Deno.openSync(path, { create: true, read: true, write: true, mode: 0o600 });
+  } catch (error) {
+    throw new CicdError("io_failed", `Cannot use lock file "${path}": ${messageOf(error)}`, {
+      cause: error,
+    });
+  }
+}
+
+/** The pid is for people; the lock holds without it, for example on a full disk. */
+function tellOwner(file: Deno.FsFile): void {
+  try {
+    file.truncateSync();
+    file.writeSync(new TextEncoder().encode(`${Deno.pid}\n`));
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+  }
+}
+
+function readStart(file: Deno.FsFile): string {
   const bytes = new Uint8Array(32);
-  return bytes.subarray(0, file.readSync(bytes) ?? 0);
+  return new TextDecoder().decode(bytes.subarray(0, file.readSync(bytes) ?? 0)).trim();
 }

@@ -25,7 +25,7 @@ export interface ContractOptions {
 const JOB_PATH = "/usr/local/bin:/usr/bin:/bin";
 
 /** One executor in a state folder of its own. */
-class Bench implements AsyncDisposable {
+export class Bench implements AsyncDisposable {
   readonly project: ProjectName;
   readonly stateDir: string;
   readonly #options: ContractOptions;
@@ -89,7 +89,8 @@ class Bench implements AsyncDisposable {
   }
 }
 
-function script(text: string): JobWork {
+/** A job of a shell script. */
+export function script(text: string): JobWork {
   return { kind: "script", text, shell: "sh" };
 }
 
@@ -97,7 +98,8 @@ function command(...argv: string[]): JobWork {
   return { kind: "command", argv };
 }
 
-function deadline(ms = 60_000): AbortSignal {
+/** Ends a wait of the suite that would never end. */
+export function deadline(ms = 60_000): AbortSignal {
   return AbortSignal.timeout(ms);
 }
 
@@ -111,7 +113,7 @@ function logOf({ folder }: AttemptRequest, stream: "merged" | "stdout" | "stderr
 }
 
 /** Resolves when the job has written `text`. */
-async function logged(request: AttemptRequest, text: string): Promise<void> {
+export async function logged(request: AttemptRequest, text: string): Promise<void> {
   const signal = deadline();
   while (true) {
     try {
@@ -124,14 +126,17 @@ async function logged(request: AttemptRequest, text: string): Promise<void> {
 }
 
 /** How many processes of this machine have `marker` among their arguments. */
-function processesWith(marker: string): number {
+export function processesWith(marker: string): number {
   let count = 0;
   for (const entry of Deno.readDirSync("/proc")) {
     if (!/^\d+$/.test(entry.name)) continue;
     try {
       if (Deno.readTextFileSync(`/proc/${entry.name}/cmdline`).includes(marker)) count++;
-    } catch {
-      // Gone between the two reads, or another user's.
+    } catch (error) {
+      // Between the two reads it may have gone.
+      if (!(error instanceof Error && /ENOENT|ESRCH|os error [23]\b/.test(String(error)))) {
+        throw error;
+      }
     }
   }
   return count;

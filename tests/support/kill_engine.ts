@@ -9,7 +9,7 @@
  * @module
  */
 import { setImmediate } from "node:timers";
-import { messageOf } from "@lib/core/errors.ts";
+import { ignore, messageOf } from "@lib/core/errors.ts";
 import { killProcess } from "./machine_host.ts";
 import { type Moment, type PlannedJob, planRound, type Round, type Victim } from "./kill_plan.ts";
 import { bootSuite, type JobSeen, parseJob, type SuiteInMachine } from "./suite_in_machine.ts";
@@ -19,7 +19,7 @@ export interface KillOptions {
   readonly kills: number;
   readonly seed: number;
   /** Called after each round. */
-  readonly onRound?: (round: Round, state: KillReport) => void;
+  readonly onRound?: (round: string, tookMs: number, state: KillReport) => void;
   readonly signal: AbortSignal;
 }
 
@@ -52,26 +52,31 @@ const LEDGER = "/home/dev/ledger";
 /** How long the suite may take to be back, and a job to end. */
 const DEADLINE_MS = 30_000;
 
-/** The restarts are what is tested, not how long systemd waits before them. */
-const DROP_INS = Object.fromEntries(
-  ["cicd-runner.service", "cicd-agent@.service"].map((unit) => [
-    unit,
-    "[Unit]\nStartLimitIntervalSec=0\n[Service]\nRestartSec=50ms\n",
-  ]),
-);
+const UNLIMITED = "[Unit]\nStartLimitIntervalSec=0\n";
+/** The restarts are what is tested, not how long systemd waits before them, nor when it gives up. */
+const PATIENT = `${UNLIMITED}[Service]\nRestartSec=50ms\n`;
+const DROP_INS = {
+  "cicd-runner.service": PATIENT,
+  "cicd-runner.socket": UNLIMITED,
+  "cicd-agent@.service": PATIENT,
+  "cicd-agent@.socket": UNLIMITED,
+  "dbus.service": UNLIMITED,
+  "dbus.socket": UNLIMITED,
+};
 
 /** Boots a machine and kills until the number is reached. */
 export async function runKills(options: KillOptions): Promise<KillReport> {
   await using suite = await bootSuite({
-    dropIns: { ...DROP_INS, "cicd-agent@.socket": "[Unit]\nStartLimitIntervalSec=0\n" },
+    dropIns: DROP_INS,
     signal: options.signal,
   });
   const reckoning = new Reckoning();
   const killer = new Killer(suite, options.signal);
   for (let number = 0; reckoning.report().kills < options.kills; number++) {
     const round = planRound(options.seed, number);
+    const begun = performance.now();
     await runRound(suite, killer, { round, seed: options.seed, reckoning });
-    options.onRound?.(round, reckoning.report());
+    options.onRound?.(nameOf(round), performance.now() - begun, reckoning.report());
   }
   await checkRecord(suite, reckoning);
   return reckoning.report();
@@ -111,9 +116,9 @@ async function runRound(
       await settle(suite, id, { submission, round, reckoning });
     }
   } catch (error) {
-    reckoning.add("lost", `${name(round)}: ${messageOf(error)}`);
+    reckoning.add("lost", `${nameOf(round)}: ${messageOf(error)}`);
   } finally {
-    await answers.catch(() => {});
+    await answers.catch(ignore("told above"));
   }
 }
 
@@ -147,7 +152,11 @@ async function aim(
       { timeoutMs: DEADLINE_MS },
     );
     from = performance.now();
-  } else if (round.moment === "recovery" && round.victim !== "manager") {
+  } else if (round.moment === "recovery" && round.victim === "manager") {
+    await killer.kill("manager", projects);
+    await killer.startManager("--no-block");
+    from = performance.now();
+  } else if (round.moment === "recovery") {
     const before = await killer.pids(round.victim, projects);
     await killer.kill(round.victim, projects);
     from = performance.now();
@@ -174,7 +183,7 @@ async function settle(
     readonly reckoning: Reckoning;
   },
 ): Promise<void> {
-  const what = `job ${id} (${key}, ${name(round)})`;
+  const what = `job ${id} (${key}, ${nameOf(round)})`;
   const job = await endOf(suite, id);
   if (job === undefined) {
     const seen = await suite.job(id);
@@ -190,8 +199,8 @@ async function settle(
   );
   const begun = ran.filter((line) => line.startsWith("begin ")).length;
   if (begun > 1) reckoning.add("doubled", `${what} was begun ${begun} times`);
-  const ended = ran.some((line) => line.startsWith("end "));
-  const wentDown = round.victim === "manager" && !ended &&
+  // Also after its own last line: the manager was to write down how it ended.
+  const wentDown = round.victim === "manager" &&
     (job.state === "lost" || job.signal === "SIGKILL");
   if (wentDown) {
     reckoning.add("downWithManager");
@@ -264,7 +273,7 @@ function logOf({ lines }: PlannedJob, key: string): string {
   return Array.from({ length: lines }, (_, index) => `line ${index + 1} of ${key}\n`).join("");
 }
 
-function name({ number, victim, moment, delayMs }: Round): string {
+function nameOf({ number, victim, moment, delayMs }: Round): string {
   return `round ${number}: ${victim} at ${moment} + ${delayMs.toFixed(2)} ms`;
 }
 
@@ -306,13 +315,13 @@ class Killer {
   }
 
   /** Starts the user's manager again once the killed one is gone. */
-  async startManager(): Promise<void> {
+  async startManager(...options: readonly string[]): Promise<void> {
     const { machine } = this.#suite;
     await machine.waitFor("the end of the user's manager", async () => {
       const { stdout } = await machine.exec(["systemctl", "is-active", "user@1000.service"]);
       return /^(failed|inactive)/.test(stdout);
     });
-    await machine.run(["systemctl", "start", "user@1000.service"]);
+    await machine.run(["systemctl", "start", ...options, "user@1000.service"]);
   }
 }
 

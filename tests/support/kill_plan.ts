@@ -38,6 +38,12 @@ export interface Round {
   readonly jobs: readonly PlannedJob[];
 }
 
+/**
+ * Not `recovery`: systemd asks a bus it has just connected to, and waits. A bus that dies in that
+ * instant holds up the user manager itself, with all that it manages, for its 90 seconds.
+ */
+const BUS_MOMENTS = ["submit", "start", "running", "end"] as const;
+
 const PROJECTS = ["web", "web-app", "api"] as const;
 
 /** A random number in [0, 1); the same sequence for the same seed. */
@@ -55,7 +61,7 @@ export function randomFrom(seed: number): () => number {
 export function planRound(seed: number, number: number): Round {
   const random = randomFrom(seed * 1_000_003 + number);
   const victim = victimOf(number, random);
-  const moment = MOMENTS[number % MOMENTS.length] ?? "submit";
+  const moment = pick(victim === "bus" ? BUS_MOMENTS : MOMENTS, random);
   const count = 1 + Math.floor(random() * 3);
   const jobs = Array.from({ length: count }, (): PlannedJob => {
     const pauses = Math.floor(random() * 5);

@@ -46,20 +46,27 @@ class Fixture implements AsyncDisposable {
 
 async function setup(options: { readonly archive?: boolean } = {}): Promise<Fixture> {
   const folder = await Deno.makeTempDir({ prefix: "cicd-install-" });
-  // Others than its maker have to see into it.
-  await Deno.chmod(folder, 0o755);
-  const out = `${folder}/release`;
-  const archive = options.archive === true ? ["--archive"] : [];
-  const build = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "tools/build.ts", "--layout", "shared-runtime", "--out", out, ...archive],
+  try {
+    // Others than its maker have to see into it.
+    await Deno.chmod(folder, 0o755);
+    await build(`${folder}/release`, options.archive === true ? ["--archive"] : []);
+    const binds = [{ host: folder, machine: "/release" }];
+    return new Fixture(folder, await bootMachine({ binds }));
+  } catch (error) {
+    await Deno.remove(folder, { recursive: true });
+    throw error;
+  }
+}
+
+async function build(out: string, more: readonly string[]): Promise<void> {
+  const { success, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", "tools/build.ts", "--layout", "shared-runtime", "--out", out, ...more],
     cwd: TREE,
     stdin: "null",
     stdout: "null",
     stderr: "piped",
   }).output();
-  assert.ok(build.success, new TextDecoder().decode(build.stderr));
-  const machine = await bootMachine({ binds: [{ host: folder, machine: "/release" }] });
-  return new Fixture(folder, machine);
+  assert.ok(success, new TextDecoder().decode(stderr));
 }
 
 Deno.test("install.sh installs for one user, and the first request starts the runner", async () => {

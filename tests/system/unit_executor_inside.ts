@@ -9,9 +9,17 @@ import { systemClock } from "@lib/core/clock.ts";
 import { silentLogger } from "@lib/core/logger.ts";
 import { connectUnitManager } from "@lib/executors/unit_manager.ts";
 import { UnitExecutor } from "@lib/executors/unit_executor.ts";
-import { testExecutorContract } from "../support/executor_contract.ts";
+import { agentServiceName, jobUnitName, projectSliceName } from "@lib/systemd/unit_name.ts";
+import {
+  Bench,
+  type ContractOptions,
+  deadline,
+  logged,
+  script,
+  testExecutorContract,
+} from "../support/executor_contract.ts";
 
-testExecutorContract({
+const CONTRACT: ContractOptions = {
   name: "UnitExecutor",
   create: (project) => {
     const runtimeDir = Deno.env.get("XDG_RUNTIME_DIR");
@@ -26,4 +34,100 @@ testExecutorContract({
       }),
     );
   },
+};
+
+testExecutorContract(CONTRACT);
+
+async function systemctl(...args: string[]): Promise<string> {
+  const { stdout } = await new Deno.Command("systemctl", { args: ["--user", ...args] }).output();
+  return new TextDecoder().decode(stdout).trim();
+}
+
+Deno.test("UnitExecutor keeps the record of a job across a daemon-reload", async () => {
+  await using bench = new Bench(CONTRACT);
+  const executor = await bench.executor();
+  const request = bench.request(
+    script("echo ready\nwhile [ ! -e go ]; do sleep 0.01; done\nexit 5"),
+    { secrets: { TOKEN: "$a;b" } },
+  );
+  await executor.start(request, deadline());
+  await logged(request, "ready");
+  await systemctl("daemon-reload");
+  Deno.writeTextFileSync(`${request.folder.workspace}/go`, "");
+  const outcome = await executor.ended(request, deadline());
+  assert.equal(outcome.exitCode, 5, outcome.message);
+});
+
+Deno.test("UnitExecutor says so when the kernel refuses the program", async () => {
+  await using bench = new Bench(CONTRACT);
+  const executor = await bench.executor();
+  const request = bench.request({ kind: "command", argv: ["./garbage"] });
+  Deno.writeTextFileSync(`${request.folder.workspace}/garbage`, "no program", { mode: 0o755 });
+  await executor.start(request, deadline());
+  const outcome = await executor.ended(request, deadline());
+  assert.equal(outcome.reason, "exec_failed", outcome.message);
+  assert.equal(outcome.exitCode, 126);
+});
+
+Deno.test("UnitExecutor leaves no secret behind, also when no one waits for the end", async () => {
+  await using bench = new Bench(CONTRACT);
+  const first = await bench.executor();
+  const request = bench.request(script("echo ready\nwhile [ ! -e go ]; do sleep 0.01; done"), {
+    secrets: { TOKEN: "hush" },
+  });
+  await first.start(request, deadline());
+  await logged(request, "ready");
+  const file = `${Deno.env.get("XDG_RUNTIME_DIR")}/cicd-toolkit/secrets/${
+    jobUnitName(request.ref)
+  }.env`;
+  assert.equal((Deno.statSync(file).mode ?? 0) & 0o777, 0o600);
+  await first[Symbol.asyncDispose]();
+  const later = await bench.executor();
+  const ended = later.ended(request, deadline());
+  Deno.writeTextFileSync(`${request.folder.workspace}/go`, "");
+  await ended;
+  assert.throws(() => Deno.statSync(file), Deno.errors.NotFound);
+});
+
+Deno.test("UnitExecutor waits through a restart of the bus", async () => {
+  await using bench = new Bench(CONTRACT);
+  const executor = await bench.executor();
+  const request = bench.request(
+    script("echo ready\nwhile [ ! -e go ]; do sleep 0.01; done\nexit 6"),
+  );
+  await executor.start(request, deadline());
+  await logged(request, "ready");
+  const ended = executor.ended(request, deadline());
+  await systemctl("restart", "dbus.service");
+  Deno.writeTextFileSync(`${request.folder.workspace}/go`, "");
+  assert.equal((await ended).exitCode, 6);
+});
+
+Deno.test("UnitExecutor puts the agent's limits on the project's slice, and follows an edit", async () => {
+  await using bench = new Bench(CONTRACT);
+  const units = `${Deno.env.get("HOME")}/.config/systemd/user`;
+  Deno.mkdirSync(units, { recursive: true });
+  const edit = async (limit: string) => {
+    Deno.writeTextFileSync(
+      `${units}/${agentServiceName(bench.project)}`,
+      `[Service]\nExecStart=/bin/true\n${limit}\n`,
+    );
+    await systemctl("daemon-reload");
+  };
+  const sliceHas = async (limit: string) => {
+    const shown = await systemctl("show", projectSliceName(bench.project), "-p", "MemoryMax");
+    return shown === `MemoryMax=${limit}`;
+  };
+  await edit("MemoryMax=200M");
+  const executor = await bench.executor();
+  const request = bench.request(script("while [ ! -e go ]; do sleep 0.01; done"));
+  await executor.start(request, deadline());
+  assert(await sliceHas(String(200 * 1024 ** 2)));
+  await edit("MemoryMax=100M");
+  const patience = deadline();
+  while (!await sliceHas(String(100 * 1024 ** 2))) patience.throwIfAborted();
+  Deno.writeTextFileSync(`${request.folder.workspace}/go`, "");
+  await executor.ended(request, deadline());
+  Deno.removeSync(`${units}/${agentServiceName(bench.project)}`);
+  await systemctl("daemon-reload");
 });

@@ -1,0 +1,141 @@
+/**
+ * The command line: parses it, and loads the one command that it names.
+ *
+ * @module
+ */
+import { bash, fish, zsh } from "@optique/core/completion";
+import { runParserAsync } from "@optique/core/facade";
+import { message } from "@optique/core/message";
+import { assertNever } from "@lib/core/assert_never.ts";
+import { ERROR_CODES } from "@lib/core/error_codes.ts";
+import { makeCompleter } from "./completer.ts";
+import { openContext } from "./context.ts";
+import { examples } from "./grammar_values.ts";
+import { type Invocation, makeGrammar } from "./grammar.ts";
+import { openOutput, OutputClosedError } from "./output.ts";
+
+/** What came of reading the command line. */
+type Read =
+  | { readonly kind: "invocation"; readonly invocation: Invocation }
+  | { readonly kind: "answered"; readonly exitCode: number };
+
+/**
+ * Runs a command.
+ *
+ * @returns The exit code.
+ * @throws {CicdError} If the command fails.
+ */
+export async function runCli(args: readonly string[]): Promise<number> {
+  const { signal } = new AbortController();
+  try {
+    const read = await readCommandLine(args, signal);
+    return read.kind === "answered" ? read.exitCode : await dispatch(read.invocation, signal);
+  } catch (error) {
+    // As with `… | head`: whoever read has seen enough.
+    if (error instanceof OutputClosedError) return 0;
+    throw error;
+  }
+}
+
+async function readCommandLine(args: readonly string[], signal: AbortSignal): Promise<Read> {
+  const out = openOutput(Deno.env.toObject());
+  let shown = "";
+  const answered: { exitCode?: number } = {};
+  const answer = (exitCode: number) => {
+    answered.exitCode = exitCode;
+    return undefined;
+  };
+  const invocation = await runParserAsync(
+    makeGrammar(makeCompleter(signal)),
+    "cicd-runner",
+    // Without a command there is nothing to do but to say what could be done.
+    args.length === 0 ? ["--help"] : args,
+    {
+      help: {
+        command: true,
+        option: { names: ["-h", "--help"] },
+        onShow: () => answer(0),
+      },
+      version: {
+        option: { names: ["-V", "--version"], hidden: true },
+        value: (await import("@lib/core/version.ts")).VERSION,
+        onShow: () => answer(0),
+      },
+      completion: {
+        command: true,
+        shells: { bash, fish, zsh },
+        onShow: () => answer(0),
+      },
+      onError: () => answer(ERROR_CODES.usage.exitCode),
+      stdout: (text) => void (shown += `${text}\n`),
+      stderr: (text) => out.note(text.replace(/^Error: /, "")),
+      aboveError: "none",
+      colors: out.isColoured,
+      maxWidth: Math.min(out.size()?.columns ?? 90, 100),
+      termWidth: "auto",
+      commandList: "top-level",
+      usageLine: [{ type: "ellipsis" }],
+      brief: message`Run jobs on this machine, each within its own limits.`,
+      footer: examples(
+        "cicd-runner run -p web -- make test",
+        "cicd-runner status --watch",
+        "cicd-runner help run",
+      ),
+    },
+  );
+  if (shown !== "") await out.write(new TextEncoder().encode(shown));
+  return answered.exitCode === undefined
+    ? { kind: "invocation", invocation }
+    : { kind: "answered", exitCode: answered.exitCode };
+}
+
+async function dispatch(invocation: Invocation, signal: AbortSignal): Promise<number> {
+  const { socket, config, json } = invocation;
+  const context = openContext({ socket, config, json }, signal);
+  switch (invocation.command) {
+    case "run":
+      return await (await import("./run.ts")).run(invocation, context);
+    case "submit":
+      return await (await import("./run.ts")).submit(invocation, context);
+    case "jobs":
+      return await (await import("./jobs.ts")).jobs(invocation, context);
+    case "show":
+      return await (await import("./show.ts")).show(invocation, context);
+    case "logs":
+      return await (await import("./logs.ts")).logs(invocation, context);
+    case "wait":
+      return await (await import("./wait.ts")).wait(invocation, context);
+    case "cancel":
+      return await (await import("./wait.ts")).cancel(invocation, context);
+    case "retry":
+      return await (await import("./retry.ts")).retry(invocation, context);
+    case "events":
+      return await (await import("./events.ts")).events(invocation, context);
+    case "status":
+      return await (await import("./status.ts")).status(invocation, context);
+    case "projects":
+      return await (await import("./queue.ts")).projects(context);
+    case "pause":
+    case "resume":
+    case "drain":
+      return await (await import("./queue.ts")).setQueue(invocation, context);
+    case "retention":
+      return await (await import("./retention.ts")).retention(invocation, context);
+    case "doctor":
+      return await (await import("./doctor.ts")).doctor(context);
+    case "config":
+      return await (await import("./config.ts")).config(invocation, context);
+    case "install":
+      return await (await import("./install.ts")).install(invocation, context);
+    case "uninstall":
+      return await (await import("./install.ts")).uninstall(invocation, context);
+    case "version":
+      return await (await import("./version.ts")).version(context);
+    case "daemon":
+      return await (await import("./daemon.ts")).runDaemon(invocation.flags);
+    case "agent":
+      return await (await import("../../agent/commands/agent.ts")).runAgent(invocation.flags);
+    default:
+      return assertNever(invocation);
+  }
+}

@@ -1,0 +1,132 @@
+/**
+ * `cicd-runner --socket-activation`: the runner behind a socket unit.
+ *
+ * With `Accept=no` the service manager passes the listening socket on, and
+ * this process is the daemon. With `Accept=yes` it starts one process for each
+ * connection, which is on standard input: then this process relays between the
+ * connection and the one daemon, and starts that if it is not there.
+ *
+ * @module
+ */
+import { fstatSync } from "node:fs";
+import { connect, Socket } from "node:net";
+import process from "node:process";
+import type { Readable, Writable } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import { Backoff } from "@lib/core/backoff.ts";
+import { systemClock } from "@lib/core/clock.ts";
+import { CicdError, ignore } from "@lib/core/errors.ts";
+import { withDeadline } from "@lib/core/abort.ts";
+import { readConfig } from "@lib/config/read.ts";
+import { readDaemonFlags } from "../../shared/daemon_flags.ts";
+import { startDaemon } from "./start_daemon.ts";
+
+/** How long the daemon may take until it listens. */
+const START_WITHIN_MS = 20_000;
+
+/**
+ * Serves what the service manager hands over.
+ *
+ * @returns The exit code.
+ * @throws {CicdError} `usage` if nothing was handed over, `runner_unavailable`
+ * if the daemon does not come up.
+ */
+export async function runConnection(args: readonly string[]): Promise<number> {
+  if (Deno.env.has("LISTEN_FDS")) {
+    // Loaded only here: a relay needs nothing of the daemon.
+    return await (await import("./daemon.ts")).runDaemon(args);
+  }
+  const flags = readDaemonFlags(args, []);
+  if (Deno.stdin.isTerminal()) {
+    throw new CicdError(
+      "usage",
+      "Cannot serve a connection: standard input is a terminal; --socket-activation is for socket " +
+        "units, start the runner by hand with 'cicd-runner daemon'",
+    );
+  }
+  const client = openClient();
+  const { signal } = new AbortController();
+  const { config } = await readConfig({
+    flags: flags.settings,
+    signal,
+    ...(flags.configPath === undefined ? {} : { path: flags.configPath }),
+  });
+  // Not the configured socket: on that one the service manager listens.
+  const socketPath = `${config.runtimeDir}/runner.sock`;
+  const daemon = await reachDaemon(socketPath, () => startDaemon(flags, socketPath, signal));
+  await relay(client, daemon);
+  return 0;
+}
+
+/** Both directions of a connection. */
+export interface Duplex {
+  readonly input: Readable;
+  readonly output: Writable;
+}
+
+/**
+ * Relays bytes both ways until either side has sent its last.
+ *
+ * The end of what the client sends is passed on, and its answer still comes;
+ * the daemon's end ends the whole. Never more is held than the streams' own
+ * buffers: who reads slowly is written slowly.
+ */
+export async function relay(client: Duplex, daemon: Duplex): Promise<void> {
+  const stop = new AbortController();
+  const forth = pipeline(client.input, daemon.output, { signal: stop.signal });
+  try {
+    await Promise.all([
+      // The daemon may close before it has read all: its answer still counts.
+      forth.catch(ignore("the other direction tells how the connection ended")),
+      pipeline(daemon.input, client.output).catch(ignore("the client went away"))
+        .finally(() => stop.abort()),
+    ]);
+  } finally {
+    stop.abort();
+  }
+}
+
+/** The connection: a socket on standard input, or a pipe each way. */
+function openClient(): Duplex {
+  if (fstatSync(0).isSocket()) {
+    const socket = new Socket({ fd: 0, readable: true, writable: true, allowHalfOpen: true });
+    return { input: socket, output: socket };
+  }
+  return { input: process.stdin, output: process.stdout };
+}
+
+async function reachDaemon(path: string, start: () => Promise<void>): Promise<Duplex> {
+  using deadline = withDeadline(new AbortController().signal, START_WITHIN_MS, "the daemon");
+  const backoff = new Backoff({ firstMs: 10, maxMs: 250 });
+  let isStarted = false;
+  while (true) {
+    const socket = await dial(path);
+    if (socket !== undefined) return { input: socket, output: socket };
+    if (!isStarted) await start();
+    isStarted = true;
+    try {
+      await systemClock.sleep(backoff.next(), { signal: deadline });
+    } catch (error) {
+      throw new CicdError(
+        "runner_unavailable",
+        `Cannot serve the connection: the daemon does not listen on "${path}" after ` +
+          `${START_WITHIN_MS / 1_000} s; see its journal`,
+        { cause: error },
+      );
+    }
+  }
+}
+
+/** Connects; `undefined` if nobody listens. */
+function dial(path: string): Promise<Socket | undefined> {
+  return new Promise((resolve, reject) => {
+    const socket = connect({ path, allowHalfOpen: true });
+    socket.once("connect", () => resolve(socket));
+    socket.once("error", (error) => {
+      socket.destroy();
+      const code = "code" in error ? error.code : undefined;
+      if (code === "ENOENT" || code === "ECONNREFUSED") resolve(undefined);
+      else reject(error);
+    });
+  });
+}

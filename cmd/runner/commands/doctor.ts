@@ -1,0 +1,118 @@
+/**
+ * `doctor`.
+ *
+ * @module
+ */
+import { homedir, userInfo } from "node:os";
+import { CicdError, messageOf } from "@lib/core/errors.ts";
+import { withDeadline } from "@lib/core/abort.ts";
+import { VERSION } from "@lib/core/version.ts";
+import { loadConfig } from "@lib/config/load.ts";
+import { placeOf } from "@lib/config/paths.ts";
+import { usualPath } from "@lib/config/read.ts";
+import type { Config } from "@lib/config/schema.ts";
+import { installationPaths } from "@lib/install/build_info.ts";
+import { type Check, type DoctorReport, doctorReport, problem } from "@lib/install/checks.ts";
+import { runDoctor } from "@lib/install/doctor.ts";
+import type { RunnerAnswer } from "@lib/install/facts.ts";
+import { hostPorts } from "@lib/install/host_ports.ts";
+import type { CliContext } from "./context.ts";
+import { type Colour, oneLine, type Painter } from "./format.ts";
+
+/** How long the runner may take to answer. */
+const ASK_MS = 5_000;
+
+/** Examines this machine; exits with 1 if there is a problem. */
+export async function doctor(context: CliContext): Promise<number> {
+  const { env, out, flags, paint, signal } = context;
+  const { config, file, checks } = await readConfigOrDefaults(context);
+  const home = env["HOME"] ?? homedir();
+  const configFile = file ?? usualPath({ env, home }) ?? "";
+  const { username, uid } = userInfo();
+  const report = await runDoctor({
+    ...hostPorts(env),
+    subject: {
+      user: username,
+      uid,
+      home,
+      runtimeDir: env["XDG_RUNTIME_DIR"],
+      configDir: `${placeOf("XDG_CONFIG_HOME", { env, home })}/cicd-toolkit`,
+      configFile,
+      stateDir: config.stateDir,
+      socket: flags.socket ?? config.socket,
+      keyFiles: [`${config.stateDir}/secrets.key`],
+      unitsDir: installationPaths(Deno.execPath(), Deno.mainModule).unitsDir,
+      diskFloorBytes: config.retention.minFreeDiskBytes,
+      version: VERSION,
+    },
+    askRunner: (own) => askRunner(context, own),
+  }, signal);
+  const whole = doctorReport([...checks, ...report.checks]);
+  if (flags.json) await out.json(whole);
+  else for (const line of renderReport(whole, paint)) await out.line(line);
+  return whole.status === "problem" ? 1 : 0;
+}
+
+/** Renders a report, a line each. */
+export function renderReport({ status, checks }: DoctorReport, paint: Painter): readonly string[] {
+  const lines = checks.flatMap((check) => {
+    const [colour, mark] = MARKS[check.status];
+    return [
+      `${paint(colour, mark)} ${check.title}: ${oneLine(check.detail)}`,
+      ...(check.fix === undefined ? [] : [`     ${paint("faint", "→")} ${oneLine(check.fix)}`]),
+    ];
+  });
+  const count = (wanted: Check["status"]) =>
+    checks.filter((check) => check.status === wanted).length;
+  const sum = status === "ok"
+    ? "All is well"
+    : `${count("problem")} problems, ${count("warning")} warnings`;
+  return [...lines, "", paint("strong", sum)];
+}
+
+const MARKS: Readonly<Record<Check["status"], readonly [Colour, string]>> = {
+  ok: ["good", "ok  "],
+  warning: ["warn", "warn"],
+  problem: ["bad", "FAIL"],
+  skipped: ["faint", "skip"],
+};
+
+interface ConfigOrDefaults {
+  readonly config: Config;
+  readonly file: string | undefined;
+  readonly checks: readonly Check[];
+}
+
+/** A wrong configuration is one more finding: the rest is examined all the same. */
+async function readConfigOrDefaults(context: CliContext): Promise<ConfigOrDefaults> {
+  try {
+    const { config, file } = await context.readConfig();
+    return { config, file, checks: [] };
+  } catch (error) {
+    if (!(error instanceof CicdError)) throw error;
+    const { env, flags } = context;
+    const home = env["HOME"] ?? homedir();
+    const places = Object.fromEntries(
+      Object.entries(env).filter(([name]) => !name.startsWith("CICD_")),
+    );
+    const { config } = loadConfig({ env: places, home, cores: navigator.hardwareConcurrency });
+    const fix = "cicd-runner config check";
+    return {
+      config,
+      file: flags.config,
+      checks: [problem("config", "Configuration", messageOf(error), fix)],
+    };
+  }
+}
+
+async function askRunner(context: CliContext, signal: AbortSignal): Promise<RunnerAnswer> {
+  using deadline = withDeadline(signal, ASK_MS, "the runner");
+  try {
+    using client = await context.connect();
+    const { version } = await client.status(deadline);
+    return { kind: "answered", version };
+  } catch (error) {
+    if (signal.aborted) throw signal.reason;
+    return { kind: "silent", why: messageOf(error) };
+  }
+}

@@ -1,0 +1,107 @@
+/**
+ * Starting the daemon that outlives whoever starts it.
+ *
+ * @module
+ */
+import { spawn } from "node:child_process";
+import { CicdError } from "@lib/core/errors.ts";
+import { KEYS } from "@lib/config/keys.ts";
+import { type DaemonFlags, toDaemonArgs } from "../../shared/daemon_flags.ts";
+import { layoutOf } from "../../shared/program_paths.ts";
+
+/** The one daemon behind all connections; systemd refuses a second unit of the name. */
+const UNIT = "cicd-runner-connections.service";
+
+/** What the service manager tells this process alone. */
+const OWN_VARIABLES = /^(LISTEN_.*|NOTIFY_SOCKET|WATCHDOG_.*|INVOCATION_ID|SYSTEMD_EXEC_PID)$/;
+
+/**
+ * Starts a daemon that listens on `socketPath`; does not wait until it does.
+ *
+ * Two that are started at once are no harm: one of them gets the state folder,
+ * the other ends.
+ */
+export async function startDaemon(
+  flags: DaemonFlags,
+  socketPath: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const env = Deno.env.toObject();
+  const argv = daemonCommand(flags, socketPath);
+  // A service manager kills what is left of a unit: the daemon needs one of its own.
+  if (env["INVOCATION_ID"] !== undefined) await startUnit(argv, { flags, env, signal });
+  else startDetached(argv, env);
+}
+
+/** The daemon's command line; its flags are ours, but for the socket. */
+export function daemonCommand(flags: DaemonFlags, socketPath: string): readonly string[] {
+  const settings = new Map([...flags.settings, [KEYS.socket.name, socketPath]]);
+  return [
+    ...runnerCommand(Deno.execPath(), Deno.mainModule),
+    "daemon",
+    ...toDaemonArgs({ ...flags, settings }),
+  ];
+}
+
+/** The command of this program, to be followed by its arguments. */
+export function runnerCommand(execPath: string, mainModule: string): readonly string[] {
+  const layout = layoutOf(execPath, mainModule);
+  switch (layout.kind) {
+    case "source":
+      return [execPath, "run", "--quiet", "--allow-all", `${layout.root}/cmd/runner/main.ts`];
+    case "shared-runtime":
+      return [`${layout.prefix}/bin/cicd-runner`];
+    case "executable":
+      return [execPath];
+  }
+}
+
+/** In a session of its own; its messages go where ours do, never into the connection. */
+function startDetached(
+  [program = "", ...args]: readonly string[],
+  env: Readonly<Record<string, string>>,
+): void {
+  const kept = Object.entries(env).filter(([name]) => !OWN_VARIABLES.test(name));
+  const child = spawn(program, args, {
+    detached: true,
+    stdio: ["ignore", "ignore", "inherit"],
+    env: Object.fromEntries(kept),
+  });
+  // That it did not start shows when nobody listens in time.
+  child.once("error", (error) => console.error(`cicd-runner: Cannot start the daemon: ${error}`));
+  child.unref();
+}
+
+async function startUnit(
+  [program = "", ...args]: readonly string[],
+  { flags, env, signal }: {
+    readonly flags: DaemonFlags;
+    readonly env: Readonly<Record<string, string>>;
+    readonly signal: AbortSignal;
+  },
+): Promise<void> {
+  const { UserManager } = await import("@lib/systemd/manager.ts");
+  const { parseUnitName, SUITE_SLICE } = await import("@lib/systemd/unit_name.ts");
+  const { unitProperty } = await import("@lib/systemd/unit_property.ts");
+  const name = parseUnitName(UNIT);
+  if (name === undefined) throw new CicdError("internal", `"${UNIT}" is no unit name`);
+  await using manager = await UserManager.connect({ env, signal });
+  // Agents in units of their own: what this unit holds ends with it.
+  const agents = flags.settings.has(KEYS.agents.name) ? [] : ["--agents=systemd"];
+  const passed = ["PATH", "HOME", "DENO_DIR", "TMPDIR", "XDG_RUNTIME_DIR"].flatMap((variable) => {
+    const value = env[variable];
+    return value === undefined ? [] : [[variable, value]];
+  });
+  await manager.startTransientService(name, [
+    unitProperty.description("cicd-toolkit runner (behind per-connection sockets)"),
+    unitProperty.slice(SUITE_SLICE),
+    unitProperty.type("exec"),
+    unitProperty.collectMode("inactive-or-failed"),
+    unitProperty.killMode("mixed"),
+    unitProperty.oomPolicy("continue"),
+    unitProperty.limitCore(0),
+    unitProperty.umask(0o077),
+    unitProperty.environment(Object.fromEntries(passed)),
+    unitProperty.execStart({ argv: [program, ...args, ...agents] }),
+  ], signal);
+}

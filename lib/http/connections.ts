@@ -1,0 +1,130 @@
+/**
+ * Who is connected, and what is being answered.
+ *
+ * @module
+ */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Socket } from "node:net";
+
+interface Connection {
+  /** Requests begun and not answered to the end. */
+  active: number;
+  /** Whether it ever carried a request. */
+  used: boolean;
+}
+
+/** The connections of one server, over all its sockets. */
+export class Connections {
+  readonly #open = new Map<Socket, Connection>();
+  readonly #waiters = new Set<() => void>();
+  readonly #answers = new Set<Promise<void>>();
+  readonly #max: number;
+  #closing = false;
+  #active = 0;
+  #lastActivityAt = Date.now();
+
+  constructor(max: number) {
+    this.#max = max;
+  }
+
+  get size(): number {
+    return this.#open.size;
+  }
+
+  /** Requests that have not been answered to the end. */
+  get active(): number {
+    return this.#active;
+  }
+
+  /** When the last request ended, in milliseconds since the epoch. */
+  get lastActivityAt(): number {
+    return this.#lastActivityAt;
+  }
+
+  /** Takes a connection in; `false` if there are too many. */
+  admit(socket: Socket): boolean {
+    if (this.#open.size >= this.#max) return false;
+    this.#open.set(socket, { active: 0, used: false });
+    socket.once("close", () => {
+      const gone = this.#open.get(socket);
+      this.#open.delete(socket);
+      // A request that waited behind another never had a response to be closed.
+      if (gone !== undefined) this.#end(gone, gone.active);
+    });
+    socket.on("error", () => socket.destroy());
+    return true;
+  }
+
+  /** Whether the connection was taken in; one that was refused may still send requests. */
+  has(socket: Socket): boolean {
+    return this.#open.has(socket);
+  }
+
+  /** Counts a request until it is answered and its response closed, or its connection is. */
+  begin({ socket }: IncomingMessage, response: ServerResponse, answer: Promise<void>): void {
+    const connection = this.#open.get(socket);
+    if (connection === undefined) return;
+    connection.used = true;
+    connection.active++;
+    this.#active++;
+    // After stopping, a client must not be led to send its next request here.
+    if (this.#closing) response.shouldKeepAlive = false;
+    const closed = Promise.withResolvers<void>();
+    response.once("close", closed.resolve);
+    socket.once("close", closed.resolve);
+    const ended = Promise.all([answer, closed.promise]).then(() => {
+      socket.removeListener("close", closed.resolve);
+      if (!this.#open.has(socket)) return;
+      this.#end(connection, 1);
+      if (this.#closing && connection.active === 0) socket.destroySoon();
+    });
+    this.#answers.add(ended);
+    void ended.finally(() => this.#answers.delete(ended));
+  }
+
+  /** Closes what is idle now, and every other connection after its answer. */
+  close(): void {
+    this.#closing = true;
+    for (const [socket, { active, used }] of this.#open) {
+      if (used && active === 0) socket.destroySoon();
+    }
+  }
+
+  /** Resolves when no request is active or about to come, or rejects with the signal's reason. */
+  drained(signal: AbortSignal): Promise<void> {
+    if (this.#isQuiet()) return Promise.resolve();
+    return new Promise((resolve, reject) => {
+      const onAbort = () => {
+        this.#waiters.delete(look);
+        reject(signal.reason);
+      };
+      const look = () => {
+        if (!this.#isQuiet()) return;
+        this.#waiters.delete(look);
+        signal.removeEventListener("abort", onAbort);
+        resolve();
+      };
+      this.#waiters.add(look);
+      signal.addEventListener("abort", onAbort, { once: true });
+      if (signal.aborted) onAbort();
+    });
+  }
+
+  /** Breaks every connection; resolves when what answered them has noticed. */
+  async destroy(): Promise<void> {
+    for (const socket of this.#open.keys()) socket.destroy();
+    await Promise.all(this.#answers);
+  }
+
+  /** A connection that was accepted and carried nothing yet is about to carry a request. */
+  #isQuiet(): boolean {
+    return this.#active === 0 && [...this.#open.values()].every(({ used }) => used);
+  }
+
+  #end(connection: Connection, count: number): void {
+    connection.active -= count;
+    this.#active -= count;
+    if (count > 0) this.#lastActivityAt = Date.now();
+    for (const look of [...this.#waiters]) look();
+  }
+}

@@ -1,0 +1,127 @@
+/**
+ * Jobs, outcomes and a store in memory, for tests.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import * as fc from "fast-check";
+import { type JobId, newJobId, parseProjectName, type ProjectName } from "@lib/core/ids.ts";
+import { JOB_MIGRATIONS } from "@lib/jobs/job_schema.ts";
+import { JobStore } from "@lib/jobs/job_store.ts";
+import { type AttemptOutcome, END_REASONS, type Job, type JobSpec } from "@lib/jobs/model.ts";
+import { type Database, openDatabase } from "@lib/store/database.ts";
+
+/** A project's name, checked. */
+export function projectName(text = "web"): ProjectName {
+  const name = parseProjectName(text);
+  assert(name !== undefined, `no project name: ${text}`);
+  return name;
+}
+
+/** A spec with every field filled in. */
+export function makeSpec(changes: Partial<JobSpec> = {}): JobSpec {
+  return {
+    project: projectName(),
+    work: { kind: "command", argv: ["/bin/true"] },
+    env: {},
+    secretNames: [],
+    limits: {},
+    timeoutMs: 60_000,
+    graceMs: 5_000,
+    priority: 5,
+    cancelInProgress: false,
+    retries: { max: 0, on: ["failed", "timed_out", "lost"], delayMs: 0 },
+    output: "merged",
+    logMaxBytes: 1_000_000,
+    labels: {},
+    ...changes,
+  };
+}
+
+/** A queued job. */
+export function makeJob(changes: Partial<Job> = {}): Job {
+  return {
+    id: newJobId(),
+    spec: makeSpec(),
+    state: "queued",
+    attempt: 0,
+    retryBase: 0,
+    usage: {},
+    createdAt: 0,
+    notBefore: 0,
+    revision: 0,
+    ...changes,
+  };
+}
+
+/** How an attempt ended; well, unless told otherwise. */
+export function makeOutcome(changes: Partial<AttemptOutcome> = {}): AttemptOutcome {
+  return {
+    state: "succeeded",
+    reason: "exit_code",
+    message: "Exited with code 0",
+    exitCode: 0,
+    usage: {},
+    finishedAt: 1_000,
+    logBytes: 0,
+    ...changes,
+  };
+}
+
+/** Any outcome. */
+export const anyOutcome: fc.Arbitrary<AttemptOutcome> = fc.record({
+  state: fc.constantFrom("succeeded", "failed", "cancelled", "timed_out", "lost"),
+  reason: fc.constantFrom(...END_REASONS),
+  message: fc.string(),
+  usage: fc.constant({}),
+  finishedAt: fc.nat(),
+  logBytes: fc.nat(),
+});
+
+/** A change that a store told of. */
+export interface ToldChange {
+  readonly job: Job;
+  readonly before: Job | undefined;
+}
+
+/** A store whose database is in memory. */
+export interface MemoryStore extends Disposable {
+  readonly store: JobStore;
+  readonly db: Database;
+  readonly changes: ToldChange[];
+  /** Stores a queued job. */
+  add(changes?: Partial<Job>): Job;
+  /** A job taken, by its id. */
+  claim(id: JobId): Job;
+}
+
+/** Opens a store in memory. */
+export function openMemoryStore(
+  { ageingMs = 60_000, onChange }: {
+    readonly ageingMs?: number;
+    readonly onChange?: (job: Job, before: Job | undefined) => void;
+  } = {},
+): MemoryStore {
+  const db = openDatabase({ path: ":memory:", migrations: JOB_MIGRATIONS });
+  const changes: ToldChange[] = [];
+  const store = new JobStore({
+    db,
+    ageingMs,
+    onChange(job, before) {
+      changes.push({ job, before });
+      onChange?.(job, before);
+    },
+  });
+  return {
+    store,
+    db,
+    changes,
+    add: (wish) => store.insert({ job: makeJob(wish) }).job,
+    claim(id) {
+      const result = store.apply(id, { kind: "claimed", bootId: "boot-1" });
+      assert(result.kind === "changed");
+      return result.job;
+    },
+    [Symbol.dispose]: () => db[Symbol.dispose](),
+  };
+}
