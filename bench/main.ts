@@ -42,7 +42,7 @@ async function bench(options: Options, signal: AbortSignal): Promise<void> {
   await Deno.mkdir(SCRATCH, { recursive: true });
   const dist = options.dist ?? await build(signal);
   const driver = await bundleDriver(signal);
-  await using stage = await Stage.open({ dist, driver, progress, signal });
+  await using stage = await Stage.open({ dist, driver, scratch: SCRATCH, progress, signal });
   const host = await readHost(stage.machine, await commitOf(signal));
   const rows: Comparison[] = [];
   const skipped: string[] = [];

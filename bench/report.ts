@@ -44,13 +44,13 @@ export function summarize(samples: readonly number[]): Summary {
 /**
  * How many times better `ours` is than `peer`, by their medians; below 1 the peer is better.
  *
- * @returns `undefined` where a ratio says nothing, as with a count of 0.
+ * @returns `undefined` where a ratio says nothing, as with a count of 0 or a difference within the noise.
  */
 export function ratioOf(comparison: Comparison, peer: Series): number | undefined {
   const ours = summarize(comparison.ours.samples).median;
   const theirs = summarize(peer.samples).median;
   const ratio = comparison.better === "lower" ? theirs / ours : ours / theirs;
-  return Number.isFinite(ratio) ? ratio : undefined;
+  return ours > 0 && theirs > 0 ? ratio : undefined;
 }
 
 /** Whether the target was reached; `undefined` if there is none. */

@@ -14,6 +14,8 @@ export interface StageOptions {
   readonly dist: string;
   /** The bundle of `bench/driver/main.ts`. */
   readonly driver: string;
+  /** A folder on a disk, for the state of the machine's user. */
+  readonly scratch: string;
   readonly progress: (text: string) => void;
   readonly signal: AbortSignal;
 }
@@ -26,6 +28,8 @@ export interface MeasureOptions {
 const RELEASE = "/opt/release";
 const DRIVER = "/opt/bench/driver.js";
 const USER = "dev";
+const DISK = "/srv/disk";
+const STATE = `/home/${USER}/.local/state`;
 const ROW_TIMEOUT_MS = 900_000;
 
 /** Nothing may end by itself while it is measured, and the queue must hold all that is asked. */
@@ -42,33 +46,45 @@ const JOURNALD = "[Journal]\nRateLimitIntervalSec=0\nRateLimitBurst=0\n";
 export class Stage implements AsyncDisposable {
   readonly machine: Machine;
   readonly #options: StageOptions;
+  readonly #disk: string;
 
-  private constructor(machine: Machine, options: StageOptions) {
+  private constructor(machine: Machine, options: StageOptions, disk: string) {
     this.machine = machine;
     this.#options = options;
+    this.#disk = disk;
   }
 
   /** Boots, installs, and starts the runner once so that its caches are warm. */
   static async open(options: StageOptions): Promise<Stage> {
     const { dist, driver, progress, signal } = options;
     progress("boot");
+    // The machine's own root is an overlay, on which folders and commits cost more than on a disk.
+    const disk = await Deno.makeTempDir({ dir: options.scratch, prefix: "disk-" });
     const machine = await bootMachine({
       users: [USER],
-      binds: [{ host: dist, machine: RELEASE }, { host: driver, machine: DRIVER }],
+      binds: [
+        { host: dist, machine: RELEASE },
+        { host: driver, machine: DRIVER },
+        { host: disk, machine: DISK, writable: true },
+      ],
       signal,
     });
     try {
       progress("install");
       const as = { user: USER, timeoutMs: 120_000 };
+      await machine.run(["chown", USER, DISK]);
+      await machine.run(["mkdir", "-p", STATE], as);
+      await machine.run(["mount", "--bind", DISK, STATE]);
       await machine.run(["mkdir", "-p", "/etc/systemd/journald.conf.d"]);
       await machine.run(["tee", "/etc/systemd/journald.conf.d/bench.conf"], { stdin: JOURNALD });
       await machine.run(["systemctl", "restart", "systemd-journald"]);
       await machine.run(["mkdir", "-p", ".config/cicd-toolkit"], as);
       await machine.run(["tee", ".config/cicd-toolkit/config.yaml"], { ...as, stdin: CONFIG });
       await machine.run(["sh", `${RELEASE}/install.sh`], as);
-      return new Stage(machine, options);
+      return new Stage(machine, options, disk);
     } catch (error) {
       await machine[Symbol.asyncDispose]();
+      await Deno.remove(disk, { recursive: true });
       throw error;
     }
   }
@@ -107,5 +123,6 @@ export class Stage implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.machine[Symbol.asyncDispose]();
+    await Deno.remove(this.#disk, { recursive: true });
   }
 }

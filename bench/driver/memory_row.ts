@@ -10,7 +10,8 @@ import { AGENT_UNIT, rest, RUNNER_UNIT } from "./product.ts";
 import { run, systemctl } from "./programs.ts";
 
 const MIB = 1024;
-const JOBS = 20;
+/** As many as run at once. */
+const JOBS = 8;
 const DONE_JOBS = 500;
 
 /** Measures the runner and the agent against a bare server on the same runtime. */

@@ -3,13 +3,13 @@
  *
  * @module
  */
-import { toCicdError } from "@lib/core/errors.ts";
+import { exitCodeFor } from "../shared/report_failure.ts";
 
 if (import.meta.main) {
   try {
     Deno.exitCode = await main(Deno.args);
   } catch (thrown) {
-    Deno.exitCode = report(thrown);
+    Deno.exitCode = exitCodeFor("cicd-runner", thrown);
   }
 }
 
@@ -25,12 +25,4 @@ async function main([command, ...rest]: readonly string[]): Promise<number> {
     default:
       return await (await import("./commands/cli.ts")).runCli(Deno.args);
   }
-}
-
-function report(thrown: unknown): number {
-  const error = toCicdError(thrown);
-  console.error(`cicd-runner: ${error.message}`);
-  for (const { path, message } of error.issues) console.error(`  ${path}: ${message}`);
-  if (error.code === "internal") console.error(thrown);
-  return error.entry.exitCode;
 }

@@ -3,13 +3,8 @@
  *
  * @module
  */
-import { assignEnv, assignFile, assignFlags, strayEnvWarnings } from "@lib/config/assign.ts";
-import {
-  invalidConfig,
-  type LoadedConfig,
-  mergeConfig,
-  type MergeContext,
-} from "@lib/config/merge.ts";
+import { joinSources, type SourcesInput } from "@lib/config/join_sources.ts";
+import { invalidConfig, type LoadedConfig } from "@lib/config/merge.ts";
 import { readYamlSource } from "@lib/config/yaml_source.ts";
 
 /** The text of a configuration file. */
@@ -20,11 +15,9 @@ export interface ConfigFile {
 }
 
 /** What {@linkcode loadConfig} reads. */
-export interface LoadConfigInput extends MergeContext {
+export interface LoadConfigInput extends SourcesInput {
   /** Absent: no file, all defaults. */
   readonly file?: ConfigFile;
-  /** Texts by key path, as in `queue.max_running`. */
-  readonly flags?: ReadonlyMap<string, string>;
 }
 
 /**
@@ -34,12 +27,9 @@ export interface LoadConfigInput extends MergeContext {
  * `env NAME` or `flag --name`.
  */
 export function loadConfig(input: LoadConfigInput): LoadedConfig {
-  const { file, env, flags = new Map<string, string>() } = input;
-  const source = file === undefined ? undefined : readYamlSource(file.text, file.name);
-  if (source !== undefined && source.issues.length > 0) throw invalidConfig(source.issues);
-  const loaded = mergeConfig(
-    [assignFile(source?.root, file?.name ?? ""), assignEnv(env), assignFlags(flags)],
-    input,
-  );
-  return { ...loaded, warnings: [...loaded.warnings, ...strayEnvWarnings(env)] };
+  const { file } = input;
+  if (file === undefined) return joinSources(input, undefined);
+  const { root, issues } = readYamlSource(file.text, file.name);
+  if (issues.length > 0) throw invalidConfig(issues);
+  return joinSources(input, { name: file.name, root });
 }

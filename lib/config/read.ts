@@ -5,7 +5,8 @@
  */
 import { homedir } from "node:os";
 import { CicdError } from "@lib/core/errors.ts";
-import { type ConfigFile, loadConfig } from "@lib/config/load.ts";
+import { joinSources } from "@lib/config/join_sources.ts";
+import type { ConfigFile } from "@lib/config/load.ts";
 import { invalidConfig, type LoadedConfig } from "@lib/config/merge.ts";
 import { placeOf } from "@lib/config/paths.ts";
 
@@ -45,14 +46,16 @@ export async function readConfig(options: ReadConfigOptions): Promise<ReadConfig
   if (file === undefined && named !== undefined) {
     throw invalidConfig([{ path: named, message: "There is no such file; check --config" }]);
   }
-  const loaded = loadConfig({
+  const input = {
     env,
     home,
     cores: navigator.hardwareConcurrency,
-    ...(file === undefined ? {} : { file }),
     ...(flags === undefined ? {} : { flags }),
-  });
-  if (file === undefined) return loaded;
+  };
+  if (file === undefined) return joinSources(input, undefined);
+  // The YAML reader is large: a daemon without a file never loads it.
+  const { loadConfig } = await import("@lib/config/load.ts");
+  const loaded = loadConfig({ ...input, file });
   return {
     ...loaded,
     file: file.name,

@@ -5,6 +5,7 @@
  */
 import { CicdError, ignore } from "@lib/core/errors.ts";
 import { withDeadline } from "@lib/core/abort.ts";
+import { findJsonError } from "@lib/http/json_error.ts";
 import { formatSize } from "@lib/core/size.ts";
 
 /** Bounds for {@linkcode readBody}. */
@@ -68,18 +69,17 @@ export async function readJson(request: Request, limits: BodyLimits): Promise<un
   try {
     return JSON.parse(text);
   } catch (error) {
-    throw new CicdError("invalid_json", `Cannot read the body as JSON: ${describe(error, text)}`, {
-      cause: error,
-    });
+    if (!(error instanceof SyntaxError)) throw error;
+    throw new CicdError("invalid_json", `Cannot read the body as JSON: ${describe(text)}`);
   }
 }
 
-/** V8's own message quotes the body, which may hold secrets: only the place is told. */
-function describe(error: unknown, text: string): string {
-  const position = error instanceof Error ? /position (\d+)/.exec(error.message)?.[1] : undefined;
-  if (position === undefined) return "it ends too early or is no JSON";
-  const before = text.slice(0, Number(position)).split("\n");
-  return `error at line ${before.length}, column ${(before.at(-1)?.length ?? 0) + 1}`;
+/** The engine's own message quotes the body, which may hold secrets: only the place is told. */
+function describe(text: string): string {
+  const place = findJsonError(text);
+  return place === undefined
+    ? "it is no JSON"
+    : `error at line ${place.line}, column ${place.column}`;
 }
 
 async function readChunk(reader: ReadableStreamDefaultReader<Uint8Array>) {

@@ -17,6 +17,7 @@
  * | `stop` | agent, before it stops the job | why the job is being stopped |
  * | `result` | `ExecStopPost=` or the supervisor | how the main process ended, and usage |
  * | `outcome.json` | agent | the settled verdict |
+ * | `supervisor` | supervisor | its process, where there is no service manager |
  *
  * @module
  */

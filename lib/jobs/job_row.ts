@@ -81,6 +81,11 @@ export function text(row: SqlRow, column: string): string {
   return value;
 }
 
+/** A time for a column; the columns of times take whole milliseconds only. */
+export function wholeOrNull(value: number | undefined): SqlValue {
+  return value === undefined ? null : Math.round(value);
+}
+
 /** A value for a nullable column. */
 export function orNull(value: string | number | undefined): SqlValue {
   return value ?? null;

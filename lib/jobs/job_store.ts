@@ -16,6 +16,7 @@ import {
   parseAttemptRow,
   parseJobRow,
   text,
+  wholeOrNull,
 } from "@lib/jobs/job_row.ts";
 import {
   type Attempt,
@@ -511,7 +512,7 @@ export class JobStore {
     } else if (event.kind === "started") {
       this.#db.run(
         "UPDATE attempts SET state = 'running', started_at = ? WHERE job_id = ? AND number = ?",
-        event.at,
+        wholeOrNull(event.at),
         job.id,
         job.attempt,
       );
@@ -520,7 +521,7 @@ export class JobStore {
         `UPDATE attempts SET state = ?, started_at = coalesce(?, started_at), outcome = ?
          WHERE job_id = ? AND number = ?`,
         event.outcome.state,
-        orNull(event.outcome.startedAt),
+        wholeOrNull(event.outcome.startedAt),
         JSON.stringify(event.outcome),
         job.id,
         before.attempt,
@@ -556,7 +557,7 @@ export class JobStore {
       JSON.stringify(job.spec),
       sealedSecrets ?? null,
       rankOf(job, this.#options.ageingMs),
-      job.notBefore,
+      wholeOrNull(job.notBefore),
       orNull(job.spec.concurrencyGroup),
       JSON.stringify(job.usage),
       job.createdAt,
@@ -572,14 +573,14 @@ export class JobStore {
       job.state,
       job.attempt,
       job.retryBase,
-      job.notBefore,
+      wholeOrNull(job.notBefore),
       orNull(job.reason),
       orNull(job.message),
       orNull(job.exitCode),
       orNull(job.signal),
       JSON.stringify(job.usage),
-      orNull(job.startedAt),
-      orNull(isTerminal(job.state) ? job.finishedAt : undefined),
+      wholeOrNull(job.startedAt),
+      wholeOrNull(isTerminal(job.state) ? job.finishedAt : undefined),
       job.cancel === undefined ? null : JSON.stringify(job.cancel),
       job.revision,
       job.id,

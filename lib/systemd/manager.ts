@@ -12,7 +12,7 @@ import {
 } from "@lib/systemd/dbus/connection.ts";
 import { isDBusError } from "@lib/systemd/dbus/error.ts";
 import { type ByteStream, openSocket } from "@lib/systemd/dbus/stream.ts";
-import type { DBusValue } from "@lib/systemd/dbus/wire.ts";
+import { type DBusValue, isList } from "@lib/systemd/dbus/wire.ts";
 import {
   isMissing,
   type ListedUnit,
@@ -242,6 +242,13 @@ export class UserManager implements AsyncDisposable {
       if (isMissing(error)) return undefined;
       throw error;
     }
+  }
+
+  /** Names of the variables that the manager hands to every unit now. */
+  async environmentNames(signal: AbortSignal): Promise<readonly string[]> {
+    const value = await this.#remote.property(MANAGER_PATH, "Manager", "Environment", signal);
+    const assignments = isList(value) ? value : [];
+    return assignments.map((assignment) => String(assignment).split("=", 1)[0] ?? "");
   }
 
   /** The service manager's version, such as `252.39-1~deb12u2`. */

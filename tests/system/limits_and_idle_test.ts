@@ -81,7 +81,7 @@ Deno.test("the agent's own limits become those of the project's slice", async ()
   await t.until(hold.id, ["running"]);
   const slice = "cicd-web.slice";
   assert.equal(await t.show(slice, "MemoryMax"), String(300 * 1024 * 1024));
-  assert.equal(await t.show(slice, "CPUQuotaPerSecUSec"), "1.500s");
+  assert.equal(await t.show(slice, "CPUQuotaPerSecUSec"), "1.500000s");
   const other = await t.submit({ project: "api", script: "sleep 30" });
   await t.until(other.id, ["running"]);
   assert.equal(await t.show("cicd-api.slice", "MemoryMax"), "infinity");
@@ -94,7 +94,7 @@ Deno.test("the agent's own limits become those of the project's slice", async ()
     "the edited limit on the slice",
     async () => await t.show(slice, "MemoryMax") === String(200 * 1024 * 1024),
   );
-  assert.equal(await t.show(slice, "CPUQuotaPerSecUSec"), "1.500s");
+  assert.equal(await t.show(slice, "CPUQuotaPerSecUSec"), "1.500000s");
   assert.equal((await t.job(hold.id)).state, "running");
 });
 

@@ -28,9 +28,14 @@ export async function assemble(options: AssembleOptions): Promise<void> {
   await Deno.mkdir(lib, { recursive: true });
   const bundleDir = info.layout === "executable" ? scratch : lib;
   await Deno.mkdir(bundleDir, { recursive: true });
-  for (const program of PROGRAMS) {
-    using _ = progress.step("bundle", `${program.entry} -> ${program.bundle}`);
-    await bundle(program, { root, outDir: bundleDir, signal });
+  const parts = PROGRAMS.flatMap((program) =>
+    info.layout === "executable" || program.leaner === undefined
+      ? [program]
+      : [program, program.leaner]
+  );
+  for (const part of parts) {
+    using _ = progress.step("bundle", `${part.entry} -> ${part.bundle}`);
+    await bundle(part, { root, outDir: bundleDir, signal });
   }
   if (info.layout === "executable") {
     await compileAll(options, scratch);

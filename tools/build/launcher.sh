@@ -28,4 +28,7 @@ DENO_DIR=${XDG_CACHE_HOME:-${HOME:?is not set}/.cache}/cicd-toolkit/runtime
 DENO_DISABLE_NODE_SHIM=1
 DENO_NO_UPDATE_CHECK=1
 export DENO_DIR DENO_DISABLE_NODE_SHIM DENO_NO_UPDATE_CHECK
-exec "$home/deno" run @flags@ "$home/@bundle@" "$@"
+bundle=@bundle@
+# What a bundle holds stays in memory: a command that runs for long has one of its own.
+[ "${1-}" != "@leaner_command@" ] || bundle=@leaner_bundle@
+exec "$home/deno" run @flags@ "$home/$bundle" "$@"

@@ -12,11 +12,18 @@ export interface Program {
   readonly entry: string;
   /** File name of its bundle. */
   readonly bundle: string;
+  /** What runs instead, on a shared runtime, for one of its commands. */
+  readonly leaner?: { readonly command: string; readonly entry: string; readonly bundle: string };
 }
 
 /** The programs of the suite. */
 export const PROGRAMS: readonly Program[] = [
-  { name: "cicd-runner", entry: "cmd/runner/main.ts", bundle: "runner.js" },
+  {
+    name: "cicd-runner",
+    entry: "cmd/runner/main.ts",
+    bundle: "runner.js",
+    leaner: { command: "daemon", entry: "cmd/runner/daemon_main.ts", bundle: "daemon.js" },
+  },
   { name: "cicd-agent", entry: "cmd/agent/main.ts", bundle: "agent.js" },
 ];
 
@@ -61,5 +68,7 @@ export function launcherText(template: string, program: Program): string {
   return template
     .replaceAll("@name@", program.name)
     .replaceAll("@bundle@", program.bundle)
-    .replaceAll("@flags@", flags);
+    .replaceAll("@flags@", flags)
+    .replaceAll("@leaner_command@", program.leaner?.command ?? "")
+    .replaceAll("@leaner_bundle@", program.leaner?.bundle ?? program.bundle);
 }

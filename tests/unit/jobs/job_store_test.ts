@@ -255,3 +255,13 @@ Deno.test("get() says store_corrupt for a row that no release wrote", () => {
   t.db.run("UPDATE jobs SET spec = '{' WHERE id = ?", id);
   assert.throws(() => t.store.get(id), code("store_corrupt"));
 });
+
+Deno.test("apply() rounds times, which another program measured, to whole milliseconds", () => {
+  using t = openMemoryStore();
+  const { id } = t.add();
+  t.claim(id);
+  const outcome = makeOutcome({ startedAt: 1.4, finishedAt: 2.6 });
+  t.store.apply(id, { kind: "ended", attempt: 1, outcome });
+  assert.equal(t.store.require(id).startedAt, 1);
+  assert.equal(t.store.require(id).finishedAt, 3);
+});
