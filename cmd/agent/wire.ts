@@ -98,14 +98,14 @@ export async function startAgent(input: AgentInput): Promise<Agent> {
       handle: agentHandler({
         project,
         attempts: host,
-        status: () => ({
+        status: async (signal) => ({
           project,
           version: VERSION,
           pid: Deno.pid,
           started_at: startedAt,
           executor: executor.kind,
           attempts: host.attempts,
-          limits: {},
+          ...await projectUse(executor, signal),
         }),
         clock,
         maxBodyBytes: 4 * http.maxBodyBytes,
@@ -129,6 +129,19 @@ export async function startAgent(input: AgentInput): Promise<Agent> {
     unhealthyReason: () => executor.unhealthyReason(),
     [Symbol.asyncDispose]: () => owned[Symbol.asyncDispose](),
   };
+}
+
+async function projectUse(executor: Executor, signal: AbortSignal) {
+  const { limits, usage } = await executor.describeProject(signal);
+  const wire = (
+    { cpu, memoryBytes, tasks, cpuSeconds }: typeof limits & typeof usage,
+  ): Record<string, number> => ({
+    ...(cpu === undefined ? {} : { cpu }),
+    ...(memoryBytes === undefined ? {} : { memory_bytes: memoryBytes }),
+    ...(tasks === undefined ? {} : { tasks }),
+    ...(cpuSeconds === undefined ? {} : { cpu_seconds: cpuSeconds }),
+  });
+  return { limits: wire(limits), usage: wire(usage) };
 }
 
 function environmentOf(

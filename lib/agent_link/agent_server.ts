@@ -33,7 +33,7 @@ export interface AttemptPort {
 export interface AgentServerOptions {
   readonly project: ProjectName;
   readonly attempts: AttemptPort;
-  readonly status: () => AgentStatus;
+  readonly status: (signal: AbortSignal) => Promise<AgentStatus>;
   readonly clock: Clock;
   readonly maxBodyBytes: number;
   /** Told of failures that are the agent's own. */
@@ -58,7 +58,9 @@ export function agentHandler(
 
 async function route(request: Request, options: AgentServerOptions): Promise<Response> {
   const { pathname } = new URL(request.url);
-  if (request.method === "GET" && pathname === "/status") return Response.json(options.status());
+  if (request.method === "GET" && pathname === "/status") {
+    return Response.json(await options.status(request.signal));
+  }
   const match = /^\/attempts\/([^/]+)\/(\d{1,6})(\/stop)?$/.exec(pathname);
   const jobId = parseJobId(match?.[1] ?? "");
   if (match === null || jobId === undefined) {

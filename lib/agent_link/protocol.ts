@@ -47,8 +47,10 @@ export interface AgentStatus {
   readonly executor: string;
   /** `<job id>/<attempt number>` of what runs now. */
   readonly attempts: readonly string[];
-  /** Limits on the project as a whole, as `name: value` texts. */
-  readonly limits: Readonly<Record<string, string>>;
+  /** On everything the project runs: `cpu`, `memory_bytes`, `tasks`. */
+  readonly limits: Readonly<Record<string, number>>;
+  /** Of everything the project runs: `memory_bytes`, `tasks`, `cpu_seconds`. */
+  readonly usage: Readonly<Record<string, number>>;
 }
 
 /** How often an agent shows a sign of life on an answer. */
@@ -72,7 +74,8 @@ const status = v.object({
   started_at: v.number(),
   executor: v.string(),
   attempts: v.array(v.string()),
-  limits: textRecord,
+  limits: v.record(v.string(), v.number()),
+  usage: v.record(v.string(), v.number()),
 });
 
 /** Reads an order. @throws {CicdError} `invalid_request` if it is none. */

@@ -13,6 +13,7 @@ import type {
   AttemptHandle,
   AttemptRequest,
   Executor,
+  ProjectUse,
   StopRequest,
 } from "@lib/jobs/executor.ts";
 import type { AttemptOutcome } from "@lib/jobs/model.ts";
@@ -82,6 +83,10 @@ export class DirectExecutor implements Executor {
   async stop(attempt: AttemptHandle, why: StopRequest, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
     if (requestStop(attempt.folder, why)) await stopSupervised(attempt, signal);
+  }
+
+  describeProject(): Promise<ProjectUse> {
+    return Promise.resolve({ limits: {}, usage: {} });
   }
 
   unhealthyReason(): string | undefined {

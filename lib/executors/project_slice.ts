@@ -4,6 +4,7 @@
  * @module
  */
 import type { ProjectName } from "@lib/core/ids.ts";
+import type { ProjectUse } from "@lib/jobs/executor.ts";
 import { limitProperties, type ResourceLimits } from "@lib/systemd/resource_limits.ts";
 import { agentServiceName, projectSliceName } from "@lib/systemd/unit_name.ts";
 import type { UnitManager } from "@lib/executors/unit_manager.ts";
@@ -31,6 +32,27 @@ export async function copyAgentLimits(
     await manager.setRuntimeProperties(slice, limitProperties(wanted), signal);
   }
   return wanted;
+}
+
+/** The limits a project's slice is under, and what everything in it uses. */
+export async function describeSlice(
+  manager: UnitManager,
+  project: ProjectName,
+  signal: AbortSignal,
+): Promise<ProjectUse> {
+  const slice = projectSliceName(project);
+  const [{ cpuQuota, memoryMaxBytes, tasksMax }, usage] = await Promise.all([
+    manager.readLimits(slice, signal),
+    manager.readUsage(slice, signal),
+  ]);
+  return {
+    limits: {
+      ...(cpuQuota === undefined ? {} : { cpu: cpuQuota }),
+      ...(memoryMaxBytes === undefined ? {} : { memoryBytes: memoryMaxBytes }),
+      ...(tasksMax === undefined ? {} : { tasks: tasksMax }),
+    },
+    usage,
+  };
 }
 
 function sameLimits(a: ResourceLimits, b: ResourceLimits): boolean {

@@ -12,6 +12,7 @@ import type {
   AttemptHandle,
   AttemptRequest,
   Executor,
+  ProjectUse,
   StopRequest,
 } from "@lib/jobs/executor.ts";
 import type { AttemptOutcome } from "@lib/jobs/model.ts";
@@ -21,7 +22,7 @@ import { judgeFolder, settleFolder, wasBegun } from "@lib/executors/evidence.ts"
 import { recordExecFailure, requestStop } from "@lib/executors/folder_files.ts";
 import { jobProgram, type ReadyProgram } from "@lib/executors/job_program.ts";
 import { ManagerLink } from "@lib/executors/manager_link.ts";
-import { copyAgentLimits } from "@lib/executors/project_slice.ts";
+import { copyAgentLimits, describeSlice } from "@lib/executors/project_slice.ts";
 import { RuntimeFiles } from "@lib/executors/runtime_files.ts";
 import type { UnitManager } from "@lib/executors/unit_manager.ts";
 import { jobUnitProperties, splitEnvironment } from "@lib/executors/unit_properties.ts";
@@ -105,6 +106,10 @@ export class UnitExecutor implements Executor {
     if (!requestStop(attempt.folder, why)) return;
     const manager = await this.#link.use(signal);
     await manager.stopUnit(jobUnitName(attempt.ref), signal);
+  }
+
+  async describeProject(signal: AbortSignal): Promise<ProjectUse> {
+    return await describeSlice(await this.#link.use(signal), this.#options.project, signal);
   }
 
   unhealthyReason(): string | undefined {

@@ -16,6 +16,7 @@ export interface UnitManager extends
     | "stopUnit"
     | "unitExists"
     | "readLimits"
+    | "readUsage"
     | "setRuntimeProperties"
     | "onUnitRemoved"
     | "onReloaded"

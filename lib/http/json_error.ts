@@ -6,10 +6,13 @@
  *
  * @module
  */
+import { assertNever } from "@lib/core/assert_never.ts";
 
-/** A token, by the end of its match; the groups tell its kind. */
+/** A token other than a string, by the end of its match; the groups tell its kind. */
 const TOKEN =
-  /[ \t\n\r]*(?:([[{])|([\]}])|(,)|(:)|("(?:[^"\\\u0000-\u001f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*")|(-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null))/y;
+  /([[{])|([\]}])|(,)|(:)|(?:-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null)/y;
+const SPACE = /[ \t\n\r]*/y;
+const ESCAPE = /\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})/y;
 
 /** What may stand at a place of the text. */
 type Wanted = "value" | "value or ]" | "key" | "key or }" | ":" | ", or end";
@@ -25,48 +28,85 @@ export function findJsonError(text: string): { line: number; column: number } | 
   let wanted: Wanted = "value";
   let at = 0;
   while (true) {
-    TOKEN.lastIndex = at;
-    const match = TOKEN.exec(text);
-    if (match === null) {
-      const rest = at + (/^[ \t\n\r]*/.exec(text.slice(at))?.[0].length ?? 0);
-      if (rest === text.length && open.length === 0 && wanted === ", or end") return undefined;
-      return placeOf(text, rest);
-    }
-    const [whole, opening, closing, comma, colon, string] = match;
-    const next = after(wanted, { opening, closing, comma, colon, string }, open);
-    if (next === undefined) return placeOf(text, at + whole.length - whole.trimStart().length);
+    at = endOf(SPACE, text, at) ?? at;
+    if (at === text.length && open.length === 0 && wanted === ", or end") return undefined;
+    const token = text[at] === '"' ? readString(text, at) : readToken(text, at);
+    const next = token === undefined ? undefined : after(wanted, token, open);
+    if (token === undefined || next === undefined) return placeOf(text, at);
     wanted = next;
-    at += whole.length;
+    at = token.end;
   }
 }
 
 interface Token {
-  readonly opening: string | undefined;
-  readonly closing: string | undefined;
-  readonly comma: string | undefined;
-  readonly colon: string | undefined;
-  readonly string: string | undefined;
+  readonly kind: "opening" | "closing" | "comma" | "colon" | "string" | "other";
+  readonly text: string;
+  /** Offset after it. */
+  readonly end: number;
+}
+
+function readToken(text: string, at: number): Token | undefined {
+  TOKEN.lastIndex = at;
+  const match = TOKEN.exec(text);
+  if (match === null) return undefined;
+  const [whole, opening, closing, comma, colon] = match;
+  const kind = opening !== undefined
+    ? "opening"
+    : closing !== undefined
+    ? "closing"
+    : comma !== undefined
+    ? "comma"
+    : colon !== undefined
+    ? "colon"
+    : "other";
+  return { kind, text: whole, end: at + whole.length };
+}
+
+function readString(text: string, from: number): Token | undefined {
+  let at = from + 1;
+  while (at < text.length) {
+    const char = text[at] ?? "";
+    if (char === '"') return { kind: "string", text: "", end: at + 1 };
+    if (char < " ") return undefined;
+    const next = char === "\\" ? endOf(ESCAPE, text, at) : at + 1;
+    if (next === undefined) return undefined;
+    at = next;
+  }
+  return undefined;
+}
+
+function endOf(pattern: RegExp, text: string, at: number): number | undefined {
+  pattern.lastIndex = at;
+  return pattern.test(text) ? pattern.lastIndex : undefined;
 }
 
 /** What may follow a token; `undefined` if it may not stand here. */
-function after(wanted: Wanted, token: Token, open: string[]): Wanted | undefined {
-  const { opening, closing, comma, colon, string } = token;
-  if (closing !== undefined) {
-    const empty = closing === "}" ? "key or }" : "value or ]";
-    const fits = open.pop() === (closing === "}" ? "{" : "[");
-    return fits && (wanted === ", or end" || wanted === empty) ? ", or end" : undefined;
+function after(wanted: Wanted, { kind, text }: Token, open: string[]): Wanted | undefined {
+  switch (kind) {
+    case "closing": {
+      const empty = text === "}" ? "key or }" : "value or ]";
+      const fits = open.pop() === (text === "}" ? "{" : "[");
+      return fits && (wanted === ", or end" || wanted === empty) ? ", or end" : undefined;
+    }
+    case "comma": {
+      const inside = open.at(-1);
+      if (wanted !== ", or end" || inside === undefined) return undefined;
+      return inside === "{" ? "key" : "value";
+    }
+    case "colon":
+      return wanted === ":" ? "value" : undefined;
+    case "opening":
+    case "string":
+    case "other": {
+      if (wanted === "key" || wanted === "key or }") return kind === "string" ? ":" : undefined;
+      if (wanted !== "value" && wanted !== "value or ]") return undefined;
+      if (kind !== "opening") return ", or end";
+      open.push(text);
+      return text === "{" ? "key or }" : "value or ]";
+    }
+    default:
+      return assertNever(kind);
   }
-  if (comma !== undefined) {
-    if (wanted !== ", or end") return undefined;
-    const inside = open.at(-1);
-    return inside === undefined ? undefined : inside === "{" ? "key" : "value";
-  }
-  if (colon !== undefined) return wanted === ":" ? "value" : undefined;
-  if (wanted === "key" || wanted === "key or }") return string === undefined ? undefined : ":";
-  if (wanted !== "value" && wanted !== "value or ]") return undefined;
-  if (opening === undefined) return ", or end";
-  open.push(opening);
-  return opening === "{" ? "key or }" : "value or ]";
 }
 
 function placeOf(text: string, at: number): { line: number; column: number } {

@@ -67,8 +67,26 @@ export interface Executor extends AsyncDisposable {
   look(attempt: AttemptHandle, signal: AbortSignal): Promise<AttemptFound>;
   ended(attempt: AttemptHandle, signal: AbortSignal): Promise<AttemptOutcome>;
   stop(attempt: AttemptHandle, why: StopRequest, signal: AbortSignal): Promise<void>;
+  /** The limits on everything the project runs, and what it uses. */
+  describeProject(signal: AbortSignal): Promise<ProjectUse>;
   /** Why the executor cannot work now, or `undefined` while it can. */
   unhealthyReason(): string | undefined;
+}
+
+/** A project as a whole; empty where nothing keeps count of it. */
+export interface ProjectUse {
+  readonly limits: {
+    /** CPUs at once. */
+    readonly cpu?: number;
+    readonly memoryBytes?: number;
+    readonly tasks?: number;
+  };
+  readonly usage: {
+    readonly memoryBytes?: number;
+    readonly tasks?: number;
+    /** Since the project's slice was made. */
+    readonly cpuSeconds?: number;
+  };
 }
 
 /** An attempt that may be alive: what is known of it from its folder. */

@@ -24,8 +24,11 @@ import {
 import { type FinishedJob, ManagerSignals } from "@lib/systemd/manager_signals.ts";
 import {
   decodeLimits,
+  decodeUsage,
   LIMIT_PROPERTIES,
   type ResourceLimits,
+  type ResourceUsage,
+  USAGE_PROPERTIES,
 } from "@lib/systemd/resource_limits.ts";
 import type { UnitName } from "@lib/systemd/unit_name.ts";
 import type { UnitProperty } from "@lib/systemd/unit_property.ts";
@@ -213,6 +216,19 @@ export class UserManager implements AsyncDisposable {
     return decodeLimits(
       await Promise.all(
         LIMIT_PROPERTIES.map(([property]) =>
+          this.#remote.property(String(path), kind, property, signal)
+        ),
+      ),
+    );
+  }
+
+  /** What a unit and everything below it use now; a service or a slice. */
+  async readUsage(name: UnitName, signal: AbortSignal): Promise<ResourceUsage> {
+    const [path] = await this.#remote.call("LoadUnit", "s", [name], signal);
+    const kind = unitInterface(name);
+    return decodeUsage(
+      await Promise.all(
+        USAGE_PROPERTIES.map(([property]) =>
           this.#remote.property(String(path), kind, property, signal)
         ),
       ),

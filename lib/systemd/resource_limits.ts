@@ -1,5 +1,5 @@
 /**
- * The limits a unit is under, as systemd reports them.
+ * The limits a unit is under and what it uses, as systemd reports them.
  *
  * @module
  */
@@ -36,11 +36,40 @@ export function decodeLimits(values: readonly (DBusValue | undefined)[]): Resour
   const limits: { -readonly [Key in keyof ResourceLimits]: number } = {};
   LIMIT_PROPERTIES.forEach(([, field], index) => {
     const value = values[index];
-    if (typeof value !== "bigint" || value === 0xffff_ffff_ffff_ffffn) return;
+    if (typeof value !== "bigint" || value === NOT_COUNTED) return;
     limits[field] = field === "cpuQuota" ? Number(value) / 1_000_000 : Number(value);
   });
   return limits;
 }
+
+/** What a unit uses now; what is absent is not counted there. */
+export interface ResourceUsage {
+  readonly memoryBytes?: number;
+  readonly tasks?: number;
+  /** Since the unit was started. */
+  readonly cpuSeconds?: number;
+}
+
+/** The properties from which {@linkcode decodeUsage} reads. */
+export const USAGE_PROPERTIES = [
+  ["MemoryCurrent", "memoryBytes"],
+  ["TasksCurrent", "tasks"],
+  ["CPUUsageNSec", "cpuSeconds"],
+] as const;
+
+/** Reads usage from the values of {@linkcode USAGE_PROPERTIES}, in that order. */
+export function decodeUsage(values: readonly (DBusValue | undefined)[]): ResourceUsage {
+  const usage: { -readonly [Key in keyof ResourceUsage]: number } = {};
+  USAGE_PROPERTIES.forEach(([, field], index) => {
+    const value = values[index];
+    if (typeof value !== "bigint" || value === NOT_COUNTED) return;
+    usage[field] = field === "cpuSeconds" ? Number(value) / 1e9 : Number(value);
+  });
+  return usage;
+}
+
+/** Also means "infinity" where a limit is meant. */
+const NOT_COUNTED = 0xffff_ffff_ffff_ffffn;
 
 /** The properties that put a unit under these limits, and lift every other. */
 export function limitProperties(limits: ResourceLimits): readonly UnitProperty[] {

@@ -61,6 +61,10 @@ class FakeManager implements UnitManager {
     return Promise.resolve({});
   }
 
+  readUsage() {
+    return Promise.resolve({});
+  }
+
   environmentNames() {
     return Promise.resolve([]);
   }
