@@ -52,6 +52,7 @@ export async function measureMemory(bench: Bench): Promise<readonly Comparison[]
   }
   const rss = (weights: readonly Weight[]) => weights.map(({ rssKiB }) => rssKiB / MIB);
   const pss = (weights: readonly Weight[]) => weights.map(({ pssKiB }) => pssKiB / MIB);
+  const own = (weights: readonly Weight[]) => weights.map(({ ownKiB }) => ownKiB / MIB);
   const bare = "bare Deno server on the same runtime";
   const both = idle.runner.map((runner, at) =>
     (runner.pssKiB + (idle.agent[at]?.pssKiB ?? 0)) / MIB
@@ -86,6 +87,22 @@ export async function measureMemory(bench: Bench): Promise<readonly Comparison[]
       notes: ["after the idle time both are 0: they exit"],
     },
     {
+      name: "runner, idle, its own pages alone",
+      unit: "MiB",
+      better: "lower",
+      ours: { name: "cicd-runner, Private_Dirty", samples: own(idle.runner) },
+      peers: [{ name: bare, samples: own(idle.bare) }],
+      notes: ["what one more such process costs the machine"],
+    },
+    {
+      name: "agent, idle, its own pages alone",
+      unit: "MiB",
+      better: "lower",
+      ours: { name: "cicd-agent, Private_Dirty", samples: own(idle.agent) },
+      peers: [{ name: bare, samples: own(idle.bare) }],
+      notes: [],
+    },
+    {
       name: `runner after ${DONE_JOBS} jobs, RSS`,
       unit: "MiB",
       better: "lower",
@@ -116,6 +133,8 @@ export async function measureMemory(bench: Bench): Promise<readonly Comparison[]
 interface Weight {
   readonly rssKiB: number;
   readonly pssKiB: number;
+  /** Pages that nobody else has and that no file can give back. */
+  readonly ownKiB: number;
 }
 
 /** Jobs of ours: what both programs and the manager gain by them. */
@@ -163,5 +182,5 @@ async function weighProcess(pid: string): Promise<Weight> {
   const text = await Deno.readTextFile(`/proc/${pid}/smaps_rollup`);
   const field = (name: string) =>
     Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, "m").exec(text)?.[1]);
-  return { rssKiB: field("Rss"), pssKiB: field("Pss") };
+  return { rssKiB: field("Rss"), pssKiB: field("Pss"), ownKiB: field("Private_Dirty") };
 }

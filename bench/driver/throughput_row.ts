@@ -112,7 +112,7 @@ async function* quietEnd(
     const awake = new AbortController();
     const silence = rest(QUIET_MS, awake.signal).then(() => "silence" as const);
     const result = await Promise.race([next, silence]);
-    silence.catch(ignore("something came"));
+    void silence.catch(ignore("something came"));
     awake.abort();
     if (result === "silence") {
       if (over) return;

@@ -53,6 +53,8 @@ export interface Runner extends AsyncDisposable {
   status(): string;
   /** Milliseconds without anything to do. */
   idleForMs(): number;
+  /** Whether a job is queued or under way. */
+  hasWork(): boolean;
   unhealthyReason(): string | undefined;
   /** The configuration has changed. */
   reconfigured(): void;
@@ -206,6 +208,10 @@ export async function startRunner(input: RunnerInput): Promise<Runner> {
       const { queued, inFlight } = counts(store);
       if (server.activeRequests > 0 || queued + inFlight > 0) return 0;
       return clock.now() - Math.max(server.lastActivityAt, startedAt);
+    },
+    hasWork() {
+      const { queued, inFlight } = counts(store);
+      return queued + inFlight > 0;
     },
     unhealthyReason() {
       try {

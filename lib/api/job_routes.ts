@@ -21,7 +21,7 @@ const LIST_MAX = 500;
 const stateList = v.pipe(
   v.string(),
   v.transform((text) => text.split(",")),
-  v.array(v.picklist(JOB_STATES, `must be of ${JOB_STATES.join(", ")}`)),
+  v.array(v.picklist(JOB_STATES, `must be one or more of ${JOB_STATES.join(", ")}`)),
   v.transform((states) => [...new Set(states)]),
 );
 

@@ -5,6 +5,7 @@
  */
 import * as v from "valibot";
 import { CicdError } from "@lib/core/errors.ts";
+import { problemResponse } from "@lib/http/problem.ts";
 import { isTerminal, type Job } from "@lib/jobs/model.ts";
 import { find } from "@lib/api/job_routes.ts";
 import type { ApiPorts, LogWish } from "@lib/api/ports.ts";
@@ -110,10 +111,14 @@ async function plainText(
   const size = await ports.logs.size(job, wish.stream);
   const range = parseRange(request.headers.get("range"), size, wish);
   if (range.kind === "unsatisfiable") {
-    throw new CicdError(
-      "range_not_satisfiable",
-      `Cannot read the log of job "${job.id}" from there: it has ${size} bytes now`,
+    const response = problemResponse(
+      new CicdError(
+        "range_not_satisfiable",
+        `Cannot read the log of job "${job.id}" from there: it has ${size} bytes now`,
+      ),
     );
+    response.headers.set("content-range", `bytes */${size}`);
+    return response;
   }
   const { from, to } = range;
   const headers = new Headers({ "content-type": TEXT, "x-job-state": job.state });

@@ -79,7 +79,8 @@ function parseQuery<Query extends QueryEntries>(
   const parsed = v.safeParse(schema, given);
   if (parsed.success) return parsed.output as QueryOutput<Query>;
   const issues = parsed.issues.map((issue) => {
-    const path = v.getDotPath(issue) ?? "";
+    // A parameter's own parts, such as the items of a list, have no names.
+    const path = String(issue.path?.[0].key ?? "").slice(0, 80);
     const message = issue.expected === "never"
       ? `is not a known parameter${didYouMean(path, Object.keys(entries))}`
       : issue.message;

@@ -31,7 +31,7 @@ export function findJsonError(text: string): { line: number; column: number } | 
     at = endOf(SPACE, text, at) ?? at;
     if (at === text.length && open.length === 0 && wanted === ", or end") return undefined;
     const token = text[at] === '"' ? readString(text, at) : readToken(text, at);
-    const next = token === undefined ? undefined : after(wanted, token, open);
+    const next: Wanted | undefined = token === undefined ? undefined : after(wanted, token, open);
     if (token === undefined || next === undefined) return placeOf(text, at);
     wanted = next;
     at = token.end;

@@ -143,6 +143,12 @@ function addHexForms(forms: FormSet, value: Uint8Array): void {
 }
 
 function addBase64Forms(forms: FormSet, value: Uint8Array): void {
+  // Encoded alone, or with its line's end as `echo` does, the last character belongs to it too.
+  for (const end of ["", "\n"]) {
+    const text = btoa(latin1(value) + end);
+    forms.add(text);
+    forms.add(text.replaceAll("+", "-").replaceAll("/", "_"));
+  }
   for (const shift of [0, 1, 2]) {
     const text = stableBase64(value, shift);
     forms.add(text);

@@ -70,13 +70,13 @@ export function openDatabase(options: DatabaseOptions): Database {
     first: (sql, ...values) => guarded(() => prepare(sql).get(...values)),
     transaction(body) {
       return guarded(() => {
-        db.exec("BEGIN IMMEDIATE");
+        prepare("BEGIN IMMEDIATE").run();
         try {
           const result = body();
-          db.exec("COMMIT");
+          prepare("COMMIT").run();
           return result;
         } catch (error) {
-          if (db.isTransaction) db.exec("ROLLBACK");
+          if (db.isTransaction) prepare("ROLLBACK").run();
           throw error;
         }
       });
@@ -95,12 +95,20 @@ export function openDatabase(options: DatabaseOptions): Database {
   return database;
 }
 
+const PRAGMAS = [
+  "busy_timeout=5000",
+  "foreign_keys=ON",
+  "journal_mode=WAL",
+  "synchronous=FULL",
+  "journal_size_limit=4194304",
+];
+
 function open(path: string): DatabaseSync {
   let db: DatabaseSync | undefined;
   try {
     db = new DatabaseSync(path);
-    db.exec("PRAGMA busy_timeout=5000; PRAGMA foreign_keys=ON");
-    db.exec("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA journal_size_limit=4194304");
+    // Each prepared: an error of `exec` does not carry SQLite's result code.
+    for (const pragma of PRAGMAS) db.prepare(`PRAGMA ${pragma}`).all();
     return db;
   } catch (error) {
     if (db?.isOpen) db.close();
@@ -136,10 +144,9 @@ const SQLITE_NOTADB = 26;
 
 function translate(error: unknown, path: string): unknown {
   if (!(error instanceof Error) || error instanceof CicdError) return error;
-  const result = "errcode" in error && typeof error.errcode === "number"
-    ? error.errcode
-    : undefined;
-  if (result === undefined) return error;
+  if (!("code" in error) || error.code !== "ERR_SQLITE_ERROR") return error;
+  // A database that cannot even be opened has no result code.
+  const result = "errcode" in error && typeof error.errcode === "number" ? error.errcode : 0;
   switch (result & 0xff) {
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:

@@ -38,12 +38,6 @@ export interface Round {
   readonly jobs: readonly PlannedJob[];
 }
 
-/**
- * Not `recovery`: systemd asks a bus it has just connected to, and waits. A bus that dies in that
- * instant holds up the user manager itself, with all that it manages, for its 90 seconds.
- */
-const BUS_MOMENTS = ["submit", "start", "running", "end"] as const;
-
 const PROJECTS = ["web", "web-app", "api"] as const;
 
 /** A random number in [0, 1); the same sequence for the same seed. */
@@ -61,7 +55,7 @@ export function randomFrom(seed: number): () => number {
 export function planRound(seed: number, number: number): Round {
   const random = randomFrom(seed * 1_000_003 + number);
   const victim = victimOf(number, random);
-  const moment = pick(victim === "bus" ? BUS_MOMENTS : MOMENTS, random);
+  const moment = pick(MOMENTS, random);
   const count = 1 + Math.floor(random() * 3);
   const jobs = Array.from({ length: count }, (): PlannedJob => {
     const pauses = Math.floor(random() * 5);
@@ -76,9 +70,9 @@ export function planRound(seed: number, number: number): Round {
   return { number, victim, moment, delayMs: delayOf(moment, jobs, random), jobs };
 }
 
-/** The bus and the manager take longest to come back: one in ten rounds each. */
+/** The bus and the manager take longest to come back, so their turns are few. */
 function victimOf(number: number, random: () => number): Victim {
-  if (number % 10 === 4) return "bus";
+  if (number % 25 === 12) return "bus";
   if (number % 10 === 8) return "manager";
   return pick(["runner", "agent", "both"], random);
 }
@@ -106,4 +100,34 @@ function delayOf(
 
 function pick<T>(items: readonly [T, ...T[]], random: () => number): T {
   return items[Math.floor(random() * items.length)] ?? items[0];
+}
+
+/** The file that every job writes to. */
+export const LEDGER = "/home/dev/ledger";
+
+/** The script of a job. */
+export function scriptOf({ lines, pauses, pauseMs, exitCode }: PlannedJob, key: string): string {
+  const every = pauses === 0 ? 0 : Math.ceil(lines / (pauses + 1));
+  const pause = every === 0 ? "" : `[ $((i % ${every})) -ne 0 ] || sleep ${pauseMs / 1_000}`;
+  return [
+    `echo "begin $CICD_ATTEMPT $CICD_JOB_ID" >>${LEDGER}`,
+    "i=0",
+    `while [ $i -lt ${lines} ]; do`,
+    "i=$((i + 1))",
+    `echo "line $i of ${key}"`,
+    pause,
+    "done",
+    `echo "end $CICD_ATTEMPT $CICD_JOB_ID" >>${LEDGER}`,
+    `exit ${exitCode}`,
+  ].join("\n");
+}
+
+/** What the script prints. */
+export function logOf({ lines }: PlannedJob, key: string): string {
+  return Array.from({ length: lines }, (_, index) => `line ${index + 1} of ${key}\n`).join("");
+}
+
+/** Names a round for people. */
+export function nameOf({ number, victim, moment, delayMs }: Round): string {
+  return `round ${number}: ${victim} at ${moment} + ${delayMs.toFixed(2)} ms`;
 }

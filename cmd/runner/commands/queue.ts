@@ -5,8 +5,8 @@
  */
 import type { ProjectAnswer, QueueAnswer } from "@lib/client/answers.ts";
 import type { RunnerClient } from "@lib/client/runner_client.ts";
-import { withDeadline } from "@lib/core/abort.ts";
 import { ignore } from "@lib/core/errors.ts";
+import { TaskGroup } from "@lib/core/task_group.ts";
 import type { CliContext } from "./context.ts";
 import type { Painter } from "./format.ts";
 import type { InvocationOf } from "./grammar.ts";
@@ -69,39 +69,25 @@ async function untilEmpty(
   project: string | undefined,
   first: QueueAnswer,
 ): Promise<void> {
-  const ended = new AbortController();
-  const signal = AbortSignal.any([context.signal, ended.signal]);
-  const stream = changes(context, client, { signal });
-  let next = stream.next();
-  let told = "";
-  let queue = first;
-  try {
-    while (true) {
-      const text = countsOf(queue);
-      if (text !== told) await tell(context, project, queue);
-      told = text;
-      if (queue.queued + queue.in_flight === 0) return;
-      if (await hasCome(next, signal)) next = stream.next();
-      queue = await context.reconnect().run(() => readQueue(client, project, context.signal));
-    }
-  } finally {
-    next.catch(ignore("the queue is empty: its changes are of no interest any more"));
-    ended.abort(new DOMException("The queue is empty", "AbortError"));
+  const failed = Promise.withResolvers<never>();
+  failed.promise.catch(ignore("it is looked at with each change"));
+  await using tasks = new TaskGroup({ onFailure: (_name, error) => failed.reject(error) });
+  let change = Promise.withResolvers<void>();
+  const changed = () => change.resolve();
+  // What happened before the stream was open is seen by looking once it is.
+  tasks.spawn("events", async (signal) => {
+    for await (const _ of changes(context, client, { signal, onOpen: changed })) changed();
+  });
+  await tell(context, project, first);
+  let told = countsOf(first);
+  while (true) {
+    await Promise.race([change.promise, failed.promise]);
+    change = Promise.withResolvers();
+    const queue = await context.reconnect().run(() => readQueue(client, project, context.signal));
+    if (countsOf(queue) !== told) await tell(context, project, queue);
+    told = countsOf(queue);
+    if (queue.queued + queue.in_flight === 0) return;
   }
-}
-
-/** The stream may have opened after the last change: then this long is waited for nothing. */
-const LOOK_AGAIN_MS = 5_000;
-
-/** Waits for a change; `false` if none came for a while. */
-async function hasCome(change: Promise<unknown>, signal: AbortSignal): Promise<boolean> {
-  using deadline = withDeadline(signal, LOOK_AGAIN_MS, "a change");
-  const over = Promise.withResolvers<false>();
-  const onAbort = () => over.resolve(false);
-  deadline.addEventListener("abort", onAbort, { once: true });
-  const won = await Promise.race([change.then(() => true), over.promise]);
-  if (signal.aborted) throw signal.reason;
-  return won;
 }
 
 async function readQueue(

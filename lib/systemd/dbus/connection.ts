@@ -58,6 +58,9 @@ interface Subscription {
   readonly handler: (body: readonly DBusValue[]) => void;
 }
 
+/** A bus that is there answers in milliseconds; one that is stuck may never do. */
+const OPEN_DEADLINE_MS = 10_000;
+
 /**
  * One authenticated connection; made by {@linkcode BusConnection.open}.
  *
@@ -88,14 +91,15 @@ export class BusConnection implements AsyncDisposable {
    */
   static async open(stream: ByteStream, signal: AbortSignal): Promise<BusConnection> {
     const connection = new BusConnection(stream);
-    const onAbort = () => connection.#lose(signal.reason);
-    signal.addEventListener("abort", onAbort, { once: true });
+    using deadline = withDeadline(signal, OPEN_DEADLINE_MS, "the user's bus to say hello");
+    const onAbort = () => connection.#lose(deadline.reason);
+    deadline.addEventListener("abort", onAbort, { once: true });
     try {
       signal.throwIfAborted();
       await authenticate(stream);
       connection.#tasks.spawn("read", () => connection.#read());
       connection.#tasks.spawn("write", () => connection.#outbox.run(stream));
-      const [name] = await connection.call({ ...BUS, member: "Hello" }, { signal });
+      const [name] = await connection.call({ ...BUS, member: "Hello" }, { signal: deadline });
       connection.#uniqueName = String(name);
       return connection;
     } catch (error) {
@@ -103,7 +107,7 @@ export class BusConnection implements AsyncDisposable {
       signal.throwIfAborted();
       throw error instanceof CicdError ? error : lostError(error);
     } finally {
-      signal.removeEventListener("abort", onAbort);
+      deadline.removeEventListener("abort", onAbort);
     }
   }
 

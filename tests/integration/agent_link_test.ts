@@ -1,0 +1,251 @@
+import assert from "node:assert/strict";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { AgentClient, type AgentHost } from "@lib/agent_link/agent_client.ts";
+import { agentHandler, type AttemptPort } from "@lib/agent_link/agent_server.ts";
+import { SIGN_OF_LIFE_MS } from "@lib/agent_link/protocol.ts";
+import { CicdError } from "@lib/core/errors.ts";
+import { systemClock } from "@lib/core/clock.ts";
+import { problemText } from "@lib/http/problem.ts";
+import { startHttpServer } from "@lib/http/server.ts";
+import type { AttemptOutcome, CancelRequest, Job } from "@lib/jobs/model.ts";
+import { FakeClock } from "../support/fake_clock.ts";
+import { makeJob, makeOutcome, projectName } from "../support/job_fixtures.ts";
+import { RecordingLogger } from "../support/recording_logger.ts";
+
+/** What the agent of a test does with a request. */
+type Answer = (request: IncomingMessage, response: ServerResponse) => void;
+
+/** A runner's link to an agent whose answers are written down beforehand. */
+class Bench implements AsyncDisposable {
+  readonly folder = Deno.makeTempDirSync({ prefix: "agent-link-" });
+  readonly requests: string[] = [];
+  readonly bodies: unknown[] = [];
+  readonly log = new RecordingLogger();
+  readonly stop = new AbortController();
+  readonly link: AgentClient;
+  starts = 0;
+  #server: Server | undefined;
+  readonly #answers: Answer[];
+
+  constructor(...answers: Answer[]) {
+    this.#answers = answers;
+    const host: AgentHost = {
+      kind: "child",
+      socketPath: () => this.socketPath,
+      ensureListening: () => this.#listen(),
+      [Symbol.asyncDispose]: () => Promise.resolve(),
+    };
+    this.link = new AgentClient({
+      host,
+      secretsOf: () => ({ TOKEN: "a-long-secret" }),
+      bootIdOf: () => "boot-1",
+      clock: systemClock,
+      log: this.log,
+    });
+  }
+
+  get socketPath(): string {
+    return `${this.folder}/agent.sock`;
+  }
+
+  run(job: Job, onStarted = () => {}): Promise<AttemptOutcome> {
+    return this.link.run(job, { onStarted, signal: this.stop.signal });
+  }
+
+  #listen(): Promise<void> {
+    this.starts++;
+    const server = createServer((request, response) => {
+      this.requests.push(`${request.method} ${request.url}`);
+      let body = "";
+      request.on("data", (chunk) => body += chunk);
+      request.on("end", () => {
+        this.bodies.push(JSON.parse(body));
+        const answer = this.#answers.shift();
+        if (answer === undefined) response.destroy();
+        else answer(request, response);
+      });
+    });
+    this.#server = server;
+    return new Promise((resolve) => server.listen({ path: this.socketPath }, resolve));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.stop.abort(new Error("the test is over"));
+    this.link[Symbol.dispose]();
+    this.#server?.closeAllConnections();
+    this.#server?.close();
+    await Deno.remove(this.folder, { recursive: true });
+  }
+}
+
+const job = makeJob({ state: "starting", attempt: 1 });
+const path = `/attempts/${job.id}/1`;
+const alive = `${JSON.stringify({ kind: "alive" })}\n`;
+const ended = `${JSON.stringify({ kind: "ended", outcome: makeOutcome({ exitCode: 3 }) })}\n`;
+
+Deno.test("run() starts the agent when nobody listens, and gives the outcome", async () => {
+  let started = 0;
+  await using t = new Bench((_, response) => response.end(alive + ended));
+  assert.equal((await t.run(job, () => started++)).exitCode, 3);
+  assert.equal(started, 1);
+  assert.equal(t.starts, 1);
+  assert.deepEqual(t.requests, [`PUT ${path}`]);
+  assert.deepEqual(t.bodies, [{
+    spec: job.spec,
+    secrets: { TOKEN: "a-long-secret" },
+    bootId: "boot-1",
+  }]);
+});
+
+Deno.test("run() joins the same attempt when the connection breaks in mid-answer", async () => {
+  let started = 0;
+  await using t = new Bench(
+    (request, response) => {
+      response.write(alive, () => request.socket.destroy());
+    },
+    (request, response) => {
+      response.write(alive + ended.slice(0, 40), () => request.socket.destroy());
+    },
+    (_, response) => response.end(alive + ended),
+  );
+  assert.equal((await t.run(job, () => started++)).exitCode, 3);
+  assert.deepEqual(t.requests, Array(3).fill(`PUT ${path}`));
+  assert.equal(started, 1);
+});
+
+Deno.test("run() asks again when the agent's answer ends too early or makes no sense", async () => {
+  await using t = new Bench(
+    (_, response) => response.end(alive),
+    (_, response) => response.end("not json\n"),
+    (_, response) => response.end('{"kind":"ended"}\n'),
+    (_, response) => response.writeHead(500).end("<html>"),
+    (_, response) => response.writeHead(503).end(problemText("systemd_unavailable", "Away")),
+    (_, response) => response.end(ended),
+  );
+  assert.equal((await t.run(job)).exitCode, 3);
+  assert.equal(t.requests.length, 6);
+});
+
+Deno.test("run() tells of each failure, and louder when there are many", async () => {
+  const fail: Answer = (_, response) => response.writeHead(500).end();
+  await using t = new Bench(...Array(6).fill(fail), (_, response) => response.end(ended));
+  await t.run(job);
+  assert.equal(t.log.of("info").length, 5);
+  assert.equal(t.log.of("warning").length, 1);
+  assert.doesNotMatch(JSON.stringify(t.log.messages), /a-long-secret/);
+});
+
+Deno.test("run() rejects with its signal's reason, whatever it waits for", async () => {
+  await using t = new Bench((_, response) => void response.write(alive));
+  const running = Promise.withResolvers<void>();
+  const outcome = t.run(job, running.resolve);
+  await running.promise;
+  t.stop.abort(new Error("the runner ends"));
+  await assert.rejects(outcome, /the runner ends/);
+});
+
+Deno.test("stop() asks until the agent has taken it", async () => {
+  const cancel: CancelRequest = { reason: "cancelled", by: "by request" };
+  await using t = new Bench(
+    (_, response) => response.writeHead(404).end(problemText("not_found", "Not given it yet")),
+    (request) => request.socket.destroy(),
+    (_, response) => response.writeHead(202).end(),
+  );
+  await t.link.stop({ ...job, cancel }, t.stop.signal);
+  assert.deepEqual(t.requests, Array(3).fill(`POST ${path}/stop`));
+  assert.deepEqual(t.bodies, Array(3).fill(cancel));
+});
+
+Deno.test("status() starts no agent", async () => {
+  await using t = new Bench();
+  assert.equal(await t.link.status(projectName(), t.stop.signal), undefined);
+  assert.equal(t.starts, 0);
+});
+
+/** An agent's server over a port that the test plays. */
+async function serve(port: Partial<AttemptPort>) {
+  const folder = await Deno.makeTempDir({ prefix: "agent-link-" });
+  const clock = new FakeClock();
+  const errors: unknown[] = [];
+  const socketPath = `${folder}/agent.sock`;
+  const server = await startHttpServer({
+    listeners: [{ kind: "unix", path: socketPath }],
+    limits: { maxConnections: 8, maxHeaderBytes: 16_384, headerTimeoutMs: 10_000 },
+    handle: agentHandler({
+      project: projectName(),
+      attempts: {
+        begin: () => Promise.resolve(),
+        ended: () => new Promise(() => {}),
+        stop: () => Promise.resolve(false),
+        ...port,
+      },
+      status: () => Promise.reject(new Error("not asked here")),
+      clock,
+      maxBodyBytes: 1_000_000,
+      onError: (error) => errors.push(error),
+    }),
+    onError: (_, error) => errors.push(error),
+  });
+  const http = Deno.createHttpClient({ proxy: { transport: "unix", path: socketPath } });
+  return {
+    clock,
+    errors,
+    ask: (method: string, path: string, body: unknown) =>
+      fetch(`http://localhost${path}`, { method, body: JSON.stringify(body), client: http }),
+    async [Symbol.asyncDispose]() {
+      http.close();
+      await server[Symbol.asyncDispose]();
+      await Deno.remove(folder, { recursive: true });
+    },
+  };
+}
+
+const order = { spec: job.spec, secrets: {}, bootId: "boot-1" };
+
+Deno.test("PUT shows signs of life until the end of the attempt", async () => {
+  const end = Promise.withResolvers<AttemptOutcome>();
+  await using t = await serve({ ended: () => end.promise });
+  const response = await t.ask("PUT", path, order);
+  const reader = (response.body ?? assert.fail()).pipeThrough(new TextDecoderStream()).getReader();
+  assert.equal((await reader.read()).value, alive);
+  const second = reader.read();
+  while (t.clock.sleeping === 0) await t.clock.tick(0);
+  await t.clock.tick(SIGN_OF_LIFE_MS);
+  assert.equal((await second).value, alive);
+  end.resolve(makeOutcome({ exitCode: 3 }));
+  assert.equal((await reader.read()).value, ended);
+  assert.equal((await reader.read()).done, true);
+});
+
+Deno.test("PUT breaks the connection when the end cannot be told, and survives it", async () => {
+  await using t = await serve({ ended: () => Promise.reject(new CicdError("io_failed", "Full")) });
+  const response = await t.ask("PUT", path, order);
+  await assert.rejects(response.text());
+  assert.equal((await t.ask("GET", "/nope", undefined).catch(() => ({ status: 0 }))).status, 404);
+});
+
+for (
+  const [name, method, where, body, status] of [
+    ["an order that is none", "PUT", path, { spec: 1 }, 422],
+    ["an order for another project", "PUT", path, {
+      ...order,
+      spec: { ...order.spec, project: "other" },
+    }, 422],
+    ["a stop without a reason", "POST", `${path}/stop`, {}, 422],
+    ["a stop of what it was not given", "POST", `${path}/stop`, {
+      reason: "cancelled",
+      by: "x",
+    }, 404],
+    ["an unknown route", "PUT", "/attempts/x/1", order, 404],
+    ["an unknown method", "DELETE", path, order, 405],
+  ] as const
+) {
+  Deno.test(`the agent refuses ${name}`, async () => {
+    await using t = await serve({});
+    const response = await t.ask(method, where, body);
+    assert.equal(response.status, status);
+    assert.equal(response.headers.get("content-type"), "application/problem+json");
+    await response.body?.cancel();
+    assert.deepEqual(t.errors, []);
+  });
+}

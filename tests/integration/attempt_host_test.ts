@@ -1,0 +1,197 @@
+import assert from "node:assert/strict";
+import { AttemptHost, type AttemptInput } from "@lib/attempts/attempt_host.ts";
+import { systemClock } from "@lib/core/clock.ts";
+import { CicdError } from "@lib/core/errors.ts";
+import { newJobId } from "@lib/core/ids.ts";
+import { attemptFolder, type AttemptRef } from "@lib/jobs/attempt_folder.ts";
+import { FakeExecutor, FakeMachine } from "../support/fake_executor.ts";
+import { makeOutcome, makeSpec, projectName } from "../support/job_fixtures.ts";
+import { RecordingLogger } from "../support/recording_logger.ts";
+
+const input: AttemptInput = { spec: makeSpec(), secrets: {}, bootId: "boot-1" };
+const cancel = { reason: "cancelled", by: "by request" } as const;
+
+/** A machine and a state folder, on which agents come and go. */
+class Bench implements AsyncDisposable {
+  readonly machine = new FakeMachine();
+  readonly log = new RecordingLogger();
+  readonly stateDir = Deno.makeTempDirSync({ prefix: "attempt-host-" });
+  readonly ref: AttemptRef = { project: projectName(), jobId: newJobId(), number: 1 };
+  #host: AttemptHost | undefined;
+
+  get key(): string {
+    return `${this.ref.jobId}/${this.ref.number}`;
+  }
+
+  get folder() {
+    return attemptFolder(this.stateDir, this.ref);
+  }
+
+  /** Starts an agent in the place of the one before. */
+  async agent(bootId = "boot-1"): Promise<AttemptHost> {
+    await this.#host?.[Symbol.asyncDispose]();
+    const host = new AttemptHost({
+      project: this.ref.project,
+      stateDir: this.stateDir,
+      executor: new FakeExecutor(this.machine),
+      bootId,
+      recordLog: () => ({ finish: () => Promise.resolve(42) }),
+      environmentOf: () => ({}),
+      seal: (secrets) => new TextEncoder().encode(JSON.stringify(Object.keys(secrets))),
+      clock: systemClock,
+      log: this.log,
+    });
+    this.#host = host;
+    await host.adopt();
+    return host;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#host?.[Symbol.asyncDispose]();
+    await Deno.remove(this.stateDir, { recursive: true });
+  }
+}
+
+Deno.test("begin() starts an attempt once, however often and at once it is asked", async () => {
+  await using t = new Bench();
+  const host = await t.agent();
+  await Promise.all([host.begin(t.ref, input), host.begin(t.ref, input)]);
+  await host.begin(t.ref, input);
+  assert.deepEqual(t.machine.begun, [t.key]);
+  assert.deepEqual(host.attempts, [t.key]);
+  t.machine.end(t.key, makeOutcome());
+  assert.equal((await host.ended(t.ref)).logBytes, 42);
+  await host.begin(t.ref, input);
+  assert.deepEqual(t.machine.begun, [t.key]);
+  assert.equal((await host.ended(t.ref)).state, "succeeded");
+});
+
+Deno.test("begin() joins an attempt that an earlier agent began and that has ended since", async () => {
+  await using t = new Bench();
+  await (await t.agent()).begin(t.ref, input);
+  const host = await t.agent();
+  t.machine.end(t.key, makeOutcome({ exitCode: 7 }));
+  await host.begin(t.ref, input);
+  assert.equal((await host.ended(t.ref)).exitCode, 7);
+  assert.deepEqual(t.machine.begun, [t.key]);
+});
+
+Deno.test("begin() settles an attempt that could not be started, and never tries it again", async () => {
+  await using t = new Bench();
+  const host = await t.agent();
+  t.machine.nextStartFails = new CicdError("executor_failed", "Cannot begin: no such shell");
+  await host.begin(t.ref, input);
+  const outcome = await host.ended(t.ref);
+  assert.equal(outcome.reason, "start_failed");
+  assert.match(outcome.message, /no such shell/);
+  await host.begin(t.ref, input);
+  assert.deepEqual(t.machine.begun, []);
+});
+
+Deno.test("begin() passes on that it is not known whether an attempt was started", async () => {
+  await using t = new Bench();
+  const host = await t.agent();
+  t.machine.nextStartFails = new CicdError("systemd_unavailable", "The bus is away");
+  await assert.rejects(host.begin(t.ref, input), /bus is away/);
+  await host.begin(t.ref, input);
+  assert.deepEqual(t.machine.begun, [t.key]);
+});
+
+Deno.test("begin() never begins what another boot of the machine may have run", async () => {
+  await using t = new Bench();
+  const host = await t.agent("boot-2");
+  await host.begin(t.ref, input);
+  assert.equal((await host.ended(t.ref)).state, "lost");
+  assert.deepEqual(t.machine.begun, []);
+});
+
+Deno.test("adopt() takes over what is alive, and tells how it ends", async () => {
+  await using t = new Bench();
+  await (await t.agent()).begin(t.ref, input);
+  const host = await t.agent();
+  assert.deepEqual(host.attempts, [t.key]);
+  const ended = host.ended(t.ref);
+  t.machine.end(t.key, makeOutcome({ exitCode: 3 }));
+  assert.equal((await ended).exitCode, 3);
+});
+
+for (const kind of ["ended", "vanished"] as const) {
+  Deno.test(`adopt() settles what it finds ${kind}`, async () => {
+    await using t = new Bench();
+    await (await t.agent()).begin(t.ref, input);
+    t.machine.found.set(t.key, { kind, outcome: makeOutcome({ message: kind }) });
+    const host = await t.agent();
+    assert.equal((await host.ended(t.ref)).message, kind);
+    assert.deepEqual(t.machine.begun, [t.key]);
+  });
+}
+
+Deno.test("adopt() leaves what never began for the runner to ask for", async () => {
+  await using t = new Bench();
+  await (await t.agent()).begin(t.ref, input);
+  t.machine.found.delete(t.key);
+  const host = await t.agent();
+  assert.deepEqual(host.attempts, []);
+  await assert.rejects(host.ended(t.ref), CicdError);
+  await host.begin(t.ref, input);
+  assert.equal(t.machine.begun.length, 2);
+});
+
+Deno.test("adopt() starts with a damaged folder among the others", async () => {
+  await using t = new Bench();
+  await (await t.agent()).begin(t.ref, input);
+  const other = attemptFolder(t.stateDir, { ...t.ref, jobId: newJobId() });
+  await Deno.mkdir(other.path, { recursive: true });
+  await Deno.writeTextFile(other.attemptFile, '{"project":');
+  const host = await t.agent();
+  assert.deepEqual(host.attempts, [t.key]);
+  assert.deepEqual(t.log.of("error"), ["Cannot read an attempt"]);
+});
+
+Deno.test("stop() knows what runs and what has ended, and nothing else", async () => {
+  await using t = new Bench();
+  const host = await t.agent();
+  assert.equal(await host.stop(t.ref, cancel), false);
+  await host.begin(t.ref, input);
+  assert.equal(await host.stop(t.ref, cancel), true);
+  assert.deepEqual(t.machine.stops, [{ key: t.key, why: cancel }]);
+  t.machine.end(t.key, makeOutcome());
+  await host.ended(t.ref);
+  assert.equal(await host.stop(t.ref, cancel), true);
+  assert.equal(t.machine.stops.length, 1);
+});
+
+Deno.test("a workspace goes with its attempt, also one that the job made read-only", async () => {
+  await using t = new Bench();
+  const host = await t.agent();
+  await host.begin(t.ref, input);
+  await Deno.mkdir(`${t.folder.workspace}/cache/mod`, { recursive: true });
+  await Deno.writeTextFile(`${t.folder.workspace}/cache/mod/file`, "x");
+  await Deno.chmod(`${t.folder.workspace}/cache/mod`, 0o500);
+  t.machine.end(t.key, makeOutcome());
+  await host.ended(t.ref);
+  await host[Symbol.asyncDispose]();
+  await assert.rejects(Deno.lstat(t.folder.workspace), Deno.errors.NotFound);
+});
+
+Deno.test("adopt() removes the workspace that an agent left when it was killed", async () => {
+  await using t = new Bench();
+  await Deno.mkdir(t.folder.workspace, { recursive: true });
+  await Deno.writeTextFile(t.folder.outcomeFile, JSON.stringify(makeOutcome()));
+  const host = await t.agent();
+  await host[Symbol.asyncDispose]();
+  await assert.rejects(Deno.lstat(t.folder.workspace), Deno.errors.NotFound);
+  assert.deepEqual(t.log.of("info"), []);
+});
+
+Deno.test("no secret is written to an attempt's folder in the clear", async () => {
+  await using t = new Bench();
+  const host = await t.agent();
+  await host.begin(t.ref, { ...input, secrets: { TOKEN: "hunter2-hunter2" } });
+  for await (const entry of Deno.readDir(t.folder.path)) {
+    if (!entry.isFile) continue;
+    const path = `${t.folder.path}/${entry.name}`;
+    assert.doesNotMatch(await Deno.readTextFile(path), /hunter2/);
+    assert.equal(((await Deno.stat(path)).mode ?? 0) & 0o777, 0o600, path);
+  }
+});

@@ -1,0 +1,90 @@
+import assert from "node:assert/strict";
+import { CicdError } from "@lib/core/errors.ts";
+import type { JobFlags } from "../../cmd/runner/commands/grammar_job_flags.ts";
+import { parseJobFile } from "../../cmd/runner/commands/job_file.ts";
+import { readJobSpec } from "../../cmd/runner/commands/job_spec.ts";
+import { none, ports } from "../unit/cmd/_job_spec.ts";
+
+// The YAML reader looks at the environment when it is loaded: not for the unit tests.
+
+const JOB = `project: web
+script: make
+shell: /bin/bash
+env: { VERSION: 1.10, KEEP: yes }
+limits:
+  memory: 1G
+  cpu: 2
+labels: { a.b: 1 }
+`;
+
+Deno.test("readJobSpec() lays flags over the file", async () => {
+  const { request } = await readJobSpec(
+    { ...none, file: "job.yaml", argv: ["true"], env: ["KEEP=no"], limitCpu: 1, project: "api" },
+    ports({ "job.yaml": JOB }),
+  );
+  assert.deepEqual(request, {
+    project: "api",
+    command: ["true"],
+    env: { VERSION: "1.10", KEEP: "no" },
+    limits: { memory: "1G", cpu: 1 },
+    labels: { "a.b": "1" },
+  });
+});
+
+Deno.test("readJobSpec() takes the project from flag, file, environment, in this order", async () => {
+  const env = { CICD_PROJECT: "env" };
+  const read = async (flags: Partial<JobFlags>) =>
+    (await readJobSpec({ ...none, argv: ["x"], ...flags }, ports({ f: "project: file" }, env)))
+      .request["project"];
+  assert.equal(await read({ project: "flag", file: "f" }), "flag");
+  assert.equal(await read({ file: "f" }), "file");
+  assert.equal(await read({}), "env");
+});
+
+Deno.test("readJobSpec() tells a refusal with the flag or the place in the file", async () => {
+  const { explain } = await readJobSpec(
+    { ...none, file: "job.yaml", limitCpu: 1, env: ["BAD=x"] },
+    ports({ "job.yaml": JOB }),
+  );
+  const error = explain(
+    new CicdError("invalid_request", "Cannot", {
+      issues: [
+        { path: "limits.memory", message: "is wrong" },
+        { path: "limits.cpu", message: "is wrong" },
+        { path: "env.BAD", message: "is wrong" },
+        { path: "env.VERSION", message: "is wrong" },
+        { path: "labels.a.b", message: "is wrong" },
+        { path: "elsewhere", message: "is wrong" },
+      ],
+    }),
+  );
+  assert.deepEqual(error.issues.map(({ path }) => path), [
+    "job.yaml:6:3",
+    "--limit-cpu",
+    "--env BAD",
+    "job.yaml:4:8",
+    "job.yaml:8:11",
+    "elsewhere",
+  ]);
+  assert.equal(error.issues[0]?.message, "limits.memory is wrong");
+});
+
+Deno.test("parseJobFile() names the place of what it cannot read", () => {
+  const issueOf = (text: string) => {
+    try {
+      parseJobFile(text, "job.yaml");
+    } catch (error) {
+      assert.ok(error instanceof CicdError);
+      return error.issues[0];
+    }
+    return assert.fail("it was read");
+  };
+  assert.match(issueOf("a: 1\na: 2")?.path ?? "", /^job\.yaml:2:1$/);
+  assert.equal(issueOf("- a")?.path, "job.yaml:1:1");
+  assert.match(issueOf("secrets:\n  K: file:/etc/shadow")?.message ?? "", /--secret K=SOURCE/);
+});
+
+Deno.test("parseJobFile() reads JSON, also with tabs", () => {
+  const { value } = parseJobFile('{\n\t"project": "web",\n\t"command": ["a\\tb"]\n}', "job.json");
+  assert.deepEqual(value, { project: "web", command: ["a\tb"] });
+});

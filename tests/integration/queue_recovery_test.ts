@@ -1,0 +1,113 @@
+import assert from "node:assert/strict";
+import { pause, RunnerBench } from "../support/runner_process.ts";
+
+const ROUNDS = 10;
+const JOBS_A_ROUND = 4;
+
+interface Accepted {
+  readonly key: string;
+  readonly exitCode: number;
+  readonly lines: number;
+}
+
+/** A job that writes down when it begins and ends, whatever the suite believes. */
+function scriptOf({ key, exitCode, lines }: Accepted): string {
+  return `echo "begin ${key}" >> "$LEDGER"
+i=0; while [ $i -lt ${lines} ]; do echo "${key} $i"; i=$((i+1)); sleep 0.01; done
+echo "end ${key}" >> "$LEDGER"
+exit ${exitCode}`;
+}
+
+/** Small and repeatable: the same seed kills at the same moments. */
+function random(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return state / 2 ** 32;
+  };
+}
+
+/** Submits as a careful client does: with a key, again until there is an answer. */
+async function submit(bench: RunnerBench, job: Accepted): Promise<string> {
+  const body = {
+    project: "web",
+    script: scriptOf(job),
+    env: { LEDGER: `${bench.folder}/ledger` },
+  };
+  while (true) {
+    try {
+      const headers = { "idempotency-key": job.key };
+      const { status, body: answer } = await bench.json("POST", "/v1/jobs", { body, headers });
+      if (status < 300) return answer.id;
+    } catch (error) {
+      if (!(error instanceof TypeError) && !(error instanceof SyntaxError)) throw error;
+    }
+    await pause(20);
+  }
+}
+
+Deno.test("kill -9 of runner and agents at any moment loses no job, doubles none, cuts no log", async () => {
+  await using bench = new RunnerBench();
+  const next = random(20_261_122);
+  const jobs = new Map<string, Accepted>();
+  await bench.start();
+  for (let round = 0; round < ROUNDS; round++) {
+    const submitted = Promise.all(Array.from({ length: JOBS_A_ROUND }, async (_, index) => {
+      const job = {
+        key: `r${round}j${index}`,
+        exitCode: index,
+        lines: 5 + Math.floor(next() * 30),
+      };
+      jobs.set(await submit(bench, job), job);
+    }));
+    await pause(next() * 400);
+    const victim = Math.floor(next() * 3);
+    if (victim !== 0) { for (const pid of bench.agentPids()) Deno.kill(pid, "SIGKILL"); }
+    if (victim !== 1) {
+      await bench.kill();
+      await bench.start();
+    }
+    await submitted;
+  }
+  assert.equal(jobs.size, ROUNDS * JOBS_A_ROUND);
+  for (const [id, { key, exitCode, lines }] of jobs) {
+    const { body: job } = await bench.json("GET", `/v1/jobs/${id}/wait?timeout=60s`);
+    assert.equal(job.state, exitCode === 0 ? "succeeded" : "failed", `${key}: ${job.message}`);
+    assert.equal(job.exit_code, exitCode, key);
+    assert.equal(job.attempt, 1, key);
+    const log = await (await bench.ask("GET", `/v1/jobs/${id}/logs`)).text();
+    assert.equal(log, Array.from({ length: lines }, (_, line) => `${key} ${line}\n`).join(""));
+  }
+  const ledger = (await Deno.readTextFile(`${bench.folder}/ledger`)).trim().split("\n").sort();
+  const wanted = [...jobs.values()].flatMap(({ key }) => [`begin ${key}`, `end ${key}`]).sort();
+  assert.deepEqual(ledger, wanted);
+  const { body: list } = await bench.json("GET", "/v1/jobs?limit=500");
+  assert.equal(list.jobs.length, jobs.size);
+});
+
+Deno.test("jobs that wait survive kill -9 and start in their order", async () => {
+  await using bench = new RunnerBench();
+  await bench.start();
+  await bench.json("POST", "/v1/queue/pause");
+  const ids: string[] = [];
+  for (let count = 0; count < 5; count++) {
+    const { body } = await bench.json("POST", "/v1/jobs", {
+      body: {
+        project: "web",
+        script: `echo ${count} >> "${bench.folder}/order"`,
+        concurrency_group: "one",
+      },
+    });
+    ids.push(body.id);
+  }
+  await bench.kill();
+  await bench.start();
+  assert.equal((await bench.json("GET", "/v1/status")).body.mode, "paused");
+  assert.equal((await bench.json("GET", "/v1/status")).body.queued, 5);
+  await bench.json("POST", "/v1/queue/resume");
+  for (const id of ids) {
+    const { body } = await bench.json("GET", `/v1/jobs/${id}/wait?timeout=60s`);
+    assert.equal(body.state, "succeeded");
+  }
+  assert.equal(await Deno.readTextFile(`${bench.folder}/order`), "0\n1\n2\n3\n4\n");
+});

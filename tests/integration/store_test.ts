@@ -1,0 +1,177 @@
+import assert from "node:assert/strict";
+import type { ErrorCode } from "@lib/core/error_codes.ts";
+import { CicdError } from "@lib/core/errors.ts";
+import { newJobId } from "@lib/core/ids.ts";
+import { JOB_MIGRATIONS } from "@lib/jobs/job_schema.ts";
+import { JobStore } from "@lib/jobs/job_store.ts";
+import { type Database, openDatabase } from "@lib/store/database.ts";
+import { lockState } from "@lib/store/state_lock.ts";
+import { removeTree } from "@lib/store/remove_tree.ts";
+import { makeJob, makeOutcome, makeSpec } from "../support/job_fixtures.ts";
+import { mountSmallDisk } from "../support/small_disk.ts";
+
+class Folder implements AsyncDisposable {
+  readonly path = Deno.makeTempDirSync({ prefix: "store-" });
+  readonly db = `${this.path}/runner.db`;
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await removeTree(this.path);
+  }
+}
+
+function open(path: string): Database {
+  return openDatabase({ path, migrations: JOB_MIGRATIONS });
+}
+
+function storeOn(db: Database): JobStore {
+  return new JobStore({ db, ageingMs: 60_000, onChange() {} });
+}
+
+function code(wanted: ErrorCode) {
+  return (error: unknown) => error instanceof CicdError && error.code === wanted;
+}
+
+Deno.test("openDatabase() keeps what was stored across reopening", async () => {
+  await using t = new Folder();
+  const job = makeJob();
+  {
+    using db = open(t.db);
+    storeOn(db).insert({ job, sealedSecrets: new Uint8Array([1, 2]) });
+  }
+  using db = open(t.db);
+  const store = storeOn(db);
+  assert.equal(store.require(job.id).state, "queued");
+  assert.deepEqual(store.sealedSecrets(job.id), new Uint8Array([1, 2]));
+  assert.equal(store.revision, 1);
+});
+
+Deno.test("openDatabase() brings a database of an earlier release up to date", async () => {
+  await using t = new Folder();
+  const [first] = JOB_MIGRATIONS;
+  assert(first !== undefined);
+  openDatabase({ path: t.db, migrations: [first] })[Symbol.dispose]();
+  using db = open(t.db);
+  assert.equal(db.first("PRAGMA user_version")?.["user_version"], JOB_MIGRATIONS.length);
+  storeOn(db).insert({ job: makeJob() });
+});
+
+Deno.test("openDatabase() leaves nothing of a migration that fails", async () => {
+  await using t = new Folder();
+  const broken = ["CREATE TABLE a (x);\nCREATE TABLE a (x);\n"];
+  assert.throws(() => openDatabase({ path: t.db, migrations: broken }), CicdError);
+  using db = openDatabase({ path: t.db, migrations: ["CREATE TABLE a (x);\n"] });
+  assert.equal(db.all("SELECT * FROM a").length, 0);
+});
+
+Deno.test("openDatabase() refuses a database of a later release and does not touch it", async () => {
+  await using t = new Folder();
+  {
+    using db = open(t.db);
+    db.run("PRAGMA user_version=99");
+  }
+  assert.throws(() => open(t.db), code("store_newer"));
+  assert.throws(() => open(t.db), /version 99, this program knows/);
+});
+
+Deno.test("openDatabase() refuses a file that is no database", async () => {
+  await using t = new Folder();
+  await Deno.writeTextFile(t.db, "this is no database".repeat(100));
+  assert.throws(() => open(t.db), code("store_corrupt"));
+});
+
+Deno.test("openDatabase() says io_failed for a path that cannot be a file", async () => {
+  await using t = new Folder();
+  assert.throws(() => open(t.path), code("io_failed"));
+});
+
+Deno.test("a database whose pages were overwritten is store_corrupt, not an answer", async () => {
+  await using t = new Folder();
+  {
+    using db = open(t.db);
+    const store = storeOn(db);
+    for (let count = 0; count < 200; count++) store.insert({ job: makeJob() });
+  }
+  const bytes = await Deno.readFile(t.db);
+  bytes.fill(0xa5, 8_192);
+  await Deno.writeFile(t.db, bytes);
+  assert.throws(() => {
+    using db = open(t.db);
+    const store = storeOn(db);
+    store.list({ limit: 200 });
+    store.counts();
+    store.heads(0, 1_000);
+  }, code("store_corrupt"));
+});
+
+Deno.test("a full disk refuses a job with disk_full and changes nothing", async () => {
+  await using disk = await mountSmallDisk("1M");
+  if (disk === undefined) return;
+  using db = open(`${disk.path}/runner.db`);
+  const store = storeOn(db);
+  const text = "x".repeat(20_000);
+  const spec = makeSpec({ work: { kind: "script", text, shell: "/bin/sh" } });
+  const stored: string[] = [];
+  const refused = newJobId();
+  assert.throws(() => {
+    for (let count = 0; count < 1_000; count++) {
+      stored.push(store.insert({ job: makeJob({ spec }) }).job.id);
+    }
+    store.insert({ job: makeJob({ id: refused, spec }) });
+  }, code("disk_full"));
+  assert(stored.length > 0);
+  assert.equal(store.queuedCount(), stored.length);
+  assert.deepEqual(store.list({ limit: 500 }).jobs.map(({ id }) => id), stored.toReversed());
+});
+
+Deno.test("lockState() keeps a second daemon out and tells the pid of the first", async () => {
+  await using t = new Folder();
+  {
+    using _held = lockState(t.path);
+    const second = await new Deno.Command(Deno.execPath(), {
+      args: [
+        "eval",
+        `import { lockState } from "@lib/store/state_lock.ts";
+         try { lockState(${
+          JSON.stringify(t.path)
+        }); } catch (e) { console.log(e.code, e.message); }`,
+      ],
+      stderr: "inherit",
+    }).output();
+    const said = new TextDecoder().decode(second.stdout);
+    assert.match(said, /^store_locked /);
+    assert(said.includes(`(pid ${Deno.pid})`));
+  }
+  using _again = lockState(t.path);
+});
+
+Deno.test("10,000 queued jobs are there after a restart, in their order, with those at work", async () => {
+  await using t = new Folder();
+  {
+    using db = open(t.db);
+    db.run("PRAGMA synchronous=OFF");
+    const store = storeOn(db);
+    for (let count = 0; count < 10_000; count++) {
+      store.insert({ job: makeJob({ createdAt: count, notBefore: count }) });
+    }
+    const first = store.heads(20_000, 5)[0]?.heads ?? [];
+    for (const { id } of first) store.apply(id, { kind: "claimed", bootId: "b" });
+    const [done] = first;
+    assert(done !== undefined);
+    store.apply(done.id, { kind: "ended", attempt: 1, outcome: makeOutcome() });
+  }
+  using db = open(t.db);
+  const store = storeOn(db);
+  assert.equal(store.queuedCount(), 9_995);
+  assert.equal(store.inFlight().length, 4);
+  const [project] = store.heads(20_000, 3);
+  assert.equal(project?.running, 4);
+  assert.deepEqual(
+    project?.heads.map(({ id }) => store.require(id).createdAt),
+    [5, 6, 7],
+  );
+  // What the queue asks for at every turn must not read every row.
+  const plan = db.all(
+    "EXPLAIN QUERY PLAN SELECT min(not_before) FROM jobs WHERE state = 'queued' AND not_before > 5",
+  ).map(({ detail }) => detail);
+  assert.match(String(plan[0]), /SEARCH jobs USING COVERING INDEX jobs_waiting/);
+});

@@ -1,0 +1,89 @@
+/**
+ * An executor that keeps its contract without running anything: what is begun
+ * ends when the test says so, and outlives the executor.
+ *
+ * @module
+ */
+import type {
+  AttemptFound,
+  AttemptHandle,
+  AttemptRequest,
+  Executor,
+  ProjectUse,
+  StopRequest,
+} from "@lib/jobs/executor.ts";
+import type { AttemptOutcome } from "@lib/jobs/model.ts";
+import { raceAbort } from "@lib/core/abort.ts";
+
+/** What outlives a process: the attempts themselves. */
+export class FakeMachine {
+  readonly begun: string[] = [];
+  readonly stops: { readonly key: string; readonly why: StopRequest }[] = [];
+  readonly found = new Map<string, AttemptFound>();
+  readonly #ends = new Map<string, PromiseWithResolvers<AttemptOutcome>>();
+  /** Thrown by the next start, before anything is begun. */
+  nextStartFails: Error | undefined;
+
+  /** Ends an attempt. */
+  end(key: string, outcome: AttemptOutcome): void {
+    this.found.set(key, { kind: "ended", outcome });
+    this.endOf(key).resolve(outcome);
+  }
+
+  endOf(key: string): PromiseWithResolvers<AttemptOutcome> {
+    let end = this.#ends.get(key);
+    if (end === undefined) {
+      end = Promise.withResolvers();
+      this.#ends.set(key, end);
+    }
+    return end;
+  }
+}
+
+/** An executor on a machine. */
+export class FakeExecutor implements Executor {
+  readonly kind = "direct";
+  readonly #machine: FakeMachine;
+
+  constructor(machine: FakeMachine) {
+    this.#machine = machine;
+  }
+
+  async start({ ref }: AttemptRequest, signal: AbortSignal): Promise<"started" | "exists"> {
+    signal.throwIfAborted();
+    const failure = this.#machine.nextStartFails;
+    this.#machine.nextStartFails = undefined;
+    if (failure !== undefined) throw failure;
+    const key = `${ref.jobId}/${ref.number}`;
+    if (this.#machine.found.has(key)) return await Promise.resolve("exists");
+    this.#machine.begun.push(key);
+    this.#machine.found.set(key, { kind: "alive" });
+    return await Promise.resolve("started");
+  }
+
+  look({ ref }: AttemptHandle): Promise<AttemptFound> {
+    const found = this.#machine.found.get(`${ref.jobId}/${ref.number}`);
+    return Promise.resolve(found ?? { kind: "never_begun" });
+  }
+
+  ended({ ref }: AttemptHandle, signal: AbortSignal): Promise<AttemptOutcome> {
+    return raceAbort(this.#machine.endOf(`${ref.jobId}/${ref.number}`).promise, signal);
+  }
+
+  stop({ ref }: AttemptHandle, why: StopRequest): Promise<void> {
+    this.#machine.stops.push({ key: `${ref.jobId}/${ref.number}`, why });
+    return Promise.resolve();
+  }
+
+  describeProject(): Promise<ProjectUse> {
+    return Promise.resolve({ limits: {}, usage: {} });
+  }
+
+  unhealthyReason(): string | undefined {
+    return undefined;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return Promise.resolve();
+  }
+}

@@ -1,0 +1,214 @@
+/**
+ * A real runner with its agents as child processes, in folders of its own.
+ *
+ * @module
+ */
+import { fromFileUrl } from "@lib/core/file_url.ts";
+
+const MAIN = fromFileUrl(new URL("../../cmd/runner/main.ts", import.meta.url).href);
+/** How long a runner may take to answer, on a busy machine. */
+const START_DEADLINE_MS = 30_000;
+
+/** How a runner ended. */
+export interface RunnerExit {
+  readonly code: number;
+  readonly stderr: string;
+}
+
+/** Options for {@linkcode RunnerBench}. */
+export interface RunnerBenchOptions {
+  /** The text of the configuration file. */
+  readonly config?: string;
+  /** Made before the runner; removed by whoever made it. */
+  readonly stateDir?: string;
+}
+
+/** The folders of one runner, which can be started and killed again and again. */
+export class RunnerBench implements AsyncDisposable {
+  readonly folder = Deno.makeTempDirSync({ prefix: "rb-" });
+  readonly stateDir: string;
+  readonly socket = `${this.folder}/r.sock`;
+  readonly #config: string;
+  readonly #http: Deno.HttpClient;
+  #process: Deno.ChildProcess | undefined;
+  #stderr: Promise<string> = Promise.resolve("");
+
+  constructor({ config = "", stateDir }: RunnerBenchOptions = {}) {
+    this.stateDir = stateDir ?? `${this.folder}/state`;
+    this.#config = `${this.folder}/config.yaml`;
+    Deno.mkdirSync(`${this.folder}/xdg`, { mode: 0o700 });
+    Deno.writeTextFileSync(this.#config, `agent_idle_exit: 2s\n${config}`);
+    this.#http = Deno.createHttpClient({ proxy: { transport: "unix", path: this.socket } });
+  }
+
+  get pid(): number {
+    return this.#process?.pid ?? 0;
+  }
+
+  /** Starts a runner, without waiting for it. */
+  spawn(args: readonly string[] = []): void {
+    const process = new Deno.Command(Deno.execPath(), {
+      args: [
+        "run",
+        "--quiet",
+        "--allow-all",
+        MAIN,
+        "daemon",
+        `--config=${this.#config}`,
+        `--socket=${this.socket}`,
+        `--state-dir=${this.stateDir}`,
+        `--runtime-dir=${this.folder}/run`,
+        ...args,
+      ],
+      clearEnv: true,
+      env: {
+        PATH: Deno.env.get("PATH") ?? "/usr/bin:/bin",
+        HOME: this.folder,
+        XDG_RUNTIME_DIR: `${this.folder}/xdg`,
+        ...optionalEnv("DENO_DIR", Deno.env.get("DENO_DIR") ?? denoDir()),
+      },
+      stdin: "null",
+      stdout: "null",
+      stderr: "piped",
+    }).spawn();
+    this.#process = process;
+    this.#stderr = readSome(process.stderr);
+  }
+
+  /** Starts a runner and waits until it answers. */
+  async start(args: readonly string[] = []): Promise<void> {
+    this.spawn(args);
+    const deadline = Date.now() + START_DEADLINE_MS;
+    while (Date.now() < deadline) {
+      try {
+        const response = await this.ask("GET", "/healthz");
+        await response.body?.cancel();
+        if (response.ok) return;
+      } catch (error) {
+        if (!(error instanceof TypeError)) throw error;
+      }
+      await pause(20);
+    }
+    throw new Error(`The runner does not answer: ${(await this.kill()).stderr}`);
+  }
+
+  /** Waits until the runner has ended by itself. */
+  async ended(): Promise<RunnerExit> {
+    const process = this.#process;
+    if (process === undefined) throw new Error("No runner was started");
+    const { code } = await process.status;
+    this.#process = undefined;
+    return { code, stderr: await Promise.race([this.#stderr, pause(500).then(() => "")]) };
+  }
+
+  /** Ends the runner. */
+  async kill(signal: Deno.Signal = "SIGKILL"): Promise<RunnerExit> {
+    try {
+      this.#process?.kill(signal);
+    } catch (error) {
+      if (!(error instanceof TypeError) && !(error instanceof Deno.errors.NotFound)) throw error;
+    }
+    return await this.ended();
+  }
+
+  /** Asks the runner; a body is sent as JSON unless it is text. */
+  ask(
+    method: string,
+    path: string,
+    { body, headers = {} }: {
+      readonly body?: unknown;
+      readonly headers?: Readonly<Record<string, string>>;
+    } = {},
+  ): Promise<Response> {
+    return fetch(`http://localhost${path}`, {
+      method,
+      headers,
+      client: this.#http,
+      ...(body === undefined
+        ? {}
+        : { body: typeof body === "string" ? body : JSON.stringify(body) }),
+    });
+  }
+
+  /** Asks, and reads the answer as JSON. */
+  async json(...question: Parameters<RunnerBench["ask"]>) {
+    const response = await this.ask(...question);
+    return { status: response.status, body: await response.json() };
+  }
+
+  /** Submits a job and waits for its end. */
+  async runJob(body: Readonly<Record<string, unknown>>) {
+    const { body: job } = await this.json("POST", "/v1/jobs", { body });
+    return (await this.json("GET", `/v1/jobs/${job.id}/wait?timeout=60s`)).body;
+  }
+
+  /** The pids of the agents that live. */
+  agentPids(): readonly number[] {
+    const pids: number[] = [];
+    for (const project of foldersIn(`${this.stateDir}/projects`)) {
+      const pid = Number(readIfThere(`${this.stateDir}/projects/${project}/cicd-agent.lock`));
+      if (pid > 0 && readIfThere(`/proc/${pid}/cmdline`).includes("--session-id")) pids.push(pid);
+    }
+    return pids;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#process !== undefined) await this.kill();
+    for (const pid of this.agentPids()) Deno.kill(pid, "SIGKILL");
+    this.#http.close();
+    await Deno.remove(this.folder, { recursive: true });
+  }
+}
+
+/** Resident memory of a process, in bytes. */
+export function residentBytes(pid: number): number {
+  const match = /^VmRSS:\s+(\d+) kB/m.exec(Deno.readTextFileSync(`/proc/${pid}/status`));
+  return Number(match?.[1] ?? 0) * 1024;
+}
+
+/** Whether a process runs; one that nobody has reaped does not. */
+export function isAlive(pid: number): boolean {
+  return readIfThere(`/proc/${pid}/cmdline`) !== "";
+}
+
+/** Lets real time pass, for what happens in another process. */
+export function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+/** Messages of a runner; agents write to the same pipe and may keep it open. */
+async function readSome(stream: ReadableStream<Uint8Array>): Promise<string> {
+  let text = "";
+  for await (const chunk of stream.pipeThrough(new TextDecoderStream())) {
+    if (text.length < 100_000) text += chunk;
+  }
+  return text;
+}
+
+function optionalEnv(name: string, value: string | undefined): Record<string, string> {
+  return value === undefined ? {} : { [name]: value };
+}
+
+/** The cache of this process: a cold one would make each start slow. */
+function denoDir(): string | undefined {
+  const home = Deno.env.get("HOME");
+  return home === undefined ? undefined : `${home}/.cache/deno`;
+}
+
+function foldersIn(path: string): readonly string[] {
+  try {
+    return [...Deno.readDirSync(path)].map(({ name }) => name);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return [];
+    throw error;
+  }
+}
+
+function readIfThere(path: string): string {
+  try {
+    return Deno.readTextFileSync(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return "";
+    throw error;
+  }
+}

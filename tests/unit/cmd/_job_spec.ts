@@ -1,0 +1,49 @@
+/**
+ * What jobs are made of in tests.
+ *
+ * @module
+ */
+import type { JobFlags } from "../../../cmd/runner/commands/grammar_job_flags.ts";
+import type { JobSpecPorts } from "../../../cmd/runner/commands/job_spec.ts";
+
+/** Flags none of which is given. */
+export const none: JobFlags = {
+  argv: [],
+  project: undefined,
+  script: undefined,
+  file: undefined,
+  env: [],
+  secrets: [],
+  workdir: undefined,
+  shell: undefined,
+  limitCpu: undefined,
+  limitMemory: undefined,
+  limitTasks: undefined,
+  timeout: undefined,
+  grace: undefined,
+  priority: undefined,
+  group: undefined,
+  cancelInProgress: false,
+  retries: undefined,
+  retryOn: [],
+  retryDelay: undefined,
+  output: undefined,
+  logMax: undefined,
+  labels: [],
+};
+
+/** Files and variables of a test. */
+export function ports(
+  files: Readonly<Record<string, string>> = {},
+  env: Readonly<Record<string, string>> = {},
+): JobSpecPorts {
+  return {
+    cwd: "/home/me",
+    env: (name) => env[name],
+    readStdin: () => Promise.resolve("from standard input\n"),
+    readFile: (path) =>
+      path in files
+        ? Promise.resolve(files[path] ?? "")
+        : Promise.reject(new Error("no such file")),
+  };
+}

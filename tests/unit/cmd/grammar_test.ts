@@ -1,0 +1,62 @@
+import assert from "node:assert/strict";
+import { parseAsync } from "@optique/core/parser";
+import { makeGrammar } from "../../../cmd/runner/commands/grammar.ts";
+
+const parser = makeGrammar({
+  jobIds: () => Promise.resolve([]),
+  projects: () => Promise.resolve([]),
+});
+
+async function parsed(...args: readonly string[]) {
+  const result = await parseAsync(parser, args);
+  assert.ok(result.success, `${args.join(" ")} was refused`);
+  return result.value;
+}
+
+async function refused(...args: readonly string[]): Promise<boolean> {
+  return !(await parseAsync(parser, args)).success;
+}
+
+Deno.test("makeGrammar() gives what follows -- to the job untouched", async () => {
+  const value = await parsed("run", "-p", "web", "--", "grep", "--json", "--", "-x", "--help");
+  assert.ok(value.command === "run");
+  assert.deepEqual(value.argv, ["grep", "--json", "--", "-x", "--help"]);
+  assert.equal(value.json, false);
+  assert.equal(value.project, "web");
+});
+
+Deno.test("makeGrammar() takes the flags of all commands before and after the command", async () => {
+  for (const args of [["--socket", "s", "--json", "jobs"], ["jobs", "--json", "--socket=s"]]) {
+    const { socket, json } = await parsed(...args);
+    assert.deepEqual([socket, json], ["s", true]);
+  }
+});
+
+Deno.test("makeGrammar() reads durations, sizes and lists", async () => {
+  const run = await parsed("run", "-t", "1h30m", "--limit-memory", "2G", "--", "x");
+  assert.ok(run.command === "run");
+  assert.deepEqual([run.timeout, run.limitMemory], [5_400_000, 2 * 1024 ** 3]);
+  const jobs = await parsed("jobs", "--state", "queued,running");
+  assert.ok(jobs.command === "jobs");
+  assert.deepEqual(jobs.states, ["queued", "running"]);
+});
+
+Deno.test("makeGrammar() refuses what it does not know", async () => {
+  for (
+    const args of [
+      ["run", "--timeout", "soon", "--", "x"],
+      ["run", "--limit-memory", "much", "--", "x"],
+      ["run", "--priority", "10", "--", "x"],
+      ["jobs", "--state", "sleeping"],
+      ["jobs", "--limit", "0"],
+      ["wait"],
+      ["cancel"],
+      ["show"],
+      ["show", ""],
+      ["show", "a", "b"],
+      ["config"],
+      ["attach", "web"],
+      [],
+    ]
+  ) assert.ok(await refused(...args), args.join(" "));
+});
