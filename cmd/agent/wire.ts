@@ -32,6 +32,8 @@ export interface AgentInput {
   readonly log: Logger;
   /** Sockets handed over by the service manager. */
   readonly listeners: readonly Listener[];
+  /** Keeps a descriptor from every child. */
+  readonly setCloseOnExec: (fd: number) => void;
   /** Where to listen otherwise; by default where the runner looks. */
   readonly listenPath: string | undefined;
 }
@@ -87,6 +89,7 @@ export async function startAgent(input: AgentInput): Promise<Agent> {
   const { http } = config();
   const server = parts.use(
     await startHttpServer({
+      keepFromChildren: input.setCloseOnExec,
       listeners: input.listeners.length > 0
         ? input.listeners
         : [{ kind: "unix", path: input.listenPath ?? agentSocketPath(runtimeDir, project) }],

@@ -16,6 +16,7 @@ import type { Logger } from "@lib/core/logger.ts";
 import { TaskGroup } from "@lib/core/task_group.ts";
 import { VERSION } from "@lib/core/version.ts";
 import { type HttpServer, type Listener, startHttpServer } from "@lib/http/server.ts";
+import { answers } from "@lib/http/socket_path.ts";
 import { Dispatcher } from "@lib/jobs/dispatcher.ts";
 import { JobEvents } from "@lib/jobs/job_events.ts";
 import { JOB_MIGRATIONS } from "@lib/jobs/job_schema.ts";
@@ -42,6 +43,8 @@ export interface RunnerInput {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly log: Logger;
   readonly listeners: readonly Listener[];
+  /** Keeps a descriptor from every child. */
+  readonly setCloseOnExec: (fd: number) => void;
   /** Whether the service manager started this process. */
   readonly underSystemd: boolean;
 }
@@ -179,6 +182,7 @@ export async function startRunner(input: RunnerInput): Promise<Runner> {
   const { maxConnections, maxHeaderBytes } = config.current.http;
   const server: HttpServer = parts.use(
     await startHttpServer({
+      keepFromChildren: input.setCloseOnExec,
       listeners: input.listeners,
       limits: { maxConnections, maxHeaderBytes, headerTimeoutMs: 30_000 },
       handle: apiHandler(ports),
@@ -257,6 +261,7 @@ async function makeAgentHost(input: RunnerInput): Promise<AgentHost> {
   const command = agentCommand(Deno.execPath(), Deno.mainModule);
   return new ChildAgentHost({
     socketPath,
+    answers,
     clock: systemClock,
     log,
     spawn: (project, path) =>

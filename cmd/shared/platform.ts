@@ -17,6 +17,8 @@ export interface Platform {
   readonly listenFds: readonly ListenFd[];
   /** Whether a service manager started this process. */
   readonly isService: boolean;
+  /** Keeps a descriptor from every child. */
+  readonly setCloseOnExec: (fd: number) => void;
   /** Makes a writer of native journal entries. */
   openJournal(): JournalWriter;
 }
@@ -28,6 +30,7 @@ export interface Platform {
  */
 export function takePlatform(): Platform {
   const libc = new Libc();
+  const setCloseOnExec = (fd: number) => libc.setCloseOnExec(fd);
   const isService = Deno.env.has("NOTIFY_SOCKET") || Deno.env.has("LISTEN_FDS");
   const notifier = createNotifier({
     env: Deno.env,
@@ -39,12 +42,13 @@ export function takePlatform(): Platform {
   const listenFds = takeListenFds({
     env: Deno.env,
     pid: Deno.pid,
-    setCloseOnExec: (fd) => libc.setCloseOnExec(fd),
+    setCloseOnExec,
   });
   return {
     notifier,
     listenFds,
     isService: isService || listenFds.length > 0,
+    setCloseOnExec,
     openJournal: () => createJournalWriter(libc.openDatagramSocket(JOURNAL_SOCKET)),
   };
 }

@@ -9,7 +9,6 @@ import type { Clock } from "@lib/core/clock.ts";
 import type { ProjectName } from "@lib/core/ids.ts";
 import type { Logger } from "@lib/core/logger.ts";
 import type { AgentHost } from "@lib/agent_link/agent_client.ts";
-import { answers } from "@lib/http/socket_path.ts";
 
 /** Starts an agent that listens on a socket, in a session of its own. */
 export type SpawnAgent = (project: ProjectName, socketPath: string) => SpawnedAgent;
@@ -24,6 +23,8 @@ export interface SpawnedAgent {
 export interface ChildAgentHostOptions {
   readonly socketPath: (project: ProjectName) => string;
   readonly spawn: SpawnAgent;
+  /** Whether somebody listens on a socket; `answers` of `lib/http/socket_path.ts`. */
+  readonly answers: (path: string) => Promise<boolean>;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -69,7 +70,7 @@ export class ChildAgentHost implements AgentHost {
   }
 
   async #start(project: ProjectName, signal: AbortSignal): Promise<void> {
-    const { clock, log, spawn } = this.#options;
+    const { clock, log, spawn, answers } = this.#options;
     const path = this.socketPath(project);
     if (await answers(path)) return;
     let child: SpawnedAgent;

@@ -41,6 +41,11 @@ export interface HttpServerOptions {
   readonly limits: HttpLimits;
   /** Must not throw: what does is answered with a 500. */
   readonly handle: (request: Request) => Response | Promise<Response>;
+  /**
+   * Keeps a listening descriptor from every child: one that outlives this process and holds it
+   * would make clients wait at a socket that nobody serves.
+   */
+  readonly keepFromChildren: (fd: number) => void;
   /** Called for failures that no client can be told about. */
   readonly onError: (what: string, error: unknown) => void;
 }
@@ -111,6 +116,7 @@ class ServerState implements HttpServer {
     if (listener.kind === "unix") await prepareSocketPath(listener.path);
     try {
       await listening(server, listener);
+      this.#options.keepFromChildren(descriptorOf(server));
     } catch (error) {
       const where = listener.kind === "unix" ? listener.path : `descriptor ${listener.fd}`;
       throw new CicdError("socket_in_use", `Cannot listen on "${where}": ${messageOf(error)}`, {
@@ -247,6 +253,14 @@ function listening(server: Server, where: Listener): Promise<void> {
 }
 
 const BACKLOG = 511;
+
+/** The descriptor under a listening server; only its handle knows it. */
+function descriptorOf(server: object): number {
+  const handle = "_handle" in server ? server._handle : undefined;
+  const fd = typeof handle === "object" && handle !== null && "fd" in handle ? handle.fd : -1;
+  if (typeof fd !== "number" || fd < 0) throw new TypeError("A server that listens has no handle");
+  return fd;
+}
 
 function removeSocket(path: string): void {
   try {

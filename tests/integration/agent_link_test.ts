@@ -184,6 +184,7 @@ async function serve(port: Partial<AttemptPort>) {
       maxBodyBytes: 1_000_000,
       onError: (error) => errors.push(error),
     }),
+    keepFromChildren() {},
     onError: (_, error) => errors.push(error),
   });
   const http = Deno.createHttpClient({ proxy: { transport: "unix", path: socketPath } });

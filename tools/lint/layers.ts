@@ -109,7 +109,7 @@ const noEmptyCatch: Deno.lint.Rule = {
 const noTopLevelWork: Deno.lint.Rule = {
   create(context) {
     const place = placeOf(context.filename);
-    if (place?.layer === undefined || context.filename.endsWith("/main.ts")) return {};
+    if (place?.layer === undefined || /[/_]main\.ts$/.test(context.filename)) return {};
     const report = (node: Deno.lint.Node) =>
       context.report({
         node,

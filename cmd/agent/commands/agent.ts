@@ -32,7 +32,7 @@ export async function runAgent(args: readonly string[]): Promise<number> {
       `Cannot start the agent: --session-id "${name.slice(0, 80)}" ${projectNameProblem(name)}`,
     );
   }
-  const { notifier, listenFds, openJournal } = takePlatform();
+  const { notifier, listenFds, setCloseOnExec, openJournal } = takePlatform();
   const readSettings = (signal: AbortSignal) =>
     readConfig({
       flags: flags.settings,
@@ -48,6 +48,7 @@ export async function runAgent(args: readonly string[]): Promise<number> {
     env,
     log: log.child({ project }),
     listeners: listenFds.map(({ fd, name }) => ({ kind: "fd", fd, name })),
+    setCloseOnExec,
     listenPath: flags.own["listen"],
   });
   log.info("Ready", { version: VERSION, messageId: MESSAGE_IDS.ready, project });

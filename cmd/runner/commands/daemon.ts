@@ -35,7 +35,7 @@ const EXIT_AGAIN = 75;
 export async function runDaemon(args: readonly string[]): Promise<number> {
   const flags = readDaemonFlags(args, []);
   const env = Deno.env.toObject();
-  const { notifier, listenFds, isService, openJournal } = takePlatform();
+  const { notifier, listenFds, isService, setCloseOnExec, openJournal } = takePlatform();
   const start = new AbortController();
   const { holder, warnings } = await ConfigHolder.open(
     { configPath: flags.configPath, settings: flags.settings, env },
@@ -56,6 +56,7 @@ export async function runDaemon(args: readonly string[]): Promise<number> {
     env,
     log,
     underSystemd: isService,
+    setCloseOnExec,
     listeners: activated
       ? listenFds.map(({ fd, name }) => ({ kind: "fd", fd, name }))
       : [{ kind: "unix", path: holder.current.socket }],

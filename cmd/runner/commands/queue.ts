@@ -70,7 +70,7 @@ async function untilEmpty(
   first: QueueAnswer,
 ): Promise<void> {
   const failed = Promise.withResolvers<never>();
-  failed.promise.catch(ignore("it is looked at with each change"));
+  void failed.promise.catch(ignore("it is looked at with each change"));
   await using tasks = new TaskGroup({ onFailure: (_name, error) => failed.reject(error) });
   let change = Promise.withResolvers<void>();
   const changed = () => change.resolve();

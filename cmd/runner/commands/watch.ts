@@ -57,7 +57,7 @@ export async function watchView<T>(context: CliContext, view: View<T>): Promise<
       const tick = clock.sleep(TICK_MS, { signal: tasks.signal });
       // Whichever comes later is of no interest, nor is that it was given up at the end.
       await Promise.race([change.promise, tick]);
-      tick.catch(ignore("the view has ended"));
+      void tick.catch(ignore("the view has ended"));
     }
   };
   return await Promise.race([show(), failed.promise]);

@@ -9,7 +9,7 @@ function applied(screen: readonly string[], text: string): string[] {
   let column = 0;
   // deno-lint-ignore no-control-regex -- these are what a terminal is steered with
   for (const [token] of text.matchAll(/\x1b\[(\d*)([ABJK])|\r|\n|[^\x1b\r\n]/g)) {
-    const [, count, kind] = /^\x1b\[(\d*)([ABJK])$/.exec(token) ?? [];
+    const [, count, kind] = /^.\[(\d*)([ABJK])$/.exec(token) ?? [];
     if (kind === "A") row -= Number(count);
     else if (kind === "B") row += Number(count);
     else if (kind === "K") lines[row] = (lines[row] ?? "").slice(0, column);
