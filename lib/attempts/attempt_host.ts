@@ -6,22 +6,21 @@
  */
 import type { Clock } from "@lib/core/clock.ts";
 import { CicdError, ignore, messageOf } from "@lib/core/errors.ts";
-import { parseJobId, type ProjectName } from "@lib/core/ids.ts";
+import type { ProjectName } from "@lib/core/ids.ts";
 import type { Logger } from "@lib/core/logger.ts";
 import { TaskGroup } from "@lib/core/task_group.ts";
 import { type AttemptFolder, attemptFolder, type AttemptRef } from "@lib/jobs/attempt_folder.ts";
-import { projectJobsPath } from "@lib/jobs/attempt_folder.ts";
 import type { AttemptHandle, Executor } from "@lib/jobs/executor.ts";
 import type { AttemptOutcome, CancelRequest, JobSpec } from "@lib/jobs/model.ts";
 import {
   exists,
-  existsSync,
   prepareFolder,
   readOutcome,
   readSpec,
   removeWorkspace,
   writeOutcome,
 } from "@lib/attempts/attempt_files.ts";
+import { findLeftBehind } from "@lib/attempts/left_behind.ts";
 
 /** What is needed to run one attempt. */
 export interface AttemptInput {
@@ -84,7 +83,12 @@ export class AttemptHost implements AsyncDisposable {
   /** Takes over what an earlier agent left without an outcome. */
   async adopt(): Promise<void> {
     const { executor, log } = this.#options;
-    for (const ref of this.#leftBehind()) {
+    const { stateDir, project } = this.#options;
+    const { unsettled, untidy } = findLeftBehind(stateDir, project);
+    for (const ref of untidy) {
+      this.#tasks.spawn(`tidy ${keyOf(ref)}`, () => this.#tidy(ref, this.#folder(ref)));
+    }
+    for (const ref of unsettled) {
       const handle = await this.#handleOf(ref);
       if (handle === undefined) continue;
       const found = await executor.look(handle, this.#tasks.signal);
@@ -229,31 +233,6 @@ export class AttemptHost implements AsyncDisposable {
     };
   }
 
-  /**
-   * The attempts without an outcome. Workspaces that outlived their attempt are removed aside.
-   *
-   * Synchronous reading: a history of thousands of jobs must not delay the first job's start.
-   */
-  #leftBehind(): readonly AttemptRef[] {
-    const { stateDir, project } = this.#options;
-    const jobs = projectJobsPath(stateDir, project);
-    const unsettled: AttemptRef[] = [];
-    for (const jobId of foldersIn(jobs)) {
-      const id = parseJobId(jobId);
-      if (id === undefined) continue;
-      for (const number of foldersIn(`${jobs}/${jobId}`)) {
-        if (!/^[1-9]\d{0,5}$/.test(number)) continue;
-        const ref = { project, jobId: id, number: Number(number) };
-        const folder = this.#folder(ref);
-        if (!existsSync(folder.outcomeFile)) unsettled.push(ref);
-        else if (existsSync(folder.workspace)) {
-          this.#tasks.spawn(`tidy ${keyOf(ref)}`, () => this.#tidy(ref, folder));
-        }
-      }
-    }
-    return unsettled;
-  }
-
   async #handleOf(ref: AttemptRef): Promise<AttemptHandle | undefined> {
     const folder = this.#folder(ref);
     try {
@@ -277,14 +256,4 @@ function keyOf(ref: AttemptRef): string {
 
 function fieldsOf(ref: AttemptRef): Record<string, unknown> {
   return { jobId: ref.jobId, attempt: ref.number, project: ref.project };
-}
-
-function foldersIn(path: string): readonly string[] {
-  try {
-    return [...Deno.readDirSync(path)].filter(({ isDirectory }) => isDirectory)
-      .map(({ name }) => name);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return [];
-    throw error;
-  }
 }

@@ -12,19 +12,12 @@ import {
   integer,
   JOB_COLUMNS,
   optionalBytes,
-  orNull,
   parseAttemptRow,
   parseJobRow,
   text,
-  wholeOrNull,
 } from "@lib/jobs/job_row.ts";
-import {
-  type Attempt,
-  type AttemptOutcome,
-  isTerminal,
-  type Job,
-  type JobState,
-} from "@lib/jobs/model.ts";
+import { type Attempt, type Job, type JobState } from "@lib/jobs/model.ts";
+import { insertRow, recordAttempt, updateRow } from "@lib/jobs/job_writes.ts";
 import { type JobEvent, type Transition, transition } from "@lib/jobs/state_machine.ts";
 import type { Database, SqlValue } from "@lib/store/database.ts";
 
@@ -164,7 +157,10 @@ export class JobStore {
       const superseded = job.spec.cancelInProgress && job.spec.concurrencyGroup !== undefined
         ? this.#supersede(job, job.spec.concurrencyGroup, changes)
         : [];
-      this.#insertRow(job, request.sealedSecrets);
+      insertRow(this.#db, job, {
+        rank: rankOf(job, this.#options.ageingMs),
+        sealedSecrets: request.sealedSecrets,
+      });
       if (idempotency !== undefined) {
         this.#db.run(
           "INSERT INTO idempotency_keys (key, request_hash, job_id) VALUES (?, ?, ?)",
@@ -496,95 +492,9 @@ export class JobStore {
   #store(before: Job, result: Transition, event: JobEvent): Transition {
     if (result.kind !== "changed") return result;
     const job = { ...result.job, revision: ++this.#revision };
-    this.#updateRow(job);
-    this.#recordAttempt(before, job, event);
+    updateRow(this.#db, job);
+    recordAttempt(this.#db, before, job, event);
     return { kind: "changed", job };
-  }
-
-  #recordAttempt(before: Job, job: Job, event: JobEvent): void {
-    if (event.kind === "claimed") {
-      this.#db.run(
-        "INSERT INTO attempts (job_id, number, state, boot_id) VALUES (?, ?, 'starting', ?)",
-        job.id,
-        job.attempt,
-        event.bootId,
-      );
-    } else if (event.kind === "started") {
-      this.#db.run(
-        "UPDATE attempts SET state = 'running', started_at = ? WHERE job_id = ? AND number = ?",
-        wholeOrNull(event.at),
-        job.id,
-        job.attempt,
-      );
-    } else if (event.kind === "ended") {
-      this.#db.run(
-        `UPDATE attempts SET state = ?, started_at = coalesce(?, started_at), outcome = ?
-         WHERE job_id = ? AND number = ?`,
-        event.outcome.state,
-        wholeOrNull(event.outcome.startedAt),
-        JSON.stringify(event.outcome),
-        job.id,
-        before.attempt,
-      );
-      this.#addToTotals(job.spec.project, event.outcome);
-    }
-  }
-
-  #addToTotals(project: ProjectName, outcome: AttemptOutcome): void {
-    this.#db.run(
-      `INSERT INTO totals VALUES (?, ?, ?, 1, ?, ?, ?) ON CONFLICT DO UPDATE SET
-         attempts = attempts + 1, wall_seconds = wall_seconds + excluded.wall_seconds,
-         cpu_seconds = cpu_seconds + excluded.cpu_seconds, log_bytes = log_bytes + excluded.log_bytes`,
-      project,
-      outcome.state,
-      outcome.reason,
-      outcome.usage.wallSeconds ?? 0,
-      outcome.usage.cpuSeconds ?? 0,
-      outcome.logBytes,
-    );
-  }
-
-  #insertRow(job: Job, sealedSecrets: Uint8Array | undefined): void {
-    this.#db.run(
-      `INSERT INTO jobs (id, project, state, attempt, retry_base, spec, sealed_secrets, rank,
-         not_before, concurrency_group, usage, created_at, revision)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-      job.id,
-      job.spec.project,
-      job.state,
-      job.attempt,
-      job.retryBase,
-      JSON.stringify(job.spec),
-      sealedSecrets ?? null,
-      rankOf(job, this.#options.ageingMs),
-      wholeOrNull(job.notBefore),
-      orNull(job.spec.concurrencyGroup),
-      JSON.stringify(job.usage),
-      job.createdAt,
-      job.revision,
-    );
-  }
-
-  #updateRow(job: Job): void {
-    this.#db.run(
-      `UPDATE jobs SET state = ?, attempt = ?, retry_base = ?, not_before = ?, reason = ?,
-         message = ?, exit_code = ?, signal = ?, usage = ?, started_at = ?, finished_at = ?,
-         cancel = ?, revision = ? WHERE id = ?`,
-      job.state,
-      job.attempt,
-      job.retryBase,
-      wholeOrNull(job.notBefore),
-      orNull(job.reason),
-      orNull(job.message),
-      orNull(job.exitCode),
-      orNull(job.signal),
-      JSON.stringify(job.usage),
-      wholeOrNull(job.startedAt),
-      wholeOrNull(isTerminal(job.state) ? job.finishedAt : undefined),
-      job.cancel === undefined ? null : JSON.stringify(job.cancel),
-      job.revision,
-      job.id,
-    );
   }
 }
 

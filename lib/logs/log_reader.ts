@@ -5,10 +5,10 @@
  * space. Bytes are pulled: a reader holds one chunk, the tail that may be the
  * beginning of a secret, and nothing else, however slow it is.
  *
- * Where a log was cut at its cap, a line that says so follows the last kept
- * byte. That line lies outside the offset space: `offset` does not count it,
- * and it is left out of a read with a `to`. It is part of a read that passes the
- * end of the attempt, and of every read that reaches the end of the last one.
+ * Where the last attempt's log was cut at its cap, a line that says so follows
+ * the last kept byte. That line lies outside the offset space: `offset` does not
+ * count it, it is left out of a read with a `to`, and nothing ever follows it, so
+ * that who counts what came resumes at the right byte.
  *
  * A read that does not follow ends where the log ended when the read began. If
  * the attempt is still alive then, and the last bytes may be the beginning of a
@@ -84,12 +84,12 @@ async function* readSources(
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const { sources, from, to, stream, follow, timestamps, signal } = options;
   let base = 0;
+  let note: string | undefined;
   for (let number = 0; to === undefined || output.offset < to; number++) {
     signal.throwIfAborted();
     const source = sources[number] ?? await follow?.nextSource?.(number, signal);
-    if (source === undefined) return;
-    const isLast = number >= sources.length - 1;
-    if (source.settled && !isLast) {
+    if (source === undefined) break;
+    if (source.settled && number < sources.length - 1) {
       const { bytes } = await logExtent(source, viewOf(source, stream));
       if (base + bytes <= from) {
         base += bytes;
@@ -98,11 +98,11 @@ async function* readSources(
     }
     const extent = yield* readAttempt(options, output, { source, base });
     base += extent.bytes;
-    if (to === undefined && (isLast || from < base) && extent.droppedBytes !== undefined) {
-      const line = cappedLine(source.maxBytes, extent.droppedBytes);
-      yield* output.note(line, timestamps?.now());
-    }
+    note = extent.droppedBytes === undefined
+      ? undefined
+      : cappedLine(source.maxBytes, extent.droppedBytes);
   }
+  if (to === undefined && note !== undefined) yield* output.note(note, timestamps?.now());
 }
 
 /** One attempt's log, and where it begins in the job's. */

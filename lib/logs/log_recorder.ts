@@ -35,6 +35,8 @@ const SLOW_TICK_MS = 250;
 const INDEX_SLACK_BYTES = 1024 * 1024;
 /** After a failed look. */
 const RETRY = { firstMs: 1_000, maxMs: 30_000 } as const;
+/** How long an attempt runs before its folder is watched. */
+const WATCH_AFTER_MS = 20;
 /** Between two writes of a growing count of dropped bytes. */
 const CAPPED_WRITE_MS = 500;
 
@@ -117,6 +119,9 @@ class Recording implements LogRecording {
     const { folder, clock, onFailure } = this.#options;
     const signal = AbortSignal.any([this.#options.signal, this.#stop.signal]);
     const backoff = new Backoff(RETRY);
+    // Many jobs are over before a watch would pay for itself.
+    await clock.sleep(WATCH_AFTER_MS, { signal }).catch(ignore("the loop looks at the signal"));
+    if (signal.aborted) return;
     using watch = watcher?.watch(folder.path);
     while (watch !== undefined && !signal.aborted) {
       const version = watch.version;

@@ -7,9 +7,9 @@ function applied(screen: readonly string[], text: string): string[] {
   const lines = [...screen, ""];
   let row = screen.length;
   let column = 0;
-  // deno-lint-ignore no-control-regex -- these are what a terminal is steered with
-  for (const [token] of text.matchAll(/\x1b\[(\d*)([ABJK])|\r|\n|[^\x1b\r\n]/g)) {
-    const [, count, kind] = /^.\[(\d*)([ABJK])$/.exec(token) ?? [];
+  // ESC becomes a visible stand-in: a pattern is not to hold control characters.
+  for (const [token] of text.replaceAll("\x1b", "␛").matchAll(/␛\[\d*[ABJK]|\r|\n|[^␛\r\n]/g)) {
+    const [, count, kind] = /^␛\[(\d*)([ABJK])$/.exec(token) ?? [];
     if (kind === "A") row -= Number(count);
     else if (kind === "B") row += Number(count);
     else if (kind === "K") lines[row] = (lines[row] ?? "").slice(0, column);
