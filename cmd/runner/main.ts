@@ -15,6 +15,9 @@ if (import.meta.main) {
 
 /** Loads only what the command needs: a daemon's start must not wait for the rest. */
 async function main([command, ...rest]: readonly string[]): Promise<number> {
+  if ((command === "daemon" || command === "agent") && asksForHelp(rest)) {
+    return await (await import("./commands/cli.ts")).runCli(["help", command]);
+  }
   switch (command) {
     case "daemon":
       return await (await import("./commands/daemon.ts")).runDaemon(rest);
@@ -25,4 +28,8 @@ async function main([command, ...rest]: readonly string[]): Promise<number> {
     default:
       return await (await import("./commands/cli.ts")).runCli(Deno.args);
   }
+}
+
+function asksForHelp(args: readonly string[]): boolean {
+  return args.includes("--help") || args.includes("-h");
 }

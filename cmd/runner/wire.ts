@@ -95,7 +95,14 @@ export async function startRunner(input: RunnerInput): Promise<Runner> {
   const link = parts.use(
     new AgentClient({
       host,
-      secretsOf: (job) => Object.fromEntries(secretsOf(job)),
+      secretsOf(job) {
+        try {
+          return Object.fromEntries(secretsOf(job));
+        } catch (error) {
+          log.error("Cannot unseal the secrets of a job", { jobId: job.id, error });
+          return null;
+        }
+      },
       bootIdOf: (job) => store.bootIdOf(job),
       clock,
       log,

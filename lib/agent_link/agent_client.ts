@@ -6,6 +6,7 @@
  */
 import { Backoff } from "@lib/core/backoff.ts";
 import type { Clock } from "@lib/core/clock.ts";
+import type { ErrorCode } from "@lib/core/error_codes.ts";
 import { CicdError, toCicdError } from "@lib/core/errors.ts";
 import type { ProjectName } from "@lib/core/ids.ts";
 import type { Logger } from "@lib/core/logger.ts";
@@ -40,8 +41,8 @@ export interface AgentHost extends AsyncDisposable {
 /** Options for {@linkcode AgentClient}. */
 export interface AgentClientOptions {
   readonly host: AgentHost;
-  /** The values of a job's secrets. */
-  readonly secretsOf: (job: Job) => Readonly<Record<string, string>>;
+  /** The values of a job's secrets; `null` if they cannot be had. */
+  readonly secretsOf: (job: Job) => Readonly<Record<string, string>> | null;
   /** The boot of the machine in which a job's latest attempt was claimed. */
   readonly bootIdOf: (job: Job) => string;
   readonly clock: Clock;
@@ -59,24 +60,25 @@ export class AgentClient implements AttemptRunner, Disposable {
 
   run(job: Job, { onStarted, signal }: RunAttemptOptions): Promise<AttemptOutcome> {
     let started = job.state === "running";
-    return this.#persist(job, "run", signal, async () => {
-      const order: AttemptOrder = {
-        spec: job.spec,
-        secrets: this.#options.secretsOf(job),
-        bootId: this.#options.bootIdOf(job),
-      };
-      const body = JSON.stringify(order);
-      const path = attemptPath(job);
-      for await (
-        const line of this.#lines(job.spec.project, { method: "PUT", path, body, signal })
-      ) {
-        if (line.kind === "ended") return line.outcome;
-        if (started) continue;
-        started = true;
-        onStarted();
-      }
-      throw new CicdError("agent_unavailable", "The agent ended its answer too early");
-    });
+    return this.#persist(job, "run", signal, () =>
+      refusalAsOutcome(async () => {
+        const order: AttemptOrder = {
+          spec: job.spec,
+          secrets: this.#options.secretsOf(job),
+          bootId: this.#options.bootIdOf(job),
+        };
+        const body = JSON.stringify(order);
+        const path = attemptPath(job);
+        for await (
+          const line of this.#lines(job.spec.project, { method: "PUT", path, body, signal })
+        ) {
+          if (line.kind === "ended") return line.outcome;
+          if (started) continue;
+          started = true;
+          onStarted();
+        }
+        throw new CicdError("agent_unavailable", "The agent ended its answer too early");
+      }, this.#options.clock));
   }
 
   async stop(job: Job, signal: AbortSignal): Promise<void> {
@@ -179,6 +181,28 @@ export class AgentClient implements AttemptRunner, Disposable {
     return client;
   }
 }
+
+/** An order that the agent refuses as it stands is refused each time: the attempt never begins. */
+async function refusalAsOutcome(
+  run: () => Promise<AttemptOutcome>,
+  clock: Clock,
+): Promise<AttemptOutcome> {
+  try {
+    return await run();
+  } catch (error) {
+    if (!(error instanceof CicdError) || !ORDER_REFUSED.includes(error.code)) throw error;
+    return {
+      state: "failed",
+      reason: "start_failed",
+      message: `The agent refused the job: ${error.message}`,
+      usage: {},
+      finishedAt: clock.now(),
+      logBytes: 0,
+    };
+  }
+}
+
+const ORDER_REFUSED: readonly ErrorCode[] = ["invalid_request", "invalid_json", "body_too_large"];
 
 interface LinkRequest {
   readonly method: string;

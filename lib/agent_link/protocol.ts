@@ -22,7 +22,8 @@ import type { AttemptOutcome, CancelRequest, JobSpec } from "@lib/jobs/model.ts"
 export interface AttemptOrder {
   readonly spec: JobSpec;
   /** Values by name. */
-  readonly secrets: Readonly<Record<string, string>>;
+  /** `null`: they cannot be had, so the attempt can only be joined. */
+  readonly secrets: Readonly<Record<string, string>> | null;
   /**
    * The boot of the machine in which the attempt was claimed. In a later boot nothing of it lives,
    * and its files may be gone though it ran: it is never begun then.
@@ -58,7 +59,7 @@ export const SIGN_OF_LIFE_MS = 10_000;
 
 const textRecord = v.record(v.string(), v.string());
 
-const order = v.object({ spec: specRecord, secrets: textRecord, bootId: v.string() });
+const order = v.object({ spec: specRecord, secrets: v.nullable(textRecord), bootId: v.string() });
 
 const line = v.variant("kind", [
   v.object({ kind: v.literal("alive") }),

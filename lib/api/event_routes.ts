@@ -57,7 +57,8 @@ async function* changes(
   let changed = Promise.withResolvers<void>();
   using _listening = ports.events.listen(() => changed.resolve());
   let revision = since;
-  yield encoder.encode(": following\n\n");
+  // Tells where a follower resumes that loses the stream before the first change.
+  yield encoder.encode(`id: ${since}\n\n`);
   while (!signal.aborted) {
     const jobs = ports.store.changedSince(revision, BATCH);
     if (jobs.length > 0) {

@@ -25,7 +25,8 @@ import { findLeftBehind } from "@lib/attempts/left_behind.ts";
 /** What is needed to run one attempt. */
 export interface AttemptInput {
   readonly spec: JobSpec;
-  readonly secrets: Readonly<Record<string, string>>;
+  /** `null`: they cannot be had, so the attempt can only be joined. */
+  readonly secrets: Readonly<Record<string, string>> | null;
   /** The boot of the machine in which the attempt was claimed. */
   readonly bootId: string;
 }
@@ -134,21 +135,22 @@ export class AttemptHost implements AsyncDisposable {
 
   async #begin(ref: AttemptRef, input: AttemptInput): Promise<void> {
     const { executor, environmentOf, seal } = this.#options;
-    const isOver = input.bootId !== this.#options.bootId;
     const { spec, secrets } = input;
+    const notToBegin = this.#whyNotToBegin(input);
     const handle: AttemptHandle = { ref, spec, folder: this.#folder(ref) };
-    if (isOver || await exists(handle.folder.attemptFile)) {
+    if (notToBegin !== undefined || await exists(handle.folder.attemptFile)) {
       if (await readOutcome(handle.folder) !== undefined) return;
       const found = await executor.look(handle, this.#tasks.signal);
       if (found.kind !== "never_begun") {
         return this.#watch(handle, found.kind === "alive" ? undefined : found.outcome);
       }
       // A power cut may have taken the files of what ran: their absence proves nothing.
-      if (isOver) {
+      if (notToBegin !== undefined) {
         await Deno.mkdir(handle.folder.path, { recursive: true, mode: 0o700 });
-        return this.#watch(handle, this.#lostToReboot());
+        return this.#watch(handle, notToBegin);
       }
     }
+    if (secrets === null) throw new TypeError("An attempt without its secrets is not begun");
     try {
       const sealed = Object.keys(secrets).length === 0 ? undefined : seal(secrets, ref);
       prepareFolder(handle, sealed);
@@ -222,15 +224,19 @@ export class AttemptHost implements AsyncDisposable {
     };
   }
 
-  #lostToReboot(): AttemptOutcome {
-    return {
-      state: "lost",
-      reason: "agent_lost",
-      message: "The machine was restarted while the attempt was under way",
-      usage: {},
-      finishedAt: this.#options.clock.now(),
-      logBytes: 0,
-    };
+  /** The verdict on an attempt that is not alive and must not be begun; else `undefined`. */
+  #whyNotToBegin({ bootId, secrets }: AttemptInput): AttemptOutcome | undefined {
+    const rest = { usage: {}, finishedAt: this.#options.clock.now(), logBytes: 0 };
+    if (bootId !== this.#options.bootId) {
+      const message = "The machine was restarted while the attempt was under way";
+      return { state: "lost", reason: "agent_lost", message, ...rest };
+    }
+    if (secrets === null) {
+      const message =
+        "The job's secrets cannot be unsealed: the key file was replaced; submit it again";
+      return { state: "failed", reason: "start_failed", message, ...rest };
+    }
+    return undefined;
   }
 
   async #handleOf(ref: AttemptRef): Promise<AttemptHandle | undefined> {

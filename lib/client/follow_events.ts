@@ -40,7 +40,11 @@ export async function* followEvents(
       reconnect.found();
       onOpen?.();
       for await (const { event, data, id } of readServerSentEvents(stream.body)) {
-        if (event !== "job" || id === undefined) continue;
+        if (id === undefined) continue;
+        if (event !== "job") {
+          since = id;
+          continue;
+        }
         reconnect.progressed();
         yield { revision: id, job: parseAnswer(jobAnswerSchema, parseData(data), "the event") };
         since = id;

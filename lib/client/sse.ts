@@ -8,7 +8,7 @@ import { readLines } from "@lib/core/lines.ts";
 /** Longest line of a stream; a job with its spec is one line. */
 const MAX_LINE_BYTES = 16 * 1024 * 1024;
 
-/** One event. */
+/** One event; one without data only tells from where on to resume. */
 export interface ServerSentEvent {
   /** @default {"message"} */
   readonly event: string;
@@ -27,11 +27,15 @@ export async function* readServerSentEvents(
 ): AsyncGenerator<ServerSentEvent, void, undefined> {
   let id: string | undefined;
   let event = "";
+  let gotId = false;
   let data: string[] = [];
   for await (const raw of readLines(source, { maxBytes: MAX_LINE_BYTES })) {
     const line = raw.endsWith("\r") ? raw.slice(0, -1) : raw;
     if (line === "") {
-      if (data.length > 0) yield { event: event || "message", data: data.join("\n"), id };
+      if (data.length > 0 || gotId) {
+        yield { event: event || "message", data: data.join("\n"), id };
+      }
+      gotId = false;
       event = "";
       data = [];
       continue;
@@ -47,7 +51,10 @@ export async function* readServerSentEvents(
         data.push(value);
         break;
       case "id":
-        if (!value.includes("\0")) id = value;
+        if (!value.includes("\0")) {
+          id = value;
+          gotId = true;
+        }
         break;
     }
   }

@@ -37,6 +37,9 @@ export interface UnitExecutorOptions {
   readonly log: Logger;
 }
 
+/** How long the names of the manager's environment are taken to be the same. */
+const NAMES_HOLD_MS = 500;
+
 /**
  * The executor for machines with systemd.
  *
@@ -49,6 +52,8 @@ export class UnitExecutor implements Executor {
   readonly #options: UnitExecutorOptions;
   readonly #link: ManagerLink;
   readonly #files: RuntimeFiles;
+  #names: readonly string[] = [];
+  #namesUntil = 0;
 
   constructor(options: UnitExecutorOptions) {
     this.#options = options;
@@ -69,7 +74,7 @@ export class UnitExecutor implements Executor {
       return "started";
     }
     const manager = await this.#link.use(signal);
-    const managerEnvironment = await manager.environmentNames(signal);
+    const managerEnvironment = await this.#environmentNames(manager, signal);
     const unit = jobUnitName(request.ref);
     try {
       const properties = this.#describe(request, program, managerEnvironment);
@@ -118,6 +123,16 @@ export class UnitExecutor implements Executor {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#link[Symbol.asyncDispose]();
+  }
+
+  /** People change the manager's environment by hand: a burst of jobs need not ask for each. */
+  async #environmentNames(manager: UnitManager, signal: AbortSignal): Promise<readonly string[]> {
+    const { clock } = this.#options;
+    if (clock.now() >= this.#namesUntil) {
+      this.#names = await manager.environmentNames(signal);
+      this.#namesUntil = clock.now() + NAMES_HOLD_MS;
+    }
+    return this.#names;
   }
 
   #evidenceOptions() {

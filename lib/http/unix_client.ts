@@ -59,7 +59,12 @@ export class UnixClient implements Disposable {
           ...(bytes === undefined ? {} : { "content-length": String(bytes.length) }),
         },
       });
-      const onAbort = () => request.destroy(toError(signal.reason));
+      const onAbort = () => {
+        request.destroy(toError(signal.reason));
+        // A connection that was still being made would else be kept open, and the process with it.
+        request.once("socket", (socket) => socket.destroy());
+        reject(signal.reason);
+      };
       signal.addEventListener("abort", onAbort, { once: true });
       request.on("error", (error) => {
         signal.removeEventListener("abort", onAbort);

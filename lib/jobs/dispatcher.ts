@@ -152,15 +152,12 @@ export class Dispatcher implements AsyncDisposable {
       isHeld: (project) => modes.get(project) === "paused",
       lastTurnOf: (project) => this.#lastTurn.get(project) ?? 0,
     });
-    let begun = 0;
-    for (const { id, project } of picks) {
-      this.#noteTurn(project);
-      const claimed = store.apply(id, { kind: "claimed", bootId });
-      if (claimed.kind !== "changed") continue;
-      begun++;
-      this.#drive(claimed.job);
-    }
-    return begun;
+    if (picks.length === 0) return 0;
+    for (const { project } of picks) this.#noteTurn(project);
+    const claims = store.applyAll(picks.map(({ id }) => id), { kind: "claimed", bootId });
+    const begun = claims.flatMap((claim) => claim.kind === "changed" ? [claim.job] : []);
+    for (const job of begun) this.#drive(job);
+    return begun.length;
   }
 
   #noteTurn(project: ProjectName): void {

@@ -183,13 +183,33 @@ export class JobStore {
    * @throws {CicdError} `job_not_found`, `disk_full`, `io_failed`.
    */
   apply(id: JobId, event: JobEvent): Transition {
-    let before: Job | undefined;
-    const result = this.#db.transaction((): Transition => {
-      before = this.require(id);
-      return this.#store(before, transition(before, event), event);
-    });
-    if (result.kind === "changed") this.#options.onChange(result.job, before);
+    const [result] = this.applyAll([id], event);
+    if (result === undefined) throw new TypeError("One job has one transition");
     return result;
+  }
+
+  /**
+   * Applies an event to several jobs in one transaction; all of it is stored, or nothing.
+   *
+   * That an attempt runs is told again by its end, so this alone need not wait for the disk.
+   *
+   * @returns What the state machine said to each.
+   * @throws {CicdError} As {@linkcode apply}.
+   */
+  applyAll(ids: readonly JobId[], event: JobEvent): readonly Transition[] {
+    const changes: [Job, Job][] = [];
+    const results = this.#db.transaction(
+      () =>
+        ids.map((id) => {
+          const before = this.require(id);
+          const result = this.#store(before, transition(before, event), event);
+          if (result.kind === "changed") changes.push([result.job, before]);
+          return result;
+        }),
+      event.kind === "started" ? "relaxed" : "full",
+    );
+    for (const [job, before] of changes) this.#options.onChange(job, before);
+    return results;
   }
 
   get(id: JobId): Job | undefined {

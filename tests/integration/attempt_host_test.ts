@@ -97,6 +97,16 @@ Deno.test("begin() passes on that it is not known whether an attempt was started
   assert.deepEqual(t.machine.begun, [t.key]);
 });
 
+Deno.test("begin() joins an attempt without its secrets, and never begins one", async () => {
+  await using t = new Bench();
+  const host = await t.agent();
+  await host.begin(t.ref, { ...input, secrets: null });
+  const outcome = await host.ended(t.ref);
+  assert.equal(outcome.reason, "start_failed");
+  assert.match(outcome.message, /secrets cannot be unsealed/);
+  assert.deepEqual(t.machine.begun, []);
+});
+
 Deno.test("begin() never begins what another boot of the machine may have run", async () => {
   await using t = new Bench();
   const host = await t.agent("boot-2");

@@ -39,7 +39,7 @@ const RECIPE = {
 /** Folder for everything the test machines keep between runs. */
 export function machineCache(): string {
   const cache = Deno.env.get("XDG_CACHE_HOME") ?? `${Deno.env.get("HOME") ?? "/root"}/.cache`;
-  return `${cache}/cicd-toolkit`;
+  return `${cache}/cicd-toolkit-tests`;
 }
 
 /** Where the root of the present recipe lies, or will lie. */

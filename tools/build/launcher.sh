@@ -30,5 +30,8 @@ DENO_NO_UPDATE_CHECK=1
 export DENO_DIR DENO_DISABLE_NODE_SHIM DENO_NO_UPDATE_CHECK
 bundle=@bundle@
 # What a bundle holds stays in memory: a command that runs for long has one of its own.
-[ "${1-}" != "@leaner_command@" ] || bundle=@leaner_bundle@
+case "${1-} $*" in
+*\ --help* | *\ -h*) ;;
+"@leaner_command@ "*) bundle=@leaner_bundle@ ;;
+esac
 exec "$home/deno" run @flags@ "$home/$bundle" "$@"
