@@ -31,7 +31,7 @@ export interface DaemonParts {
 export type StopCause = "SIGTERM" | "SIGINT" | "idle";
 
 /** How often status and idleness are looked at. */
-const LOOK_MS = 1_000;
+const LOOK_MS = 500;
 
 /** Says READY, then resolves when the daemon is to end. */
 export async function untilStopped(parts: DaemonParts): Promise<StopCause> {
