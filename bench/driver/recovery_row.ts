@@ -68,7 +68,7 @@ export async function measureRecovery(bench: Bench): Promise<readonly Comparison
       better: "lower",
       ours: { name: `${queued} queued, ${MAX_RUNNING} running`, samples: totals(full) },
       peers: [{ name: "ours with an empty queue", samples: totals(empty) }],
-      notes: ["1,000 ms of it is RestartSec=1"],
+      notes: ["200 ms of it is RestartSec=200ms"],
     },
     {
       name: `a place is free → next job's first instruction, ${queued} queued`,
