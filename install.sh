@@ -117,6 +117,7 @@ if [ "$system" = yes ]; then
     for_uid=$(id -u "$for_user" 2>/dev/null) || die "there is no user $for_user"
     for_home=$(getent passwd "$for_user" | cut -d: -f6)
     for_config=$for_home/.config for_state=$for_home/.local/state for_cache=$for_home/.cache
+    for_data=$for_home/.local/share
   fi
 else
   [ -z "$for_user" ] || usage_error "--user goes with --system"
@@ -128,6 +129,7 @@ else
   for_home=$HOME
   for_config=${XDG_CONFIG_HOME:-$HOME/.config}
   for_state=${XDG_STATE_HOME:-$HOME/.local/state}
+  for_data=${XDG_DATA_HOME:-$HOME/.local/share}
   for_cache=${XDG_CACHE_HOME:-$HOME/.cache}
 fi
 prefix=${prefix%/}
@@ -143,7 +145,7 @@ bin_dir=$prefix/bin
 home_dir=$prefix/lib/cicd-toolkit
 programs='cicd-runner cicd-agent'
 unit_path='%h/.local/bin:/opt/cicd-toolkit/bin:/usr/local/bin:/usr/bin:/bin'
-service_units='cicd-runner.service cicd-agent@.service cicd-runner@.service'
+service_units='cicd-runner.service cicd-agent@.service cicd-runner@.service cicd-clean.service'
 
 scratch=''
 probe_dir=''
@@ -419,7 +421,8 @@ sockets_changed=''
 
 install_units() {
   make_dir "$unit_dir"
-  for file in "$units_from"/*.service "$units_from"/*.socket "$units_from"/*.slice; do
+  for file in "$units_from"/*.service "$units_from"/*.socket "$units_from"/*.slice \
+    "$units_from"/*.timer; do
     name=${file##*/}
     if put_file "$file" "$unit_dir/$name" 644; then
       case $name in *.socket) sockets_changed="$sockets_changed $name" ;; esac
@@ -444,7 +447,7 @@ install_units() {
 
 remove_units() {
   for unit in cicd-runner.socket cicd-runner.service cicd-runner@.service cicd-agent@.socket \
-    cicd-agent@.service cicd.slice; do
+    cicd-agent@.service cicd.slice cicd-clean.service cicd-clean.timer; do
     remove "$unit_dir/$unit"
     for file in 10-path.conf 50-namespaces.conf 60-kernel-logs.conf; do
       remove "$unit_dir/$unit.d/$file"
@@ -546,7 +549,7 @@ install_hardening() {
     wanted=no
     if [ "$hardening" = yes ] && [ "$for_state" = "$for_home/.local/state" ] &&
       hardening_works "$file"; then wanted=yes; fi
-    for unit in cicd-runner.service cicd-agent@.service; do
+    for unit in cicd-runner.service cicd-agent@.service cicd-clean.service; do
       if [ "$wanted" = yes ]; then
         make_dir "$unit_dir/$unit.d"
         put_file "$file" "$unit_dir/$unit.d/$name" 644 || :
@@ -593,9 +596,11 @@ make_state_dirs() {
 start_units() {
   if [ "$dry_run" = yes ]; then
     say "would run: systemctl --user daemon-reload"
-    [ "$enable" = no ] || say "would run: systemctl --user enable cicd-runner.service (and socket)"
+    [ "$enable" = no ] ||
+      say "would run: systemctl --user enable cicd-runner.service (and socket) cicd-clean.timer"
     say "would run: systemctl --user try-restart cicd-runner.service 'cicd-agent@*.service'"
-    [ "$enable" = no ] || say "would run: systemctl --user start cicd-runner.socket"
+    [ "$enable" = no ] ||
+      say "would run: systemctl --user start cicd-runner.socket cicd-clean.timer"
     return 0
   fi
   as_user systemctl --user daemon-reload
@@ -604,14 +609,17 @@ start_units() {
   as_user systemctl --user try-restart cicd-runner.service 'cicd-agent@*.service' || :
   [ "$enable" = yes ] || return 0
   as_user systemctl --user reset-failed cicd-runner.socket cicd-runner.service 2>/dev/null || :
-  as_user systemctl --user --quiet enable cicd-runner.service cicd-runner.socket
+  as_user systemctl --user --quiet enable cicd-runner.service cicd-runner.socket cicd-clean.timer
   as_user systemctl --user start cicd-runner.socket ||
     die "cannot start cicd-runner.socket: see systemctl --user status cicd-runner.socket"
+  as_user systemctl --user start cicd-clean.timer ||
+    warn "cannot start cicd-clean.timer: see systemctl --user status cicd-clean.timer"
 }
 
 stop_units() {
   manager_answers || return 0
-  act as_user systemctl --user disable --now cicd-runner.socket cicd-runner.service 2>/dev/null || :
+  act as_user systemctl --user disable --now cicd-clean.timer cicd-runner.socket \
+    cicd-runner.service 2>/dev/null || :
   act as_user systemctl --user stop 'cicd-agent@*.socket' 'cicd-agent@*.service' 2>/dev/null || :
   # Takes every job along: each is in this slice.
   [ "$mode" = uninstall ] || act as_user systemctl --user stop cicd.slice 2>/dev/null || :
@@ -670,6 +678,8 @@ do_remove() {
     stop_units
   fi
   remove_units
+  # When the timer last fired; systemd keeps it beside the unit's life.
+  [ -z "$for_user" ] || remove "$for_data/systemd/timers/stamp-cicd-clean.timer"
   if [ -n "$for_user" ] && manager_answers; then act as_user systemctl --user daemon-reload; fi
   for program in $programs; do
     # A program of the same name that someone else put there stays.

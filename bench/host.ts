@@ -8,13 +8,9 @@ import type { Machine } from "../tests/support/machine.ts";
 /** The circumstances of a run, in words. */
 export type HostBanner = Readonly<Record<string, string>>;
 
-/** Looks at the host and at the machine that is about to be measured. */
-export async function readHost(machine: Machine, commit: string): Promise<HostBanner> {
-  const uid = machine.account("dev").uid;
+/** Looks at the host. */
+export async function readHost(commit: string): Promise<HostBanner> {
   const cpus = await Deno.readTextFile("/proc/cpuinfo");
-  const group = `/sys/fs/cgroup/user.slice/user-${uid}.slice/user@${uid}.service`;
-  const controllers = (await machine.run(["cat", `${group}/cgroup.controllers`])).trim();
-  const systemd = await machine.run(["systemctl", "--version"]);
   return {
     date: new Date().toISOString(),
     commit,
@@ -23,13 +19,23 @@ export async function readHost(machine: Machine, commit: string): Promise<HostBa
       /^model name\s*: (.*)$/m.exec(cpus)?.[1] ?? Deno.build.arch
     }`,
     memory: `${Math.round(Deno.systemMemoryInfo().total / 2 ** 30)} GiB`,
+    runtime: `deno ${Deno.version.deno}, V8 ${Deno.version.v8}`,
+    load_before: loadText(),
+  };
+}
+
+/** Looks at the machine that is about to be measured. */
+export async function readMachine(machine: Machine): Promise<HostBanner> {
+  const uid = machine.account("dev").uid;
+  const group = `/sys/fs/cgroup/user.slice/user-${uid}.slice/user@${uid}.service`;
+  const controllers = (await machine.run(["cat", `${group}/cgroup.controllers`])).trim();
+  const systemd = await machine.run(["systemctl", "--version"]);
+  return {
     systemd: systemd.split("\n", 1)[0] ?? "",
     machine: "container with a systemd of its own (systemd-nspawn), a lingering user",
     limits: ["cpu", "memory", "pids"].every((name) => controllers.split(" ").includes(name))
       ? "enforced: the cpu, memory and pids controllers are delegated to the user"
       : `set but not enforced: the user's manager has "${controllers}" of cpu, memory and pids`,
-    runtime: `deno ${Deno.version.deno}, V8 ${Deno.version.v8}`,
-    load_before: loadText(),
   };
 }
 

@@ -6,9 +6,9 @@
 import { parseArgs } from "node:util";
 import { messageOf } from "@lib/core/errors.ts";
 import { whyNoMachines } from "../tests/support/suite.ts";
-import { loadText, readHost } from "./host.ts";
+import { type HostBanner, loadText, readHost, readMachine } from "./host.ts";
 import type { Comparison } from "./report.ts";
-import { isRowName, ROW_NAMES } from "./rows.ts";
+import { isEngineRow, isMachineRow, isRowName, ROW_NAMES, type RowName } from "./rows.ts";
 import { Stage } from "./stage.ts";
 import { renderReport, type RunReport } from "./table.ts";
 
@@ -28,7 +28,7 @@ const ROOT = new URL("..", import.meta.url).pathname.replace(/\/$/, "");
 const SCRATCH = `${ROOT}/.cache/bench`;
 
 interface Options {
-  readonly names: readonly string[];
+  readonly names: readonly RowName[];
   readonly quick: boolean;
   readonly json: boolean;
   readonly dist: string | undefined;
@@ -41,20 +41,44 @@ async function bench(options: Options, signal: AbortSignal): Promise<void> {
   progress("build");
   await Deno.mkdir(SCRATCH, { recursive: true });
   const dist = options.dist ?? await build(signal);
-  const driver = await bundleDriver(signal);
-  await using stage = await Stage.open({ dist, driver, scratch: SCRATCH, progress, signal });
-  const host = await readHost(stage.machine, await commitOf(signal));
+  let host: HostBanner = await readHost(await commitOf(signal));
   const rows: Comparison[] = [];
   const skipped: string[] = [];
-  for (const name of options.names) {
-    progress(`${name} (load ${loadText()})`);
-    try {
-      rows.push(...await stage.measure(name, options));
-    } catch (error) {
-      signal.throwIfAborted();
-      progress(messageOf(error));
-      skipped.push(`${name}: ${messageOf(error).split("\n", 1)[0]}`);
+  const measure = async <Name extends RowName>(
+    names: readonly Name[],
+    row: (name: Name) => Promise<readonly Comparison[]>,
+  ) => {
+    for (const name of names) {
+      progress(`${name} (load ${loadText()})`);
+      try {
+        rows.push(...await row(name));
+      } catch (error) {
+        signal.throwIfAborted();
+        progress(messageOf(error));
+        skipped.push(`${name}: ${messageOf(error).split("\n", 1)[0]}`);
+      }
     }
+  };
+  const inMachine = options.names.filter(isMachineRow);
+  if (inMachine.length > 0) {
+    const driver = await bundleDriver(signal);
+    await using stage = await Stage.open({ dist, driver, scratch: SCRATCH, progress, signal });
+    host = { ...host, ...await readMachine(stage.machine) };
+    await measure(inMachine, (name) => stage.measure(name, options));
+  }
+  const besideEngine = options.names.filter(isEngineRow);
+  if (besideEngine.length > 0) {
+    progress("container engine");
+    const { ENGINE_ROWS } = await import("./engine/rows.ts");
+    const { EngineStage } = await import("./engine/stage.ts");
+    await using stage = await EngineStage.open({ dist, scratch: SCRATCH, signal });
+    host = { ...host, engine: await stage.describe(signal) };
+    const { image } = stage;
+    const { quick } = options;
+    await measure(besideEngine, (name) => {
+      const say = (text: string) => progress(`  ${name}: ${text}`);
+      return ENGINE_ROWS[name]({ stage, image, quick, say, signal });
+    });
   }
   const report = { host: { ...host, load_after: loadText() }, quick: options.quick, rows, skipped };
   const text = renderReport(report);
@@ -132,7 +156,7 @@ function parseOptions(args: readonly string[]): Options | "help" {
   if (unknown !== undefined) {
     throw new TypeError(`Unknown row "${unknown}": give any of ${ROW_NAMES.join(", ")}`);
   }
-  const names = positionals.length > 0 ? positionals : ROW_NAMES;
+  const names = positionals.length > 0 ? positionals.filter(isRowName) : ROW_NAMES;
   return { names, quick: values.quick, json: values.json, dist: values.dist };
 }
 

@@ -8,6 +8,7 @@
  * @module
  */
 import process from "node:process";
+import { whyNoEngine } from "../tests/support/docker_engine.ts";
 import { whyNoMachines } from "../tests/support/suite.ts";
 import { addCounts, type Counts, readJunit, summaryLine } from "./test_counts.ts";
 
@@ -25,6 +26,12 @@ const MINUTE_MS = 60_000;
 const SUITES: readonly Suite[] = [
   { name: "unit", permissions: ["--no-prompt"], timeoutMs: 10 * MINUTE_MS },
   { name: "integration", permissions: ["--allow-all"], timeoutMs: 20 * MINUTE_MS },
+  {
+    name: "container",
+    permissions: ["--allow-all"],
+    timeoutMs: 20 * MINUTE_MS,
+    whyNot: whyNoEngine,
+  },
   {
     name: "system",
     permissions: ["--allow-all"],

@@ -5,7 +5,7 @@
  * @module
  */
 import type { Comparison } from "../report.ts";
-import { isRowName, type RowName } from "../rows.ts";
+import { isMachineRow, type MachineRowName } from "../rows.ts";
 import { Product } from "./product.ts";
 
 /** What a benchmark gets. */
@@ -17,7 +17,7 @@ export interface Bench {
   readonly signal: AbortSignal;
 }
 
-const ROWS: Readonly<Record<RowName, (bench: Bench) => Promise<readonly Comparison[]>>> = {
+const ROWS: Readonly<Record<MachineRowName, (bench: Bench) => Promise<readonly Comparison[]>>> = {
   start: async (bench) => await (await import("./start_row.ts")).measureStart(bench),
   follow: async (bench) => await (await import("./follow_row.ts")).measureFollow(bench),
   throughput: async (bench) => await (await import("./throughput_row.ts")).measureThroughput(bench),
@@ -32,7 +32,7 @@ if (import.meta.main) {
   const [name = "", mode] = Deno.args;
   const say = (text: string) => console.error(`  ${name}: ${text}`);
   try {
-    if (!isRowName(name)) throw new TypeError(`Unknown row "${name}"`);
+    if (!isMachineRow(name)) throw new TypeError(`Unknown row "${name}"`);
     using product = new Product();
     const { signal } = new AbortController();
     await product.reset(signal);

@@ -12,17 +12,22 @@ import { systemClock } from "@lib/core/clock.ts";
 import type { ProjectName } from "@lib/core/ids.ts";
 import type { Logger } from "@lib/core/logger.ts";
 import { VERSION } from "@lib/core/version.ts";
+import { CONTAINER_HOME, CONTAINER_WORKSPACE } from "@lib/executors/container_paths.ts";
+import { ChosenExecutor } from "@lib/executors/chosen_executor.ts";
 import { type Listener, startHttpServer } from "@lib/http/server.ts";
 import type { AttemptRef } from "@lib/jobs/attempt_folder.ts";
 import type { Executor } from "@lib/jobs/executor.ts";
 import type { JobSpec } from "@lib/jobs/model.ts";
 import { recordLog } from "@lib/logs/log_recorder.ts";
+import { openSetupLog } from "@lib/logs/setup_log.ts";
 import { readBootId } from "@lib/process/boot_id.ts";
 import { LogWatcher } from "@lib/logs/log_watcher.ts";
-import { buildJobEnv } from "@lib/process/scrubbed_env.ts";
+import { buildContainerEnv, buildJobEnv } from "@lib/process/scrubbed_env.ts";
 import { openKey, sealMap } from "@lib/secrets/seal.ts";
 import { lockFolder } from "@lib/store/state_lock.ts";
 import { ensurePrivateFolder } from "../shared/folders.ts";
+import { type ContainerParts, containerParts } from "./containers.ts";
+import { makeSteps } from "./steps.ts";
 
 /** What the agent is made from. */
 export interface AgentInput {
@@ -61,7 +66,8 @@ export async function startAgent(input: AgentInput): Promise<Agent> {
   // Two agents that start at once must not both take over the same attempts.
   parts.use(lockFolder({ folder, program: "cicd-agent", remedy: "it serves this project" }));
   const key = openKey(`${stateDir}/secrets.key`);
-  const executor = parts.use(await makeExecutor(input));
+  const containers = parts.use(containerParts(input));
+  const executor = parts.use(await makeExecutor(input, containers));
   const watcher = parts.use(new LogWatcher({ clock }));
   const host = parts.use(
     new AttemptHost({
@@ -78,6 +84,14 @@ export async function startAgent(input: AgentInput): Promise<Agent> {
           onFailure: (error) => log.warning("Cannot index a log; trying again", { error }),
           watcher,
           signal,
+        }),
+      steps: makeSteps(input, containers),
+      setupTimeoutMs: () => config().defaults.setupTimeoutMs,
+      openSetupLog: (folder, secrets) =>
+        openSetupLog(folder, {
+          clock,
+          secrets,
+          onFailure: (error) => log.warning("Cannot write a setup log", { error }),
         }),
       environmentOf: (ref, spec, workspace) => environmentOf(input, { ref, spec, workspace }),
       seal: (secrets, { jobId }) => sealMap(key, new Map(Object.entries(secrets)), jobId),
@@ -156,16 +170,35 @@ function environmentOf(
   },
 ): Readonly<Record<string, string>> {
   const { username, shell } = userInfo();
-  return buildJobEnv({
+  const inside = spec.container !== undefined;
+  const input = {
     own: env,
     passEnv: config().defaults.passEnv,
-    account: { home: homedir(), user: String(username), shell: String(shell ?? "/bin/sh") },
-    job: { id: ref.jobId, attempt: ref.number, project: ref.project, workspace },
+    account: {
+      home: inside ? CONTAINER_HOME : homedir(),
+      user: String(username),
+      shell: String(shell ?? "/bin/sh"),
+    },
+    job: {
+      id: ref.jobId,
+      attempt: ref.number,
+      project: ref.project,
+      workspace: inside ? CONTAINER_WORKSPACE : workspace,
+    },
     layers: [spec.env],
+  };
+  return inside ? buildContainerEnv(input) : buildJobEnv(input);
+}
+
+/** Jobs with a container go to the container engine, all others run as processes. */
+async function makeExecutor(input: AgentInput, containers: ContainerParts): Promise<Executor> {
+  return new ChosenExecutor({
+    processes: await makeProcessExecutor(input),
+    makeContainers: () => containers.makeExecutor(),
   });
 }
 
-async function makeExecutor(input: AgentInput): Promise<Executor> {
+async function makeProcessExecutor(input: AgentInput): Promise<Executor> {
   const { config, env, log, project } = input;
   const wanted = config().executor;
   if (wanted === "unit" || (wanted === "auto" && await hasUserManager(env))) {

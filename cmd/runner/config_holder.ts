@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type Config, projectSettings } from "@lib/config/schema.ts";
+import { type Config, containerRules, projectSettings } from "@lib/config/schema.ts";
 import { readConfig } from "@lib/config/read.ts";
 import type { ProjectName } from "@lib/core/ids.ts";
 import type { RequestDefaults } from "@lib/api/job_request.ts";
@@ -52,14 +52,31 @@ export class ConfigHolder {
     this.#config = config;
     const needsRestart = (["socket", "stateDir", "runtimeDir", "agents"] as const)
       .filter((key) => config[key] !== before[key]);
-    return { needsRestart, warnings };
+    const isOtherListener = config.listen.address !== before.listen.address ||
+      (config.listen.tls === undefined) !== (before.listen.tls === undefined);
+    return {
+      needsRestart: isOtherListener ? [...needsRestart, "listen"] : needsRestart,
+      warnings,
+    };
   }
 
   /** What a job request of a project leaves open. */
   defaultsOf(project: ProjectName): RequestDefaults {
     const { shell, env, limits, timeoutMs, graceMs, priority, logMaxBytes, workdir } =
       projectSettings(this.#config, project);
-    const known = { shell, env, limits, timeoutMs, graceMs, priority, logMaxBytes };
+    const containers = containerRules(this.#config, project);
+    const known = {
+      shell,
+      env,
+      limits,
+      timeoutMs,
+      graceMs,
+      priority,
+      logMaxBytes,
+      pull: containers.pull,
+      network: containers.network,
+      rules: { containers, git: this.#config.git },
+    };
     return workdir === undefined ? known : { ...known, workdir };
   }
 

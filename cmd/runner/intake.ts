@@ -77,6 +77,7 @@ export class Intake {
     return this.#freeBytes >= minFreeDiskBytes
       ? undefined
       : `${formatSize(this.#freeBytes)} are free where "${stateDir}" lies, at least ` +
-        `${formatSize(minFreeDiskBytes)} are kept free (retention.min_free_disk)`;
+        `${formatSize(minFreeDiskBytes)} are kept free (retention.min_free_disk); ` +
+        "make room with 'cicd-runner clean'";
   }
 }

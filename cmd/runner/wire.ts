@@ -5,7 +5,12 @@
  */
 import { spawn } from "node:child_process";
 import { apiHandler } from "@lib/api/app.ts";
+import { grytLogs } from "@lib/api/gryt_logs.ts";
+import { logSockets } from "@lib/api/log_socket.ts";
 import type { ApiPorts } from "@lib/api/ports.ts";
+import { Gate } from "@lib/access/gate.ts";
+import { KeyStore } from "@lib/access/key_store.ts";
+import { ArtifactReader } from "@lib/artifacts/artifact_reader.ts";
 import { AgentClient, type AgentHost } from "@lib/agent_link/agent_client.ts";
 import { ChildAgentHost, type SpawnedAgent } from "@lib/agent_link/child_host.ts";
 import { agentSocketPath } from "@lib/config/resolve_paths.ts";
@@ -15,6 +20,7 @@ import type { ProjectName } from "@lib/core/ids.ts";
 import type { Logger } from "@lib/core/logger.ts";
 import { TaskGroup } from "@lib/core/task_group.ts";
 import { VERSION } from "@lib/core/version.ts";
+import type { Housekeeper } from "@lib/housekeeping/housekeeper.ts";
 import { type HttpServer, type Listener, startHttpServer } from "@lib/http/server.ts";
 import { answers } from "@lib/http/socket_path.ts";
 import { Dispatcher } from "@lib/jobs/dispatcher.ts";
@@ -33,6 +39,7 @@ import { ensurePrivateFolder } from "../shared/folders.ts";
 import { type DaemonFlags, toDaemonArgs } from "../shared/daemon_flags.ts";
 import { agentCommand, layoutOf } from "../shared/program_paths.ts";
 import type { ConfigHolder } from "./config_holder.ts";
+import { Gryt } from "./gryt.ts";
 import { Intake } from "./intake.ts";
 import { collectMetrics } from "./metrics.ts";
 
@@ -43,6 +50,8 @@ export interface RunnerInput {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly log: Logger;
   readonly listeners: readonly Listener[];
+  /** What is dangerous about them, one sentence each. */
+  readonly warnings: readonly string[];
   /** Keeps a descriptor from every child. */
   readonly setCloseOnExec: (fd: number) => void;
   /** Whether the service manager started this process. */
@@ -56,11 +65,13 @@ export interface Runner extends AsyncDisposable {
   status(): string;
   /** Milliseconds without anything to do. */
   idleForMs(): number;
-  /** Whether a job is queued or under way. */
+  /** Whether a job is queued or under way, or a result is owed. */
   hasWork(): boolean;
   unhealthyReason(): string | undefined;
   /** The configuration has changed. */
   reconfigured(): void;
+  /** Waits for the answers that are given when a job has ended; rejects with the signal's reason. */
+  answered(signal: AbortSignal): Promise<void>;
 }
 
 /** Starts the runner: store, queue, link to the agents, API. */
@@ -134,13 +145,35 @@ export async function startRunner(input: RunnerInput): Promise<Runner> {
   const unreadyReasons = () =>
     [dispatcher.unreadyReason(), intake.diskProblem()].filter((reason) => reason !== undefined);
   const layout = layoutOf(Deno.execPath(), Deno.mainModule);
+  let housekeeper: Housekeeper | undefined;
+  const openHousekeeper = async () => {
+    // Of use once a day.
+    const { makeHousekeeper } = await import("./housekeeping.ts");
+    return housekeeper ??= makeHousekeeper({
+      store,
+      config: () => config.current,
+      env: input.env,
+      clock,
+      log,
+    });
+  };
+  const keys = new KeyStore(db, clock);
+  const gryt = new Gryt({ db, config, env: input.env, clock, log });
   const ports: ApiPorts = {
     store,
     events,
+    keys,
+    access: new Gate({
+      keys,
+      requestsPerMinute: () => config.current.listen.requestsPerMinute,
+      clock,
+      log,
+    }),
     logs: {
       size: (job, stream) => logs.size(job, stream),
       read: (job, wish) => logs.read(job, wish),
     },
+    artifacts: new ArtifactReader(stateDir),
     clock,
     log,
     bodyLimits: () => ({
@@ -164,6 +197,7 @@ export async function startRunner(input: RunnerInput): Promise<Runner> {
       agents: host.kind,
       maxRunning: config.current.queue.maxRunning,
       stateDir,
+      warnings: input.warnings,
     }),
     unreadyReasons,
     async renderMetrics() {
@@ -176,8 +210,11 @@ export async function startRunner(input: RunnerInput): Promise<Runner> {
         startedAt,
         version: VERSION,
         ready: () => unreadyReasons().length === 0,
+        gryt: () => gryt.figures(),
       }));
     },
+    gryt: gryt.service,
+    grytLogs: grytLogs({ store }, gryt.service),
     sweep: {
       store,
       stateDir,
@@ -185,6 +222,7 @@ export async function startRunner(input: RunnerInput): Promise<Runner> {
       clock,
       log,
     },
+    clean: async (options, signal) => await (await openHousekeeper()).clean(options, signal),
   };
   const { maxConnections, maxHeaderBytes } = config.current.http;
   const server: HttpServer = parts.use(
@@ -193,6 +231,8 @@ export async function startRunner(input: RunnerInput): Promise<Runner> {
       listeners: input.listeners,
       limits: { maxConnections, maxHeaderBytes, headerTimeoutMs: 30_000 },
       handle: apiHandler(ports),
+      upgrade: logSockets(ports),
+      isForRemote: true,
       onError: (what, error) => log.error(what, { error }),
     }),
   );
@@ -202,6 +242,7 @@ export async function startRunner(input: RunnerInput): Promise<Runner> {
     }),
   );
   tasks.spawn("retention", (signal) => runSweeps(ports.sweep, signal));
+  parts.use(gryt.start(ports, tasks));
   dispatcher.start();
   log.debug("Runner started", {
     stateDir,
@@ -217,12 +258,12 @@ export async function startRunner(input: RunnerInput): Promise<Runner> {
     },
     idleForMs() {
       const { queued, inFlight } = counts(store);
-      if (server.activeRequests > 0 || queued + inFlight > 0) return 0;
+      if (server.activeRequests > 0 || queued + inFlight > 0 || gryt.hasWork()) return 0;
       return clock.now() - Math.max(server.lastActivityAt, startedAt);
     },
     hasWork() {
       const { queued, inFlight } = counts(store);
-      return queued + inFlight > 0;
+      return queued + inFlight > 0 || gryt.hasWork();
     },
     unhealthyReason() {
       try {
@@ -235,7 +276,11 @@ export async function startRunner(input: RunnerInput): Promise<Runner> {
       }
       return dispatcher.unhealthyReason();
     },
-    reconfigured: () => dispatcher.wake(),
+    reconfigured() {
+      dispatcher.wake();
+      gryt.reconfigured();
+    },
+    answered: (signal) => gryt.answered(signal),
     async [Symbol.asyncDispose]() {
       server.stopAccepting();
       await owned[Symbol.asyncDispose]();

@@ -10,11 +10,17 @@ import { Libc } from "@lib/systemd/libc.ts";
 import { type ListenFd, takeListenFds } from "@lib/systemd/listen_fds.ts";
 import { createNotifier, type Notifier } from "@lib/systemd/notify.ts";
 
+/** A socket that was passed on. */
+export interface PassedSocket extends ListenFd {
+  /** Else it is one of a network. */
+  readonly isUnix: boolean;
+}
+
 /** What a program gets from its service manager. */
 export interface Platform {
   readonly notifier: Notifier;
   /** Sockets that were passed on; none without a service manager. */
-  readonly listenFds: readonly ListenFd[];
+  readonly listenFds: readonly PassedSocket[];
   /** Whether a service manager started this process. */
   readonly isService: boolean;
   /** Keeps a descriptor from every child. */
@@ -43,7 +49,7 @@ export function takePlatform(): Platform {
     env: Deno.env,
     pid: Deno.pid,
     setCloseOnExec,
-  });
+  }).map((socket) => ({ ...socket, isUnix: libc.isUnixSocket(socket.fd) }));
   return {
     notifier,
     listenFds,

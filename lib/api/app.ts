@@ -6,8 +6,15 @@
 import { Hono } from "hono";
 import { CicdError, toCicdError } from "@lib/core/errors.ts";
 import { problemResponse } from "@lib/http/problem.ts";
+import { artifactRoutes } from "@lib/api/artifact_routes.ts";
+import type { Origin } from "@lib/http/listener.ts";
+import { admit } from "@lib/api/access.ts";
 import { eventRoutes } from "@lib/api/event_routes.ts";
+import { isGrytPath, noSuchPath, wrongMethod } from "@lib/api/gryt_errors.ts";
+import { grytRoutes } from "@lib/api/gryt_routes.ts";
+import { housekeepingRoutes } from "@lib/api/housekeeping_routes.ts";
 import { jobRoutes } from "@lib/api/job_routes.ts";
+import { keyRoutes } from "@lib/api/key_routes.ts";
 import { logRoutes } from "@lib/api/log_routes.ts";
 import type { ApiPorts } from "@lib/api/ports.ts";
 import { projectRoutes } from "@lib/api/project_routes.ts";
@@ -20,19 +27,30 @@ export function apiRoutes(ports: ApiPorts): readonly AnyRoute[] {
   return [
     ...jobRoutes(ports),
     ...logRoutes(ports),
+    ...artifactRoutes(ports),
     ...projectRoutes(ports),
     ...eventRoutes(ports),
     ...retentionRoutes(ports),
+    ...housekeepingRoutes(ports),
+    ...keyRoutes(ports),
     ...runnerRoutes(ports),
+    ...grytRoutes(ports),
   ];
 }
 
-/** Makes the handler of the API. */
-export function apiHandler(ports: ApiPorts): (request: Request) => Promise<Response> {
+/** Makes the handler of the API; no route is called before its caller was admitted. */
+export function apiHandler(
+  ports: ApiPorts,
+): (request: Request, origin: Origin) => Promise<Response> {
   const routes = apiRoutes(ports);
-  const app = new Hono();
-  for (const { method, path, answer } of routes) {
-    app.on(method, path, (context) => answer(context.req.raw, context.req.param()));
+  const app = new Hono<{ Bindings: { readonly origin: Origin } }>();
+  for (const route of routes) {
+    app.on(route.method, route.path, (context) => {
+      const { raw: request } = context.req;
+      const { headers } = request;
+      const question = { headers, params: context.req.param(), origin: context.env.origin };
+      return route.answer(request, admit(ports, route, question));
+    });
   }
   app.get("/openapi.json", async () => {
     // The schema converter is only needed here.
@@ -44,11 +62,13 @@ export function apiHandler(ports: ApiPorts): (request: Request) => Promise<Respo
     const shown = path.length > 80 ? `${path.slice(0, 80)}…` : path;
     const methods = known.filter((one) => matches(one.path, path)).map((one) => one.method);
     if (methods.length === 0) {
+      if (isGrytPath(path)) return noSuchPath();
       return problemResponse(
         new CicdError("not_found", `Cannot find "${shown}": see /openapi.json for the routes`),
       );
     }
     const allowed = [...new Set(methods.includes("GET") ? [...methods, "HEAD"] : methods)];
+    if (isGrytPath(path)) return wrongMethod(allowed);
     const response = problemResponse(
       new CicdError(
         "method_not_allowed",
@@ -67,14 +87,10 @@ export function apiHandler(ports: ApiPorts): (request: Request) => Promise<Respo
     return problemResponse(error);
   };
   app.onError((thrown, context) => failed(thrown, context.req.raw));
-  return async (request) => {
-    if (request.headers.has("origin")) {
-      return problemResponse(
-        new CicdError("cross_origin", "Cannot answer a web page: this API is for programs"),
-      );
-    }
+  return async (request, origin) => {
     try {
-      return await app.fetch(request);
+      refuseWebPages(request);
+      return await app.fetch(request, { origin });
     } catch (thrown) {
       // The router passes on what is no Error, such as the reason of an abort.
       return failed(thrown, request);
@@ -82,9 +98,17 @@ export function apiHandler(ports: ApiPorts): (request: Request) => Promise<Respo
   };
 }
 
+/** @throws {CicdError} `cross_origin` */
+export function refuseWebPages(request: Request): void {
+  if (!request.headers.has("origin")) return;
+  throw new CicdError("cross_origin", "Cannot answer a web page: this API is for programs");
+}
+
 function matches(pattern: string, path: string): boolean {
   const wanted = pattern.split("/");
   const given = path.split("/");
-  return wanted.length === given.length &&
+  // A last part such as `:path{[^]+}` stands for all that is left.
+  const isOpen = wanted.at(-1)?.endsWith("{[^]+}") === true;
+  return (isOpen ? wanted.length <= given.length : wanted.length === given.length) &&
     wanted.every((part, index) => part.startsWith(":") || part === given[index]);
 }

@@ -5,6 +5,7 @@
  */
 import { raceAbort, withDeadline } from "@lib/core/abort.ts";
 import { CicdError } from "@lib/core/errors.ts";
+import { type Caller, seesProject } from "@lib/access/caller.ts";
 import type { ApiPorts } from "@lib/api/ports.ts";
 import { toJobView } from "@lib/api/job_view.ts";
 import { type AnyRoute, route, wholeNumber } from "@lib/api/route.ts";
@@ -21,6 +22,7 @@ export function eventRoutes(ports: ApiPorts): readonly AnyRoute[] {
     route({
       method: "GET",
       path: "/v1/events",
+      access: { scope: "read", narrows: true },
       summary: "Follow the changes of all jobs",
       description:
         "Server-sent events named `job`; data is the job as it stands, the id its revision. " +
@@ -29,7 +31,7 @@ export function eventRoutes(ports: ApiPorts): readonly AnyRoute[] {
       query: { since: wholeNumber({ min: 0, max: Number.MAX_SAFE_INTEGER }) },
       answers: { 200: { description: "The events", contentType: "text/event-stream" } },
       errors: ["invalid_request"],
-      handle: ({ request, query }) => {
+      handle: ({ request, query, caller }) => {
         const last = request.headers.get("last-event-id");
         if (last !== null && !/^\d{1,15}$/.test(last)) {
           throw new CicdError("invalid_request", "Cannot resume: Last-Event-ID is no revision", {
@@ -39,7 +41,10 @@ export function eventRoutes(ports: ApiPorts): readonly AnyRoute[] {
         const wanted = last === null ? query.since ?? Infinity : Number(last);
         // A revision that was never given is of another database: it tells nothing here.
         const since = Math.min(wanted, ports.store.revision);
-        const body = streamBody(request.signal, (signal) => changes(ports, since, signal));
+        const body = streamBody(
+          request.signal,
+          (signal) => changes(ports, { since, signal, caller }),
+        );
         return new Response(body, {
           headers: { "content-type": "text/event-stream", "cache-control": "no-store" },
         });
@@ -50,8 +55,11 @@ export function eventRoutes(ports: ApiPorts): readonly AnyRoute[] {
 
 async function* changes(
   ports: ApiPorts,
-  since: number,
-  signal: AbortSignal,
+  { since, signal, caller }: {
+    readonly since: number;
+    readonly signal: AbortSignal;
+    readonly caller: Caller;
+  },
 ): AsyncGenerator<Uint8Array> {
   const encoder = new TextEncoder();
   let changed = Promise.withResolvers<void>();
@@ -63,11 +71,11 @@ async function* changes(
     const jobs = ports.store.changedSince(revision, BATCH);
     if (jobs.length > 0) {
       revision = jobs.at(-1)?.revision ?? revision;
-      yield encoder.encode(
-        jobs.map((job) =>
-          `event: job\nid: ${job.revision}\ndata: ${JSON.stringify(toJobView(job))}\n\n`
-        ).join(""),
-      );
+      const text = jobs.filter((job) => seesProject(caller, job.spec.project)).map((job) =>
+        `event: job\nid: ${job.revision}\ndata: ${JSON.stringify(toJobView(job))}\n\n`
+      ).join("");
+      // What was passed over is not read again by one who resumes.
+      yield encoder.encode(text === "" ? `id: ${revision}\n\n` : text);
       continue;
     }
     if (!await woken(changed.promise, signal)) yield encoder.encode(": alive\n\n");

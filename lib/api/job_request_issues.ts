@@ -16,6 +16,7 @@ import {
   limitsSchema,
   retriesSchema,
 } from "@lib/api/job_request_schema.ts";
+import { containerSchema, gitSchema } from "@lib/api/job_request_setup.ts";
 
 /** Longest script. */
 export const SCRIPT_MAX_BYTES = 4 * 1024 * 1024;
@@ -48,6 +49,10 @@ function cut(text: string, maxChars: number): string {
 /** The fields that stand where an unknown one was given. */
 function knownFields(path: v.BaseIssue<unknown>["path"]): readonly string[] {
   switch (path?.length === 2 ? path[0].key : undefined) {
+    case "container":
+      return Object.keys(containerSchema.entries);
+    case "git":
+      return Object.keys(gitSchema.entries);
     case "limits":
       return Object.keys(limitsSchema.entries);
     case "retries":
@@ -60,7 +65,7 @@ function knownFields(path: v.BaseIssue<unknown>["path"]): readonly string[] {
 /** Names that the validator passes over in silence, as JavaScript gives them a meaning. */
 export function unreadNames(value: unknown, request: JobRequest): readonly FieldIssue[] {
   const issues: FieldIssue[] = [];
-  for (const field of ["env", "secrets", "labels"] as const) {
+  for (const field of ["env", "secrets", "labels", "files"] as const) {
     const given = typeof value === "object" && value !== null && field in value
       ? Object.getOwnPropertyDescriptor(value, field)?.value
       : undefined;
@@ -127,10 +132,33 @@ export function crossChecks(request: JobRequest): readonly FieldIssue[] {
   if (request.cancel_in_progress === true && request.concurrency_group === undefined) {
     add("cancel_in_progress", "needs `concurrency_group`");
   }
+  issues.push(...setupIssues(request));
   if (
     workdir !== undefined && (/[\p{Cc}\p{Cs}]/u.test(workdir) || workdir.split("/").includes(".."))
   ) {
     add("workdir", "contains '..' or a control character");
+  }
+  return issues;
+}
+
+/** What is around the job must fit together; whether it is allowed is judged later. */
+function setupIssues(request: JobRequest): readonly FieldIssue[] {
+  const issues: FieldIssue[] = [];
+  const { image, pull, network, container, limits, secrets = {}, git } = request;
+  if (image === undefined) {
+    const needy = { pull, network, container, "limits.disk": limits?.disk };
+    for (const [path, value] of Object.entries(needy)) {
+      if (value !== undefined) issues.push({ path, message: "goes with `image` only" });
+    }
+  }
+  const named = {
+    "git.token_secret": git?.token_secret,
+    "container.registry.password_secret": container?.registry?.password_secret,
+  };
+  for (const [path, name] of Object.entries(named)) {
+    if (name !== undefined && !Object.hasOwn(secrets, name)) {
+      issues.push({ path, message: `names "${name}", which is not among \`secrets\`` });
+    }
   }
   return issues;
 }

@@ -8,12 +8,14 @@ import { withDeadline } from "@lib/core/abort.ts";
 import { CicdError } from "@lib/core/errors.ts";
 import { parseJobId, parseProjectName } from "@lib/core/ids.ts";
 import { readJson } from "@lib/http/body.ts";
+import { projectsOf, shownCaller } from "@lib/access/caller.ts";
 import { isTerminal, type Job, JOB_STATES } from "@lib/jobs/model.ts";
 import type { ApiPorts } from "@lib/api/ports.ts";
+import { find } from "@lib/api/find_job.ts";
 import { jobRequestSchema } from "@lib/api/job_request.ts";
 import { jobViewSchema, toJobView } from "@lib/api/job_view.ts";
 import { followLog } from "@lib/api/log_routes.ts";
-import { type AnyRoute, flag, jobIdOf, queryDuration, route, wholeNumber } from "@lib/api/route.ts";
+import { type AnyRoute, flag, queryDuration, route, wholeNumber } from "@lib/api/route.ts";
 import { submitJob } from "@lib/api/submit.ts";
 
 const LIST_MAX = 500;
@@ -33,12 +35,15 @@ const jobListSchema = v.object({
   ),
 });
 
+export { find } from "@lib/api/find_job.ts";
+
 /** The routes of single jobs and of their list. */
 export function jobRoutes(ports: ApiPorts): readonly AnyRoute[] {
   return [
     route({
       method: "POST",
       path: "/v1/jobs",
+      access: { scope: "submit", narrows: true },
       summary: "Submit a job",
       description:
         "The answer comes after the job is on disk. With `follow=1` the answer is the job's log as " +
@@ -56,13 +61,15 @@ export function jobRoutes(ports: ApiPorts): readonly AnyRoute[] {
         "body_too_large",
         "request_timeout",
         "idempotency_key_reused",
+        "forbidden",
         "queue_full",
         "draining",
         "disk_full",
       ],
-      handle: async ({ request, query }) => {
+      handle: async ({ request, query, caller }) => {
         const body = await readJson(request, ports.bodyLimits());
-        const { kind, job } = submitJob(ports, body, request.headers.get("idempotency-key"));
+        const key = request.headers.get("idempotency-key");
+        const { kind, job } = submitJob(ports, body, key, undefined, caller);
         const headers = { location: `/v1/jobs/${job.id}`, "x-job-id": job.id };
         if (query.follow === true) return followLog(ports, job, request, headers);
         return Response.json(shown(ports, job), {
@@ -74,6 +81,7 @@ export function jobRoutes(ports: ApiPorts): readonly AnyRoute[] {
     route({
       method: "GET",
       path: "/v1/jobs",
+      access: { scope: "read", narrows: true },
       summary: "List jobs, newest first",
       description: "A page of jobs with very large scripts has fewer of them than `limit`.",
       query: {
@@ -100,9 +108,11 @@ export function jobRoutes(ports: ApiPorts): readonly AnyRoute[] {
       },
       answers: { 200: { description: "A page of jobs", schema: jobListSchema } },
       errors: ["invalid_request"],
-      handle: ({ query }) => {
+      handle: ({ query, caller }) => {
+        const projects = projectsOf(caller);
         const { jobs, more } = ports.store.list({
           limit: query.limit ?? 50,
+          ...(projects === undefined ? {} : { projects }),
           ...(query.project === undefined ? {} : { project: query.project }),
           ...(query.state === undefined ? {} : { states: query.state }),
           ...(query.cursor === undefined ? {} : { before: query.cursor }),
@@ -116,6 +126,7 @@ export function jobRoutes(ports: ApiPorts): readonly AnyRoute[] {
     route({
       method: "GET",
       path: "/v1/jobs/:id",
+      access: { scope: "read" },
       summary: "Show a job with its attempts",
       description: "The beginning of an id is enough where it names one job.",
       query: {},
@@ -126,6 +137,7 @@ export function jobRoutes(ports: ApiPorts): readonly AnyRoute[] {
     route({
       method: "GET",
       path: "/v1/jobs/:id/wait",
+      access: { scope: "read" },
       summary: "Wait until a job has ended",
       query: { timeout: queryDuration },
       answers: {
@@ -139,6 +151,7 @@ export function jobRoutes(ports: ApiPorts): readonly AnyRoute[] {
     route({
       method: "POST",
       path: "/v1/jobs/:id/cancel",
+      access: { scope: "submit" },
       summary: "Cancel a job",
       description: "Idempotent. A running job gets SIGTERM, and SIGKILL after its grace period.",
       query: {},
@@ -147,9 +160,9 @@ export function jobRoutes(ports: ApiPorts): readonly AnyRoute[] {
         202: { description: "The job is being stopped", schema: jobViewSchema },
       },
       errors: ["job_not_found", "state_conflict"],
-      handle: ({ params }) => {
+      handle: ({ params, caller }) => {
         const { id } = find(ports, params);
-        const cancel = { reason: "cancelled", by: "by request" } as const;
+        const cancel = { reason: "cancelled", by: shownCaller(caller) } as const;
         const result = ports.store.apply(id, {
           kind: "cancel_requested",
           cancel,
@@ -163,6 +176,7 @@ export function jobRoutes(ports: ApiPorts): readonly AnyRoute[] {
     route({
       method: "POST",
       path: "/v1/jobs/:id/retry",
+      access: { scope: "submit" },
       summary: "Run an ended job again",
       description: "The job keeps its id and gets a further attempt.",
       query: {},
@@ -180,20 +194,6 @@ export function jobRoutes(ports: ApiPorts): readonly AnyRoute[] {
       },
     }),
   ];
-}
-
-/** Finds the job of a path by its id, or by the beginning of it. */
-export function find(ports: ApiPorts, params: Readonly<Record<string, string>>): Job {
-  const text = params["id"] ?? "";
-  if (!/^[0-9a-f-]{6,35}$/.test(text)) return ports.store.require(jobIdOf(params));
-  const [first, second] = ports.store.findByPrefix(text);
-  if (first !== undefined && second === undefined) return ports.store.require(first);
-  throw new CicdError(
-    "job_not_found",
-    `Cannot find job "${text}": ${
-      first === undefined ? "no id begins so" : "several ids begin so; give more of it"
-    }`,
-  );
 }
 
 function shown(ports: ApiPorts, job: Job) {

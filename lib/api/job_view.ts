@@ -11,9 +11,9 @@ import {
   isTerminal,
   type Job,
   JOB_STATES,
-  type JobSpec,
   type Usage,
 } from "@lib/jobs/model.ts";
+import { toSpecView } from "@lib/api/spec_view.ts";
 
 const time = v.pipe(v.string(), v.isoTimestamp(), v.description("RFC 3339, UTC"));
 
@@ -60,10 +60,14 @@ export const jobViewSchema = v.object({
     cpu: v.nullable(v.number()),
     memory_bytes: v.nullable(v.number()),
     tasks: v.nullable(v.number()),
+    disk_bytes: v.nullable(v.number()),
     timeout_seconds: v.number(),
     grace_seconds: v.number(),
   }),
-  spec: v.looseObject({}),
+  spec: v.pipe(
+    v.looseObject({}),
+    v.description("As in the request, every default filled in; of files only the sizes"),
+  ),
   queue_position: v.exactOptional(
     v.pipe(v.number(), v.description("Jobs of the project that start before this one")),
   ),
@@ -101,6 +105,7 @@ export function toJobView(job: Job, details: JobDetails = {}): JobView {
       cpu: job.spec.limits.cpu ?? null,
       memory_bytes: job.spec.limits.memoryBytes ?? null,
       tasks: job.spec.limits.tasks ?? null,
+      disk_bytes: job.spec.limits.diskBytes ?? null,
       timeout_seconds: job.spec.timeoutMs / 1_000,
       grace_seconds: job.spec.graceMs / 1_000,
     },
@@ -131,28 +136,6 @@ function toUsageView(usage: Usage): JobView["usage"] {
     memory_peak_bytes: usage.memoryPeakBytes ?? null,
     wall_seconds: usage.wallSeconds ?? null,
     cpu_throttled_seconds: usage.cpuThrottledSeconds ?? null,
-  };
-}
-
-function toSpecView(spec: JobSpec): JobView["spec"] {
-  return {
-    ...(spec.work.kind === "command"
-      ? { command: spec.work.argv }
-      : { script: spec.work.text, shell: spec.work.shell }),
-    env: spec.env,
-    secret_names: spec.secretNames,
-    ...(spec.workdir === undefined ? {} : { workdir: spec.workdir }),
-    priority: spec.priority,
-    ...(spec.concurrencyGroup === undefined ? {} : { concurrency_group: spec.concurrencyGroup }),
-    cancel_in_progress: spec.cancelInProgress,
-    retries: {
-      max: spec.retries.max,
-      on: spec.retries.on,
-      delay_seconds: spec.retries.delayMs / 1_000,
-    },
-    output: spec.output,
-    log_max_bytes: spec.logMaxBytes,
-    labels: spec.labels,
   };
 }
 

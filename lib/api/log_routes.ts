@@ -7,8 +7,8 @@ import * as v from "valibot";
 import { CicdError } from "@lib/core/errors.ts";
 import { problemResponse } from "@lib/http/problem.ts";
 import { isTerminal, type Job } from "@lib/jobs/model.ts";
-import { find } from "@lib/api/job_routes.ts";
-import type { ApiPorts, LogWish } from "@lib/api/ports.ts";
+import { find } from "@lib/api/find_job.ts";
+import type { ApiPorts, JobLogs, LogWish } from "@lib/api/ports.ts";
 import { type AnyRoute, flag, route, wholeNumber } from "@lib/api/route.ts";
 import { parseRange } from "@lib/api/range.ts";
 import { toLogEvents } from "@lib/api/log_events.ts";
@@ -20,18 +20,16 @@ export function logRoutes(ports: ApiPorts): readonly AnyRoute[] {
     route({
       method: "GET",
       path: "/v1/jobs/:id/logs",
+      access: { scope: "read" },
       summary: "Read a job's log",
       description:
-        "The attempts' logs one after another, secrets masked byte for byte, so that an offset names " +
-        "the same byte for ever. `Range: bytes=N-` (or `offset=N`) resumes. With `follow=1` the " +
-        "answer goes on until the job has ended. `Accept: text/event-stream` gives server-sent " +
-        "events whose id is the offset after their text; `Last-Event-ID` resumes them.",
-      query: {
-        follow: flag,
-        stream: v.optional(v.picklist(["stdout", "stderr"], 'must be "stdout" or "stderr"')),
-        timestamps: flag,
-        offset: wholeNumber({ min: 0, max: Number.MAX_SAFE_INTEGER }),
-      },
+        "The attempts' logs one after another, each after the lines of its setup (checkout, image, " +
+        "caches), secrets masked byte for byte, so that an offset names the same byte for ever. " +
+        "With `stream` there are no lines of the setup. `Range: bytes=N-` (or `offset=N`) " +
+        "resumes. With `follow=1` the answer goes on until the job has ended. " +
+        "`Accept: text/event-stream` gives server-sent events whose id is the offset after their " +
+        "text; `Last-Event-ID` resumes them.",
+      query: { follow: flag, ...logPart },
       answers: {
         200: { description: "The log", contentType: "text/plain" },
         206: { description: "The range asked for", contentType: "text/plain" },
@@ -39,14 +37,7 @@ export function logRoutes(ports: ApiPorts): readonly AnyRoute[] {
       errors: ["job_not_found", "invalid_request", "range_not_satisfiable"],
       handle: async ({ request, params, query }) => {
         const job = find(ports, params);
-        if (query.stream !== undefined && job.spec.output === "merged") {
-          throw new CicdError(
-            "invalid_request",
-            `Cannot read ${query.stream} of job "${job.id}" apart: its output is merged, in the ` +
-              'order of writing; submit with "output": "split" to keep the streams apart',
-            { issues: [{ path: "query.stream", message: "goes with output: split only" }] },
-          );
-        }
+        assertHasStream(job, query.stream);
         const wish = {
           stream: query.stream,
           timestamps: query.timestamps ?? false,
@@ -59,6 +50,38 @@ export function logRoutes(ports: ApiPorts): readonly AnyRoute[] {
       },
     }),
   ];
+}
+
+/** Which part of a log a query asks for. */
+export const logPart = {
+  stream: v.optional(v.picklist(["stdout", "stderr"], 'must be "stdout" or "stderr"')),
+  timestamps: flag,
+  offset: wholeNumber({ min: 0, max: Number.MAX_SAFE_INTEGER }),
+};
+
+/** @throws {CicdError} `invalid_request` if a job's output does not keep that stream apart. */
+export function assertHasStream(job: Job, stream: LogWish["stream"]): void {
+  if (stream === undefined || job.spec.output !== "merged") return;
+  throw new CicdError(
+    "invalid_request",
+    `Cannot read ${stream} of job "${job.id}" apart: its output is merged, in the ` +
+      'order of writing; submit with "output": "split" to keep the streams apart',
+    { issues: [{ path: "query.stream", message: "goes with output: split only" }] },
+  );
+}
+
+/** @throws {CicdError} `range_not_satisfiable` if a job has ended before it wrote so much. */
+export async function assertReaches(
+  logs: JobLogs,
+  job: Job,
+  { from, stream }: { readonly from: number; readonly stream: LogWish["stream"] },
+): Promise<void> {
+  const size = await logs.size(job, stream);
+  if (from <= size || !isTerminal(job.state)) return;
+  throw new CicdError(
+    "range_not_satisfiable",
+    `Cannot read the log of job "${job.id}" from byte ${from}: it has ${size} bytes`,
+  );
 }
 
 interface Wish {
@@ -147,7 +170,6 @@ async function eventStream(
   request: Request,
   wish: Wish,
 ): Promise<Response> {
-  const size = await ports.logs.size(job, wish.stream);
   const lastId = request.headers.get("last-event-id");
   if (lastId !== null && !/^\d{1,15}$/.test(lastId)) {
     throw new CicdError("invalid_request", "Cannot resume: Last-Event-ID is no byte offset", {
@@ -155,12 +177,7 @@ async function eventStream(
     });
   }
   const from = lastId === null ? wish.offset ?? 0 : Number(lastId);
-  if (from > size && isTerminal(job.state)) {
-    throw new CicdError(
-      "range_not_satisfiable",
-      `Cannot read the log of job "${job.id}" from byte ${from}: it has ${size} bytes`,
-    );
-  }
+  await assertReaches(ports.logs, job, { from, stream: wish.stream });
   const body = streamBody(request.signal, (signal) =>
     toLogEvents(
       ports.logs.read(job, {

@@ -15,7 +15,7 @@ type Json = { readonly [key: string]: unknown };
 export function openApiDocument(routes: readonly AnyRoute[], version: string): Json {
   const paths: Record<string, Record<string, Json>> = {};
   for (const route of routes) {
-    const path = route.path.replace(/:(\w+)/g, "{$1}");
+    const path = route.path.replace(/:(\w+)(?:\{[^}]*\})?/g, "{$1}");
     (paths[path] ??= {})[route.method.toLowerCase()] = operation(route);
   }
   return {
@@ -26,9 +26,30 @@ export function openApiDocument(routes: readonly AnyRoute[], version: string): J
       summary: "Jobs on one Linux account, run by systemd",
       license: { name: "MIT", identifier: "MIT" },
     },
-    servers: [{ url: "http://localhost", description: "The Unix socket; the host is ignored" }],
+    servers: [
+      { url: "http://localhost", description: "The Unix socket; the host is ignored, no key" },
+      {
+        url: "https://{address}",
+        description: "The TCP listener (listen.address); every request needs a key",
+        variables: { address: { default: "localhost:8443" } },
+      },
+    ],
     paths,
-    components: { schemas: { Problem: PROBLEM } },
+    components: { schemas: { Problem: PROBLEM }, securitySchemes: SCHEMES },
+  };
+}
+
+const SCHEMES: Json = {
+  bearer: { type: "http", scheme: "bearer", description: "A key of `cicd-runner keys create`" },
+  apiKey: { type: "apiKey", in: "header", name: "X-API-Key", description: "The same key" },
+};
+
+/** Over TCP; the Unix socket asks nobody. */
+function security({ access: { scope } }: AnyRoute): Json {
+  if (scope === "none") return { security: [] };
+  return {
+    security: [{ bearer: [scope] }, { apiKey: [scope] }],
+    "x-access": { scope },
   };
 }
 
@@ -59,6 +80,7 @@ function operation(route: AnyRoute): Json {
   return {
     summary: route.summary,
     ...(route.description === undefined ? {} : { description: route.description }),
+    ...security(route),
     parameters: [
       ...pathNames.map((name) => ({
         name,
@@ -78,7 +100,7 @@ function operation(route: AnyRoute): Json {
         content: { "application/json": { schema: jsonSchema(route.body) } },
       },
     }),
-    responses: { ...answers(route), ...problems(route.errors) },
+    responses: { ...answers(route), ...problems(codesOf(route)) },
   };
 }
 
@@ -95,6 +117,14 @@ function answers(route: AnyRoute): Json {
       }),
     }]),
   );
+}
+
+/** The codes of a route, and those of the gate before it. */
+function codesOf({ access, errors }: AnyRoute): readonly ErrorCode[] {
+  const gate: readonly ErrorCode[] = access.scope === "none"
+    ? []
+    : ["unauthorized", "forbidden", "rate_limited"];
+  return [...new Set([...errors, ...gate])];
 }
 
 /** The problems of a route, by status; several codes may share one. */

@@ -3,15 +3,20 @@
  *
  * @module
  */
+import type { ArtifactReader } from "@lib/artifacts/artifact_reader.ts";
 import type { Clock } from "@lib/core/clock.ts";
 import type { ProjectName } from "@lib/core/ids.ts";
 import type { Logger } from "@lib/core/logger.ts";
+import type { GrytService } from "@lib/gryt/service.ts";
 import type { BodyLimits } from "@lib/http/body.ts";
 import type { JobEvents } from "@lib/jobs/job_events.ts";
 import type { JobStore } from "@lib/jobs/job_store.ts";
 import type { Job } from "@lib/jobs/model.ts";
 import type { LogReading } from "@lib/logs/log_reader.ts";
 import type { SweepOptions } from "@lib/retention/sweep.ts";
+import type { Clean } from "@lib/api/housekeeping_routes.ts";
+import type { Gate } from "@lib/access/gate.ts";
+import type { KeyStore } from "@lib/access/key_store.ts";
 import type { RequestDefaults } from "@lib/api/job_request.ts";
 
 /** A view of a job's log. */
@@ -37,6 +42,9 @@ export interface JobLogs {
   read(job: Job, wish: LogWish): LogReading;
 }
 
+/** Reads what was kept of jobs. */
+export type ArtifactReading = Pick<ArtifactReader, "list" | "find">;
+
 /** An agent as far as it is known without starting it. */
 export interface AgentView {
   readonly running: boolean;
@@ -52,6 +60,16 @@ export interface RunnerFacts {
   readonly agents: string;
   readonly maxRunning: number;
   readonly stateDir: string;
+  /** What is dangerous about how it is set up, one sentence each. */
+  readonly warnings: readonly string[];
+}
+
+/** Finds the jobs of Gryt's API by the ids it gave them. */
+export interface GrytLogs {
+  /** @throws {CicdError} `unauthorized` or `forbidden` if the request lacks the key of Gryt. */
+  assertKey(request: Request): void;
+  /** @param id As in Gryt's path; `undefined` if no job has it. */
+  jobOf(id: string): Job | undefined;
 }
 
 /** Everything the routes use. */
@@ -59,6 +77,12 @@ export interface ApiPorts {
   readonly store: JobStore;
   readonly events: JobEvents;
   readonly logs: JobLogs;
+  readonly artifacts: ArtifactReading;
+  /** Tells who asks over a network. */
+  readonly access: Pick<Gate, "authenticate">;
+  readonly keys: KeyStore;
+  /** Logs of jobs that came through Gryt's API, for those who have its key; absent: none. */
+  readonly grytLogs?: GrytLogs;
   readonly clock: Clock;
   readonly log: Logger;
   readonly bodyLimits: () => BodyLimits;
@@ -79,5 +103,8 @@ export interface ApiPorts {
   /** Why the runner is not ready, one sentence each. */
   readonly unreadyReasons: () => readonly string[];
   readonly sweep: SweepOptions;
+  readonly clean: Clean;
+  /** What stands behind the Gryt-compatible API; absent: it is not configured. */
+  readonly gryt?: GrytService;
   readonly renderMetrics: () => Promise<{ readonly text: string; readonly contentType: string }>;
 }

@@ -6,6 +6,7 @@
 import * as v from "valibot";
 import type { ProjectName } from "@lib/core/ids.ts";
 import { ALL_PROJECTS, type IntakeMode } from "@lib/jobs/job_store.ts";
+import { type Caller, projectsOf, seesProject } from "@lib/access/caller.ts";
 import type { ApiPorts } from "@lib/api/ports.ts";
 import { type AnyRoute, projectOf, route } from "@lib/api/route.ts";
 
@@ -41,6 +42,7 @@ export function projectRoutes(ports: ApiPorts): readonly AnyRoute[] {
     route({
       method: "GET",
       path: "/v1/projects",
+      access: { scope: "read", narrows: true },
       summary: "List projects",
       description: "Those that the configuration names and those that have jobs on record.",
       query: {},
@@ -51,11 +53,12 @@ export function projectRoutes(ports: ApiPorts): readonly AnyRoute[] {
         },
       },
       errors: [],
-      handle: () => Response.json({ projects: projects(ports) }),
+      handle: ({ caller }) => Response.json({ projects: projects(ports, caller) }),
     }),
     route({
       method: "GET",
       path: "/v1/projects/:project",
+      access: { scope: "read" },
       summary: "Show a project, its agent and its limits",
       query: {},
       answers: { 200: { description: "The project", schema: projectDetailSchema } },
@@ -70,6 +73,7 @@ export function projectRoutes(ports: ApiPorts): readonly AnyRoute[] {
       route({
         method: "POST",
         path: `/v1/projects/:project/${verb}`,
+        access: { scope: "admin" },
         summary: `${summary}, for one project`,
         query: {},
         answers: { 200: { description: "Done, durably", schema: projectSchema } },
@@ -85,25 +89,36 @@ export function projectRoutes(ports: ApiPorts): readonly AnyRoute[] {
       route({
         method: "POST",
         path: `/v1/queue/${verb}`,
+        access: { scope: "admin" },
         summary: `${summary}, for all projects`,
         query: {},
         answers: { 200: { description: "Done, durably", schema: queueSchema } },
         errors: [],
-        handle: () => {
+        handle: ({ caller }) => {
           setMode(ports, ALL_PROJECTS, mode);
-          return Response.json(queueView(ports));
+          return Response.json(queueView(ports, caller));
         },
       })
     ),
   ];
 }
 
-/** The queue as a whole. */
-export function queueView(ports: ApiPorts): v.InferOutput<typeof queueSchema> {
+/** The queue as a whole; of a caller who is confined to projects, as far as it is theirs. */
+export function queueView(
+  ports: ApiPorts,
+  caller: Caller,
+): v.InferOutput<typeof queueSchema> {
+  const mode = ports.store.intakeModes().get(ALL_PROJECTS) ?? "open";
+  const own = projectsOf(caller);
+  if (own === undefined) {
+    return { mode, queued: ports.store.queuedCount(), in_flight: ports.store.inFlightCount() };
+  }
+  const counts = ports.store.counts();
+  const each = own.map((project) => shown(ports, project, counts));
   return {
-    mode: ports.store.intakeModes().get(ALL_PROJECTS) ?? "open",
-    queued: ports.store.queuedCount(),
-    in_flight: ports.store.inFlightCount(),
+    mode,
+    queued: each.reduce((sum, { queued }) => sum + queued, 0),
+    in_flight: each.reduce((sum, { in_flight }) => sum + in_flight, 0),
   };
 }
 
@@ -113,11 +128,12 @@ function setMode(ports: ApiPorts, project: ProjectName | "*", mode: IntakeMode):
   ports.wakeQueue();
 }
 
-function projects(ports: ApiPorts): readonly v.InferOutput<typeof projectSchema>[] {
+function projects(ports: ApiPorts, caller: Caller): readonly v.InferOutput<typeof projectSchema>[] {
   const names = new Set<ProjectName>(ports.configuredProjects());
   const counts = ports.store.counts();
   for (const { project } of counts) names.add(project);
-  return [...names].sort().map((project) => shown(ports, project, counts));
+  return [...names].filter((project) => seesProject(caller, project)).sort()
+    .map((project) => shown(ports, project, counts));
 }
 
 function shown(

@@ -26,15 +26,18 @@ export function retentionRoutes(ports: ApiPorts): readonly AnyRoute[] {
     route({
       method: "GET",
       path: "/v1/retention",
+      access: { scope: "read" },
       summary: "Which ended jobs retention would remove now",
       query: {},
       answers: { 200: { description: "Oldest first; nothing is removed", schema: removalsSchema } },
       errors: [],
-      handle: () => Response.json(shown(planSweep(ports.sweep))),
+      handle: async ({ request }) =>
+        Response.json(shown(await planSweep(ports.sweep, request.signal))),
     }),
     route({
       method: "POST",
       path: "/v1/retention/sweep",
+      access: { scope: "admin" },
       summary: "Remove what is beyond the limits of retention now",
       query: {},
       answers: { 200: { description: "What was removed", schema: removalsSchema } },

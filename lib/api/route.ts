@@ -11,6 +11,7 @@ import { parseDuration } from "@lib/core/duration.ts";
 import { didYouMean } from "@lib/core/nearest.ts";
 import { type JobId, parseJobId, parseProjectName, type ProjectName } from "@lib/core/ids.ts";
 import { projectNameProblem } from "@lib/core/ids.ts";
+import type { Admitted, Caller, RouteAccess } from "@lib/api/access.ts";
 
 /** The fields of a query string; every value arrives as text. */
 export type QueryEntries = Readonly<Record<string, v.GenericSchema<string | undefined, unknown>>>;
@@ -23,6 +24,8 @@ export interface ApiRequest<Query> {
   /** Named parts of the path, decoded. */
   readonly params: Readonly<Record<string, string>>;
   readonly query: Query;
+  /** Who asks; what the route's `access` wants of them has been checked. */
+  readonly caller: Caller;
 }
 
 /** A possible answer, for OpenAPI. */
@@ -36,8 +39,10 @@ export interface RouteAnswer {
 /** A route. */
 export interface Route<Query extends QueryEntries = QueryEntries> {
   readonly method: "GET" | "POST";
-  /** With parameters as `:name`. */
+  /** With parameters as `:name`; the last one may be `:name{[^]+}`, for all that is left. */
   readonly path: string;
+  /** What it asks of its caller. */
+  readonly access: RouteAccess;
   readonly summary: string;
   readonly description?: string;
   readonly query: Query;
@@ -50,10 +55,8 @@ export interface Route<Query extends QueryEntries = QueryEntries> {
 
 /** A route whose query type is forgotten, as the router keeps it. */
 export interface AnyRoute extends Omit<Route, "handle"> {
-  readonly answer: (
-    request: Request,
-    params: Readonly<Record<string, string>>,
-  ) => Response | Promise<Response>;
+  /** The caller has passed `admit`. */
+  readonly answer: (request: Request, admitted: Admitted) => Response | Promise<Response>;
 }
 
 /** Makes a route; its handler gets the parsed query. */
@@ -62,9 +65,17 @@ export function route<Query extends QueryEntries>(options: Route<Query>): AnyRou
   const schema = v.strictObject(options.query);
   return {
     ...rest,
-    answer: (request, params) =>
-      handle({ request, params, query: parseQuery(request, schema, options.query) }),
+    answer: (request, { params, caller }) =>
+      handle({ request, params, caller, query: parseQuery(request, schema, options.query) }),
   };
+}
+
+/** Reads the query of a request. @throws {CicdError} `invalid_request` */
+export function readQuery<Query extends QueryEntries>(
+  request: Request,
+  entries: Query,
+): QueryOutput<Query> {
+  return parseQuery(request, v.strictObject(entries), entries);
 }
 
 function parseQuery<Query extends QueryEntries>(

@@ -9,8 +9,6 @@ import type { ApiPorts } from "@lib/api/ports.ts";
 import { queueView } from "@lib/api/project_routes.ts";
 import { type AnyRoute, route } from "@lib/api/route.ts";
 
-const healthSchema = v.object({ status: v.picklist(["healthy", "degraded"]), version: v.string() });
-
 const readySchema = v.object({ ready: v.boolean(), reasons: v.array(v.string()) });
 
 const statusSchema = v.object({
@@ -26,6 +24,7 @@ const statusSchema = v.object({
   max_running: v.number(),
   ready: v.boolean(),
   reasons: v.array(v.string()),
+  warnings: v.pipe(v.array(v.string()), v.description("What is dangerous about the set-up")),
 });
 
 /** The routes about the runner. */
@@ -37,20 +36,8 @@ export function runnerRoutes(ports: ApiPorts): readonly AnyRoute[] {
   return [
     route({
       method: "GET",
-      path: "/health",
-      summary: "Whether the runner works, for monitors",
-      query: {},
-      answers: { 200: { description: "Always, while the runner answers", schema: healthSchema } },
-      errors: [],
-      handle: () =>
-        Response.json({
-          status: ready().ready ? "healthy" : "degraded",
-          version: ports.facts().version,
-        }),
-    }),
-    route({
-      method: "GET",
       path: "/healthz",
+      access: { scope: "none" },
       summary: "Whether the process lives",
       query: {},
       answers: { 200: { description: "It does", contentType: "text/plain" } },
@@ -60,6 +47,7 @@ export function runnerRoutes(ports: ApiPorts): readonly AnyRoute[] {
     route({
       method: "GET",
       path: "/readyz",
+      access: { scope: "none" },
       summary: "Whether jobs are accepted and run",
       query: {},
       answers: {
@@ -67,20 +55,24 @@ export function runnerRoutes(ports: ApiPorts): readonly AnyRoute[] {
         503: { description: "They are not, with the reasons", schema: readySchema },
       },
       errors: [],
-      handle: () => {
-        const answer = ready();
-        return Response.json(answer, { status: answer.ready ? 200 : 503 });
+      handle: ({ caller }) => {
+        const { ready: isReady, reasons } = ready();
+        // Reasons tell of folders and disks: not to just anybody.
+        const shown = caller.kind === "anonymous" ? [] : reasons;
+        return Response.json({ ready: isReady, reasons: shown }, { status: isReady ? 200 : 503 });
       },
     }),
     route({
       method: "GET",
       path: "/v1/status",
+      access: { scope: "read", narrows: true },
       summary: "The runner at a glance",
       query: {},
       answers: { 200: { description: "The runner", schema: statusSchema } },
       errors: [],
-      handle: () => {
-        const { version, build, pid, startedAt, agents, maxRunning, stateDir } = ports.facts();
+      handle: ({ caller }) => {
+        const { version, build, pid, startedAt, agents, maxRunning, stateDir, warnings } = ports
+          .facts();
         return Response.json({
           version,
           build,
@@ -88,15 +80,17 @@ export function runnerRoutes(ports: ApiPorts): readonly AnyRoute[] {
           started_at: toRfc3339(startedAt),
           agents,
           state_dir: stateDir,
-          ...queueView(ports),
+          ...queueView(ports, caller),
           max_running: maxRunning,
           ...ready(),
+          warnings: [...warnings],
         });
       },
     }),
     route({
       method: "GET",
       path: "/metrics",
+      access: { scope: "read" },
       summary: "Metrics for Prometheus (OpenMetrics text)",
       query: {},
       answers: {

@@ -5,8 +5,10 @@
  */
 import { createHash } from "node:crypto";
 import { CicdError } from "@lib/core/errors.ts";
-import { newJobId } from "@lib/core/ids.ts";
+import { type JobId, newJobId } from "@lib/core/ids.ts";
 import type { Job } from "@lib/jobs/model.ts";
+import { type Caller, LOCAL_CALLER } from "@lib/access/caller.ts";
+import { assertMaySubmit } from "@lib/api/access.ts";
 import { parseJobRequest } from "@lib/api/job_request.ts";
 import type { ApiPorts } from "@lib/api/ports.ts";
 
@@ -19,17 +21,26 @@ export interface Submitted {
 /**
  * Validates and stores a job; when this returns, the job is on disk.
  *
+ * @param also Stores what belongs to a new job in the same transaction.
+ * @param caller Whose projects are asked for; the account itself if it is left out.
  * @throws {CicdError} See the route's `errors`; nothing was stored.
  */
 export function submitJob(
   ports: ApiPorts,
   body: unknown,
   idempotencyKey: string | null,
+  also?: (id: JobId) => void,
+  caller: Caller = LOCAL_CALLER,
 ): Submitted {
-  const { spec, secrets } = parseJobRequest(body, ports.defaultsOf);
+  const { spec, secrets } = parseJobRequest(body, (project) => {
+    // Before anything of the project, its defaults or rules, could show in an answer.
+    assertMaySubmit(caller, project);
+    return ports.defaultsOf(project);
+  });
+  assertMaySubmit(caller, spec.project);
   const idempotency = idempotencyKey === null
     ? undefined
-    : { key: checkedKey(idempotencyKey), requestHash: hashOf(body) };
+    : { key: keyFor(caller, checkedKey(idempotencyKey)), requestHash: hashOf(body) };
   // What was accepted once is not refused because there is no room for anything new.
   const known = idempotency === undefined ? undefined : ports.store.replayed(idempotency);
   if (known !== undefined) return { kind: "replayed", job: known };
@@ -53,6 +64,7 @@ export function submitJob(
     job,
     ...(spec.secretNames.length === 0 ? {} : { sealedSecrets: ports.seal(secrets, id) }),
     ...(idempotency === undefined ? {} : { idempotency }),
+    ...(also === undefined ? {} : { also: () => also(id) }),
   });
 }
 
@@ -63,6 +75,11 @@ function checkedKey(key: string): string {
     "Cannot use the Idempotency-Key: give 1 to 255 visible ASCII characters",
     { issues: [{ path: "header.idempotency-key", message: "is no key of 1 to 255 characters" }] },
   );
+}
+
+/** Those of one API key are apart from those of all others: nobody can take another's. */
+function keyFor(caller: Caller, key: string): string {
+  return caller.kind === "key" ? `${caller.id} ${key}` : key;
 }
 
 /** The key's job is compared by what was asked, not by how the JSON was laid out. */

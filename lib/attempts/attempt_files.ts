@@ -49,9 +49,10 @@ export async function writeOutcome(folder: AttemptFolder, outcome: AttemptOutcom
   await Deno.rename(draft, folder.outcomeFile);
 }
 
-/** Removes the workspace of an attempt that has ended. */
+/** Removes what only a running attempt needs: the workspace and its home. */
 export async function removeWorkspace(folder: AttemptFolder): Promise<void> {
   await removeTree(folder.workspace);
+  await removeTree(folder.home);
 }
 
 /** Whether a file is there. */

@@ -1,16 +1,14 @@
 /**
- * The life of attempts on the agent's side: prepare the folder, start, record
- * the log, settle. What an earlier agent left alive is adopted.
+ * The life of attempts on the agent's side: prepare the folder, set up, start,
+ * record the log, settle. What an earlier agent left alive is adopted.
  *
  * @module
  */
-import type { Clock } from "@lib/core/clock.ts";
-import { CicdError, ignore, messageOf } from "@lib/core/errors.ts";
+import { CicdError, ignore } from "@lib/core/errors.ts";
 import type { ProjectName } from "@lib/core/ids.ts";
-import type { Logger } from "@lib/core/logger.ts";
 import { TaskGroup } from "@lib/core/task_group.ts";
 import { type AttemptFolder, attemptFolder, type AttemptRef } from "@lib/jobs/attempt_folder.ts";
-import type { AttemptHandle, Executor } from "@lib/jobs/executor.ts";
+import type { AttemptFound, AttemptHandle } from "@lib/jobs/executor.ts";
 import type { AttemptOutcome, CancelRequest, JobSpec } from "@lib/jobs/model.ts";
 import {
   exists,
@@ -20,6 +18,7 @@ import {
   removeWorkspace,
   writeOutcome,
 } from "@lib/attempts/attempt_files.ts";
+import { AttemptStarter, type Setup, type StarterOptions } from "@lib/attempts/attempt_starter.ts";
 import { findLeftBehind } from "@lib/attempts/left_behind.ts";
 
 /** What is needed to run one attempt. */
@@ -38,28 +37,28 @@ export interface LogRecorder {
 }
 
 /** Options for {@linkcode AttemptHost}. */
-export interface AttemptHostOptions {
+export interface AttemptHostOptions extends StarterOptions {
   readonly project: ProjectName;
   readonly stateDir: string;
-  readonly executor: Executor;
   /** Names this boot of the machine. */
   readonly bootId: string;
   /** Begins to record; the log need not exist yet. */
   readonly recordLog: (folder: AttemptFolder, spec: JobSpec, signal: AbortSignal) => LogRecorder;
-  /** The job's environment, secrets apart. */
-  readonly environmentOf: (
-    ref: AttemptRef,
-    spec: JobSpec,
-    workspace: string,
-  ) => Readonly<Record<string, string>>;
   readonly seal: (secrets: Readonly<Record<string, string>>, ref: AttemptRef) => Uint8Array;
-  readonly clock: Clock;
-  readonly log: Logger;
 }
 
 interface LiveAttempt {
   readonly handle: AttemptHandle;
   readonly ended: Promise<AttemptOutcome>;
+  /** Ends what is done before the job; after it, it is the executor's to stop. */
+  readonly setup: Setup | undefined;
+}
+
+/** What is known of an attempt when it is taken over. */
+interface Known {
+  readonly outcome: AttemptOutcome;
+  /** Whether the job itself ever began. */
+  readonly begun: boolean;
 }
 
 /** All attempts of one project. Disposing leaves what runs alone. */
@@ -68,9 +67,11 @@ export class AttemptHost implements AsyncDisposable {
   readonly #live = new Map<string, LiveAttempt>();
   readonly #beginning = new Map<string, Promise<void>>();
   readonly #tasks: TaskGroup;
+  readonly #starter: AttemptStarter;
 
   constructor(options: AttemptHostOptions) {
     this.#options = options;
+    this.#starter = new AttemptStarter(options);
     this.#tasks = new TaskGroup({
       onFailure: (task, error) => options.log.error("A background task failed", { task, error }),
     });
@@ -95,7 +96,7 @@ export class AttemptHost implements AsyncDisposable {
       const found = await executor.look(handle, this.#tasks.signal);
       if (found.kind === "never_begun") continue;
       log.info("Taking over an attempt", { ...fieldsOf(ref), found: found.kind });
-      this.#watch(handle, found.kind === "alive" ? undefined : found.outcome);
+      this.#watch(handle, { known: knownOf(found) });
     }
   }
 
@@ -125,6 +126,10 @@ export class AttemptHost implements AsyncDisposable {
     await this.#beginning.get(keyOf(ref));
     const live = this.#live.get(keyOf(ref));
     if (live === undefined) return await readOutcome(this.#folder(ref)) !== undefined;
+    if (live.setup !== undefined) {
+      live.setup.stop(why);
+      if (!await live.setup.over) return true;
+    }
     await this.#options.executor.stop(live.handle, why, this.#tasks.signal);
     return true;
   }
@@ -134,7 +139,7 @@ export class AttemptHost implements AsyncDisposable {
   }
 
   async #begin(ref: AttemptRef, input: AttemptInput): Promise<void> {
-    const { executor, environmentOf, seal } = this.#options;
+    const { executor, seal } = this.#options;
     const { spec, secrets } = input;
     const notToBegin = this.#whyNotToBegin(input);
     const handle: AttemptHandle = { ref, spec, folder: this.#folder(ref) };
@@ -142,40 +147,39 @@ export class AttemptHost implements AsyncDisposable {
       if (await readOutcome(handle.folder) !== undefined) return;
       const found = await executor.look(handle, this.#tasks.signal);
       if (found.kind !== "never_begun") {
-        return this.#watch(handle, found.kind === "alive" ? undefined : found.outcome);
+        return this.#watch(handle, { known: knownOf(found) });
       }
       // A power cut may have taken the files of what ran: their absence proves nothing.
       if (notToBegin !== undefined) {
         await Deno.mkdir(handle.folder.path, { recursive: true, mode: 0o700 });
-        return this.#watch(handle, notToBegin);
+        return this.#watch(handle, { known: { outcome: notToBegin, begun: false } });
       }
     }
     if (secrets === null) throw new TypeError("An attempt without its secrets is not begun");
-    try {
-      const sealed = Object.keys(secrets).length === 0 ? undefined : seal(secrets, ref);
-      prepareFolder(handle, sealed);
-      await executor.start({
-        ref,
-        spec,
-        env: environmentOf(ref, spec, handle.folder.workspace),
-        secrets: new Map(Object.entries(secrets)),
-        folder: handle.folder,
-      }, this.#tasks.signal);
-    } catch (error) {
-      if (!(error instanceof CicdError) || error.code !== "executor_failed") throw error;
-      return this.#watch(handle, this.#startFailed(error));
+    const sealed = Object.keys(secrets).length === 0 ? undefined : seal(secrets, ref);
+    prepareFolder(handle, sealed);
+    const { signal } = this.#tasks;
+    if (this.#starter.needsSetup(spec)) {
+      // Whoever asked is told meanwhile that the attempt is alive.
+      return this.#watch(handle, { setup: this.#starter.setUp(handle, secrets, signal) });
     }
-    this.#watch(handle, undefined);
+    const failed = await this.#starter.start(handle, secrets, signal);
+    this.#watch(handle, { known: failed && { outcome: failed, begun: false } });
   }
 
   /** Stays with an attempt until it has ended, or settles it with what is known already. */
-  #watch(handle: AttemptHandle, known: AttemptOutcome | undefined): void {
+  #watch(
+    handle: AttemptHandle,
+    { known, setup }: { readonly known?: Known | undefined; readonly setup?: Setup },
+  ): void {
     const settled = Promise.withResolvers<AttemptOutcome>();
     void settled.promise.catch(ignore("whoever waits hears of it"));
-    this.#live.set(keyOf(handle.ref), { handle, ended: settled.promise });
+    this.#live.set(keyOf(handle.ref), { handle, ended: settled.promise, setup });
     this.#tasks.spawn(`attempt ${keyOf(handle.ref)}`, async (signal) => {
       try {
-        settled.resolve(await this.#settle(handle, known, signal));
+        const failed = await setup?.run();
+        const found = failed === undefined ? known : { outcome: failed, begun: false };
+        settled.resolve(await this.#settle(handle, found, signal));
       } catch (error) {
         settled.reject(error);
         throw error;
@@ -197,13 +201,16 @@ export class AttemptHost implements AsyncDisposable {
 
   async #settle(
     handle: AttemptHandle,
-    known: AttemptOutcome | undefined,
+    known: Known | undefined,
     signal: AbortSignal,
   ): Promise<AttemptOutcome> {
     const { executor, recordLog, log } = this.#options;
     const recorder = recordLog(handle.folder, handle.spec, signal);
-    const ended = known ?? await executor.ended(handle, signal);
-    const outcome = { ...ended, logBytes: await recorder.finish() };
+    const ended = known?.outcome ?? await executor.ended(handle, signal);
+    const recorded = { ...ended, logBytes: await recorder.finish() };
+    const outcome = known?.begun === false
+      ? recorded
+      : await this.#starter.finish(handle, recorded, signal);
     await writeOutcome(handle.folder, outcome);
     log.info("Attempt ended", {
       ...fieldsOf(handle.ref),
@@ -213,28 +220,16 @@ export class AttemptHost implements AsyncDisposable {
     return outcome;
   }
 
-  #startFailed(error: CicdError): AttemptOutcome {
-    return {
-      state: "failed",
-      reason: "start_failed",
-      message: messageOf(error),
-      usage: {},
-      finishedAt: this.#options.clock.now(),
-      logBytes: 0,
-    };
-  }
-
   /** The verdict on an attempt that is not alive and must not be begun; else `undefined`. */
   #whyNotToBegin({ bootId, secrets }: AttemptInput): AttemptOutcome | undefined {
-    const rest = { usage: {}, finishedAt: this.#options.clock.now(), logBytes: 0 };
     if (bootId !== this.#options.bootId) {
       const message = "The machine was restarted while the attempt was under way";
-      return { state: "lost", reason: "agent_lost", message, ...rest };
+      return this.#starter.neverBegun({ state: "lost", reason: "agent_lost", message });
     }
     if (secrets === null) {
       const message =
         "The job's secrets cannot be unsealed: the key file was replaced; submit it again";
-      return { state: "failed", reason: "start_failed", message, ...rest };
+      return this.#starter.neverBegun({ state: "failed", reason: "start_failed", message });
     }
     return undefined;
   }
@@ -254,6 +249,12 @@ export class AttemptHost implements AsyncDisposable {
   #folder(ref: AttemptRef): AttemptFolder {
     return attemptFolder(this.#options.stateDir, ref);
   }
+}
+
+function knownOf(
+  found: Exclude<AttemptFound, { readonly kind: "never_begun" }>,
+): Known | undefined {
+  return found.kind === "alive" ? undefined : { outcome: found.outcome, begun: true };
 }
 
 function keyOf(ref: AttemptRef): string {

@@ -32,7 +32,7 @@ export function findLeftBehind(stateDir: string, project: ProjectName): LeftBehi
       const ref = { project, jobId, number: Number(number) };
       const folder = attemptFolder(stateDir, ref);
       if (!existsSync(folder.outcomeFile)) unsettled.push(ref);
-      else if (existsSync(folder.workspace)) untidy.push(ref);
+      else if (existsSync(folder.workspace) || existsSync(folder.home)) untidy.push(ref);
     }
   }
   return { unsettled, untidy };

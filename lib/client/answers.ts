@@ -51,6 +51,7 @@ export const jobAnswerSchema = v.looseObject({
     cpu: number,
     memory_bytes: number,
     tasks: number,
+    disk_bytes: v.exactOptional(number),
     timeout_seconds: v.number(),
     grace_seconds: v.number(),
   }),
@@ -58,6 +59,15 @@ export const jobAnswerSchema = v.looseObject({
     command: v.exactOptional(v.array(v.string())),
     script: v.exactOptional(v.string()),
     workdir: v.exactOptional(v.string()),
+    image: v.exactOptional(v.string()),
+    network: v.exactOptional(v.string()),
+    git: v.exactOptional(v.looseObject({
+      url: v.string(),
+      ref: v.exactOptional(v.string()),
+      sha: v.exactOptional(v.string()),
+    })),
+    artifacts: v.exactOptional(v.looseObject({ paths: v.array(v.string()), when: v.string() })),
+    caches: v.exactOptional(v.array(v.looseObject({ name: v.string() }))),
     priority: v.exactOptional(v.number()),
     concurrency_group: v.exactOptional(v.string()),
     output: v.exactOptional(v.string()),
@@ -86,6 +96,7 @@ export const statusAnswerSchema = v.looseObject({
   max_running: v.number(),
   ready: v.boolean(),
   reasons: v.array(v.string()),
+  warnings: v.exactOptional(v.array(v.string())),
 });
 
 /** A queue: of one project, or of all. */

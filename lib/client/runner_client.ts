@@ -20,7 +20,14 @@ import {
   type StatusAnswer,
   statusAnswerSchema,
 } from "@lib/client/answers.ts";
+import {
+  type ArtifactsAnswer,
+  type ArtifactsOf,
+  listArtifacts,
+  openArtifact,
+} from "@lib/client/artifacts.ts";
 import { CicdError } from "@lib/core/errors.ts";
+import { type CleanAnswer, requestClean } from "@lib/client/housekeeping.ts";
 import type { RunnerTransport } from "@lib/client/transport.ts";
 
 /** Which jobs are listed. */
@@ -173,6 +180,24 @@ export class RunnerClient implements Disposable {
     // Many logs take their time to be deleted.
     const answer = await this.#transport.json({ method: "POST", path, signal, extraMs: 600_000 });
     return parseAnswer(removalsAnswerSchema, answer, "the retention");
+  }
+
+  /** Cleans up the machine, or shows what would be removed. */
+  clean(options: { readonly dryRun: boolean }, signal: AbortSignal): Promise<CleanAnswer> {
+    return requestClean(this.#transport, options, signal);
+  }
+
+  /** What was kept of a job. */
+  artifacts(of: ArtifactsOf, signal: AbortSignal): Promise<ArtifactsAnswer> {
+    return listArtifacts(this.#transport, of, signal);
+  }
+
+  /** Opens a file that was kept. */
+  openArtifact(
+    of: ArtifactsOf & { readonly path: string },
+    signal: AbortSignal,
+  ): Promise<UnixResponse> {
+    return openArtifact(this.#transport, of, signal);
   }
 
   /** Opens the stream of changes. @param since Absent: from now on. */

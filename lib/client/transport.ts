@@ -17,8 +17,10 @@ export interface HttpSender extends Disposable {
 /** Options for {@linkcode RunnerTransport}. */
 export interface TransportOptions {
   readonly sender: HttpSender;
-  /** For messages. */
+  /** For messages: the path of the socket, or the address of a remote runner. */
   readonly socketPath: string;
+  /** Whether the runner is on another machine. @default {false} */
+  readonly isRemote?: boolean;
   /** How long an answer may take to begin, in milliseconds. @default {30_000} */
   readonly answerWithinMs?: number;
 }
@@ -155,6 +157,13 @@ export class RunnerTransport implements Disposable {
     if (!isNobodyListening(error)) {
       return new ConnectionLostError(
         `Cannot go on with the runner at "${path}": ${messageOf(error)}`,
+        options,
+      );
+    }
+    if (this.#options.isRemote === true) {
+      return new ConnectionLostError(
+        `Cannot reach the runner at "${path}": nobody listens there; check the address, and that ` +
+          "listen.address is set on that machine",
         options,
       );
     }

@@ -4,9 +4,16 @@
  * @module
  */
 import * as v from "valibot";
+import { CicdError } from "@lib/core/errors.ts";
 import type { ProjectName } from "@lib/core/ids.ts";
 import { type Key, KEYS, PROJECT_KEYS } from "@lib/config/keys.ts";
-import type { Config, ProjectConfig, ResourceLimits } from "@lib/config/schema.ts";
+import type {
+  Config,
+  ListenConfig,
+  ProjectConfig,
+  ResourceLimits,
+  S3Config,
+} from "@lib/config/schema.ts";
 import { projectPath, type Settings } from "@lib/config/setting.ts";
 
 /**
@@ -43,6 +50,7 @@ export function buildConfig(settings: Settings, projects: Iterable<ProjectName>)
       shell: take(KEYS.defaultsShell),
       logMaxBytes: take(KEYS.defaultsLogMax),
       priority: take(KEYS.defaultsPriority),
+      setupTimeoutMs: take(KEYS.defaultsSetupTimeout),
       limits: limits(
         maybe(KEYS.defaultsCpu),
         maybe(KEYS.defaultsMemory),
@@ -54,6 +62,46 @@ export function buildConfig(settings: Settings, projects: Iterable<ProjectName>)
     projects: new Map(
       [...projects].map((project) => [project, buildProject(settings, project)]),
     ),
+    containers: {
+      ...present("host", maybe(KEYS.containersHost)),
+      pull: take(KEYS.containersPull),
+      network: take(KEYS.containersNetwork),
+      images: take(KEYS.containersImages),
+      tasks: take(KEYS.containersTasks),
+    },
+    git: {
+      schemes: take(KEYS.gitSchemes),
+      mirrors: take(KEYS.gitMirrors),
+      ...present("knownHosts", maybe(KEYS.gitKnownHosts)),
+    },
+    artifacts: {
+      maxBytes: take(KEYS.artifactsMaxBytes),
+      maxFiles: take(KEYS.artifactsMaxFiles),
+      ...present("s3", s3(take, maybe)),
+    },
+    caches: { maxBytes: take(KEYS.cachesMaxBytes), maxAgeMs: take(KEYS.cachesMaxAge) },
+    listen: {
+      ...present("address", maybe(KEYS.listenAddress)),
+      ...present("tls", tls(maybe(KEYS.listenTlsCertificate), maybe(KEYS.listenTlsKey))),
+      requestsPerMinute: take(KEYS.listenRate),
+    },
+    gryt: {
+      project: take(KEYS.grytProject),
+      ...present("apiKey", maybe(KEYS.grytApiKey)),
+      ...present("encryptionKey", maybe(KEYS.grytEncryptionKey)),
+      ...present("image", maybe(KEYS.grytImage)),
+      ...present("envFile", maybe(KEYS.grytEnvFile)),
+      timeoutMs: take(KEYS.grytTimeout),
+      maxOutputBytes: take(KEYS.grytMaxOutput),
+      callbacks: take(KEYS.grytCallbacks),
+      ...present("pullUrl", maybe(KEYS.grytPullUrl)),
+      ...present("agentUrls", maybe(KEYS.grytAgentUrls)),
+    },
+    clean: {
+      imagesUnusedMs: take(KEYS.cleanImagesAge),
+      imagesMaxBytes: take(KEYS.cleanImagesMax),
+      mirrorsUnusedMs: take(KEYS.cleanMirrorsAge),
+    },
     retention: {
       maxAgeMs: take(KEYS.retentionMaxAge),
       maxJobs: take(KEYS.retentionMaxJobs),
@@ -62,6 +110,44 @@ export function buildConfig(settings: Settings, projects: Iterable<ProjectName>)
       intervalMs: take(KEYS.retentionInterval),
     },
   };
+}
+
+type Take = <T>(key: Key<T>) => T;
+type Maybe = <T>(key: Key<T>) => T | undefined;
+
+/** All that an upload needs, or none of it. */
+function s3(take: Take, maybe: Maybe): S3Config | undefined {
+  const endpoint = maybe(KEYS.s3Endpoint);
+  if (endpoint === undefined) return undefined;
+  const needed = (key: Key<string>): string => {
+    const value = maybe(key);
+    if (value !== undefined) return value;
+    throw incomplete(key.name, KEYS.s3Endpoint.name);
+  };
+  return {
+    endpoint,
+    bucket: needed(KEYS.s3Bucket),
+    prefix: take(KEYS.s3Prefix),
+    region: take(KEYS.s3Region),
+    accessKey: needed(KEYS.s3AccessKey),
+    secretKey: needed(KEYS.s3SecretKey),
+  };
+}
+
+function tls(certificate: string | undefined, key: string | undefined): ListenConfig["tls"] {
+  if (certificate === undefined && key === undefined) return undefined;
+  if (certificate === undefined) {
+    throw incomplete(KEYS.listenTlsCertificate.name, KEYS.listenTlsKey.name);
+  }
+  if (key === undefined) throw incomplete(KEYS.listenTlsKey.name, KEYS.listenTlsCertificate.name);
+  return { certificate, key };
+}
+
+function incomplete(name: string, given: string): CicdError {
+  const message = `is missing; it is needed beside ${given}`;
+  return new CicdError("invalid_config", `Cannot use the configuration: ${name} ${message}`, {
+    issues: [{ path: name, message }],
+  });
 }
 
 function buildProject(settings: Settings, project: ProjectName): ProjectConfig {
@@ -77,6 +163,13 @@ function buildProject(settings: Settings, project: ProjectName): ProjectConfig {
     ...present("graceMs", maybe(PROJECT_KEYS.grace)),
     ...present("logMaxBytes", maybe(PROJECT_KEYS.logMax)),
     ...present("workdir", maybe(PROJECT_KEYS.workdir)),
+    containers: {
+      allow: maybe(PROJECT_KEYS.allow) ?? [],
+      mounts: maybe(PROJECT_KEYS.mounts) ?? [],
+      networks: maybe(PROJECT_KEYS.networks) ?? [],
+      ...present("images", maybe(PROJECT_KEYS.images)),
+      ...present("network", maybe(PROJECT_KEYS.network)),
+    },
   };
 }
 

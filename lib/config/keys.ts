@@ -8,13 +8,18 @@
  */
 import {
   choice,
+  choices,
   decimal,
   duration,
   envMap,
+  flag,
   integer,
   nameList,
   path,
+  secretReference,
   size,
+  text,
+  textList,
   TIMER_MAX_MS,
   type ValueType,
 } from "@lib/config/value_types.ts";
@@ -46,6 +51,21 @@ const logBytes = { min: 4 * KIB, max: TIB };
 const cpus = { min: 0.01, max: 4_096 };
 const memory = { min: MIB, max: 1_024 * TIB };
 const tasks = { min: 1, max: 4_194_304 };
+const WEB_ADDRESS = /^https?:\/\/[^\s/?#@]+(\/[^\s?#]*)?$/;
+const webAddress = () => text("an http:// or https:// address without credentials", WEB_ADDRESS);
+const imagePatterns = () =>
+  textList("a list of image names, in which * stands for any characters", /^[^\s]+$/);
+const networkName = () =>
+  text("none, bridge or the name of a network", /^[A-Za-z0-9][A-Za-z0-9_.-]*$/);
+/** What makes a container less than closed. */
+export const CONTAINER_FREEDOMS = [
+  "privileged",
+  "capabilities",
+  "host_network",
+  "mounts",
+  "engine_socket",
+  "user",
+] as const;
 const running = { min: 1, max: 4_096 };
 
 /** The keys that are not below `projects`. */
@@ -212,6 +232,245 @@ export const KEYS = {
       "variable: separated by commas.",
     ["PATH", "LANG", "LANGUAGE", "LC_ALL", "LC_CTYPE", "TZ"],
   ),
+  defaultsSetupTimeout: key(
+    "defaults.setup_timeout",
+    duration(jobTimeout),
+    "Time limit of what is done before a job begins: checkout, caches, image.",
+    "15m",
+  ),
+
+  containersHost: key(
+    "containers.host",
+    text(
+      "unix:///path or tcp://host:port of a container engine",
+      /^(unix:\/\/\/|tcp:\/\/|https?:\/\/)[^\s]+$/,
+    ),
+    "Where the container engine listens.",
+    undefined,
+    "`$DOCKER_HOST`, else `$CONTAINER_HOST`, else the first of the sockets of a rootless Docker, a " +
+      "rootless Podman, the system's Docker and the system's Podman",
+  ),
+  containersPull: key(
+    "containers.pull",
+    choice(["always", "missing", "never"]),
+    "When the image of a job that does not say is fetched from its registry.",
+    "missing",
+  ),
+  containersNetwork: key(
+    "containers.network",
+    networkName(),
+    "Network of a container whose job names none.",
+    "bridge",
+  ),
+  containersImages: key(
+    "containers.images",
+    imagePatterns(),
+    "The images that jobs may use; one without a tag or digest in the pattern stands for all of " +
+      "them. Empty: every image. In the environment variable: separated by commas.",
+    [],
+  ),
+  containersTasks: key(
+    "containers.tasks",
+    integer(tasks),
+    "Processes and threads of a container whose job names no limit.",
+    4_096,
+  ),
+
+  gitSchemes: key(
+    "git.schemes",
+    choices(["https", "http", "ssh", "file"]),
+    "How repositories may be reached. `file` opens every repository on this machine that the " +
+      "account may read.",
+    ["https", "http", "ssh"],
+  ),
+  gitMirrors: key(
+    "git.mirrors",
+    flag(),
+    "Keep a bare copy of each repository, so that a checkout fetches only what is new.",
+    true,
+  ),
+  gitKnownHosts: key(
+    "git.known_hosts",
+    path("absolute"),
+    "File of the host keys that are trusted for `ssh://`.",
+    undefined,
+    "the account's `~/.ssh/known_hosts`",
+  ),
+
+  artifactsMaxBytes: key(
+    "artifacts.max_size",
+    size({ min: KIB, max: TIB }),
+    "Size of all artifacts of a job; what does not fit is left out and named.",
+    "1G",
+  ),
+  artifactsMaxFiles: key(
+    "artifacts.max_files",
+    integer({ min: 1, max: 1_000_000 }),
+    "Files among the artifacts of a job.",
+    10_000,
+  ),
+  s3Endpoint: key(
+    "artifacts.s3.endpoint",
+    webAddress(),
+    "S3-compatible storage to which artifacts are uploaded besides, such as MinIO.",
+    undefined,
+    "no upload",
+  ),
+  s3Bucket: key(
+    "artifacts.s3.bucket",
+    text("the name of a bucket", /^[a-z0-9][a-z0-9.-]{1,62}$/),
+    "Bucket of the artifacts.",
+  ),
+  s3Prefix: key(
+    "artifacts.s3.prefix",
+    text("a prefix of object names", /^([^\s/]+\/)*[^\s/]*$/),
+    "What the names of the objects begin with; the project, the job and the attempt follow.",
+    "",
+  ),
+  s3Region: key(
+    "artifacts.s3.region",
+    text("the name of a region", /^[a-z0-9-]+$/),
+    "Region that requests are signed for.",
+    "us-east-1",
+  ),
+  s3AccessKey: key(
+    "artifacts.s3.access_key",
+    secretReference(),
+    "Where the access key id is found.",
+  ),
+  s3SecretKey: key(
+    "artifacts.s3.secret_key",
+    secretReference(),
+    "Where the secret access key is found.",
+  ),
+
+  cachesMaxBytes: key(
+    "caches.max_size",
+    size({ min: MIB, max: 1_024 * TIB }),
+    "Disk space of a project's caches; those not used for longest go first.",
+    "5G",
+  ),
+  cachesMaxAge: key(
+    "caches.max_age",
+    duration({ min: MINUTE, max: 3_650 * DAY }),
+    "Caches that were not used for so long are removed.",
+    "30d",
+  ),
+
+  listenAddress: key(
+    "listen.address",
+    text(
+      "HOST:PORT, such as 127.0.0.1:8080 or [::1]:8080, or a port alone",
+      /^(?:(?:\[[0-9A-Fa-f:.]+\]|[^\s:/[\]]+):)?\d{1,5}$/,
+    ),
+    "TCP address of the API, besides the Unix socket; a port alone listens on loopback. Every " +
+      "request there needs a key (`cicd-runner keys create`).",
+    undefined,
+    "none: there is no TCP listener",
+  ),
+  listenTlsCertificate: key(
+    "listen.tls_certificate",
+    path("absolute"),
+    "PEM file of the certificate chain; with `listen.tls_key` the TCP listener speaks TLS.",
+  ),
+  listenTlsKey: key(
+    "listen.tls_key",
+    path("absolute"),
+    "PEM file of the private key; mode 0600.",
+  ),
+  listenRate: key(
+    "listen.requests_per_minute",
+    integer({ min: 1, max: 1_000_000 }),
+    "Requests that one key may make in a minute; more are answered with 429.",
+    600,
+  ),
+
+  grytProject: key(
+    "gryt.project",
+    text("a project's name", /^[a-z0-9][a-z0-9-]{0,55}$/),
+    "Project of the jobs that arrive through the Gryt-compatible API.",
+    "gryt",
+  ),
+  grytApiKey: key(
+    "gryt.api_key",
+    secretReference(),
+    "Where the pre-shared key of the Gryt main API is found.",
+    undefined,
+    "`$AGENT_API_KEY`",
+  ),
+  grytEncryptionKey: key(
+    "gryt.encryption_key",
+    secretReference(),
+    "Where the Fernet key is found that the tokens of repositories are encrypted with.",
+    undefined,
+    "`$GRYT_ENCRYPTION_KEY`",
+  ),
+  grytImage: key(
+    "gryt.image",
+    text("the name of an image", /^[^\s]+$/),
+    "Image of a job that names none.",
+    undefined,
+    "`$GRYT_DOCKER_IMAGE`, else `ghcr.io/epyklab/gryt/pipeline:latest`",
+  ),
+  grytEnvFile: key(
+    "gryt.env_file",
+    path("absolute"),
+    'File of `export NAME="value"` lines, as Gryt\'s `.envrc`, read for the `AGENT_*` and `GRYT_*` ' +
+      "variables that the environment does not have; mode 0600.",
+  ),
+  grytTimeout: key(
+    "gryt.timeout",
+    duration(jobTimeout),
+    "Time limit of a job of the Gryt API.",
+    "1h",
+  ),
+  grytMaxOutput: key(
+    "gryt.max_output",
+    size({ min: KIB, max: GIB }),
+    "Bytes of each of stdout and stderr in an answer; what is longer loses its middle.",
+    "4M",
+  ),
+  grytCallbacks: key(
+    "gryt.callbacks",
+    textList("a list of http:// or https:// prefixes", /^https?:\/\/[^\s@]+$/),
+    "What a `callback_url` must begin with. Empty: every public address, none on this machine or " +
+      "its link. In the environment variable: separated by commas.",
+    [],
+  ),
+  grytPullUrl: key(
+    "gryt.pull_url",
+    webAddress(),
+    "Main API that is asked for jobs, for agents that it cannot reach.",
+    undefined,
+    "`$GRYT_PULL_URL`, else none: jobs arrive by `POST /jobs/execute`",
+  ),
+  grytAgentUrls: key(
+    "gryt.agent_urls",
+    textList("a list of http:// or https:// addresses", WEB_ADDRESS),
+    "Other agents that take turns with `POST /jobs/execute`; while none can be reached, jobs run " +
+      "here. In the environment variable: separated by commas.",
+    undefined,
+    "`$AGENT_URLS`, else none: jobs run here",
+  ),
+
+  cleanImagesAge: key(
+    "clean.images_unused_for",
+    duration({ min: MINUTE, max: 3_650 * DAY }),
+    "Images that jobs brought here and no job used for so long are removed by `cicd-runner clean`.",
+    "14d",
+  ),
+  cleanImagesMax: key(
+    "clean.images_max_size",
+    size({ min: MIB, max: 1_024 * TIB }),
+    "Disk space of the images that jobs brought here; those not used for longest go first.",
+    "20G",
+  ),
+  cleanMirrorsAge: key(
+    "clean.mirrors_unused_for",
+    duration({ min: MINUTE, max: 3_650 * DAY }),
+    "Copies of repositories that no job used for so long are removed.",
+    "30d",
+  ),
 
   retentionMaxAge: key(
     "retention.max_age",
@@ -302,6 +561,39 @@ export const PROJECT_KEYS = {
     "Bytes of a job's output that are kept.",
     undefined,
     "`defaults.log_max`",
+  ),
+  allow: key(
+    "containers.allow",
+    choices(CONTAINER_FREEDOMS),
+    "What its containers may ask for that opens them: " + CONTAINER_FREEDOMS.join(", ") + ".",
+    [],
+  ),
+  mounts: key(
+    "containers.mounts",
+    textList("a list of absolute paths", /^\/[^\s]*$/),
+    "Paths of this machine that its containers may mount, each with what is below; needs `mounts` " +
+      "in `containers.allow`.",
+    [],
+  ),
+  images: key(
+    "containers.images",
+    imagePatterns(),
+    "The images that its jobs may use.",
+    undefined,
+    "`containers.images`",
+  ),
+  network: key(
+    "containers.network",
+    networkName(),
+    "Network of its containers whose job names none.",
+    undefined,
+    "`containers.network`",
+  ),
+  networks: key(
+    "containers.networks",
+    textList("a list of networks", /^[A-Za-z0-9][A-Za-z0-9_.-]*$/),
+    "The networks its containers may join, besides `none` and `bridge`.",
+    [],
   ),
   workdir: key(
     "workdir",

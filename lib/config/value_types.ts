@@ -130,6 +130,79 @@ export function nameList(): ValueType<readonly string[]> {
   };
 }
 
+/** Yes or no. */
+export function flag(): ValueType<boolean> {
+  return {
+    ...type("true or false", (raw, accepts) => {
+      return typeof raw === "boolean" ? { value: raw } : refuse(raw, accepts);
+    }),
+    fromText: (text) => text === "true" ? true : text === "false" ? false : text,
+  };
+}
+
+/** A text on one line; `accepts` ends the sentence "give …". */
+export function text(accepts: string, pattern: RegExp): ValueType<string> {
+  return type(accepts, (raw) => {
+    return typeof raw === "string" && raw.length <= 4_096 && pattern.test(raw)
+      ? { value: raw }
+      : refuse(raw, accepts);
+  });
+}
+
+/** A list of texts, each of which `pattern` admits. */
+export function textList(accepts: string, pattern: RegExp): ValueType<readonly string[]> {
+  return {
+    ...type<readonly string[]>(accepts, (raw) => {
+      if (!Array.isArray(raw) || raw.length > 256) return refuse(raw, accepts);
+      const texts: string[] = [];
+      for (const [index, one] of raw.entries()) {
+        if (typeof one !== "string" || one.length > 4_096 || !pattern.test(one)) {
+          return { at: String(index), ...refuse(one, accepts) };
+        }
+        texts.push(one);
+      }
+      return { value: texts };
+    }),
+    fromText: (text) => text.split(",").map((one) => one.trim()).filter((one) => one !== ""),
+  };
+}
+
+/** Some of some words. */
+export function choices<const Word extends string>(
+  words: readonly Word[],
+): ValueType<readonly Word[]> {
+  const accepts = `a list of ${words.join(", ")}`;
+  return {
+    ...type<readonly Word[]>(accepts, (raw) => {
+      if (!Array.isArray(raw)) return refuse(raw, accepts);
+      const chosen: Word[] = [];
+      for (const [index, one] of raw.entries()) {
+        const word = words.find((each) => each === one);
+        if (word === undefined) {
+          const hint = typeof one === "string" ? didYouMean(one, words) : "";
+          return {
+            at: String(index),
+            message: `is ${quote(one)}; give ${words.join(", ")}${hint}`,
+          };
+        }
+        chosen.push(word);
+      }
+      return { value: chosen };
+    }),
+    fromText: (text) => text.split(",").map((one) => one.trim()).filter((one) => one !== ""),
+  };
+}
+
+/** Where a secret is to be found; never the secret itself, as the configuration is shown. */
+export function secretReference(): ValueType<string> {
+  const accepts = "file:/absolute/path, credential:NAME or env:NAME";
+  return type(accepts, (raw) => {
+    return typeof raw === "string" && /^(file:\/|credential:.|env:.)/.test(raw)
+      ? { value: raw }
+      : { message: `is no reference to a secret; give ${accepts}` };
+  });
+}
+
 /** Variables and their values. The values are never repeated in a message. */
 export function envMap(): ValueType<Readonly<Record<string, string>>> {
   return {

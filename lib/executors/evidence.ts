@@ -64,19 +64,23 @@ async function readEvidence(
   const logs = logFilesOf(folder, spec.output)
     .map(statIfThere)
     .filter((info) => info !== undefined);
-  const startedAt = logs.length === 0 ? undefined : Math.min(
+  const begunAt = logs.length === 0 ? undefined : Math.min(
     ...logs.map((info) =>
       // Not every file system keeps the time of birth; `attempt.json` is made just before.
       info.birthtime?.getTime() ?? statIfThere(folder.attemptFile)?.mtime?.getTime() ?? now
     ),
   );
+  const result = record === undefined ? undefined : parsedResult(record);
+  const startedAt = result?.kind === "record" && result.record.startedAt !== undefined
+    ? result.record.startedAt
+    : begunAt;
   return {
     spec,
     keeper,
     finishedAt: record?.mtime ?? now,
     logBytes: logs.reduce((sum, info) => sum + info.size, 0),
     bootedAt: now - uptime() * 1_000,
-    ...(record === undefined ? {} : { result: parsedResult(record) }),
+    ...(result === undefined ? {} : { result }),
     // Both times are of the same clock, the file system's, which lags behind the program's.
     ...(stop === undefined
       ? {}

@@ -22,8 +22,13 @@ export async function recordExecFailure(
   exitCode: ExecFailureCode,
   now: number,
 ): Promise<void> {
+  await writeResult(folder, formatExecFailure(exitCode, now));
+}
+
+/** Writes the record of an attempt's end, in one step. */
+export async function writeResult(folder: AttemptFolder, text: string): Promise<void> {
   const draft = `${folder.resultFile}.tmp`;
-  await Deno.writeTextFile(draft, formatExecFailure(exitCode, now), { mode: 0o600 });
+  await Deno.writeTextFile(draft, text, { mode: 0o600 });
   await Deno.rename(draft, folder.resultFile);
 }
 

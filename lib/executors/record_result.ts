@@ -7,6 +7,9 @@
  * `systemctl` where it matters: whether a failure came of the machine going
  * down, whether `timeout` was the time limit, whether 203 is the job's own code.
  *
+ * The job's limit on tasks holds for it too. Where it leaves none to fork with, nobody is asked and
+ * the agent removes the file; a fork that the project's limit refuses ends a shell, hence the trap.
+ *
  * @module
  */
 
@@ -33,9 +36,10 @@ export interface RecordResultOptions {
 export const RECORD_PROGRAM = `exec >/dev/null 2>&1
 PATH=/usr/local/bin:/usr/bin:/bin:/run/current-system/sw/bin
 umask 077
-result=$1 unit=$2 runtime=$3 secrets=$4
+result=$1 unit=$2 runtime=$3 secrets=$4 spare=2
+trap 'exec mv -fT -- "$result.tmp" "$result"' EXIT
 ask() {
-  XDG_RUNTIME_DIR=$runtime timeout -k 1 1 systemctl --user show "$@"
+  [ "$spare" -lt 2 ] || XDG_RUNTIME_DIR=$runtime timeout -k 1 1 systemctl --user show "$@"
 }
 figures() {
   while read -r key value; do
@@ -56,6 +60,11 @@ figures() {
         figures "$top$group/cpu.stat" cpu 'usage_usec nr_throttled throttled_usec'
       [ -r "$top$group/memory.events" ] &&
         figures "$top$group/memory.events" memory 'oom oom_kill'
+      [ -r "$top$group/pids.events" ] &&
+        figures "$top$group/pids.events" pids 'max'
+      [ -r "$top$group/pids.max" ] && read -r most <"$top$group/pids.max" &&
+        read -r value <"$top$group/pids.current" && [ "$most" != max ] &&
+        spare=$((most - value))
       [ -r "$top$group/memory.peak" ] && read -r value <"$top$group/memory.peak" &&
         printf 'memory_peak=%s\\n' "$value"
       break
@@ -71,7 +80,7 @@ figures() {
       ;;
   esac
 } >"$result.tmp"
-[ -z "$secrets" ] || rm -f -- "$secrets"
+[ -z "$secrets" ] || [ "$spare" -lt 1 ] || rm -f -- "$secrets"
 exec mv -fT -- "$result.tmp" "$result"
 `;
 

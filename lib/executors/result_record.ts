@@ -39,8 +39,12 @@ export interface ResultRecord {
   readonly memoryPeakBytes?: number;
   /** Processes of the attempt that the kernel killed for want of memory. */
   readonly oomKills?: number;
+  /** Processes and threads that the kernel refused the attempt for want of a task. */
+  readonly refusedTasks?: number;
   readonly cpuUsageUs?: number;
   readonly cpuThrottledUs?: number;
+  /** When the main process was started, where its keeper knows better than the log file. */
+  readonly startedAt?: number;
   readonly finishedAt?: number;
 }
 
@@ -86,8 +90,10 @@ export function parseResultRecord(text: string): ParsedResult {
       ),
       ...present("memoryPeakBytes", count("memory_peak")),
       ...present("oomKills", count("memory_oom_kill")),
+      ...present("refusedTasks", count("pids_max")),
       ...present("cpuUsageUs", count("cpu_usage_usec") ?? parseTimes(lines.get("child_times"))),
       ...present("cpuThrottledUs", count("cpu_throttled_usec")),
+      ...present("startedAt", count("started_at_ms")),
       ...present("finishedAt", count("finished_at_ms")),
     },
   };

@@ -76,12 +76,13 @@ export function settle(evidence: Evidence): AttemptOutcome {
   }
   if (end.kind === "killed") {
     const core = end.dumped ? ", core dumped" : "";
-    return outcome("failed", "signal", `Ended by ${end.signal}${core}${afterOom(evidence, oom)}`);
+    const after = afterOom(evidence, oom) + afterRefusal(evidence, record);
+    return outcome("failed", "signal", `Ended by ${end.signal}${core}${after}`);
   }
   const message = `Exited with code ${end.exitCode}${afterOom(evidence, oom)}`;
   return end.exitCode === 0
     ? outcome("succeeded", "exit_code", message)
-    : outcome("failed", "exit_code", message);
+    : outcome("failed", "exit_code", message + afterRefusal(evidence, record));
 }
 
 /** Judges an attempt that was never begun and never will be. */
@@ -276,4 +277,15 @@ function memory({ spec, result }: Evidence): string {
 
 function afterOom(evidence: Evidence, oom: boolean): string {
   return oom ? `, after processes of it were killed for want of memory: ${memory(evidence)}` : "";
+}
+
+/** A failed `fork` is the job's own to handle; where it then fails, this is likely why. */
+function afterRefusal({ spec }: Evidence, { refusedTasks = 0 }: ResultRecord): string {
+  if (refusedTasks === 0) return "";
+  const { tasks } = spec.limits;
+  const whose = tasks === undefined
+    ? "the limit on tasks of the project or the machine"
+    : `its limit of ${tasks} tasks`;
+  const what = refusedTasks === 1 ? "a new process or thread" : "new processes or threads";
+  return `, after it was refused ${what} at ${whose}`;
 }

@@ -11,6 +11,8 @@ interface Connection {
   active: number;
   /** Whether it ever carried a request. */
   used: boolean;
+  /** Ends what took the connection over, such as a WebSocket. */
+  leave?: () => void;
 }
 
 /** The connections of one server, over all its sockets. */
@@ -31,6 +33,11 @@ export class Connections {
     return this.#open.size;
   }
 
+  /** Whether no further connection is taken in. */
+  get isFull(): boolean {
+    return this.#open.size >= this.#max;
+  }
+
   /** Requests that have not been answered to the end. */
   get active(): number {
     return this.#active;
@@ -43,7 +50,7 @@ export class Connections {
 
   /** Takes a connection in; `false` if there are too many. */
   admit(socket: Socket): boolean {
-    if (this.#open.size >= this.#max) return false;
+    if (this.isFull) return false;
     this.#open.set(socket, { active: 0, used: false });
     socket.once("close", () => {
       const gone = this.#open.get(socket);
@@ -82,10 +89,32 @@ export class Connections {
     void ended.finally(() => this.#answers.delete(ended));
   }
 
+  /**
+   * Counts a request that takes its connection over, until `session` has ended.
+   *
+   * @param leave Called when the server stops: nothing else would end the session.
+   */
+  beginTakeover(socket: Socket, session: Promise<void>, leave: () => void): void {
+    const connection = this.#open.get(socket);
+    if (connection === undefined) return;
+    connection.used = true;
+    connection.active++;
+    connection.leave = leave;
+    this.#active++;
+    if (this.#closing) leave();
+    const ended = session.finally(() => {
+      if (this.#open.has(socket)) this.#end(connection, 1);
+      socket.destroy();
+    });
+    this.#answers.add(ended);
+    void ended.finally(() => this.#answers.delete(ended));
+  }
+
   /** Closes what is idle now, and every other connection after its answer. */
   close(): void {
     this.#closing = true;
-    for (const [socket, { active, used }] of this.#open) {
+    for (const [socket, { active, used, leave }] of this.#open) {
+      leave?.();
       if (used && active === 0) socket.destroySoon();
     }
   }

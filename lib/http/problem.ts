@@ -49,6 +49,7 @@ export function problemResponse(error: CicdError): Response {
   if (error.retryAfterMs !== undefined) {
     headers.set("retry-after", String(Math.max(1, Math.ceil(error.retryAfterMs / 1_000))));
   }
+  if (error.code === "unauthorized") headers.set("www-authenticate", "Bearer");
   const detail = error.code === "internal"
     ? "The request met a defect; the runner's journal has the details"
     : error.message;

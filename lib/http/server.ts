@@ -13,17 +13,25 @@ import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
 import { CicdError, ignore, messageOf } from "@lib/core/errors.ts";
 import { raceAbort, withDeadline } from "@lib/core/abort.ts";
 import { Connections } from "@lib/http/connections.ts";
+import { Handshakes } from "@lib/http/handshakes.ts";
+import {
+  bind,
+  type BoundAddress,
+  descriptorOf,
+  isLocal,
+  type Listener,
+  type Origin,
+  shownAddress,
+  tlsOf,
+  type TlsTexts,
+} from "@lib/http/listener.ts";
 import { problemResponse } from "@lib/http/problem.ts";
 import { refuse, refuseBroken } from "@lib/http/refusal.ts";
 import { sendResponse } from "@lib/http/send_response.ts";
-import { prepareSocketPath } from "@lib/http/socket_path.ts";
+import { assertTlsFits } from "@lib/http/tls_texts.ts";
+import { makeUpgrader, type UpgradeHandler } from "@lib/http/upgrade.ts";
 
-/** Where to listen. */
-export type Listener =
-  /** A descriptor handed over by the service manager. */
-  | { readonly kind: "fd"; readonly fd: number; readonly name: string }
-  /** A Unix socket of our own, mode 0600. */
-  | { readonly kind: "unix"; readonly path: string };
+export type { BoundAddress, Listener, Origin, TlsTexts } from "@lib/http/listener.ts";
 
 /** Bounds on what clients may do. */
 export interface HttpLimits {
@@ -33,6 +41,10 @@ export interface HttpLimits {
   readonly maxHeaderBytes: number;
   /** From the connection's (or the last answer's) end to the end of the header. */
   readonly headerTimeoutMs: number;
+  /** From a connection's begin to the end of its TLS handshake. @default {10_000} */
+  readonly handshakeTimeoutMs?: number;
+  /** Between two signs of life of a WebSocket. @default {30_000} */
+  readonly pingIntervalMs?: number;
 }
 
 /** Options for {@linkcode startHttpServer}. */
@@ -40,7 +52,11 @@ export interface HttpServerOptions {
   readonly listeners: readonly Listener[];
   readonly limits: HttpLimits;
   /** Must not throw: what does is answered with a 500. */
-  readonly handle: (request: Request) => Response | Promise<Response>;
+  readonly handle: (request: Request, origin: Origin) => Response | Promise<Response>;
+  /** Answers requests for a WebSocket; absent: they are answered as plain requests. */
+  readonly upgrade?: UpgradeHandler;
+  /** Whether `handle` asks who is behind a network; else only Unix sockets are served. */
+  readonly isForRemote?: boolean;
   /**
    * Keeps a listening descriptor from every child: one that outlives this process and holds it
    * would make clients wait at a socket that nobody serves.
@@ -58,6 +74,14 @@ export interface HttpServer extends AsyncDisposable {
   readonly activeRequests: number;
   /** When the last request ended, in milliseconds since the epoch. */
   readonly lastActivityAt: number;
+  /** The TCP addresses that are listened on. */
+  readonly addresses: readonly BoundAddress[];
+  /**
+   * Uses another certificate for connections from now on.
+   *
+   * @throws {CicdError} `invalid_config` if certificate and key do not fit; the one before stays.
+   */
+  renewCertificate(tls: TlsTexts): void;
   /** Stops accepting; connections that are open may finish. */
   stopAccepting(): void;
   /**
@@ -85,18 +109,29 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
 
 /** How long answers may take to notice that their connection was broken. */
 const DISPOSE_MS = 2_000;
+const HANDSHAKE_MS = 10_000;
+const PING_MS = 30_000;
 /** Between two looks for connections whose header is late. */
 const HEADER_LOOK_MS = 2_000;
 
 class ServerState implements HttpServer {
   readonly #options: HttpServerOptions;
   readonly #servers: Server[] = [];
+  readonly #encrypted = new Set<SecureServer>();
   readonly #ownPaths: string[] = [];
   readonly #connections: Connections;
+  readonly #handshakes: Handshakes;
+  readonly #upgrade: ReturnType<typeof makeUpgrader> | undefined;
 
   constructor(options: HttpServerOptions) {
     this.#options = options;
-    this.#connections = new Connections(options.limits.maxConnections);
+    const { limits, upgrade, onError } = options;
+    const { handshakeTimeoutMs = HANDSHAKE_MS, pingIntervalMs = PING_MS } = limits;
+    this.#connections = new Connections(limits.maxConnections);
+    this.#handshakes = new Handshakes(handshakeTimeoutMs);
+    this.#upgrade = upgrade === undefined
+      ? undefined
+      : makeUpgrader({ upgrade, connections: this.#connections, pingIntervalMs, onError });
   }
 
   get connections(): number {
@@ -111,21 +146,38 @@ class ServerState implements HttpServer {
     return this.#connections.lastActivityAt;
   }
 
+  get addresses(): readonly BoundAddress[] {
+    return this.#servers.flatMap((server) => {
+      const address = server.address();
+      if (typeof address !== "object" || address === null) return [];
+      const isEncrypted = [...this.#encrypted].some((one) => one === server);
+      return [{ host: address.address, port: address.port, isEncrypted }];
+    });
+  }
+
+  renewCertificate(tls: TlsTexts): void {
+    assertTlsFits(tls, Date.now());
+    const { certificate, key } = tls;
+    for (const server of this.#encrypted) server.setSecureContext({ cert: certificate, key });
+  }
+
   async listen(listener: Listener): Promise<void> {
-    const server = this.#makeServer();
-    if (listener.kind === "unix") await prepareSocketPath(listener.path);
-    try {
-      await listening(server, listener);
-      this.#options.keepFromChildren(descriptorOf(server));
-    } catch (error) {
-      const where = listener.kind === "unix" ? listener.path : `descriptor ${listener.fd}`;
-      throw new CicdError("socket_in_use", `Cannot listen on "${where}": ${messageOf(error)}`, {
-        cause: error,
-      });
+    if (!isLocal(listener) && this.#options.isForRemote !== true) {
+      throw new CicdError(
+        "invalid_config",
+        "Cannot serve a network: this program trusts whoever reaches its socket; give it a Unix " +
+          "socket (ListenStream= with a path)",
+      );
     }
+    const server = await this.#makeServer(listener);
+    await bind(server, listener);
     this.#servers.push(server);
     server.on("error", (error) => this.#options.onError("The server socket failed", error));
     if (listener.kind === "unix") this.#ownPaths.push(listener.path);
+    const fd = descriptorOf(server);
+    // The runtime keeps TCP sockets, and their descriptors, from children by itself.
+    if (fd !== undefined) this.#options.keepFromChildren(fd);
+    else if (isLocal(listener)) throw new TypeError("A server that listens has no handle");
   }
 
   stopAccepting(): void {
@@ -133,6 +185,7 @@ class ServerState implements HttpServer {
       if (server.listening) server.close();
     }
     this.#connections.close();
+    this.#handshakes.clear();
     for (const path of this.#ownPaths.splice(0)) removeSocket(path);
   }
 
@@ -148,30 +201,74 @@ class ServerState implements HttpServer {
     );
   }
 
-  #makeServer(): Server {
+  async #makeServer(listener: Listener): Promise<Server> {
     const { limits } = this.#options;
-    const server = createServer({
+    const tls = tlsOf(listener);
+    const settings = {
       maxHeaderSize: limits.maxHeaderBytes,
       headersTimeout: limits.headerTimeoutMs,
       connectionsCheckingInterval: Math.min(HEADER_LOOK_MS, limits.headerTimeoutMs),
       // The body has a deadline of its own, and an answer may take for ever.
       requestTimeout: 0,
+    };
+    const server = tls === undefined
+      ? createServer(settings)
+      : await this.#makeSecureServer(tls, settings);
+    const originOf = isLocal(listener) ? (): Origin => LOCAL : (socket: Socket): Origin => ({
+      kind: "remote",
+      address: shownAddress(socket.remoteAddress),
     });
-    const listener = this.#makeListener();
-    server.on("connection", (socket) => this.#admit(socket));
+    const answer = this.#makeListener(originOf);
+    if (tls === undefined) server.on("connection", (socket) => this.#admit(socket));
     server.on("request", (incoming, outgoing) => {
       // A refused connection has its answer: what it asked for must not happen besides.
       if (!this.#connections.has(incoming.socket)) return;
-      this.#connections.begin(incoming, outgoing, listener(incoming, outgoing));
+      this.#connections.begin(incoming, outgoing, answer(incoming, outgoing));
     });
+    const upgrade = this.#upgrade;
+    if (upgrade !== undefined) {
+      server.on("upgrade", (incoming, socket, head) => {
+        upgrade(incoming, socket, head, originOf(incoming.socket));
+      });
+    }
     server.on("clientError", (error, socket) => {
-      if (socket instanceof Socket) refuseBroken(error, socket, limits.maxHeaderBytes);
+      // Before its handshake is over, a client could not read a refusal.
+      const isReadable = socket instanceof Socket &&
+        (tls === undefined || this.#connections.has(socket));
+      if (isReadable) refuseBroken(error, socket, limits.maxHeaderBytes);
       else socket.destroy();
     });
     return server;
   }
 
-  #makeListener(): (incoming: IncomingMessage, outgoing: ServerResponse) => Promise<void> {
+  async #makeSecureServer(tls: TlsTexts, settings: object): Promise<Server> {
+    const { createServer: createSecure } = await import("node:https");
+    const { handshakeTimeoutMs = HANDSHAKE_MS, maxConnections } = this.#options.limits;
+    assertTlsFits(tls, Date.now());
+    const server: SecureServer = createSecure({
+      ...settings,
+      cert: tls.certificate,
+      key: tls.key,
+      minVersion: "TLSv1.2",
+      handshakeTimeout: handshakeTimeoutMs,
+    });
+    server.on("connection", (socket: Socket) => {
+      const isFull = this.#connections.isFull ||
+        this.#connections.size + this.#handshakes.size >= maxConnections;
+      if (isFull) socket.destroy();
+      else this.#handshakes.begin(socket);
+    });
+    server.on("secureConnection", (socket) => {
+      this.#handshakes.endOf(socket);
+      this.#admit(socket);
+    });
+    this.#encrypted.add(server);
+    return server;
+  }
+
+  #makeListener(
+    originOf: (socket: Socket) => Origin,
+  ): (incoming: IncomingMessage, outgoing: ServerResponse) => Promise<void> {
     const { onError } = this.#options;
     const failed = (error: unknown) => {
       const isBadRequest = error instanceof RequestError;
@@ -188,7 +285,7 @@ class ServerState implements HttpServer {
       async (request, { incoming, outgoing }) => {
         let response: Response;
         try {
-          response = await this.#options.handle(request);
+          response = await this.#options.handle(request, originOf(incoming.socket));
         } catch (error) {
           // The client went away while its answer was made: there is nobody to tell.
           if (request.signal.aborted) return RESPONSE_ALREADY_SENT;
@@ -226,40 +323,15 @@ class ServerState implements HttpServer {
   }
 }
 
+const LOCAL: Origin = { kind: "local" };
+
+/** A server that can take another certificate while it runs. */
+interface SecureServer extends Server {
+  setSecureContext(texts: { readonly cert: string; readonly key: string }): void;
+}
+
 function isHttp1(outgoing: object): outgoing is ServerResponse {
   return "shouldKeepAlive" in outgoing;
-}
-
-/** Listens; a socket of our own is made with mode 0600. */
-function listening(server: Server, where: Listener): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once("error", reject);
-    const onListening = () => {
-      server.removeListener("error", reject);
-      resolve();
-    };
-    if (where.kind === "fd") {
-      server.listen({ fd: where.fd, backlog: BACKLOG }, onListening);
-      return;
-    }
-    // The socket is made before `listen` returns: nothing else runs under this mask.
-    const umask = Deno.umask(0o177);
-    try {
-      server.listen({ path: where.path, backlog: BACKLOG }, onListening);
-    } finally {
-      Deno.umask(umask);
-    }
-  });
-}
-
-const BACKLOG = 511;
-
-/** The descriptor under a listening server; only its handle knows it. */
-function descriptorOf(server: object): number {
-  const handle = "_handle" in server ? server._handle : undefined;
-  const fd = typeof handle === "object" && handle !== null && "fd" in handle ? handle.fd : -1;
-  if (typeof fd !== "number" || fd < 0) throw new TypeError("A server that listens has no handle");
-  return fd;
 }
 
 function removeSocket(path: string): void {

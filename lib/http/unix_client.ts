@@ -44,42 +44,62 @@ export class UnixClient implements Disposable {
    * sent.
    * @throws {CicdError} `io_failed` if the connection broke.
    */
-  send({ method, path, headers, body, signal }: UnixRequest): Promise<UnixResponse> {
-    return new Promise((resolve, reject) => {
-      if (signal.aborted) return reject(signal.reason);
-      const bytes = body === undefined ? undefined : Buffer.from(body);
-      const request = httpRequest({
-        agent: this.#agent,
-        socketPath: this.#socketPath,
-        method,
-        path,
-        headers: {
-          host: "localhost",
-          ...headers,
-          ...(bytes === undefined ? {} : { "content-length": String(bytes.length) }),
-        },
-      });
-      const onAbort = () => {
-        request.destroy(toError(signal.reason));
-        // A connection that was still being made would else be kept open, and the process with it.
-        request.once("socket", (socket) => socket.destroy());
-        reject(signal.reason);
-      };
-      signal.addEventListener("abort", onAbort, { once: true });
-      request.on("error", (error) => {
-        signal.removeEventListener("abort", onAbort);
-        reject(signal.aborted ? signal.reason : connectionError(error, this.#socketPath));
-      });
-      request.once("response", (message) => {
-        resolve(new Incoming(message, request, signal, onAbort));
-      });
-      request.end(bytes);
-    });
+  send(wanted: UnixRequest): Promise<UnixResponse> {
+    const target = { agent: this.#agent, socketPath: this.#socketPath };
+    return exchange(wanted, this.#socketPath, (options) => httpRequest({ ...target, ...options }));
   }
 
   [Symbol.dispose](): void {
     this.#agent.destroy();
   }
+}
+
+/** What of a request is the same whatever it is sent over. */
+export interface ExchangeOptions {
+  readonly method: string;
+  readonly path: string;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/**
+ * Sends a request over a connection that `open` chooses.
+ *
+ * @param place Where it goes, for messages.
+ * @throws As {@linkcode UnixClient.send} does.
+ */
+export function exchange(
+  { method, path, headers, body, signal }: UnixRequest,
+  place: string,
+  open: (options: ExchangeOptions) => ClientRequest,
+): Promise<UnixResponse> {
+  return new Promise((resolve, reject) => {
+    if (signal.aborted) return reject(signal.reason);
+    const bytes = body === undefined ? undefined : Buffer.from(body);
+    const request = open({
+      method,
+      path,
+      headers: {
+        host: "localhost",
+        ...headers,
+        ...(bytes === undefined ? {} : { "content-length": String(bytes.length) }),
+      },
+    });
+    const onAbort = () => {
+      request.destroy(toError(signal.reason));
+      // A connection that was still being made would else be kept open, and the process with it.
+      request.once("socket", (socket) => socket.destroy());
+      reject(signal.reason);
+    };
+    signal.addEventListener("abort", onAbort, { once: true });
+    request.on("error", (error) => {
+      signal.removeEventListener("abort", onAbort);
+      reject(signal.aborted ? signal.reason : connectionError(error, place));
+    });
+    request.once("response", (message) => {
+      resolve(new Incoming(message, request, signal, onAbort));
+    });
+    request.end(bytes);
+  });
 }
 
 class Incoming implements UnixResponse {

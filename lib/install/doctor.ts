@@ -8,6 +8,7 @@ import type { DoctorFacts } from "@lib/install/facts.ts";
 import { type DoctorPorts, gatherFacts } from "@lib/install/gather.ts";
 import { judgeFiles } from "@lib/install/judge_files.ts";
 import { judgeRunner } from "@lib/install/judge_runner.ts";
+import { judgeTools } from "@lib/install/judge_tools.ts";
 import { judgeSystemd } from "@lib/install/judge_systemd.ts";
 import { judgeUnits } from "@lib/install/judge_units.ts";
 
@@ -17,7 +18,8 @@ export function judge(facts: DoctorFacts): DoctorReport {
     ...judgeSystemd(facts),
     ...judgeFiles(facts),
     ...judgeUnits(facts),
-    ...judgeRunner(facts),
+    judgeRunner(facts),
+    ...judgeTools(facts),
   ]);
 }
 

@@ -17,7 +17,11 @@ export interface DoctorFacts {
   readonly paths: readonly GuardedPath[];
   readonly disk: DiskFacts;
   readonly units: readonly UnitFacts[];
-  readonly engines: readonly string[];
+  readonly engine: EngineAnswer;
+  /** What `git --version` says; `undefined`: there is no git. */
+  readonly git: string | undefined;
+  /** What `git lfs version` says. */
+  readonly gitLfs: string | undefined;
   readonly runner: RunnerAnswer;
   /** Version of the program that asks. */
   readonly version: string;
@@ -86,3 +90,29 @@ export interface UnitInstance {
 export type RunnerAnswer =
   | { readonly kind: "answered"; readonly version: string | undefined }
   | { readonly kind: "silent"; readonly why: string };
+
+/** The container engine, and how it answered. */
+export type EngineAnswer =
+  | { readonly kind: "none" }
+  | {
+    readonly kind: "silent";
+    readonly why: string;
+    /** Whether the configuration or the environment names it, rather than that it was found. */
+    readonly isNamed: boolean;
+  }
+  | {
+    readonly kind: "answers";
+    /** Such as `unix:///run/docker.sock`. */
+    readonly address: string;
+    readonly podman: boolean;
+    readonly version: string;
+    readonly rootless: boolean;
+    /** `1` or `2`; empty: it does not say. */
+    readonly cgroupVersion: string;
+    readonly storageDriver: string;
+    /** Which limits the kernel enforces for it. */
+    readonly enforces: Readonly<Record<EngineLimit, boolean>>;
+  };
+
+/** A limit on a container. */
+export type EngineLimit = "cpu" | "memory" | "swap" | "tasks";

@@ -5,6 +5,7 @@
  */
 import type {
   DoctorFacts,
+  EngineAnswer,
   GuardedPath,
   ManagerFacts,
   PathFacts,
@@ -32,6 +33,8 @@ export interface DoctorPorts {
   readonly stat: (path: string, signal: AbortSignal) => Promise<PathFacts>;
   /** Bytes free for the user on the file system of `path`, or of its nearest parent. */
   readonly freeBytes: (path: string, signal: AbortSignal) => Promise<number | undefined>;
+  /** Looks for a container engine and asks what it is; has a deadline of its own. */
+  readonly askEngine: (signal: AbortSignal) => Promise<EngineAnswer>;
   /** Asks the runner for its health; has a deadline of its own. */
   readonly askRunner: (signal: AbortSignal) => Promise<RunnerAnswer>;
 }
@@ -54,22 +57,22 @@ export interface DoctorSubject {
   readonly version: string;
 }
 
-/** Where engines listen: below `/run`, and below the user's runtime folder. */
-const ENGINE_SOCKETS = [["docker", "docker.sock"], ["podman", "podman/podman.sock"]] as const;
-
 /** Gathers the facts; each question is asked once. */
 export async function gatherFacts(ports: DoctorPorts, signal: AbortSignal): Promise<DoctorFacts> {
   const { subject } = ports;
   const { runtimeDir } = subject;
-  const [manager, lingers, runtime, paths, freeBytes, engines, runner] = await Promise.all([
-    gatherManager(ports, signal),
-    gatherLingering(ports, signal),
-    runtimeDir === undefined ? undefined : ports.stat(runtimeDir, signal),
-    gatherPaths(ports, signal),
-    ports.freeBytes(subject.stateDir, signal),
-    gatherEngines(ports, signal),
-    ports.askRunner(signal),
-  ]);
+  const [manager, lingers, runtime, paths, freeBytes, engine, git, gitLfs, runner] = await Promise
+    .all([
+      gatherManager(ports, signal),
+      gatherLingering(ports, signal),
+      runtimeDir === undefined ? undefined : ports.stat(runtimeDir, signal),
+      gatherPaths(ports, signal),
+      ports.freeBytes(subject.stateDir, signal),
+      ports.askEngine(signal),
+      gatherVersion(ports, ["git", "--version"], signal),
+      gatherVersion(ports, ["git", "lfs", "version"], signal),
+      ports.askRunner(signal),
+    ]);
   return {
     user: subject.user,
     uid: subject.uid,
@@ -79,7 +82,9 @@ export async function gatherFacts(ports: DoctorPorts, signal: AbortSignal): Prom
     paths,
     disk: { path: subject.stateDir, freeBytes, floorBytes: subject.diskFloorBytes },
     units: manager.kind === "answers" ? await gatherUnits(ports, signal) : [],
-    engines,
+    engine,
+    git,
+    gitLfs,
     runner,
     version: subject.version,
   };
@@ -140,16 +145,14 @@ async function gatherPaths(
   })));
 }
 
-async function gatherEngines(ports: DoctorPorts, signal: AbortSignal): Promise<readonly string[]> {
-  const folders = ["/run", ports.subject.runtimeDir].filter((path) => path !== undefined);
-  const found: string[] = [];
-  for (const [engine, socket] of ENGINE_SOCKETS) {
-    for (const folder of folders) {
-      const path = `${folder}/${socket}`;
-      if ((await ports.stat(path, signal)).kind === "found") found.push(`${engine} (${path})`);
-    }
-  }
-  return found;
+/** The first line that a program says of itself; `undefined` if it is not there, or fails. */
+async function gatherVersion(
+  { run }: DoctorPorts,
+  argv: readonly string[],
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  const answer = await run(argv, signal);
+  return answer?.code === 0 ? firstLine(answer.stdout) : undefined;
 }
 
 async function gatherUnits(ports: DoctorPorts, signal: AbortSignal): Promise<readonly UnitFacts[]> {
@@ -162,6 +165,8 @@ async function gatherUnits(ports: DoctorPorts, signal: AbortSignal): Promise<rea
     "cicd-runner.socket",
     "cicd-runner.service",
     "cicd.slice",
+    "cicd-clean.timer",
+    "cicd-clean.service",
     "cicd-runner@*.service",
     "cicd-agent@*.socket",
     "cicd-agent@*.service",

@@ -12,7 +12,7 @@ import { runCommand } from "@lib/process/run_command.ts";
 
 /** What both kinds of ports have of the machine. */
 export type HostPorts =
-  & Omit<DoctorPorts, "subject" | "askRunner">
+  & Omit<DoctorPorts, "subject" | "askRunner" | "askEngine">
   & Omit<InstallPorts, "subject">;
 
 /** How long one question to the machine may take. */

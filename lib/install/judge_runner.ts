@@ -1,17 +1,13 @@
 /**
- * Judges whether the runner answers, and what it could use.
+ * Judges whether the runner answers.
  *
  * @module
  */
 import { type Check, fine, problem, warning } from "@lib/install/checks.ts";
 import type { DoctorFacts } from "@lib/install/facts.ts";
 
-/** Judges the runner's answer and the container engines. */
-export function judgeRunner(facts: DoctorFacts): readonly Check[] {
-  return [judgeAnswer(facts), judgeEngines(facts.engines)];
-}
-
-function judgeAnswer({ runner, manager, version }: DoctorFacts): Check {
+/** Judges the runner's answer. */
+export function judgeRunner({ runner, manager, version }: DoctorFacts): Check {
   const title = "Runner";
   if (runner.kind === "silent") {
     return problem(
@@ -34,11 +30,4 @@ function judgeAnswer({ runner, manager, version }: DoctorFacts): Check {
     );
   }
   return fine("runner", title, `the runner answers, version ${runner.version ?? "unknown"}`);
-}
-
-function judgeEngines(engines: readonly string[]): Check {
-  const title = "Container engine";
-  return engines.length === 0
-    ? fine("container_engine", title, "none found; only jobs with an image need one")
-    : fine("container_engine", title, engines.join(", "));
 }

@@ -20,13 +20,20 @@ export const UNIT_NAMES = [
   "cicd-agent@.socket",
   "cicd-agent@.service",
   "cicd.slice",
+  "cicd-clean.service",
+  "cicd-clean.timer",
 ] as const;
 
 /** The units that run a program, whose PATH may need another folder. */
-const PROGRAM_UNITS = ["cicd-runner.service", "cicd-runner@.service", "cicd-agent@.service"];
+const PROGRAM_UNITS = [
+  "cicd-runner.service",
+  "cicd-runner@.service",
+  "cicd-agent@.service",
+  "cicd-clean.service",
+];
 
 /** The units that get the hardening drop-ins. */
-const HARDENED_UNITS = ["cicd-runner.service", "cicd-agent@.service"];
+const HARDENED_UNITS = ["cicd-runner.service", "cicd-agent@.service", "cicd-clean.service"];
 
 /** Hardening that is tried first, as not every machine allows it. */
 export const HARDENING_NAMES = ["50-namespaces.conf", "60-kernel-logs.conf"] as const;

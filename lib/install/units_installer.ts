@@ -77,8 +77,13 @@ export async function installUnits(
   await steps.systemctl("daemon-reload");
   await steps.systemctl("try-restart", ...RUNNING);
   if (enable) {
-    await steps.systemctl("enable", "cicd-runner.service", "cicd-runner.socket");
-    await steps.systemctl("start", "cicd-runner.socket");
+    await steps.systemctl(
+      "enable",
+      "cicd-runner.service",
+      "cicd-runner.socket",
+      "cicd-clean.timer",
+    );
+    await steps.systemctl("start", "cicd-runner.socket", "cicd-clean.timer");
   }
   return steps.taken;
 }
@@ -93,7 +98,13 @@ export async function uninstallUnits(
 ): Promise<readonly InstallStep[]> {
   const { signal } = options;
   const steps = new Steps(ports, options);
-  await steps.systemctl("disable", "--now", "cicd-runner.socket", "cicd-runner.service");
+  await steps.systemctl(
+    "disable",
+    "--now",
+    "cicd-clean.timer",
+    "cicd-runner.socket",
+    "cicd-runner.service",
+  );
   await steps.systemctl("stop", "cicd-agent@*.socket", "cicd-agent@*.service");
   for (const path of (await readPresent(ports, signal)).keys()) {
     await steps.take("remove", path, () => ports.removeFile(path, signal));

@@ -10,6 +10,10 @@
  * | `secrets.sealed` | agent, before the start | the secrets, sealed with the key file |
  * | `script` | agent, before the start | the text of a script job |
  * | `work/` | agent and job | the workspace; removed after the end |
+ * | `home/` | agent and job | the home of a container; removed with the workspace |
+ * | `setup.log` | agent | what was done before the job: checkout, image, caches; read before the output |
+ * | `setup.index` | agent | which bytes of it were written when |
+ * | `setup.done` | agent | nothing is added to `setup.log` any more |
  * | `output.log` | the job itself | merged output; its existence says that the job was begun |
  * | `stdout.log`, `stderr.log` | the job itself | instead, for `output: split` |
  * | `log.index` | agent | which bytes arrived when |
@@ -17,6 +21,7 @@
  * | `stop` | agent, before it stops the job | why the job is being stopped |
  * | `result` | `ExecStopPost=` or the supervisor | how the main process ended, and usage |
  * | `outcome.json` | agent | the settled verdict |
+ * | `artifacts/`, `artifacts.json` | agent, after the end | what is kept of the workspace, and its list |
  * | `supervisor` | supervisor | its process, where there is no service manager |
  *
  * @module
@@ -41,6 +46,12 @@ export interface AttemptFolder {
   readonly secretsFile: string;
   readonly scriptFile: string;
   readonly workspace: string;
+  readonly home: string;
+  readonly setupLog: string;
+  readonly setupIndex: string;
+  readonly setupDone: string;
+  readonly artifacts: string;
+  readonly artifactList: string;
   readonly logIndex: string;
   readonly logCapped: string;
   readonly stopFile: string;
@@ -69,6 +80,12 @@ export function attemptFolder(stateDir: string, ref: AttemptRef): AttemptFolder 
     secretsFile: `${path}/secrets.sealed`,
     scriptFile: `${path}/script`,
     workspace: `${path}/work`,
+    home: `${path}/home`,
+    setupLog: `${path}/setup.log`,
+    setupIndex: `${path}/setup.index`,
+    setupDone: `${path}/setup.done`,
+    artifacts: `${path}/artifacts`,
+    artifactList: `${path}/artifacts.json`,
     logIndex: `${path}/log.index`,
     logCapped: `${path}/log.capped`,
     stopFile: `${path}/stop`,

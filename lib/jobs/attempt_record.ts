@@ -9,7 +9,13 @@
  */
 import * as v from "valibot";
 import { parseProjectName } from "@lib/core/ids.ts";
-import { type AttemptOutcome, END_REASONS, type JobSpec, RETRY_CAUSES } from "@lib/jobs/model.ts";
+import {
+  type AttemptOutcome,
+  END_REASONS,
+  type JobSpec,
+  PULL_POLICIES,
+  RETRY_CAUSES,
+} from "@lib/jobs/model.ts";
 
 const wholeNumber = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const textRecord = v.record(v.string(), v.string());
@@ -18,6 +24,7 @@ const limits = v.object({
   cpu: v.exactOptional(v.number()),
   memoryBytes: v.exactOptional(wholeNumber),
   tasks: v.exactOptional(wholeNumber),
+  diskBytes: v.exactOptional(wholeNumber),
 });
 
 const work = v.variant("kind", [
@@ -34,6 +41,46 @@ const project = v.pipe(
     return NEVER;
   }),
 );
+
+const container = v.object({
+  image: v.string(),
+  pull: v.picklist(PULL_POLICIES),
+  network: v.string(),
+  entrypoint: v.picklist(["job", "image"]),
+  user: v.exactOptional(v.string()),
+  registry: v.exactOptional(v.object({ username: v.string(), passwordSecret: v.string() })),
+  mounts: v.array(v.object({ source: v.string(), target: v.string(), readOnly: v.boolean() })),
+  capabilities: v.array(v.string()),
+  privileged: v.boolean(),
+  ulimits: v.record(v.string(), v.number()),
+  shmBytes: v.exactOptional(wholeNumber),
+});
+
+const git = v.object({
+  url: v.string(),
+  ref: v.exactOptional(v.string()),
+  sha: v.exactOptional(v.string()),
+  depth: wholeNumber,
+  submodules: v.boolean(),
+  lfs: v.boolean(),
+  path: v.string(),
+  tokenSecret: v.exactOptional(v.string()),
+});
+
+const files = v.array(
+  v.object({ path: v.string(), content: v.string(), executable: v.boolean() }),
+);
+
+const artifacts = v.object({
+  paths: v.array(v.string()),
+  when: v.picklist(["success", "failure", "always"]),
+});
+
+const caches = v.array(v.object({
+  name: v.string(),
+  paths: v.array(v.string()),
+  keyFiles: v.array(v.string()),
+}));
 
 /** The schema of {@linkcode JobSpec}. */
 export const specRecord = v.object({
@@ -56,6 +103,11 @@ export const specRecord = v.object({
   output: v.picklist(["merged", "split"]),
   logMaxBytes: wholeNumber,
   labels: textRecord,
+  container: v.exactOptional(container),
+  git: v.exactOptional(git),
+  files: v.exactOptional(files),
+  artifacts: v.exactOptional(artifacts),
+  caches: v.exactOptional(caches),
 });
 
 const usage = v.object({

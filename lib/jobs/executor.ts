@@ -1,6 +1,6 @@
 /**
  * The port behind which an attempt runs: in a transient unit, as a plain
- * process group, later in a container.
+ * process group, in a container.
  *
  * @module
  */
@@ -13,7 +13,8 @@ export interface AttemptRequest {
   readonly spec: JobSpec;
   /** The job's environment without its secrets, complete: nothing is inherited. */
   readonly env: Readonly<Record<string, string>>;
-  /** Values by name; they reach the job's environment and nothing else. */
+  /** Values by name; they reach the job's environment and nothing else. Those that only the setup
+   * uses are not among them. */
   readonly secrets: ReadonlyMap<string, string>;
   /** Exists, with `script` written and `work/` made; holds no log yet. */
   readonly folder: AttemptFolder;
@@ -57,7 +58,7 @@ export type StopRequest = CancelRequest | { readonly reason: "timeout"; readonly
  *   attempt itself is not touched by that.
  */
 export interface Executor extends AsyncDisposable {
-  readonly kind: "unit" | "direct";
+  readonly kind: "unit" | "direct" | "container";
   /**
    * @returns `started`, or `exists` if the attempt was begun before.
    * @throws {CicdError} `executor_failed` if it was not begun, `systemd_unavailable`

@@ -32,6 +32,8 @@ export interface NewJob {
   readonly job: Job;
   readonly sealedSecrets?: Uint8Array;
   readonly idempotency?: Idempotency;
+  /** Stores what belongs to the new job in the same transaction; a throw stores nothing. */
+  readonly also?: () => void;
 }
 
 /** What came of storing a job. */
@@ -43,6 +45,8 @@ export type InsertResult =
 /** Which jobs to list; newest first. */
 export interface JobFilter {
   readonly project?: ProjectName;
+  /** Only jobs of these. */
+  readonly projects?: readonly ProjectName[];
   readonly states?: readonly JobState[];
   /** Only jobs older than this one. */
   readonly before?: JobId;
@@ -169,6 +173,7 @@ export class JobStore {
           job.id,
         );
       }
+      request.also?.();
       changes.push([job, undefined]);
       return { kind: "created", job, superseded };
     });
@@ -250,12 +255,14 @@ export class JobStore {
     return this.require(requireJobId(text(row, "job_id")));
   }
 
-  /** Jobs whose ids begin with `prefix`; of several, two. */
-  findByPrefix(prefix: string): readonly JobId[] {
+  /** Jobs whose ids begin with `prefix`; of several, two. @param projects Only jobs of these. */
+  findByPrefix(prefix: string, projects?: readonly ProjectName[]): readonly JobId[] {
+    const among = projects === undefined ? "" : `AND project IN (${placesFor(projects)})`;
     return this.#db.all(
-      "SELECT id FROM jobs WHERE id >= ? AND id < ? ORDER BY id LIMIT 2",
+      `SELECT id FROM jobs WHERE id >= ? AND id < ? ${among} ORDER BY id LIMIT 2`,
       prefix,
       `${prefix}g`,
+      ...projects ?? [],
     ).map((row) => requireJobId(text(row, "id")));
   }
 
@@ -287,8 +294,12 @@ export class JobStore {
       where.push("project = ?");
       values.push(filter.project);
     }
+    if (filter.projects !== undefined) {
+      where.push(`project IN (${placesFor(filter.projects)})`);
+      values.push(...filter.projects);
+    }
     if (filter.states !== undefined) {
-      where.push(`state IN (${filter.states.map(() => "?").join(", ")})`);
+      where.push(`state IN (${placesFor(filter.states)})`);
       values.push(...filter.states);
     }
     if (filter.before !== undefined) {
@@ -516,6 +527,10 @@ export class JobStore {
     recordAttempt(this.#db, before, job, event);
     return { kind: "changed", job };
   }
+}
+
+function placesFor(values: readonly unknown[]): string {
+  return values.map(() => "?").join(", ");
 }
 
 function requireJobId(value: string): JobId {

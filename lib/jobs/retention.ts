@@ -10,7 +10,7 @@ import type { EndedJob } from "@lib/jobs/job_store.ts";
 export interface RetentionLimits {
   readonly maxAgeMs: number;
   readonly maxJobs: number;
-  /** Bytes of log over all ended jobs. */
+  /** Bytes of log and artifacts over all ended jobs. */
   readonly maxBytes: number;
   /** Below this the oldest jobs go until enough is free. */
   readonly minFreeDiskBytes: number;
@@ -31,24 +31,26 @@ export interface RetentionFacts {
   readonly ended: readonly EndedJob[];
   readonly now: number;
   readonly freeDiskBytes: number;
+  /** Bytes on disk of a job. @default {its `logBytes`} */
+  readonly bytesOf?: (job: EndedJob) => number;
 }
 
 /** Chooses the jobs to remove, oldest first; a job that has not ended is never among them. */
 export function planRetention(
-  { ended, now, freeDiskBytes }: RetentionFacts,
+  { ended, now, freeDiskBytes, bytesOf = ({ logBytes }) => logBytes }: RetentionFacts,
   limits: RetentionLimits,
 ): readonly Removal[] {
   const removals: Removal[] = [];
   let count = ended.length;
-  let bytes = ended.reduce((sum, { logBytes }) => sum + logBytes, 0);
+  let bytes = ended.reduce((sum, job) => sum + bytesOf(job), 0);
   let free = freeDiskBytes;
   for (const job of ended) {
     const cause = causeFor({ ageMs: now - job.finishedAt, count, bytes, free }, limits);
     if (cause === undefined) break;
     removals.push({ job, cause });
     count--;
-    bytes -= job.logBytes;
-    free += job.logBytes;
+    bytes -= bytesOf(job);
+    free += bytesOf(job);
   }
   return removals;
 }

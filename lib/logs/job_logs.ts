@@ -2,19 +2,24 @@
  * The log of a job of the store: which folders it lies in, what is masked, and
  * when it has ended.
  *
+ * Of each attempt first comes what was done before the job began, if its spec
+ * asks for such a thing, then the job's output. The output's place in the whole
+ * is known only once the setup is over; so nobody looks at it before.
+ *
  * @module
  */
-import { CicdError } from "@lib/core/errors.ts";
+import { CicdError, ignore } from "@lib/core/errors.ts";
 import type { Clock } from "@lib/core/clock.ts";
 import { attemptFolder } from "@lib/jobs/attempt_folder.ts";
 import type { JobEvents } from "@lib/jobs/job_events.ts";
-import { isTerminal, type Job } from "@lib/jobs/model.ts";
+import { hasSetup, isTerminal, type Job, type JobSpec } from "@lib/jobs/model.ts";
 import type { FollowPort } from "@lib/logs/log_follow.ts";
 import { type LogReading, readLog } from "@lib/logs/log_reader.ts";
-import { jobLogSize, type LogSource } from "@lib/logs/log_source.ts";
+import { jobLogSize, type LogSource, setupSource } from "@lib/logs/log_source.ts";
 import type { LogWatcher } from "@lib/logs/log_watcher.ts";
 import { compilePatterns, type SecretPatterns } from "@lib/logs/redactor.ts";
 import { secretForms } from "@lib/logs/secret_forms.ts";
+import { isSetupDone, waitForSetupDone } from "@lib/logs/setup_done.ts";
 
 /** Options for {@linkcode JobLogReader}. */
 export interface JobLogReaderOptions {
@@ -32,6 +37,7 @@ export interface JobLogReaderOptions {
 export interface JobLogWish {
   readonly from: number;
   readonly to?: number;
+  /** One stream of a split log, without the setup; absent: everything. */
   readonly stream?: "stdout" | "stderr";
   readonly timestamps: boolean;
   readonly follow: boolean;
@@ -49,25 +55,25 @@ export class JobLogReader {
 
   /** Bytes there are now, over all attempts. */
   size(job: Job, stream: "stdout" | "stderr" | undefined): Promise<number> {
-    return jobLogSize(this.#sources(job), stream);
+    return jobLogSize(this.#sources(job, stream), stream);
   }
 
   /** Reads a log with its secrets masked; pull-based. */
   read(job: Job, wish: JobLogWish): LogReading {
     const { clock } = this.#options;
     return readLog({
-      sources: this.#sources(job),
+      sources: this.#sources(job, wish.stream),
       patterns: this.#patterns(job),
       from: wish.from,
       to: wish.to,
       stream: wish.stream,
       timestamps: wish.timestamps ? clock : undefined,
-      follow: wish.follow ? this.#follow(job) : undefined,
+      follow: wish.follow ? this.#follow(job, wish.stream) : undefined,
       signal: wish.signal,
     });
   }
 
-  #follow(job: Job): FollowPort {
+  #follow(job: Job, stream: JobLogWish["stream"]): FollowPort {
     const { watcher, events, read } = this.#options;
     const until = (isWanted: (now: Job) => boolean, signal: AbortSignal) =>
       events.waitFor(job.id, { read: () => read(job.id), isWanted, signal });
@@ -75,30 +81,46 @@ export class JobLogReader {
       watch: (folder) => watcher.watch(folder),
       settled: async (source, signal) => {
         const number = this.#numberOf(job, source);
-        await until((now) => isSettled(now, number), signal);
+        const attemptEnds = async (over: AbortSignal) => {
+          await until((now) => isSettled(now, number), over);
+        };
+        if (source.isSetup !== true) return await attemptEnds(signal);
+        using watch = watcher.watch(source.folder.path);
+        const setupEnds = (over: AbortSignal) =>
+          waitForSetupDone(source.folder, watch, { signal: over });
+        await firstOf([attemptEnds, setupEnds], signal);
       },
       nextSource: async (count, signal) => {
+        const part = partAt(job.spec, stream, count);
         const now = await until(
-          (one) => one.attempt > count || (isTerminal(one.state) && one.attempt === count),
+          ({ attempt, state }) =>
+            attempt >= part.number || (isTerminal(state) && attempt === part.number - 1),
           signal,
         );
-        return now.attempt > count ? this.#source(now, count + 1) : undefined;
+        return now.attempt >= part.number ? this.#source(now, part) : undefined;
       },
     };
   }
 
-  #sources(job: Job): readonly LogSource[] {
-    return Array.from({ length: job.attempt }, (_, index) => this.#source(job, index + 1));
+  /** What there is now; nothing lies behind what is not settled. */
+  #sources(job: Job, stream: JobLogWish["stream"]): readonly LogSource[] {
+    const sources: LogSource[] = [];
+    for (;;) {
+      const part = partAt(job.spec, stream, sources.length);
+      if (part.number > job.attempt) return sources;
+      const source = this.#source(job, part);
+      sources.push(source);
+      if (!source.settled) return sources;
+    }
   }
 
-  #source(job: Job, number: number): LogSource {
+  #source(job: Job, { number, isSetup }: LogPart): LogSource {
     const { project, output, logMaxBytes } = job.spec;
-    return {
-      folder: attemptFolder(this.#options.stateDir, { project, jobId: job.id, number }),
-      output,
-      maxBytes: logMaxBytes,
-      settled: isSettled(job, number),
-    };
+    const folder = attemptFolder(this.#options.stateDir, { project, jobId: job.id, number });
+    const settled = isSettled(job, number);
+    return isSetup
+      ? setupSource(folder, settled || isSetupDone(folder))
+      : { folder, output, maxBytes: logMaxBytes, settled };
   }
 
   #numberOf(job: Job, { folder }: LogSource): number {
@@ -124,6 +146,35 @@ export class JobLogReader {
 
 /** Jobs whose compiled patterns are kept; compiling takes milliseconds. */
 const MAX_COMPILED = 16;
+
+/** A part of a job's log: the output of an attempt, or what was done before it. */
+interface LogPart {
+  /** The attempt's. */
+  readonly number: number;
+  readonly isSetup: boolean;
+}
+
+/** The part after the first `count` ones. */
+function partAt(spec: JobSpec, stream: JobLogWish["stream"], count: number): LogPart {
+  if (stream !== undefined || !hasSetup(spec)) return { number: count + 1, isSetup: false };
+  return { number: Math.floor(count / 2) + 1, isSetup: count % 2 === 0 };
+}
+
+/** Resolves with the first of several waits, and ends the others. */
+async function firstOf(
+  waits: readonly ((signal: AbortSignal) => Promise<void>)[],
+  signal: AbortSignal,
+): Promise<void> {
+  const over = new AbortController();
+  const either = AbortSignal.any([signal, over.signal]);
+  const waiting = waits.map((wait) => wait(either));
+  try {
+    await Promise.race(waiting);
+  } finally {
+    over.abort(new DOMException("Another wait came first", "AbortError"));
+    await Promise.all(waiting.map((one) => one.catch(ignore("the first one's end counts"))));
+  }
+}
 
 /** Whether an attempt's log has its last byte. */
 function isSettled(job: Job, number: number): boolean {

@@ -20,7 +20,7 @@ export interface FollowPort {
    */
   readonly settled: (source: LogSource, signal: AbortSignal) => Promise<void>;
   /**
-   * The job's attempt after its first `count` ones, once it is begun;
+   * The job's log after its first `count` ones, once its attempt is begun;
    * `undefined` once it is known that there will be none. Absent: there is none.
    */
   readonly nextSource?:

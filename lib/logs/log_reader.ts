@@ -1,8 +1,8 @@
 /**
  * Reads a job's log from disk, masked, from any offset on, and follows it.
  *
- * The log of a job is its attempts' logs, one after another; so is its offset
- * space. Bytes are pulled: a reader holds one chunk, the tail that may be the
+ * The log of a job is its attempts' logs, one after another, each with its setup
+ * log before it; so is its offset space. Bytes are pulled: a reader holds one chunk, the tail that may be the
  * beginning of a secret, and nothing else, however slow it is.
  *
  * Where the last attempt's log was cut at its cap, a line that says so follows
@@ -36,7 +36,7 @@ const NEWLINE = 10;
 
 /** Options for {@linkcode readLog}. */
 export interface ReadLogOptions {
-  /** The attempts in order; only the last may be unsettled. */
+  /** The attempts' logs in order; only the last may be unsettled. */
   readonly sources: readonly LogSource[];
   readonly patterns: SecretPatterns;
   /** First byte wanted. */

@@ -15,8 +15,25 @@ export interface LogSource {
   readonly output: "merged" | "split";
   /** Bytes of log that are kept. */
   readonly maxBytes: number;
-  /** Whether the attempt is settled: its log does not change any more. */
+  /** Whether the log does not change any more: the attempt, or its setup, is over. */
   readonly settled: boolean;
+  /** What was done before the job began, rather than the job's output. */
+  readonly isSetup?: true;
+}
+
+/**
+ * The setup log of an attempt: read like a merged log, from files of its own.
+ *
+ * It is kept small by its writer, not by a cap of the job's.
+ */
+export function setupSource(folder: AttemptFolder, settled: boolean): LogSource {
+  return {
+    folder: { ...folder, logFile: () => folder.setupLog, logIndex: folder.setupIndex },
+    output: "merged",
+    maxBytes: Number.MAX_SAFE_INTEGER,
+    settled,
+    isSetup: true,
+  };
 }
 
 /** How much of an attempt's log can be read now. */

@@ -73,11 +73,46 @@ export function buildJobEnv(input: JobEnvInput): Env {
     ...passed,
     ["CI", "true"],
     ...input.layers.flatMap((layer) => Object.entries(layer)),
+    ...jobVariables(job),
+  ]);
+}
+
+function jobVariables(job: JobEnvInput["job"]): readonly (readonly [string, string])[] {
+  return [
     ["CICD", "true"],
     ["CICD_JOB_ID", job.id],
     ["CICD_ATTEMPT", String(job.attempt)],
     ["CICD_PROJECT", job.project],
     ["CICD_WORKSPACE", job.workspace],
+  ];
+}
+
+/** What is of this machine or this account, and would mislead a job that sees neither. */
+const OF_THE_MACHINE =
+  /^(?:PATH|HOME|USER|LOGNAME|SHELL|PWD|TMPDIR|LANG|LANGUAGE|LC_.*|TZ|XDG_.*|SSH_.*|DBUS_.*|.*_HOST)$/;
+
+/**
+ * Builds the environment of a job in a container, over the image's own.
+ *
+ * As {@linkcode buildJobEnv}, but what describes the machine and the account stays away unless a
+ * layer sets it: the image's `PATH` is the job's.
+ *
+ * @param input.account.home The home in the container; the rest of the account is not used.
+ */
+export function buildContainerEnv(input: JobEnvInput): Env {
+  const { own, account, job } = input;
+  const passed = input.passEnv.flatMap((name) => {
+    const value = Object.hasOwn(own, name) && mayPass(name) && !OF_THE_MACHINE.test(name)
+      ? own[name]
+      : undefined;
+    return value === undefined ? [] : [[name, value] as const];
+  });
+  return Object.fromEntries([
+    ["HOME", account.home],
+    ...passed,
+    ["CI", "true"],
+    ...input.layers.flatMap((layer) => Object.entries(layer)),
+    ...jobVariables(job),
   ]);
 }
 

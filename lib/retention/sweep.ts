@@ -13,9 +13,10 @@ import type { Clock } from "@lib/core/clock.ts";
 import { parseJobId, parseProjectName } from "@lib/core/ids.ts";
 import type { Logger } from "@lib/core/logger.ts";
 import { jobPath, projectJobsPath } from "@lib/jobs/attempt_folder.ts";
-import type { JobStore } from "@lib/jobs/job_store.ts";
+import type { EndedJob, JobStore } from "@lib/jobs/job_store.ts";
 import { planRetention, type Removal, type RetentionLimits } from "@lib/jobs/retention.ts";
 import { removeTree } from "@lib/store/remove_tree.ts";
+import { measureJobs } from "@lib/retention/job_bytes.ts";
 
 /** Options of the sweep. */
 export interface SweepOptions {
@@ -27,11 +28,31 @@ export interface SweepOptions {
 }
 
 /** What would be removed now. */
-export function planSweep({ store, stateDir, limits, clock }: SweepOptions): readonly Removal[] {
+export async function planSweep(
+  { store, stateDir, limits, clock }: SweepOptions,
+  signal: AbortSignal,
+): Promise<readonly Removal[]> {
+  const ended = store.ended();
+  const bytesOf = await measureJobs(stateDir, ended, signal);
   return planRetention(
-    { ended: store.ended(), now: clock.now(), freeDiskBytes: freeDiskBytes(stateDir) },
+    { ended, now: clock.now(), freeDiskBytes: freeDiskBytes(stateDir), bytesOf },
     limits(),
   );
+}
+
+/**
+ * Removes an ended job's record, then its folder.
+ *
+ * @returns `false` if the job has been retried meanwhile, or is gone; its folder stays.
+ */
+export async function removeEndedJob(
+  { store, stateDir }: Pick<SweepOptions, "store" | "stateDir">,
+  { id, project }: Pick<EndedJob, "id" | "project">,
+): Promise<boolean> {
+  // Decides for good: a job that was retried since the plan was made keeps its folder.
+  if (!store.remove(id)) return false;
+  await removeTree(jobPath(stateDir, project, id));
+  return true;
 }
 
 /**
@@ -43,16 +64,16 @@ export async function sweep(
   options: SweepOptions,
   signal: AbortSignal,
 ): Promise<readonly Removal[]> {
-  const { store, stateDir, log } = options;
+  const { log } = options;
   const removed: Removal[] = [];
   const failures: unknown[] = [];
-  for (const removal of planSweep(options)) {
+  for (const removal of await planSweep(options, signal)) {
     signal.throwIfAborted();
-    const { id, project } = removal.job;
-    // Decides for good: a job that was retried since the plan was made keeps its folder.
-    if (!store.remove(id)) continue;
-    removed.push(removal);
-    await removeTree(jobPath(stateDir, project, id)).catch((error) => failures.push(error));
+    try {
+      if (await removeEndedJob(options, removal.job)) removed.push(removal);
+    } catch (error) {
+      failures.push(error);
+    }
   }
   if (removed.length > 0) {
     log.info("Removed ended jobs", {

@@ -48,6 +48,7 @@ const SUN_PATH_BYTES = 108;
 const MSG_DONTWAIT_NOSIGNAL = 0x4040;
 const SOL_SOCKET = 1;
 const SO_PEERCRED = 17;
+const SO_DOMAIN = 39;
 const F_SETFD = 2;
 const FD_CLOEXEC = 1;
 const CLOCK_MONOTONIC = 1;
@@ -114,6 +115,20 @@ export class Libc {
     }
     const [pid = 0, uid = 0, gid = 0] = credentials;
     return { pid, uid: uid >>> 0, gid: gid >>> 0 };
+  }
+
+  /**
+   * Tells whether a descriptor is a Unix socket, rather than one of a network.
+   *
+   * @throws {CicdError} `io_failed` if it is no socket.
+   */
+  isUnixSocket(fd: number): boolean {
+    const domain = new Int32Array(1);
+    const length = new Uint32Array([domain.byteLength]);
+    if (this.#libc.getsockopt(fd, SOL_SOCKET, SO_DOMAIN, domain, length) < 0) {
+      throw this.#failure("tell the kind of", fd);
+    }
+    return domain[0] === AF_UNIX;
   }
 
   /** Microseconds of the monotonic clock, the one systemd compares with. */

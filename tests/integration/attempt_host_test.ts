@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
 import { AttemptHost, type AttemptInput } from "@lib/attempts/attempt_host.ts";
+import { raceAbort } from "@lib/core/abort.ts";
 import { systemClock } from "@lib/core/clock.ts";
 import { CicdError } from "@lib/core/errors.ts";
 import { newJobId } from "@lib/core/ids.ts";
 import { attemptFolder, type AttemptRef } from "@lib/jobs/attempt_folder.ts";
+import { type AttemptStep, StepFailure } from "@lib/jobs/step.ts";
 import { FakeExecutor, FakeMachine } from "../support/fake_executor.ts";
 import { makeOutcome, makeSpec, projectName } from "../support/job_fixtures.ts";
 import { RecordingLogger } from "../support/recording_logger.ts";
@@ -17,6 +19,9 @@ class Bench implements AsyncDisposable {
   readonly log = new RecordingLogger();
   readonly stateDir = Deno.makeTempDirSync({ prefix: "attempt-host-" });
   readonly ref: AttemptRef = { project: projectName(), jobId: newJobId(), number: 1 };
+  steps: readonly AttemptStep[] = [];
+  setupTimeoutMs = 60_000;
+  readonly said: string[] = [];
   #host: AttemptHost | undefined;
 
   get key(): string {
@@ -37,6 +42,13 @@ class Bench implements AsyncDisposable {
       bootId,
       recordLog: () => ({ finish: () => Promise.resolve(42) }),
       environmentOf: () => ({}),
+      steps: this.steps,
+      setupTimeoutMs: () => this.setupTimeoutMs,
+      openSetupLog: () => ({
+        say: (line) => void this.said.push(line),
+        done: () => void this.said.push("done"),
+        [Symbol.dispose]() {},
+      }),
       seal: (secrets) => new TextEncoder().encode(JSON.stringify(Object.keys(secrets))),
       clock: systemClock,
       log: this.log,
@@ -204,4 +216,129 @@ Deno.test("no secret is written to an attempt's folder in the clear", async () =
     assert.doesNotMatch(await Deno.readTextFile(path), /hunter2/);
     assert.equal(((await Deno.stat(path)).mode ?? 0) & 0o777, 0o600, path);
   }
+});
+
+/** A step that a test holds in its hand. */
+function heldStep(name = "checkout") {
+  const entered = Promise.withResolvers<void>();
+  const left = Promise.withResolvers<void>();
+  const step: AttemptStep = {
+    name,
+    needed: () => true,
+    async before({ say, setEnv }, signal) {
+      say(`${name} begins`);
+      setEnv("CICD_GIT_SHA", "abc");
+      entered.resolve();
+      await raceAbort(left.promise, signal);
+    },
+  };
+  return { step, entered: entered.promise, leave: left.resolve, fail: left.reject };
+}
+
+Deno.test("begin() answers at once and starts the job when its setup is done", async () => {
+  await using t = new Bench();
+  const { step, entered, leave } = heldStep();
+  t.steps = [step];
+  const host = await t.agent();
+  await host.begin(t.ref, input);
+  await entered;
+  assert.deepEqual(t.machine.begun, []);
+  assert.deepEqual(host.attempts, [t.key]);
+  leave();
+  await t.machine.beginOf(t.key).promise;
+  t.machine.end(t.key, makeOutcome());
+  assert.equal((await host.ended(t.ref)).state, "succeeded");
+  assert.deepEqual(t.said, ["checkout begins", "done"]);
+  assert.deepEqual(t.machine.begun, [t.key]);
+});
+
+Deno.test("begin() ends an attempt whose setup fails with the step's reason, and never starts it", async () => {
+  await using t = new Bench();
+  const { step, entered, fail } = heldStep();
+  t.steps = [step, { name: "never", needed: () => true, before: () => assert.fail("was run") }];
+  const host = await t.agent();
+  await host.begin(t.ref, input);
+  await entered;
+  fail(new StepFailure("checkout_failed", "There is no such branch"));
+  const { state, reason, message } = await host.ended(t.ref);
+  assert.deepEqual({ state, reason, message }, {
+    state: "failed",
+    reason: "checkout_failed",
+    message: "There is no such branch",
+  });
+  assert.deepEqual(t.machine.begun, []);
+  assert.deepEqual(t.said, ["checkout begins", "There is no such branch", "done"]);
+});
+
+Deno.test("stop() ends an attempt in the middle of its setup", async () => {
+  await using t = new Bench();
+  const { step, entered } = heldStep();
+  t.steps = [step];
+  const host = await t.agent();
+  await host.begin(t.ref, input);
+  await entered;
+  assert.equal(await host.stop(t.ref, cancel), true);
+  const { state, reason, message } = await host.ended(t.ref);
+  assert.deepEqual({ state, reason, message }, {
+    state: "cancelled",
+    reason: "cancelled",
+    message: "Cancelled by request before it began",
+  });
+  assert.deepEqual(t.machine.begun, []);
+  assert.deepEqual(t.machine.stops, []);
+});
+
+Deno.test("begin() ends an attempt whose setup takes too long as timed out", async () => {
+  await using t = new Bench();
+  t.steps = [heldStep().step];
+  t.setupTimeoutMs = 1;
+  const host = await t.agent();
+  await host.begin(t.ref, input);
+  const { state, message } = await host.ended(t.ref);
+  assert.equal(state, "timed_out");
+  assert.match(message, /defaults\.setup_timeout.*checkout/);
+});
+
+Deno.test("begin() sets an attempt up anew after the agent went away in its setup", async () => {
+  await using t = new Bench();
+  const first = heldStep();
+  t.steps = [first.step];
+  await (await t.agent()).begin(t.ref, input);
+  await first.entered;
+  const second = heldStep();
+  t.steps = [second.step];
+  const host = await t.agent();
+  assert.deepEqual(host.attempts, []);
+  await host.begin(t.ref, input);
+  await second.entered;
+  second.leave();
+  await t.machine.beginOf(t.key).promise;
+  t.machine.end(t.key, makeOutcome());
+  assert.equal((await host.ended(t.ref)).state, "succeeded");
+  assert.deepEqual(t.machine.begun, [t.key]);
+});
+
+Deno.test("ended() tells what the steps after the job say, in the reverse order, and keeps the verdict", async () => {
+  await using t = new Bench();
+  const after = (name: string): AttemptStep => ({
+    name,
+    needed: () => true,
+    after: () => Promise.resolve([`${name} says so`]),
+  });
+  const broken: AttemptStep = {
+    name: "broken",
+    needed: () => true,
+    after: () => Promise.reject(new CicdError("io_failed", "Cannot write")),
+  };
+  const unwanted: AttemptStep = { ...after("unwanted"), needed: () => false };
+  t.steps = [after("first"), broken, unwanted, after("last")];
+  const host = await t.agent();
+  await host.begin(t.ref, input);
+  t.machine.end(t.key, makeOutcome({ message: "Exited with code 0" }));
+  const { state, message } = await host.ended(t.ref);
+  assert.equal(state, "succeeded");
+  assert.equal(
+    message,
+    "Exited with code 0; last says so; broken failed: Cannot write; first says so",
+  );
 });

@@ -31,6 +31,44 @@ Deno.test("readJobSpec() lays flags over the file", async () => {
   });
 });
 
+Deno.test("readJobSpec() takes names, versions and globs of a file as they are written", async () => {
+  const { request } = await readJobSpec(
+    { ...none, file: "job.yaml", artifactWhen: "always", gitSubmodules: true },
+    ports({
+      "job.yaml": `command: [make]
+image: 2024
+container: { user: 1000, privileged: false, ulimits: { nofile: 1024 }, mounts: [{ source: /a, target: /b, read_only: true }] }
+git: { url: https://example.org/a.git, ref: 1.10, sha: 1234567890123456789012345678901234567890, depth: 3, lfs: true }
+files: { version: 1.10, run.sh: { base64: "MTIz", executable: true } }
+artifacts: [1.0, "dist/**"]
+caches: [{ name: 7, paths: [1.0], key_files: [2.0] }]
+`,
+    }),
+  );
+  assert.deepEqual(request, {
+    project: "default",
+    command: ["make"],
+    image: "2024",
+    container: {
+      user: "1000",
+      privileged: false,
+      ulimits: { nofile: 1024 },
+      mounts: [{ source: "/a", target: "/b", read_only: true }],
+    },
+    git: {
+      url: "https://example.org/a.git",
+      ref: "1.10",
+      sha: "1234567890123456789012345678901234567890",
+      depth: 3,
+      lfs: true,
+      submodules: true,
+    },
+    files: { version: "1.10", "run.sh": { base64: "MTIz", executable: true } },
+    artifacts: { paths: ["1.0", "dist/**"], when: "always" },
+    caches: [{ name: "7", paths: ["1.0"], key_files: ["2.0"] }],
+  });
+});
+
 Deno.test("readJobSpec() takes the project from flag, file, environment, in this order", async () => {
   const env = { CICD_PROJECT: "env" };
   const read = async (flags: Partial<JobFlags>) =>

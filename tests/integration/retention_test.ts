@@ -68,12 +68,27 @@ Deno.test("sweep() removes the folder and the record of what is too old, and not
   await using t = setup();
   const old = t.ended(2 * DAY_MS);
   const young = t.ended(1_000);
-  assert.deepEqual(planSweep(t.options).map(({ job }) => job.id), [old.id]);
+  const planned = await planSweep(t.options, never);
+  assert.deepEqual(planned.map(({ job }) => job.id), [old.id]);
   const removed = await sweep(t.options, never);
   assert.deepEqual(removed.map(({ job, cause }) => [job.id, cause]), [[old.id, "age"]]);
   assert.equal(t.store.has(old.id), false);
   assert.equal(isThere(t.folderOf(old)), false);
   assert(isThere(t.folderOf(young)));
+});
+
+Deno.test("sweep() counts the artifacts of a job as its disk space", async () => {
+  await using t = setup({ maxBytes: 500_000 });
+  const large = t.ended(2_000);
+  const small = t.ended(1_000);
+  Deno.mkdirSync(`${t.folderOf(large)}/1/artifacts/dist`, { recursive: true });
+  Deno.writeFileSync(
+    `${t.folderOf(large)}/1/artifacts/dist/app`,
+    new Uint8Array(1_000_000).fill(1),
+  );
+  const removed = await sweep(t.options, never);
+  assert.deepEqual(removed.map(({ job, cause }) => [job.id, cause]), [[large.id, "bytes"]]);
+  assert(isThere(t.folderOf(small)));
 });
 
 Deno.test("sweep() leaves a job alone that was retried after the plan was made", async () => {

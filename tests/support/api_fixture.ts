@@ -5,6 +5,9 @@
  */
 import { apiHandler } from "@lib/api/app.ts";
 import type { ApiPorts, JobLogs } from "@lib/api/ports.ts";
+import { Gate } from "@lib/access/gate.ts";
+import { KeyStore } from "@lib/access/key_store.ts";
+import type { Origin } from "@lib/http/listener.ts";
 import { JobEvents } from "@lib/jobs/job_events.ts";
 import type { LogReading } from "@lib/logs/log_reader.ts";
 import { FakeClock } from "./fake_clock.ts";
@@ -18,6 +21,7 @@ export interface ApiFixture extends MemoryStore {
   readonly clock: FakeClock;
   /** What `logs.read` gives, by job id; absent: nothing. */
   readonly logs: Map<string, string>;
+  readonly keys: KeyStore;
   /** Asks; a body is sent as JSON unless it is text. */
   ask(method: string, path: string, options?: AskOptions): Promise<Response>;
 }
@@ -27,6 +31,8 @@ export interface AskOptions {
   readonly body?: unknown;
   readonly headers?: Readonly<Record<string, string>>;
   readonly signal?: AbortSignal;
+  /** Where the question comes from. @default {{ kind: "local" }} */
+  readonly origin?: Origin;
 }
 
 /** Makes an API; `changes` stand in for its ports. */
@@ -36,10 +42,14 @@ export function openApi(changes: Partial<ApiPorts> = {}): ApiFixture {
   const clock = new FakeClock(1_000);
   const log = new RecordingLogger();
   const logs = new Map<string, string>();
+  const keys = new KeyStore(memory.db, clock);
   const ports: ApiPorts = {
+    keys,
+    access: new Gate({ keys, requestsPerMinute: () => 600, clock, log }),
     store: memory.store,
     events,
     logs: logsOf(logs),
+    artifacts: { list: () => Promise.resolve(undefined), find: () => Promise.resolve(undefined) },
     clock,
     log,
     bodyLimits: () => ({ maxBytes: 1_000_000, timeoutMs: 60_000 }),
@@ -51,6 +61,12 @@ export function openApi(changes: Partial<ApiPorts> = {}): ApiFixture {
       graceMs: 5_000,
       priority: 5,
       logMaxBytes: 1_000_000,
+      pull: "missing",
+      network: "bridge",
+      rules: {
+        containers: { allow: [], mounts: [], networks: [], images: [], network: "bridge" },
+        git: { schemes: ["https"] },
+      },
     }),
     configuredProjects: () => [],
     maxRunningOf: () => 4,
@@ -68,6 +84,7 @@ export function openApi(changes: Partial<ApiPorts> = {}): ApiFixture {
       agents: "child",
       maxRunning: 4,
       stateDir: "/state",
+      warnings: [],
     }),
     unreadyReasons: () => [],
     sweep: {
@@ -83,6 +100,14 @@ export function openApi(changes: Partial<ApiPorts> = {}): ApiFixture {
       clock,
       log,
     },
+    clean: ({ dryRun }) =>
+      Promise.resolve({
+        dryRun,
+        items: [],
+        skipped: [],
+        freeBytesBefore: 1,
+        freeBytesAfter: 1,
+      }),
     renderMetrics: () => Promise.resolve({ text: "# EOF\n", contentType: "text/plain" }),
     ...changes,
   };
@@ -93,7 +118,8 @@ export function openApi(changes: Partial<ApiPorts> = {}): ApiFixture {
     log,
     clock,
     logs,
-    ask: (method, path, { body, headers = {}, signal } = {}) =>
+    keys,
+    ask: (method, path, { body, headers = {}, signal, origin = LOCAL } = {}) =>
       handle(
         new Request(`http://localhost${path}`, {
           method,
@@ -103,9 +129,12 @@ export function openApi(changes: Partial<ApiPorts> = {}): ApiFixture {
             : { body: typeof body === "string" ? body : JSON.stringify(body) }),
           ...(signal === undefined ? {} : { signal }),
         }),
+        origin,
       ),
   };
 }
+
+const LOCAL: Origin = { kind: "local" };
 
 function logsOf(logs: ReadonlyMap<string, string>): JobLogs {
   const bytesOf = (id: string) => new TextEncoder().encode(logs.get(id) ?? "");

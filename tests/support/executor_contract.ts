@@ -19,6 +19,17 @@ export interface ContractOptions {
   readonly name: string;
   /** A new instance, as a restarted agent would make it. */
   readonly create: (project: ProjectName, stateDir: string) => Promise<Executor>;
+  /** What every spec says besides, such as the container. */
+  readonly spec?: Partial<JobSpec>;
+  /** For jobs that do not see the machine's own paths. */
+  readonly inside?: {
+    /** Where the job finds its workspace. */
+    readonly workspace: string;
+    /** Variables that every job has besides those it is given. */
+    readonly variables: readonly string[];
+  };
+  /** The death of the main process by a signal is told as an exit code, as shells do. */
+  readonly signalsAreCodes?: boolean;
 }
 
 /** The environment of the suite's jobs. */
@@ -70,6 +81,7 @@ export class Bench implements AsyncDisposable {
       output: "merged",
       logMaxBytes: 1_000_000,
       labels: {},
+      ...this.#options.spec,
       ...rest,
     };
     if (work.kind === "script") Deno.writeTextFileSync(folder.scriptFile, work.text);
@@ -162,7 +174,7 @@ export function testExecutorContract(options: ContractOptions): void {
     assert.equal(outcome.logBytes, 14);
     assert((outcome.startedAt ?? 0) >= before - 1_000);
     assert(outcome.finishedAt >= (outcome.startedAt ?? Infinity));
-    assert((outcome.usage.cpuSeconds ?? -1) >= 0);
+    assert(options.inside !== undefined || (outcome.usage.cpuSeconds ?? -1) >= 0);
     assert((outcome.usage.wallSeconds ?? -1) >= 0);
   });
 
@@ -186,9 +198,13 @@ export function testExecutorContract(options: ContractOptions): void {
 
   test("names the signal that ended the job", async (bench) => {
     const executor = await bench.executor();
-    for (const signal of ["TERM", "KILL", "HUP", "USR1"]) {
+    for (const [signal, number] of [["TERM", 15], ["KILL", 9], ["HUP", 1], ["USR1", 10]] as const) {
       const outcome = await run(executor, bench.request(script(`kill -${signal} $$`)));
       assert.equal(outcome.state, "failed");
+      if (options.signalsAreCodes === true) {
+        assert.equal(outcome.exitCode, 128 + number, outcome.message);
+        continue;
+      }
       assert.equal(outcome.reason, "signal", outcome.message);
       assert.equal(outcome.signal, `SIG${signal}`);
     }
@@ -318,6 +334,7 @@ while :; do sleep ${marker}; done`),
         line.slice(line.indexOf("=") + 1),
       ]),
     );
+    for (const name of options.inside?.variables ?? []) delete got[name];
     assert.deepEqual(got, { ...request.env, ...secrets });
     for (const entry of Deno.readDirSync(request.folder.path)) {
       const path = `${request.folder.path}/${entry.name}`;
@@ -355,10 +372,11 @@ while :; do sleep ${marker}; done`),
 
   test("runs in its workspace, without input, and survives its removal", async (bench) => {
     const executor = await bench.executor();
-    const request = bench.request(script('pwd; cat; umask; rm -rf "$PWD"; exit 4'));
+    const request = bench.request(script('pwd; cat; umask; rm -rf "$PWD" 2>/dev/null; exit 4'));
     const outcome = await run(executor, request);
     assert.equal(outcome.exitCode, 4, outcome.message);
-    assert.equal(logOf(request), `${request.folder.workspace}\n0022\n`);
+    const workspace = options.inside?.workspace ?? request.folder.workspace;
+    assert.equal(logOf(request), `${workspace}\n0022\n`);
   });
 
   test("rejects with the signal's reason and leaves the attempt alone", async (bench) => {

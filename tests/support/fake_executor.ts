@@ -21,6 +21,7 @@ export class FakeMachine {
   readonly stops: { readonly key: string; readonly why: StopRequest }[] = [];
   readonly found = new Map<string, AttemptFound>();
   readonly #ends = new Map<string, PromiseWithResolvers<AttemptOutcome>>();
+  readonly #begins = new Map<string, PromiseWithResolvers<void>>();
   /** Thrown by the next start, before anything is begun. */
   nextStartFails: Error | undefined;
 
@@ -28,6 +29,16 @@ export class FakeMachine {
   end(key: string, outcome: AttemptOutcome): void {
     this.found.set(key, { kind: "ended", outcome });
     this.endOf(key).resolve(outcome);
+  }
+
+  /** Settles when an attempt has begun. */
+  beginOf(key: string): PromiseWithResolvers<void> {
+    let begin = this.#begins.get(key);
+    if (begin === undefined) {
+      begin = Promise.withResolvers();
+      this.#begins.set(key, begin);
+    }
+    return begin;
   }
 
   endOf(key: string): PromiseWithResolvers<AttemptOutcome> {
@@ -57,6 +68,7 @@ export class FakeExecutor implements Executor {
     const key = `${ref.jobId}/${ref.number}`;
     if (this.#machine.found.has(key)) return await Promise.resolve("exists");
     this.#machine.begun.push(key);
+    this.#machine.beginOf(key).resolve();
     this.#machine.found.set(key, { kind: "alive" });
     return await Promise.resolve("started");
   }

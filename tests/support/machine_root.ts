@@ -1,12 +1,20 @@
 /**
- * The root file system of the test machines, made once and kept.
+ * The root file systems of the test machines, made once and kept.
  *
  * @module
  */
 import { runOnHost } from "./machine_host.ts";
 
-/** Everything that shapes the root; a change makes a new one. */
-const RECIPE = {
+/** Everything that shapes a root; a change makes a new one. */
+export interface RootRecipe {
+  readonly suite: string;
+  readonly packages: readonly string[];
+  /** Shell commands, run once the packages are there; `$1` is the root. */
+  readonly hooks: readonly string[];
+}
+
+/** The root of the containers of `machine.ts`. */
+const RECIPE: RootRecipe = {
   suite: "bookworm",
   packages: [
     "systemd",
@@ -34,7 +42,7 @@ const RECIPE = {
     'touch "$1/usr/local/bin/deno"',
     'rm -rf "$1"/usr/share/doc/* "$1"/usr/share/man/* "$1"/var/cache/apt/*.bin',
   ],
-} as const;
+};
 
 /** Folder for everything the test machines keep between runs. */
 export function machineCache(): string {
@@ -42,15 +50,15 @@ export function machineCache(): string {
   return `${cache}/cicd-toolkit-tests`;
 }
 
-/** Where the root of the present recipe lies, or will lie. */
-export async function machineRootPath(): Promise<string> {
-  const recipe = new TextEncoder().encode(JSON.stringify(RECIPE));
-  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", recipe));
+/** Where the root of a recipe lies, or will lie. */
+export async function machineRootPath(recipe = RECIPE): Promise<string> {
+  const text = new TextEncoder().encode(JSON.stringify(recipe));
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", text));
   return `${machineCache()}/roots/${digest.toHex().slice(0, 16)}`;
 }
 
 /**
- * Makes the root unless it is there; takes half a minute and a Debian mirror.
+ * Makes the root of a recipe unless it is there; takes half a minute or more and a Debian mirror.
  *
  * Of several processes one builds and the others wait. A build that dies
  * leaves a folder that the next one removes.
@@ -58,8 +66,11 @@ export async function machineRootPath(): Promise<string> {
  * @returns The root's path; it must not be written to.
  * @throws {Error} If the build fails.
  */
-export async function ensureMachineRoot(signal: AbortSignal): Promise<string> {
-  const root = await machineRootPath();
+export async function ensureMachineRoot(
+  signal: AbortSignal,
+  recipe = RECIPE,
+): Promise<string> {
+  const root = await machineRootPath(recipe);
   if (await isThere(root)) return root;
   await Deno.mkdir(`${machineCache()}/roots`, { recursive: true });
   using lock = await Deno.open(`${root}.lock`, { create: true, write: true });
@@ -72,9 +83,9 @@ export async function ensureMachineRoot(signal: AbortSignal): Promise<string> {
     "mmdebstrap",
     "--quiet",
     "--variant=minbase",
-    `--include=${RECIPE.packages.join(",")}`,
-    ...RECIPE.hooks.map((hook) => `--customize-hook=${hook}`),
-    RECIPE.suite,
+    `--include=${recipe.packages.join(",")}`,
+    ...recipe.hooks.map((hook) => `--customize-hook=${hook}`),
+    recipe.suite,
     building,
   ], { signal: AbortSignal.any([signal, AbortSignal.timeout(600_000)]) });
   await Deno.rename(building, root);

@@ -10,7 +10,8 @@
 import assert from "node:assert/strict";
 import { UnixClient } from "@lib/http/unix_client.ts";
 import { bootMachine, type Finished, type Machine, type MachineProcess } from "./machine.ts";
-import { readIfThere, runOnHost } from "./machine_host.ts";
+import { readIfThere } from "./machine_host.ts";
+import { releaseUnderTest } from "./release.ts";
 
 /** Options for {@linkcode bootSuite}. */
 export interface SuiteOptions {
@@ -52,7 +53,6 @@ export interface AskOptions {
   readonly timeoutMs?: number;
 }
 
-const CHECKOUT = new URL("../..", import.meta.url).pathname.replace(/\/$/, "");
 const RUNTIME = "/run/user/1000";
 const SOCKET = `${RUNTIME}/cicd-runner.sock`;
 const HOME = "/home/dev";
@@ -80,7 +80,7 @@ export const TERMINAL_STATES: readonly string[] = [
 export async function bootSuite(options: SuiteOptions = {}): Promise<SuiteInMachine> {
   const signal = options.signal ?? new AbortController().signal;
   await using stack = new AsyncDisposableStack();
-  const release = Deno.env.get("CICD_TEST_RELEASE") ?? await build(stack, signal);
+  const release = await releaseUnderTest(stack, signal);
   const machine = stack.use(
     await bootMachine({ binds: [{ host: release, machine: "/release" }], signal }),
   );
@@ -92,18 +92,6 @@ export async function bootSuite(options: SuiteOptions = {}): Promise<SuiteInMach
     await suite[Symbol.asyncDispose]();
     throw error;
   }
-}
-
-async function build(stack: AsyncDisposableStack, signal: AbortSignal): Promise<string> {
-  const folder = await Deno.makeTempDir({ prefix: "cicd-release-" });
-  stack.defer(() => Deno.remove(folder, { recursive: true }));
-  // Others than its maker have to see into it.
-  await Deno.chmod(folder, 0o755);
-  const out = `${folder}/release`;
-  const tool = [`${CHECKOUT}/tools/build.ts`, "--layout=shared-runtime", "--offline"];
-  const config = `--config=${CHECKOUT}/deno.json`;
-  await runOnHost([Deno.execPath(), "run", "-A", config, ...tool, `--out=${out}`], { signal });
-  return out;
 }
 
 /** The installed suite. Disposing takes the machine with it. */

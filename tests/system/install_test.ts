@@ -77,6 +77,8 @@ Deno.test("install.sh installs for one user, and the first request starts the ru
   assert.equal(await t.systemctl("is-active", "cicd-runner.socket"), "active");
   assert.equal(await t.request(), "200");
   assert.equal(await t.systemctl("is-active", "cicd-runner.service"), "active");
+  assert.equal(await t.systemctl("is-active", "cicd-clean.timer"), "active");
+  assert.equal(await t.systemctl("is-enabled", "cicd-clean.timer"), "enabled");
   const home = await t.machine.run(["find", "/home/dev", "-name", "*.tmp.*"], { user });
   assert.equal(home, "");
 });
@@ -84,8 +86,10 @@ Deno.test("install.sh installs for one user, and the first request starts the ru
 Deno.test("install.sh installs units that systemd reads without a warning", async () => {
   await using t = await setup();
   await t.install();
-  const units = ["cicd-runner.service", "cicd-runner.socket", "cicd-agent@web.service"];
-  const verify = ["systemd-analyze", "--user", "verify", ...units, "cicd-agent@web.socket"];
+  const runner = ["cicd-runner.service", "cicd-runner.socket"];
+  const agent = ["cicd-agent@web.service", "cicd-agent@web.socket"];
+  const housekeeping = ["cicd-clean.service", "cicd-clean.timer"];
+  const verify = ["systemd-analyze", "--user", "verify", ...runner, ...agent, ...housekeeping];
   const { code, stderr } = await t.machine.exec(verify, { user });
   assert.deepEqual({ code, stderr }, { code: 0, stderr: "" });
 });
@@ -158,6 +162,26 @@ Deno.test("install.sh --dry-run changes nothing", async () => {
   assert.equal(done.code, 0, done.stderr);
   assert.match(done.stdout, /would write: .*cicd-runner.service/);
   assert.equal(await t.machine.run(list, { user }), "");
+});
+
+Deno.test("install.sh installs housekeeping that wakes the runner and reports to the journal", async () => {
+  await using t = await setup();
+  await t.install();
+  await t.systemctl("start", "cicd-clean.service");
+  assert.equal(
+    await t.systemctl("show", "--property=Result", "--value", "cicd-clean.service"),
+    "success",
+  );
+  assert.equal(await t.systemctl("is-active", "cicd-runner.service"), "active");
+  const journal = ["journalctl", "--user", "-t", "cicd-clean", "-o", "cat"];
+  assert.match(await t.machine.run(journal, { user }), /Nothing to remove|Removed/);
+  // A runner that was switched off stays off.
+  await t.systemctl("stop", "cicd-runner.socket", "cicd-runner.service");
+  await t.systemctl("start", "cicd-clean.service");
+  const state = await t.machine.exec(["systemctl", "--user", "is-active", "cicd-runner.service"], {
+    user,
+  });
+  assert.equal(state.stdout, "inactive\n");
 });
 
 Deno.test("install.sh installs a runner that is there again after a power cut", async () => {

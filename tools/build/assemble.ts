@@ -44,6 +44,7 @@ export async function assemble(options: AssembleOptions): Promise<void> {
     await shareRuntime(options, lib);
   }
   await copyTree(`${root}/units`, `${lib}/units`);
+  await copyTree(`${root}/deploy`, `${outDir}/deploy`);
   for (const file of ["install.sh", "LICENSE", "README.md"]) {
     await copyIfThere(`${root}/${file}`, `${outDir}/${file}`);
   }

@@ -18,6 +18,7 @@ const FOUNDATIONS = [
   "cli",
   "config",
   "docker",
+  "files",
   "host",
   "http",
   "log",
@@ -39,6 +40,10 @@ const LAYER = { cmd: 0, api: 1, features: 2, domain: 3, foundations: 4, core: 5 
  * it is a `node:` module or a call of Deno, and refused if it is a package.
  */
 const OWNERS: Readonly<Record<string, readonly string[]>> = {
+  "aws4fetch": ["lib/artifacts/"],
+  "dockerode": ["lib/docker/"],
+  "picomatch": ["lib/files/"],
+  "ws": ["lib/http/"],
   "@hono/node-server": ["lib/http/", "cmd/"],
   "hono": ["lib/http/", "lib/api/", "cmd/"],
   "@logtape/logtape": ["lib/log/"],
@@ -49,10 +54,18 @@ const OWNERS: Readonly<Record<string, readonly string[]>> = {
   "uuid": ["lib/core/"],
   "valibot": [
     "lib/api/",
+    "lib/access/",
     "lib/agent_link/",
+    "lib/artifacts/",
+    "lib/caches/",
+    "lib/checkout/",
     "lib/client/",
+    "lib/containers/",
     "lib/config/",
+    "lib/docker/",
     "lib/executors/",
+    "lib/gryt/",
+    "lib/housekeeping/",
     "lib/jobs/",
     "lib/logs/",
     "lib/process/",

@@ -47,7 +47,7 @@ export async function runAgent(args: readonly string[]): Promise<number> {
     config: () => config,
     env,
     log: log.child({ project }),
-    listeners: listenFds.map(({ fd, name }) => ({ kind: "fd", fd, name })),
+    listeners: listenFds.map(({ fd, name, isUnix }) => ({ kind: "fd", fd, name, isUnix })),
     setCloseOnExec,
     listenPath: flags.own["listen"],
   });

@@ -90,8 +90,8 @@ async function readCommandLine(args: readonly string[], signal: AbortSignal): Pr
 }
 
 async function dispatch(invocation: Invocation, signal: AbortSignal): Promise<number> {
-  const { socket, config, json } = invocation;
-  const context = openContext({ socket, config, json }, signal);
+  const { socket, url, config, json } = invocation;
+  const context = openContext({ socket, url, config, json }, signal);
   switch (invocation.command) {
     case "run":
       return await (await import("./run.ts")).run(invocation, context);
@@ -103,6 +103,8 @@ async function dispatch(invocation: Invocation, signal: AbortSignal): Promise<nu
       return await (await import("./show.ts")).show(invocation, context);
     case "logs":
       return await (await import("./logs.ts")).logs(invocation, context);
+    case "artifacts":
+      return await (await import("./artifacts.ts")).artifacts(invocation, context);
     case "wait":
       return await (await import("./wait.ts")).wait(invocation, context);
     case "cancel":
@@ -121,6 +123,10 @@ async function dispatch(invocation: Invocation, signal: AbortSignal): Promise<nu
       return await (await import("./queue.ts")).setQueue(invocation, context);
     case "retention":
       return await (await import("./retention.ts")).retention(invocation, context);
+    case "clean":
+      return await (await import("./clean.ts")).clean(invocation, context);
+    case "keys":
+      return await (await import("./keys.ts")).keys(invocation, context);
     case "doctor":
       return await (await import("./doctor.ts")).doctor(context);
     case "config":

@@ -18,7 +18,7 @@ export function makeCompleter(signal: AbortSignal): Completer {
     using deadline = withDeadline(signal, ASK_MS, "the runner");
     try {
       const { openContext } = await import("./context.ts");
-      const flags = { socket: undefined, config: undefined, json: false };
+      const flags = { socket: undefined, url: undefined, config: undefined, json: false };
       using client = await openContext(flags, deadline).connect();
       return await read(client, deadline);
     } catch {

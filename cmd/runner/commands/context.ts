@@ -16,6 +16,8 @@ import { type Painter, painter } from "./format.ts";
 /** The flags that every command takes. */
 export interface GlobalFlags {
   readonly socket: string | undefined;
+  /** Address of a remote runner. */
+  readonly url: string | undefined;
   readonly config: string | undefined;
   readonly json: boolean;
 }
@@ -30,6 +32,8 @@ export interface CliContext {
   readonly signal: AbortSignal;
   /** @throws {CicdError} `invalid_config` */
   readConfig(): Promise<ReadConfigResult>;
+  /** Makes what requests are sent with; it connects when it is used. */
+  transport(): Promise<RunnerTransport>;
   /** Makes a client; it connects when it is used. */
   connect(): Promise<RunnerClient>;
   /** Makes the policy of going on after the connection broke, with notes on standard error. */
@@ -52,6 +56,18 @@ export function openContext(flags: GlobalFlags, signal: AbortSignal): CliContext
         : { flags: new Map([["socket", resolve(flags.socket)]]) }),
     });
   };
+  const transport = async () => {
+    // What is named on the command line goes before what the environment says.
+    const url = flags.url ??
+      (flags.socket === undefined ? env["CICD_URL"] || undefined : undefined);
+    if (url !== undefined) {
+      const { openRemote } = await import("./remote.ts");
+      return await openRemote(url, env);
+    }
+    const socketPath = namedSocket(flags, env) ?? (await readConfigHere()).config.socket;
+    const sender = new UnixClient(socketPath);
+    return new RunnerTransport({ sender, socketPath });
+  };
   return {
     flags,
     env,
@@ -60,11 +76,8 @@ export function openContext(flags: GlobalFlags, signal: AbortSignal): CliContext
     clock: systemClock,
     signal,
     readConfig: readConfigHere,
-    async connect() {
-      const socketPath = namedSocket(flags, env) ?? (await readConfigHere()).config.socket;
-      const sender = new UnixClient(socketPath);
-      return new RunnerClient(new RunnerTransport({ sender, socketPath }));
-    },
+    transport,
+    connect: async () => new RunnerClient(await transport()),
     reconnect: (own = signal, giveUpAfterMs) =>
       new Reconnect({
         clock: systemClock,

@@ -13,6 +13,7 @@ import { untilStopped } from "../../shared/lifecycle.ts";
 import { openProgramLog } from "../../shared/open_program_log.ts";
 import { takePlatform } from "../../shared/platform.ts";
 import { ConfigHolder } from "../config_holder.ts";
+import { planListeners, readTls } from "../listeners.ts";
 import { startRunner } from "../wire.ts";
 
 /**
@@ -20,6 +21,11 @@ import { startRunner } from "../wire.ts";
  * what takes longer is a follower or a long poll, which resumes with the next runner.
  */
 const DRAIN_MS = 250;
+/**
+ * How long clients that wait for the end of a job get to hear it: their jobs outlive the runner,
+ * but not every client asks again. Less than the service manager's patience.
+ */
+const ANSWERS_MS = 25_000;
 /**
  * Ends a runner that took a job in the instant it was leaving: as a failure, so that the service
  * manager starts the next one without waiting for a knock.
@@ -50,6 +56,8 @@ export async function runDaemon(args: readonly string[]): Promise<number> {
     log.warning("The configuration looks like a mistake", { warning });
   }
   const activated = listenFds.length > 0;
+  const { listeners, ownsTcp, warnings: dangers } = planListeners(holder.current, listenFds);
+  for (const danger of dangers) log.warning("The TCP listener is not safe", { danger });
   await using runner = await startRunner({
     config: holder,
     flags,
@@ -57,14 +65,14 @@ export async function runDaemon(args: readonly string[]): Promise<number> {
     log,
     underSystemd: isService,
     setCloseOnExec,
-    listeners: activated
-      ? listenFds.map(({ fd, name }) => ({ kind: "fd", fd, name }))
-      : [{ kind: "unix", path: holder.current.socket }],
+    listeners,
+    warnings: dangers,
   });
   log.info("Ready", {
     version: VERSION,
     messageId: MESSAGE_IDS.ready,
     ...(activated ? {} : { socket: holder.current.socket }),
+    ...(ownsTcp ? { listen: holder.current.listen.address } : {}),
   });
   const cause = await untilStopped({
     notifier,
@@ -72,13 +80,19 @@ export async function runDaemon(args: readonly string[]): Promise<number> {
     log,
     status: () => runner.status(),
     idleForMs: () => runner.idleForMs(),
-    // Without a service manager nobody would start the runner again.
-    idleExitMs: () => activated ? holder.current.idleExitMs : 0,
+    // Without a service manager nobody would start the runner again, nor listen at its address.
+    idleExitMs: () => activated && !ownsTcp ? holder.current.idleExitMs : 0,
     unhealthyReason: () => runner.unhealthyReason(),
     async reload(signal) {
       const report = await holder.reload(signal);
       log.setLevel(holder.current.log.level);
       runner.reconfigured();
+      try {
+        const tls = readTls(holder.current.listen);
+        if (tls !== undefined) runner.server.renewCertificate(tls);
+      } catch (error) {
+        log.error("Cannot use the new certificate; the one before stays in force", { error });
+      }
       for (const warning of report.warnings) {
         log.warning("The configuration looks like a mistake", { warning });
       }
@@ -88,6 +102,8 @@ export async function runDaemon(args: readonly string[]): Promise<number> {
     },
   });
   runner.server.stopAccepting();
+  using answers = withDeadline(new AbortController().signal, ANSWERS_MS, "answers under way");
+  await runner.answered(answers).catch(ignore("who is left asks again and joins the same job"));
   using deadline = withDeadline(new AbortController().signal, DRAIN_MS, "requests under way");
   await runner.server.drained(deadline).catch(ignore("what is left are followers, who resume"));
   return cause === "idle" && runner.hasWork() ? EXIT_AGAIN : 0;

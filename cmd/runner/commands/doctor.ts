@@ -12,10 +12,18 @@ import { placeOf } from "@lib/config/paths.ts";
 import { usualPath } from "@lib/config/read.ts";
 import type { Config } from "@lib/config/schema.ts";
 import { installationPaths } from "@lib/install/build_info.ts";
-import { type Check, type DoctorReport, doctorReport, problem } from "@lib/install/checks.ts";
+import {
+  type Check,
+  type DoctorReport,
+  doctorReport,
+  fine,
+  problem,
+  warning,
+} from "@lib/install/checks.ts";
 import { runDoctor } from "@lib/install/doctor.ts";
 import type { RunnerAnswer } from "@lib/install/facts.ts";
 import { hostPorts } from "@lib/install/host_ports.ts";
+import { exposureOf, readTls } from "../listeners.ts";
 import type { CliContext } from "./context.ts";
 import { type Colour, oneLine, type Painter } from "./format.ts";
 
@@ -45,9 +53,13 @@ export async function doctor(context: CliContext): Promise<number> {
       diskFloorBytes: config.retention.minFreeDiskBytes,
       version: VERSION,
     },
+    async askEngine(own) {
+      const { askEngine } = await import("./ask_engine.ts");
+      return await askEngine({ host: config.containers.host, env, signal: own });
+    },
     askRunner: (own) => askRunner(context, own),
   }, signal);
-  const whole = doctorReport([...checks, ...report.checks]);
+  const whole = doctorReport([...checks, ...report.checks, ...judgeListener(config)]);
   if (flags.json) await out.json(whole);
   else for (const line of renderReport(whole, paint)) await out.line(line);
   return whole.status === "problem" ? 1 : 0;
@@ -76,6 +88,23 @@ const MARKS: Readonly<Record<Check["status"], readonly [Colour, string]>> = {
   problem: ["bad", "FAIL"],
   skipped: ["faint", "skip"],
 };
+
+/** What is wrong with the TCP listener, if there is one. */
+function judgeListener({ listen }: Config): readonly Check[] {
+  const title = "TCP listener";
+  try {
+    if (listen.address === undefined) return [];
+    readTls(listen);
+    const danger = exposureOf(listen);
+    return [
+      danger === undefined
+        ? fine("listen", title, `Listens on ${listen.address}; every request needs a key`)
+        : warning("listen", title, danger, "See docs/remote-access.md"),
+    ];
+  } catch (error) {
+    return [problem("listen", title, messageOf(error), "cicd-runner config show")];
+  }
+}
 
 interface ConfigOrDefaults {
   readonly config: Config;

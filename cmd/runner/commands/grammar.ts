@@ -8,7 +8,11 @@ import { message } from "@optique/core/message";
 import { optional } from "@optique/core/modifiers";
 import type { InferValue } from "@optique/core/parser";
 import { option } from "@optique/core/primitives";
+import { string } from "@optique/core/valueparser";
+import { artifactsCommand } from "./grammar_artifacts.ts";
+import { cleanCommand } from "./grammar_clean.ts";
 import { changeCommands, lookCommands, submitCommands } from "./grammar_jobs.ts";
+import { keysCommand } from "./grammar_keys.ts";
 import { installationCommands, queueCommands } from "./grammar_runner.ts";
 import { type Completer, filePath, toggle } from "./grammar_values.ts";
 
@@ -18,13 +22,19 @@ export function makeGrammar(completer: Completer) {
     or(
       submitCommands(completer),
       lookCommands(completer),
+      artifactsCommand(completer),
       changeCommands(completer),
       queueCommands(completer),
+      cleanCommand(),
+      keysCommand(completer),
       installationCommands(),
     ),
     object("Everywhere", {
       socket: optional(option("--socket", filePath("PATH"), {
         description: message`The runner's socket; else as configured`,
+      })),
+      url: optional(option("--url", string({ metavar: "URL" }), {
+        description: message`A runner elsewhere, with the key in $CICD_API_KEY; else $CICD_URL`,
       })),
       config: optional(option("--config", filePath("FILE"), {
         description: message`The configuration; else the usual place`,

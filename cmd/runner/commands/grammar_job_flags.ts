@@ -3,16 +3,24 @@
  *
  * @module
  */
-import { object } from "@optique/core/constructs";
+import { merge, object } from "@optique/core/constructs";
 import { message } from "@optique/core/message";
 import { multiple, optional } from "@optique/core/modifiers";
 import { argument, option } from "@optique/core/primitives";
 import type { InferValue } from "@optique/core/parser";
 import { choice, float, integer, string } from "@optique/core/valueparser";
+import { setupFlags } from "./grammar_setup_flags.ts";
 import { type Completer, duration, filePath, projectName, size, toggle } from "./grammar_values.ts";
 
 /** Makes the flags. */
 export function jobFlags(completer: Completer) {
+  return merge(ownFlags(completer), setupFlags());
+}
+
+/** The flags as given. */
+export type JobFlags = InferValue<ReturnType<typeof jobFlags>>;
+
+function ownFlags(completer: Completer) {
   return object("Job", {
     argv: multiple(argument(string({ metavar: "COMMAND" }), {
       description: message`Program and arguments, after ${"--"}; run without a shell`,
@@ -85,6 +93,3 @@ export function jobFlags(completer: Completer) {
     })),
   });
 }
-
-/** The flags as given. */
-export type JobFlags = InferValue<ReturnType<typeof jobFlags>>;

@@ -4,7 +4,7 @@
  * @module
  */
 import { CicdError } from "@lib/core/errors.ts";
-import { type SourceNode, toPlain } from "@lib/config/source_node.ts";
+import type { SourceNode } from "@lib/config/source_node.ts";
 import { readYamlSource } from "@lib/config/yaml_source.ts";
 
 /** A job as written, and where each part of it stands. */
@@ -14,8 +14,26 @@ export interface JobFile {
   readonly placeOf: (path: string) => string | undefined;
 }
 
-/** Maps whose values are texts, taken as they are written: `1.10` is not 1.1. */
-const TEXT_MAPS = ["env", "secrets", "labels"];
+/** Any name or index. */
+const ANY = "*";
+
+/** Values that are texts and are taken as they are written: the tag `1.10` is not 1.1. */
+const TEXTS: readonly (readonly string[])[] = [
+  ["env", ANY],
+  ["secrets", ANY],
+  ["labels", ANY],
+  ["image"],
+  ["container", "user"],
+  ["git", "ref"],
+  ["git", "sha"],
+  ["git", "path"],
+  ["files", ANY],
+  ["artifacts", ANY],
+  ["artifacts", "paths", ANY],
+  ["caches", ANY, "name"],
+  ["caches", ANY, "paths", ANY],
+  ["caches", ANY, "key_files", ANY],
+];
 
 /**
  * Reads a job; whether it makes one is for the runner to say.
@@ -35,10 +53,7 @@ export function parseJobFile(text: string, name: string): JobFile {
   if (issues.length > 0) throw invalid(issues);
   return {
     value: Object.fromEntries(
-      root.entries.map((entry) => [
-        entry.name,
-        toPlain(entry.node, { texts: TEXT_MAPS.includes(entry.name) }),
-      ]),
+      root.entries.map(({ name: field, node }) => [field, valueOf(node, [field])]),
     ),
     placeOf: (path) => {
       const at = find(root, path);
@@ -59,6 +74,26 @@ function referenceIssues(root: SourceNode & { readonly kind: "map" }, name: stri
         `give it as --secret ${secret}=SOURCE`,
     }];
   });
+}
+
+/** What stands at a path of the file. A name such as `__proto__` is a name like others. */
+function valueOf(node: SourceNode, path: readonly string[]): unknown {
+  switch (node.kind) {
+    case "scalar":
+      return node.value !== null && isText(path) ? node.text : node.value;
+    case "map":
+      return Object.fromEntries(
+        node.entries.map(({ name, node: below }) => [name, valueOf(below, [...path, name])]),
+      );
+    case "list":
+      return node.items.map((item, index) => valueOf(item, [...path, String(index)]));
+  }
+}
+
+function isText(path: readonly string[]): boolean {
+  return TEXTS.some((text) =>
+    text.length === path.length && text.every((name, at) => name === ANY || name === path[at])
+  );
 }
 
 function find(node: SourceNode, path: string): SourceNode["at"] | undefined {

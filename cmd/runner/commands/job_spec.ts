@@ -11,6 +11,7 @@ import { SCRIPT_MAX_BYTES } from "@lib/api/job_request.ts";
 import type { JobFlags } from "./grammar_job_flags.ts";
 import { type JobFile, parseJobFile } from "./job_file.ts";
 import { readSecretFlags, type SecretPorts } from "./secret_flags.ts";
+import { readSetupSecrets, SETUP_FLAG_OF, setupFields } from "./setup_fields.ts";
 
 /** What a job is made with. */
 export interface JobSpecPorts extends SecretPorts {
@@ -50,6 +51,7 @@ const FLAG_OF: Readonly<Record<string, string>> = {
   "retries.delay": "--retry-delay",
   output: "--output",
   log_max: "--log-max",
+  ...SETUP_FLAG_OF,
 };
 
 /** @throws {CicdError} `usage` or `invalid_request` if the flags make no request. */
@@ -61,6 +63,10 @@ export async function readJobSpec(flags: JobFlags, ports: JobSpecPorts): Promise
     delete base["command"];
     delete base["script"];
     if ("command" in given) delete base["shell"];
+  }
+  // What the flags say of artifacts is laid over a map, so the short form becomes one.
+  if ("artifacts" in given && Array.isArray(base["artifacts"])) {
+    base["artifacts"] = { paths: base["artifacts"] };
   }
   const project = ports.env("CICD_PROJECT") || DEFAULT_PROJECT;
   const request = joined({ project, ...base }, given);
@@ -86,11 +92,18 @@ async function givenFields(
   const labels = pairs(flags.labels, "--label", (name) => {
     throw usage(`--label ${name} has no value; write --label ${name}=VALUE`);
   });
-  const secrets = await readSecretFlags(flags.secrets, ports);
+  const setup = setupFields(flags, ports.cwd);
+  const ownSecrets = await readSecretFlags(flags.secrets, ports);
+  const setupSecrets = await readSetupSecrets(flags, ports);
+  const taken = Object.keys(setupSecrets).find((name) => Object.hasOwn(ownSecrets, name));
+  if (taken !== undefined) {
+    throw usage(`--secret ${taken} has a name that ${FLAG_OF[`secrets.${taken}`]} uses; rename it`);
+  }
   const limits = present({
     cpu: flags.limitCpu,
     memory: flags.limitMemory,
     tasks: flags.limitTasks,
+    disk: flags.limitDisk,
   });
   const retries = present({
     max: flags.retries,
@@ -104,7 +117,7 @@ async function givenFields(
     shell: flags.shell,
     workdir: flags.workdir,
     env: unlessEmpty(env),
-    secrets: unlessEmpty(secrets),
+    secrets: unlessEmpty({ ...ownSecrets, ...setupSecrets }),
     labels: unlessEmpty(labels),
     limits: unlessEmpty(limits),
     retries: unlessEmpty(retries),
@@ -115,6 +128,7 @@ async function givenFields(
     cancel_in_progress: flags.cancelInProgress ? true : undefined,
     output: flags.output,
     log_max: flags.logMax,
+    ...setup,
   });
 }
 
@@ -187,6 +201,8 @@ function flagOf(path: string, given: Readonly<Record<string, unknown>>): string 
   const value = given[top];
   if (value === undefined) return undefined;
   if (isMap(value) && (name === undefined || !(name in value))) return undefined;
+  const exact = FLAG_OF[path];
+  if (exact !== undefined) return exact;
   const plural = { env: "--env", secrets: "--secret", labels: "--label" }[top];
   if (plural !== undefined) return `${plural} ${path.slice(top.length + 1)}`;
   return FLAG_OF[`${top}.${name}`] ?? FLAG_OF[top];

@@ -33,30 +33,47 @@ export async function readSecretFlags(
       );
     }
     const name = flag.slice(0, equals);
-    secrets.push([name, await readSource(name, flag.slice(equals + 1), ports)]);
+    const told = { flag: `--secret ${name}`, before: `--secret ${name}=` };
+    secrets.push([name, await readSecretSource(flag.slice(equals + 1), told, ports)]);
   }
   return Object.fromEntries(secrets);
 }
 
-async function readSource(name: string, source: string, ports: SecretPorts): Promise<string> {
-  const field = `--secret ${name}`;
+/** How a flag is told in messages. */
+export interface SecretFlag {
+  /** Such as `--secret NAME`. */
+  readonly flag: string;
+  /** What stands before the source: `--secret NAME=`. */
+  readonly before: string;
+}
+
+/**
+ * Reads `file:PATH`, `env:NAME`, `credential:NAME` or `-`.
+ *
+ * @throws {CicdError} `usage` if it is none of these; no message holds the value.
+ */
+export async function readSecretSource(
+  source: string,
+  { flag, before }: SecretFlag,
+  ports: SecretPorts,
+): Promise<string> {
   if (source === "-") {
-    const value = (await ports.readStdin(field)).replace(/\r?\n$/, "");
-    if (value === "") throw usage(`standard input is empty, it was to hold the secret ${name}`);
+    const value = (await ports.readStdin(flag)).replace(/\r?\n$/, "");
+    if (value === "") throw usage(`standard input is empty, it was to hold the secret of ${flag}`);
     return value;
   }
   const reference = source.startsWith("file:")
     ? `file:${resolve(ports.cwd, source.slice("file:".length))}`
     : source;
   try {
-    if (parseSecretReference(reference, { field }).kind === "literal") {
+    if (parseSecretReference(reference, { field: flag }).kind === "literal") {
       throw usage(
-        `the value of ${name} stands on the command line, where every process of this machine ` +
-          `and the shell's history can read it; write --secret ${name}=file:PATH, ` +
-          `--secret ${name}=env:NAME, or --secret ${name}=- and give it on standard input`,
+        `the value of ${flag} stands on the command line, where every process of this machine ` +
+          `and the shell's history can read it; write ${before}file:PATH, ` +
+          `${before}env:NAME, or ${before}- and give it on standard input`,
       );
     }
-    return resolveSecret(reference, { field, env: ports.env }).expose();
+    return resolveSecret(reference, { field: flag, env: ports.env }).expose();
   } catch (error) {
     if (!(error instanceof CicdError) || error.code !== "invalid_config") throw error;
     throw new CicdError("usage", error.message, { cause: error });

@@ -35,6 +35,8 @@ export function renderJob(
     ["state", { text: state, paint: (text) => paint(stateColour(job.state), text) }],
     ["message", job.message === null ? undefined : oneLine(job.message)],
     ["runs", workOf(job)],
+    ["image", imageText(spec)],
+    ["git", gitText(spec.git)],
     ["workdir", spec.workdir],
     ["queue", job.queue_position === undefined ? undefined : `${job.queue_position} before it`],
     ["group", spec.concurrency_group],
@@ -44,6 +46,8 @@ export function renderJob(
     ["time", runTime(job, now) || undefined],
     ["usage", usageText(usage) || undefined],
     ["limits", limitsText(limits)],
+    ["artifacts", artifactsText(spec.artifacts)],
+    ["caches", listText(spec.caches?.map(({ name }) => name))],
     ["labels", pairs(spec.labels)],
   ], (name) => paint("faint", name));
   if (attempts.length < 2) return fields;
@@ -92,9 +96,31 @@ function limitsText(limits: JobAnswer["limits"]): string {
     limits.cpu === null ? "" : `${limits.cpu} CPU`,
     limits.memory_bytes === null ? "" : `${formatSize(limits.memory_bytes)} memory`,
     limits.tasks === null ? "" : `${limits.tasks} tasks`,
+    (limits.disk_bytes ?? null) === null ? "" : `${formatSize(limits.disk_bytes ?? 0)} disk`,
     `${formatDuration(limits.timeout_seconds * 1_000)} time`,
     `${formatDuration(limits.grace_seconds * 1_000)} grace`,
   ].filter((part) => part !== "").join(", ");
+}
+
+function imageText({ image, network }: JobAnswer["spec"]): string | undefined {
+  if (image === undefined) return undefined;
+  return oneLine(network === undefined ? image : `${image} (network ${network})`);
+}
+
+/** The repository, and which commit of it was asked for. */
+function gitText(git: JobAnswer["spec"]["git"]): string | undefined {
+  if (git === undefined) return undefined;
+  const commit = [git.ref, git.sha].filter((part) => part !== undefined).join(" at ");
+  return oneLine(`${git.url} ${commit === "" ? "(its default branch)" : `(${commit})`}`);
+}
+
+function artifactsText(artifacts: JobAnswer["spec"]["artifacts"]): string | undefined {
+  if (artifacts === undefined) return undefined;
+  return oneLine(`${artifacts.paths.join(", ")} (kept after: ${artifacts.when})`);
+}
+
+function listText(texts: readonly string[] | undefined): string | undefined {
+  return texts === undefined || texts.length === 0 ? undefined : oneLine(texts.join(", "));
 }
 
 function pairs(labels: Readonly<Record<string, string>> | undefined): string | undefined {

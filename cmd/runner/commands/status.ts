@@ -53,7 +53,7 @@ export function renderOverview(
   options: { readonly now: number; readonly paint: Painter; readonly width?: number | undefined },
 ): readonly string[] {
   const { now, paint } = options;
-  const { mode, queued, in_flight, max_running, ready, reasons } = status;
+  const { mode, queued, in_flight, max_running, ready, reasons, warnings = [] } = status;
   const counts = `${in_flight} of ${max_running} at work, ${queued} queued`;
   const head = [
     paint("strong", `cicd-runner ${status.version}`),
@@ -65,6 +65,7 @@ export function renderOverview(
   return [
     head.join("  "),
     ...reasons.map((reason) => paint("bad", `! ${oneLine(reason)}`)),
+    ...warnings.map((warning) => paint("warn", `! ${oneLine(warning)}`)),
     ...(open.length === 0 ? [] : ["", ...renderJobs(open, options)]),
     ...(ended.length === 0
       ? []

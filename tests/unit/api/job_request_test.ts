@@ -11,6 +11,12 @@ const defaults: RequestDefaults = {
   graceMs: 5_000,
   priority: 5,
   logMaxBytes: 1_000,
+  pull: "missing",
+  network: "bridge",
+  rules: {
+    containers: { allow: [], mounts: [], networks: [], images: [], network: "bridge" },
+    git: { schemes: ["https"] },
+  },
 };
 
 function parse(body: unknown) {

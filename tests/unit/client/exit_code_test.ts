@@ -22,7 +22,9 @@ Deno.test("jobExitCode() tells what we did to a job from what it did", () => {
   assert.equal(jobExitCode({ ...ended, state: "timed_out", reason: "timeout", exit_code: 3 }), 124);
   assert.equal(jobExitCode({ ...ended, state: "cancelled", reason: "superseded" }), 130);
   assert.equal(jobExitCode({ ...ended, state: "lost", reason: "agent_lost" }), 125);
-  assert.equal(jobExitCode({ ...ended, reason: "start_failed", exit_code: 1 }), 125);
+  for (const reason of ["start_failed", "checkout_failed", "image_unavailable"]) {
+    assert.equal(jobExitCode({ ...ended, reason, exit_code: 1 }), 125);
+  }
 });
 
 Deno.test("jobExitCode() is 0 for a job that succeeded, and for no other", () => {

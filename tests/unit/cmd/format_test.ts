@@ -113,6 +113,34 @@ Deno.test("renderJob() lists attempts when there were several", () => {
   assert.match(twice, /2 +failed +1h ago +2s +2K/);
 });
 
+Deno.test("renderJob() shows image, commit, and what is kept", () => {
+  const job = jobAnswer();
+  const text = renderJob(
+    jobAnswer({
+      reason: "checkout_failed",
+      state: "failed",
+      message: 'Cannot check out "https://example.org/a.git": there is no branch "nope"',
+      limits: { ...job.limits, disk_bytes: 1024 },
+      spec: {
+        ...job.spec,
+        image: "node:22\x1b[31m",
+        network: "none",
+        git: { url: "https://example.org/a.git", ref: "nope", sha: "abc" },
+        artifacts: { paths: ["dist/**", "log"], when: "always" },
+        caches: [{ name: "npm" }, { name: "tsc" }],
+      },
+    }),
+    { now, paint: plain },
+  ).join("\n");
+  assert.match(text, /^state +failed \(checkout failed\)$/m);
+  assert.match(text, /^message +Cannot check out .* no branch "nope"$/m);
+  assert.match(text, /^image +node:22\ufffd\[31m \(network none\)$/m);
+  assert.match(text, /^git +https:\/\/example\.org\/a\.git \(nope at abc\)$/m);
+  assert.match(text, /^artifacts +dist\/\*\*, log \(kept after: always\)$/m);
+  assert.match(text, /^caches +npm, tsc$/m);
+  assert.match(text, /^limits +.*1K disk/m);
+});
+
 Deno.test("renderOverview() shows why the runner is not ready", () => {
   const lines = renderOverview({
     status: {

@@ -41,12 +41,43 @@ Deno.test("makeGrammar() reads durations, sizes and lists", async () => {
   assert.deepEqual(jobs.states, ["queued", "running"]);
 });
 
+Deno.test("makeGrammar() reads what is around a job, for run and submit", async () => {
+  const flags =
+    "--git https://example.org/a.git --sha abc --depth 0 --lfs --artifact a --artifact b " +
+    "--cache c=d --image i --pull never --mount /a:/b --cap-add X --disk 1G --ulimit nofile=9";
+  for (const command of ["run", "submit"] as const) {
+    const value = await parsed(command, ...flags.split(" "), "--", "x", "--image", "y");
+    assert.ok(value.command === command);
+    assert.deepEqual(
+      [value.gitUrl, value.gitSha, value.gitDepth, value.gitLfs, value.gitSubmodules],
+      ["https://example.org/a.git", "abc", 0, true, false],
+    );
+    assert.deepEqual([value.artifacts, value.caches], [["a", "b"], ["c=d"]]);
+    assert.deepEqual(
+      [
+        value.image,
+        value.pull,
+        value.mounts,
+        value.capabilities,
+        value.limitDisk,
+        value.privileged,
+      ],
+      ["i", "never", ["/a:/b"], ["X"], 1024 ** 3, false],
+    );
+    assert.deepEqual([value.argv, value.ulimits], [["x", "--image", "y"], ["nofile=9"]]);
+  }
+});
+
 Deno.test("makeGrammar() refuses what it does not know", async () => {
   for (
     const args of [
       ["run", "--timeout", "soon", "--", "x"],
       ["run", "--limit-memory", "much", "--", "x"],
       ["run", "--priority", "10", "--", "x"],
+      ["run", "--pull", "sometimes", "--", "x"],
+      ["run", "--entrypoint", "mine", "--", "x"],
+      ["run", "--artifact-when", "never", "--", "x"],
+      ["run", "--depth", "-1", "--", "x"],
       ["jobs", "--state", "sleeping"],
       ["jobs", "--limit", "0"],
       ["wait"],

@@ -152,6 +152,28 @@ const CASES: readonly Case[] = [
     then: ["failed", "exit_code", /code 2, after processes of it were killed for want of memory/],
   },
   {
+    when: "failed after it could not fork, at its own limit",
+    given: evidence(
+      { end: exited(2), serviceResult: "exit-code", refusedTasks: 3 },
+      { spec: spec({ limits: { tasks: 8 } }) },
+    ),
+    then: [
+      "failed",
+      "exit_code",
+      /^Exited with code 2, after it was refused new processes or threads at its limit of 8 tasks$/,
+    ],
+  },
+  {
+    when: "aborted after it could not make a thread, at the project's limit",
+    given: evidence({ end: killed("SIGABRT", true), serviceResult: "core-dump", refusedTasks: 1 }),
+    then: ["failed", "signal", /refused a new process or thread at the limit on tasks of the proj/],
+  },
+  {
+    when: "succeeded although it was refused tasks",
+    given: evidence({ end: exited(0), refusedTasks: 3 }),
+    then: ["succeeded", "exit_code", /^Exited with code 0$/],
+  },
+  {
     when: "ended by the machine's shutdown",
     given: evidence({ end: killed("SIGTERM"), managerStopping: true }),
     then: ["lost", "agent_lost", /went down/],
@@ -259,6 +281,7 @@ Deno.test("settle() gives a consistent outcome whatever it is given", () => {
     managerStopping: fc.boolean(),
     memoryPeakBytes: fc.nat(),
     oomKills: fc.nat(3),
+    refusedTasks: fc.nat(3),
     cpuUsageUs: fc.nat(),
   }, { requiredKeys: ["serviceResult", "end"] });
   const stops = fc.option(

@@ -21,6 +21,7 @@ function ports(overrides: Partial<DoctorPorts>): DoctorPorts {
     readText: () => Promise.resolve(undefined),
     stat: (path) => Promise.resolve({ kind: "missing", path }),
     freeBytes: () => Promise.resolve(undefined),
+    askEngine: () => Promise.resolve({ kind: "none" }),
     askRunner: () => Promise.resolve({ kind: "silent", why: "no socket" }),
     ...overrides,
   };
@@ -33,6 +34,24 @@ Deno.test("gatherFacts() works on a machine that has nothing", async () => {
   assert.equal(facts.manager.kind, "no_systemd");
   assert.equal(facts.lingers, undefined);
   assert.deepEqual(facts.units, []);
+  assert.deepEqual([facts.git, facts.gitLfs], [undefined, undefined]);
+});
+
+Deno.test("gatherFacts() asks git for its version, and for LFS, which may be missing", async () => {
+  const facts = await gatherFacts(
+    ports({
+      run: (argv) =>
+        Promise.resolve(
+          argv.join(" ") === "git --version"
+            ? { code: 0, stdout: "git version 2.39.5\nmore\n", stderr: "" }
+            : argv[0] === "git"
+            ? { code: 1, stdout: "", stderr: "git: 'lfs' is not a git command" }
+            : undefined,
+        ),
+    }),
+    signal,
+  );
+  assert.deepEqual([facts.git, facts.gitLfs], ["git version 2.39.5", undefined]);
 });
 
 Deno.test("gatherFacts() reads the manager, its controllers and its units", async () => {

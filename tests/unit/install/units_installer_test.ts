@@ -50,7 +50,7 @@ Deno.test("installUnits() installs units and hardening, and leaves no probe behi
   assert.ok(t.written().includes("/u/cicd-agent@.service.d/50-namespaces.conf"));
   assert.ok(![...t.files.keys()].some((path) => path.includes("probe")));
   assert.ok(t.commands.includes("loginctl enable-linger dev"));
-  assert.equal(t.commands.at(-1), "systemctl --user start cicd-runner.socket");
+  assert.equal(t.commands.at(-1), "systemctl --user start cicd-runner.socket cicd-clean.timer");
 });
 
 Deno.test("installUnits() leaves out hardening that does not work here", async () => {

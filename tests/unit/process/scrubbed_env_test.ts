@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import {
+  buildContainerEnv,
   buildHelperEnv,
   buildJobEnv,
   type JobEnvInput,
@@ -67,5 +68,26 @@ Deno.test("buildHelperEnv() takes the few names and a plain locale", () => {
     PATH: "/usr/local/bin:/usr/bin:/bin",
     HOME: "/h",
     LC_ALL: "C.UTF-8",
+  });
+});
+
+Deno.test("buildContainerEnv() leaves to the image what is of the machine, unless a layer sets it", () => {
+  const env = buildContainerEnv({
+    own: { PATH: "/host/bin", LANG: "de_DE", HTTP_PROXY: "http://proxy", DOCKER_HOST: "unix:///d" },
+    passEnv: ["PATH", "LANG", "HTTP_PROXY", "DOCKER_HOST"],
+    account: { home: "/home/job", user: "me", shell: "/bin/fish" },
+    job: { id: "id", attempt: 1, project: "web", workspace: "/workspace" },
+    layers: [{ LANG: "C" }, { CICD_JOB_ID: "forged" }],
+  });
+  assert.deepEqual(env, {
+    HOME: "/home/job",
+    HTTP_PROXY: "http://proxy",
+    CI: "true",
+    LANG: "C",
+    CICD: "true",
+    CICD_JOB_ID: "id",
+    CICD_ATTEMPT: "1",
+    CICD_PROJECT: "web",
+    CICD_WORKSPACE: "/workspace",
   });
 });

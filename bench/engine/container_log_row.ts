@@ -1,0 +1,86 @@
+/**
+ * A large log of a container: how fast it arrives, and what the agent holds.
+ *
+ * @module
+ */
+import type { Comparison } from "../report.ts";
+import type { EngineBench } from "./rows.ts";
+
+const LINE_BYTES = 1_000;
+const MIB = 1_024 * 1_024;
+const SAMPLE_MS = 100;
+
+/** Measures a follower of a container's log against `docker logs --follow`. */
+export async function measureContainerLog(bench: EngineBench): Promise<readonly Comparison[]> {
+  const { stage, image, quick, signal } = bench;
+  const bytes = (quick ? 50 : 500) * 1_000_000;
+  const script = `line=$(printf '%0${LINE_BYTES - 1}d' 7); yes "$line" | head -c ${bytes}`;
+  const rates: number[] = [];
+  const peaks: number[] = [];
+  const cli: number[] = [];
+  for (let round = 0; round < (quick ? 1 : 3); round++) {
+    const begun = performance.now();
+    const id = await stage.submit({ image, network: "none", script, log_max: "1G" }, signal);
+    const log = await stage.send("GET", `/v1/jobs/${id}/logs?follow=1`, signal);
+    const stop = new AbortController();
+    const peak = peakRss(stage.agentPid(), stop.signal);
+    let seen = 0;
+    for await (const chunk of log.body) seen += chunk.length;
+    rates.push(seen / MIB / (performance.now() - begun) * 1_000);
+    stop.abort();
+    peaks.push(await peak / MIB);
+    if (seen < bytes) throw new Error(`Of ${bytes} bytes, ${bytes - seen} were lost`);
+    await stage.succeeded(id, signal);
+    cli.push(await followByCli(bench, script));
+  }
+  return [{
+    name: "container log, 500 MB",
+    unit: "MiB/s",
+    better: "higher",
+    ours: { name: "follower over HTTP, log kept in the job's folder", samples: rates },
+    peers: [{ name: "docker run, output read from a pipe", samples: cli }],
+    notes: [],
+  }, {
+    name: "agent while 500 MB of container log pass, peak RSS",
+    unit: "MiB",
+    better: "lower",
+    ours: { name: "cicd-agent", samples: peaks },
+    peers: [],
+    target: 120,
+    notes: [],
+  }];
+}
+
+/** The engine's own client, attached to the same container. */
+async function followByCli(
+  { stage, image, signal }: EngineBench,
+  script: string,
+): Promise<number> {
+  const begun = performance.now();
+  const child = new Deno.Command("docker", {
+    args: [
+      ...["-H", `unix://${stage.engine.socket}`, "run", "--rm", "--network=none", image],
+      ...["/bin/sh", "-c", script],
+    ],
+    stdin: "null",
+    stdout: "piped",
+    stderr: "inherit",
+    signal,
+  }).spawn();
+  let seen = 0;
+  for await (const chunk of child.stdout) seen += chunk.length;
+  await child.status;
+  return seen / MIB / (performance.now() - begun) * 1_000;
+}
+
+/** The most memory a process holds until `signal` aborts, in bytes. */
+async function peakRss(pid: Promise<number>, signal: AbortSignal): Promise<number> {
+  const status = `/proc/${await pid}/status`;
+  let peak = 0;
+  while (!signal.aborted) {
+    const kib = Number(/^VmRSS:\s+(\d+) kB/m.exec(await Deno.readTextFile(status))?.[1] ?? 0);
+    peak = Math.max(peak, kib * 1_024);
+    await new Promise((resolve) => setTimeout(resolve, SAMPLE_MS));
+  }
+  return peak;
+}

@@ -1,0 +1,77 @@
+/**
+ * What a container costs with us over what it costs without us.
+ *
+ * @module
+ */
+import type { UnixClient } from "@lib/http/unix_client.ts";
+import type { Comparison } from "../report.ts";
+import { rest, textOf } from "../driver/product.ts";
+import type { EngineBench } from "./rows.ts";
+
+/** Measures a whole container job against the engine's own calls for the same container. */
+export async function measureContainer(bench: EngineBench): Promise<readonly Comparison[]> {
+  const { stage, image, quick, say, signal } = bench;
+  const rounds = quick ? 5 : 60;
+  const ours: number[] = [];
+  const raw: number[] = [];
+  const overhead: number[] = [];
+  for (let round = -2; round < rounds; round++) {
+    const begun = performance.now();
+    const id = await stage.submit({ image, network: "none", command: ["/bin/true"] }, signal);
+    await stage.succeeded(id, signal);
+    const oursMs = performance.now() - begun;
+    await rest(20, signal);
+    const rawBegun = performance.now();
+    await runRaw(stage.raw, image, signal);
+    const rawMs = performance.now() - rawBegun;
+    await rest(20, signal);
+    if (round < 0) continue;
+    ours.push(oursMs);
+    raw.push(rawMs);
+    overhead.push(oursMs - rawMs);
+    if (round % 20 === 19) say(`${round + 1} of ${rounds}`);
+  }
+  return [{
+    name: "container job, submitted → ended and removed",
+    unit: "ms",
+    better: "lower",
+    ours: { name: "POST /v1/jobs, image, workspace, log, durable row", samples: ours },
+    peers: [{ name: "engine: create, start, wait, remove", samples: raw }],
+    notes: [
+      "the engine's container has the same image, mounts nothing and keeps its log in the engine",
+    ],
+  }, {
+    name: "container job, over the engine's own calls",
+    unit: "ms",
+    better: "lower",
+    ours: { name: "difference of neighbours in one run", samples: overhead },
+    peers: [],
+    target: 15,
+    notes: [],
+  }];
+}
+
+/** The same container by the engine's own API, one call after the other. */
+async function runRaw(client: UnixClient, image: string, signal: AbortSignal): Promise<void> {
+  const call = async (method: string, path: string, body?: unknown): Promise<unknown> => {
+    const answer = await client.send({
+      method,
+      path,
+      signal,
+      headers: { "content-type": "application/json" },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    });
+    const text = await answer.text();
+    if (answer.status >= 300) throw new Error(`The engine answered ${answer.status}: ${text}`);
+    return text === "" ? undefined : JSON.parse(text);
+  };
+  const created = await call("POST", "/containers/create", {
+    Image: image,
+    Cmd: ["/bin/true"],
+    HostConfig: { NetworkMode: "none", Init: true },
+  });
+  const id = textOf(created, "Id");
+  await call("POST", `/containers/${id}/start`);
+  await call("POST", `/containers/${id}/wait`);
+  await call("DELETE", `/containers/${id}`);
+}

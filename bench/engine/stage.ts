@@ -1,0 +1,167 @@
+/**
+ * The stage of the benchmarks with containers: a container engine of its own
+ * and the built product beside it, with its agents as child processes.
+ *
+ * An engine on this machine sees the paths that the product sees; one in a
+ * booted machine would need a root of its own for its layers.
+ *
+ * @module
+ */
+import { ignore } from "@lib/core/errors.ts";
+import { UnixClient, type UnixResponse } from "@lib/http/unix_client.ts";
+import {
+  BUSYBOX,
+  type DockerEngine,
+  startDockerEngine,
+} from "../../tests/support/docker_engine.ts";
+import { rest, textOf } from "../driver/product.ts";
+
+/** Options for {@linkcode EngineStage.open}. */
+export interface EngineStageOptions {
+  /** A build: a folder with `bin/` and `lib/`. */
+  readonly dist: string;
+  /** A folder on a disk. */
+  readonly scratch: string;
+  readonly signal: AbortSignal;
+}
+
+/** The project of all measured jobs. */
+const PROJECT = "bench";
+const START_TIMEOUT_MS = 60_000;
+
+/** A running engine and a running product. Disposing removes both. */
+export class EngineStage implements AsyncDisposable {
+  readonly engine: DockerEngine;
+  /** Of the API of the engine itself. */
+  readonly raw: UnixClient;
+  readonly folder: string;
+  readonly #runner: Deno.ChildProcess;
+  readonly #client: UnixClient;
+
+  private constructor(engine: DockerEngine, folder: string, runner: Deno.ChildProcess) {
+    this.engine = engine;
+    this.folder = folder;
+    this.raw = new UnixClient(engine.socket);
+    this.#runner = runner;
+    this.#client = new UnixClient(`${folder}/r.sock`);
+  }
+
+  /** Starts both; resolves when the product answers. */
+  static async open({ dist, scratch, signal }: EngineStageOptions): Promise<EngineStage> {
+    const engine = await startDockerEngine();
+    await engine.importBusybox();
+    const folder = await Deno.makeTempDir({ dir: scratch, prefix: "engine-" });
+    await Deno.writeTextFile(
+      `${folder}/config.yaml`,
+      [
+        "idle_exit: 1h",
+        "agent_idle_exit: 1h",
+        "agents: child",
+        "executor: direct",
+        "queue: { max_running: 8 }",
+        "git: { schemes: [file] }",
+        `containers: { host: "unix://${engine.socket}" }`,
+        "",
+      ].join("\n"),
+    );
+    await Deno.mkdir(`${folder}/cache`);
+    const runner = new Deno.Command(`${dist}/bin/cicd-runner`, {
+      args: [
+        "daemon",
+        `--config=${folder}/config.yaml`,
+        `--socket=${folder}/r.sock`,
+        `--state-dir=${folder}/state`,
+        `--runtime-dir=${folder}/run`,
+      ],
+      clearEnv: true,
+      env: { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", HOME: folder, DENO_DIR: `${folder}/cache` },
+      stdin: "null",
+      stdout: "null",
+      stderr: "null",
+    }).spawn();
+    const stage = new EngineStage(engine, folder, runner);
+    try {
+      await stage.#ready(AbortSignal.any([signal, AbortSignal.timeout(START_TIMEOUT_MS)]));
+      return stage;
+    } catch (error) {
+      await stage[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  /** An image with a shell. */
+  readonly image = BUSYBOX;
+
+  /** The engine in words. */
+  async describe(signal: AbortSignal): Promise<string> {
+    const answer = await this.raw.send({ method: "GET", path: "/version", signal });
+    return `Docker Engine ${textOf(JSON.parse(await answer.text()), "Version")}`;
+  }
+
+  /** Sends a request to the product; its body must be read, or the answer disposed. */
+  async send(
+    method: string,
+    path: string,
+    signal: AbortSignal,
+    body?: unknown,
+  ): Promise<UnixResponse> {
+    const response = await this.#client.send({
+      method,
+      path,
+      signal,
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    });
+    if (response.status < 300) return response;
+    throw new Error(`${method} ${path} answered ${response.status}: ${await response.text()}`);
+  }
+
+  /** Submits a job; resolves with its id. */
+  async submit(job: Readonly<Record<string, unknown>>, signal: AbortSignal): Promise<string> {
+    const answer = await this.send("POST", "/v1/jobs", signal, { project: PROJECT, ...job });
+    return textOf(JSON.parse(await answer.text()), "id");
+  }
+
+  /** Resolves once a job has ended. @throws {Error} If it did not succeed. */
+  async succeeded(id: string, signal: AbortSignal): Promise<void> {
+    const answer = await this.send("GET", `/v1/jobs/${id}/wait?timeout=10m`, signal);
+    const job: unknown = JSON.parse(await answer.text());
+    if (textOf(job, "state") !== "succeeded") {
+      throw new Error(`The job ended as ${textOf(job, "state")}: ${textOf(job, "message")}`);
+    }
+  }
+
+  /** The pid of the agent, which keeps a lock in its folder. */
+  async agentPid(): Promise<number> {
+    const lock = `${this.folder}/state/projects/${PROJECT}/cicd-agent.lock`;
+    return Number(await Deno.readTextFile(lock));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#client[Symbol.dispose]();
+    this.raw[Symbol.dispose]();
+    const pid = await this.agentPid().catch(ignore("there was no job yet"));
+    for (const each of [this.#runner.pid, pid]) {
+      try {
+        if (each !== undefined) Deno.kill(each, "SIGKILL");
+      } catch (error) {
+        if (!(error instanceof Deno.errors.NotFound)) throw error;
+      }
+    }
+    await this.#runner.status;
+    await this.engine[Symbol.asyncDispose]();
+    await Deno.remove(this.folder, { recursive: true });
+  }
+
+  async #ready(signal: AbortSignal): Promise<void> {
+    while (true) {
+      signal.throwIfAborted();
+      try {
+        using answer = await this.#client.send({ method: "GET", path: "/healthz", signal });
+        if (answer.status === 200) return;
+      } catch (error) {
+        if (signal.aborted) throw error;
+      }
+      await rest(50, signal);
+    }
+  }
+}

@@ -1,0 +1,94 @@
+/**
+ * What is done around a job, each part loaded by the first job that asks for it.
+ *
+ * @module
+ */
+import { systemClock } from "@lib/core/clock.ts";
+import type { JobSpec } from "@lib/jobs/model.ts";
+import type { AttemptStep } from "@lib/jobs/step.ts";
+import type { ContainerParts } from "./containers.ts";
+import type { AgentInput } from "./wire.ts";
+
+/** The steps in their order before the job; after it they run the other way round. */
+export function makeSteps(
+  { config, env }: AgentInput,
+  { imageStep }: ContainerParts,
+): readonly AttemptStep[] {
+  const { stateDir } = config();
+  const runtimeDir = env["XDG_RUNTIME_DIR"];
+  const clock = systemClock;
+  return [
+    lazyStep({
+      name: "checkout",
+      needed: ({ git }) => git !== undefined,
+      does: "before",
+      async load() {
+        const { createCheckoutStep } = await import("@lib/checkout/checkout_step.ts");
+        const { runCommand } = await import("@lib/process/run_command.ts");
+        return createCheckoutStep({
+          stateDir,
+          config: config().git,
+          own: env,
+          runCommand,
+          clock,
+          ...(runtimeDir === undefined ? {} : { runtimeDir }),
+        });
+      },
+    }),
+    lazyStep({
+      name: "files",
+      needed: ({ files = [] }) => files.length > 0,
+      does: "before",
+      load: async () => (await import("@lib/workspace_files/files_step.ts")).filesStep(),
+    }),
+    lazyStep({
+      name: "caches",
+      needed: ({ caches = [] }) => caches.length > 0,
+      does: "both",
+      async load() {
+        const { cacheStep } = await import("@lib/caches/cache_step.ts");
+        const { runCommand } = await import("@lib/process/run_command.ts");
+        return cacheStep({ stateDir, limits: () => config().caches, run: runCommand, env, clock });
+      },
+    }),
+    lazyStep({
+      name: "artifacts",
+      needed: ({ artifacts }) => artifacts !== undefined,
+      does: "after",
+      async load() {
+        const { artifactStep } = await import("@lib/artifacts/artifact_step.ts");
+        const { s3Upload } = await import("@lib/artifacts/s3_upload.ts");
+        return artifactStep({
+          limits: () => config().artifacts,
+          upload() {
+            const { s3 } = config().artifacts;
+            return s3 && s3Upload(s3, { env: (name) => env[name], clock });
+          },
+        });
+      },
+    }),
+    imageStep,
+  ];
+}
+
+/** A step that is not loaded yet. */
+interface LazyStep {
+  readonly name: string;
+  readonly needed: (spec: JobSpec) => boolean;
+  readonly does: "before" | "after" | "both";
+  readonly load: () => Promise<AttemptStep>;
+}
+
+function lazyStep({ name, needed, does, load }: LazyStep): AttemptStep {
+  const before: AttemptStep["before"] = async (context, signal) => {
+    await (await load()).before?.(context, signal);
+  };
+  const after: AttemptStep["after"] = async (context, outcome, signal) =>
+    await (await load()).after?.(context, outcome, signal) ?? [];
+  return {
+    name,
+    needed,
+    ...(does === "after" ? {} : { before }),
+    ...(does === "before" ? {} : { after }),
+  };
+}

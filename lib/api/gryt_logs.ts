@@ -1,0 +1,24 @@
+/**
+ * Gryt jobs for who follows their logs.
+ *
+ * @module
+ */
+import { CicdError } from "@lib/core/errors.ts";
+import { checkApiKey } from "@lib/gryt/api_key.ts";
+import type { GrytService } from "@lib/gryt/service.ts";
+import { findGrytJob } from "@lib/api/gryt_jobs.ts";
+import type { ApiPorts, GrytLogs } from "@lib/api/ports.ts";
+
+/** Makes the port for the logs of Gryt jobs. */
+export function grytLogs(ports: Pick<ApiPorts, "store">, gryt: GrytService): GrytLogs {
+  return {
+    assertKey(request) {
+      if (checkApiKey(request.headers.get("x-api-key"), gryt.settings().apiKey) === "right") return;
+      throw new CicdError(
+        "unauthorized",
+        "Cannot show logs: X-API-Key is not the key of Gryt's API",
+      );
+    },
+    jobOf: (id) => findGrytJob(ports, gryt, id),
+  };
+}

@@ -1,0 +1,402 @@
+/**
+ * A container engine, Docker or Podman, as far as we use one.
+ *
+ * @module
+ */
+import { Agent as HttpAgent } from "node:http";
+import { Agent as HttpsAgent } from "node:https";
+import { Readable } from "node:stream";
+// @ts-types="./dockerode.d.ts"
+import type Docker from "dockerode";
+import * as v from "valibot";
+import { raceAbort, withDeadline } from "@lib/core/abort.ts";
+import { ignore } from "@lib/core/errors.ts";
+import { EngineError, hasStatus, oneLine, toEngineError } from "@lib/docker/engine_error.ts";
+import {
+  type ContainerBody,
+  type ContainerInfo,
+  containerInfo,
+  type ContainerSummary,
+  containerSummary,
+  type DiskUsage,
+  diskUsage,
+  type EngineFacts,
+  engineFacts,
+  type ImageInfo,
+  imageInfo,
+  type ImageSummary,
+  imageSummary,
+  type NetworkInfo,
+  networkInfo,
+  type PullEvent,
+  type RegistryLogin,
+} from "@lib/docker/engine_types.ts";
+import { type EngineAddress, formatEngineAddress } from "@lib/docker/find_engine.ts";
+import { pingEngine } from "@lib/docker/ping.ts";
+import { readPullEvents } from "@lib/docker/pull_events.ts";
+
+/** How long a call may take that is no wait; an engine on a busy disk needs seconds. */
+const CALL_MS = 60_000;
+
+/** Options for {@linkcode Engine.pullImage}. */
+export interface PullOptions {
+  readonly login?: RegistryLogin;
+  readonly onEvent: (event: PullEvent) => void;
+}
+
+/**
+ * A connection to an engine.
+ *
+ * Calls reject with `signal.reason` when `signal` aborts, with an {@linkcode EngineError}
+ * `engine_unavailable` if the engine did not answer, so that nothing is known of what was asked,
+ * and with one of `executor_failed`, and the answer's status, if it refused. Containers are named
+ * by name or id.
+ */
+export class Engine implements Disposable {
+  readonly address: EngineAddress;
+  readonly #docker: Docker;
+  readonly #agent: HttpAgent;
+  #facts: EngineFacts | undefined;
+
+  private constructor(address: EngineAddress, docker: Docker, agent: HttpAgent) {
+    this.address = address;
+    this.#docker = docker;
+    this.#agent = agent;
+  }
+
+  /** Loads the client; nothing is asked of the engine yet. */
+  static async open(address: EngineAddress): Promise<Engine> {
+    // Bundled, a dependency of the client finds no name of its file.
+    if (!("__dirname" in globalThis)) {
+      Object.assign(globalThis, { __dirname: import.meta.dirname ?? "/" });
+    }
+    // @ts-types="./dockerode.d.ts"
+    const { default: Client } = await import("dockerode");
+    const secure = address.kind === "tcp" && address.tlsFolder !== undefined;
+    const agent = quiet(
+      new (secure ? HttpsAgent : HttpAgent)({ keepAlive: true, maxFreeSockets: 8, timeout: 0 }),
+    );
+    const options: Docker.DockerOptions & { agent: HttpAgent } = {
+      ...clientOptions(address),
+      agent,
+    };
+    return new Engine(address, new Client(options), agent);
+  }
+
+  /** What the engine is; asked once. */
+  async facts(signal: AbortSignal): Promise<EngineFacts> {
+    this.#facts ??= await this.#call("ask the engine what it is", signal, async (abortSignal) => {
+      const [info, { podman }] = await Promise.all([
+        raceAbort(this.#docker.info(), abortSignal),
+        pingEngine(this.address, { signal: abortSignal }),
+      ]);
+      return { ...v.parse(engineFacts, info), podman };
+    });
+    return this.#facts;
+  }
+
+  /** Makes a container; status 409 if there is one of that name, 404 if there is no such image. */
+  async createContainer(name: string, body: ContainerBody, signal: AbortSignal): Promise<string> {
+    return await this.#call(`create container "${name}"`, signal, async (abortSignal) => {
+      // Without these two the client would put the whole body, secrets included, into the URL.
+      const options = { _query: { name }, _body: body, abortSignal };
+      return (await this.#docker.createContainer(options)).id;
+    });
+  }
+
+  /** Starts a container; one that runs is left alone. */
+  async startContainer(container: string, signal: AbortSignal): Promise<void> {
+    await this.#unless(
+      [304],
+      `start container "${container}"`,
+      signal,
+      (abortSignal) => this.#docker.getContainer(container).start({ abortSignal }),
+    );
+  }
+
+  /** @returns `undefined` if there is no such container. */
+  async inspectContainer(
+    container: string,
+    signal: AbortSignal,
+  ): Promise<ContainerInfo | undefined> {
+    return await this.#find(
+      `inspect container "${container}"`,
+      signal,
+      async (abortSignal) =>
+        v.parse(containerInfo, await this.#docker.getContainer(container).inspect({ abortSignal })),
+    );
+  }
+
+  /** Waits without a deadline until a container that was started runs no more. */
+  async waitContainer(container: string, signal: AbortSignal): Promise<void> {
+    await this.#guard(
+      `wait for container "${container}"`,
+      signal,
+      () => this.#docker.getContainer(container).wait({ abortSignal: signal }),
+    );
+  }
+
+  /**
+   * Reads what a container wrote, from the beginning until it ends, in frames.
+   *
+   * Only as fast as the caller reads; the engine keeps the rest.
+   */
+  async *readLogs(container: string, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+    const what = `read the output of container "${container}"`;
+    const stream = await this.#guard(what, signal, () =>
+      this.#docker.getContainer(container).logs({
+        follow: true,
+        stdout: true,
+        stderr: true,
+        abortSignal: signal,
+      }));
+    yield* this.#read(what, stream, signal);
+  }
+
+  /** Sends a signal to the first process of a container; one that does not run is left alone. */
+  async killContainer(
+    container: string,
+    name: "SIGTERM" | "SIGKILL",
+    signal: AbortSignal,
+  ): Promise<void> {
+    await this.#unless(
+      [404, 409],
+      `signal container "${container}"`,
+      signal,
+      (abortSignal) => this.#docker.getContainer(container).kill({ signal: name, abortSignal }),
+    );
+  }
+
+  /** Removes a container and its own volumes, alive or not; there need not be one. */
+  async removeContainer(container: string, signal: AbortSignal): Promise<void> {
+    await this.#unless(
+      [404],
+      `remove container "${container}"`,
+      signal,
+      (abortSignal) =>
+        this.#docker.getContainer(container).remove({ force: true, v: true, abortSignal }),
+    );
+  }
+
+  /** Gives a container another name. */
+  async renameContainer(container: string, name: string, signal: AbortSignal): Promise<void> {
+    await this.#call(
+      `rename container "${container}"`,
+      signal,
+      (abortSignal) => this.#docker.getContainer(container).rename({ name, abortSignal }),
+    );
+  }
+
+  /** The containers that have all of the labels, alive or not. */
+  async listContainers(
+    labels: readonly string[],
+    signal: AbortSignal,
+  ): Promise<readonly ContainerSummary[]> {
+    return await this.#call("list containers", signal, async (abortSignal) =>
+      v.parse(
+        v.array(containerSummary),
+        await this.#docker.listContainers({
+          all: true,
+          filters: { label: [...labels] },
+          abortSignal,
+        }),
+      ));
+  }
+
+  /** @returns `undefined` if the engine does not have the image. */
+  async inspectImage(image: string, signal: AbortSignal): Promise<ImageInfo | undefined> {
+    return await this.#find(
+      `inspect image "${image}"`,
+      signal,
+      async (abortSignal) =>
+        v.parse(imageInfo, await raceAbort(this.#docker.getImage(image).inspect(), abortSignal)),
+    );
+  }
+
+  /** All images that have a name or a label, intermediate ones apart. */
+  async listImages(signal: AbortSignal): Promise<readonly ImageSummary[]> {
+    return await this.#call(
+      "list images",
+      signal,
+      async (abortSignal) =>
+        v.parse(v.array(imageSummary), await this.#docker.listImages({ abortSignal })),
+    );
+  }
+
+  /** Removes an image by name or id; status 409 while it is used, or has several names. */
+  async removeImage(image: string, signal: AbortSignal): Promise<void> {
+    await this.#unless(
+      [404],
+      `remove image "${image}"`,
+      signal,
+      (abortSignal) => this.#docker.getImage(image).remove({ abortSignal }),
+    );
+  }
+
+  /**
+   * Fetches an image, without a deadline.
+   *
+   * @throws {EngineError} `executor_failed` with what the registry said.
+   */
+  async pullImage(
+    image: string,
+    { login, onEvent }: PullOptions,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const what = `pull image "${image}"`;
+    const authconfig = login === undefined
+      ? undefined
+      : { username: login.username, password: login.password, serveraddress: login.registry };
+    const stream = await this.#guard(what, signal, () =>
+      this.#docker.pull(image, {
+        abortSignal: signal,
+        ...(authconfig === undefined ? {} : { authconfig }),
+      }));
+    for await (const event of readPullEvents(this.#read(what, stream, signal))) {
+      if (event.error !== undefined) {
+        throw new EngineError("executor_failed", `Cannot ${what}: ${oneLine(event.error)}`);
+      }
+      onEvent(event);
+    }
+  }
+
+  /** The networks that have all of the labels. */
+  async listNetworks(
+    labels: readonly string[],
+    signal: AbortSignal,
+  ): Promise<readonly NetworkInfo[]> {
+    return await this.#call("list networks", signal, async (abortSignal) =>
+      v.parse(
+        v.array(networkInfo),
+        await this.#docker.listNetworks({ filters: { label: [...labels] }, abortSignal }),
+      ));
+  }
+
+  /** Removes a network; status 403 or 409 while it is used. */
+  async removeNetwork(network: string, signal: AbortSignal): Promise<void> {
+    await this.#unless(
+      [404],
+      `remove network "${network}"`,
+      signal,
+      (abortSignal) => this.#docker.getNetwork(network).remove({ abortSignal }),
+    );
+  }
+
+  /** What images and containers take of the disk; an engine may need seconds for it. */
+  async diskUsage(signal: AbortSignal): Promise<DiskUsage> {
+    return await this.#call(
+      "measure the engine's disk use",
+      signal,
+      async (abortSignal) => v.parse(diskUsage, await raceAbort(this.#docker.df(), abortSignal)),
+    );
+  }
+
+  /** Closes the connections that nothing uses, and those that are used. */
+  [Symbol.dispose](): void {
+    this.#agent.destroy();
+  }
+
+  async #call<T>(
+    what: string,
+    signal: AbortSignal,
+    call: (signal: AbortSignal) => Promise<T>,
+  ): Promise<T> {
+    using deadline = withDeadline(signal, CALL_MS, "the container engine");
+    return await this.#guard(what, signal, () => call(deadline), deadline);
+  }
+
+  /** As {@linkcode #call}, for what may not be there. */
+  async #find<T>(
+    what: string,
+    signal: AbortSignal,
+    call: (signal: AbortSignal) => Promise<T>,
+  ): Promise<T | undefined> {
+    try {
+      return await this.#call(what, signal, call);
+    } catch (error) {
+      if (hasStatus(error, 404)) return undefined;
+      throw error;
+    }
+  }
+
+  /** As {@linkcode #call}, where some refusals mean that there is nothing to do. */
+  async #unless(
+    statuses: readonly number[],
+    what: string,
+    signal: AbortSignal,
+    call: (signal: AbortSignal) => Promise<unknown>,
+  ): Promise<void> {
+    try {
+      await this.#call(what, signal, call);
+    } catch (error) {
+      if (!hasStatus(error, ...statuses)) throw error;
+    }
+  }
+
+  async #guard<T>(
+    what: string,
+    signal: AbortSignal,
+    call: () => Promise<T>,
+    deadline: AbortSignal = signal,
+  ): Promise<T> {
+    signal.throwIfAborted();
+    try {
+      return await call();
+    } catch (error) {
+      signal.throwIfAborted();
+      throw toEngineError(deadline.aborted ? deadline.reason : error, what);
+    }
+  }
+
+  async *#read(
+    what: string,
+    stream: NodeJS.ReadableStream,
+    signal: AbortSignal,
+  ): AsyncGenerator<Uint8Array> {
+    if (!(stream instanceof Readable)) throw new TypeError("The client gave no stream of Node's");
+    // Told again to whoever reads; between two reads nobody may be listening.
+    stream.on("error", ignore("the reader is told"));
+    try {
+      for await (const chunk of stream) yield chunk;
+    } catch (error) {
+      signal.throwIfAborted();
+      throw toEngineError(error, what);
+    } finally {
+      stream.destroy();
+    }
+  }
+}
+
+function clientOptions(address: EngineAddress): Docker.DockerOptions {
+  if (address.kind === "unix") return { socketPath: address.path };
+  const { host, port, tlsFolder } = address;
+  if (tlsFolder === undefined) return { host, port, protocol: "http" };
+  const [ca, cert, key] = ["ca.pem", "cert.pem", "key.pem"].map((name) =>
+    readPem(`${tlsFolder}/${name}`)
+  );
+  return { host, port, protocol: "https", ca, cert, key };
+}
+
+function readPem(path: string): string {
+  try {
+    return Deno.readTextFileSync(path);
+  } catch (error) {
+    throw new EngineError(
+      "engine_unavailable",
+      `Cannot read "${path}" for the container engine's TLS`,
+      { cause: error },
+    );
+  }
+}
+
+/** The client makes a text of its options for each request, for a log that is off. */
+function quiet<A extends object>(agent: A): A {
+  return Object.assign(agent, {
+    [Symbol.for("nodejs.util.inspect.custom")]: () => "Agent",
+  });
+}
+
+/** Says where an engine is, for messages. */
+export function describeEngine({ address }: Engine): string {
+  return formatEngineAddress(address);
+}

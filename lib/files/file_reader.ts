@@ -1,0 +1,80 @@
+/**
+ * An open regular file, read piece by piece.
+ *
+ * @module
+ */
+import { createHash } from "node:crypto";
+import { closeSync, read, type Stats } from "node:fs";
+
+/** A part of a file. */
+export interface FilePart {
+  /** Offset of the first byte. @default {0} */
+  readonly from?: number;
+  /** Offset after the last byte. @default {Infinity} */
+  readonly to?: number;
+}
+
+const CHUNK_BYTES = 256 * 1024;
+
+/** A file opened for reading. Its descriptor is the file, whatever becomes of its name. */
+export class FileReader implements Disposable {
+  #fd: number | undefined;
+  /** Bytes it had when it was opened. */
+  readonly size: number;
+  /** Permission bits. */
+  readonly mode: number;
+  /** Names that the file has. */
+  readonly links: number;
+  /** Whether it belongs to the account. */
+  readonly isOwn: boolean;
+  /** Tells files apart. */
+  readonly identity: string;
+
+  constructor(fd: number, { size, mode, nlink, uid, dev, ino }: Stats) {
+    this.#fd = fd;
+    this.size = size;
+    this.mode = mode & 0o777;
+    this.links = nlink;
+    this.isOwn = uid === Deno.uid();
+    this.identity = `${dev}:${ino}`;
+  }
+
+  /**
+   * The bytes as they are now, in pieces of at most 256 KiB; pull-based. A piece is valid until the
+   * next one is asked for.
+   */
+  async *chunks(signal: AbortSignal, { from = 0, to = Infinity }: FilePart = {}) {
+    const buffer = new Uint8Array(Math.max(1, Math.min(CHUNK_BYTES, to - from)));
+    for (let at = from; at < to;) {
+      signal.throwIfAborted();
+      const count = await this.#read(buffer.subarray(0, Math.min(buffer.length, to - at)), at);
+      if (count === 0) return;
+      at += count;
+      yield buffer.subarray(0, count);
+    }
+  }
+
+  /** The SHA-256 of the first {@linkcode FileReader.size} bytes, in hex. */
+  async sha256(signal: AbortSignal): Promise<string> {
+    const hash = createHash("sha256");
+    for await (const chunk of this.chunks(signal, { to: this.size })) hash.update(chunk);
+    return hash.digest("hex");
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#fd === undefined) return;
+    closeSync(this.#fd);
+    this.#fd = undefined;
+  }
+
+  #read(into: Uint8Array, at: number): Promise<number> {
+    const fd = this.#fd;
+    if (fd === undefined) throw new TypeError("The file is closed");
+    return new Promise((resolve, reject) => {
+      read(fd, into, 0, into.length, at, (error, count) => {
+        if (error === null) resolve(count);
+        else reject(error);
+      });
+    });
+  }
+}

@@ -1,0 +1,296 @@
+/**
+ * Globs over paths, segment by segment.
+ *
+ * File names come from jobs. A regular expression would let a name of 255 well-chosen letters keep
+ * the agent busy for ever; here every name costs its length times the length of the pattern.
+ *
+ * `*` and `?` match within a segment, `[a-z]` and `[!a-z]` one character, `{a,b}` alternatives,
+ * `**` any number of folders; a backslash takes the meaning away. Names that begin with a dot are
+ * matched only by a pattern that names the dot.
+ *
+ * @module
+ */
+
+/** Most alternatives that the braces of one pattern may make. */
+export const MAX_ALTERNATIVES = 64;
+
+/** Says what is wrong with a pattern; `undefined` if nothing is. */
+export function globProblem(pattern: string): string | undefined {
+  const text = positivePart(pattern);
+  if (text === "") return "is empty; name a file, a folder or a glob";
+  if (text.startsWith("/")) return "is absolute; write it relative to the workspace";
+  if (/\p{Cc}/u.test(text)) return "contains a control character";
+  const alternatives = expandBraces(text);
+  if (alternatives === undefined) {
+    return `has braces that make more than ${MAX_ALTERNATIVES} alternatives; split it`;
+  }
+  for (const alternative of alternatives) {
+    if (alternative.startsWith("/")) return "is absolute; write it relative to the workspace";
+    if (alternative.split("/").includes("..")) return 'contains ".."; stay in the workspace';
+  }
+  return undefined;
+}
+
+/** Where a path stands in a set of globs; made by {@linkcode GlobSet.root} and `enter`. */
+export interface GlobState {
+  /** Numbers of the patterns that take the path, or a folder above it. */
+  readonly takenBy: ReadonlySet<number>;
+  /** Whether a pattern takes the path, or a folder above it, away. */
+  readonly isExcluded: boolean;
+  /** Whether anything below may be taken. */
+  readonly mayGoOn: boolean;
+  /** How far each pattern has come; nobody else's business. */
+  readonly progress: readonly Progress[];
+}
+
+/** Compiled globs. A folder that is matched stands for everything below it. */
+export interface GlobSet {
+  /** The patterns that take, as they were given, by number. */
+  readonly patterns: readonly string[];
+  /** The state of the top folder itself. */
+  readonly root: GlobState;
+  /** The state of an entry of a folder. */
+  enter(state: GlobState, name: string): GlobState;
+}
+
+/**
+ * Compiles patterns; one that begins with `!` takes away from all others.
+ *
+ * @throws {SyntaxError} If a pattern is none; {@linkcode globProblem} tells before.
+ */
+export function compileGlobs(patterns: readonly string[]): GlobSet {
+  const taking = patterns.filter((pattern) => !pattern.startsWith("!"));
+  const automata = [
+    ...taking.flatMap((pattern, number) => compile(pattern, number)),
+    ...patterns.filter((pattern) => pattern.startsWith("!")).flatMap((pattern) =>
+      compile(pattern, undefined)
+    ),
+  ];
+  const start: Progress[] = automata.map((automaton) => ({
+    automaton,
+    at: closure(automaton, [0]),
+  }));
+  const state = (
+    takenBy: ReadonlySet<number>,
+    isExcluded: boolean,
+    progress: Progress[],
+  ): GlobState => ({
+    takenBy,
+    isExcluded,
+    mayGoOn: !isExcluded &&
+      (takenBy.size > 0 || progress.some(({ automaton }) => automaton.number !== undefined)),
+    progress,
+  });
+  return {
+    patterns: taking,
+    root: state(NONE, false, start),
+    enter(before, name) {
+      const characters = [...name];
+      const next: Progress[] = [];
+      let takenBy = before.takenBy;
+      let isExcluded = before.isExcluded;
+      for (const { automaton, at } of before.progress) {
+        const reached = advance(automaton, at, characters);
+        if (reached.includes(automaton.steps.length)) {
+          if (automaton.number === undefined) isExcluded = true;
+          else takenBy = new Set([...takenBy, automaton.number]);
+        }
+        const open = reached.filter((index) => index < automaton.steps.length);
+        if (open.length > 0) next.push({ automaton, at: open });
+      }
+      return state(takenBy, isExcluded, next);
+    },
+  };
+}
+
+const NONE: ReadonlySet<number> = new Set();
+
+/** One segment of a pattern. */
+type Step = { readonly kind: "folders" } | { readonly kind: "name"; readonly tokens: Token[] };
+
+type Token =
+  | { readonly kind: "star" }
+  | { readonly kind: "any" }
+  | { readonly kind: "character"; readonly character: string }
+  | { readonly kind: "set"; readonly negated: boolean; readonly ranges: [string, string][] };
+
+interface Automaton {
+  /** Which pattern it is of; absent: one that takes away, which also sees names with a dot. */
+  readonly number: number | undefined;
+  readonly steps: readonly Step[];
+}
+
+interface Progress {
+  readonly automaton: Automaton;
+  /** Steps that may come next. */
+  readonly at: readonly number[];
+}
+
+function compile(pattern: string, number: number | undefined): Automaton[] {
+  const problem = globProblem(pattern);
+  if (problem !== undefined) {
+    throw new SyntaxError(`The glob ${JSON.stringify(pattern)} ${problem}`);
+  }
+  return (expandBraces(positivePart(pattern)) ?? []).map((alternative) => {
+    const parts = alternative.split("/").filter((part) => part !== "" && part !== ".");
+    // All that is below a folder is the folder; of the top, it is what has no dot.
+    while (parts.length > 1 && parts.at(-1) === "**") parts.pop();
+    if (parts.at(-1) === "**" || parts.length === 0) parts.push("*");
+    return {
+      number,
+      steps: parts.map((part): Step =>
+        part === "**" ? { kind: "folders" } : { kind: "name", tokens: tokensOf(part) }
+      ),
+    };
+  });
+}
+
+function positivePart(pattern: string): string {
+  return pattern.startsWith("!") ? pattern.slice(1) : pattern;
+}
+
+/** Steps that are reached without a name: `**` stands for no folder too. */
+function closure({ steps }: Automaton, at: readonly number[]): readonly number[] {
+  const reached = new Set(at);
+  for (const index of reached) if (steps[index]?.kind === "folders") reached.add(index + 1);
+  return [...reached];
+}
+
+function advance(
+  automaton: Automaton,
+  at: readonly number[],
+  name: readonly string[],
+): readonly number[] {
+  const seesDots = automaton.number === undefined;
+  const isHidden = name[0] === "." && !seesDots;
+  const next: number[] = [];
+  for (const index of at) {
+    const step = automaton.steps[index];
+    if (step === undefined) continue;
+    if (step.kind === "folders") {
+      if (!isHidden) next.push(index);
+    } else if (matchesName(step.tokens, name, isHidden)) next.push(index + 1);
+  }
+  return closure(automaton, next);
+}
+
+/** The greedy match of wildcards: on a mismatch only the latest star gives way. */
+function matchesName(tokens: readonly Token[], name: readonly string[], isHidden: boolean) {
+  if (isHidden) {
+    const [first] = tokens;
+    if (first?.kind !== "character" || first.character !== ".") return false;
+  }
+  let token = 0;
+  let at = 0;
+  let star: { readonly token: number; at: number } | undefined;
+  while (at < name.length) {
+    const wanted = tokens[token];
+    if (wanted?.kind === "star") {
+      star = { token, at };
+      token++;
+    } else if (wanted !== undefined && matchesOne(wanted, name[at] ?? "")) {
+      token++;
+      at++;
+    } else if (star !== undefined) {
+      token = star.token + 1;
+      at = ++star.at;
+    } else return false;
+  }
+  while (tokens[token]?.kind === "star") token++;
+  return token === tokens.length;
+}
+
+function matchesOne(token: Exclude<Token, { kind: "star" }>, character: string): boolean {
+  switch (token.kind) {
+    case "any":
+      return true;
+    case "character":
+      return token.character === character;
+    case "set":
+      return token.ranges.some(([low, high]) => low <= character && character <= high) !==
+        token.negated;
+  }
+}
+
+function tokensOf(segment: string): Token[] {
+  const characters = [...segment];
+  const tokens: Token[] = [];
+  for (let at = 0; at < characters.length; at++) {
+    const character = characters[at] ?? "";
+    if (character === "*") {
+      if (tokens.at(-1)?.kind !== "star") tokens.push({ kind: "star" });
+    } else if (character === "?") tokens.push({ kind: "any" });
+    else if (character === "\\" && at + 1 < characters.length) {
+      tokens.push({ kind: "character", character: characters[++at] ?? "" });
+    } else if (character === "[") {
+      const set = setAt(characters, at);
+      if (set === undefined) tokens.push({ kind: "character", character });
+      else {
+        tokens.push(set.token);
+        at = set.end;
+      }
+    } else tokens.push({ kind: "character", character });
+  }
+  return tokens;
+}
+
+/** Reads `[…]`; `undefined` if it has no end, and the bracket stands for itself. */
+function setAt(characters: readonly string[], begin: number) {
+  let at = begin + 1;
+  const negated = characters[at] === "!" || characters[at] === "^";
+  if (negated) at++;
+  const ranges: [string, string][] = [];
+  for (let first = true;; first = false) {
+    let low = characters[at++];
+    if (low === undefined) return undefined;
+    if (low === "]" && !first) break;
+    if (low === "\\") low = characters[at++] ?? "\\";
+    const high = characters[at + 1];
+    if (characters[at] === "-" && high !== undefined && high !== "]") {
+      ranges.push([low, high]);
+      at += 2;
+    } else ranges.push([low, low]);
+  }
+  const token: Token = { kind: "set", negated, ranges };
+  return { token, end: at - 1 };
+}
+
+/** The alternatives of a pattern; `undefined` if there are too many. */
+function expandBraces(pattern: string): readonly string[] | undefined {
+  const done: string[] = [];
+  const open = [pattern];
+  for (let text = open.pop(); text !== undefined; text = open.pop()) {
+    const braces = innermostBraces(text);
+    if (braces === undefined) done.push(text);
+    else open.push(...braces);
+    if (done.length + open.length > MAX_ALTERNATIVES) return undefined;
+  }
+  return done.reverse();
+}
+
+/** Puts each alternative of the first innermost pair of braces in its place. */
+function innermostBraces(text: string): readonly string[] | undefined {
+  let begin = -1;
+  let commas: number[] = [];
+  for (let at = 0; at < text.length; at++) {
+    const character = text[at];
+    if (character === "\\") at++;
+    else if (character === "{") {
+      begin = at;
+      commas = [];
+    } else if (character === "," && begin >= 0) commas.push(at);
+    else if (character === "}" && begin >= 0) {
+      if (commas.length === 0) {
+        begin = -1;
+        continue;
+      }
+      const before = text.slice(0, begin);
+      const after = text.slice(at + 1);
+      const marks = [begin, ...commas, at];
+      return marks.slice(1).map((mark, index) =>
+        before + text.slice((marks[index] ?? 0) + 1, mark) + after
+      );
+    }
+  }
+  return undefined;
+}

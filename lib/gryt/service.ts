@@ -1,0 +1,22 @@
+/**
+ * The parts behind the Gryt-compatible API, as its routes see them.
+ *
+ * @module
+ */
+import type { AgentsFront } from "@lib/gryt/agents_front.ts";
+import type { EngineWatch } from "@lib/gryt/engine_watch.ts";
+import type { GrytLedger } from "@lib/gryt/ledger.ts";
+import type { OutboxStore } from "@lib/gryt/outbox_store.ts";
+import type { GrytSettings } from "@lib/gryt/settings.ts";
+
+/** The parts behind the Gryt-compatible API. */
+export interface GrytService {
+  /** The settings in force; cheap. */
+  readonly settings: () => GrytSettings;
+  readonly engine: EngineWatch;
+  readonly ledger: GrytLedger;
+  readonly outbox: OutboxStore;
+  readonly front: AgentsFront;
+  /** Synchronous answers that are waited for now; the runner leaves them time when it ends. */
+  readonly waiting: { count: number };
+}

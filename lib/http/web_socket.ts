@@ -1,0 +1,155 @@
+/**
+ * WebSocket connections (RFC 6455), with back-pressure and a deadline on silence.
+ *
+ * @module
+ */
+import { Buffer } from "node:buffer";
+import type { IncomingMessage } from "node:http";
+import type { Duplex } from "node:stream";
+// @ts-types="./ws.d.ts"
+import type { WebSocket, WebSocketServer } from "ws";
+import { ignore } from "@lib/core/errors.ts";
+import { raceAbort, withDeadline } from "@lib/core/abort.ts";
+
+/** The client, as a session sees it. */
+export interface WebSocketPeer {
+  /** Aborts when the client is gone, or the server stops. */
+  readonly signal: AbortSignal;
+  /**
+   * Sends bytes as a binary frame, a text as a text frame.
+   *
+   * @returns Resolves when more may be sent: a slow client makes its sender slow.
+   * @throws The reason of {@linkcode WebSocketPeer.signal} once it has aborted.
+   */
+  send(data: Uint8Array | string): Promise<void>;
+}
+
+/** What is done over a connection; when it resolves, the connection is closed with 1000. */
+export type WebSocketSession = (peer: WebSocketPeer) => Promise<void>;
+
+/** Options for {@linkcode serveWebSocket}. */
+export interface WebSocketOptions {
+  readonly incoming: IncomingMessage;
+  readonly socket: Duplex;
+  /** What the client sent already. */
+  readonly head: Uint8Array;
+  /** Aborts when the server stops: the client is told 1001. */
+  readonly leave: AbortSignal;
+  /** A client that neither takes nor sends anything for twice as long is gone, in milliseconds. */
+  readonly pingIntervalMs: number;
+  readonly onError: (error: unknown) => void;
+}
+
+/** Bytes on their way to one client, beyond which its sender waits. */
+export const HIGH_WATER_BYTES = 256 * 1024;
+/** Nothing is expected of a client but control frames. */
+const RECEIVE_MAX_BYTES = 4 * 1024;
+/** How long a client may take to say goodbye. */
+const GOODBYE_MS = 2_000;
+
+const CODE = { done: 1000, leaving: 1001, failed: 1011 } as const;
+
+/** Makes the function that takes over sockets; the library is loaded with the first of them. */
+export function webSockets(): (
+  session: WebSocketSession,
+  options: WebSocketOptions,
+) => Promise<void> {
+  let loading: Promise<WebSocketServer> | undefined;
+  return async (session, options) => {
+    const server = await (loading ??= load());
+    const webSocket = await upgraded(server, options);
+    if (webSocket !== undefined) await converse(webSocket, session, options);
+  };
+}
+
+async function load(): Promise<WebSocketServer> {
+  // @ts-types="./ws.d.ts"
+  const { WebSocketServer: Server } = await import("ws");
+  return new Server({
+    noServer: true,
+    clientTracking: false,
+    perMessageDeflate: false,
+    maxPayload: RECEIVE_MAX_BYTES,
+  });
+}
+
+/** Answers the handshake; `undefined` if it is none and the client was told so. */
+function upgraded(
+  server: WebSocketServer,
+  { incoming, socket, head }: WebSocketOptions,
+): Promise<WebSocket | undefined> {
+  return new Promise((resolve) => {
+    socket.once("close", () => resolve(undefined));
+    server.handleUpgrade(incoming, socket, Buffer.from(head), resolve);
+  });
+}
+
+async function converse(
+  webSocket: WebSocket,
+  session: WebSocketSession,
+  { leave, pingIntervalMs, onError }: WebSocketOptions,
+): Promise<void> {
+  const closed = Promise.withResolvers<void>();
+  const gone = new AbortController();
+  let isAlive = true;
+  const alive = () => {
+    isAlive = true;
+  };
+  webSocket.on("error", ignore("its close follows"));
+  webSocket.on("pong", alive);
+  webSocket.on("message", alive);
+  const lost = () => gone.abort(new DOMException("The client went away", "AbortError"));
+  webSocket.once("close", () => {
+    lost();
+    closed.resolve();
+  });
+  let silent = 0;
+  const pings = setInterval(() => {
+    silent = isAlive ? 0 : silent + 1;
+    if (silent >= 2) return webSocket.terminate();
+    isAlive = false;
+    // One that waits behind much of the log would say nothing about the client.
+    if (webSocket.bufferedAmount === 0) webSocket.ping();
+  }, pingIntervalMs);
+  const onLeave = () => gone.abort(new DOMException("The server stops", "AbortError"));
+  leave.addEventListener("abort", onLeave, { once: true });
+  if (leave.aborted) onLeave();
+  let code: number = CODE.done;
+  try {
+    const { signal } = gone;
+    const send = sender(webSocket, { signal, onTaken: alive, onFailed: lost });
+    await session({ signal, send });
+  } catch (error) {
+    code = leave.aborted ? CODE.leaving : CODE.failed;
+    if (!gone.signal.aborted) onError(error);
+  } finally {
+    leave.removeEventListener("abort", onLeave);
+    webSocket.close(code, code === CODE.leaving ? "The runner stops; connect again" : "");
+    using deadline = withDeadline(new AbortController().signal, GOODBYE_MS, "the client's goodbye");
+    await raceAbort(closed.promise, deadline).catch(ignore("it is cut off then"));
+    clearInterval(pings);
+    webSocket.terminate();
+  }
+}
+
+interface SenderOptions {
+  readonly signal: AbortSignal;
+  readonly onTaken: () => void;
+  /** Aborts the signal. */
+  readonly onFailed: () => void;
+}
+
+function sender(webSocket: WebSocket, { signal, onTaken, onFailed }: SenderOptions) {
+  return (data: Uint8Array | string): Promise<void> => {
+    if (signal.aborted) return Promise.reject(signal.reason);
+    const taken = Promise.withResolvers<void>();
+    webSocket.send(data, { binary: typeof data !== "string" }, (error) => {
+      // At once, not with the close that follows: a sender that goes on would never let it come.
+      if (error === undefined || error === null) onTaken();
+      else onFailed();
+      taken.resolve();
+    });
+    if (webSocket.bufferedAmount < HIGH_WATER_BYTES) return Promise.resolve();
+    return raceAbort(taken.promise, signal);
+  };
+}

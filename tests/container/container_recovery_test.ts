@@ -1,0 +1,163 @@
+import assert from "node:assert/strict";
+import { removeLeftovers } from "@lib/containers/leftovers.ts";
+import { containerBody, jobContainerName } from "@lib/executors/container_config.ts";
+import type { AttemptRequest } from "@lib/jobs/executor.ts";
+import { containerContract } from "../support/container_bench.ts";
+import { useDockerEngine } from "../support/container_suite.ts";
+import type { StarterOrder } from "../support/container_starter_process.ts";
+import { Bench, deadline, logged, script } from "../support/executor_contract.ts";
+
+const use = useDockerEngine();
+const CONTRACT = containerContract(use);
+const STARTER = new URL("../support/container_starter_process.ts", import.meta.url).pathname;
+
+/** Begins an attempt in a process of its own and kills that once the job has said `ready`. */
+async function beginAndDie(bench: Bench, request: AttemptRequest): Promise<void> {
+  const order: StarterOrder = {
+    host: use.host,
+    stateDir: bench.stateDir,
+    project: bench.project,
+    jobId: request.ref.jobId,
+    spec: request.spec,
+    env: request.env,
+  };
+  const agent = new Deno.Command(Deno.execPath(), {
+    args: ["run", "--allow-all", "--quiet", STARTER, JSON.stringify(order)],
+    stdin: "null",
+    stdout: "null",
+  }).spawn();
+  await logged(request, "ready");
+  agent.kill("SIGKILL");
+  await agent.status;
+}
+
+Deno.test("ContainerExecutor takes over what a killed agent left, with the whole log", async () => {
+  await using bench = new Bench(CONTRACT);
+  const request = bench.request(
+    script(`echo ready
+i=0; while [ $i -lt 2000 ]; do echo "line $i"; i=$((i+1)); done
+while [ ! -e go ]; do sleep 0.01; done
+echo done; exit 7`),
+  );
+  await beginAndDie(bench, request);
+  const executor = await bench.executor();
+  assert.deepEqual(await executor.look(request, deadline()), { kind: "alive" });
+  assert.equal(await executor.start(request, deadline()), "exists");
+  const ended = executor.ended(request, deadline());
+  Deno.writeTextFileSync(`${request.folder.workspace}/go`, "");
+  const outcome = await ended;
+  assert.equal(outcome.exitCode, 7, outcome.message);
+  const lines = Deno.readTextFileSync(request.folder.logFile("merged")).split("\n");
+  assert.deepEqual(lines, [
+    "ready",
+    ...Array.from({ length: 2_000 }, (_, i) => `line ${i}`),
+    "done",
+    "",
+  ]);
+  assert.deepEqual(await use.engine.containers(), []);
+});
+
+Deno.test("ContainerExecutor settles a job that ended while no agent was alive", async () => {
+  await using bench = new Bench(CONTRACT);
+  const request = bench.request(script("echo ready; echo more; exit 5"));
+  await beginAndDie(bench, request);
+  const executor = await bench.executor();
+  const outcome = await executor.ended(request, deadline());
+  assert.equal(outcome.exitCode, 5, outcome.message);
+  assert.equal(Deno.readTextFileSync(request.folder.logFile("merged")), "ready\nmore\n");
+  assert.equal((await executor.look(request, deadline())).kind, "ended");
+});
+
+Deno.test("ContainerExecutor keeps the time limit and the grace of a job it took over", async () => {
+  await using bench = new Bench(CONTRACT);
+  const request = bench.request(
+    script("trap '' TERM; echo ready; while :; do sleep 0.05; done"),
+    { timeoutMs: 1_500, graceMs: 300 },
+  );
+  await beginAndDie(bench, request);
+  const outcome = await (await bench.executor()).ended(request, deadline());
+  assert.equal(outcome.state, "timed_out", outcome.message);
+  assert.equal(outcome.signal, "SIGKILL");
+});
+
+Deno.test("ContainerExecutor starts what was made and never started, and only once", async () => {
+  await using bench = new Bench(CONTRACT);
+  const request = bench.request(script("echo run >> ran"));
+  const signal = deadline();
+  // As an agent leaves it that dies between the two calls: the last may still be under way.
+  const executor = await bench.executor();
+  Deno.mkdirSync(request.folder.home);
+  const body = containerBody(request, {
+    facts: await use.engine.client.facts(signal),
+    init: true,
+    account: { uid: 0, gid: 0 },
+    stateDir: bench.stateDir,
+    tasks: 256,
+  });
+  await use.engine.client.createContainer(jobContainerName(request.ref), body, signal);
+  Deno.writeTextFileSync(request.folder.logFile("merged"), "");
+  assert.equal((await executor.look(request, signal)).kind, "never_begun");
+  // The dead agent's request arrives now, and finds nothing of that name.
+  await assert.rejects(
+    use.engine.client.startContainer(jobContainerName(request.ref), signal),
+    /No such container/,
+  );
+  assert.equal(await executor.start(request, signal), "started");
+  assert.equal((await executor.ended(request, signal)).state, "succeeded");
+  assert.equal(Deno.readTextFileSync(`${request.folder.workspace}/ran`), "run\n");
+  assert.deepEqual(await use.engine.containers(), []);
+});
+
+Deno.test("ContainerExecutor calls an attempt lost whose container somebody removed", async () => {
+  await using bench = new Bench(CONTRACT);
+  const executor = await bench.executor();
+  const request = bench.request(script("echo ready; sleep 1000"));
+  await executor.start(request, deadline());
+  await logged(request, "ready");
+  await use.engine.client.removeContainer(jobContainerName(request.ref), deadline());
+  const outcome = await executor.ended(request, deadline());
+  assert(outcome.state === "lost" || outcome.state === "failed", outcome.message);
+  assert.equal(await executor.start(request, deadline()), "exists");
+});
+
+Deno.test("ContainerExecutor waits while the engine is away, and does not take its jobs for over", async () => {
+  await using bench = new Bench(CONTRACT);
+  const executor = await bench.executor();
+  const request = bench.request(script("echo ready; sleep 1000"));
+  await executor.start(request, deadline());
+  await logged(request, "ready");
+  const ended = executor.ended(request, deadline(120_000));
+  // Killed, it takes its containers along when it starts request.
+  await use.engine.restart();
+  const outcome = await ended;
+  assert.notEqual(outcome.state, "succeeded");
+  assert.equal(await executor.start(request, deadline()), "exists");
+  assert.deepEqual(await use.engine.containers(), []);
+});
+
+Deno.test("removeLeftovers() removes what no attempt wants, and nothing of others", async () => {
+  await using bench = new Bench(CONTRACT);
+  await using other = new Bench(CONTRACT);
+  const signal = deadline();
+  const wanted = bench.request(script("echo ready; sleep 1000"));
+  const unwanted = bench.request(script("echo ready; sleep 1000"));
+  const foreign = other.request(script("echo ready; sleep 1000"));
+  const first = await bench.executor();
+  const second = await other.executor();
+  for (const request of [wanted, unwanted]) await first.start(request, signal);
+  await second.start(foreign, signal);
+  await first[Symbol.asyncDispose]();
+  await second[Symbol.asyncDispose]();
+  const removed = await removeLeftovers(use.engine.client, {
+    stateDir: bench.stateDir,
+    project: bench.project,
+    isWanted: ({ job }) => job === wanted.ref.jobId,
+  }, signal);
+  assert.deepEqual(removed.map(({ attempt }) => attempt?.job), [unwanted.ref.jobId]);
+  const left = await use.engine.containers();
+  assert.deepEqual(
+    [...left].sort(),
+    [jobContainerName(wanted.ref), jobContainerName(foreign.ref)].sort(),
+  );
+  for (const name of left) await use.engine.client.removeContainer(name, signal);
+});

@@ -1,0 +1,35 @@
+import assert from "node:assert/strict";
+import { judgeTools } from "@lib/install/judge_tools.ts";
+import { askEngine } from "../../cmd/runner/commands/ask_engine.ts";
+import { useDockerEngine } from "../support/container_suite.ts";
+import { factsWith } from "../unit/install/_facts.ts";
+
+const docker = useDockerEngine(() => Promise.resolve());
+const signal = AbortSignal.timeout(120_000);
+
+Deno.test("askEngine() tells what an engine is and which limits it enforces", async () => {
+  const env = { DOCKER_HOST: docker.host };
+  const answer = await askEngine({ host: undefined, env, signal });
+  assert.ok(answer.kind === "answers", JSON.stringify(answer));
+  assert.equal(answer.address, docker.host);
+  assert.deepEqual([answer.podman, answer.rootless], [false, false]);
+  assert.match(answer.version, /^\d+\./);
+  assert.match(answer.cgroupVersion, /^[12]$/);
+  assert.ok(answer.enforces.memory && answer.enforces.cpu);
+  const [check] = judgeTools(factsWith({ engine: answer }));
+  assert.equal(check?.status, "ok");
+  assert.match(check?.detail ?? "", /^Docker \d.* at unix:.*, run by root, cgroup v[12], storage/);
+});
+
+Deno.test("askEngine() goes by the configuration before the environment", async () => {
+  const env = { DOCKER_HOST: "unix:///nowhere.sock" };
+  assert.equal((await askEngine({ host: docker.host, env, signal })).kind, "answers");
+});
+
+Deno.test("askEngine() tells why an engine that is named gives no answer", async () => {
+  for (const host of ["unix:///nowhere.sock", "nonsense"]) {
+    const answer = await askEngine({ host, env: {}, signal });
+    assert.ok(answer.kind === "silent", host);
+    assert.ok(answer.isNamed && answer.why.includes(host), answer.why);
+  }
+});

@@ -1,0 +1,131 @@
+import assert from "node:assert/strict";
+import { newJobId } from "@lib/core/ids.ts";
+import { Engine } from "@lib/docker/engine.ts";
+import { parseEngineHost } from "@lib/docker/find_engine.ts";
+import { recordImageUse } from "@lib/docker/image_use.ts";
+import { jobLabels } from "@lib/docker/job_labels.ts";
+import { cleaningEngine } from "@lib/housekeeping/engine.ts";
+import { leftoverSource } from "@lib/housekeeping/engine_leftovers.ts";
+import type { Job } from "@lib/jobs/model.ts";
+import { useDockerEngine } from "../support/container_suite.ts";
+import { makeJob, projectName } from "../support/job_fixtures.ts";
+import { RunnerBench } from "../support/runner_process.ts";
+
+const HOUR_MS = 3_600_000;
+const docker = useDockerEngine();
+const signal = AbortSignal.timeout(300_000);
+
+/** Makes a container that runs, without the program that makes them for jobs. */
+async function makeContainer(name: string, labels: Readonly<Record<string, string>>) {
+  const { client } = docker.engine;
+  await client.createContainer(name, {
+    Image: "cicd-test/busybox:1",
+    Cmd: ["sleep", "600"],
+    Env: [],
+    WorkingDir: "/",
+    Labels: labels,
+    OpenStdin: false,
+    Tty: false,
+    HostConfig: {
+      NetworkMode: "none",
+      Mounts: [],
+      PidsLimit: 32,
+      Ulimits: [],
+      Privileged: false,
+      CapDrop: [],
+      CapAdd: [],
+      SecurityOpt: [],
+      OomScoreAdj: 0,
+      LogConfig: { Type: "json-file", Config: {} },
+      RestartPolicy: { Name: "no" },
+      AutoRemove: false,
+    },
+  }, signal);
+  await client.startContainer(name, signal);
+}
+
+Deno.test("cicd-runner clean removes images that jobs brought and none uses, and no other", async () => {
+  const { engine } = docker;
+  const names = ["old:1", "fresh:1", "mine:1", "renamed:1", "needed:1"];
+  for (const name of names) {
+    // Different images: the same content would be one image with five names.
+    await engine.importBusybox(`cicd-test/${name}`, { changes: [`ENV NAME=${name}`] });
+  }
+  const idOf = async (name: string) => {
+    const image = await engine.client.inspectImage(`cicd-test/${name}`, signal);
+    assert(image !== undefined, name);
+    return image.id;
+  };
+  await using bench = new RunnerBench({
+    config: `containers:\n  host: ${docker.host}\nclean:\n  images_unused_for: 2h\n`,
+  });
+  Deno.mkdirSync(bench.stateDir);
+  const record = async (name: string, options: { pulled: boolean; hoursAgo: number }) => {
+    const id = await idOf(name);
+    const reference = `cicd-test/${name}`;
+    recordImageUse(bench.stateDir, { id, reference, project: "web", pulled: options.pulled });
+    const at = new Date(Date.now() - options.hoursAgo * HOUR_MS);
+    Deno.utimeSync(`${bench.stateDir}/images/${id.replace(":", "-")}`, at, at);
+  };
+  await record("old:1", { pulled: true, hoursAgo: 3 });
+  await record("fresh:1", { pulled: true, hoursAgo: 1.5 });
+  await record("mine:1", { pulled: false, hoursAgo: 3 });
+  await record("needed:1", { pulled: true, hoursAgo: 3 });
+  await engine.importBusybox("cicd-test/needed:1", { changes: ["ENV NAME=newer"] });
+  await bench.start();
+  const { body } = await bench.json("POST", "/v1/housekeeping");
+  const items: readonly Record<string, unknown>[] = body.items;
+  assert.deepEqual(
+    items.map(({ kind, name, cause, outcome }) => [kind, name, cause, outcome]).sort(),
+    [
+      ["image", "cicd-test/needed:1", "age", "removed"],
+      ["image", "cicd-test/old:1", "age", "removed"],
+    ],
+  );
+  // The record spoke of the image that lost its name to a newer one, which stays.
+  const left = (await engine.client.listImages(signal)).flatMap(({ tags }) => tags).sort();
+  assert.deepEqual(left, [
+    "cicd-test/busybox:1",
+    "cicd-test/fresh:1",
+    "cicd-test/mine:1",
+    "cicd-test/needed:1",
+    "cicd-test/renamed:1",
+  ]);
+  assert.deepEqual((await bench.json("POST", "/v1/housekeeping")).body.items, []);
+});
+
+Deno.test("leftoverSource() removes running containers of attempts that are over, and no others", async () => {
+  const address = parseEngineHost(docker.host);
+  assert(address !== undefined);
+  using engine = cleaningEngine(await Engine.open(address), "/state/of/this/test");
+  const jobs = new Map<string, Job>();
+  const add = async (job: Partial<Job>, stateDir = "/state/of/this/test") => {
+    const id = newJobId();
+    jobs.set(id, makeJob({ id, attempt: 1, ...job }));
+    const name = `cicd-job-${id}-1`;
+    await makeContainer(name, jobLabels(stateDir, { job: id, project: projectName(), attempt: 1 }));
+    return name;
+  };
+  const over = await add({ state: "lost", finishedAt: Date.now() });
+  const atWork = await add({ state: "running" });
+  const ofOthers = await add({ state: "lost", finishedAt: Date.now() }, "/state/of/others");
+  const now = () => Date.now() + HOUR_MS;
+  const source = leftoverSource({ engine, read: (id) => jobs.get(id), now });
+  const { things } = await source.find(signal);
+  assert.deepEqual(things.map(({ name }) => name), [over]);
+  for (const thing of things) await source.remove({ ...thing, cause: "left_behind" }, signal);
+  assert.deepEqual([...await docker.engine.containers()].sort(), [atWork, ofOthers].sort());
+  assert.deepEqual((await source.find(signal)).things, []);
+});
+
+Deno.test("removeImage() says of an image that a container uses that it stays", async () => {
+  const address = parseEngineHost(docker.host);
+  assert(address !== undefined);
+  using engine = cleaningEngine(await Engine.open(address), "/state/of/this/test");
+  await docker.engine.importBusybox("cicd-test/used:1", { changes: ["ENV NAME=used"] });
+  const id = (await docker.engine.client.inspectImage("cicd-test/busybox:1", signal))?.id ?? "";
+  assert((await engine.imagesInUse(signal)).has(id));
+  assert.equal(await engine.removeImage("cicd-test/busybox:1", signal), false);
+  assert.equal(await engine.removeImage("cicd-test/used:1", signal), true);
+  assert.equal(await engine.sharesDiskWith("/proc", signal), false);
+});

@@ -1,0 +1,212 @@
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { artifactStep } from "@lib/artifacts/artifact_step.ts";
+import { readArtifactList } from "@lib/artifacts/artifact_list.ts";
+import { ArtifactReader } from "@lib/artifacts/artifact_reader.ts";
+import type { ArtifactSpec } from "@lib/jobs/model.ts";
+import { makeJob, makeOutcome } from "../support/job_fixtures.ts";
+import { openWorkspace, type Workspace } from "../support/workspace.ts";
+
+const NEVER = new AbortController().signal;
+const GIB = 1024 ** 3;
+
+function stepWith(limits: { maxBytes?: number; maxFiles?: number } = {}) {
+  const { maxBytes = GIB, maxFiles = 1_000 } = limits;
+  return artifactStep({ limits: () => ({ maxBytes, maxFiles }), upload: () => undefined });
+}
+
+async function keep(
+  t: Workspace,
+  paths: readonly string[],
+  { when = "always", limits = {}, outcome = makeOutcome() }: {
+    when?: ArtifactSpec["when"];
+    limits?: { maxBytes?: number; maxFiles?: number };
+    outcome?: ReturnType<typeof makeOutcome>;
+  } = {},
+) {
+  const told = await stepWith(limits).after?.(
+    t.context({ artifacts: { paths, when } }),
+    outcome,
+    NEVER,
+  );
+  const list = await readArtifactList(t.folder.artifactList);
+  return { told: told ?? [], list, paths: list?.files.map(({ path }) => path) };
+}
+
+async function run(...argv: string[]) {
+  const [program = "", ...args] = argv;
+  const { success } = await new Deno.Command(program, { args }).output();
+  assert(success, argv.join(" "));
+}
+
+Deno.test("artifactStep() keeps what the globs take, with size, hash and mode", async () => {
+  await using t = await openWorkspace();
+  await t.write("dist/a.js", "one");
+  await t.write("dist/deep/.hidden", "two");
+  await t.write("dist/a.js.map", "three");
+  await t.write("src/b.js", "four");
+  await Deno.chmod(`${t.folder.workspace}/dist/a.js`, 0o755);
+  const { told, list } = await keep(t, ["dist", "!**/*.map"]);
+  assert.deepEqual(told, []);
+  assert.deepEqual(list?.files, [
+    {
+      path: "dist/a.js",
+      bytes: 3,
+      sha256: createHash("sha256").update("one").digest("hex"),
+      mode: 0o700,
+    },
+    {
+      path: "dist/deep/.hidden",
+      bytes: 3,
+      sha256: createHash("sha256").update("two").digest("hex"),
+      mode: 0o600,
+    },
+  ]);
+  assert.equal(await Deno.readTextFile(`${t.folder.artifacts}/dist/a.js`), "one");
+});
+
+Deno.test("artifactStep() keeps what it kept when the workspace is gone", async () => {
+  await using t = await openWorkspace();
+  await t.write("report.xml", "x".repeat(100_000));
+  await keep(t, ["report.xml"]);
+  await Deno.remove(t.folder.workspace, { recursive: true });
+  const again = await keep(t, ["report.xml"]);
+  assert.deepEqual(again.paths, ["report.xml"]);
+  assert.equal((await Deno.stat(`${t.folder.artifacts}/report.xml`)).nlink, 1);
+});
+
+Deno.test("artifactStep() follows no link and opens no pipe", { timeout: 20_000 }, async () => {
+  await using t = await openWorkspace();
+  const work = t.folder.workspace;
+  const outside = `${t.stateDir}/outside`;
+  await Deno.mkdir(outside);
+  await Deno.writeTextFile(`${outside}/secret`, "secret");
+  await Deno.symlink(`${outside}/secret`, `${work}/link`);
+  await Deno.symlink(outside, `${work}/folder`);
+  await Deno.symlink("..", `${work}/up`);
+  await run("mkfifo", `${work}/pipe`);
+  await t.write("plain", "plain");
+  const { told, list } = await keep(t, ["*", "folder/secret", "up/**", "pipe"]);
+  assert.deepEqual(list?.files.map(({ path }) => path), ["plain"]);
+  assert.deepEqual(list?.left_out, [
+    { path: "folder", why: "is a symbolic link" },
+    { path: "link", why: "is a symbolic link" },
+    { path: "pipe", why: "is no regular file" },
+    { path: "up", why: "is a symbolic link" },
+  ]);
+  assert.match(told.join("\n"), /4 files were left out of the artifacts: "folder" is a symbolic/);
+  const { stdout } = await new Deno.Command("grep", { args: ["-r", "secret", t.folder.artifacts] })
+    .output();
+  assert.equal(stdout.length, 0);
+});
+
+Deno.test("artifactStep() copies a file that has another name, so that it cannot change later", async () => {
+  await using t = await openWorkspace();
+  await t.write("a", "before");
+  await Deno.link(`${t.folder.workspace}/a`, `${t.stateDir}/other-name`);
+  await keep(t, ["a"]);
+  await Deno.writeTextFile(`${t.stateDir}/other-name`, "after!");
+  assert.equal(await Deno.readTextFile(`${t.folder.artifacts}/a`), "before");
+});
+
+Deno.test("artifactStep() leaves out and names what does not fit", async () => {
+  await using t = await openWorkspace();
+  for (const name of ["a", "b", "c", "d"]) await t.write(name, name.repeat(400));
+  const size = await keep(t, ["*"], { limits: { maxBytes: 1_000 } });
+  assert.deepEqual(size.paths, ["a", "b"]);
+  assert.match(size.told.join(), /2 files were left out .*"c" does not fit with its 400B/);
+  await Deno.remove(t.folder.artifactList);
+  const count = await keep(t, ["*"], { limits: { maxFiles: 3 } });
+  assert.deepEqual(count.paths, ["a", "b", "c"]);
+  assert.match(count.told.join(), /"d" is beyond the limit of 3 files/);
+});
+
+Deno.test("artifactStep() says which globs took nothing", async () => {
+  await using t = await openWorkspace();
+  await t.write("a", "a");
+  const { told, list } = await keep(t, ["a", "dist/*.tgz", "!x"]);
+  assert.deepEqual(told, ['No file was found for "dist/*.tgz"']);
+  assert.deepEqual(list?.unmatched, ["dist/*.tgz"]);
+});
+
+Deno.test("artifactStep() keeps after the endings that were asked for only", async () => {
+  const failed = makeOutcome({ state: "failed", exitCode: 1 });
+  const wanted = [
+    ["success", makeOutcome(), true],
+    ["success", failed, false],
+    ["failure", makeOutcome(), false],
+    ["failure", failed, true],
+    ["failure", makeOutcome({ state: "timed_out", reason: "timeout" }), true],
+    ["always", failed, true],
+  ] as const;
+  for (const [when, outcome, isKept] of wanted) {
+    await using t = await openWorkspace();
+    await t.write("a", "a");
+    const { list } = await keep(t, ["a"], { when, outcome });
+    assert.equal(list !== undefined, isKept, `${when} ${outcome.state}`);
+  }
+});
+
+Deno.test("artifactStep() starts over after it died half-way", async () => {
+  await using t = await openWorkspace();
+  await t.write("a", "whole");
+  await Deno.mkdir(`${t.folder.artifacts}/old`, { recursive: true });
+  await Deno.writeTextFile(`${t.folder.artifacts}/a`, "ha");
+  const { paths } = await keep(t, ["a"]);
+  assert.deepEqual(paths, ["a"]);
+  assert.equal(await Deno.readTextFile(`${t.folder.artifacts}/a`), "whole");
+  await assert.rejects(Deno.stat(`${t.folder.artifacts}/old`), Deno.errors.NotFound);
+});
+
+Deno.test("artifactStep() bounds what it says about names that a job chose", async () => {
+  await using t = await openWorkspace();
+  for (let index = 0; index < 300; index++) {
+    await Deno.symlink("/", `${t.folder.workspace}/${"\n\u001b[2J".repeat(20)}${index}`);
+  }
+  const { told, list } = await keep(t, ["*"]);
+  assert.equal(list?.left_out_count, 300);
+  assert.equal(list.left_out.length, 200);
+  assert(told.join("").length < 1_000);
+  assert(!/\p{Cc}/u.test(told.join("") + list.left_out.map(({ path }) => path).join("")));
+});
+
+Deno.test("artifactStep() goes into folders that are very deep only so far", async () => {
+  await using t = await openWorkspace();
+  const path = `${t.folder.workspace}/${"d/".repeat(150)}`;
+  await Deno.mkdir(path, { recursive: true });
+  await Deno.writeTextFile(`${path}f`, "deep");
+  const { list } = await keep(t, ["d"]);
+  assert.deepEqual(list?.files, []);
+  assert.match(list?.left_out[0]?.why ?? "", /100 folders deep/);
+});
+
+Deno.test("artifactStep() leaves no descriptor open", async () => {
+  await using t = await openWorkspace();
+  for (let index = 0; index < 50; index++) await t.write(`d${index % 7}/f${index}`, "x");
+  const open = () => [...Deno.readDirSync("/proc/self/fd")].length;
+  const before = open();
+  await keep(t, ["**/*"]);
+  assert.equal(open(), before);
+});
+
+Deno.test("ArtifactReader finds what is listed, and nothing else", async () => {
+  await using t = await openWorkspace();
+  await t.write("dist/a", "0123456789");
+  await keep(t, ["dist"]);
+  const job = makeJob({ id: t.ref.jobId, attempt: 1 });
+  const reader = new ArtifactReader(t.stateDir);
+  const found = await reader.find(job, 1, "dist/a");
+  assert(found !== undefined);
+  const parts: string[] = [];
+  for await (const chunk of found.read(NEVER, { from: 2, to: 5 })) {
+    parts.push(new TextDecoder().decode(chunk));
+  }
+  assert.equal(parts.join(""), "234");
+  for (const path of ["", "dist", "../attempt.json", "dist/../dist/a", "/etc/passwd", "dist/b"]) {
+    assert.equal(await reader.find(job, 1, path), undefined, path);
+  }
+  assert.equal(await reader.list(job, 2), undefined);
+  await Deno.remove(`${t.folder.artifacts}/dist/a`);
+  await Deno.symlink("/etc/hostname", `${t.folder.artifacts}/dist/a`);
+  assert.equal(await reader.find(job, 1, "dist/a"), undefined);
+});

@@ -1,0 +1,278 @@
+import assert from "node:assert/strict";
+import { cacheStep } from "@lib/caches/cache_step.ts";
+import { allCaches, cachesPath, listCaches } from "@lib/caches/cache_store.ts";
+import { systemClock } from "@lib/core/clock.ts";
+import type { CacheSpec } from "@lib/jobs/model.ts";
+import { runCommand } from "@lib/process/run_command.ts";
+import { makeOutcome } from "../support/job_fixtures.ts";
+import { openWorkspace, type Workspace } from "../support/workspace.ts";
+
+const NEVER = new AbortController().signal;
+const MIB = 1024 ** 2;
+const DAY = 86_400_000;
+
+const npm: CacheSpec = { name: "npm", paths: ["node_modules"], keyFiles: ["package-lock.json"] };
+
+function stepOf(t: Workspace, { maxBytes = 100 * MIB, now = systemClock.now, path = "" } = {}) {
+  return cacheStep({
+    stateDir: t.stateDir,
+    limits: () => ({ maxBytes, maxAgeMs: 30 * DAY }),
+    run: runCommand,
+    env: path === "" ? Deno.env.toObject() : { PATH: path },
+    clock: { ...systemClock, now },
+  });
+}
+
+/** A job: restores, does its work, saves. */
+async function job(
+  t: Workspace,
+  work: (t: Workspace) => Promise<void>,
+  { caches = [npm], outcome = makeOutcome(), ...limits }: {
+    caches?: readonly CacheSpec[];
+    outcome?: ReturnType<typeof makeOutcome>;
+    maxBytes?: number;
+    now?: () => number;
+    path?: string;
+  } = {},
+) {
+  const context = t.context({ caches });
+  await stepOf(t, limits).before?.(context, NEVER);
+  await work(t);
+  return await stepOf(t, limits).after?.(context, outcome, NEVER) ?? [];
+}
+
+const read = (t: Workspace, path: string) =>
+  Deno.readTextFile(`${t.folder.workspace}/${path}`).catch(() => undefined);
+
+async function firstJob(t: Workspace, lock = "v1") {
+  await t.write("package-lock.json", lock);
+  return await job(t, async (own) => {
+    await own.write("node_modules/a/index.js", `module of ${lock}`);
+    await Deno.chmod(`${own.folder.workspace}/node_modules/a/index.js`, 0o755);
+    await Deno.symlink("a/index.js", `${own.folder.workspace}/node_modules/link`);
+  });
+}
+
+Deno.test("cacheStep() carries a folder to the next job with the same key files", async () => {
+  await using t = await openWorkspace();
+  assert.deepEqual(await firstJob(t), []);
+  assert.match(t.said.join(), /Cache "npm": nothing saved yet/);
+  const next = await t.next();
+  await next.write("package-lock.json", "v1");
+  await job(next, async () => {
+    assert.equal(await read(next, "node_modules/a/index.js"), "module of v1");
+    const { mode } = await Deno.stat(`${next.folder.workspace}/node_modules/a/index.js`);
+    assert.equal((mode ?? 0) & 0o111, 0o111);
+    assert.equal(await Deno.readLink(`${next.folder.workspace}/node_modules/link`), "a/index.js");
+  });
+  assert.match(next.said.join(), /Cache "npm": restored, .* in /);
+  assert.equal((await listCaches(t.stateDir, t.ref.project)).length, 1);
+});
+
+Deno.test("cacheStep() restores the latest entry of other key files, and saves its own", async () => {
+  await using t = await openWorkspace();
+  await firstJob(t);
+  const next = await t.next();
+  await next.write("package-lock.json", "v2");
+  await job(next, async () => {
+    assert.equal(await read(next, "node_modules/a/index.js"), "module of v1");
+  });
+  assert.match(next.said.join(), /restored from an entry of other key files/);
+  assert.equal((await listCaches(t.stateDir, t.ref.project)).length, 2);
+});
+
+Deno.test("cacheStep() saves nothing of a job that failed", async () => {
+  await using t = await openWorkspace();
+  await t.write("package-lock.json", "v1");
+  const told = await job(t, (own) => own.write("node_modules/a", "half"), {
+    outcome: makeOutcome({ state: "failed", exitCode: 1 }),
+  });
+  assert.deepEqual(told, []);
+  assert.deepEqual(await listCaches(t.stateDir, t.ref.project), []);
+});
+
+Deno.test("cacheStep() saves under the key that the checkout had", async () => {
+  await using t = await openWorkspace();
+  await t.write("package-lock.json", "v1");
+  await job(t, async (own) => {
+    await own.write("node_modules/a", "a");
+    await own.write("package-lock.json", "changed by the job");
+  });
+  const next = await t.next();
+  await next.write("package-lock.json", "v1");
+  await job(next, () => Promise.resolve());
+  assert.match(next.said.join(), /: restored, /);
+});
+
+Deno.test("cacheStep() saves a cache without key files after every job", async () => {
+  await using t = await openWorkspace();
+  const caches = [{ name: "build", paths: ["out/"], keyFiles: [] }];
+  await job(t, (own) => own.write("out/n", "1"), { caches });
+  const second = await t.next();
+  await job(second, (own) => own.write("out/n", "2"), { caches });
+  const third = await t.next();
+  await job(third, async () => assert.equal(await read(third, "out/n"), "2"), { caches });
+  assert.equal((await listCaches(t.stateDir, t.ref.project)).length, 1);
+});
+
+Deno.test("cacheStep() writes through no link that the checkout brought", async () => {
+  await using t = await openWorkspace();
+  const deep = { name: "deep", paths: ["a/b/cache", "top"], keyFiles: [] };
+  await job(t, async (own) => {
+    await own.write("a/b/cache/file", "cached");
+    await own.write("top/file", "cached");
+  }, { caches: [deep] });
+  const outside = `${t.stateDir}/outside`;
+  await Deno.mkdir(`${outside}/b`, { recursive: true });
+  const next = await t.next();
+  await Deno.symlink(outside, `${next.folder.workspace}/a`);
+  await Deno.symlink(outside, `${next.folder.workspace}/top`);
+  await job(next, () => Promise.resolve(), {
+    caches: [deep],
+    outcome: makeOutcome({ state: "failed" }),
+  });
+  assert.deepEqual([...Deno.readDirSync(outside)].map(({ name }) => name), ["b"]);
+  assert.deepEqual([...Deno.readDirSync(`${outside}/b`)], []);
+  assert.match(next.said.join(), /could not be restored: .*is a link/);
+});
+
+Deno.test("cacheStep() reads through no link when it saves", async () => {
+  await using t = await openWorkspace();
+  const outside = `${t.stateDir}/outside`;
+  await Deno.mkdir(outside);
+  await Deno.writeTextFile(`${outside}/secret`, "top secret");
+  const caches = [{ name: "x", paths: ["a/secret", "b"], keyFiles: [] }];
+  await job(t, async (own) => {
+    await Deno.symlink(outside, `${own.folder.workspace}/a`);
+    await Deno.symlink(outside, `${own.folder.workspace}/b`);
+  }, { caches, path: "/usr/bin:/bin" });
+  const next = await t.next();
+  await job(next, () => Promise.resolve(), { caches });
+  assert.equal(await read(next, "a/secret"), undefined);
+  assert.equal((await Deno.lstat(`${next.folder.workspace}/b`)).isSymlink, true);
+});
+
+Deno.test("cacheStep() leaves what the checkout brought as it is", async () => {
+  await using t = await openWorkspace();
+  const caches = [{ name: "x", paths: ["dir"], keyFiles: [] }];
+  await job(t, async (own) => {
+    await own.write("dir/tracked", "old");
+    await own.write("dir/sub/made", "made");
+    await own.write("dir/other/made", "made");
+  }, { caches });
+  const next = await t.next();
+  await next.write("dir/tracked", "new");
+  await next.write("dir/sub/tracked", "new");
+  await job(next, () => Promise.resolve(), { caches });
+  assert.equal(await read(next, "dir/tracked"), "new");
+  assert.equal(await read(next, "dir/sub/tracked"), "new");
+  assert.equal(await read(next, "dir/sub/made"), "made");
+  assert.equal(await read(next, "dir/other/made"), "made");
+});
+
+Deno.test("cacheStep() ends in the same state when it is interrupted and begins again", async () => {
+  await using t = await openWorkspace();
+  await firstJob(t);
+  const next = await t.next();
+  await next.write("package-lock.json", "v1");
+  const context = next.context({ caches: [npm] });
+  await stepOf(next).before?.(context, NEVER);
+  await Deno.remove(`${next.folder.workspace}/node_modules/link`);
+  await Deno.mkdir(`${next.folder.path}/cache.tmp/files`, { recursive: true });
+  await stepOf(next).before?.(context, NEVER);
+  assert.equal(await read(next, "node_modules/a/index.js"), "module of v1");
+  assert.equal(await Deno.readLink(`${next.folder.workspace}/node_modules/link`), "a/index.js");
+  await assert.rejects(Deno.stat(`${next.folder.path}/cache.tmp`), Deno.errors.NotFound);
+});
+
+Deno.test("cacheStep() goes on without a cache that is damaged", async () => {
+  await using t = await openWorkspace();
+  await firstJob(t);
+  const [entry] = await listCaches(t.stateDir, t.ref.project);
+  await Deno.writeTextFile(entry?.path ?? "", "this is no archive");
+  const next = await t.next();
+  await firstJob(next);
+  assert.match(next.said.join(), /could not be restored: tar ended with code 2/);
+  const third = await t.next();
+  await third.write("package-lock.json", "v1");
+  await job(third, () => Promise.resolve());
+  assert.match(third.said.join(), /: restored, /);
+});
+
+Deno.test("cacheStep() does not save what is larger than all caches may be", async () => {
+  await using t = await openWorkspace();
+  await t.write("package-lock.json", "v1");
+  const told = await job(
+    t,
+    async (own) => {
+      await own.write("node_modules/sparse", "");
+      await Deno.truncate(`${own.folder.workspace}/node_modules/sparse`, 1024 ** 4);
+    },
+    { maxBytes: MIB },
+  );
+  assert.match(told.join(), /The cache "npm" was not saved: it has 1T, and .* at most 1M/);
+  assert.deepEqual(await listCaches(t.stateDir, t.ref.project), []);
+  assert.deepEqual([...Deno.readDirSync(t.folder.path)].filter(({ name }) => /tmp/.test(name)), []);
+});
+
+Deno.test("cacheStep() makes room by what was not used for longest", async () => {
+  await using t = await openWorkspace();
+  let now = 1_000_000_000;
+  for (const index of [1, 2, 3]) {
+    const next = await t.next();
+    await next.write("package-lock.json", `v${index}`);
+    await job(next, async (own) => {
+      await own.write("node_modules/a", "");
+      const noise = crypto.getRandomValues(new Uint8Array(60_000));
+      await Deno.writeFile(`${own.folder.workspace}/node_modules/a`, noise);
+    }, {
+      maxBytes: 150_000,
+      now: () => now += 60_000,
+    });
+  }
+  const entries = await listCaches(t.stateDir, t.ref.project);
+  assert.equal(entries.length, 2);
+  assert(entries.reduce((sum, { bytes }) => sum + bytes, 0) <= 150_000);
+  const last = await t.next();
+  await last.write("package-lock.json", "v3");
+  await job(last, () => Promise.resolve(), { now: () => now });
+  assert.match(last.said.join(), /: restored, /);
+});
+
+Deno.test("cacheStep() works without zstd, and two jobs at once", async () => {
+  await using t = await openWorkspace();
+  const tools = `${t.stateDir}/tools`;
+  await Deno.mkdir(tools);
+  await Deno.symlink("/usr/bin/tar", `${tools}/tar`);
+  const one = await t.next();
+  const two = await t.next();
+  for (const each of [one, two]) await each.write("package-lock.json", "v1");
+  await Promise.all(
+    [one, two].map((each) =>
+      job(each, (own) => own.write("node_modules/a", "same"), { path: tools })
+    ),
+  );
+  const entries = await listCaches(t.stateDir, t.ref.project);
+  assert.equal(entries.length, 1);
+  assert.match(entries[0]?.path ?? "", /\.tar$/);
+  const next = await t.next();
+  await next.write("package-lock.json", "v1");
+  await job(next, async () => assert.equal(await read(next, "node_modules/a"), "same"));
+  const drafts = [...Deno.readDirSync(cachesPath(t.stateDir, t.ref.project))]
+    .filter(({ name }) => name.startsWith("."));
+  assert.deepEqual(drafts, []);
+});
+
+Deno.test("allCaches() lists the caches of all projects and removes them", async () => {
+  await using t = await openWorkspace();
+  await firstJob(t);
+  const caches = allCaches(t.stateDir);
+  const [entry, ...rest] = await caches.list(NEVER);
+  assert.equal(rest.length, 0);
+  assert.equal(entry?.name, "npm");
+  assert.equal(entry.project, "web");
+  assert(entry.bytes > 0);
+  assert.equal(await caches.remove(entry.path, NEVER), true);
+  assert.equal(await caches.remove(entry.path, NEVER), true);
+  assert.deepEqual(await caches.list(NEVER), []);
+});

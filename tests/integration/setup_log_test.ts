@@ -1,0 +1,381 @@
+import assert from "node:assert/strict";
+import * as fc from "fast-check";
+import { systemClock } from "@lib/core/clock.ts";
+import { CicdError } from "@lib/core/errors.ts";
+import { JobEvents } from "@lib/jobs/job_events.ts";
+import { type AttemptFolder, attemptFolder } from "@lib/jobs/attempt_folder.ts";
+import type { Job, JobSpec } from "@lib/jobs/model.ts";
+import { JobLogReader, type JobLogWish } from "@lib/logs/job_logs.ts";
+import { openSetupLog, SETUP_LINE_MAX_BYTES } from "@lib/logs/setup_log.ts";
+import { FakeClock } from "../support/fake_clock.ts";
+import { makeJob, makeSpec } from "../support/job_fixtures.ts";
+import { type LogFiles, logFiles, textOf } from "../support/log_files.ts";
+
+const SECRET = "s3cr3t-t0ken";
+const GIT = {
+  url: "https://example.org/app.git",
+  depth: 1,
+  submodules: false,
+  lfs: false,
+  path: ".",
+} as const;
+
+function open(folder: AttemptFolder, changes: { maxBytes?: number; clock?: FakeClock } = {}) {
+  const failures: unknown[] = [];
+  const log = openSetupLog(folder, {
+    clock: systemClock,
+    secrets: new Map([["TOKEN", SECRET]]),
+    onFailure: (error) => failures.push(error),
+    ...changes,
+  });
+  return Object.assign(log, { failures });
+}
+
+/** A job with a setup whose row is moved by hand, and the reader of its log. */
+function jobLog(files: LogFiles, spec: JobSpec = makeSpec({ git: GIT, secretNames: ["TOKEN"] })) {
+  let job = makeJob({ spec });
+  const events = new JobEvents();
+  const reader = new JobLogReader({
+    stateDir: files.stateDir,
+    read: () => job,
+    events,
+    watcher: files.watcher,
+    secretsOf: () => new Map([["TOKEN", SECRET]]),
+    clock: systemClock,
+  });
+  const signal = AbortSignal.timeout(30_000);
+  const chunks = (wish: Partial<JobLogWish> = {}) =>
+    reader.read(job, { from: 0, timestamps: false, follow: false, signal, ...wish });
+  return {
+    id: job.id,
+    chunks,
+    change(changes: Partial<Job>): void {
+      const before = job;
+      job = { ...job, ...changes };
+      events.publish(job, before);
+    },
+    begin(): AttemptFolder {
+      const number = job.attempt + 1;
+      this.change({ attempt: number, state: "running" });
+      const { project } = job.spec;
+      const folder = attemptFolder(files.stateDir, { project, jobId: job.id, number });
+      Deno.mkdirSync(folder.path, { recursive: true });
+      return folder;
+    },
+    read: (wish: Partial<JobLogWish> = {}) => textOf(chunks(wish)),
+    size: (stream?: "stdout" | "stderr") => reader.size(job, stream),
+  };
+}
+
+function append(path: string, text: string): void {
+  Deno.writeTextFileSync(path, text, { append: true, create: true });
+}
+
+Deno.test("SetupLog.say() writes one marked line for its owner only, controls escaped", async () => {
+  await using files = await logFiles();
+  const folder = await files.attempt(1);
+  using log = open(folder);
+  assert.deepEqual([...Deno.readDirSync(folder.path)], []);
+  log.say("Cloning\n\x1b[31mred\x7f\u0085\u202eend\ttab  \n");
+  log.say("ünï 🐢");
+  assert.equal(
+    Deno.readTextFileSync(folder.setupLog),
+    "[setup] Cloning\\n\\u001b[31mred\\u007f\\u0085\\u202eend\ttab\n[setup] ünï 🐢\n",
+  );
+  for (const path of [folder.setupLog, folder.setupIndex]) {
+    assert.equal((Deno.statSync(path).mode ?? 0) & 0o777, 0o600);
+  }
+  log.done();
+  assert.equal(Deno.statSync(folder.setupDone).size, 0);
+  assert.equal((Deno.statSync(folder.setupDone).mode ?? 0) & 0o777, 0o600);
+});
+
+Deno.test("SetupLog.say() cuts a long line between characters and leaves no part of a secret", async () => {
+  await using files = await logFiles();
+  const folder = await files.attempt(1);
+  using log = open(folder);
+  for (let pad = SETUP_LINE_MAX_BYTES - 40; pad < SETUP_LINE_MAX_BYTES; pad++) {
+    log.say(`${"x".repeat(pad)}${SECRET}${"y".repeat(100)}`);
+    log.say(`${"x".repeat(pad)}${"🐢".repeat(100_000)}`);
+  }
+  const lines = Deno.readTextFileSync(folder.setupLog).trimEnd().split("\n");
+  assert.equal(lines.length, 80);
+  for (const line of lines) {
+    assert.ok(new TextEncoder().encode(`${line}\n`).length <= SETUP_LINE_MAX_BYTES);
+    assert.match(line, /^\[setup\] x+(\**y*|🐢*) …$/u);
+  }
+});
+
+Deno.test("SetupLog.say() ends at its limit with one note, also when opened again", async () => {
+  await using files = await logFiles();
+  const folder = await files.attempt(1);
+  const maxBytes = 4_096;
+  for (let life = 0; life < 3; life++) {
+    using log = open(folder, { maxBytes });
+    for (let at = 0; at < 200; at++) log.say(`line ${at} of a long setup`);
+  }
+  const text = Deno.readTextFileSync(folder.setupLog);
+  assert.ok(text.length <= maxBytes);
+  assert.ok(text.endsWith("\n[setup] further lines are left out: the limit of 4K is reached\n"));
+  assert.equal(text.split("further lines").length, 2);
+  assert.doesNotMatch(text, /anew/);
+});
+
+Deno.test("openSetupLog() goes on behind what a dead agent left, on a line of its own", async () => {
+  await using files = await logFiles();
+  const folder = await files.attempt(1);
+  {
+    using log = open(folder);
+    log.say("one");
+  }
+  append(folder.setupLog, "[setup] tor");
+  using log = open(folder);
+  log.say("one");
+  log.done();
+  assert.equal(
+    Deno.readTextFileSync(folder.setupLog),
+    "[setup] one\n[setup] tor\n[setup] the agent was started anew: the setup begins again\n" +
+      "[setup] one\n",
+  );
+});
+
+Deno.test("openSetupLog() ends a log in which there is no room to begin again", async () => {
+  await using files = await logFiles();
+  const folder = await files.attempt(1);
+  const note = "[setup] further lines are left out: the limit of 4K is reached\n";
+  // Just not full: the line that tells of the restart is what does not fit.
+  append(folder.setupLog, `${"x".repeat(4_096 - note.length - 2)}\n`);
+  for (let life = 0; life < 2; life++) {
+    using log = open(folder, { maxBytes: 4_096 });
+    log.say("one");
+    log.say("two");
+    if (life === 1) log.done();
+    assert.deepEqual(log.failures, []);
+  }
+  const text = Deno.readTextFileSync(folder.setupLog);
+  assert.equal(text.slice(text.indexOf("\n") + 1), note);
+});
+
+Deno.test("openSetupLog() takes the beginning of its note for a torn line", async () => {
+  await using files = await logFiles();
+  const folder = await files.attempt(1);
+  append(folder.setupLog, "[setup] f");
+  using log = open(folder);
+  log.say("one");
+  assert.match(Deno.readTextFileSync(folder.setupLog), /^\[setup\] f\n.* begins again\n.* one\n$/);
+});
+
+Deno.test("openSetupLog() adds nothing to a log that is done", async () => {
+  await using files = await logFiles();
+  const folder = await files.attempt(1);
+  {
+    using log = open(folder);
+    log.say("one");
+    log.done();
+    log.say("two");
+  }
+  using log = open(folder);
+  log.say("three");
+  log.done();
+  assert.equal(Deno.readTextFileSync(folder.setupLog), "[setup] one\n");
+  assert.deepEqual(log.failures, []);
+});
+
+Deno.test("SetupLog.say() reports once what it cannot write; done() throws", async () => {
+  await using files = await logFiles();
+  using log = open(files.paths(1));
+  log.say("one");
+  log.say("two");
+  assert.equal(log.failures.length, 1);
+  assert.throws(() => log.done(), Deno.errors.NotFound);
+});
+
+Deno.test("JobLogReader.read() gives the setup, then the output, for any range of them", async () => {
+  await using files = await logFiles();
+  const line = fc.constantFrom("fetching", `with ${SECRET} in it`, "ünï", "");
+  const output = fc.constantFrom("", "a\n", "no end", `key=${SECRET}\nünï\n`);
+  const attempts = fc.array(fc.tuple(fc.array(line, { maxLength: 4 }), output), { maxLength: 3 });
+  await fc.assert(
+    fc.asyncProperty(attempts, fc.nat(), fc.nat(), fc.boolean(), async (made, a, b, over) => {
+      const log = jobLog(files);
+      let whole = "";
+      for (const [lines, text] of made) {
+        const folder = log.begin();
+        using setup = open(folder);
+        for (const one of lines) setup.say(one);
+        setup.done();
+        if (text !== "") append(folder.logFile("merged"), text);
+        whole += lines.map((one) => `[setup] ${one}\n`).join("");
+        whole += text;
+      }
+      if (over) log.change({ state: "failed" });
+      const bytes = new TextEncoder().encode(whole.replaceAll(SECRET, "*".repeat(SECRET.length)));
+      assert.equal(await log.size(), bytes.length);
+      const [from = 0, to = 0] = [a, b].map((at) => at % (bytes.length + 1)).sort((x, y) => x - y);
+      assert.equal(await log.read({ from, to }), decoded(bytes.subarray(from, to)));
+      assert.equal(await log.read({ from }), decoded(bytes.subarray(from)));
+      if (over) assert.equal(await log.read({ from, follow: true }), decoded(bytes.subarray(from)));
+    }),
+    { numRuns: 60 },
+  );
+});
+
+function decoded(bytes: Uint8Array): string {
+  return new TextDecoder().decode(bytes);
+}
+
+Deno.test("JobLogReader.read() gives a follower each byte once, whenever it comes", async () => {
+  await using files = await logFiles();
+  const log = jobLog(files);
+  const followers: { from: number; text: Promise<string> }[] = [];
+  const seen: string[] = [];
+  let folder = files.paths(1);
+  let setup = open(folder);
+  const steps: (() => void)[] = [
+    () => (setup = open(folder = log.begin())),
+    () => setup.say("cloning"),
+    // The agent dies, and the next one begins again.
+    () => setup[Symbol.dispose](),
+    () => (setup = open(folder)).say(`cloning with ${SECRET}`),
+    () => setup.done(),
+    () => append(folder.logFile("merged"), `hello ${SECRET}\nwor`),
+    () => append(folder.logFile("merged"), "ld"),
+    () => log.change({ state: "queued" }),
+    // Fails in its setup, before that is called done.
+    () => (setup = open(folder = log.begin())),
+    () => setup.say("no such branch"),
+    () => log.change({ state: "queued" }),
+    () => (setup = open(folder = log.begin())),
+    () => setup.done(),
+    () => append(folder.logFile("merged"), "third\n"),
+    () => log.change({ state: "succeeded" }),
+  ];
+  for (const step of steps) {
+    const from = await log.size();
+    for (const at of new Set([0, from, Math.max(0, from - 3)])) {
+      followers.push({ from: at, text: log.read({ from: at, follow: true }) });
+    }
+    step();
+    seen.push(await log.read());
+  }
+  setup[Symbol.dispose]();
+  const mask = "*".repeat(SECRET.length);
+  const whole = `[setup] cloning\n[setup] the agent was started anew: the setup begins again\n` +
+    `[setup] cloning with ${mask}\nhello ${mask}\nworld[setup] no such branch\nthird\n`;
+  assert.equal(await log.read(), whole);
+  assert.equal(await log.size(), whole.length);
+  for (const { from, text } of followers) assert.equal(await text, whole.slice(from));
+  for (const text of seen) assert.ok(whole.startsWith(text), text);
+});
+
+Deno.test("JobLogReader.read() shows setup lines while they are written", async () => {
+  await using files = await logFiles();
+  const log = jobLog(files);
+  const folder = log.begin();
+  using setup = open(folder);
+  setup.say("one");
+  let text = "";
+  for await (const chunk of log.chunks({ follow: true })) {
+    text += decoded(chunk);
+    if (text === "[setup] one\n") setup.say("two");
+    else if (text.endsWith("two\n")) break;
+  }
+  assert.equal(text, "[setup] one\n[setup] two\n");
+});
+
+Deno.test("JobLogReader.read() goes on when the agent is killed amid a setup", async () => {
+  await using files = await logFiles();
+  const log = jobLog(files);
+  const folder = log.begin();
+  const script = import.meta.resolve("../support/setup_log_process.ts");
+  const agent = (...mode: string[]) =>
+    new Deno.Command(Deno.execPath(), {
+      args: ["run", "-A", script, files.stateDir, log.id, ...mode],
+    })
+      .spawn();
+  const first = agent();
+  let text = "";
+  let second: Deno.ChildProcess | undefined;
+  for await (const chunk of log.chunks({ follow: true })) {
+    text += decoded(chunk);
+    if (second !== undefined || !text.includes("line 1000\n")) continue;
+    first.kill("SIGKILL");
+    await first.status;
+    second = agent("--done");
+    void second.status.then(() => {
+      append(folder.logFile("merged"), "out\n");
+      log.change({ state: "succeeded" });
+    });
+  }
+  assert.equal(text, await log.read());
+  assert.equal(text, Deno.readTextFileSync(folder.setupLog) + "out\n");
+  assert.match(
+    text,
+    /^(\[setup\] line \d+\n)+\[setup\] the agent .* begins again\n(\[setup\] line [012]\n){3}out\n$/,
+  );
+});
+
+Deno.test("JobLogReader.read() looks at no output while the setup goes on", async () => {
+  await using files = await logFiles();
+  const log = jobLog(files);
+  const folder = log.begin();
+  using setup = open(folder);
+  setup.say("one");
+  append(folder.logFile("merged"), "from nowhere\n");
+  assert.equal(await log.read(), "[setup] one\n");
+  assert.equal(await log.size(), 12);
+  setup.done();
+  assert.equal(await log.read(), "[setup] one\nfrom nowhere\n");
+});
+
+Deno.test("JobLogReader.read() leaves the setup out of one stream, and needs a split log", async () => {
+  await using files = await logFiles();
+  for (const output of ["split", "merged"] as const) {
+    const log = jobLog(files, makeSpec({ git: GIT, output }));
+    const folder = log.begin();
+    using setup = open(folder);
+    setup.say("one");
+    setup.done();
+    append(folder.logFile(output === "split" ? "stdout" : "merged"), "out\n");
+    if (output === "split") append(folder.logFile("stderr"), "err\n");
+    log.change({ state: "succeeded" });
+    if (output === "merged") {
+      await assert.rejects(
+        log.read({ stream: "stdout" }),
+        (error) => error instanceof CicdError && error.code === "invalid_request",
+      );
+      continue;
+    }
+    assert.equal(await log.read({ stream: "stdout" }), "out\n");
+    assert.equal(await log.read({ stream: "stderr", follow: true }), "err\n");
+    assert.equal(await log.read(), "[setup] one\nout\nerr\n");
+    assert.equal(await log.size("stdout"), 4);
+    assert.equal(await log.size(), 20);
+  }
+});
+
+Deno.test("JobLogReader.read() knows when each line of the setup was written", async () => {
+  await using files = await logFiles();
+  const log = jobLog(files);
+  const folder = log.begin();
+  const clock = new FakeClock(Date.UTC(2026, 0, 2));
+  using setup = open(folder, { clock });
+  setup.say("one");
+  await clock.tick(1_500);
+  setup.say("two");
+  assert.equal(
+    await log.read({ timestamps: true }),
+    "2026-01-02T00:00:00.000Z [setup] one\n2026-01-02T00:00:01.500Z [setup] two\n",
+  );
+});
+
+Deno.test("JobLogReader.read() asks nothing of the setup of a job that has none", async () => {
+  await using files = await logFiles();
+  for (const spec of [makeSpec(), makeSpec({ files: [], caches: [] })]) {
+    const log = jobLog(files, spec);
+    const folder = log.begin();
+    append(folder.setupLog, "stray\n");
+    append(folder.logFile("merged"), "out\n");
+    assert.equal(await log.read(), "out\n");
+  }
+});

@@ -1,0 +1,143 @@
+/**
+ * A checkout step on folders of its own.
+ *
+ * @module
+ */
+import { systemClock } from "@lib/core/clock.ts";
+import { newJobId } from "@lib/core/ids.ts";
+import type { GitScheme } from "@lib/jobs/git_url.ts";
+import { createCheckoutStep } from "@lib/checkout/checkout_step.ts";
+import { attemptFolder, type AttemptRef } from "@lib/jobs/attempt_folder.ts";
+import type { GitSpec, JobSpec } from "@lib/jobs/model.ts";
+import { type RunCommand, runCommand } from "@lib/process/run_command.ts";
+import { git } from "./git_repository.ts";
+import { makeSpec } from "./job_fixtures.ts";
+
+/** Options for {@linkcode setUpCheckouts}. */
+export interface CheckoutFixtureOptions {
+  readonly schemes?: readonly GitScheme[];
+  readonly mirrors?: boolean;
+  readonly knownHosts?: string;
+  /** Added to the agent's environment. */
+  readonly env?: Readonly<Record<string, string>>;
+  readonly runCommand?: RunCommand;
+}
+
+/** What one checkout is given. */
+export interface CheckoutWish extends Partial<GitSpec> {
+  readonly url: string;
+  /** The value of the secret that the token is taken from. */
+  readonly token?: string;
+  /** Runs the job in a container. */
+  readonly contained?: boolean;
+  readonly signal?: AbortSignal;
+  /** Told of the workspace before anything is done. */
+  readonly onWorkspace?: (path: string) => Promise<void>;
+  /** Told of every line at once. */
+  readonly onSay?: (line: string) => void;
+  /** Checks out for this attempt, in place of a new one. */
+  readonly attempt?: AttemptRef;
+}
+
+/** A checkout that is done. */
+export interface DoneCheckout {
+  readonly workspace: string;
+  readonly attemptPath: string;
+  readonly said: readonly string[];
+  /** What it adds to the job's environment. */
+  readonly env: Readonly<Record<string, string>>;
+  /** Runs git in the workspace. */
+  git(...args: readonly string[]): Promise<string>;
+  read(path: string): Promise<string>;
+}
+
+const CONTAINER: NonNullable<JobSpec["container"]> = {
+  image: "example.org/image",
+  pull: "never",
+  network: "none",
+  entrypoint: "job",
+  mounts: [],
+  capabilities: [],
+  privileged: false,
+  ulimits: {},
+};
+
+/** Makes a state folder with a checkout step on it; disposing removes it. */
+export async function setUpCheckouts(options: CheckoutFixtureOptions = {}) {
+  const root = await Deno.makeTempDir({ prefix: "checkout-" });
+  const stateDir = `${root}/state`;
+  const runtimeDir = `${root}/run`;
+  await Deno.mkdir(stateDir);
+  await Deno.mkdir(runtimeDir);
+  const said: string[] = [];
+  const step = createCheckoutStep({
+    stateDir,
+    runtimeDir,
+    config: {
+      schemes: options.schemes ?? ["https", "http", "ssh"],
+      mirrors: options.mirrors ?? true,
+      ...(options.knownHosts === undefined ? {} : { knownHosts: options.knownHosts }),
+    },
+    own: { PATH: Deno.env.get("PATH"), ...options.env },
+    runCommand: options.runCommand ?? runCommand,
+    clock: systemClock,
+  });
+  const { project } = makeSpec();
+  return {
+    root,
+    stateDir,
+    runtimeDir,
+    mirrors: `${stateDir}/projects/${project}/mirrors`,
+    /** Every line of every checkout. */
+    said,
+    newAttempt: (): AttemptRef => ({ project, jobId: newJobId(), number: 1 }),
+    /** Runs the step for a new attempt. */
+    async checkOut(wish: CheckoutWish): Promise<DoneCheckout> {
+      const { token, contained, signal, onWorkspace, onSay, attempt, ...wanted } = wish;
+      const ref = attempt ?? { project, jobId: newJobId(), number: 1 };
+      const folder = attemptFolder(stateDir, ref);
+      await Deno.mkdir(folder.workspace, { recursive: true });
+      await onWorkspace?.(folder.workspace);
+      const lines: string[] = [];
+      const env: Record<string, string> = {};
+      const spec: JobSpec = {
+        ...makeSpec(),
+        ...(contained === true ? { container: CONTAINER } : {}),
+        git: {
+          depth: 1,
+          submodules: false,
+          lfs: false,
+          path: ".",
+          ...(token === undefined ? {} : { tokenSecret: "TOKEN" }),
+          ...wanted,
+        },
+      };
+      await step.before?.({
+        ref,
+        spec,
+        folder,
+        secrets: new Map(token === undefined ? [] : [["TOKEN", token]]),
+        setEnv: (name, value) => void (env[name] = value),
+        say(line) {
+          lines.push(line);
+          said.push(line);
+          onSay?.(line);
+        },
+      }, signal ?? new AbortController().signal);
+      const at = spec.git?.path === "."
+        ? folder.workspace
+        : `${folder.workspace}/${spec.git?.path}`;
+      return {
+        workspace: folder.workspace,
+        attemptPath: folder.path,
+        said: lines,
+        env,
+        git: (...args) => git(["-C", at, ...args]),
+        read: (path) => Deno.readTextFile(`${at}/${path}`),
+      };
+    },
+    async [Symbol.asyncDispose]() {
+      await Deno.remove(root, { recursive: true });
+    },
+  };
+}

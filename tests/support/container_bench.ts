@@ -1,0 +1,66 @@
+/**
+ * Container executors against a real engine.
+ *
+ * @module
+ */
+import { systemClock } from "@lib/core/clock.ts";
+import { silentLogger } from "@lib/core/logger.ts";
+import { EngineSource } from "@lib/docker/engine_source.ts";
+import { ContainerExecutor } from "@lib/executors/container_executor.ts";
+import { CONTAINER_WORKSPACE } from "@lib/executors/container_paths.ts";
+import type { ContainerRules } from "@lib/jobs/container_policy.ts";
+import type { ContainerSpec } from "@lib/jobs/model.ts";
+import { BUSYBOX, type DockerEngine } from "./docker_engine.ts";
+import type { ContractOptions } from "./executor_contract.ts";
+
+/** A container as closed as can be. */
+export const CLOSED: ContainerSpec = {
+  image: BUSYBOX,
+  pull: "never",
+  network: "none",
+  entrypoint: "job",
+  mounts: [],
+  capabilities: [],
+  privileged: false,
+  ulimits: {},
+};
+
+/** What a project may have that the configuration does not name. */
+export const CLOSED_RULES: ContainerRules & { readonly tasks: number } = {
+  allow: [],
+  mounts: [],
+  networks: [],
+  images: [],
+  network: "bridge",
+  tasks: 256,
+};
+
+/** The contract suite's options for containers of an engine. */
+export function containerContract(
+  engine: Pick<DockerEngine, "host">,
+  rules: Partial<ContainerRules> = {},
+): ContractOptions {
+  return {
+    name: "ContainerExecutor",
+    create: (_project, stateDir) => {
+      const engines = new EngineSource(() => ({ host: engine.host, env: {} }));
+      const executor = new ContainerExecutor({
+        engines,
+        stateDir,
+        rules: () => ({ ...CLOSED_RULES, ...rules }),
+        account: { uid: Deno.uid() ?? 0, gid: Deno.gid() ?? 0 },
+        clock: systemClock,
+        log: silentLogger,
+      });
+      const dispose = executor[Symbol.asyncDispose].bind(executor);
+      executor[Symbol.asyncDispose] = async () => {
+        await dispose();
+        engines[Symbol.dispose]();
+      };
+      return Promise.resolve(executor);
+    },
+    spec: { container: CLOSED },
+    inside: { workspace: CONTAINER_WORKSPACE, variables: ["HOSTNAME", "HOME"] },
+    signalsAreCodes: true,
+  };
+}

@@ -1,0 +1,37 @@
+/**
+ * Starts one attempt in a container and stays with it, until it is killed.
+ *
+ * Reads the attempt as JSON from its one argument; says `started` when the container was.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import { parseJobId, parseProjectName } from "@lib/core/ids.ts";
+import { attemptFolder } from "@lib/jobs/attempt_folder.ts";
+import { parseSpec } from "@lib/jobs/attempt_record.ts";
+import { containerContract } from "./container_bench.ts";
+
+/** What the process is told. */
+export interface StarterOrder {
+  readonly host: string;
+  readonly stateDir: string;
+  readonly project: string;
+  readonly jobId: string;
+  readonly spec: unknown;
+  readonly env: Readonly<Record<string, string>>;
+}
+
+if (import.meta.main) {
+  const order: StarterOrder = JSON.parse(Deno.args[0] ?? "");
+  const project = parseProjectName(order.project);
+  const jobId = parseJobId(order.jobId);
+  assert(project !== undefined && jobId !== undefined);
+  const ref = { project, jobId, number: 1 };
+  const folder = attemptFolder(order.stateDir, ref);
+  const executor = await containerContract(order).create(project, order.stateDir);
+  const attempt = { ref, spec: parseSpec(order.spec), folder };
+  const signal = AbortSignal.timeout(60_000);
+  await executor.start({ ...attempt, env: order.env, secrets: new Map() }, signal);
+  console.log("started");
+  await executor.ended(attempt, signal);
+}

@@ -1,0 +1,234 @@
+/**
+ * A Docker Engine of its own for a test run, with tiny images and without any network.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import { request as httpRequest } from "node:http";
+import { systemClock } from "@lib/core/clock.ts";
+import { ignore } from "@lib/core/errors.ts";
+import { Engine } from "@lib/docker/engine.ts";
+import { pingEngine } from "@lib/docker/ping.ts";
+
+/** Programs that the suite needs, and Debian's package for each. */
+const PROGRAMS = [
+  ["dockerd", "docker.io"],
+  ["containerd", "containerd"],
+  ["tini", "tini"],
+  ["busybox", "busybox-static"],
+] as const;
+
+/** How long a daemon may take to start and to stop. */
+const PATIENCE_MS = 60_000;
+
+/** The images that {@linkcode DockerEngine.importBusybox} makes. */
+export const BUSYBOX = "cicd-test/busybox:1";
+
+/** What an image says beside its files. */
+export interface ImageSettings {
+  /** Lines of a Dockerfile that an import takes: `USER 1000`, `ENTRYPOINT ["/bin/echo"]`. */
+  readonly changes?: readonly string[];
+}
+
+/** A daemon that listens on a Unix socket. */
+export interface DockerEngine extends AsyncDisposable {
+  readonly socket: string;
+  /** For `containers.host` and `DOCKER_HOST`. */
+  readonly host: string;
+  /** A client; disposed with the daemon. */
+  readonly client: Engine;
+  /** Makes an image of busybox under a name such as `cicd-test/busybox:1`. */
+  importBusybox(name?: string, settings?: ImageSettings): Promise<void>;
+  /** Names of all containers, alive or not. */
+  containers(): Promise<readonly string[]>;
+  /** Kills the daemon without a word and starts it again. */
+  restart(): Promise<void>;
+}
+
+/**
+ * Says why no engine can be started here.
+ *
+ * @returns One line for people, or `undefined` if one can be.
+ */
+export async function whyNoEngine(): Promise<string | undefined> {
+  if (Deno.build.os !== "linux") return `this is ${Deno.build.os}, and containers need Linux`;
+  if (Deno.uid() !== 0) return "only root can start a container engine; run the tests as root";
+  for (const [program, from] of PROGRAMS) {
+    if (!await isInstalled(program)) return `${program} is not installed (package ${from})`;
+  }
+  const mounts = await new Deno.Command("unshare", {
+    args: ["--mount", "--pid", "--fork", "--", "mount", "-t", "tmpfs", "probe", "/mnt"],
+    stdin: "null",
+    stdout: "null",
+    stderr: "null",
+  }).output();
+  return mounts.success ? undefined : "this account may not mount file systems, though it is root";
+}
+
+/** Starts a daemon with its own state; stopping it leaves nothing behind. */
+export async function startDockerEngine(): Promise<DockerEngine> {
+  const folder = await Deno.makeTempDir({ prefix: "cicd-dockerd-" });
+  const socket = `${folder}/docker.sock`;
+  const address = { kind: "unix", path: socket } as const;
+  let daemon = await startDaemon(folder, socket);
+  const client = await Engine.open(address);
+  return {
+    socket,
+    host: `unix://${socket}`,
+    client,
+    importBusybox: (name = BUSYBOX, settings = {}) => importBusybox(socket, name, settings),
+    async containers() {
+      const all = await client.listContainers([], AbortSignal.timeout(PATIENCE_MS));
+      return all.flatMap(({ names }) => names);
+    },
+    async restart() {
+      await stopDaemon(daemon, "SIGKILL");
+      // It took its helper along, whose pid may count as alive until somebody reaps it.
+      await Deno.remove(`${folder}/exec/containerd/containerd.pid`);
+      daemon = await startDaemon(folder, socket);
+    },
+    async [Symbol.asyncDispose]() {
+      const signal = AbortSignal.timeout(PATIENCE_MS);
+      try {
+        for (const { id } of await client.listContainers([], signal)) {
+          await client.removeContainer(id, signal);
+        }
+      } finally {
+        client[Symbol.dispose]();
+        await stopDaemon(daemon, "SIGTERM");
+        await unmountBelow(folder);
+        await Deno.remove(folder, { recursive: true });
+      }
+    },
+  };
+}
+
+async function startDaemon(folder: string, socket: string): Promise<Deno.ChildProcess> {
+  const log = await Deno.open(`${folder}/log`, { create: true, append: true });
+  const daemon = new Deno.Command("dockerd", {
+    args: [
+      ...["--data-root", `${folder}/data`, "--exec-root", `${folder}/exec`],
+      ...["--pidfile", `${folder}/pid`, "--host", `unix://${socket}`],
+      // A container of the tests has loopback at most, and the machine keeps its firewall.
+      ...["--bridge", "none", "--iptables=false", "--ip6tables=false"],
+      ...["--log-level", "warn"],
+    ],
+    stdin: "null",
+    stdout: "null",
+    stderr: "piped",
+  }).spawn();
+  // Its words are for whoever looks why a test failed.
+  void daemon.stderr.pipeTo(log.writable).catch(ignore("what it says at its end is lost"));
+  const signal = AbortSignal.timeout(PATIENCE_MS);
+  let over = false;
+  void daemon.status.then(() => over = true);
+  while (true) {
+    try {
+      await pingEngine({ kind: "unix", path: socket }, { signal });
+      return daemon;
+    } catch {
+      if (over || signal.aborted) {
+        throw new Error(`dockerd did not start: ${await Deno.readTextFile(`${folder}/log`)}`);
+      }
+      await systemClock.sleep(20, { signal });
+    }
+  }
+}
+
+async function stopDaemon(daemon: Deno.ChildProcess, how: "SIGTERM" | "SIGKILL"): Promise<void> {
+  try {
+    daemon.kill(how);
+  } catch (error) {
+    // It has ended by itself already.
+    if (!(error instanceof TypeError)) throw error;
+  }
+  const late = setTimeout(() => daemon.kill("SIGKILL"), PATIENCE_MS);
+  await daemon.status;
+  clearTimeout(late);
+}
+
+async function unmountBelow(folder: string): Promise<void> {
+  const mounts = (await Deno.readTextFile("/proc/self/mounts")).split("\n")
+    .map((line) => line.split(" ")[1] ?? "")
+    .filter((path) => path.startsWith(`${folder}/`));
+  for (const path of mounts.reverse()) {
+    await new Deno.Command("umount", { args: ["-l", path], stderr: "null" }).output();
+  }
+}
+
+/** Makes an image of one program that is all programs. */
+async function importBusybox(
+  socket: string,
+  name: string,
+  { changes = [] }: ImageSettings,
+): Promise<void> {
+  const root = await Deno.makeTempDir({ prefix: "cicd-busybox-" });
+  try {
+    for (const path of ["bin", "etc", "tmp"]) await Deno.mkdir(`${root}/${path}`);
+    await Deno.chmod(`${root}/tmp`, 0o1777);
+    await Deno.copyFile(await whereIs("busybox"), `${root}/bin/busybox`);
+    await Deno.chmod(`${root}/bin/busybox`, 0o755);
+    for (const applet of (await output("busybox", "--list")).split("\n")) {
+      if (applet !== "" && applet !== "busybox") {
+        await Deno.symlink("busybox", `${root}/bin/${applet}`);
+      }
+    }
+    await Deno.writeTextFile(
+      `${root}/etc/passwd`,
+      "root:x:0:0::/:/bin/sh\nuser:x:1000:1000::/tmp:/bin/sh\n",
+    );
+    await Deno.chmod(root, 0o755);
+    const tar = await new Deno.Command("tar", {
+      args: ["--owner=0", "--group=0", "-C", root, "-cf", "-", "."],
+      stdout: "piped",
+    }).output();
+    assert(tar.success, "tar made no image");
+    const [repo = "", tag = "latest"] = name.split(":");
+    const query = new URLSearchParams([
+      ...Object.entries({ fromSrc: "-", repo, tag }),
+      ...changes.map((change) => ["changes", change]),
+    ]);
+    await post(socket, `/images/create?${query}`, tar.stdout);
+  } finally {
+    await Deno.remove(root, { recursive: true });
+  }
+}
+
+function post(socketPath: string, path: string, body: Uint8Array): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const request = httpRequest({
+      socketPath,
+      path,
+      method: "POST",
+      headers: { "content-type": "application/x-tar", "content-length": body.length },
+    }, async (answer) => {
+      let text = "";
+      for await (const chunk of answer) text += chunk;
+      if (answer.statusCode === 200 && !text.includes('"error"')) resolve();
+      else reject(new Error(`the engine said ${answer.statusCode}: ${text}`));
+    });
+    request.on("error", reject);
+    request.end(body);
+  });
+}
+
+async function output(program: string, ...args: string[]): Promise<string> {
+  const { stdout } = await new Deno.Command(program, { args, stdout: "piped" }).output();
+  return new TextDecoder().decode(stdout);
+}
+
+async function isInstalled(program: string): Promise<boolean> {
+  return await whereIs(program).then(() => true, () => false);
+}
+
+async function whereIs(program: string): Promise<string> {
+  for (const folder of [...(Deno.env.get("PATH") ?? "").split(":"), "/usr/sbin", "/usr/bin"]) {
+    try {
+      await Deno.stat(`${folder}/${program}`);
+      return `${folder}/${program}`;
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+    }
+  }
+  throw new Error(`${program} is not installed`);
+}

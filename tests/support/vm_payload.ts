@@ -1,0 +1,66 @@
+/**
+ * The second disk of the emulated machine: the release, the checks, and what they need.
+ *
+ * @module
+ */
+import { runOnHost } from "./machine_host.ts";
+import { releaseUnderTest } from "./release.ts";
+import { VM_PAYLOAD, type VmRoot } from "./vm_root.ts";
+
+const CHECKOUT = new URL("../..", import.meta.url).pathname.replace(/\/$/, "");
+
+/** Programs of the image that the container checks run. */
+const IMAGE_PROGRAMS = ["sh", "cat", "dd", "echo", "id", "ls", "sleep", "stat", "tail", "touch"];
+
+/** Starts the checks. All of V8's compiled code is gone with the machine. */
+const START = `export DENO_DIR=/tmp/deno-dir NO_COLOR=1 DENO_NO_UPDATE_CHECK=1
+exec ${VM_PAYLOAD}/release/lib/cicd-toolkit/deno run --quiet --no-config --no-lock --allow-all \\
+  ${VM_PAYLOAD}/checks.js
+`;
+
+/** What `systemctl edit` starts: it writes the text instead of a person. */
+const EDITOR = `#!/bin/sh
+printf '%s' "$EDIT_TEXT" >"$1"
+`;
+
+/**
+ * Makes the folder that becomes the second disk.
+ *
+ * @param stack Takes over what was made.
+ * @param checks Names of the checks that are to be carried out.
+ */
+export async function makePayload(
+  stack: AsyncDisposableStack,
+  { root, checks, signal }: {
+    readonly root: VmRoot;
+    readonly checks: readonly string[];
+    readonly signal: AbortSignal;
+  },
+): Promise<string> {
+  const release = await releaseUnderTest(stack, signal);
+  const folder = await Deno.makeTempDir({ prefix: "cicd-vm-" });
+  stack.defer(() => Deno.remove(folder, { recursive: true }));
+  await Deno.chmod(folder, 0o755);
+  await runOnHost(["cp", "-a", "--", release, `${folder}/release`], { signal });
+  await runOnHost([
+    ...[Deno.execPath(), "bundle", "--quiet", "--no-check", "--platform=deno"],
+    ...[`--config=${CHECKOUT}/deno.json`, `--output=${folder}/checks.js`],
+    `${CHECKOUT}/tests/vm/main.ts`,
+  ], { signal });
+  await Deno.writeTextFile(`${folder}/start`, START);
+  await Deno.writeTextFile(`${folder}/editor`, EDITOR, { mode: 0o755 });
+  await Deno.writeTextFile(`${folder}/plan.json`, JSON.stringify({ checks }));
+  await makeImage(`${folder}/image`, root, signal);
+  return folder;
+}
+
+/** An image to import: Debian's static busybox and nothing else. */
+async function makeImage(folder: string, root: VmRoot, signal: AbortSignal): Promise<void> {
+  await Deno.mkdir(`${folder}/bin`, { recursive: true });
+  await Deno.mkdir(`${folder}/tmp`);
+  await Deno.chmod(`${folder}/tmp`, 0o1777);
+  await runOnHost(["cp", "--", `${root.path}/bin/busybox`, `${folder}/bin/busybox`], { signal });
+  for (const program of IMAGE_PROGRAMS) await Deno.symlink("busybox", `${folder}/bin/${program}`);
+  await runOnHost(["tar", "-C", folder, "-cf", `${folder}.tar`, "."], { signal });
+  await Deno.remove(folder, { recursive: true });
+}

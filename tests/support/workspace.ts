@@ -1,0 +1,59 @@
+/**
+ * An attempt's folder on disk with a workspace, for steps.
+ *
+ * @module
+ */
+import { newJobId } from "@lib/core/ids.ts";
+import { type AttemptFolder, attemptFolder, type AttemptRef } from "@lib/jobs/attempt_folder.ts";
+import type { JobSpec } from "@lib/jobs/model.ts";
+import type { SetupContext } from "@lib/jobs/step.ts";
+import { removeTree } from "@lib/store/remove_tree.ts";
+import { makeSpec, projectName } from "./job_fixtures.ts";
+
+/** A state folder with one attempt. */
+export interface Workspace extends AsyncDisposable {
+  readonly stateDir: string;
+  readonly ref: AttemptRef;
+  readonly folder: AttemptFolder;
+  /** What was said before the job. */
+  readonly said: string[];
+  /** Writes a file below the workspace. */
+  write(path: string, text: string): Promise<void>;
+  /** What a step is given. */
+  context(spec: Partial<JobSpec>): SetupContext;
+  /** A further attempt with an empty workspace. */
+  next(): Promise<Workspace>;
+}
+
+/** Makes it, on the disk of temporary files. */
+export async function openWorkspace(): Promise<Workspace> {
+  return await attemptIn(await Deno.makeTempDir({ prefix: "cicd-workspace-" }));
+}
+
+async function attemptIn(stateDir: string): Promise<Workspace> {
+  const ref = { project: projectName(), jobId: newJobId(), number: 1 };
+  const folder = attemptFolder(stateDir, ref);
+  await Deno.mkdir(folder.workspace, { recursive: true, mode: 0o700 });
+  const said: string[] = [];
+  return {
+    stateDir,
+    ref,
+    folder,
+    said,
+    async write(path, text) {
+      const full = `${folder.workspace}/${path}`;
+      await Deno.mkdir(full.slice(0, full.lastIndexOf("/")), { recursive: true });
+      await Deno.writeTextFile(full, text);
+    },
+    context: (spec) => ({
+      ref,
+      spec: makeSpec(spec),
+      folder,
+      secrets: new Map(),
+      say: (line) => void said.push(line),
+      setEnv() {},
+    }),
+    next: () => attemptIn(stateDir),
+    [Symbol.asyncDispose]: () => removeTree(stateDir),
+  };
+}
