@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { messageOf } from "@lib/core/errors.ts";
+import { ignore, messageOf } from "@lib/core/errors.ts";
 import { statIfThere } from "@lib/files/records.ts";
 import type { ArtifactSpec, AttemptOutcome } from "@lib/jobs/model.ts";
 import type { AttemptStep, StepContext } from "@lib/jobs/step.ts";
@@ -52,9 +52,11 @@ async function keepArtifacts(
 ): Promise<readonly string[]> {
   const { spec: { artifacts }, folder } = context;
   if (artifacts === undefined || !isWanted(artifacts, outcome)) return [];
+  let isKept = true;
   try {
     let list = await readArtifactList(folder.artifactList);
     if (list === undefined) {
+      isKept = false;
       if (await statIfThere(folder.workspace) === undefined) return [];
       await removeTree(folder.artifacts);
       await Deno.mkdir(folder.artifacts, { mode: 0o700 });
@@ -65,6 +67,7 @@ async function keepArtifacts(
         ...limits(),
       }, signal);
       await writeArtifactList(folder.artifactList, list);
+      isKept = true;
     }
     const send = upload();
     if (send !== undefined && list.uploaded === undefined && list.files.length > 0) {
@@ -74,6 +77,8 @@ async function keepArtifacts(
     return sentences(list);
   } catch (error) {
     signal.throwIfAborted();
+    // Without a list nobody finds them, and the disk may be full of them.
+    if (!isKept) await removeTree(folder.artifacts).catch(ignore("retention removes it later"));
     return [`The artifacts could not be kept: ${messageOf(error)}`];
   }
 }

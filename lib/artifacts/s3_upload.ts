@@ -7,6 +7,7 @@ import { withDeadline } from "@lib/core/abort.ts";
 import { Backoff } from "@lib/core/backoff.ts";
 import type { Clock } from "@lib/core/clock.ts";
 import { messageOf } from "@lib/core/errors.ts";
+import { formatSize } from "@lib/core/size.ts";
 import type { S3Config } from "@lib/config/schema.ts";
 import { openInside } from "@lib/files/inside.ts";
 import { resolveSecret } from "@lib/secrets/references.ts";
@@ -26,6 +27,8 @@ export interface S3UploadOptions {
 /** Requests at once: what is small costs the way there and back. */
 const AT_ONCE = 4;
 const TRIES = 6;
+/** The most that storage takes in one request. */
+const MAX_OBJECT_BYTES = 5 * 1024 ** 3;
 const RETRY = { firstMs: 500, maxMs: 30_000 };
 const DEADLINE_MS = 30 * 60_000;
 
@@ -71,12 +74,17 @@ async function uploadAll(
 ): Promise<Uploaded> {
   const stored: ArtifactFile[] = [];
   const problems: string[] = [];
+  let tooLarge: string | undefined;
   const { deadlineMs = DEADLINE_MS } = upload.options;
   using deadline = withDeadline(signal, deadlineMs, "the storage of artifacts");
   const rest = files.values();
   const work = async (bucket: S3Bucket) => {
     for (const file of rest) {
       if (problems.length > 0) return;
+      if (file.bytes > MAX_OBJECT_BYTES) {
+        tooLarge ??= `"${file.path}" is larger than ${formatSize(MAX_OBJECT_BYTES)}`;
+        continue;
+      }
       const problem = await uploadOne(file, { ...upload, bucket }, deadline);
       if (problem === undefined) stored.push(file);
       else problems.push(problem);
@@ -89,7 +97,7 @@ async function uploadAll(
     signal.throwIfAborted();
     problems.push(messageOf(error));
   }
-  const [problem] = problems;
+  const problem = problems[0] ?? tooLarge;
   return { stored, ...(problem === undefined ? {} : { problem }) };
 }
 

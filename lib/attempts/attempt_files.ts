@@ -4,6 +4,7 @@
  * @module
  */
 import { CicdError, messageOf } from "@lib/core/errors.ts";
+import { readIfThere, writeAtomic, writeAtomicSync } from "@lib/files/records.ts";
 import { parseOutcome, parseSpec } from "@lib/jobs/attempt_record.ts";
 import type { AttemptFolder } from "@lib/jobs/attempt_folder.ts";
 import type { AttemptHandle } from "@lib/jobs/executor.ts";
@@ -27,9 +28,7 @@ export function prepareFolder(
   if (sealedSecrets !== undefined) {
     Deno.writeFileSync(folder.secretsFile, sealedSecrets, { mode: 0o600 });
   }
-  const draft = `${folder.attemptFile}.tmp`;
-  Deno.writeTextFileSync(draft, JSON.stringify(spec), { mode: 0o600 });
-  Deno.renameSync(draft, folder.attemptFile);
+  writeAtomicSync(folder.attemptFile, JSON.stringify(spec));
 }
 
 /** The spec of a prepared attempt; `undefined` if it was never ready. */
@@ -44,37 +43,13 @@ export async function readOutcome(folder: AttemptFolder): Promise<AttemptOutcome
 
 /** Writes the verdict in one step. */
 export async function writeOutcome(folder: AttemptFolder, outcome: AttemptOutcome): Promise<void> {
-  const draft = `${folder.outcomeFile}.tmp`;
-  await Deno.writeTextFile(draft, JSON.stringify(outcome), { mode: 0o600 });
-  await Deno.rename(draft, folder.outcomeFile);
+  await writeAtomic(folder.outcomeFile, JSON.stringify(outcome));
 }
 
 /** Removes what only a running attempt needs: the workspace and its home. */
 export async function removeWorkspace(folder: AttemptFolder): Promise<void> {
   await removeTree(folder.workspace);
   await removeTree(folder.home);
-}
-
-/** Whether a file is there. */
-export async function exists(path: string): Promise<boolean> {
-  try {
-    await Deno.lstat(path);
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
-}
-
-/** As {@linkcode exists}, at once. */
-export function existsSync(path: string): boolean {
-  try {
-    Deno.lstatSync(path);
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
 }
 
 /** A power cut can leave a file empty that was complete: it counts as not there. */
@@ -86,14 +61,5 @@ function parsedOrNone<T>(text: string | undefined, parse: (value: unknown) => T)
     throw new CicdError("io_failed", `Cannot read a record of an attempt: ${messageOf(error)}`, {
       cause: error,
     });
-  }
-}
-
-async function readIfThere(path: string): Promise<string | undefined> {
-  try {
-    return await Deno.readTextFile(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    throw error;
   }
 }

@@ -7,11 +7,11 @@
 import { CicdError, ignore } from "@lib/core/errors.ts";
 import type { ProjectName } from "@lib/core/ids.ts";
 import { TaskGroup } from "@lib/core/task_group.ts";
+import { exists } from "@lib/files/records.ts";
 import { type AttemptFolder, attemptFolder, type AttemptRef } from "@lib/jobs/attempt_folder.ts";
 import type { AttemptFound, AttemptHandle } from "@lib/jobs/executor.ts";
 import type { AttemptOutcome, CancelRequest, JobSpec } from "@lib/jobs/model.ts";
 import {
-  exists,
   prepareFolder,
   readOutcome,
   readSpec,

@@ -3,9 +3,9 @@
  *
  * @module
  */
+import { existsSync, foldersIn } from "@lib/files/records.ts";
 import { parseJobId, type ProjectName } from "@lib/core/ids.ts";
 import { attemptFolder, type AttemptRef, projectJobsPath } from "@lib/jobs/attempt_folder.ts";
-import { existsSync } from "@lib/attempts/attempt_files.ts";
 
 /** What was found. */
 export interface LeftBehind {
@@ -36,14 +36,4 @@ export function findLeftBehind(stateDir: string, project: ProjectName): LeftBehi
     }
   }
   return { unsettled, untidy };
-}
-
-function foldersIn(path: string): readonly string[] {
-  try {
-    return [...Deno.readDirSync(path)].filter(({ isDirectory }) => isDirectory)
-      .map(({ name }) => name);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return [];
-    throw error;
-  }
 }

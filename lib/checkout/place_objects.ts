@@ -23,17 +23,22 @@ export interface PlaceInput {
   readonly depth: number;
   /** Whether the job must have no file in common with the mirror. */
   readonly isolated: boolean;
+  /**
+   * Up to here copying all packs is cheaper than asking git for the part that is needed.
+   *
+   * @default {256 MiB}
+   */
+  readonly copyMaxBytes?: number;
   readonly signal: AbortSignal;
 }
 
-/** Up to here copying all packs is cheaper than asking git for the part that is needed. */
 const COPY_MAX_BYTES = 256 * 1024 * 1024;
 /** Most lines of history that are looked at to find where it is cut. */
 const LISTED_COMMITS = 4_000;
 
 /** Places the objects of `sha`, with as much history as is asked for; the mirror must be locked. */
 export async function placeObjects(input: PlaceInput): Promise<void> {
-  const { mirror, gitDir, depth, isolated, signal } = input;
+  const { mirror, gitDir, depth, isolated, copyMaxBytes = COPY_MAX_BYTES, signal } = input;
   const from = `${mirror}/objects/pack`;
   const files: string[] = [];
   let bytes = 0;
@@ -42,7 +47,7 @@ export async function placeObjects(input: PlaceInput): Promise<void> {
     files.push(name);
     bytes += (await Deno.stat(`${from}/${name}`)).size;
   }
-  if (isolated && depth > 0 && bytes > COPY_MAX_BYTES) return await fetchPart(input);
+  if (isolated && depth > 0 && bytes > copyMaxBytes) return await fetchPart(input);
   // An index without its pack is a fault, a pack without its index is nothing: so packs go first.
   for (const name of files.sort().reverse()) {
     signal.throwIfAborted();

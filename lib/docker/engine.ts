@@ -32,6 +32,7 @@ import {
   type RegistryLogin,
 } from "@lib/docker/engine_types.ts";
 import { type EngineAddress, formatEngineAddress } from "@lib/docker/find_engine.ts";
+import { readLogStream } from "@lib/docker/log_stream.ts";
 import { pingEngine } from "@lib/docker/ping.ts";
 import { readPullEvents } from "@lib/docker/pull_events.ts";
 
@@ -139,18 +140,15 @@ export class Engine implements Disposable {
   /**
    * Reads what a container wrote, from the beginning until it ends, in frames.
    *
-   * Only as fast as the caller reads; the engine keeps the rest.
+   * Only as fast as the caller reads; the engine keeps the rest. A chunk is valid until the next.
    */
   async *readLogs(container: string, signal: AbortSignal): AsyncGenerator<Uint8Array> {
-    const what = `read the output of container "${container}"`;
-    const stream = await this.#guard(what, signal, () =>
-      this.#docker.getContainer(container).logs({
-        follow: true,
-        stdout: true,
-        stderr: true,
-        abortSignal: signal,
-      }));
-    yield* this.#read(what, stream, signal);
+    try {
+      yield* readLogStream(this.address, container, signal);
+    } catch (error) {
+      signal.throwIfAborted();
+      throw toEngineError(error, `read the output of container "${container}"`);
+    }
   }
 
   /** Sends a signal to the first process of a container; one that does not run is left alone. */

@@ -56,10 +56,11 @@ function engineSaid(thrown: unknown): string {
 }
 
 function whyAway(thrown: unknown): string {
+  if (thrown instanceof Deno.errors.PermissionDenied) return NOT_ALLOWED;
   switch (fieldOf(thrown, "code")) {
     case "EACCES":
     case "EPERM":
-      return "this account may not use the engine's socket; is it in the engine's group?";
+      return NOT_ALLOWED;
     case "ENOENT":
     case "ECONNREFUSED":
       return "the container engine does not run";
@@ -67,6 +68,8 @@ function whyAway(thrown: unknown): string {
       return `the container engine does not answer (${oneLine(messageOf(thrown))})`;
   }
 }
+
+const NOT_ALLOWED = "this account may not use the engine's socket; is it in the engine's group?";
 
 const SAID_MAX_CHARS = 500;
 

@@ -190,6 +190,7 @@ export const engineFacts = v.pipe(
     CgroupDriver: v.optional(v.string(), ""),
     CgroupVersion: v.optional(v.string(), ""),
     SecurityOptions: v.optional(v.nullable(v.array(v.string()))),
+    Rootless: v.optional(v.boolean(), false),
     Plugins: v.optional(v.object({ Log: v.optional(v.nullable(v.array(v.string()))) })),
     InitBinary: v.optional(v.string(), ""),
     DockerRootDir: v.optional(v.string(), ""),
@@ -205,7 +206,9 @@ export const engineFacts = v.pipe(
     /** `systemd` or `cgroupfs`. */
     cgroupDriver: info.CgroupDriver,
     cgroupVersion: info.CgroupVersion,
-    rootless: (info.SecurityOptions ?? []).some((option) => option.includes("rootless")),
+    /** Podman before 4.4 says so in a field of its own. */
+    rootless: info.Rootless ||
+      (info.SecurityOptions ?? []).some((option) => option.includes("rootless")),
     logDrivers: info.Plugins?.Log ?? [],
     hasInit: info.InitBinary !== "",
     /** Where it keeps images and containers, on its own machine; empty if it does not say. */

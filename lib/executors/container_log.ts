@@ -12,6 +12,8 @@ import { type ContainerStream, Demultiplexer } from "@lib/docker/demux.ts";
 import type { AttemptHandle } from "@lib/jobs/executor.ts";
 import { isThere, logFilesOf } from "@lib/executors/folder_files.ts";
 
+/** Written at once at most. */
+const PENDING_BYTES = 64 * 1024;
 /** Between two updates of the count of dropped bytes. */
 const TELL_MS = 500;
 /** So many bytes beyond the cap are counted at least before the rest is not even read. */
@@ -56,7 +58,9 @@ interface LogFile {
   readonly file: Deno.FsFile;
   /** Bytes at the beginning of the output that the file has from an earlier life. */
   skip: number;
-  readonly pending: Uint8Array[];
+  /** Bytes that are not written yet, of which the first `pendingBytes` count. */
+  readonly pending: Uint8Array;
+  pendingBytes: number;
 }
 
 /** The log files of an attempt, open for appending; disposing tells what was dropped. */
@@ -79,7 +83,7 @@ class OutputFiles implements Disposable {
       // Not made here: that it exists says that the job was begun.
       const file = Deno.openSync(path, { append: true });
       const size = file.statSync().size;
-      files.push({ file, skip: size, pending: [] });
+      files.push({ file, skip: size, pending: new Uint8Array(PENDING_BYTES), pendingBytes: 0 });
       this.#kept += size;
     }
     // Once it was cut the sizes do not tell any more what was read.
@@ -97,18 +101,14 @@ class OutputFiles implements Disposable {
     const fresh = bytes.subarray(file.skip);
     file.skip -= bytes.length - fresh.length;
     const kept = fresh.subarray(0, Math.max(0, this.#handle.spec.logMaxBytes - this.#kept));
-    if (kept.length > 0) file.pending.push(kept);
+    write(file, kept);
     this.#kept += kept.length;
     if (fresh.length > kept.length) this.#drop(file, fresh.subarray(kept.length));
   }
 
-  /** Writes what was appended; the bytes of a chunk belong to the caller again. */
+  /** Writes what was appended and is still held. */
   flush(): void {
-    for (const { file, pending } of this.#files) {
-      if (pending.length === 0) continue;
-      writeAll(file, joined(pending));
-      pending.length = 0;
-    }
+    for (const file of this.#files) flush(file);
   }
 
   /**
@@ -136,7 +136,7 @@ class OutputFiles implements Disposable {
   #drop(file: LogFile, bytes: Uint8Array): void {
     // The first byte too many goes into the file, so that its place is the right one.
     if (this.#dropped === 0) {
-      file.pending.push(bytes.subarray(0, 1));
+      write(file, bytes.subarray(0, 1));
       this.#untold--;
     }
     this.#dropped += bytes.length;
@@ -144,18 +144,20 @@ class OutputFiles implements Disposable {
   }
 }
 
-function joined(parts: readonly Uint8Array[]): Uint8Array {
-  const [only] = parts;
-  if (parts.length === 1 && only !== undefined) return only;
-  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
+/** Short frames are put together in memory that is used again and again. */
+function write(file: LogFile, bytes: Uint8Array): void {
+  for (let at = 0; at < bytes.length;) {
+    const part = bytes.subarray(at, at + PENDING_BYTES - file.pendingBytes);
+    file.pending.set(part, file.pendingBytes);
+    file.pendingBytes += part.length;
     at += part.length;
+    if (file.pendingBytes === PENDING_BYTES) flush(file);
   }
-  return whole;
 }
 
-function writeAll(file: Deno.FsFile, bytes: Uint8Array): void {
-  for (let at = 0; at < bytes.length;) at += file.writeSync(bytes.subarray(at));
+function flush(log: LogFile): void {
+  for (let at = 0; at < log.pendingBytes;) {
+    at += log.file.writeSync(log.pending.subarray(at, log.pendingBytes));
+  }
+  log.pendingBytes = 0;
 }

@@ -32,7 +32,9 @@ const SIGTERM = 15;
  * signal is only named where it is known: the kernel's for want of memory, and our own.
  */
 export function formatContainerEnd(attempt: AttemptHandle, end: ContainerEnd): string {
-  const { info: { exitCode, oomKilled, startedAt, finishedAt = end.now }, usage } = end;
+  const { info: { exitCode, startedAt, finishedAt = end.now }, usage } = end;
+  const oomKills = usage.oomKills ?? 0;
+  const oomKilled = end.info.oomKilled || oomKills > 0;
   const notExecuted = execFailure(attempt, exitCode);
   if (notExecuted !== undefined) return formatExecFailure(notExecuted, finishedAt);
   const signal = knownSignal(attempt, exitCode, oomKilled);
@@ -42,7 +44,7 @@ export function formatContainerEnd(attempt: AttemptHandle, end: ContainerEnd): s
     ? "oom-kill"
     : "signal";
   const figures = {
-    memory_oom_kill: oomKilled ? 1 : 0,
+    memory_oom_kill: oomKilled ? Math.max(1, oomKills) : 0,
     memory_peak: usage.memoryPeakBytes,
     cpu_usage_usec: usage.cpuUsageUs,
     cpu_throttled_usec: usage.cpuThrottledUs,

@@ -16,6 +16,8 @@ export interface ContainerUsage {
   readonly memoryPeakBytes?: number;
   readonly cpuUsageUs?: number;
   readonly cpuThrottledUs?: number;
+  /** Processes that the kernel killed for want of memory; not every engine tells. */
+  readonly oomKills?: number;
 }
 
 /** Options for {@linkcode watchUsage}. */
@@ -24,6 +26,12 @@ export interface WatchUsageOptions {
   readonly clock: Clock;
   readonly signal: AbortSignal;
 }
+
+/**
+ * How often the two files of the kernel's news are looked at does not matter: they tell a watcher
+ * of a kill before the process, and with it the cgroup, is gone.
+ */
+const NEWS = ["cgroup.events", "memory.events"];
 
 /** The first look, and the rarest. */
 const FIRST_MS = 25;
@@ -40,7 +48,7 @@ export async function watchUsage(
 ): Promise<void> {
   const files = cgroupFiles(id, pid);
   if (files === undefined) return;
-  using changes = files.events === undefined ? undefined : watchFile(files.events);
+  using changes = files.news.length === 0 ? undefined : watchFiles(files.news);
   const events = changes?.[Symbol.asyncIterator]();
   // Without news of the end: a promise that is never kept.
   let change: Promise<unknown> = events?.next() ?? new Promise<never>(() => {});
@@ -57,8 +65,8 @@ export async function watchUsage(
 interface CgroupFiles {
   /** `undefined` once the cgroup is gone. */
   readonly read: () => ContainerUsage | undefined;
-  /** A file that changes when the last process has gone. */
-  readonly events?: string;
+  /** Files that change when the last process has gone, or one was killed for want of memory. */
+  readonly news: readonly string[];
 }
 
 /** The files of a container's cgroup, if its first process is one of this machine. */
@@ -70,10 +78,9 @@ function cgroupFiles(id: string, pid: number): CgroupFiles | undefined {
     .map(([, controllers = "", path = ""]) => ({ controllers: controllers.split(","), path }))
     .filter(({ path }) => path.includes(id));
   const unified = groups.find(({ controllers }) => controllers[0] === "")?.path;
-  for (const mount of unified === undefined ? [] : V2_MOUNTS) {
-    const folder = `${mount}${unified}`;
+  for (const folder of unified === undefined ? [] : foldersV2(unified, id)) {
     if (readText(`${folder}/memory.peak`) === undefined) continue;
-    return { read: () => readV2(folder), events: `${folder}/cgroup.events` };
+    return { read: () => readV2(folder), news: NEWS.map((name) => `${folder}/${name}`) };
   }
   const folderOf = (controller: string) => {
     const path = groups.find(({ controllers }) => controllers.includes(controller))?.path;
@@ -82,14 +89,26 @@ function cgroupFiles(id: string, pid: number): CgroupFiles | undefined {
   const [memory, cpuacct, cpu] = [folderOf("memory"), folderOf("cpuacct"), folderOf("cpu")];
   return memory === undefined && cpuacct === undefined
     ? undefined
-    : { read: () => readV1(memory ?? "", cpuacct ?? "", cpu ?? "") };
+    : { read: () => readV1(memory ?? "", cpuacct ?? "", cpu ?? ""), news: [] };
+}
+
+/** The container's folder; some runtimes have the processes in another one below it. */
+function foldersV2(path: string, id: string): readonly string[] {
+  const parts = path.split("/");
+  const own = parts.findIndex((part) => part.includes(id));
+  const above = parts.slice(0, own + 1).join("/");
+  return V2_MOUNTS.map((mount) => `${mount}${above}`);
 }
 
 function readV2(folder: string): ContainerUsage | undefined {
   const peak = readText(`${folder}/memory.peak`);
   const stat = readText(`${folder}/cpu.stat`);
   if (peak === undefined && stat === undefined) return undefined;
-  return usageOf(count(peak), line(stat, "usage_usec"), line(stat, "throttled_usec"));
+  const oomKills = line(readText(`${folder}/memory.events`), "oom_kill");
+  return {
+    ...usageOf(count(peak), line(stat, "usage_usec"), line(stat, "throttled_usec")),
+    ...(oomKills === undefined ? {} : { oomKills }),
+  };
 }
 
 function readV1(memory: string, cpuacct: string, cpu: string): ContainerUsage | undefined {
@@ -133,9 +152,9 @@ function readText(path: string): string | undefined {
   }
 }
 
-function watchFile(path: string): Deno.FsWatcher | undefined {
+function watchFiles(paths: readonly string[]): Deno.FsWatcher | undefined {
   try {
-    return Deno.watchFs(path);
+    return Deno.watchFs([...paths]);
   } catch {
     // Gone already, or the account's watches are used up: the looks must do.
     return undefined;

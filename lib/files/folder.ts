@@ -72,6 +72,14 @@ export class Folder implements Disposable {
     }));
   }
 
+  /**
+   * Whether it has more names than can be held in memory at once: so many that its own record on
+   * disk is larger than 64 MiB, which are a million and more.
+   */
+  isHuge(): boolean {
+    return Deno.statSync(`${this.#via()}/.`).size > HUGE_BYTES;
+  }
+
   /** What a name stands for; `undefined` if there is nothing. */
   look(name: string): EntryKind | undefined {
     const stat = this.stat(name);
@@ -207,6 +215,8 @@ export class Folder implements Disposable {
     return Deno.build.os === "linux" ? `/proc/self/fd/${this.#fd}` : this.#path;
   }
 }
+
+const HUGE_BYTES = 64 * 1024 * 1024;
 
 const NOT_A_FILE: ReadonlySet<string | undefined> = new Set([
   "ENOENT",

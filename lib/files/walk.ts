@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { CicdError } from "@lib/core/errors.ts";
 import { type EntryKind, type Folder, NotAFolderError } from "@lib/files/folder.ts";
 import type { GlobSet, GlobState } from "@lib/files/glob.ts";
 
@@ -31,12 +32,17 @@ const TURN = 512;
  *
  * Folders are entered, and yielded only if they cannot be. Every descriptor is closed when the
  * iteration ends.
+ *
+ * @throws {CicdError} `io_failed` if the top folder has more entries than can be looked through.
  */
 export async function* walk(
   top: Folder,
   globs: GlobSet,
   signal: AbortSignal,
 ): AsyncGenerator<Found, void, undefined> {
+  if (top.isHuge()) {
+    throw new CicdError("io_failed", `Cannot look through "${top.path}": it has too many entries`);
+  }
   const count = { entries: 0 };
   yield* walkFolder({ folder: top, prefix: "", state: globs.root, depth: 0 }, globs, count, signal);
 }
@@ -85,7 +91,10 @@ async function* walkFolder(
 /** The folder, or why it cannot be entered. */
 function enter(folder: Folder, name: string): Folder | string {
   try {
-    return folder.folder(name);
+    const inner = folder.folder(name);
+    if (!inner.isHuge()) return inner;
+    inner[Symbol.dispose]();
+    return "has too many entries";
   } catch (error) {
     if (error instanceof Deno.errors.PermissionDenied) return "may not be read";
     if (error instanceof Deno.errors.NotFound || error instanceof NotAFolderError) {

@@ -21,21 +21,33 @@ export class Connections {
   readonly #waiters = new Set<() => void>();
   readonly #answers = new Set<Promise<void>>();
   readonly #max: number;
+  readonly #maxRemote: number;
+  #remote = 0;
   #closing = false;
   #active = 0;
   #lastActivityAt = Date.now();
 
   constructor(max: number) {
     this.#max = max;
+    this.#maxRemote = Math.max(1, max - Math.ceil(max / 4));
   }
 
   get size(): number {
     return this.#open.size;
   }
 
-  /** Whether no further connection is taken in. */
-  get isFull(): boolean {
-    return this.#open.size >= this.#max;
+  /**
+   * Whether no further connection is taken in.
+   *
+   * A quarter is kept for this machine: strangers on a network must not lock its account out.
+   *
+   * @param begun Connections besides that are about to be taken in.
+   */
+  isFull(
+    { isRemote, begun = 0 }: { readonly isRemote: boolean; readonly begun?: number },
+  ): boolean {
+    return this.#open.size + begun >= this.#max ||
+      (isRemote && this.#remote + begun >= this.#maxRemote);
   }
 
   /** Requests that have not been answered to the end. */
@@ -49,12 +61,14 @@ export class Connections {
   }
 
   /** Takes a connection in; `false` if there are too many. */
-  admit(socket: Socket): boolean {
-    if (this.isFull) return false;
+  admit(socket: Socket, { isRemote }: { readonly isRemote: boolean }): boolean {
+    if (this.isFull({ isRemote })) return false;
+    if (isRemote) this.#remote++;
     this.#open.set(socket, { active: 0, used: false });
     socket.once("close", () => {
       const gone = this.#open.get(socket);
       this.#open.delete(socket);
+      if (isRemote) this.#remote--;
       // A request that waited behind another never had a response to be closed.
       if (gone !== undefined) this.#end(gone, gone.active);
     });

@@ -6,11 +6,9 @@
  *
  * @module
  */
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { createServer, type Server } from "node:http";
 import { Socket } from "node:net";
-import { getRequestListener, RequestError } from "@hono/node-server";
-import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
-import { CicdError, ignore, messageOf } from "@lib/core/errors.ts";
+import { CicdError, ignore } from "@lib/core/errors.ts";
 import { raceAbort, withDeadline } from "@lib/core/abort.ts";
 import { Connections } from "@lib/http/connections.ts";
 import { Handshakes } from "@lib/http/handshakes.ts";
@@ -25,9 +23,8 @@ import {
   tlsOf,
   type TlsTexts,
 } from "@lib/http/listener.ts";
-import { problemResponse } from "@lib/http/problem.ts";
 import { refuse, refuseBroken } from "@lib/http/refusal.ts";
-import { sendResponse } from "@lib/http/send_response.ts";
+import { makeRequestListener } from "@lib/http/request_listener.ts";
 import { assertTlsFits } from "@lib/http/tls_texts.ts";
 import { makeUpgrader, type UpgradeHandler } from "@lib/http/upgrade.ts";
 
@@ -35,7 +32,7 @@ export type { BoundAddress, Listener, Origin, TlsTexts } from "@lib/http/listene
 
 /** Bounds on what clients may do. */
 export interface HttpLimits {
-  /** Connections beyond this get a 503 and are closed. */
+  /** Connections beyond this get a 503 and are closed; networks get three quarters at most. */
   readonly maxConnections: number;
   /** Bytes of request line and header fields together; more gets a 431. */
   readonly maxHeaderBytes: number;
@@ -218,8 +215,10 @@ class ServerState implements HttpServer {
       kind: "remote",
       address: shownAddress(socket.remoteAddress),
     });
-    const answer = this.#makeListener(originOf);
-    if (tls === undefined) server.on("connection", (socket) => this.#admit(socket));
+    const { handle, onError } = this.#options;
+    const answer = makeRequestListener({ handle, originOf, onError });
+    const isRemote = !isLocal(listener);
+    if (tls === undefined) server.on("connection", (socket) => this.#admit(socket, isRemote));
     server.on("request", (incoming, outgoing) => {
       // A refused connection has its answer: what it asked for must not happen besides.
       if (!this.#connections.has(incoming.socket)) return;
@@ -243,7 +242,7 @@ class ServerState implements HttpServer {
 
   async #makeSecureServer(tls: TlsTexts, settings: object): Promise<Server> {
     const { createServer: createSecure } = await import("node:https");
-    const { handshakeTimeoutMs = HANDSHAKE_MS, maxConnections } = this.#options.limits;
+    const { handshakeTimeoutMs = HANDSHAKE_MS } = this.#options.limits;
     assertTlsFits(tls, Date.now());
     const server: SecureServer = createSecure({
       ...settings,
@@ -253,67 +252,20 @@ class ServerState implements HttpServer {
       handshakeTimeout: handshakeTimeoutMs,
     });
     server.on("connection", (socket: Socket) => {
-      const isFull = this.#connections.isFull ||
-        this.#connections.size + this.#handshakes.size >= maxConnections;
-      if (isFull) socket.destroy();
+      const begun = this.#handshakes.size;
+      if (this.#connections.isFull({ isRemote: true, begun })) socket.destroy();
       else this.#handshakes.begin(socket);
     });
     server.on("secureConnection", (socket) => {
       this.#handshakes.endOf(socket);
-      this.#admit(socket);
+      this.#admit(socket, true);
     });
     this.#encrypted.add(server);
     return server;
   }
 
-  #makeListener(
-    originOf: (socket: Socket) => Origin,
-  ): (incoming: IncomingMessage, outgoing: ServerResponse) => Promise<void> {
-    const { onError } = this.#options;
-    const failed = (error: unknown) => {
-      const isBadRequest = error instanceof RequestError;
-      if (!isBadRequest) onError("A request could not be answered", error);
-      const response = problemResponse(
-        isBadRequest
-          ? new CicdError("invalid_http", `Cannot read the request: ${error.message}`)
-          : new CicdError("internal", messageOf(error)),
-      );
-      response.headers.set("connection", "close");
-      return response;
-    };
-    const listener = getRequestListener(
-      async (request, { incoming, outgoing }) => {
-        let response: Response;
-        try {
-          response = await this.#options.handle(request, originOf(incoming.socket));
-        } catch (error) {
-          // The client went away while its answer was made: there is nobody to tell.
-          if (request.signal.aborted) return RESPONSE_ALREADY_SENT;
-          response = failed(error);
-        }
-        // Nobody reads the rest of the body, so no request can follow on this connection.
-        if (!incoming.complete) response.headers.set("connection", "close");
-        if (!isHttp1(outgoing)) return response;
-        await sendResponse(response, outgoing, {
-          headOnly: request.method === "HEAD",
-          onError: (error) => onError("An answer broke off", error),
-        });
-        return RESPONSE_ALREADY_SENT;
-      },
-      { overrideGlobalObjects: false, errorHandler: failed },
-    );
-    return async (incoming, outgoing) => {
-      try {
-        await listener(incoming, outgoing);
-      } catch (error) {
-        onError("A request could not be answered", error);
-        outgoing.destroy();
-      }
-    };
-  }
-
-  #admit(socket: Socket): void {
-    if (this.#connections.admit(socket)) return;
+  #admit(socket: Socket, isRemote: boolean): void {
+    if (this.#connections.admit(socket, { isRemote })) return;
     const { maxConnections } = this.#options.limits;
     refuse(socket, {
       code: "too_many_connections",
@@ -328,10 +280,6 @@ const LOCAL: Origin = { kind: "local" };
 /** A server that can take another certificate while it runs. */
 interface SecureServer extends Server {
   setSecureContext(texts: { readonly cert: string; readonly key: string }): void;
-}
-
-function isHttp1(outgoing: object): outgoing is ServerResponse {
-  return "shouldKeepAlive" in outgoing;
 }
 
 function removeSocket(path: string): void {

@@ -22,6 +22,7 @@
  * | `result` | `ExecStopPost=` or the supervisor | how the main process ended, and usage |
  * | `outcome.json` | agent | the settled verdict |
  * | `artifacts/`, `artifacts.json` | agent, after the end | what is kept of the workspace, and its list |
+ * | `caches.json`, `cache.tmp/` | agent | which caches were restored; what is being unpacked |
  * | `supervisor` | supervisor | its process, where there is no service manager |
  *
  * @module

@@ -85,7 +85,7 @@ Deno.test("the image's health check is the one that Docker runs", async () => {
 Deno.test("the image's first process takes the processes that jobs orphan", async () => {
   await using t = new Deployed();
   await t.start(...CLOSED);
-  // A session of its own is not the job's to the direct executor's signals, only to its pid 1.
+  // Both outlive their parent, and belong to the first process from then on.
   const { code } = await t.exec("sh", "-c", "(sleep 0.1 &) ; (true &)");
   assert.equal(code, 0);
   await pause(500);

@@ -149,7 +149,7 @@ Deno.test("checkout judges the address of every submodule", async () => {
   await assert.rejects(Deno.stat(trap), Deno.errors.NotFound);
 });
 
-Deno.test("checkout refuses a submodule whose name leads out, and one that holds itself", async () => {
+Deno.test("checkout refuses a submodule whose name leads out", async () => {
   await using server = await startGitServer();
   await using t = await setUpCheckouts();
   const lib = await server.repository("lib");
@@ -258,7 +258,7 @@ Deno.test("checkout leaves the token nowhere, while it fetches and after", async
   const files = await filesWith(t.root, TOKEN);
   assert.equal(files.length, 1, files.join(" "));
   assert.ok(files[0]?.startsWith(t.runtimeDir));
-  assert.equal((await Deno.stat(files[0] ?? "")).mode! & 0o777, 0o600);
+  assert.equal(((await Deno.stat(files[0] ?? "")).mode ?? 0) & 0o777, 0o600);
   stop.abort(reason);
   await rejected;
   assert.deepEqual(processesWith(app.url), [], "nothing of it lives");

@@ -34,7 +34,7 @@ for (const mirrors of [true, false]) {
     const done = await t.checkOut({ url: app.url });
     assert.equal(await done.read("hello.txt"), "hello\n");
     assert.equal(await done.read("link"), "hello\n");
-    assert.equal((await Deno.stat(`${done.workspace}/bin/run`)).mode! & 0o111, 0o111);
+    assert.equal(((await Deno.stat(`${done.workspace}/bin/run`)).mode ?? 0) & 0o111, 0o111);
     assert.equal(await done.git("rev-parse", "HEAD"), sha);
     assert.equal(await done.git("branch", "--show-current"), "");
     assert.equal(await done.git("remote", "get-url", "origin"), app.url);
@@ -262,7 +262,9 @@ Deno.test("checkout with LFS says that git-lfs is not installed", async () => {
   const app = await server.repository("app");
   await app.commit({ files: { "hello.txt": "hello" } });
   // A folder with git and without git-lfs.
-  await using t = await setUpCheckouts({ env: { PATH: await onlyGit() } });
+  await using bin = await setUpCheckouts();
+  await Deno.symlink("/usr/bin/git", `${bin.root}/git`);
+  await using t = await setUpCheckouts({ env: { PATH: bin.root } });
   await fails(t.checkOut({ url: app.url, lfs: true }), /git-lfs is not installed/);
 });
 
@@ -313,10 +315,4 @@ function isInstalled(program: string): boolean {
       return false;
     }
   });
-}
-
-async function onlyGit(): Promise<string> {
-  const folder = await Deno.makeTempDir();
-  await Deno.symlink("/usr/bin/git", `${folder}/git`);
-  return folder;
 }

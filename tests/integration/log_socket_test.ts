@@ -66,6 +66,15 @@ function endless(chunks: (signal: AbortSignal) => AsyncGenerator<Uint8Array>): J
   };
 }
 
+/** A log to which nothing is written. */
+function silent(): JobLogs {
+  return endless(async function* (signal) {
+    yield await new Promise<Uint8Array>((_, reject) => {
+      signal.addEventListener("abort", () => reject(signal.reason));
+    });
+  });
+}
+
 interface Conversation {
   readonly binary: string;
   readonly texts: readonly string[];
@@ -164,7 +173,7 @@ for (
 }
 
 Deno.test("a job of Gryt's is found by Gryt's id, by who has Gryt's key", async () => {
-  let job: string | undefined;
+  const gryt: { job?: string } = {};
   await using t = await serve({
     grytLogs: {
       assertKey(request) {
@@ -172,10 +181,12 @@ Deno.test("a job of Gryt's is found by Gryt's id, by who has Gryt's key", async 
         throw new CicdError("unauthorized", "Cannot take the request: no key of Gryt");
       },
       jobOf: (id) =>
-        id === "7" ? t.api.store.list({ limit: 1 }).jobs.find((one) => one.id === job) : undefined,
+        id === "7"
+          ? t.api.store.list({ limit: 1 }).jobs.find((one) => one.id === gryt.job)
+          : undefined,
     },
   });
-  job = endedJob(t.api, "from gryt\n");
+  gryt.job = endedJob(t.api, "from gryt\n");
   const ask = (key: string, path: string) =>
     converse({ port: t.port, key: "" }, path, { "x-api-key": key });
   assert.equal((await ask("gryt", "/jobs/7/logs")).binary, "from gryt\n");
@@ -213,11 +224,7 @@ Deno.test("who does not read makes the log wait, and is let go after a while", a
 
 Deno.test("a client that answers pings stays while a job says nothing, one that does not is let go", async () => {
   await using t = await serve({
-    logs: endless(async function* (signal) {
-      await new Promise((_, reject) =>
-        signal.addEventListener("abort", () => reject(signal.reason))
-      );
-    }),
+    logs: silent(),
   }, { pingIntervalMs: 50 });
   const { id } = t.api.add();
   const open = (autoPong: boolean) => {
@@ -245,11 +252,7 @@ Deno.test("a client that answers pings stays while a job says nothing, one that 
 
 Deno.test("WebSockets count among the connections", async () => {
   await using t = await serve({
-    logs: endless(async function* (signal) {
-      await new Promise((_, reject) =>
-        signal.addEventListener("abort", () => reject(signal.reason))
-      );
-    }),
+    logs: silent(),
   }, { maxConnections: 1 });
   const { id } = t.api.add();
   const first = new WebSocket(`ws://127.0.0.1:${t.port}/v1/jobs/${id}/logs`, {

@@ -116,11 +116,14 @@ export class GitServer implements AsyncDisposable {
       response.setHeader("location", `${behaviour.to}${target}`);
       return end(response, 302);
     }
+    // Such an address opens itself, as those of object storage do.
+    const [, oid] = /\/info\/lfs\/objects\/([0-9a-f]{64})$/.exec(target) ?? [];
+    if (oid !== undefined) return void response.end(this.lfs.get(oid));
     if (this.token !== undefined && !carries(headers.authorization, this.token)) {
       response.setHeader("www-authenticate", 'Basic realm="git"');
       return end(response, 401);
     }
-    if (target.includes("/info/lfs/")) return this.#serveLfs(target, response);
+    if (target.includes("/info/lfs/")) return this.#serveLfs(response);
     if (behaviour.kind === "hang_at_objects" && method === "POST") {
       void collect(request).then((body) => {
         const text = new TextDecoder("latin1").decode(body);
@@ -132,9 +135,7 @@ export class GitServer implements AsyncDisposable {
   }
 
   /** Answers a batch with every file there is; without any, this server has no LFS. */
-  #serveLfs(target: string, response: ServerResponse): void {
-    const [, oid] = /\/objects\/([0-9a-f]{64})$/.exec(target) ?? [];
-    if (oid !== undefined) return void response.end(this.lfs.get(oid));
+  #serveLfs(response: ServerResponse): void {
     if (this.lfs.size === 0) return end(response, 404);
     const objects = [...this.lfs].map(([oid, text]) => ({
       oid,

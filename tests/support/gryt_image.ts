@@ -20,7 +20,7 @@ const RECIPE = {
 const STAND_IN = new URL("gryt_stand_in.py", import.meta.url);
 const BUILD_MS = 600_000;
 const PACKAGES = "usr/lib/python3/dist-packages";
-const SCRIPT = "#!/usr/bin/python3\n";
+const SCRIPT = "#!/usr/bin/python3 -B\n";
 
 /** Programs of the host that make the image, and Debian's package for each. */
 export const GRYT_IMAGE_PROGRAMS = [["mmdebstrap", "mmdebstrap"], ["docker", "docker.io"]] as const;
@@ -44,7 +44,7 @@ export async function importGrytImage(host: string, signal: AbortSignal): Promis
 async function ensureArchive(signal: AbortSignal) {
   const folder = `${machineCache()}/gryt`;
   await Deno.mkdir(folder, { recursive: true });
-  const recipe = JSON.stringify(RECIPE) + await Deno.readTextFile(STAND_IN);
+  const recipe = JSON.stringify(RECIPE) + SCRIPT + await Deno.readTextFile(STAND_IN);
   const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(recipe));
   const name = `${folder}/${new Uint8Array(digest).toHex().slice(0, 16)}`;
   const archives = { package: `${name}.package.tar`, stand_in: `${name}.stand_in.tar` } as const;
@@ -58,20 +58,18 @@ async function ensureArchive(signal: AbortSignal) {
   try {
     const root = `${work}/root.tar`;
     const building = { signal: AbortSignal.any([signal, AbortSignal.timeout(BUILD_MS)]) };
+    const kind = await addGryt(`${work}/files`);
     await runOnHost([
       "mmdebstrap",
       "--quiet",
       "--variant=extract",
       "--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr",
       `--include=${RECIPE.packages.join(",")}`,
-      ...RECIPE.leftOut.map((path) => `--customize-hook=rm -rf "$1/${path}"`),
+      ...RECIPE.leftOut.map((path) => `--extract-hook=rm -rf "$1/${path}"`),
+      `--extract-hook=cp -R "${work}/files/." "$1/"`,
       RECIPE.suite,
       root,
     ], building);
-    const kind = await addGryt(`${work}/files`);
-    await runOnHost(["tar", "--owner=0", "--group=0", "-C", `${work}/files`, "-rf", root, "."], {
-      signal,
-    });
     await runOnHost(["cp", root, `${archives[kind]}.building`], { signal });
     await Deno.rename(`${archives[kind]}.building`, archives[kind]);
     return { kind, path: archives[kind] };
@@ -80,7 +78,7 @@ async function ensureArchive(signal: AbortSignal) {
   }
 }
 
-/** Lays out the package from PyPI, or what stands in for it. */
+/** Lays out the files of the package from PyPI, or what stands in for it. */
 async function addGryt(files: string): Promise<GrytKind> {
   await Deno.mkdir(`${files}/${PACKAGES}`, { recursive: true });
   await Deno.mkdir(`${files}/usr/local/bin`, { recursive: true });
@@ -101,9 +99,6 @@ async function addGryt(files: string): Promise<GrytKind> {
     : "from gryt import main\nmain()\n";
   await Deno.writeTextFile(`${files}/usr/local/bin/gryt`, `${SCRIPT}${start}`);
   await Deno.chmod(`${files}/usr/local/bin/gryt`, 0o755);
-  for (const path of ["", "/usr", "/usr/local", "/usr/local/bin", `/${PACKAGES}`]) {
-    await Deno.chmod(`${files}${path}`, 0o755);
-  }
   return isPackage ? "package" : "stand_in";
 }
 

@@ -10,6 +10,7 @@ import {
   ended,
   log,
   must,
+  oomKills,
   PAYLOAD,
   PROJECT_SLICE,
   read,
@@ -108,12 +109,6 @@ async function memoryRow(): Promise<LimitRow> {
     ok: job.state === "failed" && job.reason === "oom_killed" && kills > 0 &&
       /its limit is 48M/.test(job.message ?? ""),
   };
-}
-
-/** Processes that the kernel has killed anywhere in the project's slice. */
-async function oomKills(): Promise<number> {
-  const events = await read(`${PROJECT_SLICE}/memory.events`) ?? "";
-  return Number(/^oom_kill (\d+)$/m.exec(events)?.[1] ?? 0);
 }
 
 /** The group of the only container, below the project's slice. */

@@ -161,6 +161,12 @@ export function figure(figures: ReadonlyMap<string, string>, name: string): numb
   return Number(figures.get(name) ?? 0);
 }
 
+/** Processes that the kernel has killed anywhere in the project's slice, for want of memory. */
+export async function oomKills(): Promise<number> {
+  const events = await read(`${PROJECT_SLICE}/memory.events`) ?? "";
+  return Number(/^oom_kill (\d+)$/m.exec(events)?.[1] ?? 0);
+}
+
 /** Reads a file, without the line end; `undefined` if there is none. */
 export async function read(path: string): Promise<string | undefined> {
   try {

@@ -12,6 +12,7 @@ import {
   figure,
   type JobSeen,
   mib,
+  oomKills,
   PROJECT_SLICE,
   read,
   record,
@@ -103,7 +104,9 @@ export const projectEditCheck: Check = {
     await untilSlice("pids.max", "300");
     const shown = await shownLimits();
     tell("the same two jobs again");
+    const before = await oomKills();
     const jobs = await holdTwice();
+    const kills = await oomKills() - before;
     await edit(AGENT, "[Service]\n");
     await untilSlice("memory.max", "max");
     const kept = await read(`${PROJECT_SLICE}/${unitOf(keeper)}/cgroup.procs`);
@@ -122,9 +125,9 @@ export const projectEditCheck: Check = {
         {
           limit: "`MemoryMax=` of the project",
           set: "512M; the same two jobs",
-          kernel: "killed none",
+          kernel: `memory.events oom_kill ${kills} below \`cicd-web.slice\``,
           result: jobs.map(({ state }) => state).join(", "),
-          ok: jobs.every(({ state }) => state === "succeeded"),
+          ok: kills === 0 && jobs.every(({ state }) => state === "succeeded"),
         },
         {
           limit: "the same, taken away",

@@ -4,7 +4,7 @@
  * @module
  */
 import { type BuildInfo, formatBuildInfo } from "@lib/install/build_info.ts";
-import { bundle } from "./bundle.ts";
+import { bundle, bundlePackage, LAZY_PACKAGES } from "./bundle.ts";
 import { launcherText, LIB_PATH, PERMISSION_FLAGS, PROGRAMS, V8_FLAGS } from "./layout.ts";
 import type { Progress } from "./progress.ts";
 import { run } from "./run.ts";
@@ -33,12 +33,17 @@ export async function assemble(options: AssembleOptions): Promise<void> {
       ? [program]
       : [program, program.leaner]
   );
+  const packages = new Map<string, string>();
+  for (const name of LAZY_PACKAGES) {
+    using _ = progress.step("bundle", name);
+    packages.set(name, await bundlePackage(name, { root, outDir: bundleDir, signal }));
+  }
   for (const part of parts) {
     using _ = progress.step("bundle", `${part.entry} -> ${part.bundle}`);
-    await bundle(part, { root, outDir: bundleDir, signal });
+    await bundle(part, packages, { root, outDir: bundleDir, signal });
   }
   if (info.layout === "executable") {
-    await compileAll(options, scratch);
+    await compileAll(options, { bundles: scratch, include: [...packages.values()] });
     await Deno.remove(scratch, { recursive: true });
   } else {
     await shareRuntime(options, lib);
@@ -51,7 +56,10 @@ export async function assemble(options: AssembleOptions): Promise<void> {
   await Deno.writeTextFile(`${lib}/build.json`, formatBuildInfo(info));
 }
 
-async function compileAll(options: AssembleOptions, bundles: string): Promise<void> {
+async function compileAll(
+  options: AssembleOptions,
+  { bundles, include }: { readonly bundles: string; readonly include: readonly string[] },
+): Promise<void> {
   const { outDir, info, progress, signal } = options;
   for (const program of PROGRAMS) {
     using _ = progress.step("compile", `${program.name} for ${info.target}`);
@@ -65,6 +73,7 @@ async function compileAll(options: AssembleOptions, bundles: string): Promise<vo
       `--target=${info.target}`,
       ...PERMISSION_FLAGS,
       V8_FLAGS,
+      ...include.map((file) => `--include=${file}`),
       `--output=${outDir}/bin/${program.name}`,
       `${bundles}/${program.bundle}`,
     ], { cwd: bundles, signal });

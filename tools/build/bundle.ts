@@ -18,9 +18,42 @@ export interface BundleOptions {
   readonly signal: AbortSignal;
 }
 
-/** Bundles `program`; returns the path of the bundle. */
+/**
+ * Packages that get a file of their own, which is read when the first job asks for it: they are
+ * larger than the program, and most runs of it never use them.
+ *
+ * The name of the file holds a hash of its content: a program never loads that of another release.
+ */
+export const LAZY_PACKAGES = ["dockerode"] as const;
+
+/** Bundles a package of {@linkcode LAZY_PACKAGES}; returns the name of its file. */
+export async function bundlePackage(
+  name: typeof LAZY_PACKAGES[number],
+  options: BundleOptions,
+): Promise<string> {
+  const entry = `${options.outDir}/.${name}.ts`;
+  const draft = `.${name}.js`;
+  try {
+    await Deno.writeTextFile(entry, `export { default } from "${name}";\n`);
+    const path = await bundle({ entry, bundle: draft }, new Map(), options);
+    const bytes = await Deno.readFile(path);
+    const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex().slice(0, 12);
+    const file = `${name}-${hash}.js`;
+    await Deno.rename(path, `${options.outDir}/${file}`);
+    return file;
+  } finally {
+    await Deno.remove(entry);
+  }
+}
+
+/**
+ * Bundles `program`; returns the path of the bundle.
+ *
+ * @param packages Files that stand for packages, by the package's name.
+ */
 export async function bundle(
   program: Pick<Program, "entry" | "bundle">,
+  packages: ReadonlyMap<string, string>,
   options: BundleOptions,
 ): Promise<string> {
   const output = `${options.outDir}/${program.bundle}`;
@@ -31,11 +64,25 @@ export async function bundle(
     "--no-check",
     "--platform=deno",
     "--external=*.node",
+    ...[...packages.keys()].map((name) => `--external=${name}`),
     `--output=${output}`,
     program.entry,
   ], { cwd: options.root, signal: options.signal });
-  await Deno.writeTextFile(output, toAscii(await Deno.readTextFile(output)));
+  const source = linkPackages(await Deno.readTextFile(output), packages);
+  await Deno.writeTextFile(output, toAscii(source));
   return output;
+}
+
+/** Makes imports of packages imports of the files that stand for them. */
+function linkPackages(source: string, packages: ReadonlyMap<string, string>): string {
+  for (const [name, file] of packages) {
+    source = source.replaceAll(`import("${name}")`, `import("./${file}")`);
+    // A static import would be read at each start, and one in other words would find nothing.
+    if (source.includes(`"${name}"`)) {
+      throw new Error(`Cannot bundle: "${name}" is imported otherwise than by import("${name}")`);
+    }
+  }
+  return source;
 }
 
 /**

@@ -42,7 +42,6 @@ const LAYER = { cmd: 0, api: 1, features: 2, domain: 3, foundations: 4, core: 5 
 const OWNERS: Readonly<Record<string, readonly string[]>> = {
   "aws4fetch": ["lib/artifacts/"],
   "dockerode": ["lib/docker/"],
-  "picomatch": ["lib/files/"],
   "ws": ["lib/http/"],
   "@hono/node-server": ["lib/http/", "cmd/"],
   "hono": ["lib/http/", "lib/api/", "cmd/"],

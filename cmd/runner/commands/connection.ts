@@ -18,6 +18,7 @@ import { systemClock } from "@lib/core/clock.ts";
 import { CicdError, ignore } from "@lib/core/errors.ts";
 import { withDeadline } from "@lib/core/abort.ts";
 import { readConfig } from "@lib/config/read.ts";
+import { Libc } from "@lib/systemd/libc.ts";
 import { readDaemonFlags } from "../../shared/daemon_flags.ts";
 import { startDaemon } from "./start_daemon.ts";
 
@@ -89,6 +90,14 @@ export async function relay(client: Duplex, daemon: Duplex): Promise<void> {
 /** The connection: a socket on standard input, or a pipe each way. */
 function openClient(): Duplex {
   if (fstatSync(0).isSocket()) {
+    // The daemon trusts whoever reaches its socket: no stranger may be led there.
+    if (!new Libc().isUnixSocket(0)) {
+      throw new CicdError(
+        "usage",
+        "Cannot serve a connection that came over a network: it would need no key; take Accept=yes " +
+          "out of the socket unit, or set listen.address",
+      );
+    }
     const socket = new Socket({ fd: 0, readable: true, writable: true, allowHalfOpen: true });
     return { input: socket, output: socket };
   }

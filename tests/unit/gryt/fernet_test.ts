@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { createCipheriv, createHmac } from "node:crypto";
 import * as fc from "fast-check";
 import { CicdError } from "@lib/core/errors.ts";
 import { openFernet, parseFernetKey } from "@lib/gryt/fernet.ts";
+import { sealFernet } from "../../support/seal_fernet.ts";
 
 const KEY = "-_---_---_---_---_---_---_---_---_---_---_8=";
 const STANDARD_KEY = "+/+++/+++/+++/+++/+++/+++/+++/+++/+++/+++/8=";
@@ -68,24 +68,14 @@ Deno.test("openFernet() refuses a token in which any bit was turned", () => {
 Deno.test("openFernet() opens any text that was sealed with the key", () => {
   const bytes = Uint8Array.fromBase64(STANDARD_KEY);
   fc.assert(fc.property(fc.string({ unit: "grapheme" }), (text) => {
-    assert.equal(opened(KEY, sealed(bytes, new TextEncoder().encode(text))), text);
+    assert.equal(opened(KEY, sealFernet(bytes, text)), text);
   }));
 });
 
 Deno.test("openFernet() refuses a signed token whose content is no text", () => {
-  const token = sealed(Uint8Array.fromBase64(STANDARD_KEY), new Uint8Array([0xff, 0xfe]));
+  const token = sealFernet(Uint8Array.fromBase64(STANDARD_KEY), new Uint8Array([0xff, 0xfe]));
   assert.deepEqual(openFernet(parseFernetKey(KEY, field), token), {
     kind: "refused",
     why: "does not hold text",
   });
 });
-
-/** Seals as the format says; apart from the code under test. */
-function sealed(key: Uint8Array, plain: Uint8Array): string {
-  const iv = new Uint8Array(16).fill(7);
-  const cipher = createCipheriv("aes-128-cbc", key.subarray(16), iv);
-  const content = [...cipher.update(plain), ...cipher.final()];
-  const signed = new Uint8Array([0x80, 0, 0, 0, 0, 1, 2, 3, 4, ...iv, ...content]);
-  const mac = createHmac("sha256", key.subarray(0, 16)).update(signed).digest();
-  return new Uint8Array([...signed, ...mac]).toBase64({ alphabet: "base64url" });
-}
