@@ -11,6 +11,7 @@ command -v mmdebstrap >/dev/null || missing+=(mmdebstrap debian-archive-keyring)
 command -v systemd-nspawn >/dev/null || missing+=(systemd-container)
 command -v nsenter >/dev/null || missing+=(util-linux)
 command -v git >/dev/null || missing+=(git)
+command -v git-lfs >/dev/null || missing+=(git-lfs)
 command -v busybox >/dev/null || missing+=(busybox-static)
 # An engine of another origin would be in the way of Debian's.
 command -v dockerd >/dev/null || missing+=(docker.io)

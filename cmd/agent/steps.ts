@@ -14,8 +14,7 @@ export function makeSteps(
   { config, env }: AgentInput,
   { imageStep }: ContainerParts,
 ): readonly AttemptStep[] {
-  const { stateDir } = config();
-  const runtimeDir = env["XDG_RUNTIME_DIR"];
+  const { stateDir, runtimeDir } = config();
   const clock = systemClock;
   return [
     lazyStep({
@@ -31,7 +30,7 @@ export function makeSteps(
           own: env,
           runCommand,
           clock,
-          ...(runtimeDir === undefined ? {} : { runtimeDir }),
+          runtimeDir,
         });
       },
     }),

@@ -200,8 +200,10 @@ export class Gryt {
         settings: this.service.settings,
         agent: Deno.hostname(),
         room: () => this.#room(ports),
-        accept(request, pulled) {
+        accept: (request, pulled) => {
           const taken = takeGrytJob(ports, service, { request, pulled });
+          // The job may have ended in an earlier life.
+          this.#wakeOutbox();
           return Promise.resolve(taken.kind === "taken" ? { kind: "accepted" } : taken);
         },
         leased: () => service.ledger.leased(),

@@ -15,6 +15,8 @@ import type { ApiPorts } from "@lib/api/ports.ts";
 
 /** What the other side may need besides the job's own time: its queue, checkout and image. */
 const FORWARD_SLACK_MS = 3_600_000;
+/** Longer ones fire at once. */
+const TIMER_MAX_MS = 2_147_483_647;
 
 /**
  * Answers `POST /jobs/execute` to a client whose key is right.
@@ -58,7 +60,7 @@ async function passOn(
 ): Promise<Response | undefined> {
   const { agentUrls, apiKey, maxOutputBytes, timeoutMs } = gryt.settings();
   if (agentUrls.length === 0 || apiKey === undefined) return undefined;
-  const limitMs = (wish.timeoutMs ?? timeoutMs) + FORWARD_SLACK_MS;
+  const limitMs = Math.min((wish.timeoutMs ?? timeoutMs) + FORWARD_SLACK_MS, TIMER_MAX_MS);
   using deadline = withDeadline(signal, limitMs, "the job at another agent");
   const result = await gryt.front.forward({
     agents: agentUrls,

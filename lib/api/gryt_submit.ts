@@ -38,8 +38,15 @@ export function takeGrytJob(
   gryt: GrytService,
   { request, pulled }: { readonly request: GrytRequest; readonly pulled?: PulledFrom },
 ): GrytTaken {
+  // Who gives a job again has not had its result, even if it was delivered once.
+  const taken = (job: Job): GrytTaken => {
+    if (pulled !== undefined) {
+      gryt.outbox.add({ jobId: job.id, url: pulled.resultUrl, kind: "result" });
+    }
+    return { kind: "taken", job };
+  };
   const open = gryt.ledger.open(request.jobId);
-  if (open !== undefined) return { kind: "taken", job: ports.store.require(open) };
+  if (open !== undefined) return taken(ports.store.require(open));
   const startedAt = ports.clock.now();
   const fail = (message: string): GrytTaken => ({
     kind: "failed",
@@ -50,7 +57,7 @@ export function takeGrytJob(
   const callback = callbackOf(ports, gryt, request);
   try {
     const key = `gryt:${request.jobId}:${digestOf(made.body)}`;
-    const { job } = submitJob(ports, made.body, key, (jobId) => {
+    const submitted = submitJob(ports, made.body, key, (jobId) => {
       const leaseMs = pulled?.leaseMs;
       gryt.ledger.record({
         jobId,
@@ -62,7 +69,9 @@ export function takeGrytJob(
         gryt.outbox.add({ jobId, url: pulled.resultUrl, kind: "result" });
       }
     });
-    return { kind: "taken", job };
+    return submitted.kind === "replayed"
+      ? taken(submitted.job)
+      : { kind: "taken", job: submitted.job };
   } catch (error) {
     if (error instanceof CicdError && error.code === "invalid_request") return fail(error.message);
     throw error;

@@ -32,7 +32,7 @@ import {
   type RegistryLogin,
 } from "@lib/docker/engine_types.ts";
 import { type EngineAddress, formatEngineAddress } from "@lib/docker/find_engine.ts";
-import { readLogStream } from "@lib/docker/log_stream.ts";
+import { type ReadLogOptions, readLogStream } from "@lib/docker/log_stream.ts";
 import { pingEngine } from "@lib/docker/ping.ts";
 import { readPullEvents } from "@lib/docker/pull_events.ts";
 
@@ -138,16 +138,16 @@ export class Engine implements Disposable {
   }
 
   /**
-   * Reads what a container wrote, from the beginning until it ends, in frames.
+   * Reads what a container wrote, from the beginning, in frames; with `follow` until it has ended.
    *
    * Only as fast as the caller reads; the engine keeps the rest. A chunk is valid until the next.
    */
-  async *readLogs(container: string, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+  async *readLogs(options: ReadLogOptions): AsyncGenerator<Uint8Array> {
     try {
-      yield* readLogStream(this.address, container, signal);
+      yield* readLogStream(this.address, options);
     } catch (error) {
-      signal.throwIfAborted();
-      throw toEngineError(error, `read the output of container "${container}"`);
+      options.signal.throwIfAborted();
+      throw toEngineError(error, `read the output of container "${options.container}"`);
     }
   }
 

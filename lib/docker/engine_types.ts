@@ -206,11 +206,16 @@ export const engineFacts = v.pipe(
     /** `systemd` or `cgroupfs`. */
     cgroupDriver: info.CgroupDriver,
     cgroupVersion: info.CgroupVersion,
-    /** Podman before 4.4 says so in a field of its own. */
+    /** Podman says so in a field of its own, older ones only there. */
     rootless: info.Rootless ||
       (info.SecurityOptions ?? []).some((option) => option.includes("rootless")),
     logDrivers: info.Plugins?.Log ?? [],
     hasInit: info.InitBinary !== "",
+    /**
+     * Whether an engine of this version may end the output that it is asked to follow before the
+     * last of it: Docker before 23 tosses a coin when the last write and the end come together.
+     */
+    mayCutOutput: /^(1\d|2[0-2])\./.test(info.ServerVersion),
     /** Where it keeps images and containers, on its own machine; empty if it does not say. */
     storageFolder: info.DockerRootDir,
     /** Which limits the engine can enforce on this machine. */

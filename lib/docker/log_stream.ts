@@ -17,8 +17,17 @@ const HEADER_MAX_BYTES = 16 * 1024;
 /** As much of a refusal as is read. */
 const REFUSAL_MAX_BYTES = 4 * 1024;
 
+/** Options for {@linkcode readLogStream}. */
+export interface ReadLogOptions {
+  /** Name or id. */
+  readonly container: string;
+  /** Whether to go on until the container has ended, or only to what there is now. */
+  readonly follow: boolean;
+  readonly signal: AbortSignal;
+}
+
 /**
- * Reads what a container wrote, in frames, from the beginning until it ends.
+ * Reads what a container wrote, in frames, from the beginning.
  *
  * Only as fast as the caller reads. That the connection broke looks like the end: whoever needs to
  * know asks the engine for something afterwards.
@@ -28,8 +37,7 @@ const REFUSAL_MAX_BYTES = 4 * 1024;
  */
 export async function* readLogStream(
   address: EngineAddress,
-  container: string,
-  signal: AbortSignal,
+  { container, follow, signal }: ReadLogOptions,
 ): AsyncGenerator<Uint8Array> {
   signal.throwIfAborted();
   const connection = await connect(address);
@@ -41,7 +49,7 @@ export async function* readLogStream(
   };
   signal.addEventListener("abort", onAbort, { once: true });
   try {
-    const query = "follow=1&stdout=1&stderr=1";
+    const query = `follow=${follow ? 1 : 0}&stdout=1&stderr=1`;
     await writeAll(
       connection,
       `GET /containers/${encodeURIComponent(container)}/logs?${query} HTTP/1.0\r\n` +

@@ -17,7 +17,7 @@ import type { AttemptOutcome, JobSpec } from "@lib/jobs/model.ts";
 export interface ChosenExecutorOptions {
   /** For jobs without a container. */
   readonly processes: Executor;
-  /** Makes the one for jobs with a container; called at most once, for the first of them. */
+  /** Makes the one for jobs with a container; called for the first of them. */
   readonly makeContainers: () => Promise<Executor>;
 }
 
@@ -71,7 +71,13 @@ export class ChosenExecutor implements Executor {
 
   async #for({ container }: JobSpec): Promise<Executor> {
     if (container === undefined) return this.#processes;
-    this.#containers ??= this.#makeContainers();
-    return await this.#containers;
+    const made = this.#containers ??= this.#makeContainers();
+    try {
+      return await made;
+    } catch (error) {
+      // The next job tries again.
+      if (this.#containers === made) this.#containers = undefined;
+      throw error;
+    }
   }
 }

@@ -52,7 +52,10 @@ export async function keepContainer(
   const { container, clock, signal } = options;
   if (!isThere(attempt.folder.resultFile)) {
     const usage = await follow(engine, attempt, options);
-    const info = await engine.inspectContainer(container, signal);
+    const [info] = await Promise.all([
+      engine.inspectContainer(container, signal),
+      completeLog(engine, attempt, options),
+    ]);
     if (info === undefined) return;
     if (isRunning(info)) {
       throw new CicdError("engine_unavailable", "Cannot wait for the container: it still runs");
@@ -119,6 +122,7 @@ async function follow(
         withoutLog ? ended : copyAll(engine, attempt, {
           container,
           exited: exited.signal,
+          follow: true,
           clock,
           signal: alive,
         }),
@@ -138,6 +142,19 @@ const QUIET_MS = 10_000;
 interface CopyAllOptions extends Pick<KeepOptions, "container" | "clock" | "signal"> {
   /** Aborts when the container has ended. */
   readonly exited: AbortSignal;
+  readonly follow: boolean;
+}
+
+/** Reads the output once more where the engine may have kept its end; what is there is skipped. */
+async function completeLog(
+  engine: Engine,
+  attempt: AttemptHandle,
+  { container, withoutLog, clock, signal }: KeepOptions,
+): Promise<void> {
+  const { podman, mayCutOutput } = await engine.facts(signal);
+  if (withoutLog || podman || !mayCutOutput) return;
+  const exited = AbortSignal.abort(new DOMException("The container has ended", "AbortError"));
+  await copyAll(engine, attempt, { container, exited, follow: false, clock, signal });
 }
 
 async function copyAll(
@@ -145,10 +162,10 @@ async function copyAll(
   attempt: AttemptHandle,
   options: CopyAllOptions,
 ): Promise<void> {
-  const { container, clock, signal } = options;
+  const { container, follow, clock, signal } = options;
   // Without its log the attempt was never begun.
   if (!logFilesOf(attempt.folder, attempt.spec.output).every(isThere)) return;
-  const frames = untilQuiet(engine.readLogs(container, signal), options);
+  const frames = untilQuiet(engine.readLogs({ container, follow, signal }), options);
   await orGone(copyOutput(attempt, frames, { clock, signal }));
 }
 

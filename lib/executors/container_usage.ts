@@ -27,10 +27,7 @@ export interface WatchUsageOptions {
   readonly signal: AbortSignal;
 }
 
-/**
- * How often the two files of the kernel's news are looked at does not matter: they tell a watcher
- * of a kill before the process, and with it the cgroup, is gone.
- */
+/** Where the kernel's news are. It tells of a kill before the process, and so the cgroup, is gone. */
 const NEWS = ["cgroup.events", "memory.events"];
 
 /** The first look, and the rarest. */

@@ -36,10 +36,14 @@ export class OutboxStore {
     this.#db = db;
   }
 
-  /** Adds a delivery; to be called in the transaction that stores the job. */
+  /**
+   * Adds a delivery, in the transaction that stores the job or later; one that is owed already stays
+   * as it is.
+   */
   add({ jobId, url, kind }: Pick<Delivery, "jobId" | "url" | "kind">): void {
     this.#db.run(
-      "INSERT INTO gryt_outbox (job_id, url, kind, tries, next_at) VALUES (?, ?, ?, 0, 0)",
+      `INSERT INTO gryt_outbox (job_id, url, kind, tries, next_at) VALUES (?, ?, ?, 0, 0)
+       ON CONFLICT DO NOTHING`,
       jobId,
       url,
       kind,

@@ -173,4 +173,3 @@ Deno.test("a job whose image cannot be had fails before it begins, and says why"
   assert.equal(job.reason, "image_unavailable");
   assert.match(log, /\[setup\].*example\.org\/none:1/);
 });
-

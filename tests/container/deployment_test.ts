@@ -27,7 +27,7 @@ class Deployed implements AsyncDisposable {
 
   async answers(): Promise<void> {
     for (let tries = 0; tries < 300; tries++) {
-      if ((await this.health()).stdout.includes('"status":"healthy"')) return;
+      if ((await this.health()).stdout.includes('"status":')) return;
       await pause(100);
     }
     throw new Error(`It does not answer: ${JSON.stringify(await this.cli.try("logs", this.name))}`);

@@ -76,11 +76,11 @@ Deno.test("a Gryt client runs a pipeline on a checkout, and the token is nowhere
   const result = t.client.execute({
     job_id: 123,
     pipeline_b64: pipeline(
-      ["cat", "hello.txt"],
+      ["busybox", "cat", "hello.txt"],
       [
         "sh",
         "-c",
-        "env; cat .git/config 2>/dev/null; while [ ! -e go ]; do busybox sleep 0.05; done",
+        "busybox env; busybox cat .git/config; while [ ! -e go ]; do busybox sleep 0.05; done",
       ],
     ),
     git_url: await repositoryOf(t.git),
@@ -116,7 +116,7 @@ Deno.test("a Gryt client sees a failing step, though gryt itself ends with 0", a
   await using t = await setup();
   const { status, body } = await t.client.execute({
     job_id: 1,
-    pipeline_b64: pipeline(["true"], ["sh", "-c", "echo so far; exit 3"]),
+    pipeline_b64: pipeline(["busybox", "true"], ["sh", "-c", "echo so far; exit 3"]),
   });
   assert.equal(status, 200);
   assert(isGrytResult(body), JSON.stringify(body));
@@ -134,7 +134,7 @@ Deno.test("a Gryt client sees a failing step, though gryt itself ends with 0", a
 
 Deno.test("a Gryt client is told of a bad key, a missing key, and what cannot begin", async () => {
   await using t = await setup();
-  const body = { job_id: 5, pipeline_b64: pipeline(["true"]) };
+  const body = { job_id: 5, pipeline_b64: pipeline(["busybox", "true"]) };
   const wrong = await new GrytClient(t.ask, "another").execute(body);
   assert.deepEqual(wrong, { status: 401, body: { detail: "Invalid API key" } });
   assert.equal((await new GrytClient(t.ask).execute(body)).status, 422);
