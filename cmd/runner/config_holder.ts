@@ -7,6 +7,7 @@ import { type Config, containerRules, projectSettings } from "@lib/config/schema
 import { readConfig } from "@lib/config/read.ts";
 import type { ProjectName } from "@lib/core/ids.ts";
 import type { RequestDefaults } from "@lib/api/job_request.ts";
+import { withGrytListener } from "./gryt_listener.ts";
 
 /** Where the configuration is read from. */
 export interface ConfigSource {
@@ -87,10 +88,11 @@ export class ConfigHolder {
 }
 
 async function read({ configPath, settings, env }: ConfigSource, signal: AbortSignal) {
-  return await readConfig({
+  const found = await readConfig({
     flags: settings,
     env,
     signal,
     ...(configPath === undefined ? {} : { path: configPath }),
   });
+  return { ...found, config: withGrytListener(found.config, env) };
 }

@@ -3,14 +3,14 @@
  *
  * @module
  */
-import { Agent as HttpAgent } from "node:http";
-import { Agent as HttpsAgent } from "node:https";
+import type { Agent } from "node:http";
 import { Readable } from "node:stream";
 // @ts-types="./dockerode.d.ts"
 import type Docker from "dockerode";
 import * as v from "valibot";
 import { raceAbort, withDeadline } from "@lib/core/abort.ts";
 import { ignore } from "@lib/core/errors.ts";
+import { loadClient } from "@lib/docker/engine_client.ts";
 import { EngineError, hasStatus, oneLine, toEngineError } from "@lib/docker/engine_error.ts";
 import {
   type ContainerBody,
@@ -56,10 +56,10 @@ export interface PullOptions {
 export class Engine implements Disposable {
   readonly address: EngineAddress;
   readonly #docker: Docker;
-  readonly #agent: HttpAgent;
+  readonly #agent: Agent;
   #facts: EngineFacts | undefined;
 
-  private constructor(address: EngineAddress, docker: Docker, agent: HttpAgent) {
+  private constructor(address: EngineAddress, docker: Docker, agent: Agent) {
     this.address = address;
     this.#docker = docker;
     this.#agent = agent;
@@ -67,21 +67,8 @@ export class Engine implements Disposable {
 
   /** Loads the client; nothing is asked of the engine yet. */
   static async open(address: EngineAddress): Promise<Engine> {
-    // Bundled, a dependency of the client finds no name of its file.
-    if (!("__dirname" in globalThis)) {
-      Object.assign(globalThis, { __dirname: import.meta.dirname ?? "/" });
-    }
-    // @ts-types="./dockerode.d.ts"
-    const { default: Client } = await import("dockerode");
-    const secure = address.kind === "tcp" && address.tlsFolder !== undefined;
-    const agent = quiet(
-      new (secure ? HttpsAgent : HttpAgent)({ keepAlive: true, maxFreeSockets: 8, timeout: 0 }),
-    );
-    const options: Docker.DockerOptions & { agent: HttpAgent } = {
-      ...clientOptions(address),
-      agent,
-    };
-    return new Engine(address, new Client(options), agent);
+    const { client, agent } = await loadClient(address);
+    return new Engine(address, client, agent);
   }
 
   /** What the engine is; asked once. */
@@ -363,35 +350,6 @@ export class Engine implements Disposable {
       stream.destroy();
     }
   }
-}
-
-function clientOptions(address: EngineAddress): Docker.DockerOptions {
-  if (address.kind === "unix") return { socketPath: address.path };
-  const { host, port, tlsFolder } = address;
-  if (tlsFolder === undefined) return { host, port, protocol: "http" };
-  const [ca, cert, key] = ["ca.pem", "cert.pem", "key.pem"].map((name) =>
-    readPem(`${tlsFolder}/${name}`)
-  );
-  return { host, port, protocol: "https", ca, cert, key };
-}
-
-function readPem(path: string): string {
-  try {
-    return Deno.readTextFileSync(path);
-  } catch (error) {
-    throw new EngineError(
-      "engine_unavailable",
-      `Cannot read "${path}" for the container engine's TLS`,
-      { cause: error },
-    );
-  }
-}
-
-/** The client makes a text of its options for each request, for a log that is off. */
-function quiet<A extends object>(agent: A): A {
-  return Object.assign(agent, {
-    [Symbol.for("nodejs.util.inspect.custom")]: () => "Agent",
-  });
 }
 
 /** Says where an engine is, for messages. */

@@ -181,7 +181,7 @@ Deno.test("a listener and a key from a file are configured as the files of deplo
     assert.equal(await ask(`${here}/health`), "200");
     assert.equal(await ask(`${here}/v1/jobs`), "401");
     const execute = ["-X", "POST", "-H", "content-type: application/json", "-d", "{}"];
-    assert.equal(await ask(...execute, "-H", "X-API-Key: wrong", `${here}/jobs/execute`), "403");
+    assert.equal(await ask(...execute, "-H", "X-API-Key: wrong", `${here}/jobs/execute`), "401");
     const right = await ask(
       ...execute,
       "-H",

@@ -1,22 +1,20 @@
 import assert from "node:assert/strict";
-import { newJobId, parseProjectName } from "@lib/core/ids.ts";
+import { newJobId } from "@lib/core/ids.ts";
 import { formatContainerEnd } from "@lib/executors/container_result.ts";
 import { parseResultRecord } from "@lib/executors/result_record.ts";
 import { attemptFolder } from "@lib/jobs/attempt_folder.ts";
 import type { AttemptHandle } from "@lib/jobs/executor.ts";
-import { makeSpec } from "../support/job_fixtures.ts";
+import { makeSpec, projectName } from "../support/job_fixtures.ts";
 
 Deno.test("formatContainerEnd() takes the kernel's word for a want of memory, whatever the engine says", async () => {
   const stateDir = await Deno.makeTempDir({ prefix: "cicd-result-" });
   try {
-    const project = parseProjectName("web");
-    assert(project !== undefined);
-    const ref = { project, jobId: newJobId(), number: 1 };
+    const ref = { project: projectName(), jobId: newJobId(), number: 1 };
     const spec = makeSpec();
     const attempt: AttemptHandle = { ref, spec, folder: attemptFolder(stateDir, ref) };
     const end = (oomKilled: boolean, oomKills?: number) => {
       const usage = oomKills === undefined ? {} : { oomKills };
-      const info = { exitCode: 137, oomKilled };
+      const info = { exitCode: 137, oomKilled, startedAt: 1, finishedAt: 5 };
       const parsed = parseResultRecord(formatContainerEnd(attempt, { info, usage, now: 5 }));
       assert(parsed.kind === "record");
       return [parsed.record.serviceResult, parsed.record.oomKills];

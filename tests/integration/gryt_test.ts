@@ -208,3 +208,36 @@ Deno.test("a runner stands before other agents, and runs jobs itself when none i
   assert.equal(body.success, false);
   assert.equal(body.job_id, 124);
 });
+
+Deno.test("AGENT_PORT opens a TCP listener, on which Gryt's routes ask for Gryt's key alone", async () => {
+  const folder = await Deno.makeTempDir({ prefix: "gryt-" });
+  const port = freePort();
+  const lines = [`export AGENT_API_KEY="${API_KEY}"`, `export AGENT_PORT="${port}"`];
+  await Deno.writeTextFile(`${folder}/.envrc`, `${lines.join("\n")}\n`, { mode: 0o600 });
+  await using bench = new RunnerBench({
+    config: `containers: { host: "unix:///nowhere" }\ngryt: { env_file: ${folder}/.envrc }\n`,
+  });
+  await bench.start();
+  const base = `http://127.0.0.1:${port}`;
+  assert.equal((await (await fetch(`${base}/`)).json()).service, "Gryt CI Agent");
+  assert.equal((await (await fetch(`${base}/health`)).json()).docker_available, false);
+  const execute = async (key: string) => {
+    const headers = { "x-api-key": key, "content-type": "application/json" };
+    const body = JSON.stringify(job);
+    const response = await fetch(`${base}/jobs/execute`, { method: "POST", headers, body });
+    await response.body?.cancel();
+    return response.status;
+  };
+  assert.equal(await execute("wrong"), 401);
+  assert.equal(await execute(API_KEY), 500);
+  const other = await fetch(`${base}/v1/jobs`, { headers: { "x-api-key": API_KEY } });
+  await other.body?.cancel();
+  assert.equal(other.status, 401);
+  await Deno.remove(folder, { recursive: true });
+});
+
+/** A port that was free a moment ago. */
+function freePort(): number {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  return listener.addr.port;
+}

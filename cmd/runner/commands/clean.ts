@@ -59,11 +59,12 @@ export function renderCleaning(answer: CleanAnswer, paint: Painter): readonly st
 }
 
 function summary(
-  { dry_run, free_bytes_after }: CleanAnswer,
+  { dry_run, items, free_bytes_after }: CleanAnswer,
   chosen: readonly CleanItemAnswer[],
 ): string {
   const free = `${formatSize(free_bytes_after)} are free`;
-  if (chosen.length === 0) return `Nothing to remove; ${free}`;
+  if (items.length === 0) return `Nothing to remove; ${free}`;
+  if (chosen.length === 0) return `Nothing was removed; ${free}`;
   const things = chosen.length === 1 ? "1 thing" : `${chosen.length} things`;
   const what = `${things} of ${formatSize(bytesOf(chosen))}`;
   return dry_run

@@ -42,6 +42,12 @@ Deno.test("judgeUnits() says how to start a failed unit again", () => {
   );
 });
 
+Deno.test("judgeUnits() says of failed housekeeping how to look and to do it again", () => {
+  const failed = { name: "cicd-clean.service", activeState: "failed", result: "exit-code" };
+  const [check] = judgeOne({}, failed);
+  assert.match(check?.fix ?? "", /-t cicd-clean .*start cicd-clean.service$/);
+});
+
 Deno.test("judgeUnits() tells a pending reload and a KillMode that leaves processes behind", () => {
   const checks = judgeOne({}, { needsReload: true, killMode: "process" });
   assert.deepEqual(checks.map(({ id }) => id.split(":")[0]), ["reload", "kill_mode"]);
