@@ -11,6 +11,7 @@ import type { Config } from "@lib/config/schema.ts";
 import { systemClock } from "@lib/core/clock.ts";
 import type { ProjectName } from "@lib/core/ids.ts";
 import type { Logger } from "@lib/core/logger.ts";
+import { TaskGroup } from "@lib/core/task_group.ts";
 import { VERSION } from "@lib/core/version.ts";
 import { CONTAINER_HOME, CONTAINER_WORKSPACE } from "@lib/executors/container_paths.ts";
 import { ChosenExecutor } from "@lib/executors/chosen_executor.ts";
@@ -132,6 +133,12 @@ export async function startAgent(input: AgentInput): Promise<Agent> {
     }),
   );
   let busyAt = startedAt;
+  const tasks = parts.use(
+    new TaskGroup({
+      onFailure: (task, error) => log.error("A background task failed", { task, error }),
+    }),
+  );
+  tasks.spawn("leftovers", (signal) => containers.removeLeftovers(signal));
   const owned = parts.move();
   return {
     status() {

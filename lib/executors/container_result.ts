@@ -46,6 +46,8 @@ export function formatContainerEnd(attempt: AttemptHandle, end: ContainerEnd): s
   const figures = {
     memory_oom_kill: oomKilled ? Math.max(1, oomKills) : 0,
     memory_peak: usage.memoryPeakBytes,
+    // Looked at now and then: the last of it may have gone unseen.
+    memory_peak_sampled: usage.memoryPeakBytes === undefined ? undefined : 1,
     cpu_usage_usec: usage.cpuUsageUs,
     cpu_throttled_usec: usage.cpuThrottledUs,
     started_at_ms: startedAt,

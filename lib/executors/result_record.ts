@@ -37,6 +37,8 @@ export interface ResultRecord {
   /** Whether the service manager was on its way down. */
   readonly managerStopping?: boolean;
   readonly memoryPeakBytes?: number;
+  /** The peak was looked for now and then: it may have been higher. */
+  readonly memoryPeakSampled?: true;
   /** Processes of the attempt that the kernel killed for want of memory. */
   readonly oomKills?: number;
   /** Processes and threads that the kernel refused the attempt for want of a task. */
@@ -89,6 +91,7 @@ export function parseResultRecord(text: string): ParsedResult {
         systemState === undefined ? undefined : systemState === "stopping",
       ),
       ...present("memoryPeakBytes", count("memory_peak")),
+      ...(count("memory_peak_sampled") === 1 ? { memoryPeakSampled: true } : {}),
       ...present("oomKills", count("memory_oom_kill")),
       ...present("refusedTasks", count("pids_max")),
       ...present("cpuUsageUs", count("cpu_usage_usec") ?? parseTimes(lines.get("child_times"))),

@@ -266,11 +266,17 @@ function settleLost(evidence: Evidence, problem: string | undefined): AttemptOut
 /** What the memory figures say, as far as there are any. */
 function memory({ spec, result }: Evidence): string {
   const limit = spec.limits.memoryBytes;
-  const peak = result?.kind === "record" ? result.record.memoryPeakBytes : undefined;
-  const used = peak === undefined ? "" : `; it used ${formatSize(peak)} at its peak`;
+  const record = result?.kind === "record" ? result.record : undefined;
+  const peak = record?.memoryPeakBytes;
+  const sampled = record?.memoryPeakSampled === true;
+  const used = peak === undefined
+    ? ""
+    : sampled
+    ? `; it used at least ${formatSize(peak)}`
+    : `; it used ${formatSize(peak)} at its peak`;
   if (limit === undefined) return `the project's or the machine's memory ran out${used}`;
   // Well below its own limit, so another one was hit.
-  return peak !== undefined && peak < limit * 0.9
+  return !sampled && peak !== undefined && peak < limit * 0.9
     ? `the project's or the machine's memory ran out${used}, of ${formatSize(limit)} it may use`
     : `its limit is ${formatSize(limit)}${used}`;
 }
