@@ -20,19 +20,20 @@ export async function measureCheckout(bench: EngineBench): Promise<readonly Comp
   const worktrees: number[] = [];
   const git = { url: `file://${repository}`, sha };
   for (let round = -1; round < rounds; round++) {
-    const withMs = await timed(async () => {
-      await stage.succeeded(await stage.submit({ git, command: ["/bin/true"] }, signal), signal);
-    });
     const withoutMs = await timed(async () => {
       await stage.succeeded(await stage.submit({ command: ["/bin/true"] }, signal), signal);
     });
+    const withMs = await timed(async () => {
+      await stage.succeeded(await stage.submit({ git, command: ["/bin/true"] }, signal), signal);
+    });
+    // What the measured job left is removed behind it; it must not fall into what follows.
+    await rest(500, signal);
     const tree = `${stage.folder}/tree-${round}`;
     const worktreeMs = await timed(() =>
       run(["git", "-C", repository, "worktree", "add", "--quiet", "--detach", tree, sha])
     );
     await run(["git", "-C", repository, "worktree", "remove", "--force", tree]);
-    // What the measured jobs left is removed behind them; it must not fall into the next round.
-    await rest(300, signal);
+    await rest(200, signal);
     if (round < 0) continue;
     checkouts.push(withMs - withoutMs);
     worktrees.push(worktreeMs);
