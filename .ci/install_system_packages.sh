@@ -16,16 +16,4 @@ command -v busybox >/dev/null || missing+=(busybox-static)
 # An engine of another origin would be in the way of Debian's.
 command -v dockerd >/dev/null || missing+=(docker.io)
 
-[[ ${#missing[@]} -gt 0 && $(id -u) -eq 0 ]] || exit 0
-command -v apt-get >/dev/null || exit 0
-
-echo "Installing ${missing[*]}" >&2
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
-export DEBIAN_FRONTEND=noninteractive
-if ! { apt-get update -q && apt-get install -qy --no-install-recommends "${missing[@]}"; } \
-  >"$log" 2>&1 </dev/null; then
-  tail -n 20 "$log" >&2
-  echo "CANNOT install ${missing[*]} (see above): the system or the container suite will be skipped" >&2
-  exit 1
-fi
+exec "$(dirname "$0")/apt_install.sh" "the system or the container suite" "${missing[@]}"

@@ -11,16 +11,4 @@ command -v qemu-system-x86_64 >/dev/null || missing+=(qemu-system-x86)
 PATH=$PATH:/usr/sbin:/sbin command -v mke2fs >/dev/null || missing+=(e2fsprogs)
 command -v setpriv >/dev/null || missing+=(util-linux)
 
-[[ ${#missing[@]} -gt 0 && $(id -u) -eq 0 ]] || exit 0
-command -v apt-get >/dev/null || exit 0
-
-echo "Installing ${missing[*]}" >&2
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
-export DEBIAN_FRONTEND=noninteractive
-if ! { apt-get update -q && apt-get install -qy --no-install-recommends "${missing[@]}"; } \
-  >"$log" 2>&1 </dev/null; then
-  tail -n 20 "$log" >&2
-  echo "CANNOT install ${missing[*]} (see above): the VM suite will be skipped" >&2
-  exit 1
-fi
+exec "$(dirname "$0")/apt_install.sh" "the VM suite" "${missing[@]}"

@@ -20,6 +20,32 @@ export interface JobWish {
   readonly grace?: string;
 }
 
+/** A request with a body of JSON, or none. */
+export interface JsonRequest {
+  readonly method: string;
+  readonly path: string;
+  readonly body?: unknown;
+  readonly signal: AbortSignal;
+}
+
+/** Sends a request; its body must be read, or the answer disposed. @throws {Error} If it fails. */
+export async function sendJson(
+  client: UnixClient,
+  { method, path, body, signal }: JsonRequest,
+): Promise<UnixResponse> {
+  const response = await client.send({
+    method,
+    path,
+    signal,
+    ...(body === undefined ? {} : {
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify(body),
+    }),
+  });
+  if (response.status < 300) return response;
+  throw new Error(`${method} ${path} answered ${response.status}: ${await response.text()}`);
+}
+
 /** The product, over kept connections. */
 export class Product implements Disposable {
   readonly socketPath = `${Deno.env.get("XDG_RUNTIME_DIR")}/cicd-runner.sock`;
@@ -32,17 +58,7 @@ export class Product implements Disposable {
     signal: AbortSignal,
     body?: unknown,
   ): Promise<UnixResponse> {
-    const response = await this.#client.send({
-      method,
-      path,
-      signal,
-      ...(body === undefined ? {} : {
-        headers: { "content-type": "application/json" },
-        body: JSON.stringify(body),
-      }),
-    });
-    if (response.status < 300) return response;
-    throw new Error(`${method} ${path} answered ${response.status}: ${await response.text()}`);
+    return await sendJson(this.#client, { method, path, body, signal });
   }
 
   /** Sends a request and parses the answer. */

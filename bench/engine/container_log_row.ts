@@ -10,7 +10,7 @@ const LINE_BYTES = 1_000;
 const MIB = 1_024 * 1_024;
 const SAMPLE_MS = 100;
 
-/** Measures a follower of a container's log against `docker logs --follow`. */
+/** Measures a follower of a container's log against `docker run` with a pipe. */
 export async function measureContainerLog(bench: EngineBench): Promise<readonly Comparison[]> {
   const { stage, image, quick, signal } = bench;
   const bytes = (quick ? 50 : 500) * 1_000_000;

@@ -14,7 +14,7 @@ import {
   type DockerEngine,
   startDockerEngine,
 } from "../../tests/support/docker_engine.ts";
-import { rest, textOf } from "../driver/product.ts";
+import { rest, sendJson, textOf } from "../driver/product.ts";
 
 /** Options for {@linkcode EngineStage.open}. */
 export interface EngineStageOptions {
@@ -105,14 +105,7 @@ export class EngineStage implements AsyncDisposable {
     signal: AbortSignal,
     body?: unknown,
   ): Promise<UnixResponse> {
-    const response = await this.#client.send({
-      method,
-      path,
-      signal,
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-    });
-    if (response.status < 300) return response;
-    throw new Error(`${method} ${path} answered ${response.status}: ${await response.text()}`);
+    return await sendJson(this.#client, { method, path, body, signal });
   }
 
   /** Submits a job; resolves with its id. */

@@ -6,8 +6,10 @@
  */
 import { containerRules } from "@lib/config/schema.ts";
 import { systemClock } from "@lib/core/clock.ts";
+import { ignore } from "@lib/core/errors.ts";
 import { parseJobId, parseProjectName } from "@lib/core/ids.ts";
 import type { EngineSource } from "@lib/docker/engine_source.ts";
+import { existsSync } from "@lib/files/records.ts";
 import { attemptFolder } from "@lib/jobs/attempt_folder.ts";
 import type { Executor } from "@lib/jobs/executor.ts";
 import type { AttemptStep } from "@lib/jobs/step.ts";
@@ -57,7 +59,7 @@ export function containerParts(
     },
     async removeLeftovers(signal) {
       // Without a record of an image no job ever ran in a container here.
-      if (!isThere(`${stateDir}/images`)) return;
+      if (!existsSync(`${stateDir}/images`)) return;
       try {
         const { removeLeftovers } = await import("@lib/containers/leftovers.ts");
         const engine = await (await engines()).engine();
@@ -69,7 +71,7 @@ export function containerParts(
             const owner = parseProjectName(name);
             if (jobId === undefined || owner === undefined) return false;
             const folder = attemptFolder(stateDir, { project: owner, jobId, number: attempt });
-            return isThere(folder.attemptFile) && !isThere(folder.outcomeFile);
+            return existsSync(folder.attemptFile) && !existsSync(folder.outcomeFile);
           },
         }, signal);
         for (const { names } of removed) {
@@ -81,17 +83,8 @@ export function containerParts(
       }
     },
     [Symbol.dispose]() {
-      void loaded?.then((source) => source[Symbol.dispose]());
+      void loaded?.then((source) => source[Symbol.dispose]())
+        .catch(ignore("whoever needed the engine was told"));
     },
   };
-}
-
-function isThere(path: string): boolean {
-  try {
-    Deno.lstatSync(path);
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
 }

@@ -4,17 +4,20 @@
  * @module
  */
 import { systemClock } from "@lib/core/clock.ts";
+import type { ProjectName } from "@lib/core/ids.ts";
 import type { JobSpec } from "@lib/jobs/model.ts";
 import type { AttemptStep } from "@lib/jobs/step.ts";
+import type { RunCommand } from "@lib/process/run_command.ts";
 import type { ContainerParts } from "./containers.ts";
 import type { AgentInput } from "./wire.ts";
 
 /** The steps in their order before the job; after it they run the other way round. */
 export function makeSteps(
-  { config, env }: AgentInput,
+  { project, config, env }: AgentInput,
   { imageStep }: ContainerParts,
 ): readonly AttemptStep[] {
   const { stateDir, runtimeDir } = config();
+  const mark = helperMark(stateDir, project);
   const clock = systemClock;
   return [
     lazyStep({
@@ -23,12 +26,11 @@ export function makeSteps(
       does: "before",
       async load() {
         const { createCheckoutStep } = await import("@lib/checkout/checkout_step.ts");
-        const { runCommand } = await import("@lib/process/run_command.ts");
         return createCheckoutStep({
           stateDir,
           config: config().git,
           own: env,
-          runCommand,
+          runCommand: await helperRunner(mark),
           clock,
           runtimeDir,
         });
@@ -46,8 +48,8 @@ export function makeSteps(
       does: "both",
       async load() {
         const { cacheStep } = await import("@lib/caches/cache_step.ts");
-        const { runCommand } = await import("@lib/process/run_command.ts");
-        return cacheStep({ stateDir, limits: () => config().caches, run: runCommand, env, clock });
+        const run = await helperRunner(mark);
+        return cacheStep({ stateDir, limits: () => config().caches, run, env, clock });
       },
     }),
     lazyStep({
@@ -68,6 +70,17 @@ export function makeSteps(
     }),
     imageStep,
   ];
+}
+
+/** What the helper programs of a project's agent carry, so that a later agent finds them. */
+export function helperMark(stateDir: string, project: ProjectName): string {
+  return `${stateDir}/projects/${project}`;
+}
+
+async function helperRunner(mark: string): Promise<RunCommand> {
+  const { runCommand } = await import("@lib/process/run_command.ts");
+  const { marked } = await import("@lib/process/marked_helpers.ts");
+  return marked(runCommand, mark);
 }
 
 /** A step that is not loaded yet. */

@@ -28,7 +28,7 @@ import { openKey, sealMap } from "@lib/secrets/seal.ts";
 import { lockFolder } from "@lib/store/state_lock.ts";
 import { ensurePrivateFolder } from "../shared/folders.ts";
 import { type ContainerParts, containerParts } from "./containers.ts";
-import { makeSteps } from "./steps.ts";
+import { helperMark, makeSteps } from "./steps.ts";
 
 /** What the agent is made from. */
 export interface AgentInput {
@@ -87,6 +87,10 @@ export async function startAgent(input: AgentInput): Promise<Agent> {
           signal,
         }),
       steps: makeSteps(input, containers),
+      endHelpers: async () => {
+        const { endMarked } = await import("@lib/process/marked_helpers.ts");
+        return endMarked(helperMark(stateDir, project));
+      },
       setupTimeoutMs: () => config().defaults.setupTimeoutMs,
       openSetupLog: (folder, secrets) =>
         openSetupLog(folder, {

@@ -8,7 +8,8 @@ import type { Clock } from "@lib/core/clock.ts";
 import { CicdError } from "@lib/core/errors.ts";
 import type { ProjectName } from "@lib/core/ids.ts";
 import { formatSize } from "@lib/core/size.ts";
-import { ALL_PROJECTS, type JobStore } from "@lib/jobs/job_store.ts";
+import { ALL_PROJECTS } from "@lib/jobs/intake_modes.ts";
+import type { JobStore } from "@lib/jobs/job_store.ts";
 import { freeDiskBytes } from "@lib/retention/sweep.ts";
 
 /** Options for {@linkcode Intake}. */

@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { spawn } from "node:child_process";
 import { apiHandler } from "@lib/api/app.ts";
 import { grytLogs } from "@lib/api/gryt_logs.ts";
 import { logSockets } from "@lib/api/log_socket.ts";
@@ -11,9 +10,7 @@ import type { ApiPorts } from "@lib/api/ports.ts";
 import { Gate } from "@lib/access/gate.ts";
 import { KeyStore } from "@lib/access/key_store.ts";
 import { ArtifactReader } from "@lib/artifacts/artifact_reader.ts";
-import { AgentClient, type AgentHost } from "@lib/agent_link/agent_client.ts";
-import { ChildAgentHost, type SpawnedAgent } from "@lib/agent_link/child_host.ts";
-import { agentSocketPath } from "@lib/config/resolve_paths.ts";
+import { AgentClient } from "@lib/agent_link/agent_client.ts";
 import { systemClock } from "@lib/core/clock.ts";
 import { messageOf, toCicdError } from "@lib/core/errors.ts";
 import type { ProjectName } from "@lib/core/ids.ts";
@@ -22,7 +19,6 @@ import { TaskGroup } from "@lib/core/task_group.ts";
 import { VERSION } from "@lib/core/version.ts";
 import type { Housekeeper } from "@lib/housekeeping/housekeeper.ts";
 import { type HttpServer, type Listener, startHttpServer } from "@lib/http/server.ts";
-import { answers } from "@lib/http/socket_path.ts";
 import { Dispatcher } from "@lib/jobs/dispatcher.ts";
 import { JobEvents } from "@lib/jobs/job_events.ts";
 import { JOB_MIGRATIONS } from "@lib/jobs/job_schema.ts";
@@ -36,8 +32,9 @@ import { openKey, sealMap, unsealMap } from "@lib/secrets/seal.ts";
 import { openDatabase } from "@lib/store/database.ts";
 import { lockState } from "@lib/store/state_lock.ts";
 import { ensurePrivateFolder } from "../shared/folders.ts";
-import { type DaemonFlags, toDaemonArgs } from "../shared/daemon_flags.ts";
-import { agentCommand, layoutOf } from "../shared/program_paths.ts";
+import type { DaemonFlags } from "../shared/daemon_flags.ts";
+import { layoutOf } from "../shared/program_paths.ts";
+import { makeAgentHost } from "./agent_host.ts";
 import type { ConfigHolder } from "./config_holder.ts";
 import { Gryt } from "./gryt.ts";
 import { Intake } from "./intake.ts";
@@ -159,16 +156,17 @@ export async function startRunner(input: RunnerInput): Promise<Runner> {
   };
   const keys = new KeyStore(db, clock);
   const gryt = new Gryt({ db, config, env: input.env, clock, log });
+  const access = new Gate({
+    keys,
+    requestsPerMinute: () => config.current.listen.requestsPerMinute,
+    clock,
+    log,
+  });
   const ports: ApiPorts = {
     store,
     events,
     keys,
-    access: new Gate({
-      keys,
-      requestsPerMinute: () => config.current.listen.requestsPerMinute,
-      clock,
-      log,
-    }),
+    access,
     logs: {
       size: (job, stream) => logs.size(job, stream),
       read: (job, wish) => logs.read(job, wish),
@@ -214,7 +212,7 @@ export async function startRunner(input: RunnerInput): Promise<Runner> {
       }));
     },
     gryt: gryt.service,
-    grytLogs: grytLogs({ store }, gryt.service),
+    grytLogs: grytLogs({ store, access }, gryt.service),
     sweep: {
       store,
       stateDir,
@@ -299,41 +297,6 @@ function logChange(log: Logger, job: Job, before: Job | undefined): void {
   const { state, reason, exitCode } = job;
   if (isTerminal(state)) log.info("Job ended", { ...fields, state, reason, exitCode });
   else log.debug("Job changed", { ...fields, state });
-}
-
-async function makeAgentHost(input: RunnerInput): Promise<AgentHost> {
-  const { config, env, log, flags } = input;
-  const { agents, runtimeDir } = config.current;
-  const socketPath = (project: ProjectName) => agentSocketPath(runtimeDir, project);
-  if (agents === "systemd" || (agents === "auto" && input.underSystemd)) {
-    const { SystemdAgentHost } = await import("@lib/agent_link/systemd_host.ts");
-    return new SystemdAgentHost({ socketPath, env });
-  }
-  ensurePrivateFolder(`${runtimeDir}/agents`);
-  const command = agentCommand(Deno.execPath(), Deno.mainModule);
-  return new ChildAgentHost({
-    socketPath,
-    answers,
-    clock: systemClock,
-    log,
-    spawn: (project, path) =>
-      spawnAgent([
-        ...command,
-        `--session-id=${project}`,
-        `--listen=${path}`,
-        ...toDaemonArgs(flags),
-      ]),
-  });
-}
-
-/** Starts an agent in a session of its own: it is to outlive this process. */
-function spawnAgent([program = "", ...args]: readonly string[]): SpawnedAgent {
-  const child = spawn(program, args, { detached: true, stdio: ["ignore", "ignore", "inherit"] });
-  const exited = Promise.withResolvers<number>();
-  child.once("error", () => exited.resolve(127));
-  child.once("exit", (code) => exited.resolve(code ?? 128));
-  child.unref();
-  return { exited: exited.promise };
 }
 
 async function viewAgent(link: AgentClient, project: ProjectName, signal: AbortSignal) {

@@ -8,7 +8,8 @@
  */
 import { parseArgs } from "node:util";
 import { CicdError, messageOf } from "@lib/core/errors.ts";
-import { allKeys, flagNameOf } from "@lib/config/keys.ts";
+import { flagNameOf } from "@lib/config/key.ts";
+import { allKeys } from "@lib/config/keys.ts";
 
 /** Flags as given. */
 export interface DaemonFlags {

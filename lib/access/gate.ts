@@ -86,6 +86,16 @@ export class Gate {
     return { kind: "key", id, name, scopes, ...(projects === undefined ? {} : { projects }) };
   }
 
+  /**
+   * Counts a request without a good key of another kind, such as Gryt's own.
+   *
+   * @throws {CicdError} `rate_limited`, with the time to wait, if too many came from `address`.
+   */
+  countFailure(address: string, why: string): void {
+    const error = this.#failed(address, why);
+    if (error.code === "rate_limited") throw error;
+  }
+
   #noteUse(key: ApiKey): void {
     try {
       this.#options.keys.noteUse(key);

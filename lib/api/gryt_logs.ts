@@ -10,10 +10,16 @@ import { findGrytJob } from "@lib/api/gryt_jobs.ts";
 import type { ApiPorts, GrytLogs } from "@lib/api/ports.ts";
 
 /** Makes the port for the logs of Gryt jobs. */
-export function grytLogs(ports: Pick<ApiPorts, "store">, gryt: GrytService): GrytLogs {
+export function grytLogs(
+  ports: Pick<ApiPorts, "store" | "access">,
+  gryt: GrytService,
+): GrytLogs {
   return {
-    assertKey(request) {
+    assertKey(request, origin) {
       if (checkApiKey(request.headers.get("x-api-key"), gryt.settings().apiKey) === "right") return;
+      if (origin.kind !== "local") {
+        ports.access.countFailure(origin.address, "the key is not the key of Gryt's API");
+      }
       throw new CicdError(
         "unauthorized",
         "Cannot show logs: X-API-Key is not the key of Gryt's API",

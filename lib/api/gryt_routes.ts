@@ -30,7 +30,7 @@ import {
   grytRootSchema,
 } from "@lib/api/gryt_schemas.ts";
 import type { ApiPorts } from "@lib/api/ports.ts";
-import { type AnyRoute, route } from "@lib/api/route.ts";
+import { type AnyRoute, type ApiRequest, route } from "@lib/api/route.ts";
 
 const keyErrors = {
   401: { description: "The key is wrong", schema: grytDetailSchema },
@@ -96,7 +96,7 @@ export function grytRoutes(ports: ApiPorts): readonly AnyRoute[] {
         ...keyErrors,
       },
       errors: [],
-      handle: ({ request }) => guarded(ports, request, (gryt) => executeGryt(ports, gryt, request)),
+      handle: (asked) => guarded(ports, asked, (gryt) => executeGryt(ports, gryt, asked.request)),
     }),
     route({
       method: "GET",
@@ -106,11 +106,13 @@ export function grytRoutes(ports: ApiPorts): readonly AnyRoute[] {
       query: {},
       answers: { 200: { description: "The job", schema: grytJobSchema }, ...keyErrors },
       errors: [],
-      handle: ({ request, params }) =>
-        params["job_id"] === "execute" ? wrongMethod(["POST"]) : guarded(ports, request, (gryt) => {
-          const job = findGrytJob(ports, gryt, params["job_id"] ?? "");
-          return job === undefined ? noSuchPath() : Response.json(toView(gryt, job));
-        }),
+      handle: ({ request, caller, params }) =>
+        params["job_id"] === "execute"
+          ? wrongMethod(["POST"])
+          : guarded(ports, { request, caller }, (gryt) => {
+            const job = findGrytJob(ports, gryt, params["job_id"] ?? "");
+            return job === undefined ? noSuchPath() : Response.json(toView(gryt, job));
+          }),
     }),
     route({
       method: "POST",
@@ -125,8 +127,8 @@ export function grytRoutes(ports: ApiPorts): readonly AnyRoute[] {
         ...keyErrors,
       },
       errors: [],
-      handle: ({ request, params }) =>
-        guarded(ports, request, (gryt) => {
+      handle: ({ request, caller, params }) =>
+        guarded(ports, { request, caller }, (gryt) => {
           const job = findGrytJob(ports, gryt, params["job_id"] ?? "");
           if (job === undefined) return noSuchPath();
           if (!isTerminal(job.state)) cancelGrytJob(ports, job, "by the main API");
@@ -140,12 +142,16 @@ export function grytRoutes(ports: ApiPorts): readonly AnyRoute[] {
 /** Lets a request with the right key pass; every failure has the shape of this API. */
 async function guarded(
   ports: ApiPorts,
-  request: Request,
+  { request, caller }: Pick<ApiRequest<unknown>, "request" | "caller">,
   answer: (gryt: GrytService) => Response | Promise<Response>,
 ): Promise<Response> {
   const { gryt } = ports;
   try {
-    switch (checkApiKey(request.headers.get("x-api-key"), gryt?.settings().apiKey)) {
+    const check = checkApiKey(request.headers.get("x-api-key"), gryt?.settings().apiKey);
+    if (caller.kind === "anonymous" && (check === "missing" || check === "wrong")) {
+      ports.access.countFailure(caller.address, `the key of Gryt's API is ${check}`);
+    }
+    switch (check) {
       case "missing":
         return unprocessable([HEADER_MISSING]);
       case "wrong":

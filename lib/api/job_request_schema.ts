@@ -5,6 +5,8 @@
  * @module
  */
 import * as v from "valibot";
+import { JOB_MEMORY_MIN_BYTES } from "@lib/core/job_limits.ts";
+import { formatSize } from "@lib/core/size.ts";
 import { RETRY_CAUSES } from "@lib/jobs/model.ts";
 import {
   durationField,
@@ -33,7 +35,14 @@ export const limitsSchema = v.strictObject({
     v.maxValue(1024, "must be at most 1024"),
     v.description("CPUs the job may use at once"),
   )),
-  memory: v.exactOptional(v.pipe(sizeField, v.description("Memory, page cache included"))),
+  memory: v.exactOptional(v.pipe(
+    sizeField,
+    v.minValue(
+      JOB_MEMORY_MIN_BYTES,
+      `must be at least ${formatSize(JOB_MEMORY_MIN_BYTES)}: a program does not start with less`,
+    ),
+    v.description("Memory, page cache included; at least 8M"),
+  )),
   tasks: v.exactOptional(v.pipe(
     v.number("must be a number of processes and threads"),
     v.integer("must be whole"),

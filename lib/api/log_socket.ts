@@ -58,7 +58,7 @@ function jobOf(ports: ApiPorts, request: Request, origin: Origin): Job {
   }
   const grytId = GRYT_LOG.exec(pathname)?.[1];
   if (grytId !== undefined && ports.grytLogs !== undefined) {
-    ports.grytLogs.assertKey(request);
+    ports.grytLogs.assertKey(request, origin);
     const job = ports.grytLogs.jobOf(grytId);
     if (job !== undefined) return job;
     throw new CicdError("job_not_found", `Cannot find job "${grytId}": Gryt has sent no such job`);

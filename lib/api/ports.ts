@@ -9,6 +9,7 @@ import type { ProjectName } from "@lib/core/ids.ts";
 import type { Logger } from "@lib/core/logger.ts";
 import type { GrytService } from "@lib/gryt/service.ts";
 import type { BodyLimits } from "@lib/http/body.ts";
+import type { Origin } from "@lib/http/listener.ts";
 import type { JobEvents } from "@lib/jobs/job_events.ts";
 import type { JobStore } from "@lib/jobs/job_store.ts";
 import type { Job } from "@lib/jobs/model.ts";
@@ -66,8 +67,8 @@ export interface RunnerFacts {
 
 /** Finds the jobs of Gryt's API by the ids it gave them. */
 export interface GrytLogs {
-  /** @throws {CicdError} `unauthorized` or `forbidden` if the request lacks the key of Gryt. */
-  assertKey(request: Request): void;
+  /** @throws {CicdError} `unauthorized` or `rate_limited` if the request lacks the key of Gryt. */
+  assertKey(request: Request, origin: Origin): void;
   /** @param id As in Gryt's path; `undefined` if no job has it. */
   jobOf(id: string): Job | undefined;
 }
@@ -79,7 +80,7 @@ export interface ApiPorts {
   readonly logs: JobLogs;
   readonly artifacts: ArtifactReading;
   /** Tells who asks over a network. */
-  readonly access: Pick<Gate, "authenticate">;
+  readonly access: Pick<Gate, "authenticate" | "countFailure">;
   readonly keys: KeyStore;
   /** Logs of jobs that came through Gryt's API, for those who have its key; absent: none. */
   readonly grytLogs?: GrytLogs;

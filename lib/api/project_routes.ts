@@ -5,7 +5,7 @@
  */
 import * as v from "valibot";
 import type { ProjectName } from "@lib/core/ids.ts";
-import { ALL_PROJECTS, type IntakeMode } from "@lib/jobs/job_store.ts";
+import { ALL_PROJECTS, type IntakeMode } from "@lib/jobs/intake_modes.ts";
 import { type Caller, projectsOf, seesProject } from "@lib/access/caller.ts";
 import type { ApiPorts } from "@lib/api/ports.ts";
 import { type AnyRoute, projectOf, route } from "@lib/api/route.ts";

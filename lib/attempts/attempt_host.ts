@@ -45,6 +45,8 @@ export interface AttemptHostOptions extends StarterOptions {
   /** Begins to record; the log need not exist yet. */
   readonly recordLog: (folder: AttemptFolder, spec: JobSpec, signal: AbortSignal) => LogRecorder;
   readonly seal: (secrets: Readonly<Record<string, string>>, ref: AttemptRef) => Uint8Array;
+  /** Ends what an earlier agent ran around its jobs and still lives; returns how many those were. */
+  readonly endHelpers: () => Promise<number>;
 }
 
 interface LiveAttempt {
@@ -84,17 +86,21 @@ export class AttemptHost implements AsyncDisposable {
 
   /** Takes over what an earlier agent left without an outcome. */
   async adopt(): Promise<void> {
-    const { executor, log } = this.#options;
-    const { stateDir, project } = this.#options;
+    const { stateDir, project, log } = this.#options;
     const { unsettled, untidy } = findLeftBehind(stateDir, project);
+    if (unsettled.length > 0) {
+      // They write to what is set up, or finished, anew.
+      const helpers = await this.#options.endHelpers();
+      if (helpers > 0) log.info("Ended helper programs of an earlier agent", { helpers });
+    }
     for (const ref of untidy) {
       this.#tasks.spawn(`tidy ${keyOf(ref)}`, () => this.#tidy(ref, this.#folder(ref)));
     }
     for (const ref of unsettled) {
       const handle = await this.#handleOf(ref);
       if (handle === undefined) continue;
-      const found = await executor.look(handle, this.#tasks.signal);
-      if (found.kind === "never_begun") continue;
+      const found = await this.#lookAtLeft(handle);
+      if (found === undefined || found.kind === "never_begun") continue;
       log.info("Taking over an attempt", { ...fieldsOf(ref), found: found.kind });
       this.#watch(handle, { known: knownOf(found) });
     }
@@ -232,6 +238,19 @@ export class AttemptHost implements AsyncDisposable {
       return this.#starter.neverBegun({ state: "failed", reason: "start_failed", message });
     }
     return undefined;
+  }
+
+  /** What became of an attempt; `undefined` if that cannot be told now: the runner asks for it anew. */
+  async #lookAtLeft(handle: AttemptHandle): Promise<AttemptFound | undefined> {
+    const { executor, log } = this.#options;
+    try {
+      return await executor.look(handle, this.#tasks.signal);
+    } catch (error) {
+      this.#tasks.signal.throwIfAborted();
+      // One attempt that nobody can judge must not keep the agent from all others.
+      log.error("Cannot look at an attempt", { ...fieldsOf(handle.ref), error });
+      return undefined;
+    }
   }
 
   async #handleOf(ref: AttemptRef): Promise<AttemptHandle | undefined> {

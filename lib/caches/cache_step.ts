@@ -192,8 +192,10 @@ async function save(
 ): Promise<string | undefined> {
   const { stateDir, limits, clock, signal } = tools;
   const folder = cachesPath(stateDir, ref.project);
-  const draft = `${folder}/.tmp-${crypto.randomUUID()}`;
+  // An agent that was killed while it saved has left the same one.
+  const draft = `${folder}/.tmp-${ref.jobId}-${ref.number}`;
   try {
+    await removeTree(draft);
     const content = await measure(workspace, paths, signal);
     if (content.paths.length === 0) return "nothing is at its paths";
     const { maxBytes } = limits();

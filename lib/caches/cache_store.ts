@@ -9,7 +9,7 @@
  * @module
  */
 import { parseProjectName, type ProjectName } from "@lib/core/ids.ts";
-import { foldersIn, statIfThere } from "@lib/files/records.ts";
+import { filesIn, foldersIn, statIfThere } from "@lib/files/records.ts";
 import { cacheNameProblem } from "@lib/jobs/workspace_paths.ts";
 
 /** An entry of a project's caches. */
@@ -115,13 +115,4 @@ export function allCaches(stateDir: string): AllCaches {
       return true;
     },
   };
-}
-
-function filesIn(path: string): readonly string[] {
-  try {
-    return [...Deno.readDirSync(path)].filter(({ isFile }) => isFile).map(({ name }) => name);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return [];
-    throw error;
-  }
 }

@@ -6,7 +6,8 @@
 import type { FieldIssue } from "@lib/core/errors.ts";
 import { parseProjectName, type ProjectName, projectNameProblem } from "@lib/core/ids.ts";
 import { didYouMean, nearest } from "@lib/core/nearest.ts";
-import { allKeys, allProjectKeys, envNameOf, flagNameOf, type Key } from "@lib/config/keys.ts";
+import { envNameOf, flagNameOf, type Key } from "@lib/config/key.ts";
+import { allKeys, allProjectKeys } from "@lib/config/keys.ts";
 import { formatOrigin, type Origin } from "@lib/config/origin.ts";
 import { projectPath } from "@lib/config/setting.ts";
 import { type Position, type SourceNode, toPlain } from "@lib/config/source_node.ts";

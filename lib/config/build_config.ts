@@ -6,7 +6,9 @@
 import * as v from "valibot";
 import { CicdError } from "@lib/core/errors.ts";
 import type { ProjectName } from "@lib/core/ids.ts";
-import { type Key, KEYS, PROJECT_KEYS } from "@lib/config/keys.ts";
+import type { Key } from "@lib/config/key.ts";
+import { KEYS } from "@lib/config/keys.ts";
+import { PROJECT_KEYS } from "@lib/config/keys_project.ts";
 import type {
   Config,
   ListenConfig,

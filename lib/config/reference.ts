@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { allKeys, allProjectKeys, envNameOf, type Key } from "@lib/config/keys.ts";
+import { envNameOf, type Key } from "@lib/config/key.ts";
+import { allKeys, allProjectKeys } from "@lib/config/keys.ts";
 
 const BEGIN = "<!-- The tables down to the end mark are made from lib/config/keys.ts. -->";
 const END = "<!-- End of the tables. -->";

@@ -5,7 +5,9 @@
  */
 import type { FieldIssue } from "@lib/core/errors.ts";
 import { PROJECT_NAME_MAX, type ProjectName } from "@lib/core/ids.ts";
-import { type Key, KEYS, PROJECT_KEYS } from "@lib/config/keys.ts";
+import type { Key } from "@lib/config/key.ts";
+import { KEYS } from "@lib/config/keys.ts";
+import { PROJECT_KEYS } from "@lib/config/keys_project.ts";
 import { formatOrigin } from "@lib/config/origin.ts";
 import {
   expandPath,

@@ -7,7 +7,7 @@
  * @module
  */
 import type { ProjectName } from "@lib/core/ids.ts";
-import type { CONTAINER_FREEDOMS } from "@lib/config/keys.ts";
+import type { CONTAINER_FREEDOMS } from "@lib/config/keys_project.ts";
 
 /** The configuration of both programs. */
 export interface Config {

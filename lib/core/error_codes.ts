@@ -38,7 +38,7 @@ export const ERROR_CODES = {
   usage: entry(400, 64, false, "The command line is invalid"),
   unauthorized: entry(401, 77, false, "The request carries no valid key"),
   forbidden: entry(403, 77, false, "The key does not allow this"),
-  rate_limited: entry(429, 75, true, "Too many requests with this key"),
+  rate_limited: entry(429, 75, true, "Too many requests"),
   cross_origin: entry(403, 77, false, "Requests from web pages are refused"),
   not_found: entry(404, 66, false, "There is no such thing"),
   job_not_found: entry(404, 66, false, "There is no such job"),

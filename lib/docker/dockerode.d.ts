@@ -47,7 +47,6 @@ declare namespace Docker {
   interface Container {
     start(options: Abortable): Promise<unknown>;
     inspect(options: Abortable): Promise<unknown>;
-    wait(options: Abortable): Promise<unknown>;
     logs(
       options: Abortable & {
         readonly follow: true;

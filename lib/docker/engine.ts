@@ -4,14 +4,19 @@
  * @module
  */
 import type { Agent } from "node:http";
-import { Readable } from "node:stream";
 // @ts-types="./dockerode.d.ts"
 import type Docker from "dockerode";
 import * as v from "valibot";
-import { raceAbort, withDeadline } from "@lib/core/abort.ts";
-import { ignore } from "@lib/core/errors.ts";
+import { raceAbort } from "@lib/core/abort.ts";
+import {
+  callEngine,
+  callUnless,
+  findAtEngine,
+  guardCall,
+  readStream,
+} from "@lib/docker/engine_call.ts";
 import { loadClient } from "@lib/docker/engine_client.ts";
-import { EngineError, hasStatus, oneLine, toEngineError } from "@lib/docker/engine_error.ts";
+import { EngineError, oneLine, toEngineError } from "@lib/docker/engine_error.ts";
 import {
   type ContainerBody,
   type ContainerInfo,
@@ -32,12 +37,9 @@ import {
   type RegistryLogin,
 } from "@lib/docker/engine_types.ts";
 import { type EngineAddress, formatEngineAddress } from "@lib/docker/find_engine.ts";
-import { type ReadLogOptions, readLogStream } from "@lib/docker/log_stream.ts";
+import { type ReadLogOptions, readLogStream, waitForEnd } from "@lib/docker/log_stream.ts";
 import { pingEngine } from "@lib/docker/ping.ts";
 import { readPullEvents } from "@lib/docker/pull_events.ts";
-
-/** How long a call may take that is no wait; an engine on a busy disk needs seconds. */
-const CALL_MS = 60_000;
 
 /** Options for {@linkcode Engine.pullImage}. */
 export interface PullOptions {
@@ -73,7 +75,7 @@ export class Engine implements Disposable {
 
   /** What the engine is; asked once. */
   async facts(signal: AbortSignal): Promise<EngineFacts> {
-    this.#facts ??= await this.#call("ask the engine what it is", signal, async (abortSignal) => {
+    this.#facts ??= await callEngine("ask the engine what it is", signal, async (abortSignal) => {
       const [info, { podman }] = await Promise.all([
         raceAbort(this.#docker.info(), abortSignal),
         pingEngine(this.address, { signal: abortSignal }),
@@ -85,7 +87,7 @@ export class Engine implements Disposable {
 
   /** Makes a container; status 409 if there is one of that name, 404 if there is no such image. */
   async createContainer(name: string, body: ContainerBody, signal: AbortSignal): Promise<string> {
-    return await this.#call(`create container "${name}"`, signal, async (abortSignal) => {
+    return await callEngine(`create container "${name}"`, signal, async (abortSignal) => {
       // Without these two the client would put the whole body, secrets included, into the URL.
       const options = { _query: { name }, _body: body, abortSignal };
       return (await this.#docker.createContainer(options)).id;
@@ -94,7 +96,7 @@ export class Engine implements Disposable {
 
   /** Starts a container; one that runs is left alone. */
   async startContainer(container: string, signal: AbortSignal): Promise<void> {
-    await this.#unless(
+    await callUnless(
       [304],
       `start container "${container}"`,
       signal,
@@ -107,7 +109,7 @@ export class Engine implements Disposable {
     container: string,
     signal: AbortSignal,
   ): Promise<ContainerInfo | undefined> {
-    return await this.#find(
+    return await findAtEngine(
       `inspect container "${container}"`,
       signal,
       async (abortSignal) =>
@@ -117,10 +119,10 @@ export class Engine implements Disposable {
 
   /** Waits without a deadline until a container that was started runs no more. */
   async waitContainer(container: string, signal: AbortSignal): Promise<void> {
-    await this.#guard(
+    await guardCall(
       `wait for container "${container}"`,
       signal,
-      () => this.#docker.getContainer(container).wait({ abortSignal: signal }),
+      () => waitForEnd(this.address, { container, signal }),
     );
   }
 
@@ -144,7 +146,7 @@ export class Engine implements Disposable {
     name: "SIGTERM" | "SIGKILL",
     signal: AbortSignal,
   ): Promise<void> {
-    await this.#unless(
+    await callUnless(
       [404, 409],
       `signal container "${container}"`,
       signal,
@@ -154,7 +156,7 @@ export class Engine implements Disposable {
 
   /** Removes a container and its own volumes, alive or not; there need not be one. */
   async removeContainer(container: string, signal: AbortSignal): Promise<void> {
-    await this.#unless(
+    await callUnless(
       [404],
       `remove container "${container}"`,
       signal,
@@ -165,7 +167,7 @@ export class Engine implements Disposable {
 
   /** Gives a container another name. */
   async renameContainer(container: string, name: string, signal: AbortSignal): Promise<void> {
-    await this.#call(
+    await callEngine(
       `rename container "${container}"`,
       signal,
       (abortSignal) => this.#docker.getContainer(container).rename({ name, abortSignal }),
@@ -177,7 +179,7 @@ export class Engine implements Disposable {
     labels: readonly string[],
     signal: AbortSignal,
   ): Promise<readonly ContainerSummary[]> {
-    return await this.#call("list containers", signal, async (abortSignal) =>
+    return await callEngine("list containers", signal, async (abortSignal) =>
       v.parse(
         v.array(containerSummary),
         await this.#docker.listContainers({
@@ -190,7 +192,7 @@ export class Engine implements Disposable {
 
   /** @returns `undefined` if the engine does not have the image. */
   async inspectImage(image: string, signal: AbortSignal): Promise<ImageInfo | undefined> {
-    return await this.#find(
+    return await findAtEngine(
       `inspect image "${image}"`,
       signal,
       async (abortSignal) =>
@@ -200,7 +202,7 @@ export class Engine implements Disposable {
 
   /** All images that have a name or a label, intermediate ones apart. */
   async listImages(signal: AbortSignal): Promise<readonly ImageSummary[]> {
-    return await this.#call(
+    return await callEngine(
       "list images",
       signal,
       async (abortSignal) =>
@@ -210,7 +212,7 @@ export class Engine implements Disposable {
 
   /** Removes an image by name or id; status 409 while it is used, or has several names. */
   async removeImage(image: string, signal: AbortSignal): Promise<void> {
-    await this.#unless(
+    await callUnless(
       [404],
       `remove image "${image}"`,
       signal,
@@ -232,12 +234,12 @@ export class Engine implements Disposable {
     const authconfig = login === undefined
       ? undefined
       : { username: login.username, password: login.password, serveraddress: login.registry };
-    const stream = await this.#guard(what, signal, () =>
+    const stream = await guardCall(what, signal, () =>
       this.#docker.pull(image, {
         abortSignal: signal,
         ...(authconfig === undefined ? {} : { authconfig }),
       }));
-    for await (const event of readPullEvents(this.#read(what, stream, signal))) {
+    for await (const event of readPullEvents(readStream(what, stream, signal))) {
       if (event.error !== undefined) {
         throw new EngineError("executor_failed", `Cannot ${what}: ${oneLine(event.error)}`);
       }
@@ -250,7 +252,7 @@ export class Engine implements Disposable {
     labels: readonly string[],
     signal: AbortSignal,
   ): Promise<readonly NetworkInfo[]> {
-    return await this.#call("list networks", signal, async (abortSignal) =>
+    return await callEngine("list networks", signal, async (abortSignal) =>
       v.parse(
         v.array(networkInfo),
         await this.#docker.listNetworks({ filters: { label: [...labels] }, abortSignal }),
@@ -259,7 +261,7 @@ export class Engine implements Disposable {
 
   /** Removes a network; status 403 or 409 while it is used. */
   async removeNetwork(network: string, signal: AbortSignal): Promise<void> {
-    await this.#unless(
+    await callUnless(
       [404],
       `remove network "${network}"`,
       signal,
@@ -269,7 +271,7 @@ export class Engine implements Disposable {
 
   /** What images and containers take of the disk; an engine may need seconds for it. */
   async diskUsage(signal: AbortSignal): Promise<DiskUsage> {
-    return await this.#call(
+    return await callEngine(
       "measure the engine's disk use",
       signal,
       async (abortSignal) => v.parse(diskUsage, await raceAbort(this.#docker.df(), abortSignal)),
@@ -279,76 +281,6 @@ export class Engine implements Disposable {
   /** Closes the connections that nothing uses, and those that are used. */
   [Symbol.dispose](): void {
     this.#agent.destroy();
-  }
-
-  async #call<T>(
-    what: string,
-    signal: AbortSignal,
-    call: (signal: AbortSignal) => Promise<T>,
-  ): Promise<T> {
-    using deadline = withDeadline(signal, CALL_MS, "the container engine");
-    return await this.#guard(what, signal, () => call(deadline), deadline);
-  }
-
-  /** As {@linkcode #call}, for what may not be there. */
-  async #find<T>(
-    what: string,
-    signal: AbortSignal,
-    call: (signal: AbortSignal) => Promise<T>,
-  ): Promise<T | undefined> {
-    try {
-      return await this.#call(what, signal, call);
-    } catch (error) {
-      if (hasStatus(error, 404)) return undefined;
-      throw error;
-    }
-  }
-
-  /** As {@linkcode #call}, where some refusals mean that there is nothing to do. */
-  async #unless(
-    statuses: readonly number[],
-    what: string,
-    signal: AbortSignal,
-    call: (signal: AbortSignal) => Promise<unknown>,
-  ): Promise<void> {
-    try {
-      await this.#call(what, signal, call);
-    } catch (error) {
-      if (!hasStatus(error, ...statuses)) throw error;
-    }
-  }
-
-  async #guard<T>(
-    what: string,
-    signal: AbortSignal,
-    call: () => Promise<T>,
-    deadline: AbortSignal = signal,
-  ): Promise<T> {
-    signal.throwIfAborted();
-    try {
-      return await call();
-    } catch (error) {
-      signal.throwIfAborted();
-      throw toEngineError(deadline.aborted ? deadline.reason : error, what);
-    }
-  }
-
-  async *#read(
-    what: string,
-    stream: NodeJS.ReadableStream,
-    signal: AbortSignal,
-  ): AsyncGenerator<Uint8Array> {
-    if (!(stream instanceof Readable)) throw new TypeError("The client gave no stream of Node's");
-    // Told again to whoever reads; between two reads nobody may be listening.
-    stream.on("error", ignore("the reader is told"));
-    try {
-      for await (const chunk of stream) yield chunk;
-    } catch (error) {
-      signal.throwIfAborted();
-      throw toEngineError(error, what);
-    } finally {
-      stream.destroy();
-    }
   }
 }
 

@@ -1,21 +1,11 @@
 /**
- * Reads the output of a container.
- *
- * An engine sends each line that a job prints as an HTTP chunk of its own, which costs a client of
- * HTTP/1.1 several times the line. HTTP/1.0 knows no chunks: the bytes come as they fit into the
- * socket, half a gigabyte of them through one small buffer.
+ * What a container does as long as it lives: its output, and its end.
  *
  * @module
  */
-import { EngineError, oneLine } from "@lib/docker/engine_error.ts";
+import { EngineError } from "@lib/docker/engine_error.ts";
 import type { EngineAddress } from "@lib/docker/find_engine.ts";
-
-/** Read at once at most. */
-const BUFFER_BYTES = 64 * 1024;
-/** Longest header of an answer. */
-const HEADER_MAX_BYTES = 16 * 1024;
-/** As much of a refusal as is read. */
-const REFUSAL_MAX_BYTES = 4 * 1024;
+import { readAnswer } from "@lib/docker/raw_answer.ts";
 
 /** Options for {@linkcode readLogStream}. */
 export interface ReadLogOptions {
@@ -39,98 +29,44 @@ export async function* readLogStream(
   address: EngineAddress,
   { container, follow, signal }: ReadLogOptions,
 ): AsyncGenerator<Uint8Array> {
+  yield* readAnswer(address, {
+    method: "GET",
+    target: `/containers/${encodeURIComponent(container)}/logs?follow=${
+      follow ? 1 : 0
+    }&stdout=1&stderr=1`,
+    what: "read the output of a container",
+    signal,
+  });
+}
+
+/** As much of the answer to a wait as is looked at. */
+const END_MAX_CHARS = 4_096;
+
+/**
+ * Waits until a container that was started runs no more.
+ *
+ * @throws {EngineError} With the status of a refusal, or `engine_unavailable`, also if the engine
+ * goes away meanwhile.
+ */
+export async function waitForEnd(
+  address: EngineAddress,
+  { container, signal }: Omit<ReadLogOptions, "follow">,
+): Promise<void> {
+  const decoder = new TextDecoder();
+  let text = "";
+  const answer = readAnswer(address, {
+    method: "POST",
+    target: `/containers/${encodeURIComponent(container)}/wait`,
+    what: "wait for a container",
+    signal,
+  });
+  for await (const chunk of answer) {
+    if (text.length < END_MAX_CHARS) text += decoder.decode(chunk, { stream: true });
+  }
+  if (/"StatusCode"/.test(text)) return;
   signal.throwIfAborted();
-  const connection = await connect(address);
-  let closed = false;
-  // Ends a read that waits; what is closed here must not be closed again.
-  const onAbort = () => {
-    closed = true;
-    connection.close();
-  };
-  signal.addEventListener("abort", onAbort, { once: true });
-  try {
-    const query = `follow=${follow ? 1 : 0}&stdout=1&stderr=1`;
-    await writeAll(
-      connection,
-      `GET /containers/${encodeURIComponent(container)}/logs?${query} HTTP/1.0\r\n` +
-        "Host: localhost\r\n\r\n",
-    );
-    const buffer = new Uint8Array(BUFFER_BYTES);
-    const { status, rest } = await readHeader(connection, buffer);
-    if (status !== 200) throw await refusal(connection, status, rest);
-    if (rest.length > 0) yield rest;
-    for (let count; (count = await connection.read(buffer)) !== null;) {
-      yield buffer.subarray(0, count);
-    }
-  } catch (error) {
-    signal.throwIfAborted();
-    throw error;
-  } finally {
-    signal.removeEventListener("abort", onAbort);
-    if (!closed) connection.close();
-  }
-}
-
-type Connection = Pick<Deno.Conn, "read" | "write" | "close">;
-
-async function connect(address: EngineAddress): Promise<Connection> {
-  if (address.kind === "unix") return await Deno.connect({ transport: "unix", path: address.path });
-  const { host: hostname, port, tlsFolder } = address;
-  if (tlsFolder === undefined) return await Deno.connect({ hostname, port });
-  const [ca = "", cert = "", key = ""] = await Promise.all(
-    ["ca.pem", "cert.pem", "key.pem"].map((name) => Deno.readTextFile(`${tlsFolder}/${name}`)),
-  );
-  return await Deno.connectTls({ hostname, port, caCerts: [ca], cert, key });
-}
-
-async function writeAll(connection: Connection, text: string): Promise<void> {
-  const bytes = new TextEncoder().encode(text);
-  for (let at = 0; at < bytes.length;) at += await connection.write(bytes.subarray(at));
-}
-
-/** Reads an answer's header; `rest` is what came of the body with it. */
-async function readHeader(
-  connection: Connection,
-  buffer: Uint8Array,
-): Promise<{ readonly status: number; readonly rest: Uint8Array }> {
-  let length = 0;
-  while (length < HEADER_MAX_BYTES) {
-    const count = await connection.read(buffer.subarray(length));
-    if (count === null) break;
-    length += count;
-    const text = LATIN1.decode(buffer.subarray(0, length));
-    const end = text.indexOf("\r\n\r\n");
-    if (end === -1) continue;
-    const [, status] = /^HTTP\/1\.[01] (\d{3})/.exec(text) ?? [];
-    if (status === undefined || /^transfer-encoding:/im.test(text.slice(0, end))) break;
-    return { status: Number(status), rest: buffer.subarray(end + 4, length) };
-  }
   throw new EngineError(
     "engine_unavailable",
-    "Cannot read a container's output: the container engine's answer is none of HTTP/1.0",
-  );
-}
-
-const LATIN1 = new TextDecoder("latin1");
-
-async function refusal(
-  connection: Connection,
-  status: number,
-  rest: Uint8Array,
-): Promise<EngineError> {
-  const body = new Uint8Array(REFUSAL_MAX_BYTES);
-  let length = Math.min(rest.length, body.length);
-  body.set(rest.subarray(0, length));
-  while (length < body.length) {
-    const count = await connection.read(body.subarray(length));
-    if (count === null) break;
-    length += count;
-  }
-  const text = new TextDecoder().decode(body.subarray(0, length));
-  const said = /"message"\s*:\s*"((?:[^"\\]|\\.)*)"/.exec(text)?.[1] ?? text;
-  return new EngineError(
-    "executor_failed",
-    `Cannot read the output of a container: ${oneLine(said)}`,
-    { status },
+    "Cannot wait for a container: the container engine went away",
   );
 }

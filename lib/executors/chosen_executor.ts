@@ -22,7 +22,8 @@ export interface ChosenExecutorOptions {
 }
 
 /**
- * One executor for every job of a project; it owns both.
+ * The executor of every job of a project: hands each one to the executor of processes or to that of
+ * containers, and owns both.
  *
  * What it says of itself is what the executor of processes says: the container engine is no part
  * of the agent, and a restart of the agent would not bring it back.

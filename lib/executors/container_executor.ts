@@ -12,6 +12,7 @@ import { TaskGroup } from "@lib/core/task_group.ts";
 import type { Engine } from "@lib/docker/engine.ts";
 import { isEngineAway } from "@lib/docker/engine_error.ts";
 import type { EngineSource } from "@lib/docker/engine_source.ts";
+import { existsSync } from "@lib/files/records.ts";
 import type {
   AttemptFound,
   AttemptHandle,
@@ -25,7 +26,7 @@ import type { AttemptOutcome } from "@lib/jobs/model.ts";
 import { keepContainer, wasStarted } from "@lib/executors/container_keeper.ts";
 import { containerNameOf, fenceIfMade, startContainer } from "@lib/executors/container_start.ts";
 import { judgeFolder, settleFolder, wasBegun } from "@lib/executors/evidence.ts";
-import { isThere, requestStop } from "@lib/executors/folder_files.ts";
+import { requestStop } from "@lib/executors/folder_files.ts";
 
 /** Options for {@linkcode ContainerExecutor}. */
 export interface ContainerExecutorOptions {
@@ -93,7 +94,7 @@ export class ContainerExecutor implements Executor {
     signal.throwIfAborted();
     if (this.#kept.has(keyOf(attempt))) return { kind: "alive" };
     // Without a log it was never started; with a record it is over.
-    if (isThere(attempt.folder.resultFile)) {
+    if (existsSync(attempt.folder.resultFile)) {
       this.#tasks.spawn(`tidy ${keyOf(attempt)}`, (tidying) => this.#tidy(attempt, tidying));
     } else if (wasBegun(attempt)) {
       const found = await this.#findContainer(attempt, signal);

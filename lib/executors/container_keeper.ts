@@ -14,12 +14,13 @@ import type { Logger } from "@lib/core/logger.ts";
 import type { Engine } from "@lib/docker/engine.ts";
 import { hasStatus } from "@lib/docker/engine_error.ts";
 import type { ContainerInfo } from "@lib/docker/engine_types.ts";
+import { existsSync } from "@lib/files/records.ts";
 import type { AttemptHandle } from "@lib/jobs/executor.ts";
 import { copyOutput } from "@lib/executors/container_log.ts";
 import { formatContainerEnd } from "@lib/executors/container_result.ts";
 import { enforceEnd } from "@lib/executors/container_stop.ts";
 import { type ContainerUsage, watchUsage } from "@lib/executors/container_usage.ts";
-import { isThere, logFilesOf, writeResult } from "@lib/executors/folder_files.ts";
+import { logFilesOf, writeResult } from "@lib/executors/folder_files.ts";
 import { sleepUnless } from "@lib/executors/sleep_unless.ts";
 
 /** How long a container lives before it is asked about. */
@@ -50,7 +51,7 @@ export async function keepContainer(
   options: KeepOptions,
 ): Promise<void> {
   const { container, clock, signal } = options;
-  if (!isThere(attempt.folder.resultFile)) {
+  if (!existsSync(attempt.folder.resultFile)) {
     const usage = await follow(engine, attempt, options);
     const [info] = await Promise.all([
       engine.inspectContainer(container, signal),
@@ -164,7 +165,7 @@ async function copyAll(
 ): Promise<void> {
   const { container, follow, clock, signal } = options;
   // Without its log the attempt was never begun.
-  if (!logFilesOf(attempt.folder, attempt.spec.output).every(isThere)) return;
+  if (!logFilesOf(attempt.folder, attempt.spec.output).every(existsSync)) return;
   const frames = untilQuiet(engine.readLogs({ container, follow, signal }), options);
   await orGone(copyOutput(attempt, frames, { clock, signal }));
 }

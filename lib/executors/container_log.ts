@@ -9,8 +9,9 @@
  */
 import type { Clock } from "@lib/core/clock.ts";
 import { type ContainerStream, Demultiplexer } from "@lib/docker/demux.ts";
+import { existsSync } from "@lib/files/records.ts";
 import type { AttemptHandle } from "@lib/jobs/executor.ts";
-import { isThere, logFilesOf } from "@lib/executors/folder_files.ts";
+import { logFilesOf } from "@lib/executors/folder_files.ts";
 
 /** Written at once at most. */
 const PENDING_BYTES = 64 * 1024;
@@ -87,7 +88,7 @@ class OutputFiles implements Disposable {
       this.#kept += size;
     }
     // Once it was cut the sizes do not tell any more what was read.
-    if (this.#kept > spec.logMaxBytes || isThere(folder.logCapped)) this.#dropped = Infinity;
+    if (this.#kept > spec.logMaxBytes || existsSync(folder.logCapped)) this.#dropped = Infinity;
   }
 
   /** Whether nothing that comes would change anything. */
@@ -120,7 +121,7 @@ class OutputFiles implements Disposable {
     if (this.#untold === 0 || first === undefined) return;
     const { spec, folder } = this.#handle;
     // Of two files the recorder must have seen first that the bytes before them fill the log.
-    if (spec.output === "split" && !isThere(folder.logCapped)) return;
+    if (spec.output === "split" && !existsSync(folder.logCapped)) return;
     first.file.truncateSync(first.file.statSync().size + this.#untold);
     this.#untold = 0;
   }

@@ -4,9 +4,10 @@
  * @module
  */
 import type { ContainerInfo } from "@lib/docker/engine_types.ts";
+import { existsSync } from "@lib/files/records.ts";
 import type { AttemptHandle } from "@lib/jobs/executor.ts";
 import type { ContainerUsage } from "@lib/executors/container_usage.ts";
-import { isThere, logFilesOf } from "@lib/executors/folder_files.ts";
+import { logFilesOf } from "@lib/executors/folder_files.ts";
 import { type ExecFailureCode, formatExecFailure } from "@lib/executors/result_record.ts";
 
 /** What else is known of the end. */
@@ -93,7 +94,7 @@ function execFailure(attempt: AttemptHandle, exitCode: number): 126 | 127 | unde
   if (exitCode !== 126 && exitCode !== 127) return undefined;
   const logs = logFilesOf(attempt.folder, attempt.spec.output);
   const path = logs[logs.length - 1] ?? "";
-  if (!isThere(path) || Deno.statSync(path).size > INIT_WORD_MAX_BYTES) return undefined;
+  if (!existsSync(path) || Deno.statSync(path).size > INIT_WORD_MAX_BYTES) return undefined;
   if (!INIT_FAILED.test(Deno.readTextFileSync(path))) return undefined;
   return exitCode === 127 && !foundInWorkspace(attempt) ? 127 : 126;
 }
@@ -107,7 +108,7 @@ function foundInWorkspace({ spec, folder }: AttemptHandle): boolean {
     : program;
   if (!relative.includes("/") && relative === program) return false;
   return !relative.startsWith("/") &&
-    isThere(`${folder.workspace}/${spec.workdir ?? "."}/${relative}`);
+    existsSync(`${folder.workspace}/${spec.workdir ?? "."}/${relative}`);
 }
 
 function knownSignal(
@@ -115,7 +116,7 @@ function knownSignal(
   exitCode: number,
   oomKilled: boolean,
 ): "KILL" | "TERM" | undefined {
-  const stopped = isThere(folder.stopFile);
+  const stopped = existsSync(folder.stopFile);
   if (exitCode === SIGNAL_BASE + SIGKILL && (oomKilled || stopped)) return "KILL";
   return exitCode === SIGNAL_BASE + SIGTERM && stopped ? "TERM" : undefined;
 }

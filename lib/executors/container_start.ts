@@ -8,6 +8,7 @@ import { CicdError, messageOf } from "@lib/core/errors.ts";
 import type { Engine } from "@lib/docker/engine.ts";
 import { EngineError, hasStatus } from "@lib/docker/engine_error.ts";
 import type { ContainerBody, ContainerInfo } from "@lib/docker/engine_types.ts";
+import { existsSync, writeAtomicSync } from "@lib/files/records.ts";
 import {
   containerIssues,
   type ContainerRules,
@@ -18,7 +19,7 @@ import { containerBody, containerOf, jobContainerName } from "@lib/executors/con
 import { isRunning, wasStarted } from "@lib/executors/container_keeper.ts";
 import { execFailureOf } from "@lib/executors/container_result.ts";
 import { wasBegun } from "@lib/executors/evidence.ts";
-import { isThere, logFilesOf, recordExecFailure } from "@lib/executors/folder_files.ts";
+import { logFilesOf, recordExecFailure } from "@lib/executors/folder_files.ts";
 
 /** Options for {@linkcode startContainer}. */
 export interface StartContainerOptions {
@@ -56,7 +57,7 @@ export async function startContainer(
 ): Promise<"started" | "exists"> {
   const { clock, signal } = options;
   const { folder } = request;
-  if (isThere(folder.resultFile)) return "exists";
+  if (existsSync(folder.resultFile)) return "exists";
   let name = jobContainerName(request.ref);
   if (wasBegun(request)) {
     const info = await fenceIfMade(engine, request, signal);
@@ -88,7 +89,7 @@ function judged(
   if (issue !== undefined) throw refused(`${issue.path} ${issue.message}`);
   if (container.mounts.length === 0) return request;
   const sockets = engine.address.kind === "unix" ? [realPath(engine.address.path)] : [];
-  const real = { ...rules, mounts: rules.mounts.filter(isThere).map(realPath) };
+  const real = { ...rules, mounts: rules.mounts.filter(existsSync).map(realPath) };
   const mounts = container.mounts.map((mount) => {
     const source = realPath(mount.source);
     const problem = mountSourceProblem(source, real, sockets);
@@ -218,9 +219,7 @@ export async function fenceIfMade(
   const { ref, folder } = attempt;
   const name = `${jobContainerName(ref)}-${crypto.randomUUID().slice(0, 8)}`;
   await engine.renameContainer(info.id, name, signal);
-  const path = otherNameFile(folder.path);
-  Deno.writeTextFileSync(`${path}.tmp`, `${name}\n`, { mode: 0o600 });
-  Deno.renameSync(`${path}.tmp`, path);
+  writeAtomicSync(otherNameFile(folder.path), `${name}\n`);
   return await engine.inspectContainer(info.id, signal);
 }
 

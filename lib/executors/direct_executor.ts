@@ -8,6 +8,7 @@
  * @module
  */
 import type { Clock } from "@lib/core/clock.ts";
+import { existsSync } from "@lib/files/records.ts";
 import type {
   AttemptFound,
   AttemptHandle,
@@ -18,7 +19,7 @@ import type {
 } from "@lib/jobs/executor.ts";
 import type { AttemptOutcome } from "@lib/jobs/model.ts";
 import { judgeFolder, settleFolder, wasBegun } from "@lib/executors/evidence.ts";
-import { isThere, recordExecFailure, requestStop } from "@lib/executors/folder_files.ts";
+import { recordExecFailure, requestStop } from "@lib/executors/folder_files.ts";
 import { jobProgram } from "@lib/executors/job_program.ts";
 import { sleepUnless } from "@lib/executors/sleep_unless.ts";
 import {
@@ -64,7 +65,7 @@ export class DirectExecutor implements Executor {
 
   async look(attempt: AttemptHandle, signal: AbortSignal): Promise<AttemptFound> {
     // The supervisor before the files: it goes after the last of them was written.
-    if (!isThere(attempt.folder.resultFile) && await isSupervised(attempt, signal)) {
+    if (!existsSync(attempt.folder.resultFile) && await isSupervised(attempt, signal)) {
       return { kind: "alive" };
     }
     const found = await judgeFolder(attempt, this.#evidenceOptions());
@@ -76,7 +77,7 @@ export class DirectExecutor implements Executor {
     const either = AbortSignal.any([signal, this.#disposed.signal]);
     await this.#gone(attempt, either);
     // Killed, then: nothing stands over what is left.
-    if (!isThere(attempt.folder.resultFile)) await sweep(attempt, either);
+    if (!existsSync(attempt.folder.resultFile)) await sweep(attempt, either);
     return await settleFolder(attempt, this.#evidenceOptions());
   }
 
@@ -109,9 +110,9 @@ export class DirectExecutor implements Executor {
     using changes = Deno.watchFs(path, { recursive: false });
     const events = changes[Symbol.asyncIterator]();
     let change = events.next();
-    while (!isThere(resultFile) && await isSupervised(attempt, signal)) {
+    while (!existsSync(resultFile) && await isSupervised(attempt, signal)) {
       const recheckAt = this.#clock.now() + RECHECK_MS;
-      while (!isThere(resultFile) && this.#clock.now() < recheckAt) {
+      while (!existsSync(resultFile) && this.#clock.now() < recheckAt) {
         const ms = recheckAt - this.#clock.now();
         const changed = await sleepUnless(change, { ms, clock: this.#clock, signal });
         if (changed) change = events.next();

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { existsSync, writeAtomic, writeAtomicSync } from "@lib/files/records.ts";
 import type { AttemptFolder } from "@lib/jobs/attempt_folder.ts";
 import type { StopRequest } from "@lib/jobs/executor.ts";
 import type { JobSpec } from "@lib/jobs/model.ts";
@@ -27,9 +28,7 @@ export async function recordExecFailure(
 
 /** Writes the record of an attempt's end, in one step. */
 export async function writeResult(folder: AttemptFolder, text: string): Promise<void> {
-  const draft = `${folder.resultFile}.tmp`;
-  await Deno.writeTextFile(draft, text, { mode: 0o600 });
-  await Deno.rename(draft, folder.resultFile);
+  await writeAtomic(folder.resultFile, text);
 }
 
 /**
@@ -38,21 +37,8 @@ export async function writeResult(folder: AttemptFolder, text: string): Promise<
  * @returns Whether there is anything to stop: `false` once the end is recorded.
  */
 export function requestStop(folder: AttemptFolder, why: StopRequest): boolean {
-  if (isThere(folder.resultFile)) return false;
-  if (isThere(folder.stopFile)) return true;
-  const draft = `${folder.stopFile}.tmp`;
-  Deno.writeTextFileSync(draft, formatStop(why), { mode: 0o600 });
-  Deno.renameSync(draft, folder.stopFile);
+  if (existsSync(folder.resultFile)) return false;
+  if (existsSync(folder.stopFile)) return true;
+  writeAtomicSync(folder.stopFile, formatStop(why));
   return true;
-}
-
-/** Whether something is at a path, a dangling link included. */
-export function isThere(path: string): boolean {
-  try {
-    Deno.lstatSync(path);
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
 }

@@ -32,13 +32,12 @@ export function existsSync(path: string): boolean {
 
 /** The names of the folders in a folder, links not among them; none if it is not there. */
 export function foldersIn(path: string): readonly string[] {
-  try {
-    return [...Deno.readDirSync(path)].filter(({ isDirectory }) => isDirectory)
-      .map(({ name }) => name);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return [];
-    throw error;
-  }
+  return namesIn(path, ({ isDirectory }) => isDirectory);
+}
+
+/** The names of the regular files in a folder; none if it is not there. */
+export function filesIn(path: string): readonly string[] {
+  return namesIn(path, ({ isFile }) => isFile);
 }
 
 /** Writes a file of mode 0600 in one step: whoever reads sees the old text or the new one, whole. */
@@ -53,6 +52,15 @@ export function writeAtomicSync(path: string, text: string): void {
   const draft = `${path}.tmp`;
   Deno.writeTextFileSync(draft, text, { mode: 0o600 });
   Deno.renameSync(draft, path);
+}
+
+function namesIn(path: string, take: (entry: Deno.DirEntry) => boolean): readonly string[] {
+  try {
+    return [...Deno.readDirSync(path)].filter(take).map(({ name }) => name);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return [];
+    throw error;
+  }
 }
 
 async function ifThere<T>(read: () => Promise<T>): Promise<T | undefined> {

@@ -4,7 +4,7 @@
  * @module
  */
 import { parseJobId, parseProjectName } from "@lib/core/ids.ts";
-import type { EndedJob } from "@lib/jobs/job_store.ts";
+import type { EndedJob } from "@lib/jobs/job_queries.ts";
 import type { PlannedRemoval } from "@lib/jobs/housekeeping.ts";
 import { type RemovalResult, REMOVED } from "@lib/housekeeping/source.ts";
 

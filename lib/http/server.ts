@@ -91,9 +91,14 @@ export interface HttpServer extends AsyncDisposable {
 /**
  * Binds and serves.
  *
- * @throws {CicdError} `socket_in_use` if a path is taken.
+ * @throws {CicdError} `socket_in_use` if a path is taken, `invalid_config` if a certificate and its
+ * key do not fit; no socket was touched then.
  */
 export async function startHttpServer(options: HttpServerOptions): Promise<HttpServer> {
+  for (const listener of options.listeners) {
+    const tls = tlsOf(listener);
+    if (tls !== undefined) assertTlsFits(tls, Date.now());
+  }
   const state = new ServerState(options);
   try {
     for (const listener of options.listeners) await state.listen(listener);
@@ -243,7 +248,6 @@ class ServerState implements HttpServer {
   async #makeSecureServer(tls: TlsTexts, settings: object): Promise<Server> {
     const { createServer: createSecure } = await import("node:https");
     const { handshakeTimeoutMs = HANDSHAKE_MS } = this.#options.limits;
-    assertTlsFits(tls, Date.now());
     const server: SecureServer = createSecure({
       ...settings,
       cert: tls.certificate,

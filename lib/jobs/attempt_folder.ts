@@ -11,6 +11,8 @@
  * | `script` | agent, before the start | the text of a script job |
  * | `work/` | agent and job | the workspace; removed after the end |
  * | `home/` | agent and job | the home of a container; removed with the workspace |
+ * | `checkout/` | agent | what git needs during the checkout; removed after it |
+ * | `container` | agent | the name of its container, if that was given another |
  * | `setup.log` | agent | what was done before the job: checkout, image, caches; read before the output |
  * | `setup.index` | agent | which bytes of it were written when |
  * | `setup.done` | agent | nothing is added to `setup.log` any more |

@@ -12,7 +12,8 @@ import { ignore, toCicdError } from "@lib/core/errors.ts";
 import type { JobId, ProjectName } from "@lib/core/ids.ts";
 import type { Logger } from "@lib/core/logger.ts";
 import { TaskGroup } from "@lib/core/task_group.ts";
-import { ALL_PROJECTS, type JobStore } from "@lib/jobs/job_store.ts";
+import { ALL_PROJECTS } from "@lib/jobs/intake_modes.ts";
+import type { JobStore } from "@lib/jobs/job_store.ts";
 import { type AttemptOutcome, isTerminal, type Job } from "@lib/jobs/model.ts";
 import { pickJobs } from "@lib/jobs/scheduler.ts";
 

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { EndedJob } from "@lib/jobs/job_store.ts";
+import type { EndedJob } from "@lib/jobs/job_queries.ts";
 import { planRetention, type RemovalCause, type RetentionLimits } from "@lib/jobs/retention.ts";
 
 /** What may be removed. */

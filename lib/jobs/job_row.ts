@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { parseJobId } from "@lib/core/ids.ts";
+import { type JobId, parseJobId, parseProjectName, type ProjectName } from "@lib/core/ids.ts";
 import { CicdError } from "@lib/core/errors.ts";
 import {
   type Attempt,
@@ -109,7 +109,8 @@ function json<T>(row: SqlRow, column: string): T {
   }
 }
 
-function parseState(value: string): JobState {
+/** @throws {CicdError} `store_corrupt` */
+export function parseState(value: string): JobState {
   const state = JOB_STATES.find((known) => known === value);
   if (state === undefined) throw damaged(`state "${value}"`);
   return state;
@@ -127,4 +128,22 @@ function present<K extends string, V>(key: K, value: V | undefined): { [P in K]?
 
 function damaged(what: string): CicdError {
   return new CicdError("store_corrupt", `Cannot read a row of the database: unexpected ${what}`);
+}
+
+/** @throws {CicdError} `store_corrupt` */
+export function requireJobId(value: string): JobId {
+  const id = parseJobId(value);
+  if (id === undefined) {
+    throw new CicdError("store_corrupt", `Cannot read a row of the database: id "${value}"`);
+  }
+  return id;
+}
+
+/** @throws {CicdError} `store_corrupt` */
+export function requireProject(value: string): ProjectName {
+  const project = parseProjectName(value);
+  if (project === undefined) {
+    throw new CicdError("store_corrupt", `Cannot read a row of the database: project "${value}"`);
+  }
+  return project;
 }

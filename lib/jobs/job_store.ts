@@ -7,25 +7,47 @@
  * @module
  */
 import { CicdError } from "@lib/core/errors.ts";
-import { type JobId, parseJobId, parseProjectName, type ProjectName } from "@lib/core/ids.ts";
+import type { JobId, ProjectName } from "@lib/core/ids.ts";
+import {
+  type ALL_PROJECTS,
+  type IntakeMode,
+  readIntakeModes,
+  writeIntakeMode,
+} from "@lib/jobs/intake_modes.ts";
+import {
+  type AttemptTotals,
+  attemptTotals,
+  countsByState,
+  type EndedJob,
+  endedJobs,
+  idsWithPrefix,
+  type JobFilter,
+  type JobPage,
+  jobsChangedSince,
+  listJobs,
+  type StateCount,
+} from "@lib/jobs/job_queries.ts";
 import {
   integer,
   JOB_COLUMNS,
   optionalBytes,
   parseAttemptRow,
   parseJobRow,
+  requireJobId,
   text,
 } from "@lib/jobs/job_row.ts";
-import { type Attempt, type Job, type JobState } from "@lib/jobs/model.ts";
 import { insertRow, recordAttempt, updateRow } from "@lib/jobs/job_writes.ts";
+import type { Attempt, Job } from "@lib/jobs/model.ts";
+import {
+  nextNotBefore,
+  oldestQueuedAt,
+  positionOf,
+  type ProjectHeads,
+  queueHeads,
+  rankOf,
+} from "@lib/jobs/queue_queries.ts";
 import { type JobEvent, type Transition, transition } from "@lib/jobs/state_machine.ts";
-import type { Database, SqlValue } from "@lib/store/database.ts";
-
-/** Whether a project, or all of them, take and start jobs. */
-export type IntakeMode = "open" | "paused" | "draining";
-
-/** The key under which the mode of all projects together is kept. */
-export const ALL_PROJECTS = "*";
+import type { Database } from "@lib/store/database.ts";
 
 /** A job about to be stored. */
 export interface NewJob {
@@ -42,63 +64,10 @@ export type InsertResult =
   /** The idempotency key was seen before, with the same request. */
   | { readonly kind: "replayed"; readonly job: Job };
 
-/** Which jobs to list; newest first. */
-export interface JobFilter {
-  readonly project?: ProjectName;
-  /** Only jobs of these. */
-  readonly projects?: readonly ProjectName[];
-  readonly states?: readonly JobState[];
-  /** Only jobs older than this one. */
-  readonly before?: JobId;
-  readonly limit: number;
-}
-
-/** Part of a list of jobs. */
-export interface JobPage {
-  readonly jobs: readonly Job[];
-  /** Whether the list goes on after these. */
-  readonly more: boolean;
-}
-
 /** An idempotency key, and what was asked with it. */
 export interface Idempotency {
   readonly key: string;
   readonly requestHash: string;
-}
-
-/** The first queued jobs of a project that nothing but a free place holds back. */
-export interface ProjectHeads {
-  readonly project: ProjectName;
-  readonly running: number;
-  readonly heads: readonly QueuedHead[];
-}
-
-/** A queued job as the scheduler sees it. */
-export interface QueuedHead {
-  readonly id: JobId;
-  /** Smaller starts earlier; see {@linkcode rankOf}. */
-  readonly rank: number;
-  readonly group?: string;
-}
-
-/** An ended job as retention sees it. */
-export interface EndedJob {
-  readonly id: JobId;
-  readonly project: ProjectName;
-  readonly finishedAt: number;
-  /** Bytes of log, over all attempts. */
-  readonly logBytes: number;
-}
-
-/** Sums over the ended attempts of a project that ended alike. */
-export interface AttemptTotals {
-  readonly project: string;
-  readonly state: string;
-  readonly reason: string;
-  readonly attempts: number;
-  readonly wallSeconds: number;
-  readonly cpuSeconds: number;
-  readonly logBytes: number;
 }
 
 /** Options for {@linkcode JobStore}. */
@@ -108,18 +77,6 @@ export interface JobStoreOptions {
   readonly ageingMs: number;
   /** Called after each commit, with the job as it stands now. */
   readonly onChange: (job: Job, before: Job | undefined) => void;
-}
-
-/** Bytes of specs in one page of a list. */
-const PAGE_MAX_BYTES = 8 * 1024 * 1024;
-
-/**
- * A queued job's place. Priority with ageing is linear in time, so the order
- * of two jobs never changes while they wait, and the place can be an indexed
- * column: one step of priority counts as `ageingMs` of waiting.
- */
-export function rankOf(job: Job, ageingMs: number): number {
-  return job.createdAt - job.spec.priority * ageingMs;
 }
 
 /** The store of jobs. One per state folder; see `lib/store/state_lock.ts`. */
@@ -257,13 +214,7 @@ export class JobStore {
 
   /** Jobs whose ids begin with `prefix`; of several, two. @param projects Only jobs of these. */
   findByPrefix(prefix: string, projects?: readonly ProjectName[]): readonly JobId[] {
-    const among = projects === undefined ? "" : `AND project IN (${placesFor(projects)})`;
-    return this.#db.all(
-      `SELECT id FROM jobs WHERE id >= ? AND id < ? ${among} ORDER BY id LIMIT 2`,
-      prefix,
-      `${prefix}g`,
-      ...projects ?? [],
-    ).map((row) => requireJobId(text(row, "id")));
+    return idsWithPrefix(this.#db, prefix, projects);
   }
 
   attempts(id: JobId): readonly Attempt[] {
@@ -288,26 +239,7 @@ export class JobStore {
 
   /** At most `limit` jobs, fewer if they are large. */
   list(filter: JobFilter): JobPage {
-    const where: string[] = [];
-    const values: SqlValue[] = [];
-    if (filter.project !== undefined) {
-      where.push("project = ?");
-      values.push(filter.project);
-    }
-    if (filter.projects !== undefined) {
-      where.push(`project IN (${placesFor(filter.projects)})`);
-      values.push(...filter.projects);
-    }
-    if (filter.states !== undefined) {
-      where.push(`state IN (${placesFor(filter.states)})`);
-      values.push(...filter.states);
-    }
-    if (filter.before !== undefined) {
-      where.push("id < ?");
-      values.push(filter.before);
-    }
-    const condition = where.length === 0 ? "" : `WHERE ${where.join(" AND ")}`;
-    return this.#page(`${condition} ORDER BY id DESC`, values, filter.limit);
+    return listJobs(this.#db, filter);
   }
 
   /**
@@ -315,7 +247,7 @@ export class JobStore {
    * fewer if they are large.
    */
   changedSince(revision: number, limit: number): readonly Job[] {
-    return this.#page("WHERE revision > ? ORDER BY revision", [revision], limit).jobs;
+    return jobsChangedSince(this.#db, revision, limit);
   }
 
   /** Jobs whose attempt is under way, as far as the record knows. */
@@ -326,33 +258,18 @@ export class JobStore {
   }
 
   /** How many jobs are in each state, by project. */
-  counts(): readonly { project: ProjectName; state: JobState; count: number }[] {
-    return this.#db.all("SELECT project, state, count(*) AS n FROM jobs GROUP BY project, state")
-      .map((row) => ({
-        project: requireProject(text(row, "project")),
-        state: text(row, "state") as JobState,
-        count: integer(row, "n"),
-      }));
+  counts(): readonly StateCount[] {
+    return countsByState(this.#db);
   }
 
   /** Sums over all attempts that ever ended; they only grow, also across restarts. */
   totals(): readonly AttemptTotals[] {
-    return this.#db.all("SELECT * FROM totals").map((row) => ({
-      project: text(row, "project"),
-      state: text(row, "state"),
-      reason: text(row, "reason"),
-      attempts: integer(row, "attempts"),
-      wallSeconds: integer(row, "wall_seconds"),
-      cpuSeconds: integer(row, "cpu_seconds"),
-      logBytes: integer(row, "log_bytes"),
-    }));
+    return attemptTotals(this.#db);
   }
 
   /** When the oldest queued job was submitted; `undefined` if none waits. */
   oldestQueuedAt(): number | undefined {
-    const row = this.#db.first("SELECT min(created_at) AS at FROM jobs WHERE state = 'queued'");
-    const at = row?.["at"];
-    return typeof at === "number" ? at : undefined;
+    return oldestQueuedAt(this.#db);
   }
 
   queuedCount(): number {
@@ -365,89 +282,30 @@ export class JobStore {
 
   /** For each project with queued work, the jobs that may start now, best first. */
   heads(now: number, perProject: number): readonly ProjectHeads[] {
-    return this.#db.all("SELECT DISTINCT project FROM jobs WHERE state = 'queued'").map((row) => {
-      const project = requireProject(text(row, "project"));
-      const running = this.#db.first(
-        "SELECT count(*) AS n FROM jobs WHERE project = ? AND state IN ('starting', 'running')",
-        project,
-      );
-      const heads = this.#db.all(
-        `SELECT id, rank, concurrency_group FROM jobs AS queued
-         WHERE state = 'queued' AND project = ? AND not_before <= ?
-           AND (concurrency_group IS NULL OR NOT EXISTS (
-             SELECT 1 FROM jobs AS open
-             WHERE open.project = queued.project AND open.state IN ('starting', 'running')
-               AND open.concurrency_group = queued.concurrency_group))
-         ORDER BY rank, id LIMIT ?`,
-        project,
-        now,
-        perProject,
-      ).map((head): QueuedHead => {
-        const group = head["concurrency_group"];
-        return {
-          id: requireJobId(text(head, "id")),
-          rank: integer(head, "rank"),
-          ...(typeof group === "string" ? { group } : {}),
-        };
-      });
-      return { project, running: integer(running ?? {}, "n"), heads };
-    });
+    return queueHeads(this.#db, { now, perProject });
   }
 
   /** When the next queued job that waits for its time may start; `undefined` if none waits. */
   nextNotBefore(now: number): number | undefined {
-    const row = this.#db.first(
-      "SELECT min(not_before) AS at FROM jobs WHERE state = 'queued' AND not_before > ?",
-      now,
-    );
-    const at = row?.["at"];
-    return typeof at === "number" ? at : undefined;
+    return nextNotBefore(this.#db, now);
   }
 
   /** How many queued jobs of the project start before this one. */
   position(job: Job): number {
-    const row = this.#db.first(
-      "SELECT count(*) AS n FROM jobs WHERE state = 'queued' AND project = ? AND (rank, id) < (?, ?)",
-      job.spec.project,
-      rankOf(job, this.#options.ageingMs),
-      job.id,
-    );
-    return integer(row ?? {}, "n");
+    return positionOf(this.#db, job, rankOf(job, this.#options.ageingMs));
   }
 
   intakeModes(): ReadonlyMap<string, IntakeMode> {
-    return new Map(
-      this.#db.all("SELECT project, mode FROM intake").map((row) => [
-        text(row, "project"),
-        parseMode(text(row, "mode")),
-      ]),
-    );
+    return readIntakeModes(this.#db);
   }
 
   setIntakeMode(project: ProjectName | typeof ALL_PROJECTS, mode: IntakeMode): void {
-    if (mode === "open") this.#db.run("DELETE FROM intake WHERE project = ?", project);
-    else {
-      this.#db.run(
-        "INSERT INTO intake (project, mode) VALUES (?, ?) ON CONFLICT DO UPDATE SET mode = excluded.mode",
-        project,
-        mode,
-      );
-    }
+    writeIntakeMode(this.#db, project, mode);
   }
 
   /** Ended jobs, the oldest end first: what retention chooses from. */
   ended(): readonly EndedJob[] {
-    return this.#db.all(
-      `SELECT id, project, finished_at, (
-         SELECT coalesce(sum(json_extract(outcome, '$.logBytes')), 0) FROM attempts WHERE job_id = id
-       ) AS log_bytes
-       FROM jobs WHERE finished_at IS NOT NULL ORDER BY finished_at, id`,
-    ).map((row) => ({
-      id: requireJobId(text(row, "id")),
-      project: requireProject(text(row, "project")),
-      finishedAt: integer(row, "finished_at"),
-      logBytes: integer(row, "log_bytes"),
-    }));
+    return endedJobs(this.#db);
   }
 
   /** Removes an ended job's record; `false` if it is not there or has not ended. */
@@ -472,25 +330,6 @@ export class JobStore {
   /** Whether a job is on record. */
   has(id: JobId): boolean {
     return this.#db.first("SELECT 1 AS one FROM jobs WHERE id = ?", id) !== undefined;
-  }
-
-  /** A job may hold megabytes of script, so a page is bounded by its bytes too. */
-  #page(tail: string, values: readonly SqlValue[], limit: number): JobPage {
-    const sizes = this.#db.all(
-      `SELECT octet_length(spec) AS size FROM jobs ${tail} LIMIT ?`,
-      ...values,
-      limit + 1,
-    );
-    let count = 0;
-    let bytes = 0;
-    for (const row of sizes.slice(0, limit)) {
-      bytes += integer(row, "size");
-      if (count > 0 && bytes > PAGE_MAX_BYTES) break;
-      count++;
-    }
-    const jobs = this.#db.all(`SELECT ${JOB_COLUMNS} FROM jobs ${tail} LIMIT ?`, ...values, count)
-      .map(parseJobRow);
-    return { jobs, more: sizes.length > count };
   }
 
   #count(condition: string): number {
@@ -527,28 +366,4 @@ export class JobStore {
     recordAttempt(this.#db, before, job, event);
     return { kind: "changed", job };
   }
-}
-
-function placesFor(values: readonly unknown[]): string {
-  return values.map(() => "?").join(", ");
-}
-
-function requireJobId(value: string): JobId {
-  const id = parseJobId(value);
-  if (id === undefined) {
-    throw new CicdError("store_corrupt", `Cannot read a row of the database: id "${value}"`);
-  }
-  return id;
-}
-
-function requireProject(value: string): ProjectName {
-  const project = parseProjectName(value);
-  if (project === undefined) {
-    throw new CicdError("store_corrupt", `Cannot read a row of the database: project "${value}"`);
-  }
-  return project;
-}
-
-function parseMode(value: string): IntakeMode {
-  return value === "paused" || value === "draining" ? value : "open";
 }

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { EndedJob } from "@lib/jobs/job_store.ts";
+import type { EndedJob } from "@lib/jobs/job_queries.ts";
 
 /** How much of the history is kept. */
 export interface RetentionLimits {

@@ -9,7 +9,7 @@
  * @module
  */
 import type { JobId, ProjectName } from "@lib/core/ids.ts";
-import type { ProjectHeads, QueuedHead } from "@lib/jobs/job_store.ts";
+import type { ProjectHeads, QueuedHead } from "@lib/jobs/queue_queries.ts";
 
 /** What bounds the choice. */
 export interface SchedulingBounds {

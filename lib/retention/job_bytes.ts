@@ -4,7 +4,7 @@
  * @module
  */
 import { jobPath } from "@lib/jobs/attempt_folder.ts";
-import type { EndedJob } from "@lib/jobs/job_store.ts";
+import type { EndedJob } from "@lib/jobs/job_queries.ts";
 import { treeBytes } from "@lib/store/tree_bytes.ts";
 
 /**

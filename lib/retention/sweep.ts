@@ -12,8 +12,10 @@ import { Backoff } from "@lib/core/backoff.ts";
 import type { Clock } from "@lib/core/clock.ts";
 import { parseJobId, parseProjectName } from "@lib/core/ids.ts";
 import type { Logger } from "@lib/core/logger.ts";
+import { foldersIn } from "@lib/files/records.ts";
 import { jobPath, projectJobsPath } from "@lib/jobs/attempt_folder.ts";
-import type { EndedJob, JobStore } from "@lib/jobs/job_store.ts";
+import type { EndedJob } from "@lib/jobs/job_queries.ts";
+import type { JobStore } from "@lib/jobs/job_store.ts";
 import { planRetention, type Removal, type RetentionLimits } from "@lib/jobs/retention.ts";
 import { removeTree } from "@lib/store/remove_tree.ts";
 import { measureJobs } from "@lib/retention/job_bytes.ts";
@@ -145,14 +147,4 @@ const FIRST_SWEEP_MS = 5_000;
 export function freeDiskBytes(path: string): number {
   const { bavail, bsize } = statfsSync(path);
   return Number(bavail) * Number(bsize);
-}
-
-function foldersIn(path: string): readonly string[] {
-  try {
-    return [...Deno.readDirSync(path)].filter(({ isDirectory }) => isDirectory)
-      .map(({ name }) => name);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return [];
-    throw error;
-  }
 }

@@ -22,6 +22,8 @@ class Bench implements AsyncDisposable {
   steps: readonly AttemptStep[] = [];
   setupTimeoutMs = 60_000;
   readonly said: string[] = [];
+  /** How often an agent looked for the helper programs of another. */
+  helpersEnded = 0;
   #host: AttemptHost | undefined;
 
   get key(): string {
@@ -50,6 +52,10 @@ class Bench implements AsyncDisposable {
         [Symbol.dispose]() {},
       }),
       seal: (secrets) => new TextEncoder().encode(JSON.stringify(Object.keys(secrets))),
+      endHelpers: () => {
+        this.helpersEnded++;
+        return Promise.resolve(1);
+      },
       clock: systemClock,
       log: this.log,
     });
@@ -157,6 +163,15 @@ Deno.test("adopt() leaves what never began for the runner to ask for", async () 
   await assert.rejects(host.ended(t.ref), CicdError);
   await host.begin(t.ref, input);
   assert.equal(t.machine.begun.length, 2);
+});
+
+Deno.test("adopt() ends the helpers of an earlier agent only where one left something undone", async () => {
+  await using bench = new Bench();
+  const first = await bench.agent();
+  assert.equal(bench.helpersEnded, 0);
+  await first.begin(bench.ref, bench.input());
+  await bench.agent();
+  assert.equal(bench.helpersEnded, 1);
 });
 
 Deno.test("adopt() starts with a damaged folder among the others", async () => {
@@ -341,4 +356,20 @@ Deno.test("ended() tells what the steps after the job say, in the reverse order,
     message,
     "Exited with code 0; last says so; broken failed: Cannot write; first says so",
   );
+});
+
+Deno.test("adopt() leaves an attempt that cannot be looked at to a later begin(), and takes over the others", async () => {
+  await using t = new Bench();
+  const other: AttemptRef = { ...t.ref, jobId: newJobId() };
+  const first = await t.agent();
+  await first.begin(t.ref, input);
+  await first.begin(other, input);
+  t.machine.lookFails.set(t.key, new CicdError("executor_failed", "The engine met a defect"));
+  const host = await t.agent();
+  assert.deepEqual(host.attempts, [`${other.jobId}/1`]);
+  await assert.rejects(host.begin(t.ref, input), /The engine met a defect/);
+  t.machine.lookFails.clear();
+  await host.begin(t.ref, input);
+  assert.equal(host.attempts.length, 2);
+  assert.equal(t.machine.begun.length, 2);
 });

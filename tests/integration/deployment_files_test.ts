@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { parse, parseAllDocuments } from "yaml";
-import { allKeys, envNameOf } from "@lib/config/keys.ts";
+import { envNameOf } from "@lib/config/key.ts";
+import { allKeys } from "@lib/config/keys.ts";
 import { readConfig } from "@lib/config/read.ts";
 
 const signal = new AbortController().signal;

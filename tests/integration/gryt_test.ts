@@ -1,64 +1,12 @@
 import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
-import { createServer, type Server } from "node:http";
-import { GrytClient, isGrytResult, pipelineBase64 } from "../support/gryt_client.ts";
+import { createServer } from "node:http";
+import { isGrytResult, pipelineBase64 } from "../support/gryt_client.ts";
 import { startMainApi } from "../support/gryt_main_api.ts";
+import { API_KEY, freePort, startEmptyEngine, startRunner } from "../support/gryt_runner.ts";
 import { pause, RunnerBench } from "../support/runner_process.ts";
 
-const API_KEY = "the-pre-shared-key";
 const job = { job_id: 123, pipeline_b64: pipelineBase64("print('hello')\n") };
-
-/** A runner whose Gryt key lies in a file, as the documentation says. */
-async function startRunner(
-  { gryt = "", engine = "/nowhere/docker.sock" }: {
-    readonly gryt?: string;
-    readonly engine?: string;
-  } = {},
-) {
-  const keys = await Deno.makeTempDir({ prefix: "gryt-" });
-  await Deno.writeTextFile(`${keys}/key`, `${API_KEY}\n`, { mode: 0o600 });
-  const bench = new RunnerBench({
-    config: `containers:\n  host: unix://${engine}\ngryt:\n  api_key: file:${keys}/key\n${gryt}`,
-  });
-  await bench.start();
-  const ask = (...question: Parameters<RunnerBench["ask"]>) => bench.ask(...question);
-  return {
-    bench,
-    ask,
-    client: new GrytClient(ask, API_KEY),
-    withoutKey: new GrytClient(ask),
-    withWrongKey: new GrytClient(ask, `${API_KEY}s`),
-    async [Symbol.asyncDispose]() {
-      await bench[Symbol.asyncDispose]();
-      await Deno.remove(keys, { recursive: true });
-    },
-  };
-}
-
-/** An engine that lives, but cannot do anything: every job fails at its image. */
-async function startEmptyEngine() {
-  const folder = await Deno.makeTempDir({ prefix: "engine-" });
-  const path = `${folder}/docker.sock`;
-  const server: Server = createServer((incoming, outgoing) => {
-    incoming.resume();
-    const isPing = incoming.url?.endsWith("/_ping") === true;
-    outgoing.writeHead(isPing ? 200 : 500, { "content-type": "application/json" });
-    outgoing.end(isPing ? "OK" : '{"message":"this engine has nothing"}');
-  });
-  const listening = Promise.withResolvers<void>();
-  server.listen(path, () => listening.resolve());
-  await listening.promise;
-  return {
-    path,
-    async [Symbol.asyncDispose]() {
-      const closed = Promise.withResolvers<void>();
-      server.close(() => closed.resolve());
-      server.closeAllConnections();
-      await closed.promise;
-      await Deno.remove(folder, { recursive: true });
-    },
-  };
-}
 
 Deno.test("a Gryt client gets the documented answers of an agent without an engine", async () => {
   await using t = await startRunner();
@@ -235,9 +183,3 @@ Deno.test("AGENT_PORT opens a TCP listener, on which Gryt's routes ask for Gryt'
   assert.equal(other.status, 401);
   await Deno.remove(folder, { recursive: true });
 });
-
-/** A port that was free a moment ago. */
-function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return listener.addr.port;
-}

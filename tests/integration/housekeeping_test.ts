@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { existsSync } from "@lib/files/records.ts";
 import { imageSource } from "@lib/housekeeping/images.ts";
 import { mirrorSource } from "@lib/housekeeping/mirrors.ts";
 import type { CleanSource } from "@lib/housekeeping/source.ts";
@@ -33,16 +34,6 @@ function setup() {
     },
     [Symbol.dispose]: () => Deno.removeSync(stateDir, { recursive: true }),
   };
-}
-
-function isThere(path: string): boolean {
-  try {
-    Deno.lstatSync(path);
-    return true;
-  } catch (error) {
-    assert(error instanceof Deno.errors.NotFound);
-    return false;
-  }
 }
 
 async function findAll(source: CleanSource): Promise<readonly PlannedRemoval[]> {
@@ -85,10 +76,10 @@ Deno.test("mirrorSource() takes the last use from the mark, and removes under th
   assert(Math.abs(t.now() - removal.lastUsedAt - 5 * DAY_MS) < 60_000);
   taken = true;
   assert.equal((await source.remove(removal, never)).kind, "kept");
-  assert(isThere(mirror));
+  assert(existsSync(mirror));
   taken = false;
   assert.equal((await source.remove(removal, never)).kind, "removed");
-  assert(!isThere(mirror));
+  assert(!existsSync(mirror));
   assert.deepEqual(held, [mirror, mirror]);
 });
 
@@ -108,7 +99,7 @@ Deno.test("mirrorSource() keeps the mirrors of a project at work, and one used s
   busy.clear();
   Deno.utimeSync(mark, new Date(), new Date());
   assert.equal((await source.remove(removal, never)).kind, "kept");
-  assert(isThere(mark));
+  assert(existsSync(mark));
 });
 
 Deno.test("workspaceSource() removes what an attempt left that is over, and nothing of one at work", async () => {
@@ -130,7 +121,7 @@ Deno.test("workspaceSource() removes what an attempt left that is over, and noth
   const justNow = left(makeJob({ state: "failed", attempt: 1, finishedAt: t.now() }), 1);
   const source = workspaceSource({ stateDir: t.stateDir, read: (id) => jobs.get(id), now: t.now });
   for (const removal of await findAll(source)) await source.remove(removal, never);
-  assert.deepEqual([over, first, second, justNow].map(isThere), [false, false, true, true]);
+  assert.deepEqual([over, first, second, justNow].map(existsSync), [false, false, true, true]);
 });
 
 Deno.test("temporarySource() removes drafts of yesterday, not those of now, and nothing else", async () => {
@@ -142,7 +133,7 @@ Deno.test("temporarySource() removes drafts of yesterday, not those of now, and 
   const runtimeDir = `${t.stateDir}/run`;
   const source = temporarySource({ stateDir: t.stateDir, runtimeDir, now: t.now });
   for (const removal of await findAll(source)) await source.remove(removal, never);
-  assert.deepEqual([old, young, key, draft].map(isThere), [false, true, true, false]);
+  assert.deepEqual([old, young, key, draft].map(existsSync), [false, true, true, false]);
 });
 
 function setupImages() {
@@ -242,7 +233,7 @@ Deno.test("cicd-runner clean removes what is left behind or old, after a dry run
   assert.match(dry.stdout, /^mirror +1 .* not used for long$/m);
   assert.match(dry.stdout, /^cache +1 .* not used for long$/m);
   assert.match(dry.stdout, /Would remove 3 things of .*; nothing was changed/);
-  assert.deepEqual([mirror, cache, draft].map(isThere), [true, true, true]);
+  assert.deepEqual([mirror, cache, draft].map(existsSync), [true, true, true]);
   const real = await cli(bench, "clean", "--json");
   assert.equal(real.code, 0, real.stderr);
   const { items, dry_run } = JSON.parse(real.stdout);
@@ -251,7 +242,7 @@ Deno.test("cicd-runner clean removes what is left behind or old, after a dry run
     items.map(({ kind, outcome }: Record<string, unknown>) => `${kind} ${outcome}`),
     ["temporary removed", "cache removed", "mirror removed"],
   );
-  assert.deepEqual([mirror, cache, draft].map(isThere), [false, false, false]);
+  assert.deepEqual([mirror, cache, draft].map(existsSync), [false, false, false]);
   assert.match((await cli(bench, "clean")).stdout, /^Nothing to remove; .* are free\n$/);
 });
 
@@ -278,5 +269,5 @@ Deno.test("cicd-runner clean keeps a mirror that a checkout has locked", async (
     items.map(({ outcome, detail }: Record<string, unknown>) => [outcome, detail]),
     [["kept", "a checkout is using it"]],
   );
-  assert(isThere(`${mirrors}/abc.git`));
+  assert(existsSync(`${mirrors}/abc.git`));
 });

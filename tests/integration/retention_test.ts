@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { newJobId } from "@lib/core/ids.ts";
+import { existsSync } from "@lib/files/records.ts";
 import { jobPath } from "@lib/jobs/attempt_folder.ts";
 import type { Job } from "@lib/jobs/model.ts";
 import type { RetentionLimits } from "@lib/jobs/retention.ts";
@@ -54,16 +55,6 @@ function setup(limits: Partial<RetentionLimits> = {}) {
   };
 }
 
-function isThere(path: string): boolean {
-  try {
-    Deno.lstatSync(path);
-    return true;
-  } catch (error) {
-    assert(error instanceof Deno.errors.NotFound);
-    return false;
-  }
-}
-
 Deno.test("sweep() removes the folder and the record of what is too old, and nothing else", async () => {
   await using t = setup();
   const old = t.ended(2 * DAY_MS);
@@ -73,8 +64,8 @@ Deno.test("sweep() removes the folder and the record of what is too old, and not
   const removed = await sweep(t.options, never);
   assert.deepEqual(removed.map(({ job, cause }) => [job.id, cause]), [[old.id, "age"]]);
   assert.equal(t.store.has(old.id), false);
-  assert.equal(isThere(t.folderOf(old)), false);
-  assert(isThere(t.folderOf(young)));
+  assert.equal(existsSync(t.folderOf(old)), false);
+  assert(existsSync(t.folderOf(young)));
 });
 
 Deno.test("sweep() counts the artifacts of a job as its disk space", async () => {
@@ -88,7 +79,7 @@ Deno.test("sweep() counts the artifacts of a job as its disk space", async () =>
   );
   const removed = await sweep(t.options, never);
   assert.deepEqual(removed.map(({ job, cause }) => [job.id, cause]), [[large.id, "bytes"]]);
-  assert(isThere(t.folderOf(small)));
+  assert(existsSync(t.folderOf(small)));
 });
 
 Deno.test("sweep() leaves a job alone that was retried after the plan was made", async () => {
@@ -100,7 +91,7 @@ Deno.test("sweep() leaves a job alone that was retried after the plan was made",
   t.store.apply(retried.id, { kind: "retry_requested", at: t.clock.now() });
   assert.equal((await sweeping).length, 1);
   assert.equal(t.store.require(retried.id).state, "queued");
-  assert(isThere(t.folderOf(retried)));
+  assert(existsSync(t.folderOf(retried)));
 });
 
 Deno.test("sweep() goes on when one folder cannot be removed, and says so", async () => {
@@ -118,7 +109,7 @@ Deno.test("sweep() goes on when one folder cannot be removed, and says so", asyn
   try {
     await assert.rejects(sweep(t.options, never), AggregateError);
     assert.equal(t.store.has(other.id), false);
-    assert.equal(isThere(t.folderOf(other)), false);
+    assert.equal(existsSync(t.folderOf(other)), false);
   } finally {
     await new Deno.Command("umount", { args: [t.folderOf(stuck)] }).output();
   }
@@ -133,9 +124,9 @@ Deno.test("sweep() removes what no job owns once it is older than anything kept"
   const then = new Date(t.clock.now() - 2 * DAY_MS);
   await Deno.utime(t.folderOf(orphan), then, then);
   await sweep(t.options, never);
-  assert.equal(isThere(t.folderOf(orphan)), false);
-  assert(isThere(t.folderOf(recent)));
-  assert(isThere(`${t.stateDir}/projects/web/jobs/notes.txt`));
+  assert.equal(existsSync(t.folderOf(orphan)), false);
+  assert(existsSync(t.folderOf(recent)));
+  assert(existsSync(`${t.stateDir}/projects/web/jobs/notes.txt`));
 });
 
 Deno.test("runSweeps() sweeps soon after the start, then at its interval, until it is stopped", async () => {

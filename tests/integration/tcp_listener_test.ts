@@ -261,7 +261,9 @@ Deno.test({
   async fn() {
     await using place = await folder();
     const port = await freePort();
-    await using _activated = activate([`127.0.0.1:${port}`], place.path, ["--accept", "--inetd"]);
+    await using _activated = activate([`127.0.0.1:${port}`], place.path, {
+      options: ["--accept", "--inetd"],
+    });
     let answer = await curl(`http://127.0.0.1:${port}/v1/jobs`);
     // 7: nobody listens yet.
     while (answer.code === 7) {
@@ -273,12 +275,73 @@ Deno.test({
   },
 });
 
+Deno.test({
+  name: "a runner with a TCP listener of its own does not exit when it is idle, one without does",
+  ignore: !await isThere(ACTIVATE),
+  async fn() {
+    await using stays = await folder();
+    await using leaves = await folder();
+    const port = await freePort();
+    const idle = ["--idle-exit=1s", "--agents=child"];
+    await using _staying = activate([`${stays.path}/s.sock`], stays.path, {
+      args: [...idle, `--listen-address=127.0.0.1:${port}`],
+    });
+    await untilAnswered(`${stays.path}/s.sock`);
+    await using leaving = activate([`${leaves.path}/s.sock`], leaves.path, { args: idle });
+    await untilAnswered(`${leaves.path}/s.sock`);
+    // It was asked later, and is idle for a shorter time.
+    assert.equal((await leaving.ended).code, 0);
+    assert.equal((await curl(`http://127.0.0.1:${port}/healthz`)).text, "ok\n");
+  },
+});
+
+Deno.test({
+  name: "who waits at a socket for a runner that cannot start is told why, a network is not",
+  ignore: !await isThere(ACTIVATE),
+  async fn() {
+    await using place = await folder();
+    const port = await freePort();
+    const path = `${place.path}/passed.sock`;
+    const args = [`--config=${place.path}/config.yaml`];
+    await Deno.writeTextFile(`${place.path}/config.yaml`, "queue:\n  max_runing: 2\n");
+    {
+      await using activated = activate([path], place.path, { args });
+      while (!await isThere(path)) await pause(20);
+      const { text } = await curl("--unix-socket", path, "http://localhost/v1/jobs");
+      const problem = JSON.parse(text);
+      assert.equal(problem.code, "invalid_config");
+      assert.match(JSON.stringify(problem), /max_runing/);
+      assert.equal((await activated.ended).code, 78);
+    }
+    await using activated = activate([`127.0.0.1:${port}`], place.path, { args });
+    const url = `http://127.0.0.1:${port}/v1/jobs`;
+    let remote = await curl(url);
+    while (remote.code === 7) {
+      await pause(20);
+      remote = await curl(url);
+    }
+    assert.equal(JSON.parse(remote.text).code, "runner_unavailable");
+    assert(!remote.text.includes("max_runing"));
+    assert.equal((await activated.ended).code, 78);
+  },
+});
+
+async function untilAnswered(path: string): Promise<void> {
+  while ((await curl("--unix-socket", path, "http://localhost/healthz")).text !== "ok\n") {
+    await pause(50);
+  }
+}
+
 /** The runner behind sockets that were opened for it, as a service manager does. */
 function activate(
   addresses: readonly string[],
   home: string,
-  options: readonly string[] = [],
-): AsyncDisposable {
+  { options = [], args = [] }: {
+    readonly options?: readonly string[];
+    /** Further flags of the runner. */
+    readonly args?: readonly string[];
+  } = {},
+): AsyncDisposable & { readonly ended: Promise<Deno.CommandStatus> } {
   const main = fromFileUrl(new URL("../../cmd/runner/main.ts", import.meta.url).href);
   const child = new Deno.Command(ACTIVATE, {
     args: [
@@ -291,6 +354,7 @@ function activate(
       "--allow-all",
       main,
       "--socket-activation",
+      ...args,
     ],
     clearEnv: true,
     env: {
@@ -303,10 +367,13 @@ function activate(
     stdout: "null",
     stderr: "null",
   }).spawn();
+  let isAlive = true;
+  const ended = child.status.finally(() => isAlive = false);
   return {
+    ended,
     async [Symbol.asyncDispose]() {
-      child.kill("SIGKILL");
-      await child.status;
+      if (isAlive) child.kill("SIGKILL");
+      await ended;
     },
   };
 }

@@ -11,7 +11,7 @@ import { attemptFolder, type AttemptRef } from "@lib/jobs/attempt_folder.ts";
 import type { GitSpec, JobSpec } from "@lib/jobs/model.ts";
 import { type RunCommand, runCommand } from "@lib/process/run_command.ts";
 import { git } from "./git_repository.ts";
-import { makeSpec } from "./job_fixtures.ts";
+import { makeContainer, makeSpec } from "./job_fixtures.ts";
 
 /** Options for {@linkcode setUpCheckouts}. */
 export interface CheckoutFixtureOptions {
@@ -51,16 +51,7 @@ export interface DoneCheckout {
   read(path: string): Promise<string>;
 }
 
-const CONTAINER: NonNullable<JobSpec["container"]> = {
-  image: "example.org/image",
-  pull: "never",
-  network: "none",
-  entrypoint: "job",
-  mounts: [],
-  capabilities: [],
-  privileged: false,
-  ulimits: {},
-};
+const CONTAINER = makeContainer();
 
 /** Makes a state folder with a checkout step on it; disposing removes it. */
 export async function setUpCheckouts(options: CheckoutFixtureOptions = {}) {

@@ -9,21 +9,12 @@ import { EngineSource } from "@lib/docker/engine_source.ts";
 import { ContainerExecutor } from "@lib/executors/container_executor.ts";
 import { CONTAINER_WORKSPACE } from "@lib/executors/container_paths.ts";
 import type { ContainerRules } from "@lib/jobs/container_policy.ts";
-import type { ContainerSpec } from "@lib/jobs/model.ts";
 import { BUSYBOX, type DockerEngine } from "./docker_engine.ts";
 import type { ContractOptions } from "./executor_contract.ts";
+import { makeContainer } from "./job_fixtures.ts";
 
 /** A container as closed as can be. */
-export const CLOSED: ContainerSpec = {
-  image: BUSYBOX,
-  pull: "never",
-  network: "none",
-  entrypoint: "job",
-  mounts: [],
-  capabilities: [],
-  privileged: false,
-  ulimits: {},
-};
+export const CLOSED = makeContainer({ image: BUSYBOX });
 
 /** What a project may have that the configuration does not name. */
 export const CLOSED_RULES: ContainerRules & { readonly tasks: number } = {

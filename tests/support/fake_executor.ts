@@ -24,6 +24,8 @@ export class FakeMachine {
   readonly #begins = new Map<string, PromiseWithResolvers<void>>();
   /** Thrown by the next start, before anything is begun. */
   nextStartFails: Error | undefined;
+  /** Thrown by each look at this attempt. */
+  readonly lookFails = new Map<string, Error>();
 
   /** Ends an attempt. */
   end(key: string, outcome: AttemptOutcome): void {
@@ -73,9 +75,12 @@ export class FakeExecutor implements Executor {
     return await Promise.resolve("started");
   }
 
-  look({ ref }: AttemptHandle): Promise<AttemptFound> {
-    const found = this.#machine.found.get(`${ref.jobId}/${ref.number}`);
-    return Promise.resolve(found ?? { kind: "never_begun" });
+  async look({ ref }: AttemptHandle): Promise<AttemptFound> {
+    const key = `${ref.jobId}/${ref.number}`;
+    const failure = this.#machine.lookFails.get(key);
+    if (failure !== undefined) throw failure;
+    const found = this.#machine.found.get(key);
+    return await Promise.resolve(found ?? { kind: "never_begun" });
   }
 
   ended({ ref }: AttemptHandle, signal: AbortSignal): Promise<AttemptOutcome> {

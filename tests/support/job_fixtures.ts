@@ -8,7 +8,13 @@ import * as fc from "fast-check";
 import { type JobId, newJobId, parseProjectName, type ProjectName } from "@lib/core/ids.ts";
 import { JOB_MIGRATIONS } from "@lib/jobs/job_schema.ts";
 import { JobStore } from "@lib/jobs/job_store.ts";
-import { type AttemptOutcome, END_REASONS, type Job, type JobSpec } from "@lib/jobs/model.ts";
+import {
+  type AttemptOutcome,
+  type ContainerSpec,
+  END_REASONS,
+  type Job,
+  type JobSpec,
+} from "@lib/jobs/model.ts";
 import { type Database, openDatabase } from "@lib/store/database.ts";
 
 /** A project's name, checked. */
@@ -34,6 +40,21 @@ export function makeSpec(changes: Partial<JobSpec> = {}): JobSpec {
     output: "merged",
     logMaxBytes: 1_000_000,
     labels: {},
+    ...changes,
+  };
+}
+
+/** A container as closed as can be. */
+export function makeContainer(changes: Partial<ContainerSpec> = {}): ContainerSpec {
+  return {
+    image: "example.org/image",
+    pull: "never",
+    network: "none",
+    entrypoint: "job",
+    mounts: [],
+    capabilities: [],
+    privileged: false,
+    ulimits: {},
     ...changes,
   };
 }

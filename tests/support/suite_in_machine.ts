@@ -9,7 +9,13 @@
  */
 import assert from "node:assert/strict";
 import { UnixClient } from "@lib/http/unix_client.ts";
-import { bootMachine, type Finished, type Machine, type MachineProcess } from "./machine.ts";
+import {
+  bootMachine,
+  type Finished,
+  type Machine,
+  type MachineBind,
+  type MachineProcess,
+} from "./machine.ts";
 import { readIfThere } from "./machine_host.ts";
 import { releaseUnderTest } from "./release.ts";
 
@@ -19,6 +25,12 @@ export interface SuiteOptions {
   readonly config?: string;
   /** Settings by unit, such as `cicd-runner.service`, as drop-ins. */
   readonly dropIns?: Readonly<Record<string, string>>;
+  /** What the machine sees of the host besides the release. */
+  readonly binds?: readonly MachineBind[];
+  /** Where in the machine this project's checkout is to be seen, read-only. */
+  readonly checkout?: string;
+  /** Does what an administrator would before anyone installs the suite. */
+  readonly prepare?: (machine: Machine) => Promise<void>;
   /** Ends every wait; the machine still has to be disposed. */
   readonly signal?: AbortSignal;
 }
@@ -81,9 +93,15 @@ export async function bootSuite(options: SuiteOptions = {}): Promise<SuiteInMach
   const signal = options.signal ?? new AbortController().signal;
   await using stack = new AsyncDisposableStack();
   const release = await releaseUnderTest(stack, signal);
+  const { binds = [], checkout, prepare } = options;
   const machine = stack.use(
-    await bootMachine({ binds: [{ host: release, machine: "/release" }], signal }),
+    await bootMachine({
+      binds: [{ host: release, machine: "/release" }, ...binds],
+      ...(checkout === undefined ? {} : { checkout }),
+      signal,
+    }),
   );
+  await prepare?.(machine);
   const suite = new SuiteInMachine(machine, stack.move());
   try {
     await suite.install(options);

@@ -5,13 +5,13 @@
  */
 import { systemClock } from "@lib/core/clock.ts";
 import { withDeadline } from "@lib/core/abort.ts";
-import { ignore } from "@lib/core/errors.ts";
+import { ignore, toCicdError } from "@lib/core/errors.ts";
 import { VERSION } from "@lib/core/version.ts";
 import { MESSAGE_IDS } from "@lib/log/message_ids.ts";
 import { readDaemonFlags } from "../../shared/daemon_flags.ts";
 import { untilStopped } from "../../shared/lifecycle.ts";
 import { openProgramLog } from "../../shared/open_program_log.ts";
-import { takePlatform } from "../../shared/platform.ts";
+import { type Platform, takePlatform } from "../../shared/platform.ts";
 import { ConfigHolder } from "../config_holder.ts";
 import { planListeners, readTls } from "../listeners.ts";
 import { startRunner } from "../wire.ts";
@@ -39,9 +39,25 @@ const EXIT_AGAIN = 75;
  * @throws {CicdError} If it cannot start.
  */
 export async function runDaemon(args: readonly string[]): Promise<number> {
+  const platform = takePlatform();
+  try {
+    return await startAndServe(args, platform);
+  } catch (thrown) {
+    const error = toCicdError(thrown);
+    const { listenFds, setCloseOnExec } = platform;
+    const { isHopeless, refuseStart } = await import("../refuse_start.ts");
+    if (listenFds.length > 0 && isHopeless(error)) {
+      await refuseStart(error, listenFds, setCloseOnExec)
+        .catch(ignore("the sockets are closed already; the reason is told below"));
+    }
+    throw thrown;
+  }
+}
+
+async function startAndServe(args: readonly string[], platform: Platform): Promise<number> {
   const flags = readDaemonFlags(args, []);
   const env = Deno.env.toObject();
-  const { notifier, listenFds, isService, setCloseOnExec, openJournal } = takePlatform();
+  const { notifier, listenFds, isService, setCloseOnExec, openJournal } = platform;
   const start = new AbortController();
   const { holder, warnings } = await ConfigHolder.open(
     { configPath: flags.configPath, settings: flags.settings, env },

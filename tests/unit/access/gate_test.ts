@@ -15,7 +15,15 @@ function setup({ requestsPerMinute = 600 } = {}) {
   const gate = new Gate({ keys, requestsPerMinute: () => requestsPerMinute, clock, log });
   const ask = (key: string | undefined, address = "192.0.2.1") =>
     gate.authenticate(new Headers(key === undefined ? {} : { "x-api-key": key }), address);
-  return { ...memory, clock, keys, log, ask, [Symbol.dispose]: () => memory[Symbol.dispose]() };
+  return {
+    ...memory,
+    clock,
+    keys,
+    log,
+    gate,
+    ask,
+    [Symbol.dispose]: () => memory[Symbol.dispose](),
+  };
 }
 
 function refused(code: ErrorCode, retryAfterMs?: number) {
@@ -78,4 +86,17 @@ Deno.test("Gate.authenticate() takes all addresses of an IPv6 network for one", 
   }
   assert.throws(() => t.ask("wrong", "2001:db8:1:2:ffff::"), refused("rate_limited", 2_000));
   assert.throws(() => t.ask("wrong", "2001:db8:1:3::1"), refused("unauthorized"));
+});
+
+Deno.test("Gate.countFailure() counts with what failed before, and says when to come back", () => {
+  using t = setup();
+  for (let n = 1; n < FAILURES_PER_MINUTE; n++) {
+    assert.throws(() => t.ask("wrong"), refused("unauthorized"));
+  }
+  t.gate.countFailure("192.0.2.1", "the key of Gryt's API is wrong");
+  assert.throws(
+    () => t.gate.countFailure("192.0.2.1", "the key of Gryt's API is wrong"),
+    refused("rate_limited", 2_000),
+  );
+  t.gate.countFailure("192.0.2.2", "the key of Gryt's API is wrong");
 });

@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { FAILURES_PER_MINUTE } from "@lib/access/gate.ts";
+import { grytLogs } from "@lib/api/gryt_logs.ts";
 import { AgentsFront } from "@lib/gryt/agents_front.ts";
 import { EngineWatch } from "@lib/gryt/engine_watch.ts";
 import { GrytLedger } from "@lib/gryt/ledger.ts";
@@ -10,7 +12,7 @@ import type { JobId } from "@lib/core/ids.ts";
 import type { GrytSettings } from "@lib/gryt/settings.ts";
 import type { AttemptOutcome } from "@lib/jobs/model.ts";
 import type { ApiPorts } from "@lib/api/ports.ts";
-import { type ApiFixture, openApi } from "../../support/api_fixture.ts";
+import { type ApiFixture, type AskOptions, openApi } from "../../support/api_fixture.ts";
 import { FakeClock } from "../../support/fake_clock.ts";
 import { makeOutcome } from "../../support/job_fixtures.ts";
 import { answered, fakeNetwork, makeSettings } from "../gryt/_fakes.ts";
@@ -44,6 +46,7 @@ function setup({ settings = {}, ports = {}, engineProblem, network }: Options = 
   const api: ApiFixture = openApi({ ...ports, gryt });
   return {
     ...api,
+    gryt,
     sent,
     execute: (changes: Record<string, unknown> = {}) =>
       api.ask("POST", "/jobs/execute", { headers, body: { ...body, ...changes } }),
@@ -130,6 +133,31 @@ Deno.test("POST /jobs/execute asks for the key as Gryt's agent does", async () =
   assert.equal(unset.status, 500);
   assert.deepEqual(await unset.json(), { detail: "Agent not configured properly" });
   assert.deepEqual(t.open(), []);
+});
+
+Deno.test("a wrong key of Gryt's counts among the failures of its address, a right one passes", async () => {
+  using t = setup();
+  const stranger = { kind: "remote", address: "192.0.2.1" } as const;
+  const guess = (path: string, options: AskOptions = {}) =>
+    t.ask("GET", path, { headers: { "x-api-key": "guess" }, origin: stranger, ...options });
+  for (let n = 0; n < FAILURES_PER_MINUTE; n++) {
+    const isBare = n % 2 === 1;
+    const { status } = await guess(`/jobs/${n}`, isBare ? { headers: {} } : {});
+    assert.equal(status, isBare ? 422 : 401);
+  }
+  const late = await guess("/jobs/1");
+  assert.equal(late.status, 429);
+  assert.equal(late.headers.get("retry-after"), "2");
+  assert.match((await late.json()).detail, /too many without a good key came from "192\.0\.2\.1"/);
+  const logs = grytLogs(t.ports, t.gryt);
+  const ask = (key: string) =>
+    new Request("http://localhost/jobs/1/logs", { headers: { "x-api-key": key } });
+  assert.throws(() => logs.assertKey(ask("guess"), stranger), { code: "rate_limited" });
+  logs.assertKey(ask("the-key"), stranger);
+  assert.equal((await guess("/jobs/1", { headers })).status, 404);
+  // This account itself is not counted.
+  assert.equal((await guess("/jobs/1", { origin: { kind: "local" } })).status, 401);
+  assert.throws(() => logs.assertKey(ask("guess"), { kind: "local" }), { code: "unauthorized" });
 });
 
 Deno.test("POST /jobs/execute tells what is wrong with a body", async () => {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import * as v from "valibot";
-import { allKeys, allProjectKeys, envNameOf, flagNameOf, KEYS } from "@lib/config/keys.ts";
+import { envNameOf, flagNameOf } from "@lib/config/key.ts";
+import { allKeys, allProjectKeys, KEYS } from "@lib/config/keys.ts";
 
 Deno.test("allKeys() gives each key a variable and a flag of its own", () => {
   const names = [...allKeys().keys()];

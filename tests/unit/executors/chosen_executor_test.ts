@@ -3,7 +3,7 @@ import { ChosenExecutor } from "@lib/executors/chosen_executor.ts";
 import type { AttemptHandle, Executor } from "@lib/jobs/executor.ts";
 import { newJobId, parseProjectName } from "@lib/core/ids.ts";
 import { attemptFolder } from "@lib/jobs/attempt_folder.ts";
-import type { JobSpec } from "@lib/jobs/model.ts";
+import { makeContainer, makeSpec } from "../../support/job_fixtures.ts";
 
 function recording(kind: Executor["kind"], calls: string[]): Executor {
   const note = (what: string) => void calls.push(`${kind} ${what}`);
@@ -23,35 +23,7 @@ function attempt(container: boolean): AttemptHandle {
   const project = parseProjectName("web");
   assert(project !== undefined);
   const ref = { project, jobId: newJobId(), number: 1 };
-  const spec: JobSpec = {
-    project,
-    work: { kind: "command", argv: ["true"] },
-    env: {},
-    secretNames: [],
-    limits: {},
-    timeoutMs: 1,
-    graceMs: 1,
-    priority: 5,
-    cancelInProgress: false,
-    retries: { max: 0, on: [], delayMs: 0 },
-    output: "merged",
-    logMaxBytes: 1,
-    labels: {},
-    ...(container
-      ? {
-        container: {
-          image: "alpine",
-          pull: "missing",
-          network: "none",
-          entrypoint: "job",
-          mounts: [],
-          capabilities: [],
-          privileged: false,
-          ulimits: {},
-        },
-      }
-      : {}),
-  };
+  const spec = makeSpec({ project, ...(container ? { container: makeContainer() } : {}) });
   return { ref, spec, folder: attemptFolder("/state", ref) };
 }
 

@@ -8,6 +8,7 @@ import {
   type ContainerConfigOptions,
   containerUser,
 } from "@lib/executors/container_config.ts";
+import { makeContainer, makeSpec } from "../../support/job_fixtures.ts";
 
 const OPTIONS: ContainerConfigOptions = {
   facts: { podman: false, rootless: false, cgroupDriver: "cgroupfs", logDrivers: ["local"] },
@@ -17,16 +18,7 @@ const OPTIONS: ContainerConfigOptions = {
   tasks: 512,
 };
 
-const CONTAINER: ContainerSpec = {
-  image: "alpine:3",
-  pull: "missing",
-  network: "bridge",
-  entrypoint: "job",
-  mounts: [],
-  capabilities: [],
-  privileged: false,
-  ulimits: {},
-};
+const CONTAINER = makeContainer({ image: "alpine:3", network: "bridge" });
 
 function request(
   container: Partial<ContainerSpec> = {},
@@ -40,23 +32,13 @@ function request(
     folder: attemptFolder("/state", ref),
     env: { PLAIN: "1", TOKEN: "weak" },
     secrets: new Map([["TOKEN", "s3cret"]]),
-    spec: {
+    spec: makeSpec({
       project,
       work: { kind: "command", argv: ["make", "all"] },
-      env: {},
       secretNames: ["TOKEN"],
-      limits: {},
-      timeoutMs: 1_000,
-      graceMs: 1_000,
-      priority: 5,
-      cancelInProgress: false,
-      retries: { max: 0, on: [], delayMs: 0 },
-      output: "merged",
-      logMaxBytes: 1_000_000,
-      labels: {},
       container: { ...CONTAINER, ...container },
       ...spec,
-    },
+    }),
   };
 }
 

@@ -5,6 +5,7 @@ import {
   mountSourceProblem,
 } from "@lib/jobs/container_policy.ts";
 import type { ContainerSpec } from "@lib/jobs/model.ts";
+import { makeContainer } from "../../support/job_fixtures.ts";
 
 const CLOSED: ContainerRules = {
   allow: [],
@@ -14,16 +15,7 @@ const CLOSED: ContainerRules = {
   network: "bridge",
 };
 
-const PLAIN: ContainerSpec = {
-  image: "alpine:3",
-  pull: "missing",
-  network: "bridge",
-  entrypoint: "job",
-  mounts: [],
-  capabilities: [],
-  privileged: false,
-  ulimits: {},
-};
+const PLAIN = makeContainer({ image: "alpine:3", network: "bridge" });
 
 function paths(container: Partial<ContainerSpec>, rules: Partial<ContainerRules> = {}) {
   return containerIssues({ ...PLAIN, ...container }, { ...CLOSED, ...rules }).map(({ path }) =>

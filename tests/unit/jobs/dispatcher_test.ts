@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { CicdError } from "@lib/core/errors.ts";
 import type { JobId } from "@lib/core/ids.ts";
 import { type AttemptRunner, Dispatcher, type RunAttemptOptions } from "@lib/jobs/dispatcher.ts";
-import { ALL_PROJECTS, type JobStore } from "@lib/jobs/job_store.ts";
+import { ALL_PROJECTS } from "@lib/jobs/intake_modes.ts";
+import type { JobStore } from "@lib/jobs/job_store.ts";
 import type { AttemptOutcome, Job } from "@lib/jobs/model.ts";
 import { FakeClock } from "../../support/fake_clock.ts";
 import {

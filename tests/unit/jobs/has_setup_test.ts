@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { hasSetup, type JobSpec } from "@lib/jobs/model.ts";
-import { makeSpec } from "../../support/job_fixtures.ts";
+import { makeContainer, makeSpec } from "../../support/job_fixtures.ts";
 
 const git = {
   url: "https://example.org/app.git",
@@ -9,16 +9,7 @@ const git = {
   lfs: false,
   path: ".",
 } as const;
-const container = {
-  image: "busybox",
-  pull: "missing",
-  network: "none",
-  entrypoint: "job",
-  mounts: [],
-  capabilities: [],
-  privileged: false,
-  ulimits: {},
-} as const;
+const container = makeContainer();
 
 Deno.test("hasSetup() is true of a job with something to do before it begins", () => {
   const specs: readonly Partial<JobSpec>[] = [

@@ -8,7 +8,7 @@ import {
   planHousekeeping,
   type StoredThing,
 } from "@lib/jobs/housekeeping.ts";
-import type { EndedJob } from "@lib/jobs/job_store.ts";
+import type { EndedJob } from "@lib/jobs/job_queries.ts";
 import { projectName } from "../../support/job_fixtures.ts";
 
 const keepAll = { maxAgeMs: Infinity, maxBytes: Infinity };

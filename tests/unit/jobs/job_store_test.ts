@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { CicdError } from "@lib/core/errors.ts";
 import type { ErrorCode } from "@lib/core/error_codes.ts";
 import { newJobId } from "@lib/core/ids.ts";
-import { ALL_PROJECTS, JobStore } from "@lib/jobs/job_store.ts";
+import { ALL_PROJECTS } from "@lib/jobs/intake_modes.ts";
+import { JobStore } from "@lib/jobs/job_store.ts";
 import {
   makeJob,
   makeOutcome,

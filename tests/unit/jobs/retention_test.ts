@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import * as fc from "fast-check";
 import { newJobId } from "@lib/core/ids.ts";
-import type { EndedJob } from "@lib/jobs/job_store.ts";
+import type { EndedJob } from "@lib/jobs/job_queries.ts";
 import { planRetention, type RetentionLimits } from "@lib/jobs/retention.ts";
 import { projectName } from "../../support/job_fixtures.ts";
 

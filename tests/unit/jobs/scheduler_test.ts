@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import * as fc from "fast-check";
 import { newJobId } from "@lib/core/ids.ts";
-import { type ProjectHeads, type QueuedHead, rankOf } from "@lib/jobs/job_store.ts";
+import { type ProjectHeads, type QueuedHead, rankOf } from "@lib/jobs/queue_queries.ts";
 import { pickJobs, type SchedulingBounds } from "@lib/jobs/scheduler.ts";
 import { makeJob, makeSpec, projectName } from "../../support/job_fixtures.ts";
 

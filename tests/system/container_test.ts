@@ -1,0 +1,206 @@
+/**
+ * Container jobs of an ordinary account: the installed build under its own `systemd --user`, with
+ * an engine that root runs beside it.
+ */
+import assert from "node:assert/strict";
+import { BUSYBOX } from "../support/docker_engine.ts";
+import { startRegistry } from "../support/image_registry.ts";
+import {
+  type JobSeen,
+  parseJob,
+  postArgs,
+  type SuiteInMachine,
+} from "../support/suite_in_machine.ts";
+import { bootSuiteWithEngine } from "../support/suite_with_engine.ts";
+
+const RUNNER = "cicd-runner.service";
+const AGENT = "cicd-agent@web.service";
+const LINES = 1_200;
+/** Counts for two seconds and more, and says with its exit code that it came to its own end. */
+const COUNT = [
+  `i=0; while [ $i -lt ${LINES} ]; do i=$((i+1)); echo line $i`,
+  "[ $((i % 60)) != 0 ] || sleep 0.1; done; exit 7",
+].join("; ");
+
+Deno.test("container jobs run for an ordinary account with the system's engine", async (t) => {
+  await using stage = await bootSuiteWithEngine("idle_exit: 2s\nagent_idle_exit: 2s\n");
+  const { suite, engine, stateDir, repository } = stage;
+  const job = (more: Readonly<Record<string, unknown>>) => ({
+    project: "web",
+    image: BUSYBOX,
+    ...more,
+  });
+  const follow = async (more: Readonly<Record<string, unknown>>) => {
+    const { stdout } = await suite.curl("/v1/jobs?follow=1", ...postArgs(job(more)));
+    const id = / job=(\S+)\s*$/.exec(stdout)?.[1] ?? "";
+    const { stdout: seen } = await suite.curl(`/v1/jobs/${id}`);
+    return { id, log: stdout, seen: parseJob(seen) };
+  };
+
+  await t.step("a job has its checkout and its limits, and gives its artifacts back", async () => {
+    const { id, log, seen } = await follow({
+      git: { url: repository.url, sha: repository.sha },
+      script: [
+        "echo begun as $(id -u):$(id -g) in $PWD",
+        "./build.sh",
+        "cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/memory/memory.limit_in_bytes 2>/dev/null",
+        "touch $HOME/mine && exit 3",
+      ].join("\n"),
+      limits: { memory: "64M", cpu: 0.5, tasks: 50 },
+      artifacts: { paths: ["out/**"], when: "always" },
+    });
+    assert.match(log, /^\[setup\] .*\nbegun as 1000:1000 in \/workspace\n67108864\n/s);
+    assert.deepEqual([seen.state, seen.exit_code], ["failed", 3], log);
+    const { stdout: whole } = await suite.curl(`/v1/jobs/${id}/artifacts/out/a.txt`);
+    assert.equal(whole, "from git\n");
+    const { stdout: part } = await suite.curl(`/v1/jobs/${id}/artifacts/out/a.txt`, "-r", "5-7");
+    assert.equal(part, "git");
+    assert.equal(await foreign(suite, stateDir), "");
+    assert.deepEqual(await engine.containers(), []);
+  });
+
+  await t.step("the log arrives while the job runs", async () => {
+    const script = "echo one; while ! [ -e go ]; do sleep 0.05; done; echo two";
+    await using curl = await suite.stream("/v1/jobs?follow=1", ...postArgs(job({ script })));
+    const reader = curl.stdout.pipeThrough(new TextDecoderStream()).getReader();
+    let text = "";
+    while (!text.includes("one\n")) text += (await reader.read()).value ?? assert.fail(text);
+    assert.match(
+      await suite.show(AGENT, "StatusText"),
+      /^Project web: 1 running/,
+    );
+    await suite.run(["sh", "-c", `touch ${stateDir}/projects/web/jobs/*/1/work/go`]);
+    for (let next = await reader.read(); next.value !== undefined; next = await reader.read()) {
+      text += next.value;
+    }
+    assert.match(text, /two\ncicd-result state=succeeded exit_code=0 /);
+    assert.match(await suite.systemctl("status", AGENT), /Status: "Project web: idle \(unit\)"/);
+  });
+
+  await t.step("a job that wants more memory than it may is killed, and told so", async () => {
+    const script = "a=x; while :; do a=$a$a; done";
+    const { seen } = await follow({ script, limits: { memory: "32M" } });
+    assert.deepEqual([seen.state, seen.reason], ["failed", "oom_killed"]);
+    assert.match(seen.message ?? "", /limit is 32M/);
+  });
+
+  await t.step("a cancelled job leaves nothing", async () => {
+    const script = "trap '' TERM; echo here; sleep 1000 & wait; sleep 1000";
+    const { id } = await suite.submit(job({ script, grace: "200ms" }));
+    await logHolds(suite, id, "here\n");
+    assert.equal((await engine.containers()).length, 1);
+    await suite.curl(`/v1/jobs/${id}/cancel`, "-X", "POST");
+    assert.equal((await suite.ended(id)).state, "cancelled");
+    assert.deepEqual(await engine.containers(), []);
+  });
+
+  const accidents = [
+    ["the agent is killed", ["kill", "--signal=KILL", AGENT]],
+    ["the runner is killed", ["kill", "--signal=KILL", RUNNER]],
+    ["both are restarted", ["restart", RUNNER, AGENT]],
+  ] as const;
+  for (const [what, args] of accidents) {
+    await t.step(`a job goes on while ${what}, once and with its whole log`, async () => {
+      const { id } = await suite.submit(job({ script: COUNT }));
+      await logHolds(suite, id, "line 180\n");
+      const before = await suite.show(AGENT, "MainPID");
+      await suite.systemctl(...args);
+      const seen = await suite.ended(id);
+      assert.deepEqual(
+        [seen.state, seen.exit_code, seen.attempt],
+        ["failed", 7, 1],
+        seen.message ?? "",
+      );
+      assert.deepEqual(ownLines(await suite.log(id)), counted());
+      assert.deepEqual(await engine.containers(), []);
+      if (args.some((arg) => arg === AGENT)) {
+        assert.notEqual(await suite.show(AGENT, "MainPID"), before);
+      }
+    });
+  }
+
+  await t.step("a job that arrives after both have left when idle wakes them", async () => {
+    for (const unit of [AGENT, RUNNER]) {
+      const isOff = async () => await suite.show(unit, "ActiveState") === "inactive";
+      await suite.machine.waitFor(`${unit} to exit`, isOff);
+    }
+    const { seen } = await follow({ command: ["true"] });
+    assert.equal(seen.state, "succeeded");
+  });
+
+  await t.step("without an engine, and with one it may not use, a job says so", async () => {
+    await stage.showEngine(false);
+    const absent = await follow({ command: ["true"] });
+    assert.equal(absent.seen.state, "failed");
+    assert.match(absent.log, /\[setup\] .*engine/);
+    await stage.showEngine(true);
+    await stage.allowGroup(false);
+    const refused = await follow({ command: ["true"] });
+    assert.match(refused.log, /may not use the engine's socket; is it in the engine's group\?/);
+    await stage.allowGroup(true);
+    assert.equal((await follow({ command: ["true"] })).seen.state, "succeeded");
+  });
+
+  await t.step("doctor finds the engine", async () => {
+    const { stdout } = await suite.machine.exec(["/home/dev/.local/bin/cicd-runner", "doctor"], {
+      user: "dev",
+    });
+    assert.match(stdout, /Container engine.*\n?.*Docker \d.* at unix:\/\/\/var\/run\/docker\.sock/);
+  });
+
+  await t.step("housekeeping removes an image that a job brought and none uses", async () => {
+    await using registry = await startRegistry();
+    const { log } = await follow({ image: registry.image, command: ["/none"] });
+    assert.match(log, /team\/tiny/);
+    assert.equal(await suite.systemctl("is-active", "cicd-clean.timer"), "active");
+    const images = async () => {
+      const all = await engine.client.listImages(AbortSignal.timeout(10_000));
+      return all.flatMap(({ tags }) => tags).sort();
+    };
+    assert.deepEqual(await images(), [registry.image, BUSYBOX].sort());
+    await suite.systemctl("start", "cicd-clean.service");
+    assert.deepEqual(await images(), [registry.image, BUSYBOX].sort());
+    await suite.run(["sh", "-c", `touch --date='20 days ago' ${stateDir}/images/*`]);
+    await suite.systemctl("start", "cicd-clean.service");
+    assert.deepEqual(await images(), [BUSYBOX]);
+    const journal = ["journalctl", "--user", "--quiet", "-t", "cicd-clean", "-o", "cat"];
+    assert.match(await suite.run(journal), /Removed .*image/);
+  });
+
+  await t.step("no program found anything to warn about", async () => {
+    await suite.machine.run(["journalctl", "--sync"]);
+    const ours = ["cicd-runner", "cicd-agent-web", "cicd-clean"].map((id) => `--identifier=${id}`);
+    const argv = ["journalctl", "--user", "--quiet", "--priority=warning", "--output=cat"];
+    assert.equal(await suite.run([...argv, ...ours]), "");
+  });
+});
+
+/** Files in the state folder that do not belong to the account. */
+function foreign(suite: SuiteInMachine, stateDir: string): Promise<string> {
+  return suite.machine.run([
+    "find",
+    stateDir,
+    "(",
+    "!",
+    "-uid",
+    "1000",
+    "-o",
+    "!",
+    "-gid",
+    "1000",
+    ")",
+  ]);
+}
+
+async function logHolds(suite: SuiteInMachine, id: JobSeen["id"], text: string): Promise<void> {
+  const probe = async () => (await suite.log(id)).includes(text);
+  await suite.machine.waitFor(`the log of ${id} to hold ${text}`, probe);
+}
+
+function ownLines(log: string): readonly string[] {
+  return log.split("\n").filter((line) => line !== "" && !line.startsWith("[setup]"));
+}
+
+function counted(): readonly string[] {
+  return Array.from({ length: LINES }, (_, at) => `line ${at + 1}`);
+}
