@@ -14,8 +14,10 @@ export function findGrytJob(
   gryt: GrytService,
   text: string,
 ): Job | undefined {
-  if (!/^-?\d{1,15}$/.test(text)) return undefined;
-  const id = gryt.ledger.latest(Number(text));
+  const number = /^-?\d{1,16}$/.test(text) ? Number(text) : NaN;
+  // A longer one would be rounded to a job of somebody else.
+  if (!Number.isSafeInteger(number)) return undefined;
+  const id = gryt.ledger.latest(number);
   return id === undefined ? undefined : ports.store.get(id);
 }
 

@@ -78,6 +78,7 @@ export const pathField = v.pipe(
   v.string("must be text"),
   v.minLength(1, "is empty"),
   v.maxLength(4095, "is longer than 4095 characters"),
+  v.regex(/^\P{Cs}*$/u, "is no valid text: half of a surrogate pair is missing"),
 );
 
 /** True or false. */

@@ -6,13 +6,14 @@
 import * as v from "valibot";
 import { withDeadline } from "@lib/core/abort.ts";
 import { CicdError } from "@lib/core/errors.ts";
-import { parseJobId, parseProjectName } from "@lib/core/ids.ts";
+import { parseJobId } from "@lib/core/ids.ts";
 import { readJson } from "@lib/http/body.ts";
 import { projectsOf, shownCaller } from "@lib/access/caller.ts";
 import { isTerminal, type Job, JOB_STATES } from "@lib/jobs/model.ts";
 import type { ApiPorts } from "@lib/api/ports.ts";
 import { find } from "@lib/api/find_job.ts";
 import { jobRequestSchema } from "@lib/api/job_request.ts";
+import { projectField } from "@lib/api/job_request_fields.ts";
 import { jobViewSchema, toJobView } from "@lib/api/job_view.ts";
 import { followLog } from "@lib/api/log_routes.ts";
 import { type AnyRoute, flag, queryDuration, route, wholeNumber } from "@lib/api/route.ts";
@@ -85,15 +86,7 @@ export function jobRoutes(ports: ApiPorts): readonly AnyRoute[] {
       summary: "List jobs, newest first",
       description: "A page of jobs with very large scripts has fewer of them than `limit`.",
       query: {
-        project: v.optional(v.pipe(
-          v.string(),
-          v.rawTransform(({ dataset, addIssue, NEVER }) => {
-            const project = parseProjectName(dataset.value);
-            if (project !== undefined) return project;
-            addIssue({ message: "is no project name" });
-            return NEVER;
-          }),
-        )),
+        project: v.optional(projectField),
         state: v.optional(stateList),
         limit: wholeNumber({ min: 1, max: LIST_MAX }),
         cursor: v.optional(v.pipe(

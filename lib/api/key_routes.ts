@@ -10,8 +10,8 @@ import { isKeyId } from "@lib/access/key_text.ts";
 import { toRfc3339 } from "@lib/core/clock.ts";
 import { parseDuration } from "@lib/core/duration.ts";
 import { CicdError } from "@lib/core/errors.ts";
-import { parseProjectName } from "@lib/core/ids.ts";
 import { readJson } from "@lib/http/body.ts";
+import { projectField } from "@lib/api/job_request_fields.ts";
 import type { ApiPorts } from "@lib/api/ports.ts";
 import { type AnyRoute, queryDuration, route } from "@lib/api/route.ts";
 
@@ -21,16 +21,6 @@ const EXPIRY_MAX_MS = 3_650 * DAY_MS;
 /** Long enough to reach every place that holds the key. */
 const OVERLAP_MAX_MS = 30 * DAY_MS;
 const MAX_PROJECTS = 100;
-
-const projectName = v.pipe(
-  v.string(),
-  v.rawTransform(({ dataset, addIssue, NEVER }) => {
-    const project = parseProjectName(dataset.value);
-    if (project !== undefined) return project;
-    addIssue({ message: "is no project name" });
-    return NEVER;
-  }),
-);
 
 const keyRequestSchema = v.strictObject({
   name: v.pipe(
@@ -44,7 +34,7 @@ const keyRequestSchema = v.strictObject({
     v.transform((scopes) => [...new Set(scopes)]),
   ),
   projects: v.optional(v.pipe(
-    v.array(projectName),
+    v.array(projectField),
     v.minLength(1, "must name at least one; leave it out for all projects"),
     v.maxLength(MAX_PROJECTS, `must name at most ${MAX_PROJECTS}`),
     v.description("The key knows of these only; absent: all"),

@@ -111,6 +111,12 @@ export const projectAnswerSchema = v.looseObject({
   ...queueAnswerSchema.entries,
   project: v.string(),
   max_running: v.number(),
+  /** Only where one project is asked for. */
+  agent: v.exactOptional(v.looseObject({
+    running: v.boolean(),
+    /** Of everything the project does; by name, as `memory_bytes`. */
+    limits: v.exactOptional(v.record(v.string(), v.number())),
+  })),
 });
 
 /** All projects. */

@@ -24,6 +24,16 @@ declare class Docker {
   getImage(name: string): Docker.Image;
   listImages(options: Abortable): Promise<unknown>;
   pull(image: string, options: Abortable & { readonly authconfig?: object }): Promise<Readable>;
+  getEvents(
+    options: Abortable & {
+      readonly since: string;
+      readonly until: string;
+      readonly filters: {
+        readonly container: readonly string[];
+        readonly event: readonly string[];
+      };
+    },
+  ): Promise<Readable>;
   listNetworks(options: Abortable & Docker.ListOptions): Promise<unknown>;
   getNetwork(id: string): Docker.Network;
 }

@@ -117,6 +117,35 @@ export class Engine implements Disposable {
     );
   }
 
+  /**
+   * Whether the engine heard, between two times of its own, that the kernel killed a process of a
+   * container for want of memory; as soon as it did, else when the later time has come.
+   *
+   * Docker hears of the kill and of the end from two sides, and what it says of a container is
+   * wrong for ever where the end came first.
+   *
+   * @param between In milliseconds since the epoch.
+   */
+  async heardOutOfMemory(
+    container: string,
+    between: { readonly sinceMs: number; readonly untilMs: number },
+    signal: AbortSignal,
+  ): Promise<boolean> {
+    const what = `ask for events of container "${container}"`;
+    return await callEngine(what, signal, async (abortSignal) => {
+      const stream = await this.#docker.getEvents({
+        since: inSeconds(between.sinceMs),
+        until: inSeconds(between.untilMs),
+        filters: { container: [container], event: ["oom"] },
+        abortSignal,
+      });
+      for await (const bytes of readStream(what, stream, abortSignal)) {
+        if (bytes.length > 0) return true;
+      }
+      return false;
+    });
+  }
+
   /** Waits without a deadline until a container that was started runs no more. */
   async waitContainer(container: string, signal: AbortSignal): Promise<void> {
     await guardCall(
@@ -287,4 +316,8 @@ export class Engine implements Disposable {
 /** Says where an engine is, for messages. */
 export function describeEngine({ address }: Engine): string {
   return formatEngineAddress(address);
+}
+
+function inSeconds(ms: number): string {
+  return (ms / 1_000).toFixed(3);
 }

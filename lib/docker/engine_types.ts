@@ -198,8 +198,11 @@ export const engineFacts = v.pipe(
     MemoryLimit: v.optional(v.boolean(), false),
     SwapLimit: v.optional(v.boolean(), false),
     PidsLimit: v.optional(v.boolean(), false),
+    NCPU: v.optional(v.number(), 0),
   }),
   v.transform((info) => ({
+    /** CPUs of the engine's machine; 0 if it does not tell. */
+    cpus: info.NCPU,
     version: info.ServerVersion,
     /** Such as `overlay2`. */
     storageDriver: info.Driver,

@@ -19,7 +19,7 @@ import {
 export interface ContainerConfigOptions {
   readonly facts: Pick<
     EngineFacts,
-    "podman" | "rootless" | "cgroupDriver" | "logDrivers"
+    "cpus" | "podman" | "rootless" | "cgroupDriver" | "logDrivers"
   >;
   /** Whether a small first process is put before the job, which hands signals on. */
   readonly init: boolean;
@@ -108,7 +108,7 @@ function hostBody(
   return {
     NetworkMode: container.network,
     Mounts: mounts(request, container),
-    ...(cpu === undefined ? {} : { NanoCpus: Math.round(cpu * 1e9) }),
+    ...(cpu === undefined ? {} : { NanoCpus: nanoCpus(cpu, facts.cpus) }),
     // The same figure for both: no swap.
     ...(memoryBytes === undefined ? {} : { Memory: memoryBytes, MemorySwap: memoryBytes }),
     PidsLimit: tasks ?? options.tasks,
@@ -131,6 +131,11 @@ function hostBody(
     RestartPolicy: { Name: "no" },
     AutoRemove: false,
   };
+}
+
+/** An engine refuses more than there are, where a unit is just not held back. */
+function nanoCpus(cpu: number, cpus: number): number {
+  return Math.round((cpus > 0 ? Math.min(cpu, cpus) : cpu) * 1e9);
 }
 
 function mounts(

@@ -62,7 +62,8 @@ export async function keepContainer(
       throw new CicdError("engine_unavailable", "Cannot wait for the container: it still runs");
     }
     if (wasStarted(info)) {
-      const end = { info, usage, now: clock.now() };
+      const oomKilled = info.oomKilled || await wasOutOfMemory(engine, attempt, info, signal);
+      const end = { info: { ...info, oomKilled }, usage, now: clock.now() };
       await writeResult(attempt.folder, formatContainerEnd(attempt, end));
     }
   }
@@ -79,6 +80,25 @@ export function isRunning({ status }: ContainerInfo): boolean {
 export function wasStarted({ status, startedAt }: ContainerInfo): boolean {
   return startedAt !== undefined ||
     !["created", "configured", "initialized"].includes(status);
+}
+
+/** What becomes of a process that gets SIGKILL, in the words of an engine. */
+const KILLED = 137;
+/** How long after the end an engine may still hear of a kill for want of memory. */
+const NEWS_MS = 500;
+
+/** Looks once more at an end that looks like a kill for want of memory. */
+async function wasOutOfMemory(
+  engine: Engine,
+  { spec, folder }: AttemptHandle,
+  { id, exitCode, startedAt, finishedAt }: ContainerInfo,
+  signal: AbortSignal,
+): Promise<boolean> {
+  if (exitCode !== KILLED || spec.limits.memoryBytes === undefined) return false;
+  if (startedAt === undefined || finishedAt === undefined) return false;
+  if (existsSync(folder.stopFile) || (await engine.facts(signal)).podman) return false;
+  const between = { sinceMs: startedAt, untilMs: finishedAt + NEWS_MS };
+  return await engine.heardOutOfMemory(id, between, signal);
 }
 
 /** Follows a container to its end; returns what it used, as far as that was seen. */

@@ -235,7 +235,7 @@ function settleExecFailed(evidence: Evidence, record: ResultRecord): AttemptOutc
   const program = work.kind === "command" ? work.argv[0] ?? "" : work.shell;
   const code = record.end.kind === "exited" ? record.end.exitCode : undefined;
   const why = code === 127
-    ? "there is no such program on the job's PATH"
+    ? program.includes("/") ? "there is no such file" : "there is no such program on the job's PATH"
     : code === 126
     ? "it is no executable file, or its interpreter is not there"
     : EXEC_STEPS[code ?? 0] ?? `the service manager gave up (${record.serviceResult})`;

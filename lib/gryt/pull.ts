@@ -120,7 +120,10 @@ async function claimOne(options: PullOptions, signal: AbortSignal): Promise<Clai
   const { request } = parsed;
   const resultUrl = `${pullUrl}/jobs/${request.jobId}/result`;
   const taken = await options.accept(request, { leaseMs: leaseOf(job), resultUrl });
-  if (taken.kind === "failed") await tell(options, resultUrl, taken.answer, signal);
+  if (taken.kind === "failed" && !await tell(options, resultUrl, taken.answer, signal)) {
+    // It may give the same job again at once.
+    return { kind: "problem", why: "it does not take the result of a job that cannot begin" };
+  }
   return { kind: "went_on", waitMs: 0 };
 }
 
@@ -171,12 +174,13 @@ async function renew(
   }
 }
 
+/** Tells the result of a job that cannot begin; returns whether the main API has taken it. */
 async function tell(
   options: PullOptions,
   url: string,
   body: unknown,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<boolean> {
   const backoff = new Backoff({ firstMs: 1_000, maxMs: MAX_WAIT_MS });
   for (let tries = 1; tries <= RESULT_TRIES; tries++) {
     const result = await call(options, url, {
@@ -185,10 +189,10 @@ async function tell(
       maxAnswerBytes: 0,
       signal,
     });
-    if (result.kind === "answered" && result.status < 500) return;
+    if (result.kind === "answered" && result.status < 500) return result.status < 300;
     await options.clock.sleep(backoff.next(), { signal });
   }
-  options.log.warning("The main API was not told that a job cannot begin");
+  return false;
 }
 
 interface Call {

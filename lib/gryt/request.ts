@@ -157,6 +157,9 @@ class Fields {
     if (typeof seconds !== "number") {
       return this.#fail(loc, "float_type", "Input should be a valid number");
     }
+    if (!Number.isFinite(seconds * 1_000)) {
+      return this.#fail(loc, "finite_number", "Input should be a finite number");
+    }
     if (seconds > 0) return Math.max(1, Math.round(seconds * 1_000));
     return this.#fail(loc, "greater_than", "Input should be greater than 0", seconds, { gt: 0 });
   }

@@ -165,13 +165,13 @@ Deno.test("adopt() leaves what never began for the runner to ask for", async () 
   assert.equal(t.machine.begun.length, 2);
 });
 
-Deno.test("adopt() ends the helpers of an earlier agent only where one left something undone", async () => {
-  await using bench = new Bench();
-  const first = await bench.agent();
-  assert.equal(bench.helpersEnded, 0);
-  await first.begin(bench.ref, bench.input());
-  await bench.agent();
-  assert.equal(bench.helpersEnded, 1);
+Deno.test("adopt() ends the helpers of an earlier agent where one left something undone", async () => {
+  await using t = new Bench();
+  const first = await t.agent();
+  assert.equal(t.helpersEnded, 0);
+  await first.begin(t.ref, input);
+  await t.agent();
+  assert.equal(t.helpersEnded, 1);
 });
 
 Deno.test("adopt() starts with a damaged folder among the others", async () => {

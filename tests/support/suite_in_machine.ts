@@ -242,8 +242,14 @@ export class SuiteInMachine implements AsyncDisposable {
       `--user-unit=${unit}`
     );
     await this.machine.run(["journalctl", "--sync"]);
-    const argv = ["journalctl", "--quiet", "--output=cat", `--priority=${priority}`, ...units];
-    return await this.machine.run(argv);
+    // Asked by another account, root included, `--user-unit` is about that account's own units.
+    return await this.run([
+      "journalctl",
+      "--quiet",
+      "--output=cat",
+      `--priority=${priority}`,
+      ...units,
+    ]);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -74,6 +74,7 @@ Deno.test("curl submits and follows a job to its result line", async (t) => {
   });
 
   await t.step("neither program found anything to warn about", async () => {
+    assert.match(await suite.journal("info"), /Ready[^]*Job ended/);
     assert.equal(await suite.journal("warning"), "");
   });
 });

@@ -34,9 +34,9 @@ export async function assemble(options: AssembleOptions): Promise<void> {
       : [program, program.leaner]
   );
   const packages = new Map<string, string>();
-  for (const name of LAZY_PACKAGES) {
-    using _ = progress.step("bundle", name);
-    packages.set(name, await bundlePackage(name, { root, outDir: bundleDir, signal }));
+  for (const each of LAZY_PACKAGES) {
+    using _ = progress.step("bundle", each.name);
+    packages.set(each.name, await bundlePackage(each, { root, outDir: bundleDir, signal }));
   }
   for (const part of parts) {
     using _ = progress.step("bundle", `${part.entry} -> ${part.bundle}`);

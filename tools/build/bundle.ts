@@ -18,25 +18,38 @@ export interface BundleOptions {
   readonly signal: AbortSignal;
 }
 
+/** A package in a file of its own. */
+export interface LazyPackage {
+  readonly name: string;
+  /** What the programs import of it. */
+  readonly exports: string;
+}
+
 /**
- * Packages that get a file of their own, which is read when the first job asks for it: they are
- * larger than the program, and most runs of it never use them.
+ * Packages that get a file of their own, with what is used of each. It is read when somebody asks
+ * for it: most runs of a program never do, and every part of its own file costs each run memory.
  *
  * The name of the file holds a hash of its content: a program never loads that of another release.
  */
-export const LAZY_PACKAGES = ["dockerode"] as const;
+export const LAZY_PACKAGES: readonly LazyPackage[] = [
+  { name: "dockerode", exports: "default" },
+  { name: "ws", exports: "WebSocketServer" },
+];
 
 /** Bundles a package of {@linkcode LAZY_PACKAGES}; returns the name of its file. */
 export async function bundlePackage(
-  name: typeof LAZY_PACKAGES[number],
+  { name, exports }: LazyPackage,
   options: BundleOptions,
 ): Promise<string> {
   const entry = `${options.outDir}/.${name}.ts`;
   const draft = `.${name}.js`;
   try {
-    await Deno.writeTextFile(entry, `export { default } from "${name}";\n`);
+    await Deno.writeTextFile(entry, `export { ${exports} } from "${name}";\n`);
     const path = await bundle({ entry, bundle: draft }, new Map(), options);
-    const bytes = await Deno.readFile(path);
+    // The entry's path is not the same in two builds, and what is built has to be.
+    const source = (await Deno.readTextFile(path)).replace(entryComment(name), "");
+    await Deno.writeTextFile(path, source);
+    const bytes = new TextEncoder().encode(source);
     const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex().slice(0, 12);
     const file = `${name}-${hash}.js`;
     await Deno.rename(path, `${options.outDir}/${file}`);
@@ -44,6 +57,11 @@ export async function bundlePackage(
   } finally {
     await Deno.remove(entry);
   }
+}
+
+/** The line by which a bundle tells where the part that follows came from. */
+function entryComment(name: string): RegExp {
+  return new RegExp(`^// \\S.*/\\.${name}\\.ts$`, "m");
 }
 
 /**

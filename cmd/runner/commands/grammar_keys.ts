@@ -32,7 +32,10 @@ export function keysCommand(completer: Completer) {
             option("--scope", choice(SCOPES, { metavar: "SCOPE" }), {
               description: message`What it allows: submit, read or admin; may be repeated`,
             }),
-            { min: 1 },
+            {
+              min: 1,
+              errors: { tooFew: message`Say what it allows: --scope submit, read or admin.` },
+            },
           ),
           projects: multiple(option("-p", "--project", projectName(completer), {
             description: message`The project it is for; may be repeated; without it, all`,

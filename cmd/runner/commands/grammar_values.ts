@@ -3,13 +3,14 @@
  *
  * @module
  */
-import { lineBreak, type Message, message, text } from "@optique/core/message";
+import { lineBreak, type Message, text } from "@optique/core/message";
 import { withDefault } from "@optique/core/modifiers";
 import { flag } from "@optique/core/primitives";
 import type { OptionName } from "@optique/core/usage";
 import type { Suggestion } from "@optique/core/parser";
 import { string, type ValueParser, type ValueParserResult } from "@optique/core/valueparser";
 import { parseDuration } from "@lib/core/duration.ts";
+import { projectNameProblem } from "@lib/core/ids.ts";
 import { parseSize } from "@lib/core/size.ts";
 import { JOB_STATES } from "@lib/jobs/model.ts";
 import { didYouMean } from "@lib/core/nearest.ts";
@@ -77,7 +78,10 @@ export function jobId({ jobIds }: Completer): ValueParser<"async", string> {
 
 /** A project's name, completed by asking the runner. */
 export function projectName({ projects }: Completer): ValueParser<"async", string> {
-  return completed("PROJECT", projects);
+  return completed("PROJECT", projects, (input) => {
+    const problem = projectNameProblem(input);
+    return problem === undefined ? undefined : `${quoted(input)} ${problem}`;
+  });
 }
 
 /** A path, completed by the shell. */
@@ -101,16 +105,17 @@ export function examples(...lines: readonly string[]): Message {
 function completed(
   metavar: "ID" | "PROJECT",
   known: () => Promise<readonly NamedValue[]>,
+  problemOf: (input: string) => string | undefined = () => undefined,
 ): ValueParser<"async", string> {
   return {
     mode: "async",
     metavar,
     placeholder: "",
     parse(input) {
-      const result: ValueParserResult<string> = input === ""
-        ? { success: false, error: message`It is empty.` }
-        : { success: true, value: input };
-      return Promise.resolve(result);
+      const problem = input === "" ? "It is empty" : problemOf(input);
+      return Promise.resolve<ValueParserResult<string>>(
+        problem === undefined ? { success: true, value: input } : wrong(problem),
+      );
     },
     format: (value) => value,
     async *suggest(prefix): AsyncIterable<Suggestion> {

@@ -3,8 +3,9 @@
  *
  * @module
  */
-import type { JobAnswer, StatusAnswer } from "@lib/client/answers.ts";
+import type { JobAnswer, ProjectAnswer, StatusAnswer } from "@lib/client/answers.ts";
 import type { RunnerClient } from "@lib/client/runner_client.ts";
+import { formatSize } from "@lib/core/size.ts";
 import type { CliContext } from "./context.ts";
 import { ago, oneLine, type Painter } from "./format.ts";
 import { printChanges } from "./events.ts";
@@ -17,7 +18,12 @@ export interface Overview {
   readonly status: StatusAnswer;
   readonly open: readonly JobAnswer[];
   readonly ended: readonly JobAnswer[];
+  /** The projects at work, as far as they are shown. */
+  readonly projects: readonly ProjectAnswer[];
 }
+
+/** Projects whose limits are looked up. */
+const MAX_PROJECTS = 8;
 
 const ENDED = ["succeeded", "failed", "cancelled", "timed_out", "lost"];
 
@@ -49,7 +55,7 @@ export async function status(
 
 /** Renders the overview, a line each. */
 export function renderOverview(
-  { status, open, ended }: Overview,
+  { status, open, ended, projects }: Overview,
   options: { readonly now: number; readonly paint: Painter; readonly width?: number | undefined },
 ): readonly string[] {
   const { now, paint } = options;
@@ -66,6 +72,7 @@ export function renderOverview(
     head.join("  "),
     ...reasons.map((reason) => paint("bad", `! ${oneLine(reason)}`)),
     ...warnings.map((warning) => paint("warn", `! ${oneLine(warning)}`)),
+    ...projects.flatMap(limitsLine).map((line) => paint("faint", line)),
     ...(open.length === 0 ? [] : ["", ...renderJobs(open, options)]),
     ...(ended.length === 0
       ? []
@@ -80,7 +87,22 @@ async function load(client: RunnerClient, signal: AbortSignal): Promise<Overview
     client.jobs({ states: ["queued"], limit: 20 }, signal),
     client.jobs({ states: ENDED, limit: 5 }, signal),
   ]);
-  return { status, open: [...working.jobs, ...queued.jobs], ended: ended.jobs };
+  const names = [...new Set(working.jobs.map(({ project }) => project))].sort();
+  const projects = await Promise.all(
+    names.slice(0, MAX_PROJECTS).map((name) => client.project(name, signal)),
+  );
+  return { status, open: [...working.jobs, ...queued.jobs], ended: ended.jobs, projects };
+}
+
+/** What bounds all jobs of a project together; nothing if nothing does. */
+function limitsLine({ project, agent }: ProjectAnswer): readonly string[] {
+  const { cpu, memory_bytes, tasks } = agent?.limits ?? {};
+  const limits = [
+    ...(cpu === undefined ? [] : [`${cpu} CPU`]),
+    ...(memory_bytes === undefined ? [] : [`${formatSize(memory_bytes)} memory`]),
+    ...(tasks === undefined ? [] : [`${tasks} tasks`]),
+  ];
+  return limits.length === 0 ? [] : [`${project} is held to ${limits.join(", ")}`];
 }
 
 /** A status line for each change, as JSON. */

@@ -177,7 +177,7 @@ for (
     ["/v1/jobs?stat=queued", /did you mean "state"/],
     ["/v1/jobs?state=done", /query.state must be one or more of queued/],
     ["/v1/jobs?cursor=x", /cursor is no cursor/],
-    ["/v1/jobs?project=a/b", /project is no project name/],
+    ["/v1/jobs?project=a/b", /project contains a character other than letters/],
     [`/v1/jobs/${newJobId()}/wait?timeout=-5`, /timeout must be a duration/],
   ] as const
 ) {

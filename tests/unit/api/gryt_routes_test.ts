@@ -314,3 +314,14 @@ Deno.test("paths below /jobs have the errors that Gryt's clients know", async ()
     assert.deepEqual(await response.json(), { detail });
   }
 });
+
+Deno.test("GET /jobs/{job_id} finds every number that a job may have", async () => {
+  using t = setup();
+  const answer = t.execute({ job_id: Number.MAX_SAFE_INTEGER });
+  const job = await until(() => t.open()[0]);
+  const ask = async (id: string) => (await t.ask("GET", `/jobs/${id}`, { headers })).status;
+  assert.equal(await ask("9007199254740991"), 200);
+  assert.equal(await ask("9007199254740992"), 404);
+  t.end(job.id);
+  await answer;
+});

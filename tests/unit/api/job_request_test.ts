@@ -207,6 +207,7 @@ const BAD: readonly (readonly [string, unknown, string, RegExp])[] = [
     /at most 1h/,
   ],
   ["no memory", { ...job, limits: { memory: 0 } }, "limits.memory", /write a size/],
+  ["half a character in a path", { ...job, workdir: "a\ud800" }, "workdir", /surrogate/],
   ["too little memory", { ...job, limits: { memory: "7M" } }, "limits.memory", /at least 8M/],
   ["memory in words", { ...job, limits: { memory: "lots" } }, "limits.memory", /write a size/],
   ["no CPU", { ...job, limits: { cpu: 0 } }, "limits.cpu", /at least 0\.01/],

@@ -141,7 +141,9 @@ Deno.test("renderJob() shows image, commit, and what is kept", () => {
   assert.match(text, /^limits +.*1K disk/m);
 });
 
-Deno.test("renderOverview() shows why the runner is not ready", () => {
+const WEB = { project: "web", mode: "open", queued: 0, in_flight: 1, max_running: 4 };
+
+Deno.test("renderOverview() shows what holds projects, and why the runner is not ready", () => {
   const lines = renderOverview({
     status: {
       version: "1.2.3",
@@ -158,11 +160,18 @@ Deno.test("renderOverview() shows why the runner is not ready", () => {
     },
     open: [jobAnswer({ state: "running", finished_at: null })],
     ended: [],
+    projects: [
+      { ...WEB, agent: { running: true, limits: { cpu: 1.5, memory_bytes: 2 * 1024 ** 3 } } },
+      { ...WEB, project: "api", agent: { running: true, limits: {} } },
+      { ...WEB, project: "old", agent: { running: false } },
+    ],
   }, { now, paint: plain });
   assert.match(
     lines[0] ?? "",
     /^cicd-runner 1\.2\.3 {2}not ready {2}draining {2}1 of 4 at work, 2 queued/,
   );
   assert.equal(lines[1], "! the disk is full");
+  assert.equal(lines[2], "web is held to 1.5 CPU, 2G memory");
+  assert.equal(lines[3], "");
   assert.ok(lines.some((line) => line.includes("running")));
 });

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { formatMessage } from "@optique/core/message";
 import { parseAsync } from "@optique/core/parser";
 import { makeGrammar } from "../../../cmd/runner/commands/grammar.ts";
 
@@ -90,4 +91,16 @@ Deno.test("makeGrammar() refuses what it does not know", async () => {
       [],
     ]
   ) assert.ok(await refused(...args), args.join(" "));
+});
+
+Deno.test("makeGrammar() names the flag whose value is missing or no good", async () => {
+  const problem = async (...args: readonly string[]) => {
+    const result = await parseAsync(parser, args);
+    assert.ok(!result.success);
+    return formatMessage(result.error);
+  };
+  assert.match(await problem("keys", "create", "--name", "x"), /--scope submit, read or admin/);
+  const create = ["keys", "create", "--name", "x", "--scope", "read"];
+  assert.match(await problem(...create, "--project", "a b"), /--project.*"a b" contains/);
+  assert.match(await problem("run", "-p", "../x", "--", "true"), /--project.*begins with/);
 });

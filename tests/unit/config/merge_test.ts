@@ -185,6 +185,13 @@ Deno.test("mergeConfig() keeps project and variable names that objects know", ()
   assert.equal(projectSettings(config, project("toString")).env, config.defaults.env);
 });
 
+Deno.test("mergeConfig() refuses a memory limit in which no program starts", () => {
+  assert.throws(
+    () => merge({ file: { defaults: { limits: { memory: "7M" } } } }),
+    /defaults\.limits\.memory[^]*8M to 1024T/,
+  );
+});
+
 Deno.test("projectSettings() lays a project's own settings over the defaults", () => {
   const { config } = merge({
     file: {

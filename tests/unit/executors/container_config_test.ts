@@ -11,7 +11,13 @@ import {
 import { makeContainer, makeSpec } from "../../support/job_fixtures.ts";
 
 const OPTIONS: ContainerConfigOptions = {
-  facts: { podman: false, rootless: false, cgroupDriver: "cgroupfs", logDrivers: ["local"] },
+  facts: {
+    cpus: 2,
+    podman: false,
+    rootless: false,
+    cgroupDriver: "cgroupfs",
+    logDrivers: ["local"],
+  },
   init: true,
   account: { uid: 1000, gid: 100 },
   stateDir: "/state",
@@ -63,6 +69,17 @@ Deno.test("containerBody() gives no swap beside the memory", () => {
   assert.equal(HostConfig.NanoCpus, 1_500_000_000);
   assert.equal(HostConfig.PidsLimit, 7);
   assert.deepEqual(HostConfig.StorageOpt, { size: "4096" });
+});
+
+Deno.test("containerBody() asks for no more CPUs than the engine has, which refuses that", () => {
+  const nano = (cpus: number) =>
+    containerBody(request({}, { limits: { cpu: 4 } }), {
+      ...OPTIONS,
+      facts: { ...OPTIONS.facts, cpus },
+    }).HostConfig.NanoCpus;
+  assert.equal(nano(2), 2_000_000_000);
+  assert.equal(nano(8), 4_000_000_000);
+  assert.equal(nano(0), 4_000_000_000);
 });
 
 Deno.test("containerBody() puts secrets into the environment and nowhere else", () => {

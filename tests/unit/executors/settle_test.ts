@@ -197,6 +197,14 @@ const CASES: readonly Case[] = [
     then: ["failed", "exec_failed", /"make": there is no such program on the job's PATH/],
   },
   {
+    when: "had no file of that path",
+    given: evidence(
+      { end: exited(127), serviceResult: "exit-code", notBegun: true },
+      { spec: spec({ work: { kind: "command", argv: ["/no/such"] } }) },
+    ),
+    then: ["failed", "exec_failed", /"\/no\/such": there is no such file/],
+  },
+  {
     when: "exited with 203 too soon for systemd to see it, and said why",
     given: evidence({ end: exited(203), serviceResult: "exit-code", activated: false }),
     then: ["failed", "exit_code", /code 203/],

@@ -102,6 +102,17 @@ Deno.test("pullJobs() tells the main API of a job that cannot begin, with a few 
   assert.deepEqual(JSON.parse(bodyOf(told[1] ?? assert.fail())), { job_id: 12, success: false });
 });
 
+Deno.test("pullJobs() asks less often while the main API does not take a result, and says so once", async () => {
+  await using t = setup(
+    ({ url }) => url.pathname.endsWith("/claim") ? answered(200, job) : answered(404),
+    { accept: () => Promise.resolve({ kind: "failed", answer: { job_id: 12, success: false } }) },
+  );
+  t.run(pullJobs);
+  await t.clock.tick(60_000);
+  assert(t.sent.length < 30, `${t.sent.length} requests in a minute`);
+  assert.equal(t.log.messages.length, 1);
+});
+
 Deno.test("pullJobs() goes on after a job that cannot be read or stored", async () => {
   await using t = setup(
     (_, count) => answered(200, count === 1 ? { job_id: 1 } : job),

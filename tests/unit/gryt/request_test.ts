@@ -82,6 +82,7 @@ Deno.test("parseGrytRequest() tells what is wrong in the shapes its clients know
   assert.equal(of({ cpu_limit: 1 }), "string_type body.cpu_limit");
   assert.equal(of({ priority: 10 }), "less_than_equal body.priority");
   assert.equal(of({ timeout: 0 }), "greater_than body.timeout");
+  assert.equal(of({ timeout: Infinity }), "finite_number body.timeout");
   assert.equal(of({ artifacts: ["a", 1] }), "string_type body.artifacts.1");
   assert.equal(problems([])[0]?.type, "model_attributes_type");
   assert.equal(problems(null)[0]?.type, "missing");

@@ -1,0 +1,52 @@
+import assert from "node:assert/strict";
+import { BUSYBOX } from "../support/docker_engine.ts";
+import { useDockerEngine } from "../support/container_suite.ts";
+
+const docker = useDockerEngine();
+const signal = AbortSignal.timeout(300_000);
+const LIMIT_BYTES = 32 * 1024 ** 2;
+
+/** Runs a program in a bounded container, and asks for news when the container is over. */
+async function heardOf(command: readonly string[]): Promise<boolean> {
+  const { client } = docker.engine;
+  const id = await client.createContainer(`test-${crypto.randomUUID()}`, {
+    Image: BUSYBOX,
+    Cmd: [...command],
+    Env: [],
+    WorkingDir: "/",
+    Labels: {},
+    OpenStdin: false,
+    Tty: false,
+    HostConfig: {
+      NetworkMode: "none",
+      Mounts: [],
+      Memory: LIMIT_BYTES,
+      MemorySwap: LIMIT_BYTES,
+      PidsLimit: 32,
+      Ulimits: [],
+      Privileged: false,
+      CapDrop: [],
+      CapAdd: [],
+      SecurityOpt: [],
+      OomScoreAdj: 0,
+      LogConfig: { Type: "none", Config: {} },
+      RestartPolicy: { Name: "no" },
+      AutoRemove: false,
+    },
+  }, signal);
+  await client.startContainer(id, signal);
+  await client.waitContainer(id, signal);
+  const info = await client.inspectContainer(id, signal);
+  assert(info?.startedAt !== undefined && info.finishedAt !== undefined);
+  assert.equal(info.exitCode, 137);
+  const between = { sinceMs: info.startedAt, untilMs: info.finishedAt + 500 };
+  return await client.heardOutOfMemory(id, between, signal);
+}
+
+Deno.test("heardOutOfMemory() tells a kill by the kernel from an exit that looks like one", async () => {
+  const [killed, exited] = await Promise.all([
+    heardOf(["tail", "-c", "200m", "/dev/zero"]),
+    heardOf(["sh", "-c", "exit 137"]),
+  ]);
+  assert.deepEqual({ killed, exited }, { killed: true, exited: false });
+});
