@@ -20,6 +20,7 @@ import { OutboxStore } from "@lib/gryt/outbox_store.ts";
 import type { SendRequest } from "@lib/gryt/outgoing.ts";
 import type { GrytService } from "@lib/gryt/service.ts";
 import { type GrytSettings, readGrytSettings } from "@lib/gryt/settings.ts";
+import { WaitingAnswers } from "@lib/gryt/waiting_answers.ts";
 import { isTerminal, type Job } from "@lib/jobs/model.ts";
 import type { Database } from "@lib/store/database.ts";
 import type { ConfigHolder } from "./config_holder.ts";
@@ -63,7 +64,7 @@ export class Gryt {
       ledger: new GrytLedger(db),
       outbox: new OutboxStore(db),
       front: new AgentsFront({ send, clock }),
-      waiting: { count: 0 },
+      waiting: new WaitingAnswers(),
     };
   }
 
@@ -95,7 +96,7 @@ export class Gryt {
 
   /** Waits until every synchronous answer was given; rejects with the signal's reason. */
   async answered(signal: AbortSignal): Promise<void> {
-    while (this.service.waiting.count > 0) await this.#options.clock.sleep(100, { signal });
+    await this.service.waiting.given(signal);
   }
 
   #onChange(job: Job): void {

@@ -40,15 +40,11 @@ export async function executeGryt(
   if (problem !== undefined) return grytError(500, `Failed to connect to Docker: ${problem}`);
   const taken = takeGrytJob(ports, gryt, { request: wish });
   if (taken.kind === "failed") return Response.json(taken.answer);
-  gryt.waiting.count++;
-  try {
-    const { signal } = request;
-    return Response.json(
-      await waitForAnswer(ports, gryt, { jobId: taken.job.id, grytId: wish.jobId, signal }),
-    );
-  } finally {
-    gryt.waiting.count--;
-  }
+  using _answer = gryt.waiting.begin();
+  const { signal } = request;
+  return Response.json(
+    await waitForAnswer(ports, gryt, { jobId: taken.job.id, grytId: wish.jobId, signal }),
+  );
 }
 
 /** Lets another agent answer; `undefined` if none is named or none has taken it. */

@@ -8,6 +8,7 @@ import type { EngineWatch } from "@lib/gryt/engine_watch.ts";
 import type { GrytLedger } from "@lib/gryt/ledger.ts";
 import type { OutboxStore } from "@lib/gryt/outbox_store.ts";
 import type { GrytSettings } from "@lib/gryt/settings.ts";
+import type { WaitingAnswers } from "@lib/gryt/waiting_answers.ts";
 
 /** The parts behind the Gryt-compatible API. */
 export interface GrytService {
@@ -18,5 +19,5 @@ export interface GrytService {
   readonly outbox: OutboxStore;
   readonly front: AgentsFront;
   /** Synchronous answers that are waited for now; the runner leaves them time when it ends. */
-  readonly waiting: { count: number };
+  readonly waiting: WaitingAnswers;
 }

@@ -1,3 +1,4 @@
+import { WaitingAnswers } from "@lib/gryt/waiting_answers.ts";
 import assert from "node:assert/strict";
 import { FAILURES_PER_MINUTE } from "@lib/access/gate.ts";
 import { grytLogs } from "@lib/api/gryt_logs.ts";
@@ -41,7 +42,7 @@ function setup({ settings = {}, ports = {}, engineProblem, network }: Options = 
       return new OutboxStore(api.db);
     },
     front: new AgentsFront({ send, clock }),
-    waiting: { count: 0 },
+    waiting: new WaitingAnswers(),
   };
   const api: ApiFixture = openApi({ ...ports, gryt });
   return {
