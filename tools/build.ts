@@ -8,7 +8,7 @@
  * @module
  */
 import { parseArgs } from "node:util";
-import type { BuildInfo, BuildLayout } from "@lib/install/build_info.ts";
+import type { BuildInfo, BuildLayout } from "@lib/features/install/build_info.ts";
 import { pack, writeSums } from "./build/archive.ts";
 import { assemble } from "./build/assemble.ts";
 import { findDenort } from "./build/denort.ts";

@@ -7,7 +7,7 @@
  */
 import { raceAbort, withDeadline } from "@lib/core/abort.ts";
 import { systemClock } from "@lib/core/clock.ts";
-import { UnixClient } from "@lib/http/unix_client.ts";
+import { UnixClient } from "@lib/foundations/http/unix_client.ts";
 
 /** What the job does: a few seconds of work in several processes. */
 const SCRIPT = `

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { withReference } from "@lib/config/reference.ts";
+import { withReference } from "@lib/foundations/config/reference.ts";
 import { apiReference } from "./docs/api_reference.ts";
 import { readOpenApi } from "./docs/read_openapi.ts";
 

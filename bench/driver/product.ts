@@ -4,7 +4,7 @@
  * @module
  */
 import { systemClock } from "@lib/core/clock.ts";
-import { UnixClient, type UnixResponse } from "@lib/http/unix_client.ts";
+import { UnixClient, type UnixResponse } from "@lib/foundations/http/unix_client.ts";
 import { systemctl } from "./programs.ts";
 
 /** The project of all measured jobs. */

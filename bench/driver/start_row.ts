@@ -3,9 +3,9 @@
  *
  * @module
  */
-import { UserManager } from "@lib/systemd/manager.ts";
-import { parseUnitName } from "@lib/systemd/unit_name.ts";
-import { unitProperty } from "@lib/systemd/unit_property.ts";
+import { UserManager } from "@lib/foundations/systemd/manager.ts";
+import { parseUnitName } from "@lib/foundations/systemd/unit_name.ts";
+import { unitProperty } from "@lib/foundations/systemd/unit_property.ts";
 import type { Comparison, Series } from "../report.ts";
 import { Fifo } from "./fifo.ts";
 import type { Bench } from "./main.ts";

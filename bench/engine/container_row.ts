@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { UnixClient } from "@lib/http/unix_client.ts";
+import type { UnixClient } from "@lib/foundations/http/unix_client.ts";
 import type { Comparison } from "../report.ts";
 import { rest, textOf } from "../driver/product.ts";
 import type { EngineBench } from "./rows.ts";

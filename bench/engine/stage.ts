@@ -8,7 +8,7 @@
  * @module
  */
 import { ignore } from "@lib/core/errors.ts";
-import { UnixClient, type UnixResponse } from "@lib/http/unix_client.ts";
+import { UnixClient, type UnixResponse } from "@lib/foundations/http/unix_client.ts";
 import {
   BUSYBOX,
   type DockerEngine,

@@ -5,10 +5,10 @@
  */
 import { systemClock } from "@lib/core/clock.ts";
 import type { ProjectName } from "@lib/core/ids.ts";
-import type { JobSpec } from "@lib/jobs/model.ts";
-import type { AttemptStep } from "@lib/jobs/step.ts";
-import type { RunCommand } from "@lib/process/run_command.ts";
-import type { ContainerParts } from "./containers.ts";
+import type { JobSpec } from "@lib/spine/jobs/model.ts";
+import type { AttemptStep } from "@lib/spine/jobs/step.ts";
+import type { RunCommand } from "@lib/foundations/process/run_command.ts";
+import type { ContainerParts } from "@lib/features/containers/container_parts.ts";
 import type { AgentInput } from "./wire.ts";
 
 /** The steps in their order before the job; after it they run the other way round. */
@@ -25,7 +25,7 @@ export function makeSteps(
       needed: ({ git }) => git !== undefined,
       does: "before",
       async load() {
-        const { createCheckoutStep } = await import("@lib/checkout/checkout_step.ts");
+        const { createCheckoutStep } = await import("@lib/features/checkout/checkout_step.ts");
         return createCheckoutStep({
           stateDir,
           config: config().git,
@@ -40,14 +40,14 @@ export function makeSteps(
       name: "files",
       needed: ({ files = [] }) => files.length > 0,
       does: "before",
-      load: async () => (await import("@lib/workspace_files/files_step.ts")).filesStep(),
+      load: async () => (await import("@lib/features/files/files_step.ts")).filesStep(),
     }),
     lazyStep({
       name: "caches",
       needed: ({ caches = [] }) => caches.length > 0,
       does: "both",
       async load() {
-        const { cacheStep } = await import("@lib/caches/cache_step.ts");
+        const { cacheStep } = await import("@lib/features/caches/cache_step.ts");
         const run = await helperRunner(mark);
         return cacheStep({ stateDir, limits: () => config().caches, run, env, clock });
       },
@@ -57,8 +57,8 @@ export function makeSteps(
       needed: ({ artifacts }) => artifacts !== undefined,
       does: "after",
       async load() {
-        const { artifactStep } = await import("@lib/artifacts/artifact_step.ts");
-        const { s3Upload } = await import("@lib/artifacts/s3_upload.ts");
+        const { artifactStep } = await import("@lib/features/artifacts/artifact_step.ts");
+        const { s3Upload } = await import("@lib/features/artifacts/s3_upload.ts");
         return artifactStep({
           limits: () => config().artifacts,
           upload() {
@@ -78,8 +78,8 @@ export function helperMark(stateDir: string, project: ProjectName): string {
 }
 
 async function helperRunner(mark: string): Promise<RunCommand> {
-  const { runCommand } = await import("@lib/process/run_command.ts");
-  const { marked } = await import("@lib/process/marked_helpers.ts");
+  const { runCommand } = await import("@lib/foundations/process/run_command.ts");
+  const { marked } = await import("@lib/foundations/process/marked_helpers.ts");
   return marked(runCommand, mark);
 }
 

@@ -4,30 +4,30 @@
  * @module
  */
 import { homedir, userInfo } from "node:os";
-import { agentHandler } from "@lib/agent_link/agent_server.ts";
-import { AttemptHost } from "@lib/attempts/attempt_host.ts";
-import { agentSocketPath } from "@lib/config/resolve_paths.ts";
-import type { Config } from "@lib/config/schema.ts";
+import { agentHandler } from "@lib/spine/agent_link/agent_server.ts";
+import { AttemptHost } from "@lib/spine/attempts/attempt_host.ts";
+import { agentSocketPath } from "@lib/foundations/config/resolve_paths.ts";
+import type { Config } from "@lib/foundations/config/schema.ts";
 import { systemClock } from "@lib/core/clock.ts";
 import type { ProjectName } from "@lib/core/ids.ts";
 import type { Logger } from "@lib/core/logger.ts";
 import { TaskGroup } from "@lib/core/task_group.ts";
 import { VERSION } from "@lib/core/version.ts";
-import { CONTAINER_HOME, CONTAINER_WORKSPACE } from "@lib/executors/container_paths.ts";
-import { ChosenExecutor } from "@lib/executors/chosen_executor.ts";
-import { type Listener, startHttpServer } from "@lib/http/server.ts";
-import type { AttemptRef } from "@lib/jobs/attempt_folder.ts";
-import type { Executor } from "@lib/jobs/executor.ts";
-import type { JobSpec } from "@lib/jobs/model.ts";
-import { recordLog } from "@lib/logs/log_recorder.ts";
-import { openSetupLog } from "@lib/logs/setup_log.ts";
-import { readBootId } from "@lib/process/boot_id.ts";
-import { LogWatcher } from "@lib/logs/log_watcher.ts";
-import { buildContainerEnv, buildJobEnv } from "@lib/process/scrubbed_env.ts";
-import { openKey, sealMap } from "@lib/secrets/seal.ts";
-import { lockFolder } from "@lib/store/state_lock.ts";
+import { CONTAINER_HOME, CONTAINER_WORKSPACE } from "@lib/spine/executors/container_paths.ts";
+import { ChosenExecutor } from "@lib/spine/executors/chosen_executor.ts";
+import { type Listener, startHttpServer } from "@lib/foundations/http/server.ts";
+import type { AttemptRef } from "@lib/spine/jobs/attempt_folder.ts";
+import type { Executor } from "@lib/spine/jobs/executor.ts";
+import type { JobSpec } from "@lib/spine/jobs/model.ts";
+import { recordLog } from "@lib/spine/logs/log_recorder.ts";
+import { openSetupLog } from "@lib/spine/logs/setup_log.ts";
+import { readBootId } from "@lib/foundations/process/boot_id.ts";
+import { LogWatcher } from "@lib/spine/logs/log_watcher.ts";
+import { buildContainerEnv, buildJobEnv } from "@lib/foundations/process/scrubbed_env.ts";
+import { openKey, sealMap } from "@lib/foundations/secrets/seal.ts";
+import { lockFolder } from "@lib/foundations/store/state_lock.ts";
 import { ensurePrivateFolder } from "../shared/folders.ts";
-import { type ContainerParts, containerParts } from "./containers.ts";
+import { type ContainerParts, containerParts } from "@lib/features/containers/container_parts.ts";
 import { helperMark, makeSteps } from "./steps.ts";
 
 /** What the agent is made from. */
@@ -88,7 +88,7 @@ export async function startAgent(input: AgentInput): Promise<Agent> {
         }),
       steps: makeSteps(input, containers),
       endHelpers: async () => {
-        const { endMarked } = await import("@lib/process/marked_helpers.ts");
+        const { endMarked } = await import("@lib/foundations/process/marked_helpers.ts");
         return endMarked(helperMark(stateDir, project));
       },
       setupTimeoutMs: () => config().defaults.setupTimeoutMs,
@@ -213,8 +213,8 @@ async function makeProcessExecutor(input: AgentInput): Promise<Executor> {
   const { config, env, log, project } = input;
   const wanted = config().executor;
   if (wanted === "unit" || (wanted === "auto" && await hasUserManager(env))) {
-    const { UnitExecutor } = await import("@lib/executors/unit_executor.ts");
-    const { connectUnitManager } = await import("@lib/executors/unit_manager.ts");
+    const { UnitExecutor } = await import("@lib/spine/executors/unit_executor.ts");
+    const { connectUnitManager } = await import("@lib/spine/executors/unit_manager.ts");
     return new UnitExecutor({
       project,
       connect: (signal) => connectUnitManager(env, signal),
@@ -223,7 +223,7 @@ async function makeProcessExecutor(input: AgentInput): Promise<Executor> {
       log,
     });
   }
-  const { DirectExecutor } = await import("@lib/executors/direct_executor.ts");
+  const { DirectExecutor } = await import("@lib/spine/executors/direct_executor.ts");
   return new DirectExecutor({ clock: systemClock });
 }
 

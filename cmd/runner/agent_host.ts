@@ -4,12 +4,12 @@
  * @module
  */
 import { spawn } from "node:child_process";
-import type { AgentHost } from "@lib/agent_link/agent_client.ts";
-import { ChildAgentHost, type SpawnedAgent } from "@lib/agent_link/child_host.ts";
-import { agentSocketPath } from "@lib/config/resolve_paths.ts";
+import type { AgentHost } from "@lib/spine/agent_link/agent_client.ts";
+import { ChildAgentHost, type SpawnedAgent } from "@lib/spine/agent_link/child_host.ts";
+import { agentSocketPath } from "@lib/foundations/config/resolve_paths.ts";
 import { systemClock } from "@lib/core/clock.ts";
 import type { ProjectName } from "@lib/core/ids.ts";
-import { answers } from "@lib/http/socket_path.ts";
+import { answers } from "@lib/foundations/http/socket_path.ts";
 import { toDaemonArgs } from "../shared/daemon_flags.ts";
 import { ensurePrivateFolder } from "../shared/folders.ts";
 import { agentCommand } from "../shared/program_paths.ts";
@@ -23,7 +23,7 @@ export async function makeAgentHost(input: AgentHostInput): Promise<AgentHost> {
   const { agents, runtimeDir } = config.current;
   const socketPath = (project: ProjectName) => agentSocketPath(runtimeDir, project);
   if (agents === "systemd" || (agents === "auto" && input.underSystemd)) {
-    const { SystemdAgentHost } = await import("@lib/agent_link/systemd_host.ts");
+    const { SystemdAgentHost } = await import("@lib/spine/agent_link/systemd_host.ts");
     return new SystemdAgentHost({ socketPath, env });
   }
   ensurePrivateFolder(`${runtimeDir}/agents`);

@@ -3,11 +3,11 @@
  *
  * @module
  */
-import { type Config, containerRules, projectSettings } from "@lib/config/schema.ts";
-import { readConfig } from "@lib/config/read.ts";
+import { type Config, containerRules, projectSettings } from "@lib/foundations/config/schema.ts";
+import { readConfig } from "@lib/foundations/config/read.ts";
 import type { ProjectName } from "@lib/core/ids.ts";
-import type { RequestDefaults } from "@lib/api/job_request.ts";
-import { withGrytListener } from "./gryt_listener.ts";
+import type { RequestDefaults } from "@lib/spine/spec/job_request.ts";
+import { withGrytListener } from "@lib/features/gryt/listener.ts";
 
 /** Where the configuration is read from. */
 export interface ConfigSource {

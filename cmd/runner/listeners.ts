@@ -3,11 +3,15 @@
  *
  * @module
  */
-import type { Config } from "@lib/config/schema.ts";
+import type { Config } from "@lib/foundations/config/schema.ts";
 import { CicdError, messageOf } from "@lib/core/errors.ts";
-import { isLoopback, type ListenAddress, parseListenAddress } from "@lib/http/listen_address.ts";
-import type { Listener, TlsTexts } from "@lib/http/server.ts";
-import { readSmallFile } from "@lib/secrets/private_file.ts";
+import {
+  isLoopback,
+  type ListenAddress,
+  parseListenAddress,
+} from "@lib/foundations/http/listen_address.ts";
+import type { Listener, TlsTexts } from "@lib/foundations/http/server.ts";
+import { readSmallFile } from "@lib/foundations/secrets/private_file.ts";
 import type { PassedSocket } from "../shared/platform.ts";
 
 /** Listeners as configured and as handed over. */

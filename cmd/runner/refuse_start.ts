@@ -10,8 +10,8 @@
 import { withDeadline } from "@lib/core/abort.ts";
 import { systemClock } from "@lib/core/clock.ts";
 import { CicdError, ignore } from "@lib/core/errors.ts";
-import { problemResponse } from "@lib/http/problem.ts";
-import { startHttpServer } from "@lib/http/server.ts";
+import { problemResponse } from "@lib/foundations/http/problem.ts";
+import { startHttpServer } from "@lib/foundations/http/server.ts";
 import type { PassedSocket } from "../shared/platform.ts";
 
 /** Exit codes after which the units do not try again (`RestartPreventExitStatus=`). */

@@ -3,42 +3,42 @@
  *
  * @module
  */
-import { apiHandler } from "@lib/api/app.ts";
-import { grytLogs } from "@lib/api/gryt_logs.ts";
-import { logSockets } from "@lib/api/log_socket.ts";
+import { apiHandler } from "@lib/api/router.ts";
+import { grytLogs } from "@lib/features/gryt/log_access.ts";
+import { logSockets } from "@lib/features/jobs/log_socket.ts";
 import type { ApiPorts } from "@lib/api/ports.ts";
-import { Gate } from "@lib/access/gate.ts";
-import { KeyStore } from "@lib/access/key_store.ts";
-import { ArtifactReader } from "@lib/artifacts/artifact_reader.ts";
-import { AgentClient } from "@lib/agent_link/agent_client.ts";
+import { Gate } from "@lib/features/access/gate.ts";
+import { KeyStore } from "@lib/features/access/key_store.ts";
+import { ArtifactReader } from "@lib/features/artifacts/artifact_reader.ts";
+import { AgentClient } from "@lib/spine/agent_link/agent_client.ts";
 import { systemClock } from "@lib/core/clock.ts";
 import { messageOf, toCicdError } from "@lib/core/errors.ts";
 import type { ProjectName } from "@lib/core/ids.ts";
 import type { Logger } from "@lib/core/logger.ts";
 import { TaskGroup } from "@lib/core/task_group.ts";
 import { VERSION } from "@lib/core/version.ts";
-import type { Housekeeper } from "@lib/housekeeping/housekeeper.ts";
-import { type HttpServer, type Listener, startHttpServer } from "@lib/http/server.ts";
-import { Dispatcher } from "@lib/jobs/dispatcher.ts";
-import { JobEvents } from "@lib/jobs/job_events.ts";
-import { JOB_MIGRATIONS } from "@lib/jobs/job_schema.ts";
-import { JobStore } from "@lib/jobs/job_store.ts";
-import { isTerminal, type Job } from "@lib/jobs/model.ts";
-import { JobLogReader } from "@lib/logs/job_logs.ts";
-import { LogWatcher } from "@lib/logs/log_watcher.ts";
-import { readBootId } from "@lib/process/boot_id.ts";
-import { runSweeps } from "@lib/retention/sweep.ts";
-import { openKey, sealMap, unsealMap } from "@lib/secrets/seal.ts";
-import { openDatabase } from "@lib/store/database.ts";
-import { lockState } from "@lib/store/state_lock.ts";
+import type { Housekeeper } from "@lib/features/cleaning/housekeeper.ts";
+import { type HttpServer, type Listener, startHttpServer } from "@lib/foundations/http/server.ts";
+import { Dispatcher } from "@lib/spine/queue/dispatcher.ts";
+import { JobEvents } from "@lib/spine/jobs/job_events.ts";
+import { JOB_MIGRATIONS } from "@lib/spine/queue/job_schema.ts";
+import { JobStore } from "@lib/spine/queue/job_store.ts";
+import { isTerminal, type Job } from "@lib/spine/jobs/model.ts";
+import { JobLogReader } from "@lib/spine/logs/job_logs.ts";
+import { LogWatcher } from "@lib/spine/logs/log_watcher.ts";
+import { readBootId } from "@lib/foundations/process/boot_id.ts";
+import { runSweeps } from "@lib/features/cleaning/sweep.ts";
+import { openKey, sealMap, unsealMap } from "@lib/foundations/secrets/seal.ts";
+import { openDatabase } from "@lib/foundations/store/database.ts";
+import { lockState } from "@lib/foundations/store/state_lock.ts";
 import { ensurePrivateFolder } from "../shared/folders.ts";
 import type { DaemonFlags } from "../shared/daemon_flags.ts";
 import { layoutOf } from "../shared/program_paths.ts";
 import { makeAgentHost } from "./agent_host.ts";
 import type { ConfigHolder } from "./config_holder.ts";
-import { Gryt } from "./gryt.ts";
-import { Intake } from "./intake.ts";
-import { collectMetrics } from "./metrics.ts";
+import { Gryt } from "@lib/features/gryt/gryt.ts";
+import { Intake } from "@lib/spine/queue/intake.ts";
+import { collectMetrics } from "@lib/features/status/metrics.ts";
 
 /** What the runner is made from. */
 export interface RunnerInput {
@@ -145,7 +145,7 @@ export async function startRunner(input: RunnerInput): Promise<Runner> {
   let housekeeper: Housekeeper | undefined;
   const openHousekeeper = async () => {
     // Of use once a day.
-    const { makeHousekeeper } = await import("./housekeeping.ts");
+    const { makeHousekeeper } = await import("@lib/features/cleaning/make_housekeeper.ts");
     return housekeeper ??= makeHousekeeper({
       store,
       config: () => config.current,
@@ -200,7 +200,7 @@ export async function startRunner(input: RunnerInput): Promise<Runner> {
     unreadyReasons,
     async renderMetrics() {
       // The library is only needed when someone scrapes.
-      const { renderMetrics } = await import("@lib/metrics/render_metrics.ts");
+      const { renderMetrics } = await import("@lib/foundations/metrics/render_metrics.ts");
       return await renderMetrics(collectMetrics({
         store,
         server: () => server,

@@ -8,8 +8,8 @@
  */
 import { parseArgs } from "node:util";
 import { CicdError, messageOf } from "@lib/core/errors.ts";
-import { flagNameOf } from "@lib/config/key.ts";
-import { allKeys } from "@lib/config/keys.ts";
+import { flagNameOf } from "@lib/foundations/config/key.ts";
+import { allKeys } from "@lib/foundations/config/keys.ts";
 
 /** Flags as given. */
 export interface DaemonFlags {

@@ -7,8 +7,8 @@
 import type { Clock } from "@lib/core/clock.ts";
 import type { Logger } from "@lib/core/logger.ts";
 import { TaskGroup } from "@lib/core/task_group.ts";
-import type { Notifier } from "@lib/systemd/notify.ts";
-import { runWatchdog } from "@lib/systemd/watchdog.ts";
+import type { Notifier } from "@lib/foundations/systemd/notify.ts";
+import { runWatchdog } from "@lib/foundations/systemd/watchdog.ts";
 
 /** A daemon as its life sees it. */
 export interface DaemonParts {

@@ -3,11 +3,11 @@
  *
  * @module
  */
-import { chooseColour, chooseFormat } from "@lib/log/choose_format.ts";
-import { openLineWriter } from "@lib/log/line_writer.ts";
-import { type Log, openLog } from "@lib/log/log.ts";
-import type { LogConfig } from "@lib/config/schema.ts";
-import type { JournalWriter } from "@lib/systemd/journal.ts";
+import { chooseColour, chooseFormat } from "@lib/foundations/log/choose_format.ts";
+import { openLineWriter } from "@lib/foundations/log/line_writer.ts";
+import { type Log, openLog } from "@lib/foundations/log/log.ts";
+import type { LogConfig } from "@lib/foundations/config/schema.ts";
+import type { JournalWriter } from "@lib/foundations/systemd/journal.ts";
 
 /** Options for {@linkcode openProgramLog}. */
 export interface ProgramLogOptions {

@@ -5,10 +5,14 @@
  * @module
  */
 import { systemClock } from "@lib/core/clock.ts";
-import { createJournalWriter, JOURNAL_SOCKET, type JournalWriter } from "@lib/systemd/journal.ts";
-import { Libc } from "@lib/systemd/libc.ts";
-import { type ListenFd, takeListenFds } from "@lib/systemd/listen_fds.ts";
-import { createNotifier, type Notifier } from "@lib/systemd/notify.ts";
+import {
+  createJournalWriter,
+  JOURNAL_SOCKET,
+  type JournalWriter,
+} from "@lib/foundations/systemd/journal.ts";
+import { Libc } from "@lib/foundations/systemd/libc.ts";
+import { type ListenFd, takeListenFds } from "@lib/foundations/systemd/listen_fds.ts";
+import { createNotifier, type Notifier } from "@lib/foundations/systemd/notify.ts";
 
 /** A socket that was passed on. */
 export interface PassedSocket extends ListenFd {

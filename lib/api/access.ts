@@ -10,14 +10,14 @@ import {
   projectsOf,
   type Scope,
   seesProject,
-} from "@lib/access/caller.ts";
+} from "@lib/api/caller.ts";
 import { CicdError } from "@lib/core/errors.ts";
 import { parseProjectName, type ProjectName } from "@lib/core/ids.ts";
-import type { Origin } from "@lib/http/listener.ts";
+import type { Origin } from "@lib/foundations/http/listener.ts";
 import { findVisible } from "@lib/api/find_job.ts";
 import type { ApiPorts } from "@lib/api/ports.ts";
 
-export type { Caller, Scope } from "@lib/access/caller.ts";
+export type { Caller, Scope } from "@lib/api/caller.ts";
 
 /** What a route asks of its caller. */
 export interface RouteAccess {

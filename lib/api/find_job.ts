@@ -3,10 +3,10 @@
  *
  * @module
  */
-import { type Caller, LOCAL_CALLER, projectsOf, seesProject } from "@lib/access/caller.ts";
+import { type Caller, LOCAL_CALLER, projectsOf, seesProject } from "@lib/api/caller.ts";
 import { CicdError } from "@lib/core/errors.ts";
 import { parseJobId } from "@lib/core/ids.ts";
-import type { Job } from "@lib/jobs/model.ts";
+import type { Job } from "@lib/spine/jobs/model.ts";
 import type { ApiPorts } from "@lib/api/ports.ts";
 
 /** Finds the job of a path by its id, or by the beginning of it. @throws `job_not_found` */

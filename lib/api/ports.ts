@@ -3,22 +3,22 @@
  *
  * @module
  */
-import type { ArtifactReader } from "@lib/artifacts/artifact_reader.ts";
+import type { ArtifactReader } from "@lib/features/artifacts/artifact_reader.ts";
 import type { Clock } from "@lib/core/clock.ts";
 import type { ProjectName } from "@lib/core/ids.ts";
 import type { Logger } from "@lib/core/logger.ts";
-import type { GrytService } from "@lib/gryt/service.ts";
-import type { BodyLimits } from "@lib/http/body.ts";
-import type { Origin } from "@lib/http/listener.ts";
-import type { JobEvents } from "@lib/jobs/job_events.ts";
-import type { JobStore } from "@lib/jobs/job_store.ts";
-import type { Job } from "@lib/jobs/model.ts";
-import type { LogReading } from "@lib/logs/log_reader.ts";
-import type { SweepOptions } from "@lib/retention/sweep.ts";
-import type { Clean } from "@lib/api/housekeeping_routes.ts";
-import type { Gate } from "@lib/access/gate.ts";
-import type { KeyStore } from "@lib/access/key_store.ts";
-import type { RequestDefaults } from "@lib/api/job_request.ts";
+import type { GrytService } from "@lib/features/gryt/service.ts";
+import type { BodyLimits } from "@lib/foundations/http/body.ts";
+import type { Origin } from "@lib/foundations/http/listener.ts";
+import type { JobEvents } from "@lib/spine/jobs/job_events.ts";
+import type { JobStore } from "@lib/spine/queue/job_store.ts";
+import type { Job } from "@lib/spine/jobs/model.ts";
+import type { LogReading } from "@lib/spine/logs/log_reader.ts";
+import type { SweepOptions } from "@lib/features/cleaning/sweep.ts";
+import type { Clean } from "@lib/features/cleaning/housekeeping_routes.ts";
+import type { Gate } from "@lib/features/access/gate.ts";
+import type { KeyStore } from "@lib/features/access/key_store.ts";
+import type { RequestDefaults } from "@lib/spine/spec/job_request.ts";
 
 /** A view of a job's log. */
 export interface LogWish {

@@ -10,7 +10,7 @@
  * Names are camelCase (`jobId`, `project`, `attempt`, `errorCode`); the writer
  * turns them into the names of its format. Two names mean more: `error` holds
  * anything thrown and is written with its code and causes, `messageId` is a
- * 128-bit id of `lib/log/message_ids.ts`.
+ * 128-bit id of `lib/foundations/log/message_ids.ts`.
  */
 export type LogFields = Readonly<Record<string, unknown>>;
 

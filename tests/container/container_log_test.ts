@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { systemClock } from "@lib/core/clock.ts";
-import { recordLog } from "@lib/logs/log_recorder.ts";
-import { logExtent } from "@lib/logs/log_source.ts";
-import type { AttemptRequest } from "@lib/jobs/executor.ts";
+import { recordLog } from "@lib/spine/logs/log_recorder.ts";
+import { logExtent } from "@lib/spine/logs/log_source.ts";
+import type { AttemptRequest } from "@lib/spine/jobs/executor.ts";
 import { containerContract } from "../support/container_bench.ts";
 import { useDockerEngine } from "../support/container_suite.ts";
 import { Bench, deadline, logged, script } from "../support/executor_contract.ts";

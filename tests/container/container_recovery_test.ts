@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { removeLeftovers } from "@lib/containers/leftovers.ts";
-import { containerBody, jobContainerName } from "@lib/executors/container_config.ts";
-import type { AttemptRequest } from "@lib/jobs/executor.ts";
+import { removeLeftovers } from "@lib/features/containers/leftovers.ts";
+import { containerBody, jobContainerName } from "@lib/spine/executors/container_config.ts";
+import type { AttemptRequest } from "@lib/spine/jobs/executor.ts";
 import { containerContract } from "../support/container_bench.ts";
 import { useDockerEngine } from "../support/container_suite.ts";
 import type { StarterOrder } from "../support/container_starter_process.ts";

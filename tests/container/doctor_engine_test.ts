@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { judgeTools } from "@lib/install/judge_tools.ts";
-import { askEngine } from "../../cmd/runner/commands/ask_engine.ts";
+import { judgeTools } from "@lib/features/install/judge_tools.ts";
+import { askEngine } from "@lib/features/install/ask_engine.ts";
 import { useDockerEngine } from "../support/container_suite.ts";
-import { factsWith } from "../unit/install/_facts.ts";
+import { factsWith } from "../unit/features/install/_facts.ts";
 
 const docker = useDockerEngine(() => Promise.resolve());
 const signal = AbortSignal.timeout(120_000);

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
-import { writeArtifactList } from "@lib/artifacts/artifact_list.ts";
-import { ArtifactReader } from "@lib/artifacts/artifact_reader.ts";
-import { collect } from "@lib/artifacts/collect.ts";
-import { apiHandler } from "@lib/api/app.ts";
-import { startHttpServer } from "@lib/http/server.ts";
-import { UnixClient } from "@lib/http/unix_client.ts";
-import { attemptFolder } from "@lib/jobs/attempt_folder.ts";
+import { writeArtifactList } from "@lib/features/artifacts/artifact_list.ts";
+import { ArtifactReader } from "@lib/features/artifacts/artifact_reader.ts";
+import { collect } from "@lib/features/artifacts/collect.ts";
+import { apiHandler } from "@lib/api/router.ts";
+import { startHttpServer } from "@lib/foundations/http/server.ts";
+import { UnixClient } from "@lib/foundations/http/unix_client.ts";
+import { attemptFolder } from "@lib/spine/jobs/attempt_folder.ts";
 import { openApi } from "../support/api_fixture.ts";
 import { projectName } from "../support/job_fixtures.ts";
 

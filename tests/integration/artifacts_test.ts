@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { artifactStep } from "@lib/artifacts/artifact_step.ts";
-import { readArtifactList } from "@lib/artifacts/artifact_list.ts";
-import { ArtifactReader } from "@lib/artifacts/artifact_reader.ts";
-import type { ArtifactSpec } from "@lib/jobs/model.ts";
+import { artifactStep } from "@lib/features/artifacts/artifact_step.ts";
+import { readArtifactList } from "@lib/features/artifacts/artifact_list.ts";
+import { ArtifactReader } from "@lib/features/artifacts/artifact_reader.ts";
+import type { ArtifactSpec } from "@lib/spine/jobs/model.ts";
 import { makeJob, makeOutcome } from "../support/job_fixtures.ts";
 import { openWorkspace, type Workspace } from "../support/workspace.ts";
 

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
-import { AttemptHost, type AttemptInput } from "@lib/attempts/attempt_host.ts";
+import { AttemptHost, type AttemptInput } from "@lib/spine/attempts/attempt_host.ts";
 import { raceAbort } from "@lib/core/abort.ts";
 import { systemClock } from "@lib/core/clock.ts";
 import { CicdError } from "@lib/core/errors.ts";
 import { newJobId } from "@lib/core/ids.ts";
-import { attemptFolder, type AttemptRef } from "@lib/jobs/attempt_folder.ts";
-import { type AttemptStep, StepFailure } from "@lib/jobs/step.ts";
+import { attemptFolder, type AttemptRef } from "@lib/spine/jobs/attempt_folder.ts";
+import { type AttemptStep, StepFailure } from "@lib/spine/jobs/step.ts";
 import { FakeExecutor, FakeMachine } from "../support/fake_executor.ts";
 import { makeOutcome, makeSpec, projectName } from "../support/job_fixtures.ts";
 import { RecordingLogger } from "../support/recording_logger.ts";

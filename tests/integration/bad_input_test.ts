@@ -281,7 +281,7 @@ Deno.test("a database of a later release is refused with what to do", async () =
   await using bench = new RunnerBench();
   await bench.start();
   await bench.kill("SIGTERM");
-  const { openDatabase } = await import("@lib/store/database.ts");
+  const { openDatabase } = await import("@lib/foundations/store/database.ts");
   {
     using db = openDatabase({
       path: `${bench.stateDir}/runner.db`,

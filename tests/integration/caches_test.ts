@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
-import { cacheStep } from "@lib/caches/cache_step.ts";
-import { allCaches, cachesPath, listCaches } from "@lib/caches/cache_store.ts";
+import { cacheStep } from "@lib/features/caches/cache_step.ts";
+import { allCaches, cachesPath, listCaches } from "@lib/features/caches/cache_store.ts";
 import { systemClock } from "@lib/core/clock.ts";
-import type { CacheSpec } from "@lib/jobs/model.ts";
-import { runCommand } from "@lib/process/run_command.ts";
+import type { CacheSpec } from "@lib/spine/jobs/model.ts";
+import { runCommand } from "@lib/foundations/process/run_command.ts";
 import { makeOutcome } from "../support/job_fixtures.ts";
 import { openWorkspace, type Workspace } from "../support/workspace.ts";
 

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { StepFailure } from "@lib/jobs/step.ts";
+import { StepFailure } from "@lib/spine/jobs/step.ts";
 import { setUpCheckouts } from "../support/checkout_fixture.ts";
 import type { CommittedFile } from "../support/git_repository.ts";
 import { startGitServer } from "../support/git_server.ts";

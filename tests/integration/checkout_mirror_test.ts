@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
-import { StepFailure } from "@lib/jobs/step.ts";
-import { Git } from "@lib/checkout/git_command.ts";
-import { placeObjects } from "@lib/checkout/place_objects.ts";
-import { checkOutCommit, writeRepository } from "@lib/checkout/repository.ts";
-import { runCommand } from "@lib/process/run_command.ts";
-import { lockFolder } from "@lib/store/state_lock.ts";
+import { StepFailure } from "@lib/spine/jobs/step.ts";
+import { Git } from "@lib/features/checkout/git_command.ts";
+import { placeObjects } from "@lib/features/checkout/place_objects.ts";
+import { checkOutCommit, writeRepository } from "@lib/features/checkout/repository.ts";
+import { runCommand } from "@lib/foundations/process/run_command.ts";
+import { lockFolder } from "@lib/foundations/store/state_lock.ts";
 import { processesWith } from "../support/processes.ts";
 import { setUpCheckouts } from "../support/checkout_fixture.ts";
 import { type GitRepository } from "../support/git_repository.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { type JobSpec } from "@lib/jobs/model.ts";
-import { StepFailure } from "@lib/jobs/step.ts";
-import { checkedOutSha } from "@lib/checkout/checkout_step.ts";
+import { type JobSpec } from "@lib/spine/jobs/model.ts";
+import { StepFailure } from "@lib/spine/jobs/step.ts";
+import { checkedOutSha } from "@lib/features/checkout/checkout_step.ts";
 import { setUpCheckouts } from "../support/checkout_fixture.ts";
 import { startGitServer } from "../support/git_server.ts";
 

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { CicdError } from "@lib/core/errors.ts";
-import type { JobFlags } from "../../cmd/runner/commands/grammar_job_flags.ts";
-import { parseJobFile } from "../../cmd/runner/commands/job_file.ts";
-import { readJobSpec } from "../../cmd/runner/commands/job_spec.ts";
-import { none, ports } from "../unit/cmd/_job_spec.ts";
+import type { JobFlags } from "@lib/features/jobs/commands/grammar_job_flags.ts";
+import { parseJobFile } from "@lib/features/jobs/commands/job_file.ts";
+import { readJobSpec } from "@lib/features/jobs/commands/job_spec.ts";
+import { none, ports } from "../unit/features/jobs/commands/_job_spec.ts";
 
 // The YAML reader looks at the environment when it is loaded: not for the unit tests.
 

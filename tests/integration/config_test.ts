@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import * as fc from "fast-check";
 import { CicdError } from "@lib/core/errors.ts";
-import { loadConfig } from "@lib/config/load.ts";
-import { CONFIG_MAX_BYTES, readConfig } from "@lib/config/read.ts";
-import { withoutPadding, withReference } from "@lib/config/reference.ts";
-import { renderConfigYaml, renderProblems } from "@lib/config/render.ts";
-import { readYamlSource, YAML_MAX_NODES } from "@lib/config/yaml_source.ts";
+import { loadConfig } from "@lib/foundations/config/load.ts";
+import { CONFIG_MAX_BYTES, readConfig } from "@lib/foundations/config/read.ts";
+import { withoutPadding, withReference } from "@lib/foundations/config/reference.ts";
+import { renderConfigYaml, renderProblems } from "@lib/foundations/config/render.ts";
+import { readYamlSource, YAML_MAX_NODES } from "@lib/foundations/config/yaml_source.ts";
 
 const signal = new AbortController().signal;
 const context = { home: "/home/ann", env: { XDG_RUNTIME_DIR: "/run/user/7" }, cores: 2 };
@@ -173,7 +173,7 @@ Deno.test("docs/configuration.md has the tables of the current keys", async () =
   assert.equal(
     withoutPadding(withReference(document)),
     withoutPadding(document),
-    "run withReference() of lib/config/reference.ts over docs/configuration.md and format it",
+    "run withReference() of lib/foundations/config/reference.ts over docs/configuration.md and format it",
   );
 });
 

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { newJobId } from "@lib/core/ids.ts";
-import { formatContainerEnd } from "@lib/executors/container_result.ts";
-import { parseResultRecord } from "@lib/executors/result_record.ts";
-import { attemptFolder } from "@lib/jobs/attempt_folder.ts";
-import type { AttemptHandle } from "@lib/jobs/executor.ts";
+import { formatContainerEnd } from "@lib/spine/executors/container_result.ts";
+import { parseResultRecord } from "@lib/spine/executors/result_record.ts";
+import { attemptFolder } from "@lib/spine/jobs/attempt_folder.ts";
+import type { AttemptHandle } from "@lib/spine/jobs/executor.ts";
 import { makeSpec, projectName } from "../support/job_fixtures.ts";
 
 Deno.test("formatContainerEnd() takes the kernel's word for a want of memory, whatever the engine says", async () => {

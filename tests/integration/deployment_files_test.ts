@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { parse, parseAllDocuments } from "yaml";
-import { envNameOf } from "@lib/config/key.ts";
-import { allKeys } from "@lib/config/keys.ts";
-import { readConfig } from "@lib/config/read.ts";
+import { envNameOf } from "@lib/foundations/config/key.ts";
+import { allKeys } from "@lib/foundations/config/keys.ts";
+import { readConfig } from "@lib/foundations/config/read.ts";
 
 const signal = new AbortController().signal;
 const DEPLOY = new URL("../../deploy", import.meta.url).pathname;

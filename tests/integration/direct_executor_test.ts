@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { systemClock } from "@lib/core/clock.ts";
-import { DirectExecutor } from "@lib/executors/direct_executor.ts";
+import { DirectExecutor } from "@lib/spine/executors/direct_executor.ts";
 import {
   Bench,
   type ContractOptions,

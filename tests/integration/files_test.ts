@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
-import { NotAFolderError, openFolder } from "@lib/files/folder.ts";
-import { compileGlobs } from "@lib/files/glob.ts";
-import { openInside, writeInside } from "@lib/files/inside.ts";
-import { existsSync, foldersIn, readIfThere, writeAtomic } from "@lib/files/records.ts";
-import { walk } from "@lib/files/walk.ts";
-import { StepFailure } from "@lib/jobs/step.ts";
-import { filesStep } from "@lib/workspace_files/files_step.ts";
+import { NotAFolderError, openFolder } from "@lib/foundations/files/folder.ts";
+import { compileGlobs } from "@lib/foundations/files/glob.ts";
+import { openInside, writeInside } from "@lib/foundations/files/inside.ts";
+import { existsSync, foldersIn, readIfThere, writeAtomic } from "@lib/foundations/files/records.ts";
+import { walk } from "@lib/foundations/files/walk.ts";
+import { StepFailure } from "@lib/spine/jobs/step.ts";
+import { filesStep } from "@lib/features/files/files_step.ts";
 import { openWorkspace, type Workspace } from "../support/workspace.ts";
 
 const NEVER = new AbortController().signal;

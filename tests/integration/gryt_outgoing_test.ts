@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { createServer, type RequestListener } from "node:http";
 import { createServer as createTcpServer } from "node:net";
-import { isPublicAddress } from "@lib/gryt/callback_target.ts";
-import { type OutgoingRequest, sendRequest } from "@lib/gryt/outgoing.ts";
+import { isPublicAddress } from "@lib/features/gryt/callback_target.ts";
+import { type OutgoingRequest, sendRequest } from "@lib/features/gryt/outgoing.ts";
 
 async function serve(handle: RequestListener) {
   const server = createServer(handle);

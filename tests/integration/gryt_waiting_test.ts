@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-// @ts-types="../../lib/http/ws.d.ts"
+// @ts-types="../../lib/foundations/http/ws.d.ts"
 import { type RawData, WebSocket } from "ws";
 import { isGrytResult, pipelineBase64 } from "../support/gryt_client.ts";
 import { API_KEY, freePort, startEmptyEngine, startRunner } from "../support/gryt_runner.ts";

@@ -1,7 +1,11 @@
 import assert from "node:assert/strict";
 import { connect, type Socket } from "node:net";
-import { type HttpServer, type HttpServerOptions, startHttpServer } from "@lib/http/server.ts";
-import { isNobodyListening, UnixClient } from "@lib/http/unix_client.ts";
+import {
+  type HttpServer,
+  type HttpServerOptions,
+  startHttpServer,
+} from "@lib/foundations/http/server.ts";
+import { isNobodyListening, UnixClient } from "@lib/foundations/http/unix_client.ts";
 import { pause } from "../support/runner_process.ts";
 
 const HOST = "Host: x\r\n";

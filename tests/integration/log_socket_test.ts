@@ -1,15 +1,15 @@
 import assert from "node:assert/strict";
 import { connect } from "node:net";
-// @ts-types="../../lib/http/ws.d.ts"
+// @ts-types="../../lib/foundations/http/ws.d.ts"
 import { type RawData, WebSocket } from "ws";
-import { apiHandler } from "@lib/api/app.ts";
-import { logSockets } from "@lib/api/log_socket.ts";
+import { apiHandler } from "@lib/api/router.ts";
+import { logSockets } from "@lib/features/jobs/log_socket.ts";
 import type { ApiPorts, JobLogs } from "@lib/api/ports.ts";
 import { CicdError } from "@lib/core/errors.ts";
 import { parseProjectName } from "@lib/core/ids.ts";
-import type { HttpServer, HttpServerOptions } from "@lib/http/server.ts";
-import { startHttpServer } from "@lib/http/server.ts";
-import { HIGH_WATER_BYTES } from "@lib/http/web_socket.ts";
+import type { HttpServer, HttpServerOptions } from "@lib/foundations/http/server.ts";
+import { startHttpServer } from "@lib/foundations/http/server.ts";
+import { HIGH_WATER_BYTES } from "@lib/foundations/http/web_socket.ts";
 import { type ApiFixture, openApi } from "../support/api_fixture.ts";
 import { makeOutcome } from "../support/job_fixtures.ts";
 import { pause } from "../support/runner_process.ts";

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { systemClock } from "@lib/core/clock.ts";
 import { ignore } from "@lib/core/errors.ts";
-import { encodeIndexHeader, encodeIndexRecords } from "@lib/logs/log_index.ts";
-import { openLogIndex } from "@lib/logs/log_index_file.ts";
-import { readLog, type ReadLogOptions } from "@lib/logs/log_reader.ts";
-import { recordLog, type RecordLogOptions } from "@lib/logs/log_recorder.ts";
-import { jobLogSize, logSize } from "@lib/logs/log_source.ts";
+import { encodeIndexHeader, encodeIndexRecords } from "@lib/spine/logs/log_index.ts";
+import { openLogIndex } from "@lib/spine/logs/log_index_file.ts";
+import { readLog, type ReadLogOptions } from "@lib/spine/logs/log_reader.ts";
+import { recordLog, type RecordLogOptions } from "@lib/spine/logs/log_recorder.ts";
+import { jobLogSize, logSize } from "@lib/spine/logs/log_source.ts";
 import { FakeClock } from "../support/fake_clock.ts";
 import {
   followPort,

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { endMarked, marked } from "@lib/process/marked_helpers.ts";
-import { runCommand } from "@lib/process/run_command.ts";
+import { endMarked, marked } from "@lib/foundations/process/marked_helpers.ts";
+import { runCommand } from "@lib/foundations/process/run_command.ts";
 
 const env = { PATH: "/usr/local/bin:/usr/bin:/bin" };
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { RECORD_PROGRAM, recordResultArgv } from "@lib/executors/record_result.ts";
-import { parseResultRecord } from "@lib/executors/result_record.ts";
+import { RECORD_PROGRAM, recordResultArgv } from "@lib/spine/executors/record_result.ts";
+import { parseResultRecord } from "@lib/spine/executors/result_record.ts";
 
 interface Ended {
   readonly result: string;

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { newJobId } from "@lib/core/ids.ts";
-import { existsSync } from "@lib/files/records.ts";
-import { jobPath } from "@lib/jobs/attempt_folder.ts";
-import type { Job } from "@lib/jobs/model.ts";
-import type { RetentionLimits } from "@lib/jobs/retention.ts";
-import { planSweep, runSweeps, sweep, type SweepOptions } from "@lib/retention/sweep.ts";
+import { existsSync } from "@lib/foundations/files/records.ts";
+import { jobPath } from "@lib/spine/jobs/attempt_folder.ts";
+import type { Job } from "@lib/spine/jobs/model.ts";
+import type { RetentionLimits } from "@lib/features/cleaning/plan_retention.ts";
+import { planSweep, runSweeps, sweep, type SweepOptions } from "@lib/features/cleaning/sweep.ts";
 import { FakeClock } from "../support/fake_clock.ts";
 import { makeOutcome, openMemoryStore, projectName } from "../support/job_fixtures.ts";
 import { RecordingLogger } from "../support/recording_logger.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { CicdError } from "@lib/core/errors.ts";
-import { runCommand } from "@lib/process/run_command.ts";
+import { runCommand } from "@lib/foundations/process/run_command.ts";
 
 const signal = new AbortController().signal;
 const env = { PATH: "/usr/local/bin:/usr/bin:/bin" };

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { artifactStep } from "@lib/artifacts/artifact_step.ts";
-import { readArtifactList } from "@lib/artifacts/artifact_list.ts";
-import { s3Upload } from "@lib/artifacts/s3_upload.ts";
-import type { S3Config } from "@lib/config/schema.ts";
+import { artifactStep } from "@lib/features/artifacts/artifact_step.ts";
+import { readArtifactList } from "@lib/features/artifacts/artifact_list.ts";
+import { s3Upload } from "@lib/features/artifacts/s3_upload.ts";
+import type { S3Config } from "@lib/foundations/config/schema.ts";
 import { systemClock } from "@lib/core/clock.ts";
 import { makeOutcome } from "../support/job_fixtures.ts";
 import { openStorage, type S3Storage } from "../support/s3_storage.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { CicdError } from "@lib/core/errors.ts";
-import { resolveSecret } from "@lib/secrets/references.ts";
-import { openKey } from "@lib/secrets/seal.ts";
+import { resolveSecret } from "@lib/foundations/secrets/references.ts";
+import { openKey } from "@lib/foundations/secrets/seal.ts";
 
 async function tempDir() {
   const path = await Deno.makeTempDir({ prefix: "cicd-secrets-" });

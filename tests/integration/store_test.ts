@@ -2,11 +2,11 @@ import assert from "node:assert/strict";
 import type { ErrorCode } from "@lib/core/error_codes.ts";
 import { CicdError } from "@lib/core/errors.ts";
 import { newJobId } from "@lib/core/ids.ts";
-import { JOB_MIGRATIONS } from "@lib/jobs/job_schema.ts";
-import { JobStore } from "@lib/jobs/job_store.ts";
-import { type Database, openDatabase } from "@lib/store/database.ts";
-import { lockState } from "@lib/store/state_lock.ts";
-import { removeTree } from "@lib/store/remove_tree.ts";
+import { JOB_MIGRATIONS } from "@lib/spine/queue/job_schema.ts";
+import { JobStore } from "@lib/spine/queue/job_store.ts";
+import { type Database, openDatabase } from "@lib/foundations/store/database.ts";
+import { lockState } from "@lib/foundations/store/state_lock.ts";
+import { removeTree } from "@lib/foundations/store/remove_tree.ts";
 import { makeJob, makeOutcome, makeSpec } from "../support/job_fixtures.ts";
 import { mountSmallDisk } from "../support/small_disk.ts";
 
@@ -130,7 +130,7 @@ Deno.test("lockState() keeps a second daemon out and tells the pid of the first"
     const second = await new Deno.Command(Deno.execPath(), {
       args: [
         "eval",
-        `import { lockState } from "@lib/store/state_lock.ts";
+        `import { lockState } from "@lib/foundations/store/state_lock.ts";
          try { lockState(${
           JSON.stringify(t.path)
         }); } catch (e) { console.log(e.code, e.message); }`,

@@ -1,8 +1,12 @@
 import assert from "node:assert/strict";
 import { connect, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
-import { type HttpServer, type HttpServerOptions, startHttpServer } from "@lib/http/server.ts";
-import type { Listener } from "@lib/http/listener.ts";
+import {
+  type HttpServer,
+  type HttpServerOptions,
+  startHttpServer,
+} from "@lib/foundations/http/server.ts";
+import type { Listener } from "@lib/foundations/http/listener.ts";
 import { CicdError } from "@lib/core/errors.ts";
 import { fromFileUrl } from "@lib/core/file_url.ts";
 import { makeCertificate } from "../support/certificate.ts";

@@ -3,13 +3,13 @@
  *
  * @module
  */
-import { apiHandler } from "@lib/api/app.ts";
+import { apiHandler } from "@lib/api/router.ts";
 import type { ApiPorts, JobLogs } from "@lib/api/ports.ts";
-import { Gate } from "@lib/access/gate.ts";
-import { KeyStore } from "@lib/access/key_store.ts";
-import type { Origin } from "@lib/http/listener.ts";
-import { JobEvents } from "@lib/jobs/job_events.ts";
-import type { LogReading } from "@lib/logs/log_reader.ts";
+import { Gate } from "@lib/features/access/gate.ts";
+import { KeyStore } from "@lib/features/access/key_store.ts";
+import type { Origin } from "@lib/foundations/http/listener.ts";
+import { JobEvents } from "@lib/spine/jobs/job_events.ts";
+import type { LogReading } from "@lib/spine/logs/log_reader.ts";
 import { FakeClock } from "./fake_clock.ts";
 import { type MemoryStore, openMemoryStore } from "./job_fixtures.ts";
 import { RecordingLogger } from "./recording_logger.ts";

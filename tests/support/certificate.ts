@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { TlsTexts } from "@lib/http/server.ts";
+import type { TlsTexts } from "@lib/foundations/http/server.ts";
 
 /** A certificate for loopback, and its key. */
 export async function makeCertificate(folder: string, name: string): Promise<TlsTexts> {

@@ -5,11 +5,11 @@
  */
 import { systemClock } from "@lib/core/clock.ts";
 import { newJobId } from "@lib/core/ids.ts";
-import type { GitScheme } from "@lib/jobs/git_url.ts";
-import { createCheckoutStep } from "@lib/checkout/checkout_step.ts";
-import { attemptFolder, type AttemptRef } from "@lib/jobs/attempt_folder.ts";
-import type { GitSpec, JobSpec } from "@lib/jobs/model.ts";
-import { type RunCommand, runCommand } from "@lib/process/run_command.ts";
+import type { GitScheme } from "@lib/spine/spec/git_url.ts";
+import { createCheckoutStep } from "@lib/features/checkout/checkout_step.ts";
+import { attemptFolder, type AttemptRef } from "@lib/spine/jobs/attempt_folder.ts";
+import type { GitSpec, JobSpec } from "@lib/spine/jobs/model.ts";
+import { type RunCommand, runCommand } from "@lib/foundations/process/run_command.ts";
 import { git } from "./git_repository.ts";
 import { makeContainer, makeSpec } from "./job_fixtures.ts";
 

@@ -7,8 +7,8 @@ import assert from "node:assert/strict";
 import { request as httpRequest } from "node:http";
 import { systemClock } from "@lib/core/clock.ts";
 import { ignore } from "@lib/core/errors.ts";
-import { Engine } from "@lib/docker/engine.ts";
-import { pingEngine } from "@lib/docker/ping.ts";
+import { Engine } from "@lib/foundations/docker/engine.ts";
+import { pingEngine } from "@lib/foundations/docker/ping.ts";
 
 /** Programs that the suite needs, and Debian's package for each. */
 const PROGRAMS = [

@@ -9,9 +9,9 @@
 import assert from "node:assert/strict";
 import { systemClock } from "@lib/core/clock.ts";
 import { newJobId, parseProjectName, type ProjectName } from "@lib/core/ids.ts";
-import { attemptFolder } from "@lib/jobs/attempt_folder.ts";
-import type { AttemptRequest, Executor } from "@lib/jobs/executor.ts";
-import type { AttemptOutcome, JobSpec, JobWork } from "@lib/jobs/model.ts";
+import { attemptFolder } from "@lib/spine/jobs/attempt_folder.ts";
+import type { AttemptRequest, Executor } from "@lib/spine/jobs/executor.ts";
+import type { AttemptOutcome, JobSpec, JobWork } from "@lib/spine/jobs/model.ts";
 
 /** How the suite makes the executor under test. */
 export interface ContractOptions {

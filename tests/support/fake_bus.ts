@@ -3,8 +3,12 @@
  *
  * @module
  */
-import { decodeMessage, encodeMessage, type Message } from "@lib/systemd/dbus/message.ts";
-import { type ByteStream, FrameBuffer } from "@lib/systemd/dbus/stream.ts";
+import {
+  decodeMessage,
+  encodeMessage,
+  type Message,
+} from "@lib/foundations/systemd/dbus/message.ts";
+import { type ByteStream, FrameBuffer } from "@lib/foundations/systemd/dbus/stream.ts";
 
 /** How the bus answers a call; `undefined` leaves the caller waiting. */
 export type Answer = Pick<Message, "signature" | "body" | "errorName"> | undefined;

@@ -8,7 +8,7 @@ import type {
   EngineContainer,
   EngineImage,
   EngineNetwork,
-} from "@lib/housekeeping/engine_port.ts";
+} from "@lib/features/cleaning/engine_port.ts";
 
 /** Holds what it is given, until it is removed. */
 export class FakeCleaningEngine implements CleaningEngine {

@@ -11,8 +11,8 @@ import type {
   Executor,
   ProjectUse,
   StopRequest,
-} from "@lib/jobs/executor.ts";
-import type { AttemptOutcome } from "@lib/jobs/model.ts";
+} from "@lib/spine/jobs/executor.ts";
+import type { AttemptOutcome } from "@lib/spine/jobs/model.ts";
 import { raceAbort } from "@lib/core/abort.ts";
 
 /** What outlives a process: the attempts themselves. */

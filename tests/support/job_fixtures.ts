@@ -6,16 +6,16 @@
 import assert from "node:assert/strict";
 import * as fc from "fast-check";
 import { type JobId, newJobId, parseProjectName, type ProjectName } from "@lib/core/ids.ts";
-import { JOB_MIGRATIONS } from "@lib/jobs/job_schema.ts";
-import { JobStore } from "@lib/jobs/job_store.ts";
+import { JOB_MIGRATIONS } from "@lib/spine/queue/job_schema.ts";
+import { JobStore } from "@lib/spine/queue/job_store.ts";
 import {
   type AttemptOutcome,
   type ContainerSpec,
   END_REASONS,
   type Job,
   type JobSpec,
-} from "@lib/jobs/model.ts";
-import { type Database, openDatabase } from "@lib/store/database.ts";
+} from "@lib/spine/jobs/model.ts";
+import { type Database, openDatabase } from "@lib/foundations/store/database.ts";
 
 /** A project's name, checked. */
 export function projectName(text = "web"): ProjectName {

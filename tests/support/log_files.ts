@@ -5,11 +5,15 @@
  */
 import { systemClock } from "@lib/core/clock.ts";
 import { parseJobId, parseProjectName } from "@lib/core/ids.ts";
-import { type AttemptFolder, attemptFolder } from "@lib/jobs/attempt_folder.ts";
-import type { FollowPort } from "@lib/logs/log_follow.ts";
-import type { LogSource } from "@lib/logs/log_source.ts";
-import { LogWatcher } from "@lib/logs/log_watcher.ts";
-import { compilePatterns, Redactor, type SecretPatterns } from "@lib/logs/redactor.ts";
+import { type AttemptFolder, attemptFolder } from "@lib/spine/jobs/attempt_folder.ts";
+import type { FollowPort } from "@lib/spine/logs/log_follow.ts";
+import type { LogSource } from "@lib/spine/logs/log_source.ts";
+import { LogWatcher } from "@lib/spine/logs/log_watcher.ts";
+import {
+  compilePatterns,
+  Redactor,
+  type SecretPatterns,
+} from "@lib/foundations/secrets/redactor.ts";
 
 /** A state folder with the attempts of one job; removed when disposed. */
 export interface LogFiles extends AsyncDisposable {

@@ -5,7 +5,7 @@
  * @module
  */
 import { systemClock } from "@lib/core/clock.ts";
-import { recordLog } from "@lib/logs/log_recorder.ts";
+import { recordLog } from "@lib/spine/logs/log_recorder.ts";
 import { folderIn } from "./log_files.ts";
 
 if (import.meta.main) {

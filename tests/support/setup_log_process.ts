@@ -6,8 +6,8 @@
  */
 import { systemClock } from "@lib/core/clock.ts";
 import { parseJobId, parseProjectName } from "@lib/core/ids.ts";
-import { attemptFolder } from "@lib/jobs/attempt_folder.ts";
-import { openSetupLog } from "@lib/logs/setup_log.ts";
+import { attemptFolder } from "@lib/spine/jobs/attempt_folder.ts";
+import { openSetupLog } from "@lib/spine/logs/setup_log.ts";
 
 if (import.meta.main) {
   const [stateDir = "", id = "", mode] = Deno.args;

@@ -8,7 +8,7 @@
  * @module
  */
 import assert from "node:assert/strict";
-import { UnixClient } from "@lib/http/unix_client.ts";
+import { UnixClient } from "@lib/foundations/http/unix_client.ts";
 import {
   bootMachine,
   type Finished,

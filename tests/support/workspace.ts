@@ -4,10 +4,14 @@
  * @module
  */
 import { newJobId } from "@lib/core/ids.ts";
-import { type AttemptFolder, attemptFolder, type AttemptRef } from "@lib/jobs/attempt_folder.ts";
-import type { JobSpec } from "@lib/jobs/model.ts";
-import type { SetupContext } from "@lib/jobs/step.ts";
-import { removeTree } from "@lib/store/remove_tree.ts";
+import {
+  type AttemptFolder,
+  attemptFolder,
+  type AttemptRef,
+} from "@lib/spine/jobs/attempt_folder.ts";
+import type { JobSpec } from "@lib/spine/jobs/model.ts";
+import type { SetupContext } from "@lib/spine/jobs/step.ts";
+import { removeTree } from "@lib/foundations/store/remove_tree.ts";
 import { makeSpec, projectName } from "./job_fixtures.ts";
 
 /** A state folder with one attempt. */

@@ -7,9 +7,13 @@
 import assert from "node:assert/strict";
 import { systemClock } from "@lib/core/clock.ts";
 import { silentLogger } from "@lib/core/logger.ts";
-import { connectUnitManager } from "@lib/executors/unit_manager.ts";
-import { UnitExecutor } from "@lib/executors/unit_executor.ts";
-import { agentServiceName, jobUnitName, projectSliceName } from "@lib/systemd/unit_name.ts";
+import { connectUnitManager } from "@lib/spine/executors/unit_manager.ts";
+import { UnitExecutor } from "@lib/spine/executors/unit_executor.ts";
+import {
+  agentServiceName,
+  jobUnitName,
+  projectSliceName,
+} from "@lib/foundations/systemd/unit_name.ts";
 import {
   Bench,
   type ContractOptions,

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type BuildInfo, formatBuildInfo } from "@lib/install/build_info.ts";
+import { type BuildInfo, formatBuildInfo } from "@lib/features/install/build_info.ts";
 import { bundle, bundlePackage, LAZY_PACKAGES } from "./bundle.ts";
 import { launcherText, LIB_PATH, PERMISSION_FLAGS, PROGRAMS, V8_FLAGS } from "./layout.ts";
 import type { Progress } from "./progress.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 import { systemClock } from "@lib/core/clock.ts";
-import { isNobodyListening, UnixClient } from "@lib/http/unix_client.ts";
+import { isNobodyListening, UnixClient } from "@lib/foundations/http/unix_client.ts";
 
 /** A JSON object. */
 export type Json = Readonly<Record<string, unknown>>;

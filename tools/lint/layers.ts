@@ -16,7 +16,7 @@ type Reference =
 const layers: Deno.lint.Rule = {
   create(context) {
     const place = placeOf(context.filename);
-    if (place?.layer === undefined) return {};
+    if (place?.depth === undefined) return {};
     const check = (node: Reference) => {
       const specifier = specifierOf(node);
       if (specifier === undefined) return;
@@ -39,9 +39,9 @@ const layers: Deno.lint.Rule = {
       } else if (!mayImport(place, target)) {
         context.report({
           node,
-          message: `${place.folder} must not import ${target.folder}`,
-          hint: "Imports go down: cmd, api, features, jobs, foundations, core; " +
-            "for a neighbour declare a small port and let cmd/*/wire.ts join the two",
+          message: `${place.directory} must not import ${target.directory}`,
+          hint: "Imports go down: cmd, features, api, spine, foundations, core; " +
+            "for a neighbor declare a small port and let cmd/*/wire.ts join the two",
         });
       }
     };
@@ -109,7 +109,7 @@ const noEmptyCatch: Deno.lint.Rule = {
 const noTopLevelWork: Deno.lint.Rule = {
   create(context) {
     const place = placeOf(context.filename);
-    if (place?.layer === undefined || /[/_]main\.ts$/.test(context.filename)) return {};
+    if (place?.depth === undefined || /[/_]main\.ts$/.test(context.filename)) return {};
     const report = (node: Deno.lint.Node) =>
       context.report({
         node,

@@ -7,29 +7,23 @@
  * @module
  */
 
-/**
- * The folders of `lib/` by layer, from the top down; `cmd/` is above them.
- *
- * A folder that is not named here is a feature: the second layer from above.
- */
-const API = ["api"];
-const DOMAIN = ["jobs"];
-const FOUNDATIONS = [
-  "config",
-  "docker",
-  "files",
-  "http",
-  "log",
-  "metrics",
-  "process",
-  "secrets",
-  "store",
-  "systemd",
-];
-const CORE = ["core"];
+/** The layers, from the top down: `cmd/`, then the directories of `lib/`. */
+const LAYERS = ["cmd", "features", "api", "spine", "foundations", "core"] as const;
 
-/** Layers are numbered downwards. */
-const LAYER = { cmd: 0, api: 1, features: 2, domain: 3, foundations: 4, core: 5 } as const;
+/**
+ * The order within a layer, from the top down, by the directories in it.
+ *
+ * A directory may import those in later rows. Rows hold neighbors that do not know each other;
+ * directories that are not named stand together in the last row.
+ */
+const ORDER: Readonly<Record<string, readonly (readonly string[])[]>> = {
+  spine: [
+    ["agent_link"],
+    ["queue", "attempts", "executors", "logs"],
+    ["jobs"],
+    ["spec"],
+  ],
+};
 
 /**
  * Who may use an outside thing; a prefix of a path each.
@@ -38,49 +32,50 @@ const LAYER = { cmd: 0, api: 1, features: 2, domain: 3, foundations: 4, core: 5 
  * it is a `node:` module or a call of Deno, and refused if it is a package.
  */
 const OWNERS: Readonly<Record<string, readonly string[]>> = {
-  "aws4fetch": ["lib/artifacts/"],
-  "dockerode": ["lib/docker/"],
-  "ws": ["lib/http/"],
-  "@hono/node-server": ["lib/http/", "cmd/"],
-  "hono": ["lib/http/", "lib/api/", "cmd/"],
-  "@logtape/logtape": ["lib/log/"],
-  "@optique/core": ["cmd/"],
+  "aws4fetch": ["lib/features/artifacts/"],
+  "dockerode": ["lib/foundations/docker/"],
+  "ws": ["lib/foundations/http/"],
+  "@hono/node-server": ["lib/foundations/http/"],
+  "hono": ["lib/api/"],
+  "@logtape/logtape": ["lib/foundations/log/"],
+  "@optique/core": ["lib/foundations/cli/", "lib/features/", "cmd/"],
   "@optique/run": ["cmd/"],
   "@valibot/to-json-schema": ["lib/api/"],
-  "prom-client": ["lib/metrics/"],
+  "prom-client": ["lib/foundations/metrics/"],
   "uuid": ["lib/core/"],
-  "valibot": [
-    "lib/api/",
-    "lib/agent_link/",
-    "lib/artifacts/",
-    "lib/caches/",
-    "lib/client/",
-    "lib/config/",
-    "lib/docker/",
-    "lib/jobs/",
-    "cmd/",
-  ],
-  "yaml": ["lib/config/"],
-  "node:sqlite": ["lib/store/"],
-  "node:child_process": ["lib/process/", "lib/executors/", "cmd/"],
-  "Deno.Command": ["lib/process/", "lib/executors/", "cmd/"],
-  "Deno.dlopen": ["lib/systemd/libc.ts"],
+  "valibot": ["lib/", "cmd/"],
+  "yaml": ["lib/foundations/config/"],
+  "node:sqlite": ["lib/foundations/store/"],
+  "node:child_process": ["lib/foundations/process/", "lib/spine/executors/", "cmd/"],
+  "Deno.Command": ["lib/foundations/process/", "lib/spine/executors/", "cmd/"],
+  "Deno.dlopen": ["lib/foundations/systemd/libc.ts"],
   "Deno.exit": [],
 };
 
+/** Imports that still go the wrong way, until each feature has its one value. */
+const NOT_YET: readonly (readonly [string, string])[] = [
+  ["lib/spine", "lib/spine"],
+  ["lib/spine", "lib/api"],
+  ["lib/spine", "lib/features"],
+  ["lib/features", "lib/features"],
+  ["lib/features", "cmd"],
+  ["lib/api", "lib/features"],
+  ["lib/foundations/cli", "lib/"],
+];
+
 /** Where a file stands. */
 export interface Place {
-  /** Path below the project's folder. */
+  /** Path below the project's root. */
   readonly path: string;
-  /** For messages: `lib/store`, `cmd`, `tests`. */
-  readonly folder: string;
-  /** 0 is the top layer; `undefined` outside the product, where all is allowed. */
-  readonly layer: number | undefined;
+  /** For messages: `lib/foundations/store`, `cmd`, `tests`. */
+  readonly directory: string;
+  /** Grows downwards: layer, then row within it; `undefined` outside the product, where all is allowed. */
+  readonly depth: number | undefined;
 }
 
 /** The place of a file; `undefined` outside the folders that hold code. */
 export function placeOf(filename: string): Place | undefined {
-  const path = filename.replaceAll("\\", "/").replace(projectFolder(), "");
+  const path = filename.replaceAll("\\", "/").replace(projectRoot(), "");
   return /^(lib|cmd|tests|tools|bench)\/(?!.*\bnode_modules\/)/.test(path)
     ? placeAt(path)
     : undefined;
@@ -99,9 +94,10 @@ export function resolveInside(from: Place, specifier: string): Place | undefined
 
 /** Whether the layers allow that `from` imports `target`. */
 export function mayImport(from: Place, target: Place): boolean {
-  if (from.layer === undefined) return true;
-  if (target.layer === undefined) return false;
-  return from.folder === target.folder || target.layer > from.layer;
+  if (from.depth === undefined) return true;
+  if (target.depth === undefined) return false;
+  return from.directory === target.directory || target.depth > from.depth ||
+    NOT_YET.some(([a, b]) => from.directory.startsWith(a) && target.directory.startsWith(b));
 }
 
 /** Whether a specifier names something outside the project. */
@@ -111,7 +107,7 @@ export function isExternal(specifier: string): boolean {
 
 /** Whether `place` may use a package, a `node:` module or a call of Deno. */
 export function mayUse(place: Place, thing: string): boolean {
-  if (place.layer === undefined) return true;
+  if (place.depth === undefined) return true;
   const key = packageOf(thing);
   if (!(key in OWNERS)) return key.startsWith("node:") || key.startsWith("Deno.");
   return ownersOf(thing).some((owner) => place.path.startsWith(owner));
@@ -131,17 +127,19 @@ function ownersOf(thing: string): readonly string[] {
 }
 
 function placeAt(path: string): Place {
-  const [top = "", second = ""] = path.split("/");
-  if (top === "cmd") return { path, folder: top, layer: LAYER.cmd };
-  if (top !== "lib") return { path, folder: top, layer: undefined };
-  return { path, folder: `lib/${second}`, layer: layerOf(second) };
-}
-
-function layerOf(folder: string): number {
-  if (API.includes(folder)) return LAYER.api;
-  if (DOMAIN.includes(folder)) return LAYER.domain;
-  if (FOUNDATIONS.includes(folder)) return LAYER.foundations;
-  return CORE.includes(folder) ? LAYER.core : LAYER.features;
+  const [top = "", layer = "", directory = ""] = path.split("/");
+  if (top === "cmd") return { path, directory: top, depth: 0 };
+  const index = LAYERS.findIndex((known) => known === layer);
+  if (top !== "lib" || index < 0) return { path, directory: top, depth: undefined };
+  // The files of the API kit and of the core know each other.
+  const isFlat = layer === "api" || layer === "core";
+  const rows = ORDER[layer] ?? [];
+  const row = rows.findIndex((names) => names.includes(directory));
+  return {
+    path,
+    directory: isFlat ? `lib/${layer}` : `lib/${layer}/${directory}`,
+    depth: 100 * index + (row < 0 ? rows.length : row),
+  };
 }
 
 function packageOf(specifier: string): string {
@@ -149,6 +147,6 @@ function packageOf(specifier: string): string {
   return specifier.split("/").slice(0, specifier.startsWith("@") ? 2 : 1).join("/");
 }
 
-function projectFolder(): string {
+function projectRoot(): string {
   return new URL("../..", import.meta.url).pathname;
 }

@@ -3,12 +3,12 @@
  *
  * @module
  */
-import { readConfig } from "@lib/config/read.ts";
+import { readConfig } from "@lib/foundations/config/read.ts";
 import { systemClock } from "@lib/core/clock.ts";
 import { CicdError } from "@lib/core/errors.ts";
 import { parseProjectName, projectNameProblem } from "@lib/core/ids.ts";
 import { VERSION } from "@lib/core/version.ts";
-import { MESSAGE_IDS } from "@lib/log/message_ids.ts";
+import { MESSAGE_IDS } from "@lib/foundations/log/message_ids.ts";
 import { readDaemonFlags } from "../../shared/daemon_flags.ts";
 import { untilStopped } from "../../shared/lifecycle.ts";
 import { openProgramLog } from "../../shared/open_program_log.ts";

@@ -8,11 +8,11 @@ import { runParserAsync } from "@optique/core/facade";
 import { message } from "@optique/core/message";
 import { assertNever } from "@lib/core/assert_never.ts";
 import { ERROR_CODES } from "@lib/core/error_codes.ts";
-import { makeCompleter } from "./completer.ts";
-import { openContext } from "./context.ts";
-import { examples } from "./grammar_values.ts";
+import { makeCompleter } from "@lib/features/jobs/commands/completer.ts";
+import { openContext } from "@lib/api/client/context.ts";
+import { examples } from "@lib/foundations/cli/grammar_values.ts";
 import { type Invocation, makeGrammar } from "./grammar.ts";
-import { openOutput, OutputClosedError } from "./output.ts";
+import { openOutput, OutputClosedError } from "@lib/foundations/cli/output.ts";
 
 /** What came of reading the command line. */
 type Read =
@@ -94,49 +94,82 @@ async function dispatch(invocation: Invocation, signal: AbortSignal): Promise<nu
   const context = openContext({ socket, url, config, json }, signal);
   switch (invocation.command) {
     case "run":
-      return await (await import("./run.ts")).run(invocation, context);
+      return await (await import("@lib/features/jobs/commands/run.ts")).run(invocation, context);
     case "submit":
-      return await (await import("./run.ts")).submit(invocation, context);
+      return await (await import("@lib/features/jobs/commands/run.ts")).submit(invocation, context);
     case "jobs":
-      return await (await import("./jobs.ts")).jobs(invocation, context);
+      return await (await import("@lib/features/jobs/commands/jobs.ts")).jobs(invocation, context);
     case "show":
-      return await (await import("./show.ts")).show(invocation, context);
+      return await (await import("@lib/features/jobs/commands/show.ts")).show(invocation, context);
     case "logs":
-      return await (await import("./logs.ts")).logs(invocation, context);
+      return await (await import("@lib/features/jobs/commands/logs.ts")).logs(invocation, context);
     case "artifacts":
-      return await (await import("./artifacts.ts")).artifacts(invocation, context);
+      return await (await import("@lib/features/artifacts/command.ts")).artifacts(
+        invocation,
+        context,
+      );
     case "wait":
-      return await (await import("./wait.ts")).wait(invocation, context);
+      return await (await import("@lib/features/jobs/commands/wait.ts")).wait(invocation, context);
     case "cancel":
-      return await (await import("./wait.ts")).cancel(invocation, context);
+      return await (await import("@lib/features/jobs/commands/wait.ts")).cancel(
+        invocation,
+        context,
+      );
     case "retry":
-      return await (await import("./retry.ts")).retry(invocation, context);
+      return await (await import("@lib/features/jobs/commands/retry.ts")).retry(
+        invocation,
+        context,
+      );
     case "events":
-      return await (await import("./events.ts")).events(invocation, context);
+      return await (await import("@lib/features/jobs/commands/events.ts")).events(
+        invocation,
+        context,
+      );
     case "status":
-      return await (await import("./status.ts")).status(invocation, context);
+      return await (await import("@lib/features/status/command_status.ts")).status(
+        invocation,
+        context,
+      );
     case "projects":
-      return await (await import("./queue.ts")).projects(context);
+      return await (await import("@lib/features/status/command_queue.ts")).projects(context);
     case "pause":
     case "resume":
     case "drain":
-      return await (await import("./queue.ts")).setQueue(invocation, context);
+      return await (await import("@lib/features/status/command_queue.ts")).setQueue(
+        invocation,
+        context,
+      );
     case "retention":
-      return await (await import("./retention.ts")).retention(invocation, context);
+      return await (await import("@lib/features/cleaning/command_retention.ts")).retention(
+        invocation,
+        context,
+      );
     case "clean":
-      return await (await import("./clean.ts")).clean(invocation, context);
+      return await (await import("@lib/features/cleaning/command_clean.ts")).clean(
+        invocation,
+        context,
+      );
     case "keys":
-      return await (await import("./keys.ts")).keys(invocation, context);
+      return await (await import("@lib/features/access/command.ts")).keys(invocation, context);
     case "doctor":
-      return await (await import("./doctor.ts")).doctor(context);
+      return await (await import("@lib/features/install/command_doctor.ts")).doctor(context);
     case "config":
-      return await (await import("./config.ts")).config(invocation, context);
+      return await (await import("@lib/features/install/command_config.ts")).config(
+        invocation,
+        context,
+      );
     case "install":
-      return await (await import("./install.ts")).install(invocation, context);
+      return await (await import("@lib/features/install/command_install.ts")).install(
+        invocation,
+        context,
+      );
     case "uninstall":
-      return await (await import("./install.ts")).uninstall(invocation, context);
+      return await (await import("@lib/features/install/command_install.ts")).uninstall(
+        invocation,
+        context,
+      );
     case "version":
-      return await (await import("./version.ts")).version(context);
+      return await (await import("@lib/features/install/command_version.ts")).version(context);
     case "daemon":
       return await (await import("./daemon.ts")).runDaemon(invocation.flags);
     case "agent":

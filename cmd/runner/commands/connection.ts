@@ -17,8 +17,8 @@ import { Backoff } from "@lib/core/backoff.ts";
 import { systemClock } from "@lib/core/clock.ts";
 import { CicdError, ignore } from "@lib/core/errors.ts";
 import { withDeadline } from "@lib/core/abort.ts";
-import { readConfig } from "@lib/config/read.ts";
-import { Libc } from "@lib/systemd/libc.ts";
+import { readConfig } from "@lib/foundations/config/read.ts";
+import { Libc } from "@lib/foundations/systemd/libc.ts";
 import { readDaemonFlags } from "../../shared/daemon_flags.ts";
 import { startDaemon } from "./start_daemon.ts";
 

@@ -7,7 +7,7 @@ import { systemClock } from "@lib/core/clock.ts";
 import { withDeadline } from "@lib/core/abort.ts";
 import { ignore, toCicdError } from "@lib/core/errors.ts";
 import { VERSION } from "@lib/core/version.ts";
-import { MESSAGE_IDS } from "@lib/log/message_ids.ts";
+import { MESSAGE_IDS } from "@lib/foundations/log/message_ids.ts";
 import { readDaemonFlags } from "../../shared/daemon_flags.ts";
 import { untilStopped } from "../../shared/lifecycle.ts";
 import { openProgramLog } from "../../shared/open_program_log.ts";

@@ -9,12 +9,16 @@ import { optional } from "@optique/core/modifiers";
 import type { InferValue } from "@optique/core/parser";
 import { option } from "@optique/core/primitives";
 import { string } from "@optique/core/valueparser";
-import { artifactsCommand } from "./grammar_artifacts.ts";
-import { cleanCommand } from "./grammar_clean.ts";
-import { changeCommands, lookCommands, submitCommands } from "./grammar_jobs.ts";
-import { keysCommand } from "./grammar_keys.ts";
-import { installationCommands, queueCommands } from "./grammar_runner.ts";
-import { type Completer, filePath, toggle } from "./grammar_values.ts";
+import { artifactsCommand } from "@lib/features/artifacts/grammar.ts";
+import { cleanCommand } from "@lib/features/cleaning/grammar.ts";
+import {
+  changeCommands,
+  lookCommands,
+  submitCommands,
+} from "@lib/features/jobs/commands/grammar_jobs.ts";
+import { keysCommand } from "@lib/features/access/grammar.ts";
+import { installationCommands, queueCommands } from "@lib/features/status/grammar.ts";
+import { type Completer, filePath, toggle } from "@lib/foundations/cli/grammar_values.ts";
 
 /** Makes the parser; it reads nothing but its arguments. */
 export function makeGrammar(completer: Completer) {

@@ -5,7 +5,7 @@
  */
 import { spawn } from "node:child_process";
 import { CicdError } from "@lib/core/errors.ts";
-import { KEYS } from "@lib/config/keys.ts";
+import { KEYS } from "@lib/foundations/config/keys.ts";
 import { type DaemonFlags, toDaemonArgs } from "../../shared/daemon_flags.ts";
 import { layoutOf } from "../../shared/program_paths.ts";
 
@@ -80,9 +80,9 @@ async function startUnit(
     readonly signal: AbortSignal;
   },
 ): Promise<void> {
-  const { UserManager } = await import("@lib/systemd/manager.ts");
-  const { parseUnitName, SUITE_SLICE } = await import("@lib/systemd/unit_name.ts");
-  const { unitProperty } = await import("@lib/systemd/unit_property.ts");
+  const { UserManager } = await import("@lib/foundations/systemd/manager.ts");
+  const { parseUnitName, SUITE_SLICE } = await import("@lib/foundations/systemd/unit_name.ts");
+  const { unitProperty } = await import("@lib/foundations/systemd/unit_property.ts");
   const name = parseUnitName(UNIT);
   if (name === undefined) throw new CicdError("internal", `"${UNIT}" is no unit name`);
   await using manager = await UserManager.connect({ env, signal });

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
-import { type Scope, SCOPES } from "@lib/access/caller.ts";
-import { apiRoutes } from "@lib/api/app.ts";
+import { type Scope, SCOPES } from "@lib/api/caller.ts";
+import { apiRoutes } from "@lib/api/router.ts";
 import { openApiDocument } from "@lib/api/openapi.ts";
 import type { AnyRoute } from "@lib/api/route.ts";
 import { parseProjectName } from "@lib/core/ids.ts";
-import type { Origin } from "@lib/http/listener.ts";
+import type { Origin } from "@lib/foundations/http/listener.ts";
 import { type ApiFixture, openApi } from "../../support/api_fixture.ts";
 import { makeOutcome, makeSpec } from "../../support/job_fixtures.ts";
 

@@ -1,0 +1,99 @@
+/**
+ * What every command is given.
+ *
+ * @module
+ */
+import { resolve } from "node:path";
+import { type Clock, systemClock } from "@lib/core/clock.ts";
+import type { ReadConfigResult } from "@lib/foundations/config/read.ts";
+import { Reconnect } from "@lib/api/client/reconnect.ts";
+import { RunnerClient } from "@lib/features/jobs/client/runner_client.ts";
+import { RunnerTransport } from "@lib/api/client/transport.ts";
+import { UnixClient } from "@lib/foundations/http/unix_client.ts";
+import { openOutput, type Output } from "@lib/foundations/cli/output.ts";
+import { type Painter, painter } from "@lib/api/client/format.ts";
+
+/** The flags that every command takes. */
+export interface GlobalFlags {
+  readonly socket: string | undefined;
+  /** Address of a remote runner. */
+  readonly url: string | undefined;
+  readonly config: string | undefined;
+  readonly json: boolean;
+}
+
+/** What a command works with. */
+export interface CliContext {
+  readonly flags: GlobalFlags;
+  readonly env: Readonly<Record<string, string>>;
+  readonly out: Output;
+  readonly paint: Painter;
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+  /** @throws {CicdError} `invalid_config` */
+  readConfig(): Promise<ReadConfigResult>;
+  /** Makes what requests are sent with; it connects when it is used. */
+  transport(): Promise<RunnerTransport>;
+  /** Makes a client; it connects when it is used. */
+  connect(): Promise<RunnerClient>;
+  /** Makes the policy of going on after the connection broke, with notes on standard error. */
+  reconnect(signal?: AbortSignal, giveUpAfterMs?: number): Reconnect;
+}
+
+/** Makes the context of this process. */
+export function openContext(flags: GlobalFlags, signal: AbortSignal): CliContext {
+  const env = Deno.env.toObject();
+  const out = openOutput(env);
+  const readConfigHere = async () => {
+    // A socket that is named needs no configuration.
+    const { readConfig } = await import("@lib/foundations/config/read.ts");
+    return await readConfig({
+      env,
+      signal,
+      ...(flags.config === undefined ? {} : { path: flags.config }),
+      ...(flags.socket === undefined
+        ? {}
+        : { flags: new Map([["socket", resolve(flags.socket)]]) }),
+    });
+  };
+  const transport = async () => {
+    // What is named on the command line goes before what the environment says.
+    const url = flags.url ??
+      (flags.socket === undefined ? env["CICD_URL"] || undefined : undefined);
+    if (url !== undefined) {
+      const { openRemote } = await import("@lib/api/client/remote.ts");
+      return await openRemote(url, env);
+    }
+    const socketPath = namedSocket(flags, env) ?? (await readConfigHere()).config.socket;
+    const sender = new UnixClient(socketPath);
+    return new RunnerTransport({ sender, socketPath });
+  };
+  return {
+    flags,
+    env,
+    out,
+    paint: painter(out.isColoured),
+    clock: systemClock,
+    signal,
+    readConfig: readConfigHere,
+    transport,
+    connect: async () => new RunnerClient(await transport()),
+    reconnect: (own = signal, giveUpAfterMs) =>
+      new Reconnect({
+        clock: systemClock,
+        signal: own,
+        onLost: () => out.note("the runner is away; trying again"),
+        onFound: () => out.note("the runner is back"),
+        ...(giveUpAfterMs === undefined ? {} : { giveUpAfterMs }),
+      }),
+  };
+}
+
+function namedSocket(
+  { socket, config }: GlobalFlags,
+  env: Readonly<Record<string, string>>,
+): string | undefined {
+  if (socket !== undefined) return resolve(socket);
+  const named = env["CICD_SOCKET"];
+  return config === undefined && named?.startsWith("/") ? named : undefined;
+}

@@ -1,0 +1,123 @@
+/**
+ * How jobs are told to people.
+ *
+ * @module
+ */
+import { formatDuration } from "@lib/core/duration.ts";
+import { formatSize } from "@lib/core/size.ts";
+import type { JobAnswer } from "@lib/api/client/answers.ts";
+
+/** Puts colour on texts, or leaves them. */
+export type Painter = (colour: Colour, text: string) => string;
+
+/** What a colour means. */
+export type Colour = "good" | "bad" | "warn" | "busy" | "faint" | "strong";
+
+const CODES: Readonly<Record<Colour, string>> = {
+  good: "32",
+  bad: "31",
+  warn: "33",
+  busy: "36",
+  faint: "2",
+  strong: "1",
+};
+
+/** Makes a painter. */
+export function painter(isColoured: boolean): Painter {
+  return (colour, text) =>
+    isColoured && text !== "" ? `\x1b[${CODES[colour]}m${text}\x1b[0m` : text;
+}
+
+/** The colour of a state. */
+export function stateColour(state: string): Colour {
+  switch (state) {
+    case "succeeded":
+      return "good";
+    case "failed":
+    case "timed_out":
+    case "lost":
+      return "bad";
+    case "cancelled":
+      return "warn";
+    case "starting":
+    case "running":
+      return "busy";
+    default:
+      return "faint";
+  }
+}
+
+/** How long ago a time is, such as `5m ago`. */
+export function ago(time: string, now: number): string {
+  const ms = now - Date.parse(time);
+  if (Number.isNaN(ms)) return "";
+  return ms < 1_000 ? "now" : `${coarse(ms)} ago`;
+}
+
+/** How long a job ran, or has run so far; empty before it ran. */
+export function runTime(
+  { started_at, finished_at, usage }: Pick<JobAnswer, "started_at" | "finished_at" | "usage">,
+  now: number,
+): string {
+  if (finished_at !== null && usage.wall_seconds !== null) {
+    return formatDuration(usage.wall_seconds * 1_000);
+  }
+  if (started_at === null) return "";
+  const end = finished_at === null ? now : Date.parse(finished_at);
+  return coarse(Math.max(0, end - Date.parse(started_at)));
+}
+
+/** Why a job stands as it does, in a few words. */
+export function outcome(
+  job: Pick<JobAnswer, "state" | "reason" | "exit_code" | "signal" | "cancelling">,
+): string {
+  if (job.cancelling) return "cancelling";
+  switch (job.reason) {
+    case null:
+      return "";
+    case "exit_code":
+      return job.exit_code === null || job.state === "succeeded" ? "" : `exit ${job.exit_code}`;
+    case "signal":
+      return job.signal ?? "signal";
+    case "timeout":
+    case "cancelled":
+      return "";
+    default:
+      return job.reason.replaceAll("_", " ");
+  }
+}
+
+/** What a job runs, on one line. */
+export function workOf({ spec }: Pick<JobAnswer, "spec">): string {
+  if (spec.command !== undefined) return oneLine(spec.command.map(quoteWord).join(" "));
+  const lines = (spec.script ?? "").split("\n").map((line) => line.trim());
+  return oneLine(lines.find((line) => line !== "" && !line.startsWith("#")) ?? "");
+}
+
+/** The last line about a job: state, why, and what it used. */
+export function resultLine(job: JobAnswer): string {
+  const { usage, exit_code, signal } = job;
+  const facts = [
+    exit_code !== null ? `exit code ${exit_code}` : signal !== null ? `signal ${signal}` : "",
+    usage.wall_seconds === null ? "" : `${formatDuration(usage.wall_seconds * 1_000)} wall`,
+    usage.cpu_seconds === null ? "" : `${formatDuration(usage.cpu_seconds * 1_000)} CPU`,
+    usage.memory_peak_bytes === null ? "" : `${formatSize(usage.memory_peak_bytes)} memory peak`,
+  ].filter((fact) => fact !== "");
+  const why = job.state === "succeeded" || job.message === null ? "" : `: ${oneLine(job.message)}`;
+  const used = facts.length === 0 ? "" : ` (${facts.join(", ")})`;
+  return `job ${job.id} ${job.state.replaceAll("_", " ")}${used}${why}`;
+}
+
+/** Keeps a text on one line and from steering the terminal. */
+export function oneLine(text: string): string {
+  return text.replace(/\s*[\r\n]\s*/g, " ").replace(/\p{Cc}/gu, "\u{fffd}");
+}
+
+function quoteWord(word: string): string {
+  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
+}
+
+function coarse(ms: number): string {
+  if (ms < 60_000) return `${Math.floor(ms / 1_000)}s`;
+  return formatDuration(Math.floor(ms / 60_000) * 60_000);
+}

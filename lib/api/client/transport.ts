@@ -1,0 +1,222 @@
+/**
+ * Requests to the runner: failures become errors that say what to do.
+ *
+ * @module
+ */
+import { withDeadline } from "@lib/core/abort.ts";
+import { CicdError, messageOf } from "@lib/core/errors.ts";
+import { parseProblem } from "@lib/foundations/http/problem.ts";
+import {
+  isNobodyListening,
+  type UnixRequest,
+  type UnixResponse,
+} from "@lib/foundations/http/unix_client.ts";
+import { ConnectionLostError } from "@lib/api/client/connection_lost.ts";
+
+/** Sends one request; `UnixClient` does. */
+export interface HttpSender extends Disposable {
+  send(request: UnixRequest): Promise<UnixResponse>;
+}
+
+/** Options for {@linkcode RunnerTransport}. */
+export interface TransportOptions {
+  readonly sender: HttpSender;
+  /** For messages: the path of the socket, or the address of a remote runner. */
+  readonly socketPath: string;
+  /** Whether the runner is on another machine. @default {false} */
+  readonly isRemote?: boolean;
+  /** How long an answer may take to begin, in milliseconds. @default {30_000} */
+  readonly answerWithinMs?: number;
+}
+
+/** A request. */
+export interface RunnerRequest {
+  readonly method: "GET" | "POST";
+  /** Path and query. */
+  readonly path: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Sent as JSON. */
+  readonly body?: unknown;
+  readonly signal: AbortSignal;
+  /** How long the answer may take beyond the usual, in milliseconds. @default {0} */
+  readonly extraMs?: number;
+}
+
+const PROBLEM_MAX_BYTES = 1024 * 1024;
+
+/** Sends requests to one runner. */
+export class RunnerTransport implements Disposable {
+  readonly #options: TransportOptions;
+
+  constructor(options: TransportOptions) {
+    this.#options = options;
+  }
+
+  /** Path of the socket. */
+  get socketPath(): string {
+    return this.#options.socketPath;
+  }
+
+  /**
+   * Asks for JSON.
+   *
+   * @throws {ConnectionLostError} If the runner is away.
+   * @throws {CicdError} What the runner answered, or `deadline_exceeded`.
+   */
+  async json(request: RunnerRequest): Promise<unknown> {
+    const { answerWithinMs = 30_000 } = this.#options;
+    const timeoutMs = answerWithinMs + (request.extraMs ?? 0);
+    using deadline = withDeadline(request.signal, timeoutMs, "the runner's answer");
+    using response = await this.open({ ...request, signal: deadline });
+    try {
+      return JSON.parse(await response.text());
+    } catch (error) {
+      if (deadline.aborted) throw deadline.reason;
+      if (error instanceof SyntaxError) throw this.#noRunner(response.status);
+      throw this.#lost(error, true);
+    }
+  }
+
+  /**
+   * Opens a body; its iteration throws {@linkcode ConnectionLostError} if it is cut off.
+   *
+   * @throws As {@linkcode RunnerTransport.json} does.
+   */
+  async open(request: RunnerRequest): Promise<UnixResponse> {
+    const { method, path, headers, body, signal } = request;
+    let response: UnixResponse;
+    try {
+      response = await this.#options.sender.send({
+        method,
+        path,
+        headers: {
+          accept: "application/json",
+          ...headers,
+          ...(body === undefined ? {} : { "content-type": "application/json" }),
+        },
+        signal,
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      });
+    } catch (error) {
+      if (signal.aborted) throw signal.reason;
+      throw this.#lost(error, !isNobodyListening(error));
+    }
+    if (response.status < 400) return this.#guarded(response, signal);
+    using failed = response;
+    throw await this.#refusal(failed, signal);
+  }
+
+  [Symbol.dispose](): void {
+    this.#options.sender[Symbol.dispose]();
+  }
+
+  async #refusal(response: UnixResponse, signal: AbortSignal): Promise<CicdError> {
+    let text: string;
+    try {
+      text = await response.text(PROBLEM_MAX_BYTES);
+    } catch (error) {
+      if (signal.aborted) throw signal.reason;
+      return this.#lost(error, true);
+    }
+    const problem = parseProblem(parsedOrUndefined(text));
+    if (problem === undefined) return this.#noRunner(response.status);
+    if (problem.code === "too_many_connections") return this.#lost(problem, true);
+    const retryAfter = response.headers["retry-after"];
+    if (retryAfter === undefined || !/^\d{1,6}$/.test(retryAfter)) return problem;
+    return new CicdError(problem.code, `${problem.message}; try again in ${retryAfter} s`, {
+      issues: problem.issues,
+      retryAfterMs: Number(retryAfter) * 1_000,
+    });
+  }
+
+  #guarded(response: UnixResponse, signal: AbortSignal): UnixResponse {
+    const lost = (error: unknown) => this.#lost(error, true);
+    return {
+      status: response.status,
+      headers: response.headers,
+      text: (maxBytes) => response.text(maxBytes),
+      get body() {
+        return guardBody(response.body, signal, lost);
+      },
+      [Symbol.dispose]: () => response[Symbol.dispose](),
+    };
+  }
+
+  #noRunner(status: number): CicdError {
+    return new CicdError(
+      "internal",
+      `Cannot use "${this.socketPath}": what listens there is no cicd-runner (status ${status})`,
+    );
+  }
+
+  #lost(error: unknown, isListening: boolean): ConnectionLostError {
+    const path = this.socketPath;
+    const options = { cause: error, isListening };
+    if (isPermissionDenied(error)) {
+      return new ConnectionLostError(
+        `Cannot reach the runner at "${path}": the socket belongs to another account`,
+        { cause: error, isListening: false },
+      );
+    }
+    if (!isNobodyListening(error)) {
+      return new ConnectionLostError(
+        `Cannot go on with the runner at "${path}": ${messageOf(error)}`,
+        options,
+      );
+    }
+    if (this.#options.isRemote === true) {
+      return new ConnectionLostError(
+        `Cannot reach the runner at "${path}": nobody listens there; check the address, and that ` +
+          "listen.address is set on that machine",
+        options,
+      );
+    }
+    const state = error instanceof Deno.errors.NotFound
+      ? "there is no such socket"
+      : "nobody listens there";
+    return new ConnectionLostError(
+      `Cannot reach the runner at "${path}": ${state}; start it with ` +
+        "'systemctl --user start cicd-runner.socket', or run 'cicd-runner daemon'",
+      options,
+    );
+  }
+}
+
+async function* guardBody(
+  body: AsyncIterable<Uint8Array>,
+  signal: AbortSignal,
+  lost: (error: unknown) => ConnectionLostError,
+): AsyncGenerator<Uint8Array> {
+  const chunks = body[Symbol.asyncIterator]();
+  try {
+    while (true) {
+      let next: IteratorResult<Uint8Array>;
+      try {
+        next = await chunks.next();
+      } catch (error) {
+        if (signal.aborted) throw signal.reason;
+        throw lost(error);
+      }
+      if (next.done === true) return;
+      // Outside the try: what the reader throws is not the connection's fault.
+      yield next.value;
+    }
+  } finally {
+    await chunks.return?.();
+  }
+}
+
+function isPermissionDenied(error: unknown): boolean {
+  const cause = error instanceof Error ? error.cause : undefined;
+  return cause instanceof Error && "code" in cause &&
+    (cause.code === "EACCES" || cause.code === "EPERM");
+}
+
+function parsedOrUndefined(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,192 @@
+/**
+ * API keys: make, list, rotate, revoke.
+ *
+ * @module
+ */
+import * as v from "valibot";
+import { SCOPES } from "@lib/api/caller.ts";
+import type { ApiKey, IssuedKey } from "@lib/features/access/key_store.ts";
+import { isKeyId } from "@lib/features/access/key_text.ts";
+import { toRfc3339 } from "@lib/core/clock.ts";
+import { parseDuration } from "@lib/core/duration.ts";
+import { CicdError } from "@lib/core/errors.ts";
+import { readJson } from "@lib/foundations/http/body.ts";
+import { projectField } from "@lib/spine/spec/job_request_fields.ts";
+import type { ApiPorts } from "@lib/api/ports.ts";
+import { type AnyRoute, queryDuration, route } from "@lib/api/route.ts";
+
+const DAY_MS = 86_400_000;
+/** A key that lives longer may as well live for ever. */
+const EXPIRY_MAX_MS = 3_650 * DAY_MS;
+/** Long enough to reach every place that holds the key. */
+const OVERLAP_MAX_MS = 30 * DAY_MS;
+const MAX_PROJECTS = 100;
+
+const keyRequestSchema = v.strictObject({
+  name: v.pipe(
+    v.string(),
+    v.regex(/^[^\p{C}]{1,100}$/u, "must be 1 to 100 printable characters"),
+    v.description("Says whose key it is; need not be unique"),
+  ),
+  scopes: v.pipe(
+    v.array(v.picklist(SCOPES, `must be one of ${SCOPES.join(", ")}`)),
+    v.minLength(1, "must name at least one"),
+    v.transform((scopes) => [...new Set(scopes)]),
+  ),
+  projects: v.optional(v.pipe(
+    v.array(projectField),
+    v.minLength(1, "must name at least one; leave it out for all projects"),
+    v.maxLength(MAX_PROJECTS, `must name at most ${MAX_PROJECTS}`),
+    v.description("The key knows of these only; absent: all"),
+    v.transform((projects) => [...new Set(projects)]),
+  )),
+  expires_in: v.optional(v.pipe(
+    v.union([v.string(), v.number()]),
+    v.rawTransform(({ dataset, addIssue, NEVER }) => {
+      const { value } = dataset;
+      const ms = typeof value === "number" ? value * 1_000 : parseDuration(value);
+      if (ms !== undefined && ms >= 1_000 && ms <= EXPIRY_MAX_MS) return ms;
+      addIssue({ message: 'must be a duration from 1s to 3650d, such as "90d", or seconds' });
+      return NEVER;
+    }),
+  )),
+});
+
+const keySchema = v.object({
+  id: v.string(),
+  name: v.string(),
+  scopes: v.array(v.picklist(SCOPES)),
+  projects: v.pipe(v.nullable(v.array(v.string())), v.description("null: all")),
+  created_at: v.string(),
+  last_used_at: v.pipe(v.nullable(v.string()), v.description("To within ten minutes")),
+  expires_at: v.nullable(v.string()),
+  revoked_at: v.nullable(v.string()),
+  previous_until: v.pipe(
+    v.nullable(v.string()),
+    v.description("Until when the secret before the last rotation is good"),
+  ),
+});
+
+const issuedKeySchema = v.object({
+  ...keySchema.entries,
+  key: v.pipe(v.string(), v.description("The key itself; it is shown this once")),
+});
+
+const ACCESS = { scope: "admin" } as const;
+
+/** The routes of API keys. */
+export function keyRoutes(ports: ApiPorts): readonly AnyRoute[] {
+  return [
+    route({
+      method: "POST",
+      path: "/v1/keys",
+      access: ACCESS,
+      summary: "Make an API key",
+      description: "Only a hash is kept: the answer is the one place where the key is shown.",
+      query: {},
+      body: keyRequestSchema,
+      answers: { 201: { description: "The key", schema: issuedKeySchema } },
+      errors: ["invalid_json", "invalid_request", "body_too_large", "state_conflict"],
+      handle: async ({ request }) => {
+        const { name, scopes, projects, expires_in } = parseWish(
+          await readJson(request, ports.bodyLimits()),
+        );
+        const issued = ports.keys.create({
+          name,
+          scopes,
+          ...(projects === undefined ? {} : { projects }),
+          ...(expires_in === undefined ? {} : { expiresAt: ports.clock.now() + expires_in }),
+        });
+        ports.log.info("API key made", { key: issued.key.id, name, scopes, projects });
+        return issuedAnswer(issued, 201);
+      },
+    }),
+    route({
+      method: "GET",
+      path: "/v1/keys",
+      access: ACCESS,
+      summary: "List API keys, the oldest first",
+      query: {},
+      answers: {
+        200: { description: "The keys", schema: v.object({ keys: v.array(keySchema) }) },
+      },
+      errors: [],
+      handle: () => Response.json({ keys: ports.keys.list().map(shown) }),
+    }),
+    route({
+      method: "POST",
+      path: "/v1/keys/:id/revoke",
+      access: ACCESS,
+      summary: "Make an API key useless, for good",
+      description: "Idempotent. What is being answered already goes on to its end.",
+      query: {},
+      answers: { 200: { description: "The key is revoked", schema: keySchema } },
+      errors: ["not_found"],
+      handle: ({ params }) => {
+        const key = ports.keys.revoke(keyIdOf(params));
+        ports.log.info("API key revoked", { key: key.id, name: key.name });
+        return Response.json(shown(key));
+      },
+    }),
+    route({
+      method: "POST",
+      path: "/v1/keys/:id/rotate",
+      access: ACCESS,
+      summary: "Give an API key another secret",
+      description:
+        "Id, scopes and projects stay. With `overlap` the secret of now stays good for so long, " +
+        "at most 30d; without it, it is useless at once.",
+      query: { overlap: queryDuration },
+      answers: { 200: { description: "The key", schema: issuedKeySchema } },
+      errors: ["not_found", "state_conflict", "invalid_request"],
+      handle: ({ params, query }) => {
+        const overlapMs = query.overlap ?? 0;
+        if (overlapMs > OVERLAP_MAX_MS) throw invalid("query.overlap", "must be at most 30d");
+        const issued = ports.keys.rotate(keyIdOf(params), overlapMs);
+        ports.log.info("API key rotated", { key: issued.key.id, name: issued.key.name });
+        return issuedAnswer(issued, 200);
+      },
+    }),
+  ];
+}
+
+function parseWish(body: unknown) {
+  const parsed = v.safeParse(keyRequestSchema, body);
+  if (parsed.success) return parsed.output;
+  const [issue] = parsed.issues;
+  const path = v.getDotPath(issue) ?? "body";
+  throw invalid(path, issue.expected === "never" ? "is not a known field" : issue.message);
+}
+
+function invalid(path: string, message: string): CicdError {
+  return new CicdError("invalid_request", `Cannot use the request: ${path} ${message}`, {
+    issues: [{ path, message }],
+  });
+}
+
+function keyIdOf(params: Readonly<Record<string, string>>): string {
+  const id = params["id"] ?? "";
+  if (isKeyId(id)) return id;
+  // Perhaps the key itself, which must not show in an answer or a log.
+  throw new CicdError("not_found", "Cannot find the key: give its id, 16 hexadecimal digits");
+}
+
+function issuedAnswer({ key, text }: IssuedKey, status: number): Response {
+  const headers = { "cache-control": "no-store" };
+  return Response.json({ ...shown(key), key: text }, { status, headers });
+}
+
+function shown(key: ApiKey): v.InferOutput<typeof keySchema> {
+  const time = (ms: number | undefined) => ms === undefined ? null : toRfc3339(ms);
+  return {
+    id: key.id,
+    name: key.name,
+    scopes: [...key.scopes],
+    projects: key.projects === undefined ? null : [...key.projects],
+    created_at: toRfc3339(key.createdAt),
+    last_used_at: time(key.lastUsedAt),
+    expires_at: time(key.expiresAt),
+    revoked_at: time(key.revokedAt),
+    previous_until: time(key.previousUntil),
+  };
+}

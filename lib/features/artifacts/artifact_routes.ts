@@ -1,0 +1,214 @@
+/**
+ * The artifacts of a job: their list, and each of them.
+ *
+ * @module
+ */
+import * as v from "valibot";
+import { CicdError } from "@lib/core/errors.ts";
+import { problemResponse } from "@lib/foundations/http/problem.ts";
+import type { Job } from "@lib/spine/jobs/model.ts";
+import { find } from "@lib/api/find_job.ts";
+import type { ApiPorts, ArtifactReading } from "@lib/api/ports.ts";
+import { parseRange } from "@lib/api/range.ts";
+import { type AnyRoute, route, wholeNumber } from "@lib/api/route.ts";
+import { streamBody } from "@lib/api/stream_body.ts";
+
+const artifactListSchema = v.object({
+  job: v.string(),
+  attempt: v.number(),
+  complete: v.pipe(
+    v.boolean(),
+    v.description("False while the attempt goes on, or where nothing was to be kept"),
+  ),
+  files: v.array(v.object({
+    path: v.pipe(v.string(), v.description("Below the job's workspace")),
+    bytes: v.number(),
+    sha256: v.string(),
+    executable: v.boolean(),
+    url: v.pipe(v.string(), v.description("Path of the download")),
+  })),
+  left_out: v.pipe(
+    v.array(v.object({ path: v.string(), why: v.string() })),
+    v.description("The first 200 files that the globs took but that were not kept"),
+  ),
+  left_out_count: v.number(),
+  unmatched: v.pipe(v.array(v.string()), v.description("Globs that took nothing")),
+  uploaded: v.nullable(v.object({
+    to: v.string(),
+    files: v.number(),
+    bytes: v.number(),
+    missing: v.number(),
+    problem: v.nullable(v.string()),
+  })),
+});
+
+const attemptQuery = v.pipe(
+  wholeNumber({ min: 1, max: 999_999 }),
+  v.description("Number of the attempt; the latest unless given"),
+);
+
+/** The routes of artifacts. */
+export function artifactRoutes(ports: ApiPorts): readonly AnyRoute[] {
+  return [
+    route({
+      method: "GET",
+      path: "/v1/jobs/:id/artifacts",
+      access: { scope: "read" },
+      summary: "List what was kept of a job",
+      query: { attempt: attemptQuery },
+      answers: { 200: { description: "The artifacts, by path", schema: artifactListSchema } },
+      errors: ["job_not_found", "not_found", "invalid_request"],
+      handle: async ({ params, query }) => {
+        const job = find(ports, params);
+        const attempt = attemptOf(job, query.attempt);
+        return Response.json(await listView(ports, job, attempt));
+      },
+    }),
+    route({
+      method: "GET",
+      path: "/v1/jobs/:id/artifacts/:path{[^]+}",
+      access: { scope: "read" },
+      summary: "Download an artifact",
+      description:
+        "`Range: bytes=N-` resumes; `ETag` is the SHA-256 of the whole file. Secrets that a job " +
+        "wrote into a file are not masked.",
+      query: { attempt: attemptQuery },
+      answers: {
+        200: { description: "The file", contentType: "application/octet-stream" },
+        206: { description: "The range asked for", contentType: "application/octet-stream" },
+        304: { description: "The client has it" },
+      },
+      errors: ["job_not_found", "not_found", "invalid_request", "range_not_satisfiable"],
+      handle: async ({ request, params, query }) => {
+        const job = find(ports, params);
+        const attempt = attemptOf(job, query.attempt);
+        const path = params["path"] ?? "";
+        const file = await ports.artifacts.find(job, attempt, path);
+        if (file === undefined) {
+          throw new CicdError(
+            "not_found",
+            `Cannot find artifact ${shown(path)} of attempt ${attempt} of job "${job.id}"; ` +
+              `/v1/jobs/${job.id}/artifacts lists them`,
+          );
+        }
+        return download(request, file);
+      },
+    }),
+  ];
+}
+
+type Artifact = NonNullable<Awaited<ReturnType<ArtifactReading["find"]>>>;
+
+/** The file or a part of it, as the request's conditions have it (RFC 9110, sections 13 and 14). */
+export function download(request: Request, file: Artifact): Response {
+  const { bytes, sha256, path } = file;
+  const etag = `"${sha256}"`;
+  const headers = new Headers({
+    "content-type": "application/octet-stream",
+    "content-disposition": contentDisposition(path),
+    // What a job made must not become a page of this origin.
+    "x-content-type-options": "nosniff",
+    "content-security-policy": "sandbox; default-src 'none'",
+    "cache-control": "private, no-cache",
+    "accept-ranges": "bytes",
+    etag,
+  });
+  if (isListed(request.headers.get("if-none-match"), etag)) {
+    return new Response(null, { status: 304, headers });
+  }
+  const ifRange = request.headers.get("if-range");
+  const field = ifRange === null || ifRange.trim() === etag ? request.headers.get("range") : null;
+  const range = parseRange(field, bytes, { follow: false, offset: undefined });
+  if (range.kind === "unsatisfiable") {
+    const response = problemResponse(
+      new CicdError(
+        "range_not_satisfiable",
+        `Cannot read artifact ${shown(path)} from there: it has ${bytes} bytes`,
+      ),
+    );
+    response.headers.set("content-range", `bytes */${bytes}`);
+    return response;
+  }
+  const { from, to = bytes } = range;
+  headers.set("content-length", String(to - from));
+  if (range.kind === "part") headers.set("content-range", `bytes ${from}-${to - 1}/${bytes}`);
+  const body = streamBody(request.signal, (signal) => whole(file, { from, to }, signal));
+  return new Response(body, { status: range.kind === "part" ? 206 : 200, headers });
+}
+
+/** The bytes; a file that has become shorter breaks the connection, as a part must not look whole. */
+async function* whole(
+  file: Artifact,
+  { from, to }: { readonly from: number; readonly to: number },
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array> {
+  let left = to - from;
+  for await (const chunk of file.read(signal, { from, to })) {
+    left -= chunk.length;
+    // The piece is used again for the next one.
+    yield chunk.slice();
+  }
+  if (left > 0) {
+    throw new CicdError("io_failed", `Cannot read an artifact to its end: ${file.path}`);
+  }
+}
+
+async function listView(
+  ports: ApiPorts,
+  job: Job,
+  attempt: number,
+): Promise<v.InferOutput<typeof artifactListSchema>> {
+  const list = attempt === 0 ? undefined : await ports.artifacts.list(job, attempt);
+  const { uploaded } = list ?? {};
+  return {
+    job: job.id,
+    attempt,
+    complete: list !== undefined,
+    files: (list?.files ?? []).map(({ path, bytes, sha256, mode }) => ({
+      path,
+      bytes,
+      sha256,
+      executable: (mode & 0o100) !== 0,
+      url: artifactUrl(job.id, path, attempt),
+    })),
+    left_out: [...list?.left_out ?? []],
+    left_out_count: list?.left_out_count ?? 0,
+    unmatched: [...list?.unmatched ?? []],
+    uploaded: uploaded === undefined ? null : { ...uploaded, problem: uploaded.problem ?? null },
+  };
+}
+
+function artifactUrl(id: string, path: string, attempt: number): string {
+  const encoded = path.split("/").map(encodeURIComponent).join("/");
+  return `/v1/jobs/${id}/artifacts/${encoded}?attempt=${attempt}`;
+}
+
+function attemptOf(job: Job, wanted: number | undefined): number {
+  if (wanted === undefined || wanted <= job.attempt) return wanted ?? job.attempt;
+  throw new CicdError(
+    "not_found",
+    `Cannot find attempt ${wanted} of job "${job.id}": it has had ${job.attempt}`,
+  );
+}
+
+/** Whether `If-None-Match` names the tag; tags of this API are never weak. */
+function isListed(field: string | null, etag: string): boolean {
+  if (field === null) return false;
+  return field.split(",").map((one) => one.trim().replace(/^W\//, ""))
+    .some((one) => one === "*" || one === etag);
+}
+
+/** Saves under the file's own name; what a header cannot carry is replaced (RFC 6266). */
+function contentDisposition(path: string): string {
+  const name = path.slice(path.lastIndexOf("/") + 1);
+  const plain = name.replace(/[^\x20-\x7e]|["\\%]/g, "_");
+  const encoded = encodeURIComponent(name.toWellFormed()).replace(
+    /['()*]/g,
+    (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`,
+  );
+  return `attachment; filename="${plain}"; filename*=UTF-8''${encoded}`;
+}
+
+function shown(text: string): string {
+  return JSON.stringify(text.length > 80 ? `${text.slice(0, 80)}…` : text);
+}

@@ -1,0 +1,129 @@
+/**
+ * Keeps artifacts after a job: the step `artifacts`.
+ *
+ * @module
+ */
+import { ignore, messageOf } from "@lib/core/errors.ts";
+import { statIfThere } from "@lib/foundations/files/records.ts";
+import type { ArtifactSpec, AttemptOutcome } from "@lib/spine/jobs/model.ts";
+import type { AttemptStep, StepContext } from "@lib/spine/jobs/step.ts";
+import { removeTree } from "@lib/foundations/store/remove_tree.ts";
+import {
+  type ArtifactList,
+  readArtifactList,
+  type UploadResult,
+  writeArtifactList,
+} from "@lib/features/artifacts/artifact_list.ts";
+import { collect } from "@lib/features/artifacts/collect.ts";
+
+/** Uploads what was kept; never throws but the reason of the signal. */
+export type UploadArtifacts = (
+  context: StepContext,
+  list: ArtifactList,
+  signal: AbortSignal,
+) => Promise<UploadResult>;
+
+/** Options for {@linkcode artifactStep}. */
+export interface ArtifactStepOptions {
+  /** Read anew for each job, so that a reloaded configuration holds. */
+  readonly limits: () => { readonly maxBytes: number; readonly maxFiles: number };
+  /** `undefined` where nothing is uploaded. */
+  readonly upload: () => UploadArtifacts | undefined;
+}
+
+/**
+ * Makes the step.
+ *
+ * It starts over after a crash, and does nothing once the list is written. What goes wrong is told
+ * and changes nothing about how the job ended.
+ */
+export function artifactStep(options: ArtifactStepOptions): AttemptStep {
+  return {
+    name: "artifacts",
+    needed: ({ artifacts }) => artifacts !== undefined,
+    after: (context, outcome, signal) => keepArtifacts(context, outcome, { ...options, signal }),
+  };
+}
+
+async function keepArtifacts(
+  context: StepContext,
+  outcome: AttemptOutcome,
+  { limits, upload, signal }: ArtifactStepOptions & { readonly signal: AbortSignal },
+): Promise<readonly string[]> {
+  const { spec: { artifacts }, folder } = context;
+  if (artifacts === undefined || !isWanted(artifacts, outcome)) return [];
+  let isKept = true;
+  try {
+    let list = await readArtifactList(folder.artifactList);
+    if (list === undefined) {
+      isKept = false;
+      if (await statIfThere(folder.workspace) === undefined) return [];
+      await removeTree(folder.artifacts);
+      await Deno.mkdir(folder.artifacts, { mode: 0o700 });
+      list = await collect({
+        workspace: folder.workspace,
+        target: folder.artifacts,
+        globs: artifacts.paths,
+        ...limits(),
+      }, signal);
+      await writeArtifactList(folder.artifactList, list);
+      isKept = true;
+    }
+    const send = upload();
+    if (send !== undefined && list.uploaded === undefined && list.files.length > 0) {
+      list = { ...list, uploaded: await send(context, list, signal) };
+      await writeArtifactList(folder.artifactList, list);
+    }
+    return sentences(list);
+  } catch (error) {
+    signal.throwIfAborted();
+    // Without a list nobody finds them, and the disk may be full of them.
+    if (!isKept) await removeTree(folder.artifacts).catch(ignore("retention removes it later"));
+    return [`The artifacts could not be kept: ${messageOf(error)}`];
+  }
+}
+
+function isWanted({ when }: ArtifactSpec, { state }: AttemptOutcome): boolean {
+  switch (when) {
+    case "success":
+      return state === "succeeded";
+    case "failure":
+      return state !== "succeeded";
+    case "always":
+      return true;
+  }
+}
+
+/** What its owner should know of a list; nothing if all is well. */
+export function sentences(list: ArtifactList): readonly string[] {
+  const { left_out: leftOut, left_out_count: count, unmatched, uploaded } = list;
+  const told: string[] = [];
+  if (unmatched.length > 0) {
+    told.push(`No file was found for ${enumeration(unmatched.map(quoted), unmatched.length)}`);
+  }
+  if (count > 0) {
+    const reasons = leftOut.map(({ path, why }) => `${quoted(path)} ${why}`);
+    told.push(
+      `${count} ${count === 1 ? "file was" : "files were"} left out of the artifacts: ` +
+        enumeration(reasons, count),
+    );
+  }
+  if (uploaded?.problem !== undefined) {
+    told.push(
+      `${uploaded.missing} of ${list.files.length} artifacts were not uploaded: ` +
+        uploaded.problem,
+    );
+  }
+  return told;
+}
+
+const SHOWN = 3;
+
+function enumeration(parts: readonly string[], count: number): string {
+  const first = parts.slice(0, SHOWN).join(", ");
+  return count > SHOWN ? `${first} and ${count - Math.min(SHOWN, parts.length)} more` : first;
+}
+
+function quoted(text: string): string {
+  return `"${text.length > 80 ? `${text.slice(0, 80)}…` : text}"`;
+}

@@ -1,0 +1,162 @@
+/**
+ * Takes what is to be kept out of a workspace.
+ *
+ * Nothing of the job lives any more, but what it left may be made to harm: links to files of the
+ * account, pipes that block whoever opens them, names and trees without end.
+ *
+ * @module
+ */
+import { createHash } from "node:crypto";
+import { formatSize } from "@lib/core/size.ts";
+import type { FileReader } from "@lib/foundations/files/file_reader.ts";
+import { type Folder, openFolder } from "@lib/foundations/files/folder.ts";
+import { compileGlobs } from "@lib/foundations/files/glob.ts";
+import { insidePathProblem, openParent } from "@lib/foundations/files/inside.ts";
+import { type Found, walk } from "@lib/foundations/files/walk.ts";
+import {
+  type ArtifactFile,
+  type ArtifactList,
+  LEFT_OUT_SHOWN,
+} from "@lib/features/artifacts/artifact_list.ts";
+
+/** What is collected, from where to where. */
+export interface CollectOptions {
+  /** Trusted up to its last part; what is in it is not. */
+  readonly workspace: string;
+  /** An empty folder of our own, on the same file system if possible. */
+  readonly target: string;
+  readonly globs: readonly string[];
+  readonly maxBytes: number;
+  readonly maxFiles: number;
+}
+
+/** Collects; links are not followed, what is no regular file is left out. */
+export async function collect(
+  { workspace, target, globs, maxBytes, maxFiles }: CollectOptions,
+  signal: AbortSignal,
+): Promise<ArtifactList> {
+  using from = openFolder(workspace);
+  using to = openFolder(target);
+  const set = compileGlobs(globs);
+  const used = new Set<number>();
+  const files: ArtifactFile[] = [];
+  const leftOut: { path: string; why: string }[] = [];
+  let leftOutCount = 0;
+  let bytes = 0;
+  for await (const found of walk(from, set, signal)) {
+    for (const number of found.takenBy) used.add(number);
+    const room = { bytes: maxBytes - bytes, files: maxFiles - files.length, maxBytes, maxFiles };
+    const kept = await keep(found, { to, room, signal });
+    if (typeof kept === "string") {
+      leftOutCount++;
+      if (leftOut.length < LEFT_OUT_SHOWN) leftOut.push({ path: shown(found.path), why: kept });
+      continue;
+    }
+    files.push(kept);
+    bytes += kept.bytes;
+  }
+  return {
+    version: 1,
+    files,
+    left_out: leftOut,
+    left_out_count: leftOutCount,
+    unmatched: set.patterns.filter((_, number) => !used.has(number)),
+  };
+}
+
+interface Room {
+  readonly bytes: number;
+  readonly files: number;
+  readonly maxBytes: number;
+  readonly maxFiles: number;
+}
+
+interface KeepOptions {
+  readonly to: Folder;
+  readonly room: Room;
+  readonly signal: AbortSignal;
+}
+
+/** Keeps one file; else says why it is left out. */
+async function keep(
+  { folder, name, path, kind, problem }: Found,
+  { to, room, signal }: KeepOptions,
+): Promise<ArtifactFile | string> {
+  if (problem !== undefined) return problem;
+  if (name.includes("\ufffd")) return "has a name that is not UTF-8";
+  const pathProblem = insidePathProblem(path);
+  if (pathProblem !== undefined) return `has a path that ${pathProblem}`;
+  if (kind === "link") return "is a symbolic link";
+  if (kind !== "file") return "is no regular file";
+  if (room.files <= 0) return `is beyond the limit of ${room.maxFiles} files`;
+  const opened = openReadable(folder, name);
+  if (typeof opened === "string") return opened;
+  using file = opened;
+  if (file.size > room.bytes) {
+    return `does not fit with its ${formatSize(file.size)} into the limit of ${
+      formatSize(room.maxBytes)
+    }`;
+  }
+  const parent = openParent(to, path);
+  using target = parent.folder;
+  const mode = 0o600 | (file.mode & 0o100);
+  const linked = giveName(file, { folder, name, target });
+  if (linked !== undefined) {
+    using own = linked;
+    return { path, bytes: own.size, sha256: await own.sha256(signal), mode };
+  }
+  const hash = createHash("sha256");
+  const hashed = async function* () {
+    for await (const chunk of file.chunks(signal, { to: file.size })) {
+      hash.update(chunk);
+      yield chunk;
+    }
+  };
+  const bytes = await target.writeFile(name, hashed(), mode);
+  return { path, bytes, sha256: hash.digest("hex"), mode };
+}
+
+function openReadable(folder: Folder, name: string): FileReader | string {
+  try {
+    return folder.file(name) ?? "is no regular file";
+  } catch (error) {
+    if (error instanceof Deno.errors.PermissionDenied) return "may not be read";
+    throw error;
+  }
+}
+
+/**
+ * Gives the file a second name among the artifacts, which costs nothing; its first name goes with
+ * the workspace.
+ *
+ * @returns `undefined` if it has to be copied: it has other names already, by which it would go on
+ * changing, belongs to someone else, or lies on another file system.
+ */
+function giveName(
+  file: FileReader,
+  { folder, name, target }: {
+    readonly folder: Folder;
+    readonly name: string;
+    readonly target: Folder;
+  },
+): FileReader | undefined {
+  if (file.links !== 1 || !file.isOwn) return undefined;
+  try {
+    target.link(name, folder);
+  } catch (error) {
+    if (error instanceof Error) return undefined;
+    throw error;
+  }
+  const linked = target.file(name);
+  // Not the file that was looked at: it was replaced in between.
+  if (linked?.identity === file.identity && linked.links === 2) return linked;
+  linked?.[Symbol.dispose]();
+  target.remove(name);
+  return undefined;
+}
+
+/** A path for people, whatever a job named its files. */
+function shown(path: string): string {
+  const plain = path.replace(/\p{Cc}/gu, "\ufffd");
+  return plain.length > 200 ? `${plain.slice(0, 200)}…` : plain;
+}

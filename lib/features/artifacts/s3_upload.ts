@@ -1,0 +1,132 @@
+/**
+ * Uploads an attempt's artifacts to S3-compatible storage.
+ *
+ * @module
+ */
+import { withDeadline } from "@lib/core/abort.ts";
+import { Backoff } from "@lib/core/backoff.ts";
+import type { Clock } from "@lib/core/clock.ts";
+import { messageOf } from "@lib/core/errors.ts";
+import { formatSize } from "@lib/core/size.ts";
+import type { S3Config } from "@lib/foundations/config/schema.ts";
+import { openInside } from "@lib/foundations/files/inside.ts";
+import { resolveSecret } from "@lib/foundations/secrets/references.ts";
+import type { ArtifactFile } from "@lib/features/artifacts/artifact_list.ts";
+import type { UploadArtifacts } from "@lib/features/artifacts/artifact_step.ts";
+import { putObject, type PutResult, type S3Bucket } from "@lib/features/artifacts/s3_put.ts";
+
+/** Options for {@linkcode s3Upload}. */
+export interface S3UploadOptions {
+  /** Reads a variable of the environment, for references to secrets. */
+  readonly env: (name: string) => string | undefined;
+  readonly clock: Clock;
+  /** For all files of an attempt, in milliseconds. @default {1_800_000} */
+  readonly deadlineMs?: number;
+}
+
+/** Requests at once: what is small costs the way there and back. */
+const AT_ONCE = 4;
+const TRIES = 6;
+/** The most that storage takes in one request. */
+const MAX_OBJECT_BYTES = 5 * 1024 ** 3;
+const RETRY = { firstMs: 500, maxMs: 30_000 };
+const DEADLINE_MS = 30 * 60_000;
+
+/**
+ * Makes the upload. Objects are named `prefix/project/job/attempt/path`; sending one again gives the
+ * same object.
+ */
+export function s3Upload(config: S3Config, options: S3UploadOptions): UploadArtifacts {
+  return async ({ ref, folder }, { files }, signal) => {
+    const place = [config.prefix, ref.project, ref.jobId, String(ref.number)]
+      .flatMap((part) => part.split("/")).filter((part) => part !== "").join("/");
+    const upload = { config, options, place, top: folder.artifacts };
+    const { stored, problem } = await uploadAll(files, upload, signal);
+    return {
+      to: `s3://${config.bucket}/${place}/`,
+      files: stored.length,
+      bytes: stored.reduce((sum, { bytes }) => sum + bytes, 0),
+      missing: files.length - stored.length,
+      ...(problem === undefined ? {} : { problem }),
+    };
+  };
+}
+
+interface Upload {
+  readonly config: S3Config;
+  readonly options: S3UploadOptions;
+  /** What the names of the objects begin with. */
+  readonly place: string;
+  /** The folder of the artifacts. */
+  readonly top: string;
+}
+
+interface Uploaded {
+  readonly stored: readonly ArtifactFile[];
+  readonly problem?: string;
+}
+
+/** Uploads some at a time; after the first that cannot be stored, no other is begun. */
+async function uploadAll(
+  files: readonly ArtifactFile[],
+  upload: Upload,
+  signal: AbortSignal,
+): Promise<Uploaded> {
+  const stored: ArtifactFile[] = [];
+  const problems: string[] = [];
+  let tooLarge: string | undefined;
+  const { deadlineMs = DEADLINE_MS } = upload.options;
+  using deadline = withDeadline(signal, deadlineMs, "the storage of artifacts");
+  const rest = files.values();
+  const work = async (bucket: S3Bucket) => {
+    for (const file of rest) {
+      if (problems.length > 0) return;
+      if (file.bytes > MAX_OBJECT_BYTES) {
+        tooLarge ??= `"${file.path}" is larger than ${formatSize(MAX_OBJECT_BYTES)}`;
+        continue;
+      }
+      const problem = await uploadOne(file, { ...upload, bucket }, deadline);
+      if (problem === undefined) stored.push(file);
+      else problems.push(problem);
+    }
+  };
+  try {
+    const bucket = openBucket(upload);
+    await Promise.all(Array.from({ length: AT_ONCE }, () => work(bucket)));
+  } catch (error) {
+    signal.throwIfAborted();
+    problems.push(messageOf(error));
+  }
+  const problem = problems[0] ?? tooLarge;
+  return { stored, ...(problem === undefined ? {} : { problem }) };
+}
+
+function openBucket({ config, options: { env } }: Upload): S3Bucket {
+  const { endpoint, bucket, region, accessKey, secretKey } = config;
+  return {
+    endpoint,
+    bucket,
+    region,
+    accessKey: resolveSecret(accessKey, { field: "artifacts.s3.access_key", env }),
+    secretKey: resolveSecret(secretKey, { field: "artifacts.s3.secret_key", env }),
+  };
+}
+
+/** Uploads a file; says why it could not be. */
+async function uploadOne(
+  { path, sha256 }: ArtifactFile,
+  { place, top, bucket, options: { clock } }: Upload & { readonly bucket: S3Bucket },
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  const backoff = new Backoff(RETRY);
+  let result: PutResult = { kind: "failed", problem: "nothing was tried" };
+  for (let tries = 0; tries < TRIES; tries++) {
+    if (tries > 0) await clock.sleep(backoff.next(), { signal });
+    using file = openInside(top, path);
+    if (file === undefined) return `"${path}" is no longer there`;
+    result = await putObject(bucket, { name: `${place}/${path}`, file, sha256 }, signal);
+    if (result.kind === "stored") return undefined;
+    if (result.kind === "refused") break;
+  }
+  return `"${path}": ${result.problem}`;
+}

@@ -1,0 +1,240 @@
+/**
+ * Restores caches before a job and saves them after it: the step `caches`.
+ *
+ * @module
+ */
+import { buildHelperEnv } from "@lib/foundations/process/scrubbed_env.ts";
+import type { Clock } from "@lib/core/clock.ts";
+import { messageOf } from "@lib/core/errors.ts";
+import { formatDuration } from "@lib/core/duration.ts";
+import { formatSize } from "@lib/core/size.ts";
+import type { CachesConfig } from "@lib/foundations/config/schema.ts";
+import type { AttemptFolder } from "@lib/spine/jobs/attempt_folder.ts";
+import type { AttemptOutcome, CacheSpec } from "@lib/spine/jobs/model.ts";
+import type { AttemptStep, SetupContext, StepContext } from "@lib/spine/jobs/step.ts";
+import type { RunCommand } from "@lib/foundations/process/run_command.ts";
+import { removeTree } from "@lib/foundations/store/remove_tree.ts";
+import { type Archiver, measure, pack, unpack } from "@lib/features/caches/cache_archive.ts";
+import { planCacheEviction } from "@lib/features/caches/cache_eviction.ts";
+import { cacheKey } from "@lib/features/caches/cache_key.ts";
+import {
+  type CacheRecord,
+  readCacheRecords,
+  writeCacheRecords,
+} from "@lib/features/caches/cache_records.ts";
+import {
+  type CacheEntry,
+  cachesPath,
+  entryPath,
+  listCaches,
+  listEntries,
+  packingOf,
+  removeCache,
+} from "@lib/features/caches/cache_store.ts";
+
+/** Options for {@linkcode cacheStep}. */
+export interface CacheStepOptions {
+  readonly stateDir: string;
+  /** Read anew for each job, so that a reloaded configuration holds. */
+  readonly limits: () => CachesConfig;
+  readonly run: RunCommand;
+  /** The agent's own environment; only its `PATH` is used. */
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly clock: Clock;
+}
+
+/**
+ * Makes the step.
+ *
+ * A cache that cannot be restored or saved never fails a job: it is said in the log, or told after
+ * the job. Jobs may use a cache at once; the last that saves an entry wins.
+ */
+export function cacheStep(options: CacheStepOptions): AttemptStep {
+  const tools = { ...options, archiver: archiverFinder(options) };
+  return {
+    name: "caches",
+    needed: ({ caches = [] }) => caches.length > 0,
+    before: (context, signal) => restoreAll(context, tools, signal),
+    after: (context, outcome, signal) => saveAll(context, outcome, { ...tools, signal }),
+  };
+}
+
+interface Tools extends CacheStepOptions {
+  /** `tar`, packing as well as this machine can. */
+  readonly archiver: (signal: AbortSignal) => Promise<Archiver>;
+}
+
+async function restoreAll(
+  { ref, spec: { caches = [] }, folder, say }: SetupContext,
+  tools: Tools,
+  signal: AbortSignal,
+): Promise<void> {
+  const records = new Map<string, CacheRecord>();
+  for (const cache of caches) {
+    try {
+      const { key, files } = await cacheKey(cache, folder.workspace, signal);
+      if (files === 0 && cache.keyFiles.length > 0) {
+        say(`Cache "${cache.name}": no key file was found; one entry is kept for all`);
+      }
+      const place = { folder: cachesPath(tools.stateDir, ref.project), project: ref.project };
+      const hit = await restore(cache, { place, key, attempt: folder, say, tools, signal });
+      records.set(cache.name, { key, hit, isRolling: files === 0 });
+    } catch (error) {
+      signal.throwIfAborted();
+      say(`Cache "${cache.name}": could not be restored: ${messageOf(error)}`);
+    }
+  }
+  await writeCacheRecords(folder, records);
+}
+
+interface Restore {
+  readonly place: { readonly folder: string; readonly project: CacheEntry["project"] };
+  readonly key: string;
+  readonly attempt: AttemptFolder;
+  readonly say: (line: string) => void;
+  readonly tools: Tools;
+  readonly signal: AbortSignal;
+}
+
+/** Restores the entry of the key, else the one that was used last. */
+async function restore(cache: CacheSpec, options: Restore): Promise<CacheRecord["hit"]> {
+  const { place: { folder, project }, key, say, tools: { clock } } = options;
+  const entries = await listEntries(folder, { project, name: cache.name });
+  const newestFirst = entries.toSorted((a, b) => b.lastUsedAt - a.lastUsedAt);
+  const entry = newestFirst.find((one) => one.key === key) ?? newestFirst[0];
+  if (entry === undefined) {
+    say(`Cache "${cache.name}": nothing saved yet`);
+    return "miss";
+  }
+  const begun = clock.now();
+  const problem = await restoreEntry(cache, entry, options);
+  if (problem !== undefined) {
+    say(`Cache "${cache.name}": could not be restored: ${problem}`);
+    return "miss";
+  }
+  const hit = entry.key === key ? "exact" : "near";
+  const what = hit === "exact" ? "restored" : "restored from an entry of other key files";
+  const took = formatDuration(clock.now() - begun);
+  say(`Cache "${cache.name}": ${what}, ${formatSize(entry.bytes)} in ${took}`);
+  return hit;
+}
+
+/** Restores an entry; says why it could not. */
+async function restoreEntry(
+  { paths }: CacheSpec,
+  entry: CacheEntry,
+  { attempt, tools, signal }: Restore,
+): Promise<string | undefined> {
+  const stage = `${attempt.path}/cache.tmp`;
+  const archive = `${stage}/archive`;
+  const files = `${stage}/files`;
+  await removeTree(stage);
+  try {
+    await Deno.mkdir(files, { recursive: true, mode: 0o700 });
+    // A name of our own: the entry may be removed while it is read.
+    await Deno.link(entry.path, archive);
+    const now = tools.clock.now();
+    await Deno.utime(archive, now / 1_000, now / 1_000);
+    const archiver = { ...await tools.archiver(signal), packing: packingOf(entry.path) };
+    const place = { archive, stage: files, workspace: attempt.workspace, paths };
+    await unpack(archiver, place, signal);
+    return undefined;
+  } catch (error) {
+    signal.throwIfAborted();
+    return messageOf(error);
+  } finally {
+    await removeTree(stage);
+  }
+}
+
+interface Save extends Tools {
+  readonly signal: AbortSignal;
+}
+
+async function saveAll(
+  context: StepContext,
+  { state }: AttemptOutcome,
+  tools: Save,
+): Promise<readonly string[]> {
+  if (state !== "succeeded") return [];
+  const { ref: { project }, spec: { caches = [] }, folder } = context;
+  const { stateDir, limits, clock, signal } = tools;
+  const problems: string[] = [];
+  try {
+    const records = await readCacheRecords(folder);
+    for (const cache of caches) {
+      const record = records.get(cache.name);
+      if (record === undefined || (record.hit === "exact" && !record.isRolling)) continue;
+      const problem = await save(cache, { context, record, tools });
+      if (problem !== undefined) {
+        problems.push(`The cache "${cache.name}" was not saved: ${problem}`);
+      }
+    }
+    const entries = await listCaches(stateDir, project);
+    for (const entry of planCacheEviction(entries, { ...limits(), now: clock.now() })) {
+      await removeCache(entry);
+    }
+  } catch (error) {
+    signal.throwIfAborted();
+    problems.push(`The caches could not be saved: ${messageOf(error)}`);
+  }
+  return problems;
+}
+
+/** Saves an entry; says why it could not. */
+async function save(
+  { name, paths }: CacheSpec,
+  { context: { ref, folder: { workspace } }, record, tools }: {
+    readonly context: StepContext;
+    readonly record: CacheRecord;
+    readonly tools: Save;
+  },
+): Promise<string | undefined> {
+  const { stateDir, limits, clock, signal } = tools;
+  const folder = cachesPath(stateDir, ref.project);
+  // An agent that was killed while it saved has left the same one.
+  const draft = `${folder}/.tmp-${ref.jobId}-${ref.number}`;
+  try {
+    await removeTree(draft);
+    const content = await measure(workspace, paths, signal);
+    if (content.paths.length === 0) return "nothing is at its paths";
+    const { maxBytes } = limits();
+    if (content.bytes > maxBytes) {
+      return `it has ${formatSize(content.bytes)}, and the caches of a project at most ${
+        formatSize(maxBytes)
+      }`;
+    }
+    const archiver = await tools.archiver(signal);
+    await Deno.mkdir(`${folder}/${name}`, { recursive: true, mode: 0o700 });
+    await pack(archiver, { workspace, paths: content.paths, archive: draft }, signal);
+    await Deno.chmod(draft, 0o600);
+    const now = clock.now();
+    await Deno.utime(draft, now / 1_000, now / 1_000);
+    const { packing } = archiver;
+    await Deno.rename(draft, entryPath(folder, { name, key: record.key, packing }));
+    return undefined;
+  } catch (error) {
+    signal.throwIfAborted();
+    return messageOf(error);
+  } finally {
+    await removeTree(draft);
+  }
+}
+
+/** Looks once whether there is `zstd`. */
+function archiverFinder({ run, env: own }: CacheStepOptions): Tools["archiver"] {
+  const env = { ...buildHelperEnv(own, ["PATH"]), ZSTD_CLEVEL: "1" };
+  let packing: Archiver["packing"] | undefined;
+  return async (signal) => {
+    if (packing === undefined) {
+      try {
+        const { code } = await run(["zstd", "--version"], { env, signal });
+        packing = code === 0 ? "zstd" : "none";
+      } catch (error) {
+        if (signal.aborted) throw error;
+        packing = "none";
+      }
+    }
+    return { run, env, packing };
+  };
+}

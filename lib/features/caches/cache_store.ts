@@ -1,0 +1,118 @@
+/**
+ * The caches of projects on disk.
+ *
+ * One archive per entry, `<state>/projects/<project>/caches/<name>/<key>.tar.zst`, or `.tar` where
+ * there is no zstd. The time of its last change is that of its last use. Archives are put in place
+ * whole and never changed, so that nothing needs a lock: a job that restores one holds it by a name
+ * of its own while it is removed here.
+ *
+ * @module
+ */
+import { parseProjectName, type ProjectName } from "@lib/core/ids.ts";
+import { filesIn, foldersIn, statIfThere } from "@lib/foundations/files/records.ts";
+import { cacheNameProblem } from "@lib/spine/spec/workspace_paths.ts";
+
+/** An entry of a project's caches. */
+export interface CacheEntry {
+  /** Of its archive. */
+  readonly path: string;
+  readonly project: ProjectName;
+  /** As jobs name it. */
+  readonly name: string;
+  /** In hex. */
+  readonly key: string;
+  readonly bytes: number;
+  /** Milliseconds since the epoch. */
+  readonly lastUsedAt: number;
+}
+
+/** How an archive is packed. */
+export type Packing = "zstd" | "none";
+
+const SUFFIX = { zstd: ".tar.zst", none: ".tar" } as const satisfies Record<Packing, string>;
+
+/** The folder of a project's caches. */
+export function cachesPath(stateDir: string, project: ProjectName): string {
+  return `${stateDir}/projects/${project}/caches`;
+}
+
+/** Where an entry lies. */
+export function entryPath(
+  folder: string,
+  { name, key, packing }: {
+    readonly name: string;
+    readonly key: string;
+    readonly packing: Packing;
+  },
+): string {
+  return `${folder}/${name}/${key}${SUFFIX[packing]}`;
+}
+
+/** How the archive of an entry is packed. */
+export function packingOf(path: string): Packing {
+  return path.endsWith(SUFFIX.zstd) ? "zstd" : "none";
+}
+
+/** The entries of a project, in no order. */
+export async function listCaches(
+  stateDir: string,
+  project: ProjectName,
+): Promise<readonly CacheEntry[]> {
+  const folder = cachesPath(stateDir, project);
+  const names = foldersIn(folder).filter((name) => cacheNameProblem(name) === undefined);
+  const lists = await Promise.all(names.map((name) => listEntries(folder, { project, name })));
+  return lists.flat();
+}
+
+/** The entries of one cache of a project, in no order. */
+export async function listEntries(
+  folder: string,
+  { project, name }: { readonly project: ProjectName; readonly name: string },
+): Promise<readonly CacheEntry[]> {
+  const entries: CacheEntry[] = [];
+  for (const file of filesIn(`${folder}/${name}`)) {
+    const key = /^([0-9a-f]{64})\.tar(?:\.zst)?$/.exec(file)?.[1];
+    if (key === undefined) continue;
+    const path = `${folder}/${name}/${file}`;
+    const stat = await statIfThere(path);
+    if (stat?.isFile !== true) continue;
+    const lastUsedAt = stat.mtime?.getTime() ?? 0;
+    entries.push({ path, project, name, key, bytes: stat.size, lastUsedAt });
+  }
+  return entries;
+}
+
+/** Removes an entry; one that is not there is no error. */
+export async function removeCache({ path }: Pick<CacheEntry, "path">): Promise<void> {
+  try {
+    await Deno.remove(path);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}
+
+/** The caches of all projects, for housekeeping. */
+export interface AllCaches {
+  list(signal: AbortSignal): Promise<readonly CacheEntry[]>;
+  /** Removes an entry, also while a job restores it; always `true`. */
+  remove(path: string, signal: AbortSignal): Promise<boolean>;
+}
+
+/** The caches of all projects below a state folder. */
+export function allCaches(stateDir: string): AllCaches {
+  return {
+    async list(signal) {
+      const entries: CacheEntry[] = [];
+      for (const folder of foldersIn(`${stateDir}/projects`)) {
+        signal.throwIfAborted();
+        const project = parseProjectName(folder);
+        if (project !== undefined) entries.push(...await listCaches(stateDir, project));
+      }
+      return entries;
+    },
+    async remove(path) {
+      await removeCache({ path });
+      return true;
+    },
+  };
+}

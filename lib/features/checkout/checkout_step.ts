@@ -1,0 +1,177 @@
+/**
+ * The step that puts a repository into the workspace before the job begins.
+ *
+ * @module
+ */
+import type { Clock } from "@lib/core/clock.ts";
+import { formatDuration } from "@lib/core/duration.ts";
+import { CicdError } from "@lib/core/errors.ts";
+import { gitIssues } from "@lib/spine/spec/git_policy.ts";
+import { type GitRemote, type GitScheme, parseGitUrl } from "@lib/spine/spec/git_url.ts";
+import type { GitSpec } from "@lib/spine/jobs/model.ts";
+import { type AttemptStep, type SetupContext, StepFailure } from "@lib/spine/jobs/step.ts";
+import type { RunCommand } from "@lib/foundations/process/run_command.ts";
+import { removeTree } from "@lib/foundations/store/remove_tree.ts";
+import { type CheckoutJob, emptyFolder } from "@lib/features/checkout/checkout_repository.ts";
+import { checkOutTree } from "@lib/features/checkout/checkout_tree.ts";
+import { type Credentials, openCredentials } from "@lib/features/checkout/credentials.ts";
+import { Git } from "@lib/features/checkout/git_command.ts";
+import { GitFailure } from "@lib/features/checkout/git_failure.ts";
+import { requireLfs } from "@lib/features/checkout/lfs.ts";
+import { mirrorsPath } from "@lib/features/checkout/mirror.ts";
+
+/** Options for {@linkcode createCheckoutStep}. */
+export interface CheckoutOptions {
+  readonly stateDir: string;
+  /** `git.*` of the configuration. */
+  readonly config: {
+    readonly schemes: readonly GitScheme[];
+    readonly mirrors: boolean;
+    readonly knownHosts?: string;
+  };
+  /** Folder of the account in memory, for the token; absent: it lies in the attempt's folder. */
+  readonly runtimeDir?: string;
+  /** The agent's own environment: the way to git, proxies, and ssh's agent are taken from it. */
+  readonly own: Readonly<Record<string, string | undefined>>;
+  readonly runCommand: RunCommand;
+  readonly clock: Clock;
+}
+
+/** Longest that one command of git may take, in milliseconds. */
+const COMMAND_MAX_MS = 6 * 3_600_000;
+
+/** Makes the step `checkout`. */
+export function createCheckoutStep(options: CheckoutOptions): AttemptStep {
+  return {
+    name: "checkout",
+    needed: ({ git }) => git !== undefined,
+    async before(context, signal) {
+      const { git } = context.spec;
+      if (git === undefined) return;
+      try {
+        await checkOut(options, { context, spec: git, signal });
+      } catch (error) {
+        if (signal.aborted) throw signal.reason;
+        throw asStepFailure(error);
+      }
+    },
+  };
+}
+
+/** The commit that stands in a workspace; `undefined` if none was checked out. */
+export async function checkedOutSha(workspace: string, git: GitSpec): Promise<string | undefined> {
+  try {
+    const head = await Deno.readTextFile(`${targetOf(workspace, git)}/.git/HEAD`);
+    return /^[0-9a-f]{40,64}$/.exec(head.trim())?.[0];
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) {
+      return undefined;
+    }
+    throw error;
+  }
+}
+
+interface Call {
+  readonly context: SetupContext;
+  readonly spec: GitSpec;
+  readonly signal: AbortSignal;
+}
+
+async function checkOut(options: CheckoutOptions, call: Call): Promise<void> {
+  const { context, spec, signal } = call;
+  const { folder, ref, spec: { container, timeoutMs }, say } = context;
+  const { stateDir, config, clock, own, runCommand } = options;
+  const remote = judge(spec, config.schemes);
+  const begun = clock.now();
+  // The step is the first: whatever is there was left by a life that ended in its middle.
+  await emptyFolder(folder.workspace);
+  const scratch = `${folder.path}/checkout`;
+  await using cleanup = new AsyncDisposableStack();
+  cleanup.defer(() => removeTree(scratch));
+  await removeTree(scratch);
+  const home = `${scratch}/home`;
+  await Deno.mkdir(home, { recursive: true, mode: 0o700 });
+  const credentials = cleanup.use(await openToken(options, { ...call, scratch, remote }));
+  const commandMs = Math.min(timeoutMs, COMMAND_MAX_MS);
+  const git = new Git({
+    ...{ runCommand, own, home },
+    timeoutMs: commandMs,
+    ...(config.knownHosts === undefined ? {} : { knownHosts: config.knownHosts }),
+  });
+  if (spec.lfs) await requireLfs(git, { gitDir: home, signal });
+  const job: CheckoutJob = {
+    ...{ git, credentials, clock, say, signal },
+    schemes: config.schemes,
+    mirrors: config.mirrors ? mirrorsPath(stateDir, ref.project) : undefined,
+    isolated: container !== undefined,
+    nowhere: home,
+    waitMs: commandMs,
+  };
+  const target = targetOf(folder.workspace, spec);
+  await Deno.mkdir(target, { recursive: true });
+  const wanted = { ref: spec.ref, sha: spec.sha };
+  const done = await checkOutTree(job, { remote, wanted, depth: spec.depth, target }, spec);
+  context.setEnv("CICD_GIT_SHA", done.sha);
+  if (done.ref !== undefined) context.setEnv("CICD_GIT_REF", done.ref);
+  const took = formatDuration(clock.now() - begun);
+  const name = done.ref === undefined ? "" : ` (${done.ref})`;
+  say(`Checked out ${done.sha}${name} in ${took}: ${done.subject}`);
+}
+
+/** The configuration may have changed since the job was accepted. */
+function judge(spec: GitSpec, schemes: readonly GitScheme[]): GitRemote {
+  const issues = gitIssues(spec, { schemes });
+  const parsed = parseGitUrl(spec.url);
+  if (issues.length === 0 && parsed.kind === "remote") return parsed.remote;
+  const said = issues.map(({ path, message }) => `\`${path}\` ${message}`).join("; ");
+  throw new StepFailure("checkout_failed", `Cannot check out: ${said}`);
+}
+
+async function openToken(
+  { runtimeDir }: CheckoutOptions,
+  { context, spec, scratch, remote }: Call & {
+    readonly scratch: string;
+    readonly remote: GitRemote;
+  },
+): Promise<Credentials | undefined> {
+  const { tokenSecret } = spec;
+  if (tokenSecret === undefined) return undefined;
+  const secret = context.secrets.get(tokenSecret);
+  if (secret === undefined) {
+    throw new StepFailure(
+      "checkout_failed",
+      `Cannot check out ${remote.url}: there is no secret "${tokenSecret}", which ` +
+        "`git.token_secret` names",
+    );
+  }
+  if (remote.scheme === "http") {
+    context.say(`The token goes to ${remote.origin} as readable text; use https:// if you can`);
+  }
+  const { jobId, number } = context.ref;
+  return await openCredentials({
+    remote,
+    secret,
+    programFolder: `${scratch}/askpass`,
+    secretFolder: runtimeDir === undefined
+      ? `${scratch}/token`
+      : `${runtimeDir}/checkout/${jobId}-${number}`,
+  });
+}
+
+function targetOf(workspace: string, { path }: GitSpec): string {
+  return path === "." ? workspace : `${workspace}/${path.replace(/\/+$/, "")}`;
+}
+
+function asStepFailure(error: unknown): unknown {
+  if (error instanceof GitFailure) {
+    return new StepFailure("checkout_failed", error.message, { cause: error });
+  }
+  if (error instanceof CicdError && error.code === "store_locked") {
+    return new StepFailure(
+      "checkout_failed",
+      "Cannot check out: other checkouts of this repository take too long; try again",
+      { cause: error },
+    );
+  }
+  return error;
+}

@@ -1,0 +1,124 @@
+/**
+ * Checks out a repository with all that belongs to it: submodules, and files in LFS.
+ *
+ * @module
+ */
+import { urlIssue } from "@lib/spine/spec/git_policy.ts";
+import {
+  accessTo,
+  type CheckedOutRepository,
+  type CheckoutJob,
+  type CheckoutOrder,
+  checkOutRepository,
+  emptyFolder,
+} from "@lib/features/checkout/checkout_repository.ts";
+import { GitFailure, plainText } from "@lib/features/checkout/git_failure.ts";
+import { fetchLfs } from "@lib/features/checkout/lfs.ts";
+import { activateSubmodule } from "@lib/features/checkout/repository.ts";
+import { resolveSubmoduleUrl } from "@lib/features/checkout/submodule_url.ts";
+import { listSubmodules, type Submodule } from "@lib/features/checkout/submodules.ts";
+
+/** What to check out beside the repository itself. */
+export interface TreeParts {
+  readonly submodules: boolean;
+  readonly lfs: boolean;
+}
+
+/** How deep submodules may hold submodules. */
+const NESTING_MAX = 8;
+/** Most submodules over all. */
+const TOTAL_MAX = 512;
+
+/**
+ * Checks out a repository and, if asked for, its submodules in turn.
+ *
+ * @throws {GitFailure} If any of it cannot be had.
+ */
+export async function checkOutTree(
+  job: CheckoutJob,
+  order: CheckoutOrder,
+  parts: TreeParts,
+): Promise<CheckedOutRepository> {
+  return await checkOutLevel(job, order, { ...parts, level: 0, count: { submodules: 0 } });
+}
+
+interface Level extends TreeParts {
+  readonly level: number;
+  readonly count: { submodules: number };
+}
+
+async function checkOutLevel(
+  job: CheckoutJob,
+  order: CheckoutOrder,
+  level: Level,
+): Promise<CheckedOutRepository> {
+  const { git, signal } = job;
+  const done = await checkOutRepository(job, order);
+  const call = { gitDir: `${order.target}/.git`, workTree: order.target, signal };
+  if (level.lfs) {
+    job.say(`Fetching the files in Git LFS of ${order.remote.url}`);
+    await fetchLfs(git, { ...call, access: accessTo(order.remote, job.credentials) });
+  }
+  if (!level.submodules) return done;
+  for (const submodule of await listSubmodules(git, call)) {
+    level.count.submodules++;
+    if (level.level >= NESTING_MAX || level.count.submodules > TOTAL_MAX) {
+      throw refused(submodule, "there are too many, or they hold each other");
+    }
+    await checkOutSubmodule(job, order, { ...level, submodule });
+  }
+  return done;
+}
+
+async function checkOutSubmodule(
+  job: CheckoutJob,
+  { remote, target, depth }: CheckoutOrder,
+  { submodule, ...level }: Level & { readonly submodule: Submodule },
+): Promise<void> {
+  const parsed = resolveSubmoduleUrl(remote, submodule.url);
+  const problem = urlIssue(parsed, job);
+  if (parsed.kind === "refused" || problem !== undefined) {
+    throw refused(submodule, `its address ${problem ?? ""}`);
+  }
+  const url = parsed.remote.url;
+  const folder = await realFolder(target, submodule);
+  await emptyFolder(folder);
+  job.say(`Submodule ${plainText(submodule.path, 200)}: ${submodule.sha} of ${url}`);
+  try {
+    await checkOutLevel(job, {
+      remote: parsed.remote,
+      wanted: { ref: undefined, sha: submodule.sha },
+      depth,
+      target: folder,
+    }, { ...level, level: level.level + 1 });
+  } catch (error) {
+    if (!(error instanceof GitFailure)) throw error;
+    const where = `In submodule "${plainText(submodule.path, 200)}": `;
+    const message = error.message.startsWith("In submodule")
+      ? error.message
+      : where + error.message;
+    throw new GitFailure(error.kind, message, { cause: error });
+  }
+  await activateSubmodule(`${target}/.git`, { name: submodule.name, url });
+}
+
+/** The folder that git made for a submodule; a link in its place would lead elsewhere. */
+async function realFolder(target: string, submodule: Submodule): Promise<string> {
+  let folder = target;
+  for (const part of submodule.path.split("/")) {
+    folder = `${folder}/${part}`;
+    const info = await Deno.lstat(folder).catch((error) => {
+      if (error instanceof Deno.errors.NotFound) return undefined;
+      throw error;
+    });
+    if (info?.isDirectory !== true) throw refused(submodule, "its path is no folder");
+  }
+  return folder;
+}
+
+function refused({ path }: Submodule, why: string): GitFailure {
+  return new GitFailure(
+    "refused",
+    `Cannot check out submodule "${plainText(path, 200)}": ${plainText(why, 300)}`,
+  );
+}

@@ -1,0 +1,118 @@
+/**
+ * The token of a checkout, for as long as git may ask for it.
+ *
+ * It lies in a file that only the account can read, in memory where the system has a runtime
+ * folder, and a small program gives it to git when git asks for exactly this remote. So it is in
+ * no argument, no environment and no file of the repository; and a server that redirects to
+ * another host makes git ask for that host, and gets nothing.
+ *
+ * @module
+ */
+import type { GitRemote } from "@lib/spine/spec/git_url.ts";
+import { removeTree } from "@lib/foundations/store/remove_tree.ts";
+import { GitFailure } from "@lib/features/checkout/git_failure.ts";
+
+/** Options for {@linkcode openCredentials}. */
+export interface CredentialsInput {
+  readonly remote: GitRemote;
+  /** As given in the secret: a token, or `user:token`. */
+  readonly secret: string;
+  /** For the program; is made, and removed with what is in it. */
+  readonly programFolder: string;
+  /** For the token; is made, and removed with what is in it. */
+  readonly secretFolder: string;
+}
+
+/** What opens one remote; disposing removes it from the disk. */
+export interface Credentials extends AsyncDisposable {
+  /** For `GIT_ASKPASS`. */
+  readonly askpass: string;
+  /** To be kept out of messages. */
+  readonly token: string;
+  /** The remotes it is for: `https://host:port`. */
+  readonly origin: string;
+}
+
+/**
+ * Lays the token ready for git.
+ *
+ * @throws {GitFailure} `token_refused` if the secret cannot be a token.
+ */
+export async function openCredentials(input: CredentialsInput): Promise<Credentials> {
+  const { remote: { origin }, programFolder, secretFolder } = input;
+  const { user, token } = splitSecret(input.secret, origin);
+  await using made = new AsyncDisposableStack();
+  for (const folder of [programFolder, secretFolder]) {
+    // A life that ended here before may have left its own.
+    await removeTree(folder);
+    made.defer(() => removeTree(folder));
+    await Deno.mkdir(folder, { recursive: true, mode: 0o700 });
+  }
+  const tokenFile = `${secretFolder}/token`;
+  const askpass = `${programFolder}/askpass`;
+  await Deno.writeTextFile(tokenFile, `${token}\n`, { mode: 0o600, createNew: true });
+  await Deno.writeTextFile(askpass, askpassProgram({ origin, user, tokenFile }), {
+    mode: 0o700,
+    createNew: true,
+  });
+  const kept = made.move();
+  return { askpass, token, origin, [Symbol.asyncDispose]: () => kept.disposeAsync() };
+}
+
+/** A secret's user and token; the user is the one that the host expects, unless it is given. */
+export function splitSecret(
+  secret: string,
+  origin: string,
+): { readonly user: string; readonly token: string } {
+  const text = secret.trim();
+  const [, user, rest] = /^([A-Za-z0-9._~@-]{1,64}):(.+)$/.exec(text) ?? [];
+  const token = rest ?? text;
+  if (token === "" || /[\p{Cc}\p{Cs}]/u.test(token)) {
+    throw new GitFailure(
+      "token_refused",
+      `Cannot check out from ${origin}: the secret is ${
+        token === "" ? "empty" : "no single line"
+      }; give a token, or user:token`,
+    );
+  }
+  return { user: user ?? usualUser(origin), token };
+}
+
+/** Where only the token counts, any name will do; these are the documented ones. */
+function usualUser(origin: string): string {
+  const host = origin.replace(/^https?:\/\//, "").toLowerCase();
+  if (/gitlab/.test(host)) return "oauth2";
+  if (/bitbucket/.test(host)) return "x-token-auth";
+  return "x-access-token";
+}
+
+interface AskpassInput {
+  readonly origin: string;
+  readonly user: string;
+  readonly tokenFile: string;
+}
+
+/**
+ * Answers what git and Git LFS ask for one remote, and nothing else.
+ *
+ * The question is compared as a whole: git names the host it is about to send the answer to.
+ */
+function askpassProgram({ origin, user, tokenFile }: AskpassInput): string {
+  const [scheme = "", host = ""] = origin.split("://");
+  const named = `${scheme}://${user.replaceAll("@", "%40")}@${host}`;
+  return `#!/bin/sh
+case "$1" in
+  ${shellWord(`Username for '${origin}': `)} \\
+  | ${shellWord(`Username for "${origin}"`)} | ${shellWord(`Username for "${origin}/`)}*)
+    printf '%s\\n' ${shellWord(user)} ;;
+  ${shellWord(`Password for '${named}': `)} \\
+  | ${shellWord(`Password for "${named}"`)} | ${shellWord(`Password for "${named}/`)}*)
+    IFS= read -r answer <${shellWord(tokenFile)} && printf '%s\\n' "$answer" ;;
+  *) exit 1 ;;
+esac
+`;
+}
+
+function shellWord(text: string): string {
+  return `'${text.replaceAll("'", `'\\''`)}'`;
+}

@@ -1,0 +1,189 @@
+/**
+ * Runs git so that nothing but the suite decides what it does.
+ *
+ * The account's and the machine's settings are not read, hooks and monitors
+ * are not run, and no filter is configured that a repository could name.
+ *
+ * @module
+ */
+import { CicdError } from "@lib/core/errors.ts";
+import type { GitRemote, GitScheme } from "@lib/spine/spec/git_url.ts";
+import type { CommandResult, RunCommand } from "@lib/foundations/process/run_command.ts";
+import { explainFailure, GitFailure, quoteOutput } from "@lib/features/checkout/git_failure.ts";
+
+/** What git may use of this machine. */
+export interface GitSetting {
+  readonly runCommand: RunCommand;
+  /** The agent's own environment, of which a few variables are passed on. */
+  readonly own: Readonly<Record<string, string | undefined>>;
+  /** An empty folder in place of the account's home. */
+  readonly home: string;
+  /** Host keys for ssh; absent: the account's own. */
+  readonly knownHosts?: string;
+  /** For all of one command. */
+  readonly timeoutMs: number;
+}
+
+/** The remote that a command talks to. */
+export interface GitAccess {
+  readonly remote: GitRemote;
+  /** Program that answers for this remote; absent: nothing is asked. */
+  readonly askpass: string | undefined;
+  /** To be kept out of messages. */
+  readonly token: string | undefined;
+}
+
+/** One command. */
+export interface GitCall {
+  /** Folder of the repository itself: `….git`. */
+  readonly gitDir: string;
+  /** Folder of the files. */
+  readonly workTree?: string;
+  /** Absent: nothing outside of this machine is talked to. */
+  readonly access?: GitAccess;
+  readonly stdin?: string;
+  readonly signal: AbortSignal;
+}
+
+/** Needed behind a proxy or a private authority. */
+const NETWORK_VARIABLES = [
+  ...["http_proxy", "https_proxy", "all_proxy", "no_proxy"],
+  ...["HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"],
+  ...["SSL_CERT_FILE", "SSL_CERT_DIR", "GIT_SSL_CAINFO"],
+];
+
+const FALLBACK_PATH = "/usr/local/bin:/usr/bin:/bin";
+
+/** Settings for every command; given on the command line they win over those of a repository. */
+const SETTINGS = [
+  "core.hooksPath=/dev/null",
+  "core.fsmonitor=false",
+  "core.attributesFile=/dev/null",
+  "core.protectHFS=true",
+  "core.protectNTFS=true",
+  "credential.helper=",
+  "protocol.version=2",
+  "protocol.ext.allow=never",
+  "protocol.fd.allow=never",
+  "http.followRedirects=initial",
+  "http.lowSpeedLimit=1",
+  "http.lowSpeedTime=120",
+  // What is fetched stays a pack, which can be shared as one file.
+  "fetch.unpackLimit=1",
+  "transfer.unpackLimit=1",
+  "fetch.recurseSubmodules=false",
+  "submodule.recurse=false",
+  "gc.auto=0",
+  "maintenance.auto=false",
+  "advice.detachedHead=false",
+  "i18n.logOutputEncoding=UTF-8",
+];
+
+/** Runs git for one checkout. */
+export class Git {
+  readonly #setting: GitSetting;
+
+  constructor(setting: GitSetting) {
+    this.#setting = setting;
+  }
+
+  /**
+   * Runs a command to its end; a code other than 0 is a result.
+   *
+   * @throws {GitFailure} `too_slow`, or `other` if there is no git on this machine.
+   * @throws The signal's reason if the signal aborts.
+   */
+  async try(args: readonly string[], call: GitCall): Promise<CommandResult> {
+    const { runCommand, timeoutMs } = this.#setting;
+    const settings = SETTINGS.flatMap((setting) => ["-c", setting]);
+    const places = [
+      `--git-dir=${call.gitDir}`,
+      ...(call.workTree === undefined ? [] : [`--work-tree=${call.workTree}`]),
+    ];
+    try {
+      return await runCommand(["git", ...settings, ...places, ...args], {
+        env: gitEnvironment(this.#setting, call),
+        cwd: call.workTree ?? call.gitDir,
+        timeoutMs,
+        signal: call.signal,
+        ...(call.stdin === undefined ? {} : { stdin: call.stdin }),
+      });
+    } catch (error) {
+      if (!(error instanceof CicdError) || call.signal.aborted) throw error;
+      const kind = error.code === "deadline_exceeded" ? "too_slow" : "refused";
+      throw new GitFailure(kind, `Cannot check out: ${error.message}`, { cause: error });
+    }
+  }
+
+  /**
+   * As {@linkcode Git.try}, for a command that must succeed.
+   *
+   * @returns Its standard output.
+   * @throws {GitFailure} If it did not.
+   */
+  async run(args: readonly string[], call: GitCall): Promise<string> {
+    const result = await this.try(args, call);
+    if (result.code === 0 && !result.truncated) return result.stdout;
+    if (result.signal !== undefined || /died of signal/.test(result.stderr)) {
+      throw new GitFailure("killed", "Cannot check out: git was killed from outside; try again");
+    }
+    if (call.access !== undefined) {
+      throw explainFailure({ ...call.access, stderr: result.stderr });
+    }
+    const full = /No space left on device|Disk quota exceeded/.test(result.stderr);
+    const said = quoteOutput(result.stderr, undefined);
+    throw new GitFailure(
+      full ? "disk_full" : "other",
+      `git ${args[0] ?? ""} ended with code ${result.code}${said === "" ? "" : `: ${said}`}`,
+    );
+  }
+}
+
+/** The whole environment of one command. */
+export function gitEnvironment(
+  { own, home, knownHosts }: GitSetting,
+  { access }: Pick<GitCall, "access">,
+): Readonly<Record<string, string>> {
+  const scheme = access?.remote.scheme;
+  const passed = scheme === "http" || scheme === "https"
+    ? NETWORK_VARIABLES
+    : scheme === "ssh"
+    ? ["SSH_AUTH_SOCK"]
+    : [];
+  return {
+    PATH: own["PATH"] ?? FALLBACK_PATH,
+    ...Object.fromEntries(passed.flatMap((name) => {
+      const value = own[name];
+      return value === undefined ? [] : [[name, value]];
+    })),
+    HOME: home,
+    XDG_CONFIG_HOME: home,
+    // What git says is read here, so it must not be translated.
+    LC_ALL: "C.UTF-8",
+    LANGUAGE: "C",
+    GIT_CONFIG_NOSYSTEM: "1",
+    GIT_CONFIG_GLOBAL: "/dev/null",
+    GIT_ATTR_NOSYSTEM: "1",
+    GIT_TERMINAL_PROMPT: "0",
+    GIT_NO_REPLACE_OBJECTS: "1",
+    GIT_NO_LAZY_FETCH: "1",
+    GIT_ALLOW_PROTOCOL: allowedProtocols(scheme),
+    ...(access?.askpass === undefined ? {} : { GIT_ASKPASS: access.askpass }),
+    ...(scheme === "ssh"
+      ? { GIT_SSH_COMMAND: sshCommand(knownHosts), GIT_SSH_VARIANT: "ssh" }
+      : {}),
+  };
+}
+
+/** A remote may lead from http to https, and to nothing else. */
+function allowedProtocols(scheme: GitScheme | undefined): string {
+  if (scheme === "http") return "http:https";
+  return scheme ?? "none";
+}
+
+function sshCommand(knownHosts: string | undefined): string {
+  const options = ["BatchMode=yes", "StrictHostKeyChecking=yes", "ConnectTimeout=30"];
+  if (knownHosts !== undefined) options.push(`UserKnownHostsFile="${knownHosts}"`);
+  const quoted = options.map((option) => `-o '${option.replaceAll("'", `'\\''`)}'`);
+  return `ssh ${quoted.join(" ")}`;
+}

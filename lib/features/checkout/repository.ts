@@ -1,0 +1,118 @@
+/**
+ * Repositories as the suite makes them, file by file: so there is nothing in them that it did not
+ * write.
+ *
+ * @module
+ */
+import type { Git, GitCall } from "@lib/features/checkout/git_command.ts";
+import { GitFailure, plainText } from "@lib/features/checkout/git_failure.ts";
+
+/** How objects are named. */
+export type ObjectFormat = "sha1" | "sha256";
+
+/** The format in which an id of this length is. */
+export function formatOf(sha: string): ObjectFormat {
+  return sha.length === 64 ? "sha256" : "sha1";
+}
+
+/** Options for {@linkcode writeRepository}. */
+export interface RepositoryOptions {
+  readonly format: ObjectFormat;
+  readonly bare: boolean;
+  /** Address of the remote `origin`; holds no credentials. */
+  readonly originUrl: string;
+}
+
+/** Makes an empty repository at `gitDir`, where nothing may be. */
+export async function writeRepository(gitDir: string, options: RepositoryOptions): Promise<void> {
+  await Deno.mkdir(`${gitDir}/objects/pack`, { recursive: true, mode: 0o700 });
+  await Deno.mkdir(`${gitDir}/refs/heads`, { recursive: true });
+  await Deno.mkdir(`${gitDir}/info`);
+  await Deno.writeTextFile(`${gitDir}/config`, configText(options));
+  await Deno.writeTextFile(`${gitDir}/HEAD`, "ref: refs/heads/main\n");
+}
+
+function configText({ format, bare, originUrl }: RepositoryOptions): string {
+  const sha256 = format === "sha256";
+  return [
+    "[core]",
+    `\trepositoryformatversion = ${sha256 ? 1 : 0}`,
+    "\tfilemode = true",
+    `\tbare = ${bare}`,
+    ...(bare ? [] : ["\tlogallrefupdates = true"]),
+    ...(sha256 ? ["[extensions]", "\tobjectformat = sha256"] : []),
+    '[remote "origin"]',
+    `\turl = ${quoted(originUrl)}`,
+    ...(bare ? [] : ["\tfetch = +refs/heads/*:refs/remotes/origin/*"]),
+    "",
+  ].join("\n");
+}
+
+/** Adds what `git submodule` reads to a repository's settings. */
+export async function activateSubmodule(
+  gitDir: string,
+  { name, url }: { readonly name: string; readonly url: string },
+): Promise<void> {
+  const text = `[submodule ${quoted(name)}]\n\tactive = true\n\turl = ${quoted(url)}\n`;
+  await Deno.writeTextFile(`${gitDir}/config`, text, { append: true, create: false });
+}
+
+/** A value or a section's name for git's settings; it must be a single line. */
+function quoted(text: string): string {
+  if (/[\p{Cc}]/u.test(text)) throw new RangeError("A setting of git must be a single line");
+  return `"${text.replaceAll("\\", "\\\\").replaceAll('"', '\\"')}"`;
+}
+
+/** Whether a repository holds a commit of exactly this id. */
+export async function hasCommit(git: Git, sha: string, call: GitCall): Promise<boolean> {
+  const { code, stdout } = await git.try(["cat-file", "-t", sha], call);
+  return code === 0 && stdout.trim() === "commit";
+}
+
+/** A commit that stands in a working tree. */
+export interface CheckedOut {
+  readonly sha: string;
+  /** First line of its message, for a log: plain and bounded. */
+  readonly subject: string;
+}
+
+/** A name under which a commit was asked for. */
+export interface RefName {
+  /** In full: `refs/heads/main`. */
+  readonly name: string;
+  /** Of a tag that is an object itself: its id. */
+  readonly sha: string;
+}
+
+/**
+ * Writes the files of a commit into an empty working tree, and makes it the repository's `HEAD`,
+ * on no branch.
+ *
+ * @throws {GitFailure} If what is checked out is not `sha`, or some of it is missing.
+ */
+export async function checkOutCommit(
+  git: Git,
+  sha: string,
+  { ref, ...call }: GitCall & { readonly workTree: string; readonly ref: RefName | undefined },
+): Promise<CheckedOut> {
+  await Deno.writeTextFile(`${call.gitDir}/HEAD`, `${sha}\n`);
+  const local = ref === undefined ? undefined : localName(ref.name);
+  if (ref !== undefined && local !== undefined) {
+    await Deno.writeTextFile(`${call.gitDir}/packed-refs`, `${ref.sha} ${local}\n`);
+  }
+  const workers = Math.min(navigator.hardwareConcurrency, 8);
+  await git.run(["-c", `checkout.workers=${workers}`, "reset", "--hard", "--quiet"], call);
+  const shown = await git.run(["log", "-1", "--no-show-signature", "--format=%H %s"], call);
+  const space = shown.indexOf(" ");
+  if (shown.slice(0, space) !== sha) {
+    throw new GitFailure("other", `git checked out ${plainText(shown, 64)} instead of ${sha}`);
+  }
+  return { sha, subject: plainText(shown.slice(space), 100) };
+}
+
+/** Under which name a clone would keep it; a ref that is neither branch nor tag has none. */
+function localName(name: string): string | undefined {
+  if (name.startsWith("refs/tags/")) return name;
+  const branch = "refs/heads/";
+  return name.startsWith(branch) ? `refs/remotes/origin/${name.slice(branch.length)}` : undefined;
+}

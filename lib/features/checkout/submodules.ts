@@ -1,0 +1,85 @@
+/**
+ * Which submodules a commit has.
+ *
+ * `.gitmodules` is data of a stranger: nothing in it is used before it was checked.
+ *
+ * @module
+ */
+import type { Git, GitCall } from "@lib/features/checkout/git_command.ts";
+import { GitFailure, plainText } from "@lib/features/checkout/git_failure.ts";
+import { gitPathProblem } from "@lib/spine/spec/git_policy.ts";
+
+/** A submodule of a commit. */
+export interface Submodule {
+  readonly name: string;
+  /** Below the working tree. */
+  readonly path: string;
+  /** As written: may be relative, and anything else. */
+  readonly url: string;
+  /** The commit that belongs there. */
+  readonly sha: string;
+}
+
+/** Most submodules of one commit. */
+const SUBMODULES_MAX = 256;
+
+/**
+ * Reads the submodules of `HEAD`; what is in `.gitmodules` without a commit is none.
+ *
+ * @throws {GitFailure} `refused` if one of them has a name or path that must not be used.
+ */
+export async function listSubmodules(git: Git, call: GitCall): Promise<readonly Submodule[]> {
+  const listed = await git.try(["config", "--blob", "HEAD:.gitmodules", "--list", "-z"], call);
+  if (listed.code !== 0) return await noneOrBroken(git, call);
+  if (listed.truncated) throw refused(".gitmodules is too long");
+  const entries = parseGitmodules(listed.stdout);
+  if (entries.length > SUBMODULES_MAX) throw refused(`there are more than ${SUBMODULES_MAX}`);
+  for (const { name, path } of entries) {
+    const problem = nameProblem(name) ?? gitPathProblem(path);
+    if (problem !== undefined) throw refused(`"${plainText(name, 80)}" ${problem}`);
+  }
+  if (entries.length === 0) return [];
+  const paths = entries.map(({ path }) => `:(literal)${path}`);
+  const staged = await git.run(["ls-files", "--stage", "-z", "--", ...paths], call);
+  const commits = new Map<string, string>();
+  for (const line of staged.split("\0")) {
+    const [, sha, path] = /^160000 ([0-9a-f]+) 0\t(.+)$/s.exec(line) ?? [];
+    if (sha !== undefined && path !== undefined) commits.set(path, sha);
+  }
+  return entries.flatMap((entry) => {
+    const sha = commits.get(entry.path);
+    return sha === undefined ? [] : [{ ...entry, sha }];
+  });
+}
+
+/** A commit without the file has no submodules; a file that git cannot read is an error. */
+async function noneOrBroken(git: Git, call: GitCall): Promise<readonly Submodule[]> {
+  const { stdout } = await git.try(["ls-files", "-z", "--", ":(literal).gitmodules"], call);
+  if (stdout === "") return [];
+  throw refused(".gitmodules cannot be read");
+}
+
+/** Reads what `git config --list -z` prints; an entry without path or address is none. */
+export function parseGitmodules(text: string): readonly Omit<Submodule, "sha">[] {
+  const found = new Map<string, { path?: string; url?: string }>();
+  for (const item of text.split("\0")) {
+    const [, name, field, value] = /^submodule\.(.+)\.(path|url)\n(.*)$/s.exec(item) ?? [];
+    if (name === undefined || value === undefined) continue;
+    const entry = found.get(name) ?? {};
+    if (field === "path") entry.path = value.replace(/\/+$/, "");
+    else entry.url = value;
+    found.set(name, entry);
+  }
+  return [...found].flatMap(([name, { path, url }]) =>
+    path === undefined || url === undefined ? [] : [{ name, path, url }]
+  );
+}
+
+function nameProblem(name: string): string | undefined {
+  if (/[\p{Cc}\p{Cs}]/u.test(name)) return "has a control character in its name";
+  return name.split(/[/\\]/).includes("..") ? 'has ".." in its name' : undefined;
+}
+
+function refused(what: string): GitFailure {
+  return new GitFailure("refused", `Cannot check out the submodules: ${what}`);
+}

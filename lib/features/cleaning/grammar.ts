@@ -1,0 +1,27 @@
+/**
+ * The command that cleans up: what may be given to it.
+ *
+ * @module
+ */
+import { object } from "@optique/core/constructs";
+import { message } from "@optique/core/message";
+import { command, constant } from "@optique/core/primitives";
+import { examples, toggle } from "@lib/foundations/cli/grammar_values.ts";
+
+/** `clean`. */
+export function cleanCommand() {
+  return command(
+    "clean",
+    object({
+      command: constant("clean"),
+      dryRun: toggle(["--dry-run"], message`Show what would be removed, and remove nothing`),
+    }),
+    {
+      brief: message`Remove what jobs left: old jobs, caches, images, copies of repositories`,
+      description:
+        message`Removes what is left behind or beyond its limits, and more while less disk is free
+        than retention.min_free_disk. Exits with 1 if something could not be removed.`,
+      footer: examples("cicd-runner clean --dry-run", "cicd-runner clean"),
+    },
+  );
+}

@@ -1,0 +1,234 @@
+/**
+ * Asks a main API for jobs, for agents that it cannot reach.
+ *
+ * Everything lasting is the store's: a job is stored with what is owed for it
+ * before the next one is asked for, its result leaves through the outbox, and
+ * which leases to keep alive is read from the database. So this loop may end
+ * and begin again at any time.
+ *
+ * @module
+ */
+import { Backoff } from "@lib/core/backoff.ts";
+import type { Clock } from "@lib/core/clock.ts";
+import type { JobId } from "@lib/core/ids.ts";
+import type { Logger } from "@lib/core/logger.ts";
+import type { LeasedEntry } from "@lib/features/gryt/ledger.ts";
+import type { OutgoingResult, SendRequest } from "@lib/features/gryt/outgoing.ts";
+import { type GrytRequest, parseGrytRequest } from "@lib/features/gryt/request.ts";
+import type { GrytSettings } from "@lib/features/gryt/settings.ts";
+
+/** What came of a job that was pulled. */
+export type PullResult =
+  | { readonly kind: "accepted" }
+  /** It cannot begin; `answer` is its result. */
+  | { readonly kind: "failed"; readonly answer: unknown };
+
+/** What {@linkcode PullLoop} works with. */
+export interface PullOptions {
+  readonly settings: () => GrytSettings;
+  /** This agent's name at the main API. */
+  readonly agent: string;
+  /** How many jobs could begin now. */
+  readonly room: () => Promise<number>;
+  /**
+   * Stores a job; the result goes to `resultUrl`. The same job again is accepted and runs once.
+   *
+   * @throws {CicdError} If it cannot be stored now; the lease runs out and the main API gives it on.
+   */
+  readonly accept: (
+    request: GrytRequest,
+    options: { readonly leaseMs: number; readonly resultUrl: string },
+  ) => Promise<PullResult>;
+  readonly leased: () => readonly LeasedEntry[];
+  /** The main API has taken a job back. */
+  readonly cancel: (jobId: JobId) => void;
+  readonly send: SendRequest;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** How long the main API may hold a claim until there is a job. */
+const CLAIM_TIMEOUT_MS = 90_000;
+const CALL_TIMEOUT_MS = 15_000;
+/** Between two claims that came back empty at once. */
+const EMPTY_WAIT_MS = 1_000;
+const NO_ROOM_WAIT_MS = 1_000;
+const MAX_WAIT_MS = 60_000;
+const MAX_BODY_BYTES = 16 * 1024 * 1024;
+const DEFAULT_LEASE_S = 60;
+const MIN_LEASE_S = 3;
+const MAX_LEASE_S = 86_400;
+/** A result that no job stands behind is tried so often; then its lease runs out. */
+const RESULT_TRIES = 3;
+
+/** Claims jobs until `signal` aborts. */
+export async function pullJobs(options: PullOptions, signal: AbortSignal): Promise<void> {
+  const { clock, log } = options;
+  const backoff = new Backoff({ firstMs: 1_000, maxMs: MAX_WAIT_MS });
+  let complaint = "";
+  while (!signal.aborted) {
+    try {
+      const outcome = await claimOne(options, signal);
+      if (outcome.kind === "problem") {
+        if (outcome.why !== complaint) {
+          log.warning("Cannot get jobs from the main API; trying again", { why: outcome.why });
+        }
+        complaint = outcome.why;
+        await clock.sleep(backoff.next(), { signal });
+      } else {
+        if (complaint !== "") log.info("The main API gives jobs again");
+        complaint = "";
+        backoff.reset();
+        if (outcome.waitMs > 0) await clock.sleep(outcome.waitMs, { signal });
+      }
+    } catch (error) {
+      if (signal.aborted) return;
+      log.error("Cannot take a job of the main API; trying again", { error });
+      await clock.sleep(backoff.next(), { signal });
+    }
+  }
+}
+
+type ClaimOutcome =
+  | { readonly kind: "went_on"; readonly waitMs: number }
+  | { readonly kind: "problem"; readonly why: string };
+
+async function claimOne(options: PullOptions, signal: AbortSignal): Promise<ClaimOutcome> {
+  const capacity = await options.room();
+  if (capacity <= 0) return { kind: "went_on", waitMs: NO_ROOM_WAIT_MS };
+  const { pullUrl } = options.settings();
+  if (pullUrl === undefined) return { kind: "went_on", waitMs: MAX_WAIT_MS };
+  const askedAt = options.clock.now();
+  const result = await call(options, `${pullUrl}/agents/claim`, {
+    body: { agent: options.agent, capacity },
+    timeoutMs: CLAIM_TIMEOUT_MS,
+    maxAnswerBytes: MAX_BODY_BYTES,
+    signal,
+  });
+  if (result.kind !== "answered") return { kind: "problem", why: result.why };
+  if (result.status === 204) {
+    const waitedMs = options.clock.now() - askedAt;
+    return { kind: "went_on", waitMs: Math.max(0, EMPTY_WAIT_MS - waitedMs) };
+  }
+  if (result.status !== 200) return { kind: "problem", why: `the answer was ${result.status}` };
+  const job = parseJson(result.body);
+  const parsed = parseGrytRequest(job);
+  if (parsed.kind === "invalid") {
+    const places = parsed.detail.map(({ loc }) => loc.join(".")).join(", ");
+    return { kind: "problem", why: `it gave a job that cannot be read: ${places}` };
+  }
+  const { request } = parsed;
+  const resultUrl = `${pullUrl}/jobs/${request.jobId}/result`;
+  const taken = await options.accept(request, { leaseMs: leaseOf(job), resultUrl });
+  if (taken.kind === "failed" && !await tell(options, resultUrl, taken.answer, signal)) {
+    // It may give the same job again at once.
+    return { kind: "problem", why: "it does not take the result of a job that cannot begin" };
+  }
+  return { kind: "went_on", waitMs: 0 };
+}
+
+/** Keeps the leases of pulled jobs alive until `signal` aborts. */
+export async function keepLeases(options: PullOptions, signal: AbortSignal): Promise<void> {
+  const { clock, log, leased } = options;
+  const toldAt = new Map<JobId, number>();
+  while (!signal.aborted) {
+    try {
+      const open = leased();
+      for (const known of toldAt.keys()) {
+        if (!open.some(({ jobId }) => jobId === known)) toldAt.delete(known);
+      }
+      const due = open.filter(({ jobId, leaseMs }) =>
+        clock.now() - (toldAt.get(jobId) ?? -Infinity) >= leaseMs / 3
+      );
+      for (const one of due) toldAt.set(one.jobId, clock.now());
+      await Promise.all(due.map((one) => renew(options, one, signal)));
+    } catch (error) {
+      if (signal.aborted) return;
+      log.error("Cannot renew the leases of jobs; trying again", { error });
+    }
+    try {
+      await clock.sleep(EMPTY_WAIT_MS, { signal });
+    } catch (error) {
+      if (signal.aborted) return;
+      throw error;
+    }
+  }
+}
+
+async function renew(
+  options: PullOptions,
+  { jobId, grytId }: LeasedEntry,
+  signal: AbortSignal,
+): Promise<void> {
+  const { pullUrl } = options.settings();
+  if (pullUrl === undefined) return;
+  const result = await call(options, `${pullUrl}/jobs/${grytId}/heartbeat`, {
+    body: { agent: options.agent },
+    timeoutMs: CALL_TIMEOUT_MS,
+    maxAnswerBytes: 0,
+    signal,
+  });
+  if (result.kind === "answered" && (result.status === 409 || result.status === 410)) {
+    options.log.warning("The main API has taken a job back", { jobId });
+    options.cancel(jobId);
+  }
+}
+
+/** Tells the result of a job that cannot begin; returns whether the main API has taken it. */
+async function tell(
+  options: PullOptions,
+  url: string,
+  body: unknown,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const backoff = new Backoff({ firstMs: 1_000, maxMs: MAX_WAIT_MS });
+  for (let tries = 1; tries <= RESULT_TRIES; tries++) {
+    const result = await call(options, url, {
+      body,
+      timeoutMs: CALL_TIMEOUT_MS,
+      maxAnswerBytes: 0,
+      signal,
+    });
+    if (result.kind === "answered" && result.status < 500) return result.status < 300;
+    await options.clock.sleep(backoff.next(), { signal });
+  }
+  return false;
+}
+
+interface Call {
+  readonly body: unknown;
+  readonly timeoutMs: number;
+  readonly maxAnswerBytes: number;
+  readonly signal: AbortSignal;
+}
+
+function call(options: PullOptions, url: string, { body, ...rest }: Call): Promise<OutgoingResult> {
+  const { apiKey } = options.settings();
+  return options.send({
+    url: new URL(url),
+    method: "POST",
+    headers: {
+      "content-type": "application/json",
+      ...(apiKey === undefined ? {} : { "x-api-key": apiKey.expose() }),
+    },
+    body: new TextEncoder().encode(JSON.stringify(body)),
+    ...rest,
+  });
+}
+
+function leaseOf(job: unknown): number {
+  const given = typeof job === "object" && job !== null && "lease_seconds" in job
+    ? job.lease_seconds
+    : undefined;
+  const seconds = typeof given === "number" && Number.isFinite(given) ? given : DEFAULT_LEASE_S;
+  return Math.round(Math.min(MAX_LEASE_S, Math.max(MIN_LEASE_S, seconds)) * 1_000);
+}
+
+function parseJson(bytes: Uint8Array): unknown {
+  try {
+    return JSON.parse(new TextDecoder().decode(bytes));
+  } catch {
+    // The engine's message quotes the text, which holds what is not to be logged.
+    return undefined;
+  }
+}

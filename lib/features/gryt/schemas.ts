@@ -1,0 +1,73 @@
+/**
+ * The shapes of the Gryt-compatible API, for OpenAPI.
+ *
+ * Bodies are read by `lib/features/gryt/request.ts`, which coerces as Gryt's agent does.
+ *
+ * @module
+ */
+import * as v from "valibot";
+
+/** The answer of `GET /`. */
+export const grytRootSchema = v.object({
+  service: v.string(),
+  version: v.string(),
+  status: v.string(),
+});
+
+/** The answer of `GET /health`. */
+export const grytHealthSchema = v.object({
+  status: v.picklist(["healthy", "degraded"]),
+  version: v.string(),
+  docker_available: v.boolean(),
+});
+
+/** The body of an error. */
+export const grytDetailSchema = v.object({ detail: v.string() });
+
+/** The body of `POST /jobs/execute`. */
+export const grytRequestSchema = v.object({
+  job_id: v.pipe(v.number(), v.integer(), v.description("The job's number at the main API")),
+  pipeline_b64: v.pipe(v.string(), v.description("Base64 of the pipeline, a Python file")),
+  git_url: v.exactOptional(v.nullable(v.string())),
+  git_branch: v.exactOptional(v.pipe(v.nullable(v.string()), v.description("`main` unless given"))),
+  github_token_encrypted: v.exactOptional(
+    v.pipe(v.nullable(v.string()), v.description("A Fernet token")),
+  ),
+  docker_image: v.exactOptional(v.nullable(v.string())),
+  env_vars: v.exactOptional(v.nullable(v.record(v.string(), v.string()))),
+  cpu_limit: v.exactOptional(v.pipe(v.nullable(v.string()), v.description("CPUs, as `1.0`"))),
+  memory_limit: v.exactOptional(
+    v.pipe(v.nullable(v.string()), v.description("As docker writes it: `512m`, `2g`")),
+  ),
+  callback_url: v.exactOptional(
+    v.pipe(v.nullable(v.string()), v.description("Gets the result too, signed, with retries")),
+  ),
+  priority: v.exactOptional(v.pipe(v.nullable(v.number()), v.description("0 to 9; an addition"))),
+  timeout: v.exactOptional(v.pipe(v.nullable(v.number()), v.description("Seconds; an addition"))),
+  artifacts: v.exactOptional(
+    v.pipe(v.nullable(v.array(v.string())), v.description("Globs; an addition")),
+  ),
+});
+
+/** The answer of `POST /jobs/execute`. */
+export const grytAnswerSchema = v.object({
+  job_id: v.number(),
+  success: v.boolean(),
+  exit_code: v.pipe(v.number(), v.description("-1 if the pipeline came to no end of its own")),
+  stdout: v.string(),
+  stderr: v.string(),
+  duration_seconds: v.number(),
+  started_at: v.string(),
+  completed_at: v.string(),
+  error: v.nullable(v.string()),
+});
+
+/** The answer of `GET /jobs/{job_id}`. */
+export const grytJobSchema = v.object({
+  job_id: v.nullable(v.number()),
+  id: v.pipe(v.string(), v.description("The job's id at `/v1/jobs`")),
+  state: v.string(),
+  success: v.nullable(v.boolean()),
+  logs: v.string(),
+  artifacts: v.string(),
+});

@@ -1,0 +1,51 @@
+/**
+ * `config check` and `config show`.
+ *
+ * @module
+ */
+import { CicdError } from "@lib/core/errors.ts";
+import {
+  renderConfigJson,
+  renderConfigYaml,
+  renderProblems,
+} from "@lib/foundations/config/render.ts";
+import type { CliContext } from "@lib/api/client/context.ts";
+import type { InvocationOf } from "../../../cmd/runner/commands/grammar.ts";
+
+/** Says what is wrong with the configuration, or prints it. */
+export async function config(
+  invocation: InvocationOf<"config">,
+  context: CliContext,
+): Promise<number> {
+  return invocation.verb === "check"
+    ? await check(context)
+    : await show(context, invocation.env ? "shown" : "hidden");
+}
+
+async function check(context: CliContext): Promise<number> {
+  const { out, flags } = context;
+  try {
+    const { file, warnings } = await context.readConfig();
+    if (flags.json) await out.json({ ok: true, file: file ?? null, problems: [], warnings });
+    else {
+      for (const warning of warnings) out.note(`warning: ${warning}`);
+      await out.line(`${file ?? "no file, all defaults"}: fine`);
+    }
+    return 0;
+  } catch (error) {
+    if (!(error instanceof CicdError) || error.code !== "invalid_config") throw error;
+    const problems = renderProblems(error);
+    if (flags.json) await out.json({ ok: false, file: null, problems, warnings: [] });
+    else for (const problem of problems) console.error(problem);
+    return error.entry.exitCode;
+  }
+}
+
+async function show(context: CliContext, env: "shown" | "hidden"): Promise<number> {
+  const { out, flags } = context;
+  const loaded = await context.readConfig();
+  for (const warning of loaded.warnings) out.note(`warning: ${warning}`);
+  if (flags.json) await out.json(renderConfigJson(loaded, { env }));
+  else await out.line(renderConfigYaml(loaded, { env }).trimEnd());
+  return 0;
+}

@@ -1,0 +1,147 @@
+/**
+ * `doctor`.
+ *
+ * @module
+ */
+import { homedir, userInfo } from "node:os";
+import { CicdError, messageOf } from "@lib/core/errors.ts";
+import { withDeadline } from "@lib/core/abort.ts";
+import { VERSION } from "@lib/core/version.ts";
+import { loadConfig } from "@lib/foundations/config/load.ts";
+import { placeOf } from "@lib/foundations/config/paths.ts";
+import { usualPath } from "@lib/foundations/config/read.ts";
+import type { Config } from "@lib/foundations/config/schema.ts";
+import { installationPaths } from "@lib/features/install/build_info.ts";
+import {
+  type Check,
+  type DoctorReport,
+  doctorReport,
+  fine,
+  problem,
+  warning,
+} from "@lib/features/install/checks.ts";
+import { runDoctor } from "@lib/features/install/doctor.ts";
+import type { RunnerAnswer } from "@lib/features/install/facts.ts";
+import { hostPorts } from "@lib/features/install/host_ports.ts";
+import { exposureOf, readTls } from "../../../cmd/runner/listeners.ts";
+import type { CliContext } from "@lib/api/client/context.ts";
+import { type Colour, oneLine, type Painter } from "@lib/api/client/format.ts";
+
+/** How long the runner may take to answer. */
+const ASK_MS = 5_000;
+
+/** Examines this machine; exits with 1 if there is a problem. */
+export async function doctor(context: CliContext): Promise<number> {
+  const { env, out, flags, paint, signal } = context;
+  const { config, file, checks } = await readConfigOrDefaults(context);
+  const home = env["HOME"] ?? homedir();
+  const configFile = file ?? usualPath({ env, home }) ?? "";
+  const { username, uid } = userInfo();
+  const report = await runDoctor({
+    ...hostPorts(env),
+    subject: {
+      user: username,
+      uid,
+      home,
+      runtimeDir: env["XDG_RUNTIME_DIR"],
+      configDir: `${placeOf("XDG_CONFIG_HOME", { env, home })}/cicd-toolkit`,
+      configFile,
+      stateDir: config.stateDir,
+      socket: flags.socket ?? config.socket,
+      keyFiles: [`${config.stateDir}/secrets.key`],
+      unitsDir: installationPaths(Deno.execPath(), Deno.mainModule).unitsDir,
+      diskFloorBytes: config.retention.minFreeDiskBytes,
+      version: VERSION,
+    },
+    async askEngine(own) {
+      const { askEngine } = await import("@lib/features/install/ask_engine.ts");
+      return await askEngine({ host: config.containers.host, env, signal: own });
+    },
+    askRunner: (own) => askRunner(context, own),
+  }, signal);
+  const whole = doctorReport([...checks, ...report.checks, ...judgeListener(config)]);
+  if (flags.json) await out.json(whole);
+  else for (const line of renderReport(whole, paint)) await out.line(line);
+  return whole.status === "problem" ? 1 : 0;
+}
+
+/** Renders a report, a line each. */
+export function renderReport({ status, checks }: DoctorReport, paint: Painter): readonly string[] {
+  const lines = checks.flatMap((check) => {
+    const [colour, mark] = MARKS[check.status];
+    return [
+      `${paint(colour, mark)} ${check.title}: ${oneLine(check.detail)}`,
+      ...(check.fix === undefined ? [] : [`     ${paint("faint", "→")} ${oneLine(check.fix)}`]),
+    ];
+  });
+  const count = (wanted: Check["status"]) =>
+    checks.filter((check) => check.status === wanted).length;
+  const sum = status === "ok"
+    ? "All is well"
+    : `${count("problem")} problems, ${count("warning")} warnings`;
+  return [...lines, "", paint("strong", sum)];
+}
+
+const MARKS: Readonly<Record<Check["status"], readonly [Colour, string]>> = {
+  ok: ["good", "ok  "],
+  warning: ["warn", "warn"],
+  problem: ["bad", "FAIL"],
+  skipped: ["faint", "skip"],
+};
+
+/** What is wrong with the TCP listener, if there is one. */
+function judgeListener({ listen }: Config): readonly Check[] {
+  const title = "TCP listener";
+  try {
+    if (listen.address === undefined) return [];
+    readTls(listen);
+    const danger = exposureOf(listen);
+    return [
+      danger === undefined
+        ? fine("listen", title, `Listens on ${listen.address}; every request needs a key`)
+        : warning("listen", title, danger, "See docs/remote-access.md"),
+    ];
+  } catch (error) {
+    return [problem("listen", title, messageOf(error), "cicd-runner config show")];
+  }
+}
+
+interface ConfigOrDefaults {
+  readonly config: Config;
+  readonly file: string | undefined;
+  readonly checks: readonly Check[];
+}
+
+/** A wrong configuration is one more finding: the rest is examined all the same. */
+async function readConfigOrDefaults(context: CliContext): Promise<ConfigOrDefaults> {
+  try {
+    const { config, file } = await context.readConfig();
+    return { config, file, checks: [] };
+  } catch (error) {
+    if (!(error instanceof CicdError)) throw error;
+    const { env, flags } = context;
+    const home = env["HOME"] ?? homedir();
+    const places = Object.fromEntries(
+      Object.entries(env).filter(([name]) => !name.startsWith("CICD_")),
+    );
+    const { config } = loadConfig({ env: places, home, cores: navigator.hardwareConcurrency });
+    const fix = "cicd-runner config check";
+    return {
+      config,
+      file: flags.config,
+      checks: [problem("config", "Configuration", messageOf(error), fix)],
+    };
+  }
+}
+
+async function askRunner(context: CliContext, signal: AbortSignal): Promise<RunnerAnswer> {
+  using deadline = withDeadline(signal, ASK_MS, "the runner");
+  try {
+    using client = await context.connect();
+    const { version } = await client.status(deadline);
+    return { kind: "answered", version };
+  } catch (error) {
+    if (signal.aborted) throw signal.reason;
+    return { kind: "silent", why: messageOf(error) };
+  }
+}

@@ -1,0 +1,122 @@
+/**
+ * A job in a file: YAML or JSON, the same schema as over HTTP.
+ *
+ * @module
+ */
+import { CicdError } from "@lib/core/errors.ts";
+import type { SourceNode } from "@lib/foundations/config/source_node.ts";
+import { readYamlSource } from "@lib/foundations/config/yaml_source.ts";
+
+/** A job as written, and where each part of it stands. */
+export interface JobFile {
+  readonly value: Readonly<Record<string, unknown>>;
+  /** Finds a field by its path, such as `limits.memory`; `file:line:column`. */
+  readonly placeOf: (path: string) => string | undefined;
+}
+
+/** Any name or index. */
+const ANY = "*";
+
+/** Values that are texts and are taken as they are written: the tag `1.10` is not 1.1. */
+const TEXTS: readonly (readonly string[])[] = [
+  ["env", ANY],
+  ["secrets", ANY],
+  ["labels", ANY],
+  ["image"],
+  ["container", "user"],
+  ["git", "ref"],
+  ["git", "sha"],
+  ["git", "path"],
+  ["files", ANY],
+  ["artifacts", ANY],
+  ["artifacts", "paths", ANY],
+  ["caches", ANY, "name"],
+  ["caches", ANY, "paths", ANY],
+  ["caches", ANY, "key_files", ANY],
+];
+
+/**
+ * Reads a job; whether it makes one is for the runner to say.
+ *
+ * @param name Names the file in messages.
+ * @throws {CicdError} `invalid_request`, each issue with its place in the file.
+ */
+export function parseJobFile(text: string, name: string): JobFile {
+  // JSON is YAML, but may be indented with tabs.
+  const source = readYamlSource(/^\s*\{/.test(text) ? text.replaceAll("\t", " ") : text, name);
+  if (source.issues.length > 0) throw invalid(source.issues);
+  const { root } = source;
+  if (root?.kind !== "map") {
+    throw invalid([{ path: `${name}:1:1`, message: "must be a map such as `project: web`" }]);
+  }
+  const issues = referenceIssues(root, name);
+  if (issues.length > 0) throw invalid(issues);
+  return {
+    value: Object.fromEntries(
+      root.entries.map(({ name: field, node }) => [field, valueOf(node, [field])]),
+    ),
+    placeOf: (path) => {
+      const at = find(root, path);
+      return at === undefined ? undefined : `${name}:${at.line}:${at.column}`;
+    },
+  };
+}
+
+/** A file that came with the sources must not make us read the account's other files. */
+function referenceIssues(root: SourceNode & { readonly kind: "map" }, name: string) {
+  const secrets = root.entries.find((entry) => entry.name === "secrets")?.node;
+  if (secrets?.kind !== "map") return [];
+  return secrets.entries.flatMap(({ name: secret, node }) => {
+    if (node.kind !== "scalar" || !/^(file|env|credential):/.test(node.text)) return [];
+    return [{
+      path: `${name}:${node.at.line}:${node.at.column}`,
+      message: `secrets.${secret} looks like a reference, which a job file cannot make; ` +
+        `give it as --secret ${secret}=SOURCE`,
+    }];
+  });
+}
+
+/** What stands at a path of the file. A name such as `__proto__` is a name like others. */
+function valueOf(node: SourceNode, path: readonly string[]): unknown {
+  switch (node.kind) {
+    case "scalar":
+      return node.value !== null && isText(path) ? node.text : node.value;
+    case "map":
+      return Object.fromEntries(
+        node.entries.map(({ name, node: below }) => [name, valueOf(below, [...path, name])]),
+      );
+    case "list":
+      return node.items.map((item, index) => valueOf(item, [...path, String(index)]));
+  }
+}
+
+function isText(path: readonly string[]): boolean {
+  return TEXTS.some((text) =>
+    text.length === path.length && text.every((name, at) => name === ANY || name === path[at])
+  );
+}
+
+function find(node: SourceNode, path: string): SourceNode["at"] | undefined {
+  if (path === "") return node.at;
+  switch (node.kind) {
+    case "scalar":
+      return undefined;
+    case "list": {
+      const [, index = "", rest = ""] = /^(\d+)(?:\.(.*))?$/s.exec(path) ?? [];
+      const item = node.items[Number(index)];
+      return index === "" || item === undefined ? undefined : find(item, rest) ?? item.at;
+    }
+    case "map": {
+      for (const entry of node.entries) {
+        if (path === entry.name) return entry.at;
+        if (!path.startsWith(`${entry.name}.`)) continue;
+        return find(entry.node, path.slice(entry.name.length + 1)) ?? entry.at;
+      }
+      return undefined;
+    }
+  }
+}
+
+function invalid(issues: CicdError["issues"]): CicdError {
+  return new CicdError("invalid_request", "Cannot read the job as it is written", { issues });
+}

@@ -1,0 +1,138 @@
+/**
+ * `show`.
+ *
+ * @module
+ */
+import { formatDuration } from "@lib/core/duration.ts";
+import { formatSize } from "@lib/core/size.ts";
+import type { JobAnswer } from "@lib/api/client/answers.ts";
+import type { CliContext } from "@lib/api/client/context.ts";
+import {
+  ago,
+  oneLine,
+  outcome,
+  type Painter,
+  runTime,
+  stateColour,
+  workOf,
+} from "@lib/api/client/format.ts";
+import type { InvocationOf } from "../../../../cmd/runner/commands/grammar.ts";
+import { renderFields, renderTable } from "@lib/foundations/cli/table.ts";
+
+/** Shows a job. */
+export async function show({ id }: InvocationOf<"show">, context: CliContext): Promise<number> {
+  const { out, flags, clock, paint, signal } = context;
+  using client = await context.connect();
+  const job = await client.job(id, signal);
+  if (flags.json) await out.json(job);
+  else for (const line of renderJob(job, { now: clock.now(), paint })) await out.line(line);
+  return 0;
+}
+
+/** Renders a job with its attempts, a line each. */
+export function renderJob(
+  job: JobAnswer,
+  { now, paint }: { readonly now: number; readonly paint: Painter },
+): readonly string[] {
+  const { spec, limits, usage, attempts = [] } = job;
+  const why = outcome(job);
+  const state = why === "" ? job.state : `${job.state} (${why})`;
+  const fields = renderFields([
+    ["id", job.id],
+    ["project", job.project],
+    ["state", { text: state, paint: (text) => paint(stateColour(job.state), text) }],
+    ["message", job.message === null ? undefined : oneLine(job.message)],
+    ["runs", workOf(job)],
+    ["image", imageText(spec)],
+    ["git", gitText(spec.git)],
+    ["workdir", spec.workdir],
+    ["queue", job.queue_position === undefined ? undefined : `${job.queue_position} before it`],
+    ["group", spec.concurrency_group],
+    ["created", time(job.created_at, now)],
+    ["started", time(job.started_at, now)],
+    ["finished", time(job.finished_at, now)],
+    ["time", runTime(job, now) || undefined],
+    ["usage", usageText(usage) || undefined],
+    ["limits", limitsText(limits)],
+    ["artifacts", artifactsText(spec.artifacts)],
+    ["caches", listText(spec.caches?.map(({ name }) => name))],
+    ["labels", pairs(spec.labels)],
+  ], (name) => paint("faint", name));
+  if (attempts.length < 2) return fields;
+  return [
+    ...fields,
+    "",
+    ...renderTable({
+      columns: [
+        { title: "ATTEMPT", align: "right" },
+        { title: "STATE" },
+        { title: "STARTED" },
+        { title: "TIME", align: "right" },
+        { title: "LOG", align: "right" },
+        { title: "MESSAGE" },
+      ],
+      rows: attempts.map((attempt) => [
+        String(attempt.number),
+        { text: attempt.state, paint: (text) => paint(stateColour(attempt.state), text) },
+        attempt.started_at === null ? "" : ago(attempt.started_at, now),
+        runTime(attempt, now),
+        attempt.log_bytes === null ? "" : formatSize(attempt.log_bytes),
+        oneLine(attempt.message ?? ""),
+      ]),
+      paintTitle: (text) => paint("faint", text),
+    }),
+  ];
+}
+
+function time(at: string | null, now: number): string | undefined {
+  return at === null ? undefined : `${at} (${ago(at, now)})`;
+}
+
+function usageText(usage: JobAnswer["usage"]): string {
+  const { cpu_seconds, memory_peak_bytes, cpu_throttled_seconds } = usage;
+  return [
+    cpu_seconds === null ? "" : `${formatDuration(cpu_seconds * 1_000)} CPU`,
+    memory_peak_bytes === null ? "" : `${formatSize(memory_peak_bytes)} memory peak`,
+    cpu_throttled_seconds === null || cpu_throttled_seconds === 0
+      ? ""
+      : `held back by its CPU limit for ${formatDuration(cpu_throttled_seconds * 1_000)}`,
+  ].filter((part) => part !== "").join(", ");
+}
+
+function limitsText(limits: JobAnswer["limits"]): string {
+  return [
+    limits.cpu === null ? "" : `${limits.cpu} CPU`,
+    limits.memory_bytes === null ? "" : `${formatSize(limits.memory_bytes)} memory`,
+    limits.tasks === null ? "" : `${limits.tasks} tasks`,
+    (limits.disk_bytes ?? null) === null ? "" : `${formatSize(limits.disk_bytes ?? 0)} disk`,
+    `${formatDuration(limits.timeout_seconds * 1_000)} time`,
+    `${formatDuration(limits.grace_seconds * 1_000)} grace`,
+  ].filter((part) => part !== "").join(", ");
+}
+
+function imageText({ image, network }: JobAnswer["spec"]): string | undefined {
+  if (image === undefined) return undefined;
+  return oneLine(network === undefined ? image : `${image} (network ${network})`);
+}
+
+/** The repository, and which commit of it was asked for. */
+function gitText(git: JobAnswer["spec"]["git"]): string | undefined {
+  if (git === undefined) return undefined;
+  const commit = [git.ref, git.sha].filter((part) => part !== undefined).join(" at ");
+  return oneLine(`${git.url} ${commit === "" ? "(its default branch)" : `(${commit})`}`);
+}
+
+function artifactsText(artifacts: JobAnswer["spec"]["artifacts"]): string | undefined {
+  if (artifacts === undefined) return undefined;
+  return oneLine(`${artifacts.paths.join(", ")} (kept after: ${artifacts.when})`);
+}
+
+function listText(texts: readonly string[] | undefined): string | undefined {
+  return texts === undefined || texts.length === 0 ? undefined : oneLine(texts.join(", "));
+}
+
+function pairs(labels: Readonly<Record<string, string>> | undefined): string | undefined {
+  const entries = Object.entries(labels ?? {});
+  if (entries.length === 0) return undefined;
+  return oneLine(entries.map(([name, value]) => `${name}=${value}`).join(", "));
+}

@@ -1,0 +1,96 @@
+/**
+ * Changes of jobs as server-sent events.
+ *
+ * @module
+ */
+import { raceAbort, withDeadline } from "@lib/core/abort.ts";
+import { CicdError } from "@lib/core/errors.ts";
+import { type Caller, seesProject } from "@lib/api/caller.ts";
+import type { ApiPorts } from "@lib/api/ports.ts";
+import { toJobView } from "@lib/features/jobs/job_view.ts";
+import { type AnyRoute, route, wholeNumber } from "@lib/api/route.ts";
+import { streamBody } from "@lib/api/stream_body.ts";
+
+/** Jobs read from the store at a time. */
+const BATCH = 64;
+/** How often a silent stream shows that it lives. */
+const KEEP_ALIVE_MS = 15_000;
+
+/** The route of events. */
+export function eventRoutes(ports: ApiPorts): readonly AnyRoute[] {
+  return [
+    route({
+      method: "GET",
+      path: "/v1/events",
+      access: { scope: "read", narrows: true },
+      summary: "Follow the changes of all jobs",
+      description:
+        "Server-sent events named `job`; data is the job as it stands, the id its revision. " +
+        "`Last-Event-ID` (or `since`) resumes after a revision, also across restarts; changes that " +
+        "came quickly one after another may be told as one. Without it, the stream begins now.",
+      query: { since: wholeNumber({ min: 0, max: Number.MAX_SAFE_INTEGER }) },
+      answers: { 200: { description: "The events", contentType: "text/event-stream" } },
+      errors: ["invalid_request"],
+      handle: ({ request, query, caller }) => {
+        const last = request.headers.get("last-event-id");
+        if (last !== null && !/^\d{1,15}$/.test(last)) {
+          throw new CicdError("invalid_request", "Cannot resume: Last-Event-ID is no revision", {
+            issues: [{ path: "header.last-event-id", message: "must be a revision" }],
+          });
+        }
+        const wanted = last === null ? query.since ?? Infinity : Number(last);
+        // A revision that was never given is of another database: it tells nothing here.
+        const since = Math.min(wanted, ports.store.revision);
+        const body = streamBody(
+          request.signal,
+          (signal) => changes(ports, { since, signal, caller }),
+        );
+        return new Response(body, {
+          headers: { "content-type": "text/event-stream", "cache-control": "no-store" },
+        });
+      },
+    }),
+  ];
+}
+
+async function* changes(
+  ports: ApiPorts,
+  { since, signal, caller }: {
+    readonly since: number;
+    readonly signal: AbortSignal;
+    readonly caller: Caller;
+  },
+): AsyncGenerator<Uint8Array> {
+  const encoder = new TextEncoder();
+  let changed = Promise.withResolvers<void>();
+  using _listening = ports.events.listen(() => changed.resolve());
+  let revision = since;
+  // Tells where a follower resumes that loses the stream before the first change.
+  yield encoder.encode(`id: ${since}\n\n`);
+  while (!signal.aborted) {
+    const jobs = ports.store.changedSince(revision, BATCH);
+    if (jobs.length > 0) {
+      revision = jobs.at(-1)?.revision ?? revision;
+      const text = jobs.filter((job) => seesProject(caller, job.spec.project)).map((job) =>
+        `event: job\nid: ${job.revision}\ndata: ${JSON.stringify(toJobView(job))}\n\n`
+      ).join("");
+      // What was passed over is not read again by one who resumes.
+      yield encoder.encode(text === "" ? `id: ${revision}\n\n` : text);
+      continue;
+    }
+    if (!await woken(changed.promise, signal)) yield encoder.encode(": alive\n\n");
+    changed = Promise.withResolvers();
+  }
+}
+
+/** Waits for a change; `false` if the stream should show that it lives. */
+async function woken(changed: Promise<void>, signal: AbortSignal): Promise<boolean> {
+  using deadline = withDeadline(signal, KEEP_ALIVE_MS, "a change");
+  try {
+    await raceAbort(changed, deadline);
+    return true;
+  } catch (error) {
+    if (signal.aborted || error !== deadline.reason) throw error;
+    return false;
+  }
+}

@@ -1,0 +1,218 @@
+/**
+ * Submit, list, show, wait, cancel, retry.
+ *
+ * @module
+ */
+import * as v from "valibot";
+import { withDeadline } from "@lib/core/abort.ts";
+import { CicdError } from "@lib/core/errors.ts";
+import { parseJobId } from "@lib/core/ids.ts";
+import { readJson } from "@lib/foundations/http/body.ts";
+import { projectsOf, shownCaller } from "@lib/api/caller.ts";
+import { isTerminal, type Job, JOB_STATES } from "@lib/spine/jobs/model.ts";
+import type { ApiPorts } from "@lib/api/ports.ts";
+import { find } from "@lib/api/find_job.ts";
+import { jobRequestSchema } from "@lib/spine/spec/job_request.ts";
+import { projectField } from "@lib/spine/spec/job_request_fields.ts";
+import { jobViewSchema, toJobView } from "@lib/features/jobs/job_view.ts";
+import { followLog } from "@lib/features/jobs/log_routes.ts";
+import { type AnyRoute, flag, queryDuration, route, wholeNumber } from "@lib/api/route.ts";
+import { submitJob } from "@lib/spine/queue/submit.ts";
+
+const LIST_MAX = 500;
+
+const stateList = v.pipe(
+  v.string(),
+  v.transform((text) => text.split(",")),
+  v.array(v.picklist(JOB_STATES, `must be one or more of ${JOB_STATES.join(", ")}`)),
+  v.transform((states) => [...new Set(states)]),
+);
+
+const jobListSchema = v.object({
+  jobs: v.array(jobViewSchema),
+  next_cursor: v.pipe(
+    v.nullable(v.string()),
+    v.description("Give it as `cursor` for the next page"),
+  ),
+});
+
+export { find } from "@lib/api/find_job.ts";
+
+/** The routes of single jobs and of their list. */
+export function jobRoutes(ports: ApiPorts): readonly AnyRoute[] {
+  return [
+    route({
+      method: "POST",
+      path: "/v1/jobs",
+      access: { scope: "submit", narrows: true },
+      summary: "Submit a job",
+      description:
+        "The answer comes after the job is on disk. With `follow=1` the answer is the job's log as " +
+        "it is written, ending with a line `cicd-result …` that tells state and exit code. " +
+        "A request with an `Idempotency-Key` that was seen before answers with the job of then.",
+      query: { follow: flag },
+      body: jobRequestSchema,
+      answers: {
+        201: { description: "The job is queued", schema: jobViewSchema },
+        200: { description: "The idempotency key was seen before, or the log with `follow=1`" },
+      },
+      errors: [
+        "invalid_json",
+        "invalid_request",
+        "body_too_large",
+        "request_timeout",
+        "idempotency_key_reused",
+        "forbidden",
+        "queue_full",
+        "draining",
+        "disk_full",
+      ],
+      handle: async ({ request, query, caller }) => {
+        const body = await readJson(request, ports.bodyLimits());
+        const key = request.headers.get("idempotency-key");
+        const { kind, job } = submitJob(ports, body, key, undefined, caller);
+        const headers = { location: `/v1/jobs/${job.id}`, "x-job-id": job.id };
+        if (query.follow === true) return followLog(ports, job, request, headers);
+        return Response.json(shown(ports, job), {
+          status: kind === "created" ? 201 : 200,
+          headers,
+        });
+      },
+    }),
+    route({
+      method: "GET",
+      path: "/v1/jobs",
+      access: { scope: "read", narrows: true },
+      summary: "List jobs, newest first",
+      description: "A page of jobs with very large scripts has fewer of them than `limit`.",
+      query: {
+        project: v.optional(projectField),
+        state: v.optional(stateList),
+        limit: wholeNumber({ min: 1, max: LIST_MAX }),
+        cursor: v.optional(v.pipe(
+          v.string(),
+          v.rawTransform(({ dataset, addIssue, NEVER }) => {
+            const id = parseJobId(dataset.value);
+            if (id !== undefined) return id;
+            addIssue({ message: "is no cursor; take it from `next_cursor` of the page before" });
+            return NEVER;
+          }),
+        )),
+      },
+      answers: { 200: { description: "A page of jobs", schema: jobListSchema } },
+      errors: ["invalid_request"],
+      handle: ({ query, caller }) => {
+        const projects = projectsOf(caller);
+        const { jobs, more } = ports.store.list({
+          limit: query.limit ?? 50,
+          ...(projects === undefined ? {} : { projects }),
+          ...(query.project === undefined ? {} : { project: query.project }),
+          ...(query.state === undefined ? {} : { states: query.state }),
+          ...(query.cursor === undefined ? {} : { before: query.cursor }),
+        });
+        return Response.json({
+          jobs: jobs.map((job) => toJobView(job)),
+          next_cursor: more ? jobs.at(-1)?.id ?? null : null,
+        });
+      },
+    }),
+    route({
+      method: "GET",
+      path: "/v1/jobs/:id",
+      access: { scope: "read" },
+      summary: "Show a job with its attempts",
+      description: "The beginning of an id is enough where it names one job.",
+      query: {},
+      answers: { 200: { description: "The job", schema: jobViewSchema } },
+      errors: ["job_not_found"],
+      handle: ({ params }) => Response.json(shown(ports, find(ports, params))),
+    }),
+    route({
+      method: "GET",
+      path: "/v1/jobs/:id/wait",
+      access: { scope: "read" },
+      summary: "Wait until a job has ended",
+      query: { timeout: queryDuration },
+      answers: {
+        200: { description: "The job has ended", schema: jobViewSchema },
+        202: { description: "The time has passed, the job goes on", schema: jobViewSchema },
+      },
+      errors: ["job_not_found", "invalid_request"],
+      handle: ({ request, params, query }) =>
+        waitForEnd(ports, find(ports, params), request, query.timeout ?? 60_000),
+    }),
+    route({
+      method: "POST",
+      path: "/v1/jobs/:id/cancel",
+      access: { scope: "submit" },
+      summary: "Cancel a job",
+      description: "Idempotent. A running job gets SIGTERM, and SIGKILL after its grace period.",
+      query: {},
+      answers: {
+        200: { description: "The job is cancelled", schema: jobViewSchema },
+        202: { description: "The job is being stopped", schema: jobViewSchema },
+      },
+      errors: ["job_not_found", "state_conflict"],
+      handle: ({ params, caller }) => {
+        const { id } = find(ports, params);
+        const cancel = { reason: "cancelled", by: shownCaller(caller) } as const;
+        const result = ports.store.apply(id, {
+          kind: "cancel_requested",
+          cancel,
+          at: ports.clock.now(),
+        });
+        if (result.kind === "refused") throw new CicdError(result.code, result.message);
+        const job = ports.store.require(id);
+        return Response.json(shown(ports, job), { status: isTerminal(job.state) ? 200 : 202 });
+      },
+    }),
+    route({
+      method: "POST",
+      path: "/v1/jobs/:id/retry",
+      access: { scope: "submit" },
+      summary: "Run an ended job again",
+      description: "The job keeps its id and gets a further attempt.",
+      query: {},
+      answers: { 202: { description: "The job is queued again", schema: jobViewSchema } },
+      errors: ["job_not_found", "state_conflict", "draining"],
+      handle: ({ params }) => {
+        const job = find(ports, params);
+        ports.assertOpen(job.spec.project);
+        const result = ports.store.apply(job.id, {
+          kind: "retry_requested",
+          at: ports.clock.now(),
+        });
+        if (result.kind === "refused") throw new CicdError(result.code, result.message);
+        return Response.json(shown(ports, ports.store.require(job.id)), { status: 202 });
+      },
+    }),
+  ];
+}
+
+function shown(ports: ApiPorts, job: Job) {
+  return toJobView(job, {
+    attempts: ports.store.attempts(job.id),
+    ...(job.state === "queued" ? { queuePosition: ports.store.position(job) } : {}),
+  });
+}
+
+async function waitForEnd(
+  ports: ApiPorts,
+  job: Job,
+  request: Request,
+  timeoutMs: number,
+): Promise<Response> {
+  using deadline = withDeadline(request.signal, Math.min(timeoutMs, 3_600_000), "the job");
+  const read = () => ports.store.require(job.id);
+  try {
+    const ended = await ports.events.waitFor(job.id, {
+      read,
+      isWanted: ({ state }) => isTerminal(state),
+      signal: deadline,
+    });
+    return Response.json(shown(ports, ended));
+  } catch (error) {
+    if (request.signal.aborted || error !== deadline.reason) throw error;
+    return Response.json(shown(ports, read()), { status: 202 });
+  }
+}

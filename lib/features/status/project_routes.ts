@@ -1,0 +1,158 @@
+/**
+ * Projects, and holding or closing their queues.
+ *
+ * @module
+ */
+import * as v from "valibot";
+import type { ProjectName } from "@lib/core/ids.ts";
+import { ALL_PROJECTS, type IntakeMode } from "@lib/spine/queue/intake_modes.ts";
+import { type Caller, projectsOf, seesProject } from "@lib/api/caller.ts";
+import type { ApiPorts } from "@lib/api/ports.ts";
+import { type AnyRoute, projectOf, route } from "@lib/api/route.ts";
+
+const modeSchema = v.pipe(
+  v.picklist(["open", "paused", "draining"]),
+  v.description("paused: jobs are accepted but not started; draining: new jobs are refused"),
+);
+
+const projectSchema = v.object({
+  project: v.string(),
+  mode: modeSchema,
+  queued: v.number(),
+  in_flight: v.number(),
+  max_running: v.number(),
+});
+
+const projectDetailSchema = v.object({
+  ...projectSchema.entries,
+  agent: v.object({ running: v.boolean() }),
+});
+
+const queueSchema = v.object({ mode: modeSchema, queued: v.number(), in_flight: v.number() });
+
+const VERBS: readonly (readonly [string, IntakeMode, string])[] = [
+  ["pause", "paused", "Hold the queue: jobs are accepted and wait"],
+  ["drain", "draining", "Refuse new jobs; those accepted are run to their end"],
+  ["resume", "open", "Take and start jobs again"],
+];
+
+/** The routes of projects and of the queue as a whole. */
+export function projectRoutes(ports: ApiPorts): readonly AnyRoute[] {
+  return [
+    route({
+      method: "GET",
+      path: "/v1/projects",
+      access: { scope: "read", narrows: true },
+      summary: "List projects",
+      description: "Those that the configuration names and those that have jobs on record.",
+      query: {},
+      answers: {
+        200: {
+          description: "The projects, by name",
+          schema: v.object({ projects: v.array(projectSchema) }),
+        },
+      },
+      errors: [],
+      handle: ({ caller }) => Response.json({ projects: projects(ports, caller) }),
+    }),
+    route({
+      method: "GET",
+      path: "/v1/projects/:project",
+      access: { scope: "read" },
+      summary: "Show a project, its agent and its limits",
+      query: {},
+      answers: { 200: { description: "The project", schema: projectDetailSchema } },
+      errors: ["project_not_found"],
+      handle: async ({ request, params }) => {
+        const project = projectOf(params);
+        const { running, detail } = await ports.agentView(project, request.signal);
+        return Response.json({ ...shown(ports, project), agent: { running, ...detail } });
+      },
+    }),
+    ...VERBS.map(([verb, mode, summary]) =>
+      route({
+        method: "POST",
+        path: `/v1/projects/:project/${verb}`,
+        access: { scope: "admin" },
+        summary: `${summary}, for one project`,
+        query: {},
+        answers: { 200: { description: "Done, durably", schema: projectSchema } },
+        errors: ["project_not_found"],
+        handle: ({ params }) => {
+          const project = projectOf(params);
+          setMode(ports, project, mode);
+          return Response.json(shown(ports, project));
+        },
+      })
+    ),
+    ...VERBS.map(([verb, mode, summary]) =>
+      route({
+        method: "POST",
+        path: `/v1/queue/${verb}`,
+        access: { scope: "admin" },
+        summary: `${summary}, for all projects`,
+        query: {},
+        answers: { 200: { description: "Done, durably", schema: queueSchema } },
+        errors: [],
+        handle: ({ caller }) => {
+          setMode(ports, ALL_PROJECTS, mode);
+          return Response.json(queueView(ports, caller));
+        },
+      })
+    ),
+  ];
+}
+
+/** The queue as a whole; of a caller who is confined to projects, as far as it is theirs. */
+export function queueView(
+  ports: ApiPorts,
+  caller: Caller,
+): v.InferOutput<typeof queueSchema> {
+  const mode = ports.store.intakeModes().get(ALL_PROJECTS) ?? "open";
+  const own = projectsOf(caller);
+  if (own === undefined) {
+    return { mode, queued: ports.store.queuedCount(), in_flight: ports.store.inFlightCount() };
+  }
+  const counts = ports.store.counts();
+  const each = own.map((project) => shown(ports, project, counts));
+  return {
+    mode,
+    queued: each.reduce((sum, { queued }) => sum + queued, 0),
+    in_flight: each.reduce((sum, { in_flight }) => sum + in_flight, 0),
+  };
+}
+
+function setMode(ports: ApiPorts, project: ProjectName | "*", mode: IntakeMode): void {
+  ports.store.setIntakeMode(project, mode);
+  ports.log.info("Intake changed", { project, mode });
+  ports.wakeQueue();
+}
+
+function projects(ports: ApiPorts, caller: Caller): readonly v.InferOutput<typeof projectSchema>[] {
+  const names = new Set<ProjectName>(ports.configuredProjects());
+  const counts = ports.store.counts();
+  for (const { project } of counts) names.add(project);
+  return [...names].filter((project) => seesProject(caller, project)).sort()
+    .map((project) => shown(ports, project, counts));
+}
+
+function shown(
+  ports: ApiPorts,
+  project: ProjectName,
+  counts = ports.store.counts(),
+): v.InferOutput<typeof projectSchema> {
+  let queued = 0;
+  let inFlight = 0;
+  for (const row of counts) {
+    if (row.project !== project) continue;
+    if (row.state === "queued") queued += row.count;
+    if (row.state === "starting" || row.state === "running") inFlight += row.count;
+  }
+  return {
+    project,
+    mode: ports.store.intakeModes().get(project) ?? "open",
+    queued,
+    in_flight: inFlight,
+    max_running: ports.maxRunningOf(project),
+  };
+}

@@ -1,0 +1,106 @@
+/**
+ * The runner about itself: health, status, metrics.
+ *
+ * @module
+ */
+import * as v from "valibot";
+import { toRfc3339 } from "@lib/core/clock.ts";
+import type { ApiPorts } from "@lib/api/ports.ts";
+import { queueView } from "@lib/features/status/project_routes.ts";
+import { type AnyRoute, route } from "@lib/api/route.ts";
+
+const readySchema = v.object({ ready: v.boolean(), reasons: v.array(v.string()) });
+
+const statusSchema = v.object({
+  version: v.string(),
+  build: v.string(),
+  pid: v.number(),
+  started_at: v.string(),
+  agents: v.pipe(v.string(), v.description("How agents are started: systemd or child")),
+  state_dir: v.string(),
+  mode: v.string(),
+  queued: v.number(),
+  in_flight: v.number(),
+  max_running: v.number(),
+  ready: v.boolean(),
+  reasons: v.array(v.string()),
+  warnings: v.pipe(v.array(v.string()), v.description("What is dangerous about the set-up")),
+});
+
+/** The routes about the runner. */
+export function runnerRoutes(ports: ApiPorts): readonly AnyRoute[] {
+  const ready = () => {
+    const reasons = ports.unreadyReasons();
+    return { ready: reasons.length === 0, reasons: [...reasons] };
+  };
+  return [
+    route({
+      method: "GET",
+      path: "/healthz",
+      access: { scope: "none" },
+      summary: "Whether the process lives",
+      query: {},
+      answers: { 200: { description: "It does", contentType: "text/plain" } },
+      errors: [],
+      handle: () => new Response("ok\n"),
+    }),
+    route({
+      method: "GET",
+      path: "/readyz",
+      access: { scope: "none" },
+      summary: "Whether jobs are accepted and run",
+      query: {},
+      answers: {
+        200: { description: "They are", schema: readySchema },
+        503: { description: "They are not, with the reasons", schema: readySchema },
+      },
+      errors: [],
+      handle: ({ caller }) => {
+        const { ready: isReady, reasons } = ready();
+        // Reasons tell of folders and disks: not to just anybody.
+        const shown = caller.kind === "anonymous" ? [] : reasons;
+        return Response.json({ ready: isReady, reasons: shown }, { status: isReady ? 200 : 503 });
+      },
+    }),
+    route({
+      method: "GET",
+      path: "/v1/status",
+      access: { scope: "read", narrows: true },
+      summary: "The runner at a glance",
+      query: {},
+      answers: { 200: { description: "The runner", schema: statusSchema } },
+      errors: [],
+      handle: ({ caller }) => {
+        const { version, build, pid, startedAt, agents, maxRunning, stateDir, warnings } = ports
+          .facts();
+        return Response.json({
+          version,
+          build,
+          pid,
+          started_at: toRfc3339(startedAt),
+          agents,
+          state_dir: stateDir,
+          ...queueView(ports, caller),
+          max_running: maxRunning,
+          ...ready(),
+          warnings: [...warnings],
+        });
+      },
+    }),
+    route({
+      method: "GET",
+      path: "/metrics",
+      access: { scope: "read" },
+      summary: "Metrics for Prometheus (OpenMetrics text)",
+      query: {},
+      answers: {
+        200: { description: "The metrics", contentType: "application/openmetrics-text" },
+      },
+      errors: [],
+      handle: async () => {
+        const { text, contentType } = await ports.renderMetrics();
+        return new Response(text, { headers: { "content-type": contentType } });
+      },
+    }),
+  ];
+}

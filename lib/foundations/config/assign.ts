@@ -1,0 +1,212 @@
+/**
+ * Turns each source of settings into assignments to known keys.
+ *
+ * @module
+ */
+import type { FieldIssue } from "@lib/core/errors.ts";
+import { parseProjectName, type ProjectName, projectNameProblem } from "@lib/core/ids.ts";
+import { didYouMean, nearest } from "@lib/core/nearest.ts";
+import { envNameOf, flagNameOf, type Key } from "@lib/foundations/config/key.ts";
+import { allKeys, allProjectKeys } from "@lib/foundations/config/keys.ts";
+import { formatOrigin, type Origin } from "@lib/foundations/config/origin.ts";
+import { projectPath } from "@lib/foundations/config/setting.ts";
+import { type Position, type SourceNode, toPlain } from "@lib/foundations/config/source_node.ts";
+
+/** A value for one key, not yet checked. */
+export interface Assignment {
+  /** The whole path, as in `projects.web.timeout`; unique per setting. */
+  readonly path: string;
+  readonly project?: ProjectName;
+  readonly key: Key<unknown>;
+  readonly raw: unknown;
+  readonly origin: Origin;
+  /** Where the parts of a map or list stand, by name or index. */
+  readonly parts?: ReadonlyMap<string, Origin>;
+}
+
+/** What a source says. */
+export interface Assignments {
+  readonly assignments: readonly Assignment[];
+  /** The projects named, also those without a setting. */
+  readonly projects: ReadonlySet<ProjectName>;
+  readonly issues: readonly FieldIssue[];
+}
+
+/** Reads the tree of a file. An empty value is as good as none. */
+export function assignFile(root: SourceNode | undefined, file: string): Assignments {
+  const issues: FieldIssue[] = [];
+  const assignments: Assignment[] = [];
+  const projects = new Set<ProjectName>();
+  const keys = allKeys();
+  const projectKeys = allProjectKeys();
+
+  const originAt = (at: Position): Origin => ({ kind: "file", file, ...at });
+  const refuse = (at: Position, message: string): void => {
+    issues.push({ path: formatOrigin(originAt(at)), message });
+  };
+
+  const walk = (
+    node: SourceNode,
+    prefix: string,
+    known: ReadonlyMap<string, Key<unknown>>,
+    project?: ProjectName,
+  ): void => {
+    const shown = (name: string) => project === undefined ? name : projectPath(project, name);
+    if (isNull(node)) return;
+    if (node.kind !== "map") {
+      const whole = project === undefined ? "the file" : projectPath(project);
+      const what = prefix === "" ? whole : shown(prefix);
+      return refuse(node.at, `${what} is ${described(node)}; give a map of keys`);
+    }
+    for (const entry of node.entries) {
+      const name = prefix === "" ? entry.name : `${prefix}.${entry.name}`;
+      // A dotted name is one name here, not a path.
+      const dotted = entry.name.includes(".");
+      const key = dotted ? undefined : known.get(name);
+      if (key !== undefined) {
+        if (isNull(entry.node)) continue;
+        assignments.push({
+          path: shown(name),
+          ...(project === undefined ? {} : { project }),
+          key,
+          raw: toPlain(entry.node, { texts: key.textsBelow }),
+          origin: originAt(entry.node.at),
+          parts: partsOf(entry.node, originAt),
+        });
+      } else if (!dotted && isSection(name, known)) {
+        walk(entry.node, name, known, project);
+      } else if (name === "projects" && project === undefined) {
+        walkProjects(entry.node);
+      } else {
+        refuse(entry.at, `${shown(name)} is no known key${suggest(entry.name, prefix, known)}`);
+      }
+    }
+  };
+
+  const walkProjects = (node: SourceNode): void => {
+    if (isNull(node)) return;
+    if (node.kind !== "map") {
+      return refuse(node.at, `projects is ${described(node)}; give a map of project names`);
+    }
+    for (const entry of node.entries) {
+      const project = parseProjectName(entry.name);
+      if (project === undefined) {
+        const problem = projectNameProblem(entry.name) ?? "is no project name";
+        refuse(entry.at, `projects: the name ${JSON.stringify(entry.name)} ${problem}`);
+        continue;
+      }
+      projects.add(project);
+      walk(entry.node, "", projectKeys, project);
+    }
+  };
+
+  if (root !== undefined) walk(root, "", keys);
+  return { assignments, projects, issues };
+}
+
+/** Reads the variables of the keys; an empty one is as good as none. */
+export function assignEnv(env: Readonly<Record<string, string | undefined>>): Assignments {
+  const assignments: Assignment[] = [];
+  for (const [path, key] of allKeys()) {
+    const name = envNameOf(path);
+    const text = env[name];
+    if (text === undefined || text === "") continue;
+    assignments.push({ path, key, raw: key.fromText(text), origin: { kind: "env", name } });
+  }
+  return { assignments, projects: new Set(), issues: [] };
+}
+
+/** Reads flags given by key path, as in `queue.max_running`. */
+export function assignFlags(flags: ReadonlyMap<string, string>): Assignments {
+  const keys = allKeys();
+  const assignments: Assignment[] = [];
+  const issues: FieldIssue[] = [];
+  for (const [path, text] of flags) {
+    const key = keys.get(path);
+    const origin: Origin = { kind: "flag", name: flagNameOf(path) };
+    if (key === undefined) {
+      const message = `${path} is no known key${didYouMean(path, keys.keys())}`;
+      issues.push({ path: formatOrigin(origin), message });
+    } else {
+      assignments.push({ path, key, raw: key.fromText(text), origin });
+    }
+  }
+  return { assignments, projects: new Set(), issues };
+}
+
+/**
+ * Warns of variables that look like those of a key but are none.
+ *
+ * Other `CICD_` variables are not ours to judge: jobs have some.
+ */
+export function strayEnvWarnings(
+  env: Readonly<Record<string, string | undefined>>,
+): readonly string[] {
+  const names = [...allKeys().keys()].map(envNameOf);
+  const known = new Set([...names, ...OTHER_VARIABLES]);
+  return Object.keys(env).filter((name) => name.startsWith("CICD_") && !known.has(name))
+    .flatMap((name) => {
+      const near = nearest(name.slice(5), names.map((each) => each.slice(5)));
+      return near === undefined ? [] : [`${name} is set but has no effect; CICD_${near} would`];
+    });
+}
+
+/** Variables of the suite that set no key. */
+const OTHER_VARIABLES = [
+  "CICD_ATTEMPT",
+  "CICD_CONFIG",
+  "CICD_JOB_ID",
+  "CICD_PROJECT",
+  "CICD_WORKSPACE",
+];
+
+function isNull(node: SourceNode): boolean {
+  return node.kind === "scalar" && node.value === null;
+}
+
+function isSection(name: string, known: ReadonlyMap<string, Key<unknown>>): boolean {
+  return known.keys().some((each) => each.startsWith(`${name}.`));
+}
+
+function partsOf(
+  node: SourceNode,
+  originAt: (at: Position) => Origin,
+): ReadonlyMap<string, Origin> {
+  switch (node.kind) {
+    case "scalar":
+      return new Map();
+    case "map":
+      return new Map(node.entries.map((entry) => [entry.name, originAt(entry.at)]));
+    case "list":
+      return new Map(node.items.map((item, index) => [String(index), originAt(item.at)]));
+  }
+}
+
+/** First a neighbour in the same section, then the same name in another section. */
+function suggest(
+  name: string,
+  section: string,
+  known: ReadonlyMap<string, Key<unknown>>,
+): string {
+  const prefix = section === "" ? "" : `${section}.`;
+  const siblings = new Set<string>(section === "" && known.has("socket") ? ["projects"] : []);
+  for (const path of known.keys()) {
+    if (!path.startsWith(prefix)) continue;
+    siblings.add(path.slice(prefix.length).split(".")[0] ?? "");
+  }
+  const near = didYouMean(name, siblings);
+  if (near !== "") return near;
+  const elsewhere = known.keys().find((path) => path.split(".").at(-1) === name);
+  return elsewhere === undefined ? "" : `; did you mean "${elsewhere}"?`;
+}
+
+function described(node: SourceNode): string {
+  switch (node.kind) {
+    case "scalar":
+      return `the value ${JSON.stringify(node.text.slice(0, 60))}`;
+    case "map":
+      return "a map";
+    case "list":
+      return "a list";
+  }
+}

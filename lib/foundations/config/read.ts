@@ -1,0 +1,132 @@
+/**
+ * Reads the configuration of this machine.
+ *
+ * @module
+ */
+import { homedir } from "node:os";
+import { CicdError } from "@lib/core/errors.ts";
+import { joinSources } from "@lib/foundations/config/join_sources.ts";
+import type { ConfigFile } from "@lib/foundations/config/load.ts";
+import { invalidConfig, type LoadedConfig } from "@lib/foundations/config/merge.ts";
+import { placeOf } from "@lib/foundations/config/paths.ts";
+
+/** Largest configuration file, in bytes. */
+export const CONFIG_MAX_BYTES = 256 * 1024;
+
+/** Options for {@linkcode readConfig}. */
+export interface ReadConfigOptions {
+  /** The file of `--config`, which must exist. Else `$CICD_CONFIG`, else the usual place. */
+  readonly path?: string;
+  /** Texts by key path, as in `queue.max_running`. */
+  readonly flags?: ReadonlyMap<string, string>;
+  /** @default {Deno.env.toObject()} */
+  readonly env?: Readonly<Record<string, string | undefined>>;
+  readonly signal: AbortSignal;
+}
+
+/** A configuration, and the file it was read from. */
+export interface ReadConfigResult extends LoadedConfig {
+  /** Absent if there is no file in the usual place. */
+  readonly file?: string;
+}
+
+/**
+ * Reads file, environment and flags.
+ *
+ * @throws {CicdError} `invalid_config` if they do not make a configuration, or
+ * a file that was named is not there; `io_failed` if it cannot be read.
+ */
+export async function readConfig(options: ReadConfigOptions): Promise<ReadConfigResult> {
+  const { flags, signal } = options;
+  const env = options.env ?? Deno.env.toObject();
+  const home = env["HOME"]?.startsWith("/") ? env["HOME"] : homedir();
+  const named = options.path ?? (env["CICD_CONFIG"] || undefined);
+  const path = named ?? usualPath({ env, home });
+  const file = path === undefined ? undefined : await readFile(path, signal);
+  if (file === undefined && named !== undefined) {
+    throw invalidConfig([{ path: named, message: "There is no such file; check --config" }]);
+  }
+  const input = {
+    env,
+    home,
+    cores: navigator.hardwareConcurrency,
+    ...(flags === undefined ? {} : { flags }),
+  };
+  if (file === undefined) return joinSources(input, undefined);
+  // The YAML reader is large: a daemon without a file never loads it.
+  const { loadConfig } = await import("@lib/foundations/config/load.ts");
+  const loaded = loadConfig({ ...input, file });
+  return {
+    ...loaded,
+    file: file.name,
+    warnings: [...loaded.warnings, ...modeWarnings(file, loaded)],
+  };
+}
+
+/** The file that is read where none is named: `$XDG_CONFIG_HOME/cicd-toolkit/config.yaml`. */
+export function usualPath(places: Parameters<typeof placeOf>[1]): string | undefined {
+  const folder = placeOf("XDG_CONFIG_HOME", places);
+  return folder === undefined ? undefined : `${folder}/cicd-toolkit/config.yaml`;
+}
+
+/** Warns of a file whose mode lets others read its secrets or change it. */
+export function modeWarnings(
+  { name, mode }: { readonly name: string; readonly mode: number | undefined },
+  { config }: Pick<LoadedConfig, "config">,
+): readonly string[] {
+  if (mode === undefined) return [];
+  const warnings: string[] = [];
+  const maps = [config.defaults.env, ...config.projects.values().map(({ env }) => env)];
+  if ((mode & 0o044) !== 0 && maps.some((env) => Object.keys(env).length > 0)) {
+    warnings.push(`${name} sets variables of jobs and others can read it; run chmod 600`);
+  }
+  if ((mode & 0o022) !== 0) {
+    warnings.push(`${name} can be changed by others, who may then run commands; run chmod 600`);
+  }
+  return warnings;
+}
+
+interface ReadFile extends ConfigFile {
+  /** Permission bits. */
+  readonly mode: number | undefined;
+}
+
+async function readFile(path: string, signal: AbortSignal): Promise<ReadFile | undefined> {
+  try {
+    signal.throwIfAborted();
+    // Looked at before it is opened: opening a FIFO would wait for its writer.
+    const { isFile } = await Deno.stat(path);
+    if (!isFile) throw invalidConfig([{ path, message: "This is no regular file" }]);
+    using file = await Deno.open(path);
+    const { mode } = await file.stat();
+    const bytes = await readBounded(file, path, signal);
+    const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+    return { name: path, text, mode: mode === null ? undefined : mode & 0o777 };
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    if (error instanceof TypeError) {
+      throw invalidConfig([{ path, message: "This is no UTF-8 text" }]);
+    }
+    if (error instanceof CicdError || signal.aborted) throw error;
+    throw new CicdError("io_failed", `Cannot read the configuration "${path}": ${error}`, {
+      cause: error,
+    });
+  }
+}
+
+async function readBounded(
+  file: Deno.FsFile,
+  path: string,
+  signal: AbortSignal,
+): Promise<Uint8Array> {
+  const buffer = new Uint8Array(CONFIG_MAX_BYTES + 1);
+  let length = 0;
+  while (length < buffer.byteLength) {
+    signal.throwIfAborted();
+    const read = await file.read(buffer.subarray(length));
+    if (read === null) return buffer.subarray(0, length);
+    length += read;
+  }
+  const message = `The file is larger than ${CONFIG_MAX_BYTES} bytes`;
+  throw invalidConfig([{ path, message }]);
+}

@@ -1,0 +1,73 @@
+/**
+ * The key tables of `docs/configuration.md`, made from the table of keys.
+ *
+ * @module
+ */
+import { envNameOf, type Key } from "@lib/foundations/config/key.ts";
+import { allKeys, allProjectKeys } from "@lib/foundations/config/keys.ts";
+
+const BEGIN =
+  "<!-- The tables down to the end mark are made from lib/foundations/config/keys.ts. -->";
+const END = "<!-- End of the tables. -->";
+
+/** The tables, one per section, in Markdown. */
+export function configReference(): string {
+  const sections = Map.groupBy(allKeys(), ([name]) => sectionOf(name));
+  const tables = [...sections].map(([section, keys]) => {
+    const rows = keys.map(([name, key]) =>
+      row([`\`${name}\`<br>\`${envNameOf(name)}\``, ...cellsOf(key)])
+    );
+    return [heading(section), ...head("key, variable"), ...rows].join("\n");
+  });
+  const projectRows = [...allProjectKeys()].map(([name, key]) =>
+    row([`\`projects.<name>.${name}\``, ...cellsOf(key)])
+  );
+  const projects = [heading("projects"), ...head("key"), ...projectRows].join("\n");
+  return [...tables, projects].join("\n\n");
+}
+
+/**
+ * Puts the current tables into the text of the document.
+ *
+ * @throws {SyntaxError} If the marks are missing.
+ */
+export function withReference(document: string): string {
+  const begin = document.indexOf(BEGIN);
+  const end = document.indexOf(END);
+  if (begin < 0 || end < begin) {
+    throw new SyntaxError("Cannot find the marks around the tables in the document");
+  }
+  return `${document.slice(0, begin)}${BEGIN}\n\n${configReference()}\n\n${document.slice(end)}`;
+}
+
+/** A document without what a formatter may change: padding of cells and rules. */
+export function withoutPadding(document: string): string {
+  return document.replace(/[ \t]+/g, " ").replace(/-{3,}/g, "---");
+}
+
+function sectionOf(name: string): string {
+  return name.includes(".") ? name.slice(0, name.indexOf(".")) : "";
+}
+
+function heading(section: string): string {
+  return section === "" ? "### The programs\n" : `### \`${section}\`\n`;
+}
+
+function head(first: string): readonly string[] {
+  return [row([first, "values", "default", "meaning"]), row(["---", "---", "---", "---"])];
+}
+
+function cellsOf(key: Key<unknown>): readonly string[] {
+  return [key.summary.replaceAll("|", "\\|"), fallbackOf(key), key.doc];
+}
+
+function fallbackOf({ fallback, fallbackText }: Key<unknown>): string {
+  if (fallbackText !== undefined) return fallbackText;
+  if (fallback === undefined) return "no limit";
+  if (Array.isArray(fallback)) return `\`[${fallback.join(", ")}]\``;
+  return `\`${typeof fallback === "string" ? fallback : JSON.stringify(fallback)}\``;
+}
+
+function row(cells: readonly string[]): string {
+  return `| ${cells.join(" | ")} |`;
+}

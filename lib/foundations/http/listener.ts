@@ -1,0 +1,142 @@
+/**
+ * Sockets that a server listens on, and who may be behind them.
+ *
+ * @module
+ */
+import type { Server } from "node:http";
+import { CicdError, messageOf } from "@lib/core/errors.ts";
+import { prepareSocketPath } from "@lib/foundations/http/socket_path.ts";
+
+/** A certificate chain and its key, as PEM texts. */
+export interface TlsTexts {
+  readonly certificate: string;
+  readonly key: string;
+}
+
+/** Where to listen. */
+export type Listener =
+  /** A descriptor handed over by the service manager. */
+  | {
+    readonly kind: "fd";
+    readonly fd: number;
+    readonly name: string;
+    /** Whether the kernel says that it is a Unix socket; anything else is a network's. */
+    readonly isUnix: boolean;
+    /** For a descriptor that is no Unix socket. */
+    readonly tls?: TlsTexts;
+  }
+  /** A Unix socket of our own, mode 0600. */
+  | { readonly kind: "unix"; readonly path: string }
+  /** A TCP socket of our own; port 0: any that is free. */
+  | { readonly kind: "tcp"; readonly host: string; readonly port: number; readonly tls?: TlsTexts };
+
+/** Where a request came from. */
+export type Origin =
+  /** A Unix socket: the mode of its file has decided who may. */
+  | { readonly kind: "local" }
+  /** A network: nothing is known of who it is. */
+  | { readonly kind: "remote"; readonly address: string };
+
+/** A TCP address that is listened on. */
+export interface BoundAddress {
+  readonly host: string;
+  readonly port: number;
+  readonly isEncrypted: boolean;
+}
+
+const BACKLOG = 511;
+
+/** Whether requests through a listener come from this machine's own account only. */
+export function isLocal(listener: Listener): boolean {
+  return listener.kind === "unix" || (listener.kind === "fd" && listener.isUnix);
+}
+
+/** The texts with which a listener speaks TLS; `undefined` if it does not. */
+export function tlsOf(listener: Listener): TlsTexts | undefined {
+  return isLocal(listener) || listener.kind === "unix" ? undefined : listener.tls;
+}
+
+/**
+ * Listens.
+ *
+ * @throws {CicdError} `socket_in_use`
+ */
+export async function bind(server: Server, listener: Listener): Promise<void> {
+  if (listener.kind === "unix") await prepareSocketPath(listener.path);
+  try {
+    await listening(server, listener);
+  } catch (error) {
+    throw new CicdError(
+      "socket_in_use",
+      `Cannot listen on ${placeOf(listener)}: ${describe(error)}`,
+      {
+        cause: error,
+      },
+    );
+  }
+}
+
+/** The descriptor under a listening server; `undefined` where the runtime keeps it to itself. */
+export function descriptorOf(server: object): number | undefined {
+  const handle = "_handle" in server ? server._handle : undefined;
+  const fd = typeof handle === "object" && handle !== null && "fd" in handle ? handle.fd : -1;
+  return typeof fd === "number" && fd >= 0 ? fd : undefined;
+}
+
+/** An address as people write it: IPv4 within IPv6 is IPv4. */
+export function shownAddress(address: string | undefined): string {
+  return (address ?? "unknown").replace(/^::ffff:(?=\d+\.)/, "");
+}
+
+function placeOf(listener: Listener): string {
+  switch (listener.kind) {
+    case "unix":
+      return `"${listener.path}"`;
+    case "fd":
+      return `descriptor ${listener.fd} ("${listener.name}")`;
+    case "tcp":
+      return `"${listener.host}", port ${listener.port} (listen.address)`;
+  }
+}
+
+function describe(error: unknown): string {
+  const code = error instanceof Error && "code" in error ? error.code : undefined;
+  switch (code) {
+    case "EADDRINUSE":
+      return "another program listens there; stop it, or choose another port";
+    case "EADDRNOTAVAIL":
+      return "this machine has no such address";
+    case "EACCES":
+      return "this account may not; ports below 1024 are for root";
+    case "ENOTFOUND":
+      return "the name has no address";
+    default:
+      return messageOf(error);
+  }
+}
+
+/** Listens; a socket file of our own is made with mode 0600. */
+function listening(server: Server, where: Listener): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once("error", reject);
+    const onListening = () => {
+      server.removeListener("error", reject);
+      resolve();
+    };
+    if (where.kind === "fd") {
+      server.listen({ fd: where.fd, backlog: BACKLOG }, onListening);
+      return;
+    }
+    if (where.kind === "tcp") {
+      server.listen({ host: where.host, port: where.port, backlog: BACKLOG }, onListening);
+      return;
+    }
+    // The socket is made before `listen` returns: nothing else runs under this mask.
+    const umask = Deno.umask(0o177);
+    try {
+      server.listen({ path: where.path, backlog: BACKLOG }, onListening);
+    } finally {
+      Deno.umask(umask);
+    }
+  });
+}

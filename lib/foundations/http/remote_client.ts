@@ -1,0 +1,77 @@
+/**
+ * HTTP requests to a runner on another machine.
+ *
+ * @module
+ */
+import { Agent, request as httpRequest } from "node:http";
+import { CicdError } from "@lib/core/errors.ts";
+import { isLoopback } from "@lib/foundations/http/listen_address.ts";
+import {
+  exchange,
+  type UnixRequest,
+  type UnixResponse,
+} from "@lib/foundations/http/unix_client.ts";
+
+/** Options for {@linkcode openRemoteClient}. */
+export interface RemoteClientOptions {
+  /** `https://host:port`; `http://` on loopback only. */
+  readonly url: string;
+  /** Sent with every request. */
+  readonly key: string;
+  /** PEM text of the authority to trust, besides the system's. */
+  readonly authority?: string;
+}
+
+/** Sends requests to one address, over kept connections. */
+export interface RemoteClient extends Disposable {
+  /** @throws As `UnixClient.send` does. */
+  send(request: UnixRequest): Promise<UnixResponse>;
+}
+
+/**
+ * Makes a client; it connects when it is used.
+ *
+ * @throws {CicdError} `usage` if the address is none, or the key would go unencrypted over a network.
+ */
+export async function openRemoteClient(options: RemoteClientOptions): Promise<RemoteClient> {
+  const { key, authority } = options;
+  const { origin, protocol, host, hostname, port } = parseUrl(options.url);
+  const isSecure = protocol === "https:";
+  const name = hostname.replace(/^\[|\]$/g, "");
+  const settings = { keepAlive: true, maxFreeSockets: 4, timeout: 0 };
+  // Only one of the two is needed.
+  const secure = isSecure ? await import("node:https") : undefined;
+  const agent = secure === undefined ? new Agent(settings) : new secure.Agent({
+    ...settings,
+    ...(authority === undefined ? {} : { ca: authority }),
+  });
+  const target = {
+    agent,
+    hostname: name,
+    port: port === "" ? (isSecure ? 443 : 80) : Number(port),
+  };
+  const open = secure === undefined ? httpRequest : secure.request;
+  return {
+    send: (wanted) => {
+      const headers = { ...wanted.headers, host, authorization: `Bearer ${key}` };
+      return exchange({ ...wanted, headers }, origin, (one) => open({ ...target, ...one }));
+    },
+    [Symbol.dispose]: () => agent.destroy(),
+  };
+}
+
+function parseUrl(text: string): URL {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  const isPlain = url?.pathname === "/" && url.search === "" && url.hash === "" &&
+    url.username === "" && url.password === "";
+  if (url === undefined || !isPlain || !/^https?:$/.test(url.protocol)) {
+    throw new CicdError("usage", "Cannot use the runner's address: give it as https://host:port");
+  }
+  if (url.protocol === "http:" && !isLoopback(url.hostname.replace(/^\[|\]$/g, ""))) {
+    throw new CicdError(
+      "usage",
+      `Cannot use "${url.origin}": the key would cross the network unencrypted; use https://`,
+    );
+  }
+  return url;
+}

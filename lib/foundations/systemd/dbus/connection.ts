@@ -1,0 +1,288 @@
+/**
+ * A connection to a message bus.
+ *
+ * @module
+ */
+import { withDeadline } from "@lib/core/abort.ts";
+import { CicdError, messageOf } from "@lib/core/errors.ts";
+import { TaskGroup } from "@lib/core/task_group.ts";
+import { DBusError } from "@lib/foundations/systemd/dbus/error.ts";
+import {
+  decodeMessage,
+  encodeMessage,
+  type Message,
+} from "@lib/foundations/systemd/dbus/message.ts";
+import { matches, type MatchRule, ruleText } from "@lib/foundations/systemd/dbus/match.ts";
+import { Outbox } from "@lib/foundations/systemd/dbus/outbox.ts";
+import {
+  authenticate,
+  type ByteStream,
+  FrameBuffer,
+} from "@lib/foundations/systemd/dbus/stream.ts";
+import type { DBusValue } from "@lib/foundations/systemd/dbus/wire.ts";
+
+/** A method to call. */
+export interface MethodCall {
+  readonly destination: string;
+  readonly path: string;
+  readonly interface: string;
+  readonly member: string;
+  /** Types of the arguments. @default {""} */
+  readonly signature?: string;
+  readonly body?: readonly DBusValue[];
+}
+
+/** Options for {@linkcode BusConnection.call}. */
+export interface CallOptions {
+  readonly signal: AbortSignal;
+  /** How long to wait for the reply. @default {25000} */
+  readonly timeoutMs?: number;
+}
+
+/** Why a connection ended. */
+export type ConnectionEnd =
+  | { readonly kind: "disposed" }
+  | { readonly kind: "lost"; readonly error: CicdError };
+
+/** Longest wait for a reply unless a call says otherwise. */
+export const DEFAULT_CALL_TIMEOUT_MS = 25_000;
+/** Calls that may wait for their reply at once. */
+const MAX_PENDING_CALLS = 1_024;
+
+const BUS = {
+  destination: "org.freedesktop.DBus",
+  path: "/org/freedesktop/DBus",
+  interface: "org.freedesktop.DBus",
+} as const;
+
+interface PendingCall {
+  readonly name: string;
+  readonly resolve: (body: readonly DBusValue[]) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+interface Subscription {
+  readonly rule: MatchRule;
+  readonly handler: (body: readonly DBusValue[]) => void;
+}
+
+/** A bus that is there answers in milliseconds; one that is stuck may never do. */
+const OPEN_DEADLINE_MS = 10_000;
+
+/**
+ * One authenticated connection; made by {@linkcode BusConnection.open}.
+ *
+ * Calls may overlap: their messages are written whole and in order, their
+ * replies come as the services answer. When the connection ends, every
+ * waiting call rejects with the reason and `closed` resolves; a connection
+ * never comes back, its owner opens another.
+ */
+export class BusConnection implements AsyncDisposable {
+  readonly #stream: ByteStream;
+  readonly #tasks = new TaskGroup({ onFailure: (_name, error) => this.#lose(error) });
+  readonly #closed = Promise.withResolvers<ConnectionEnd>();
+  readonly #pending = new Map<number, PendingCall>();
+  readonly #outbox = new Outbox();
+  readonly #subscriptions = new Set<Subscription>();
+  #lastSerial = 0;
+  #end: ConnectionEnd | undefined;
+  #uniqueName = "";
+
+  private constructor(stream: ByteStream) {
+    this.#stream = stream;
+  }
+
+  /**
+   * Authenticates and says hello; takes over the stream, in failure too.
+   *
+   * @throws {CicdError} `systemd_unavailable` if the bus refuses or hangs up.
+   */
+  static async open(stream: ByteStream, signal: AbortSignal): Promise<BusConnection> {
+    const connection = new BusConnection(stream);
+    using deadline = withDeadline(signal, OPEN_DEADLINE_MS, "the user's bus to say hello");
+    const onAbort = () => connection.#lose(deadline.reason);
+    deadline.addEventListener("abort", onAbort, { once: true });
+    try {
+      signal.throwIfAborted();
+      await authenticate(stream);
+      connection.#tasks.spawn("read", () => connection.#read());
+      connection.#tasks.spawn("write", () => connection.#outbox.run(stream));
+      const [name] = await connection.call({ ...BUS, member: "Hello" }, { signal: deadline });
+      connection.#uniqueName = String(name);
+      return connection;
+    } catch (error) {
+      await connection[Symbol.asyncDispose]();
+      signal.throwIfAborted();
+      throw error instanceof CicdError ? error : lostError(error);
+    } finally {
+      deadline.removeEventListener("abort", onAbort);
+    }
+  }
+
+  /** This connection's own name on the bus. */
+  get uniqueName(): string {
+    return this.#uniqueName;
+  }
+
+  /** Resolves when the connection has ended; never rejects. */
+  get closed(): Promise<ConnectionEnd> {
+    return this.#closed.promise;
+  }
+
+  /**
+   * Calls a method and waits for the reply's arguments.
+   *
+   * A call that was given up may still have been carried out.
+   *
+   * @throws {DBusError} If the service answers with an error.
+   * @throws {CicdError} `systemd_unavailable` if the connection ends, the reply
+   * does not come in time, or too many calls wait; what became of the call is
+   * then not known.
+   */
+  async call(call: MethodCall, options: CallOptions): Promise<readonly DBusValue[]> {
+    const { signal, timeoutMs = DEFAULT_CALL_TIMEOUT_MS } = options;
+    signal.throwIfAborted();
+    const name = `${call.interface}.${call.member}`;
+    if (this.#pending.size >= MAX_PENDING_CALLS) {
+      throw unavailable(`Cannot call ${name}: ${this.#pending.size} calls are waiting already`);
+    }
+    const reply = Promise.withResolvers<readonly DBusValue[]>();
+    const serial = this.#send({ kind: "call", ...call });
+    this.#pending.set(serial, { name, resolve: reply.resolve, reject: reply.reject });
+    using deadline = withDeadline(signal, timeoutMs, `the reply to ${name}`);
+    const onAbort = () =>
+      reply.reject(
+        signal.aborted
+          ? signal.reason
+          : unavailable(`Cannot call ${name}: no reply within ${timeoutMs} ms`, deadline.reason),
+      );
+    deadline.addEventListener("abort", onAbort, { once: true });
+    try {
+      return await reply.promise;
+    } finally {
+      deadline.removeEventListener("abort", onAbort);
+      this.#pending.delete(serial);
+    }
+  }
+
+  /**
+   * Receives signals from now until the connection ends, in the order of arrival.
+   *
+   * A handler must not throw: the connection would be lost with its error.
+   */
+  async subscribe(
+    rule: MatchRule,
+    handler: (body: readonly DBusValue[]) => void,
+    options: CallOptions,
+  ): Promise<void> {
+    const subscription = { rule, handler };
+    this.#subscriptions.add(subscription);
+    try {
+      const match = { ...BUS, member: "AddMatch", signature: "s", body: [ruleText(rule)] };
+      await this.call(match, options);
+    } catch (error) {
+      this.#subscriptions.delete(subscription);
+      throw error;
+    }
+  }
+
+  /** Ends the connection as lost, because of what its owner has learned. */
+  abandon(error: CicdError): void {
+    this.#lose(error);
+  }
+
+  /** Ends the connection; waiting calls reject. May be called again. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#finish({ kind: "disposed" });
+    await this.#tasks[Symbol.asyncDispose]();
+  }
+
+  async #read(): Promise<void> {
+    const frames = new FrameBuffer();
+    while (this.#end === undefined) {
+      const count = await this.#stream.read(frames.space());
+      if (count === null) throw unavailable("The connection to the user's bus was closed");
+      frames.filled(count);
+      for (let frame = frames.next(); frame !== undefined; frame = frames.next()) {
+        this.#dispatch(decodeMessage(frame));
+      }
+    }
+  }
+
+  #dispatch(message: Message): void {
+    const { kind, body = [] } = message;
+    switch (kind) {
+      case "reply":
+        return this.#pending.get(message.replySerial ?? 0)?.resolve(body);
+      case "error": {
+        const call = this.#pending.get(message.replySerial ?? 0);
+        const text = typeof body[0] === "string" ? body[0] : "";
+        return call?.reject(new DBusError(message.errorName ?? "", call.name, text));
+      }
+      case "signal":
+        for (const { rule, handler } of this.#subscriptions) {
+          if (matches(rule, message)) handler(body);
+        }
+        return;
+      case "call":
+        return this.#refuse(message);
+      case "other":
+        return;
+      default:
+        return kind satisfies never;
+    }
+  }
+
+  /** Nothing is offered here, but a caller must not wait for an answer in vain. */
+  #refuse(call: Message): void {
+    if (call.noReply === true || call.sender === undefined) return;
+    this.#send({
+      kind: "error",
+      noReply: true,
+      replySerial: call.serial,
+      destination: call.sender,
+      errorName: "org.freedesktop.DBus.Error.UnknownMethod",
+    });
+  }
+
+  /** Queues a message and returns its serial. */
+  #send(message: Omit<Message, "serial">): number {
+    if (this.#end !== undefined) throw connectionError(this.#end);
+    const serial = this.#lastSerial === 0xffff_ffff ? 1 : this.#lastSerial + 1;
+    this.#outbox.push(encodeMessage({ ...message, serial }));
+    this.#lastSerial = serial;
+    return serial;
+  }
+
+  #lose(cause: unknown): void {
+    this.#finish({
+      kind: "lost",
+      error: cause instanceof CicdError ? cause : lostError(cause),
+    });
+  }
+
+  #finish(end: ConnectionEnd): void {
+    if (this.#end !== undefined) return;
+    this.#end = end;
+    this.#outbox.close();
+    this.#stream.close();
+    const error = connectionError(end);
+    for (const call of this.#pending.values()) call.reject(error);
+    this.#subscriptions.clear();
+    this.#closed.resolve(end);
+  }
+}
+
+/** What a call rejects with after the connection has ended. */
+export function connectionError(end: ConnectionEnd): CicdError {
+  if (end.kind === "lost") return end.error;
+  return unavailable("Cannot use the connection to the user's bus: it was disposed");
+}
+
+function lostError(cause: unknown): CicdError {
+  return unavailable(`The connection to the user's bus was lost: ${messageOf(cause)}`, cause);
+}
+
+function unavailable(message: string, cause?: unknown): CicdError {
+  return new CicdError("systemd_unavailable", message, { cause });
+}

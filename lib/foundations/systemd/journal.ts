@@ -1,0 +1,121 @@
+/**
+ * Writing to the journal with fields, in its native protocol.
+ *
+ * @module
+ */
+import type { DatagramSocket } from "@lib/foundations/systemd/libc.ts";
+
+/** Fields of one entry; `MESSAGE` and `PRIORITY` (0 to 7) among them. */
+export type JournalFields = Readonly<Record<string, string>>;
+
+/** Writes entries; never throws and never waits. */
+export interface JournalWriter extends Disposable {
+  /**
+   * Writes one entry.
+   *
+   * @returns Whether the journal took it. In a burst it may not; the caller may
+   * then write to stderr instead, else the entry is lost and counted.
+   */
+  readonly write: (fields: JournalFields) => boolean;
+  /** Entries that the journal did not take since the start. */
+  readonly dropped: number;
+}
+
+/** Where journald receives entries. */
+export const JOURNAL_SOCKET = "/run/systemd/journal/socket";
+
+/** Longest entry in bytes: fits a datagram under the kernel's default buffer with room to spare. */
+const MAX_ENTRY_BYTES = 65_536;
+const MAX_NAME_CHARS = 64;
+
+/** Makes a writer that owns the socket. */
+export function createJournalWriter(socket: DatagramSocket): JournalWriter {
+  let dropped = 0;
+  return {
+    write(fields) {
+      const taken = socket.send(encodeJournalEntry(fields)).kind === "sent";
+      if (!taken) dropped++;
+      return taken;
+    },
+    get dropped() {
+      return dropped;
+    },
+    [Symbol.dispose]: () => socket[Symbol.dispose](),
+  };
+}
+
+/**
+ * Encodes an entry of at most 64 KiB.
+ *
+ * Names are made valid (see {@linkcode journalFieldName}) or left out. A value
+ * longer than half of an entry is cut and marked; a field for which no room is
+ * left is left out, so put what matters first.
+ */
+export function encodeJournalEntry(fields: JournalFields): Uint8Array<ArrayBuffer> {
+  const parts: Uint8Array[] = [];
+  let total = 0;
+  for (const [key, value] of Object.entries(fields)) {
+    const name = journalFieldName(key);
+    if (name === undefined) continue;
+    const field = encodeField(name, shorten(new TextEncoder().encode(value)));
+    if (total + field.length > MAX_ENTRY_BYTES) continue;
+    parts.push(field);
+    total += field.length;
+  }
+  return concat(parts);
+}
+
+/**
+ * Makes a field name the journal takes: capitals, digits and underscores,
+ * beginning with a letter, at most 64 characters.
+ *
+ * @returns `undefined` if nothing is left of it.
+ */
+export function journalFieldName(key: string): string | undefined {
+  const name = key.toUpperCase().replaceAll(/[^A-Z0-9_]/g, "_").replace(/^[0-9_]+/, "");
+  return name === "" ? undefined : name.slice(0, MAX_NAME_CHARS);
+}
+
+/**
+ * Whether a stream of this process goes to the journal, so that entries may
+ * be written to it directly instead.
+ *
+ * @param journalStream The variable `JOURNAL_STREAM`.
+ * @param stream Device and inode of the stream.
+ */
+export function journalStreamIs(
+  journalStream: string | undefined,
+  stream: { readonly dev: number | null; readonly ino: number | null },
+): boolean {
+  return stream.ino !== null && journalStream === `${stream.dev}:${stream.ino}`;
+}
+
+/** A value with a line break is preceded by its length, in 8 bytes, little-endian. */
+function encodeField(name: string, value: Uint8Array): Uint8Array {
+  const encoder = new TextEncoder();
+  const end = encoder.encode("\n");
+  if (!value.includes(0x0a)) return concat([encoder.encode(`${name}=`), value, end]);
+  const length = new Uint8Array(8);
+  new DataView(length.buffer).setBigUint64(0, BigInt(value.length), true);
+  return concat([encoder.encode(`${name}\n`), length, value, end]);
+}
+
+function shorten(value: Uint8Array): Uint8Array {
+  const max = MAX_ENTRY_BYTES / 2;
+  if (value.length <= max) return value;
+  let end = max;
+  // Not inside a character: its later bytes are 10xxxxxx.
+  while (end > 0 && ((value[end] ?? 0) & 0xc0) === 0x80) end--;
+  const mark = new TextEncoder().encode(` [${value.length - end} bytes cut]`);
+  return concat([value.subarray(0, end), mark]);
+}
+
+function concat(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    bytes.set(part, at);
+    at += part.length;
+  }
+  return bytes;
+}

@@ -1,0 +1,69 @@
+/**
+ * Sockets that the service manager opened for this process, as in
+ * `sd_listen_fds(3)`.
+ *
+ * @module
+ */
+import { CicdError } from "@lib/core/errors.ts";
+import { type TakeableEnvironment, takeVariables } from "@lib/foundations/systemd/environment.ts";
+
+/** One inherited socket. */
+export interface ListenFd {
+  readonly fd: number;
+  /** From `FileDescriptorName=`; `unknown` if the manager gave none. */
+  readonly name: string;
+}
+
+/** Options for {@linkcode takeListenFds}. */
+export interface ListenFdsOptions {
+  readonly env: TakeableEnvironment;
+  /** This process's id; a launcher that `exec`s hands its own on. */
+  readonly pid: number;
+  /** Keeps the descriptor from every child. */
+  readonly setCloseOnExec: (fd: number) => void;
+}
+
+const FIRST_FD = 3;
+/** More than any unit of this suite has; keeps a wild number from being looped over. */
+const MAX_FDS = 256;
+
+/**
+ * Takes the sockets that are meant for this process, and the variables that
+ * announce them.
+ *
+ * @returns None if there are none, or they are meant for another process.
+ * @throws {CicdError} `invalid_config` if the variables contradict themselves.
+ */
+export function takeListenFds(options: ListenFdsOptions): readonly ListenFd[] {
+  const { env, pid, setCloseOnExec } = options;
+  const taken = takeVariables(env, ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"]);
+  const listenPid = taken.get("LISTEN_PID");
+  const listenFds = taken.get("LISTEN_FDS");
+  if (listenPid === undefined || listenFds === undefined) return [];
+  if (parseCount(listenPid) === undefined) throw malformed("LISTEN_PID", listenPid, "no number");
+  if (parseCount(listenPid) !== pid) return [];
+  const count = parseCount(listenFds);
+  if (count === undefined) throw malformed("LISTEN_FDS", listenFds, "no number");
+  if (count > MAX_FDS) throw malformed("LISTEN_FDS", listenFds, `more than ${MAX_FDS}`);
+  const names = taken.get("LISTEN_FDNAMES")?.split(":");
+  if (count > 0 && names !== undefined && names.length !== count) {
+    throw malformed(
+      "LISTEN_FDNAMES",
+      names.join(":"),
+      `${names.length} names for ${count} sockets`,
+    );
+  }
+  return Array.from({ length: count }, (_, index) => {
+    const fd = FIRST_FD + index;
+    setCloseOnExec(fd);
+    return { fd, name: names?.[index] ?? "unknown" };
+  });
+}
+
+function parseCount(text: string): number | undefined {
+  return /^\d{1,10}$/.test(text) ? Number(text) : undefined;
+}
+
+function malformed(variable: string, value: string, state: string): CicdError {
+  return new CicdError("invalid_config", `Cannot use ${variable} "${value}": it is ${state}`);
+}

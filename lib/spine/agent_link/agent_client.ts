@@ -1,0 +1,231 @@
+/**
+ * The runner's side of the link: carries attempts to the project's agent and
+ * stays with each until it has ended, through restarts of either side.
+ *
+ * @module
+ */
+import { Backoff } from "@lib/core/backoff.ts";
+import type { Clock } from "@lib/core/clock.ts";
+import type { ErrorCode } from "@lib/core/error_codes.ts";
+import { CicdError, toCicdError } from "@lib/core/errors.ts";
+import type { ProjectName } from "@lib/core/ids.ts";
+import type { Logger } from "@lib/core/logger.ts";
+import { readLines } from "@lib/core/lines.ts";
+import { raceAbort, withDeadline } from "@lib/core/abort.ts";
+import {
+  type AgentStatus,
+  type AttemptLine,
+  type AttemptOrder,
+  parseAgentStatus,
+  parseAttemptLine,
+  SIGN_OF_LIFE_MS,
+} from "@lib/spine/agent_link/protocol.ts";
+import {
+  isNobodyListening,
+  UnixClient,
+  type UnixResponse,
+} from "@lib/foundations/http/unix_client.ts";
+import { parseProblem } from "@lib/foundations/http/problem.ts";
+import type { AttemptRunner, RunAttemptOptions } from "@lib/spine/queue/dispatcher.ts";
+import type { AttemptOutcome, Job } from "@lib/spine/jobs/model.ts";
+
+/** Sees to it that a project's agent can be reached. */
+export interface AgentHost extends AsyncDisposable {
+  readonly kind: "systemd" | "child";
+  /** The path of the agent's socket. */
+  socketPath(project: ProjectName): string;
+  /**
+   * Makes something listen on the agent's socket; called when nobody does.
+   *
+   * @throws {CicdError} `agent_unavailable` or `systemd_unavailable`.
+   */
+  ensureListening(project: ProjectName, signal: AbortSignal): Promise<void>;
+}
+
+/** Options for {@linkcode AgentClient}. */
+export interface AgentClientOptions {
+  readonly host: AgentHost;
+  /** The values of a job's secrets; `null` if they cannot be had. */
+  readonly secretsOf: (job: Job) => Readonly<Record<string, string>> | null;
+  /** The boot of the machine in which a job's latest attempt was claimed. */
+  readonly bootIdOf: (job: Job) => string;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** The link to all agents. */
+export class AgentClient implements AttemptRunner, Disposable {
+  readonly #options: AgentClientOptions;
+  readonly #clients = new Map<ProjectName, UnixClient>();
+
+  constructor(options: AgentClientOptions) {
+    this.#options = options;
+  }
+
+  run(job: Job, { onStarted, signal }: RunAttemptOptions): Promise<AttemptOutcome> {
+    let started = job.state === "running";
+    return this.#persist(job, "run", signal, () =>
+      refusalAsOutcome(async () => {
+        const order: AttemptOrder = {
+          spec: job.spec,
+          secrets: this.#options.secretsOf(job),
+          bootId: this.#options.bootIdOf(job),
+        };
+        const body = JSON.stringify(order);
+        const path = attemptPath(job);
+        for await (
+          const line of this.#lines(job.spec.project, { method: "PUT", path, body, signal })
+        ) {
+          if (line.kind === "ended") return line.outcome;
+          if (started) continue;
+          started = true;
+          onStarted();
+        }
+        throw new CicdError("agent_unavailable", "The agent ended its answer too early");
+      }, this.#options.clock));
+  }
+
+  async stop(job: Job, signal: AbortSignal): Promise<void> {
+    const body = JSON.stringify(job.cancel);
+    const path = `${attemptPath(job)}/stop`;
+    await this.#persist(job, "stop", signal, async () => {
+      using response = await this.#send(job.spec.project, { method: "POST", path, body, signal });
+      if (response.status >= 300) throw await failure(response);
+    });
+  }
+
+  /** Asks an agent about itself; `undefined` if it does not run. Starts nothing. */
+  async status(project: ProjectName, signal: AbortSignal): Promise<AgentStatus | undefined> {
+    using deadline = withDeadline(signal, 5_000, `the agent of ${project}`);
+    try {
+      using response = await this.#client(project).send({
+        method: "GET",
+        path: "/status",
+        signal: deadline,
+      });
+      return parseAgentStatus(JSON.parse(await response.text()));
+    } catch (error) {
+      if (isNobodyListening(error)) return undefined;
+      throw error;
+    }
+  }
+
+  [Symbol.dispose](): void {
+    for (const client of this.#clients.values()) client[Symbol.dispose]();
+    this.#clients.clear();
+  }
+
+  /** Tries until it works: the attempt may be alive, so only the agent can say how it stands. */
+  async #persist<T>(
+    job: Job,
+    verb: string,
+    signal: AbortSignal,
+    attempt: () => Promise<T>,
+  ): Promise<T> {
+    const { clock, log } = this.#options;
+    const backoff = new Backoff({ firstMs: 20, maxMs: 10_000 });
+    let failures = 0;
+    while (true) {
+      const begun = clock.now();
+      try {
+        return await attempt();
+      } catch (error) {
+        if (signal.aborted) throw signal.reason;
+        if (clock.now() - begun > SIGN_OF_LIFE_MS) {
+          failures = 0;
+          backoff.reset();
+        }
+        // A restart of the agent costs a few tries; more than that deserves attention.
+        const level = ++failures > 5 ? "warning" : "info";
+        log[level](`Cannot ${verb} an attempt yet; trying again`, {
+          jobId: job.id,
+          project: job.spec.project,
+          attempt: job.attempt,
+          error: toCicdError(error),
+        });
+        await clock.sleep(backoff.next(), { signal });
+      }
+    }
+  }
+
+  async *#lines(project: ProjectName, request: LinkRequest): AsyncGenerator<AttemptLine> {
+    using response = await this.#send(project, request);
+    if (response.status >= 300) throw await failure(response);
+    const lines = readLines(response.body, { maxBytes: 1024 * 1024 });
+    while (true) {
+      using deadline = withDeadline(request.signal, 3 * SIGN_OF_LIFE_MS, "a sign of the agent");
+      const next = await raceAbort(lines.next(), deadline);
+      if (next.done === true) return;
+      yield parseAttemptLine(JSON.parse(next.value));
+    }
+  }
+
+  async #send(project: ProjectName, request: LinkRequest): Promise<UnixResponse> {
+    using deadline = withDeadline(request.signal, 30_000, `the agent of ${project}`);
+    const client = this.#client(project);
+    // The deadline breaks a connection that gives no answer; once there is one, only the
+    // caller's signal does.
+    const signal = AbortSignal.any([request.signal, deadline]);
+    const send = () => client.send({ ...request, signal });
+    try {
+      return await send();
+    } catch (error) {
+      if (!isNobodyListening(error)) throw error;
+      await this.#options.host.ensureListening(project, deadline);
+      return await send();
+    }
+  }
+
+  #client(project: ProjectName): UnixClient {
+    let client = this.#clients.get(project);
+    if (client === undefined) {
+      client = new UnixClient(this.#options.host.socketPath(project));
+      this.#clients.set(project, client);
+    }
+    return client;
+  }
+}
+
+/** An order that the agent refuses as it stands is refused each time: the attempt never begins. */
+async function refusalAsOutcome(
+  run: () => Promise<AttemptOutcome>,
+  clock: Clock,
+): Promise<AttemptOutcome> {
+  try {
+    return await run();
+  } catch (error) {
+    if (!(error instanceof CicdError) || !ORDER_REFUSED.includes(error.code)) throw error;
+    return {
+      state: "failed",
+      reason: "start_failed",
+      message: `The agent refused the job: ${error.message}`,
+      usage: {},
+      finishedAt: clock.now(),
+      logBytes: 0,
+    };
+  }
+}
+
+const ORDER_REFUSED: readonly ErrorCode[] = ["invalid_request", "invalid_json", "body_too_large"];
+
+interface LinkRequest {
+  readonly method: string;
+  readonly path: string;
+  readonly body: string;
+  readonly signal: AbortSignal;
+}
+
+function attemptPath(job: Job): string {
+  return `/attempts/${job.id}/${job.attempt}`;
+}
+
+async function failure(response: UnixResponse): Promise<CicdError> {
+  const text = await response.text(64 * 1024);
+  try {
+    const problem = parseProblem(JSON.parse(text));
+    if (problem !== undefined) return problem;
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+  }
+  return new CicdError("agent_unavailable", `The agent answered with status ${response.status}`);
+}

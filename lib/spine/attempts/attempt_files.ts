@@ -1,0 +1,65 @@
+/**
+ * The files of an attempt that the agent writes itself.
+ *
+ * @module
+ */
+import { CicdError, messageOf } from "@lib/core/errors.ts";
+import { readIfThere, writeAtomic, writeAtomicSync } from "@lib/foundations/files/records.ts";
+import { parseOutcome, parseSpec } from "@lib/spine/jobs/attempt_record.ts";
+import type { AttemptFolder } from "@lib/spine/jobs/attempt_folder.ts";
+import type { AttemptHandle } from "@lib/spine/jobs/executor.ts";
+import type { AttemptOutcome, JobSpec } from "@lib/spine/jobs/model.ts";
+import { removeTree } from "@lib/foundations/store/remove_tree.ts";
+
+/**
+ * Makes an attempt's folder with everything the executor needs.
+ *
+ * Synchronous, as each turn of the event loop would add to the job's start. `attempt.json` comes
+ * last: a folder without it was never ready.
+ */
+export function prepareFolder(
+  { folder, spec }: AttemptHandle,
+  sealedSecrets: Uint8Array | undefined,
+): void {
+  Deno.mkdirSync(folder.workspace, { recursive: true, mode: 0o700 });
+  if (spec.work.kind === "script") {
+    Deno.writeTextFileSync(folder.scriptFile, spec.work.text, { mode: 0o600 });
+  }
+  if (sealedSecrets !== undefined) {
+    Deno.writeFileSync(folder.secretsFile, sealedSecrets, { mode: 0o600 });
+  }
+  writeAtomicSync(folder.attemptFile, JSON.stringify(spec));
+}
+
+/** The spec of a prepared attempt; `undefined` if it was never ready. */
+export async function readSpec(folder: AttemptFolder): Promise<JobSpec | undefined> {
+  return parsedOrNone(await readIfThere(folder.attemptFile), parseSpec);
+}
+
+/** The verdict on an attempt; `undefined` while there is none. */
+export async function readOutcome(folder: AttemptFolder): Promise<AttemptOutcome | undefined> {
+  return parsedOrNone(await readIfThere(folder.outcomeFile), parseOutcome);
+}
+
+/** Writes the verdict in one step. */
+export async function writeOutcome(folder: AttemptFolder, outcome: AttemptOutcome): Promise<void> {
+  await writeAtomic(folder.outcomeFile, JSON.stringify(outcome));
+}
+
+/** Removes what only a running attempt needs: the workspace and its home. */
+export async function removeWorkspace(folder: AttemptFolder): Promise<void> {
+  await removeTree(folder.workspace);
+  await removeTree(folder.home);
+}
+
+/** A power cut can leave a file empty that was complete: it counts as not there. */
+function parsedOrNone<T>(text: string | undefined, parse: (value: unknown) => T): T | undefined {
+  if (text === undefined || text.trim() === "") return undefined;
+  try {
+    return parse(JSON.parse(text));
+  } catch (error) {
+    throw new CicdError("io_failed", `Cannot read a record of an attempt: ${messageOf(error)}`, {
+      cause: error,
+    });
+  }
+}

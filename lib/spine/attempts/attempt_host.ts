@@ -1,0 +1,293 @@
+/**
+ * The life of attempts on the agent's side: prepare the folder, set up, start,
+ * record the log, settle. What an earlier agent left alive is adopted.
+ *
+ * @module
+ */
+import { CicdError, ignore } from "@lib/core/errors.ts";
+import type { ProjectName } from "@lib/core/ids.ts";
+import { TaskGroup } from "@lib/core/task_group.ts";
+import { exists } from "@lib/foundations/files/records.ts";
+import {
+  type AttemptFolder,
+  attemptFolder,
+  type AttemptRef,
+} from "@lib/spine/jobs/attempt_folder.ts";
+import type { AttemptFound, AttemptHandle } from "@lib/spine/jobs/executor.ts";
+import type { AttemptOutcome, CancelRequest, JobSpec } from "@lib/spine/jobs/model.ts";
+import {
+  prepareFolder,
+  readOutcome,
+  readSpec,
+  removeWorkspace,
+  writeOutcome,
+} from "@lib/spine/attempts/attempt_files.ts";
+import {
+  AttemptStarter,
+  type Setup,
+  type StarterOptions,
+} from "@lib/spine/attempts/attempt_starter.ts";
+import { findLeftBehind } from "@lib/spine/attempts/left_behind.ts";
+
+/** What is needed to run one attempt. */
+export interface AttemptInput {
+  readonly spec: JobSpec;
+  /** `null`: they cannot be had, so the attempt can only be joined. */
+  readonly secrets: Readonly<Record<string, string>> | null;
+  /** The boot of the machine in which the attempt was claimed. */
+  readonly bootId: string;
+}
+
+/** Records when a growing log's bytes arrived. */
+export interface LogRecorder {
+  /** Catches up to the end, stops, and tells the bytes of log over all streams. */
+  finish(): Promise<number>;
+}
+
+/** Options for {@linkcode AttemptHost}. */
+export interface AttemptHostOptions extends StarterOptions {
+  readonly project: ProjectName;
+  readonly stateDir: string;
+  /** Names this boot of the machine. */
+  readonly bootId: string;
+  /** Begins to record; the log need not exist yet. */
+  readonly recordLog: (folder: AttemptFolder, spec: JobSpec, signal: AbortSignal) => LogRecorder;
+  readonly seal: (secrets: Readonly<Record<string, string>>, ref: AttemptRef) => Uint8Array;
+  /** Ends what an earlier agent ran around its jobs and still lives; returns how many those were. */
+  readonly endHelpers: () => Promise<number>;
+}
+
+interface LiveAttempt {
+  readonly handle: AttemptHandle;
+  readonly ended: Promise<AttemptOutcome>;
+  /** Ends what is done before the job; after it, it is the executor's to stop. */
+  readonly setup: Setup | undefined;
+}
+
+/** What is known of an attempt when it is taken over. */
+interface Known {
+  readonly outcome: AttemptOutcome;
+  /** Whether the job itself ever began. */
+  readonly begun: boolean;
+}
+
+/** All attempts of one project. Disposing leaves what runs alone. */
+export class AttemptHost implements AsyncDisposable {
+  readonly #options: AttemptHostOptions;
+  readonly #live = new Map<string, LiveAttempt>();
+  readonly #beginning = new Map<string, Promise<void>>();
+  readonly #tasks: TaskGroup;
+  readonly #starter: AttemptStarter;
+
+  constructor(options: AttemptHostOptions) {
+    this.#options = options;
+    this.#starter = new AttemptStarter(options);
+    this.#tasks = new TaskGroup({
+      onFailure: (task, error) => options.log.error("A background task failed", { task, error }),
+    });
+  }
+
+  /** `<job id>/<attempt number>` of what has not ended. */
+  get attempts(): readonly string[] {
+    return [...new Set([...this.#live.keys(), ...this.#beginning.keys()])];
+  }
+
+  /** Takes over what an earlier agent left without an outcome. */
+  async adopt(): Promise<void> {
+    const { stateDir, project, log } = this.#options;
+    const { unsettled, untidy } = findLeftBehind(stateDir, project);
+    if (unsettled.length > 0) {
+      // They write to what is set up, or finished, anew.
+      const helpers = await this.#options.endHelpers();
+      if (helpers > 0) log.info("Ended helper programs of an earlier agent", { helpers });
+    }
+    for (const ref of untidy) {
+      this.#tasks.spawn(`tidy ${keyOf(ref)}`, () => this.#tidy(ref, this.#folder(ref)));
+    }
+    for (const ref of unsettled) {
+      const handle = await this.#handleOf(ref);
+      if (handle === undefined) continue;
+      const found = await this.#lookAtLeft(handle);
+      if (found === undefined || found.kind === "never_begun") continue;
+      log.info("Taking over an attempt", { ...fieldsOf(ref), found: found.kind });
+      this.#watch(handle, { known: knownOf(found) });
+    }
+  }
+
+  /** Begins an attempt, or joins it. */
+  async begin(ref: AttemptRef, input: AttemptInput): Promise<void> {
+    const key = keyOf(ref);
+    if (this.#live.has(key)) return;
+    let beginning = this.#beginning.get(key);
+    if (beginning === undefined) {
+      beginning = this.#begin(ref, input).finally(() => this.#beginning.delete(key));
+      this.#beginning.set(key, beginning);
+    }
+    await beginning;
+  }
+
+  /** Resolves when the attempt has ended. */
+  async ended(ref: AttemptRef): Promise<AttemptOutcome> {
+    const live = this.#live.get(keyOf(ref));
+    if (live !== undefined) return await live.ended;
+    const outcome = await readOutcome(this.#folder(ref));
+    if (outcome !== undefined) return outcome;
+    throw new CicdError("not_found", `Cannot follow attempt ${keyOf(ref)}: it was never begun`);
+  }
+
+  /** Asks an attempt to stop; `false` if it is unknown here. */
+  async stop(ref: AttemptRef, why: CancelRequest): Promise<boolean> {
+    await this.#beginning.get(keyOf(ref));
+    const live = this.#live.get(keyOf(ref));
+    if (live === undefined) return await readOutcome(this.#folder(ref)) !== undefined;
+    if (live.setup !== undefined) {
+      live.setup.stop(why);
+      if (!await live.setup.over) return true;
+    }
+    await this.#options.executor.stop(live.handle, why, this.#tasks.signal);
+    return true;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#tasks[Symbol.asyncDispose]();
+  }
+
+  async #begin(ref: AttemptRef, input: AttemptInput): Promise<void> {
+    const { executor, seal } = this.#options;
+    const { spec, secrets } = input;
+    const notToBegin = this.#whyNotToBegin(input);
+    const handle: AttemptHandle = { ref, spec, folder: this.#folder(ref) };
+    if (notToBegin !== undefined || await exists(handle.folder.attemptFile)) {
+      if (await readOutcome(handle.folder) !== undefined) return;
+      const found = await executor.look(handle, this.#tasks.signal);
+      if (found.kind !== "never_begun") {
+        return this.#watch(handle, { known: knownOf(found) });
+      }
+      // A power cut may have taken the files of what ran: their absence proves nothing.
+      if (notToBegin !== undefined) {
+        await Deno.mkdir(handle.folder.path, { recursive: true, mode: 0o700 });
+        return this.#watch(handle, { known: { outcome: notToBegin, begun: false } });
+      }
+    }
+    if (secrets === null) throw new TypeError("An attempt without its secrets is not begun");
+    const sealed = Object.keys(secrets).length === 0 ? undefined : seal(secrets, ref);
+    prepareFolder(handle, sealed);
+    const { signal } = this.#tasks;
+    if (this.#starter.needsSetup(spec)) {
+      // Whoever asked is told meanwhile that the attempt is alive.
+      return this.#watch(handle, { setup: this.#starter.setUp(handle, secrets, signal) });
+    }
+    const failed = await this.#starter.start(handle, secrets, signal);
+    this.#watch(handle, { known: failed && { outcome: failed, begun: false } });
+  }
+
+  /** Stays with an attempt until it has ended, or settles it with what is known already. */
+  #watch(
+    handle: AttemptHandle,
+    { known, setup }: { readonly known?: Known | undefined; readonly setup?: Setup },
+  ): void {
+    const settled = Promise.withResolvers<AttemptOutcome>();
+    void settled.promise.catch(ignore("whoever waits hears of it"));
+    this.#live.set(keyOf(handle.ref), { handle, ended: settled.promise, setup });
+    this.#tasks.spawn(`attempt ${keyOf(handle.ref)}`, async (signal) => {
+      try {
+        const failed = await setup?.run();
+        const found = failed === undefined ? known : { outcome: failed, begun: false };
+        settled.resolve(await this.#settle(handle, found, signal));
+      } catch (error) {
+        settled.reject(error);
+        throw error;
+      } finally {
+        this.#live.delete(keyOf(handle.ref));
+      }
+      await this.#tidy(handle.ref, handle.folder);
+    });
+  }
+
+  /** What is left of a workspace costs space only; the next agent tries again. */
+  async #tidy(ref: AttemptRef, folder: AttemptFolder): Promise<void> {
+    try {
+      await removeWorkspace(folder);
+    } catch (error) {
+      this.#options.log.warning("Cannot remove a workspace", { ...fieldsOf(ref), error });
+    }
+  }
+
+  async #settle(
+    handle: AttemptHandle,
+    known: Known | undefined,
+    signal: AbortSignal,
+  ): Promise<AttemptOutcome> {
+    const { executor, recordLog, log } = this.#options;
+    const recorder = recordLog(handle.folder, handle.spec, signal);
+    const ended = known?.outcome ?? await executor.ended(handle, signal);
+    const recorded = { ...ended, logBytes: await recorder.finish() };
+    const outcome = known?.begun === false
+      ? recorded
+      : await this.#starter.finish(handle, recorded, signal);
+    await writeOutcome(handle.folder, outcome);
+    log.info("Attempt ended", {
+      ...fieldsOf(handle.ref),
+      state: outcome.state,
+      reason: outcome.reason,
+    });
+    return outcome;
+  }
+
+  /** The verdict on an attempt that is not alive and must not be begun; else `undefined`. */
+  #whyNotToBegin({ bootId, secrets }: AttemptInput): AttemptOutcome | undefined {
+    if (bootId !== this.#options.bootId) {
+      const message = "The machine was restarted while the attempt was under way";
+      return this.#starter.neverBegun({ state: "lost", reason: "agent_lost", message });
+    }
+    if (secrets === null) {
+      const message =
+        "The job's secrets cannot be unsealed: the key file was replaced; submit it again";
+      return this.#starter.neverBegun({ state: "failed", reason: "start_failed", message });
+    }
+    return undefined;
+  }
+
+  /** What became of an attempt; `undefined` if that cannot be told now: the runner asks for it anew. */
+  async #lookAtLeft(handle: AttemptHandle): Promise<AttemptFound | undefined> {
+    const { executor, log } = this.#options;
+    try {
+      return await executor.look(handle, this.#tasks.signal);
+    } catch (error) {
+      this.#tasks.signal.throwIfAborted();
+      // One attempt that nobody can judge must not keep the agent from all others.
+      log.error("Cannot look at an attempt", { ...fieldsOf(handle.ref), error });
+      return undefined;
+    }
+  }
+
+  async #handleOf(ref: AttemptRef): Promise<AttemptHandle | undefined> {
+    const folder = this.#folder(ref);
+    try {
+      const spec = await readSpec(folder);
+      return spec === undefined ? undefined : { ref, spec, folder };
+    } catch (error) {
+      // One damaged folder must not keep the agent from all others; the runner asks for it anew.
+      this.#options.log.error("Cannot read an attempt", { ...fieldsOf(ref), error });
+      return undefined;
+    }
+  }
+
+  #folder(ref: AttemptRef): AttemptFolder {
+    return attemptFolder(this.#options.stateDir, ref);
+  }
+}
+
+function knownOf(
+  found: Exclude<AttemptFound, { readonly kind: "never_begun" }>,
+): Known | undefined {
+  return found.kind === "alive" ? undefined : { outcome: found.outcome, begun: true };
+}
+
+function keyOf(ref: AttemptRef): string {
+  return `${ref.jobId}/${ref.number}`;
+}
+
+function fieldsOf(ref: AttemptRef): Record<string, unknown> {
+  return { jobId: ref.jobId, attempt: ref.number, project: ref.project };
+}

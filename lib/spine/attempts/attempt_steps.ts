@@ -1,0 +1,150 @@
+/**
+ * Runs the steps around a job: those before it in their order, those after it
+ * in the reverse order.
+ *
+ * @module
+ */
+import { withDeadline } from "@lib/core/abort.ts";
+import { formatDuration } from "@lib/core/duration.ts";
+import { CicdError, messageOf, toCicdError } from "@lib/core/errors.ts";
+import type { Logger } from "@lib/core/logger.ts";
+import type { AttemptHandle } from "@lib/spine/jobs/executor.ts";
+import type {
+  AttemptOutcome,
+  CancelRequest,
+  EndReason,
+  TerminalState,
+} from "@lib/spine/jobs/model.ts";
+import { type AttemptStep, StepFailure } from "@lib/spine/jobs/step.ts";
+
+/** The log of what is done before a job; see `lib/spine/logs/setup_log.ts`. */
+export interface SetupLog extends Disposable {
+  say(line: string): void;
+  done(): void;
+}
+
+/** What the steps are run with. */
+export interface StepOptions {
+  readonly steps: readonly AttemptStep[];
+  readonly timeoutMs: number;
+  readonly log: Logger;
+}
+
+/** How the setup of an attempt ended: ready to be started, or the verdict on it. */
+export type SetupEnd =
+  | { readonly kind: "ready"; readonly env: Readonly<Record<string, string>> }
+  | { readonly kind: "failed"; readonly verdict: Verdict };
+
+/** The verdict on an attempt that never began. */
+export interface Verdict {
+  readonly state: TerminalState;
+  readonly reason: EndReason;
+  readonly message: string;
+}
+
+/** The reason with which the signal of a setup is aborted when somebody asks for a stop. */
+export class SetupStopped extends Error {
+  readonly why: CancelRequest;
+
+  constructor(why: CancelRequest) {
+    super("The setup was stopped");
+    this.why = why;
+  }
+}
+
+/**
+ * Does everything that has to be done before the job begins.
+ *
+ * @throws The signal's reason, unless that is a {@linkcode SetupStopped}: then the attempt is not
+ * over, and the next agent sets it up anew.
+ */
+export async function setUp(
+  { ref, spec, folder }: AttemptHandle,
+  secrets: ReadonlyMap<string, string>,
+  setupLog: SetupLog,
+  { steps, timeoutMs, log }: StepOptions,
+  signal: AbortSignal,
+): Promise<SetupEnd> {
+  using deadline = withDeadline(signal, timeoutMs, "the setup");
+  const env: Record<string, string> = {};
+  const context = {
+    ref,
+    spec,
+    folder,
+    secrets,
+    say: (line: string) => setupLog.say(line),
+    setEnv: (name: string, value: string) => {
+      env[name] = value;
+    },
+  };
+  for (const step of steps) {
+    if (step.before === undefined) continue;
+    try {
+      await step.before(context, deadline);
+      deadline.throwIfAborted();
+    } catch (error) {
+      const { reason } = signal;
+      if (reason instanceof SetupStopped) return failed(stopVerdict(reason.why));
+      if (signal.aborted) throw reason;
+      const verdict = deadline.aborted ? timeoutVerdict(timeoutMs, step) : failureVerdict(error);
+      if (verdict.reason === "start_failed") {
+        log.error("Cannot set up an attempt", { jobId: ref.jobId, step: step.name, error });
+      }
+      setupLog.say(verdict.message);
+      return failed(verdict);
+    }
+  }
+  return { kind: "ready", env };
+}
+
+/**
+ * Does what is to be done after the job.
+ *
+ * @returns Sentences on what went wrong; how the job ended stays as it is.
+ */
+export async function tearDown(
+  { ref, spec, folder }: AttemptHandle,
+  outcome: AttemptOutcome,
+  { steps, timeoutMs, log }: StepOptions,
+  signal: AbortSignal,
+): Promise<readonly string[]> {
+  const notes: string[] = [];
+  for (const step of steps.toReversed()) {
+    if (step.after === undefined) continue;
+    using deadline = withDeadline(signal, timeoutMs, step.name);
+    try {
+      notes.push(...await step.after({ ref, spec, folder }, outcome, deadline));
+    } catch (error) {
+      if (signal.aborted) throw signal.reason;
+      log.error("Cannot finish an attempt", { jobId: ref.jobId, step: step.name, error });
+      notes.push(`${step.name} failed: ${messageOf(error)}`);
+    }
+  }
+  return notes;
+}
+
+function failed(verdict: Verdict): SetupEnd {
+  return { kind: "failed", verdict };
+}
+
+function stopVerdict({ reason, by }: CancelRequest): Verdict {
+  const what = reason === "superseded" ? "Superseded by" : "Cancelled";
+  return { state: "cancelled", reason, message: `${what} ${by} before it began` };
+}
+
+function timeoutVerdict(timeoutMs: number, { name }: AttemptStep): Verdict {
+  const limit = formatDuration(timeoutMs);
+  return {
+    state: "timed_out",
+    reason: "timeout",
+    message: `The setup took longer than ${limit} (defaults.setup_timeout), in the ${name} step`,
+  };
+}
+
+function failureVerdict(error: unknown): Verdict {
+  if (error instanceof StepFailure) {
+    return { state: "failed", reason: error.reason, message: error.message };
+  }
+  const message = error instanceof CicdError ? messageOf(error) : toCicdError(error).message;
+  return { state: "failed", reason: "start_failed", message };
+}

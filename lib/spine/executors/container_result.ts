@@ -1,0 +1,122 @@
+/**
+ * The record of a container's end, in the words of the other records.
+ *
+ * @module
+ */
+import type { ContainerInfo } from "@lib/foundations/docker/engine_types.ts";
+import { existsSync } from "@lib/foundations/files/records.ts";
+import type { AttemptHandle } from "@lib/spine/jobs/executor.ts";
+import type { ContainerUsage } from "@lib/spine/executors/container_usage.ts";
+import { logFilesOf } from "@lib/spine/executors/folder_files.ts";
+import { type ExecFailureCode, formatExecFailure } from "@lib/spine/executors/result_record.ts";
+
+/** What else is known of the end. */
+export interface ContainerEnd {
+  readonly info: Pick<
+    ContainerInfo,
+    "exitCode" | "oomKilled" | "startedAt" | "finishedAt"
+  >;
+  readonly usage: ContainerUsage;
+  /** Milliseconds since the epoch. */
+  readonly now: number;
+}
+
+/** What an engine adds to the number of the signal that ended a process. */
+const SIGNAL_BASE = 128;
+const SIGKILL = 9;
+const SIGTERM = 15;
+
+/**
+ * Writes the record of a container that ran.
+ *
+ * An engine says 128 and the signal's number also of a program that exits with that code. So a
+ * signal is only named where it is known: the kernel's for want of memory, and our own.
+ */
+export function formatContainerEnd(attempt: AttemptHandle, end: ContainerEnd): string {
+  const { info: { exitCode, startedAt, finishedAt = end.now }, usage } = end;
+  const oomKills = usage.oomKills ?? 0;
+  const oomKilled = end.info.oomKilled || oomKills > 0;
+  const notExecuted = execFailure(attempt, exitCode);
+  if (notExecuted !== undefined) return formatExecFailure(notExecuted, finishedAt);
+  const signal = knownSignal(attempt, exitCode, oomKilled);
+  const result = signal === undefined
+    ? exitCode === 0 ? "success" : "exit-code"
+    : oomKilled
+    ? "oom-kill"
+    : "signal";
+  const figures = {
+    memory_oom_kill: oomKilled ? Math.max(1, oomKills) : 0,
+    memory_peak: usage.memoryPeakBytes,
+    // Looked at now and then: the last of it may have gone unseen.
+    memory_peak_sampled: usage.memoryPeakBytes === undefined ? undefined : 1,
+    cpu_usage_usec: usage.cpuUsageUs,
+    cpu_throttled_usec: usage.cpuThrottledUs,
+    started_at_ms: startedAt,
+    finished_at_ms: finishedAt,
+  };
+  return [
+    `service_result=${result}`,
+    signal === undefined ? "exit_code=exited" : "exit_code=killed",
+    `exit_status=${signal ?? exitCode & 0xff}`,
+    ...Object.entries(figures).flatMap(([key, value]) =>
+      value === undefined ? [] : [`${key}=${Math.round(value)}`]
+    ),
+    "",
+  ].join("\n");
+}
+
+/**
+ * Why a program could not be executed, from an engine's refusal to start it; `undefined` if that
+ * was refused for another reason.
+ */
+export function execFailureOf(
+  attempt: AttemptHandle,
+  message: string,
+): ExecFailureCode | undefined {
+  if (/executable file .*not found|stat .*: no such file|command not found/i.test(message)) {
+    return foundInWorkspace(attempt) ? 126 : 127;
+  }
+  if (
+    /no such file or directory/i.test(message) && /\bexec\b|start container process/.test(message)
+  ) {
+    return foundInWorkspace(attempt) ? 126 : 127;
+  }
+  if (/\bexec\b.*(permission denied|format error|is a directory)/i.test(message)) return 126;
+  if (/\bchdir\b|working directory/i.test(message)) return 200;
+  return undefined;
+}
+
+/** The only word of the small first process when it could not execute the job's program. */
+const INIT_FAILED = /^(\[FATAL tini \(\d+\)\] exec .* failed: |catatonit .*failed to exec )/;
+const INIT_WORD_MAX_BYTES = 4_096;
+
+function execFailure(attempt: AttemptHandle, exitCode: number): 126 | 127 | undefined {
+  if (exitCode !== 126 && exitCode !== 127) return undefined;
+  const logs = logFilesOf(attempt.folder, attempt.spec.output);
+  const path = logs[logs.length - 1] ?? "";
+  if (!existsSync(path) || Deno.statSync(path).size > INIT_WORD_MAX_BYTES) return undefined;
+  if (!INIT_FAILED.test(Deno.readTextFileSync(path))) return undefined;
+  return exitCode === 127 && !foundInWorkspace(attempt) ? 127 : 126;
+}
+
+/** Whether the program is a file of the workspace: then its interpreter is what is not there. */
+function foundInWorkspace({ spec, folder }: AttemptHandle): boolean {
+  if (spec.work.kind !== "command") return false;
+  const [program = ""] = spec.work.argv;
+  const relative = program.startsWith("/workspace/")
+    ? program.slice("/workspace/".length)
+    : program;
+  if (!relative.includes("/") && relative === program) return false;
+  return !relative.startsWith("/") &&
+    existsSync(`${folder.workspace}/${spec.workdir ?? "."}/${relative}`);
+}
+
+function knownSignal(
+  { folder }: AttemptHandle,
+  exitCode: number,
+  oomKilled: boolean,
+): "KILL" | "TERM" | undefined {
+  const stopped = existsSync(folder.stopFile);
+  if (exitCode === SIGNAL_BASE + SIGKILL && (oomKilled || stopped)) return "KILL";
+  return exitCode === SIGNAL_BASE + SIGTERM && stopped ? "TERM" : undefined;
+}

@@ -1,0 +1,254 @@
+/**
+ * Makes and starts the container of an attempt, once in its life.
+ *
+ * @module
+ */
+import type { Clock } from "@lib/core/clock.ts";
+import { CicdError, messageOf } from "@lib/core/errors.ts";
+import type { Engine } from "@lib/foundations/docker/engine.ts";
+import { EngineError, hasStatus } from "@lib/foundations/docker/engine_error.ts";
+import type { ContainerBody, ContainerInfo } from "@lib/foundations/docker/engine_types.ts";
+import { existsSync, writeAtomicSync } from "@lib/foundations/files/records.ts";
+import {
+  containerIssues,
+  type ContainerRules,
+  mountSourceProblem,
+} from "@lib/spine/spec/container_policy.ts";
+import type { AttemptHandle, AttemptRequest } from "@lib/spine/jobs/executor.ts";
+import {
+  containerBody,
+  containerOf,
+  jobContainerName,
+} from "@lib/spine/executors/container_config.ts";
+import { isRunning, wasStarted } from "@lib/spine/executors/container_keeper.ts";
+import { execFailureOf } from "@lib/spine/executors/container_result.ts";
+import { wasBegun } from "@lib/spine/executors/evidence.ts";
+import { logFilesOf, recordExecFailure } from "@lib/spine/executors/folder_files.ts";
+
+/** Options for {@linkcode startContainer}. */
+export interface StartContainerOptions {
+  readonly stateDir: string;
+  readonly rules: ContainerRules & { readonly tasks: number };
+  readonly account: { readonly uid: number; readonly gid: number };
+  readonly withoutInit: boolean;
+  /** Called when the engine has no small first process to give. */
+  readonly onNoInit: () => void;
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+}
+
+/** The name of an attempt's container: usually its own, see {@linkcode fenceIfMade}. */
+export function containerNameOf({ ref, folder }: AttemptHandle): string {
+  try {
+    return Deno.readTextFileSync(otherNameFile(folder.path)).trim();
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return jobContainerName(ref);
+    throw error;
+  }
+}
+
+/**
+ * Makes and starts an attempt's container.
+ *
+ * @returns `exists` if it was started before.
+ * @throws {CicdError} `executor_failed` if it was not started, `engine_unavailable` if that is not
+ * known.
+ */
+export async function startContainer(
+  engine: Engine,
+  request: AttemptRequest,
+  options: StartContainerOptions,
+): Promise<"started" | "exists"> {
+  const { clock, signal } = options;
+  const { folder } = request;
+  if (existsSync(folder.resultFile)) return "exists";
+  let name = jobContainerName(request.ref);
+  if (wasBegun(request)) {
+    const info = await fenceIfMade(engine, request, signal);
+    if (info === undefined || wasStarted(info)) return "exists";
+    name = info.id;
+  } else {
+    if (!canEnter(request)) {
+      await recordExecFailure(folder, 200, clock.now());
+      return "started";
+    }
+    prepare(request, options);
+    if (await create(engine, name, request, options) === "exists") return "exists";
+  }
+  return await start(engine, name, request, options);
+}
+
+/**
+ * Judges the container for the last time before it is made.
+ *
+ * @returns The request with the links of its mounts followed, as they were judged.
+ */
+function judged(
+  engine: Engine,
+  request: AttemptRequest,
+  { rules }: StartContainerOptions,
+): AttemptRequest {
+  const container = containerOf(request.spec);
+  const [issue] = containerIssues(container, rules);
+  if (issue !== undefined) throw refused(`${issue.path} ${issue.message}`);
+  if (container.mounts.length === 0) return request;
+  const sockets = engine.address.kind === "unix" ? [realPath(engine.address.path)] : [];
+  const real = { ...rules, mounts: rules.mounts.filter(existsSync).map(realPath) };
+  const mounts = container.mounts.map((mount) => {
+    const source = realPath(mount.source);
+    const problem = mountSourceProblem(source, real, sockets);
+    if (problem !== undefined) throw refused(`container.mounts ${problem}`);
+    return { ...mount, source };
+  });
+  return { ...request, spec: { ...request.spec, container: { ...container, mounts } } };
+}
+
+function realPath(path: string): string {
+  try {
+    return Deno.realPathSync(path);
+  } catch (error) {
+    throw refused(`container.mounts names "${path}": ${messageOf(error)}`);
+  }
+}
+
+function refused(why: string): CicdError {
+  return new CicdError("executor_failed", `Cannot make the job's container: ${why}`);
+}
+
+/** Whether the job's folder is there; the engine would make a missing one, as root. */
+function canEnter({ spec: { workdir = "." }, folder }: AttemptRequest): boolean {
+  if (workdir.startsWith("/")) return true;
+  try {
+    const workspace = Deno.realPathSync(folder.workspace);
+    const path = Deno.realPathSync(`${folder.workspace}/${workdir}`);
+    return Deno.statSync(path).isDirectory &&
+      (path === workspace || path.startsWith(`${workspace}/`));
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) {
+      return false;
+    }
+    throw error;
+  }
+}
+
+/** Makes what the container mounts. */
+function prepare({ spec, folder }: AttemptRequest, { account }: StartContainerOptions): void {
+  Deno.mkdirSync(folder.home, { recursive: true, mode: 0o700 });
+  const { user } = containerOf(spec);
+  if (account.uid !== 0 && user === undefined) return;
+  // Another user than the account may be at work; no one else gets through the folder above.
+  Deno.chmodSync(folder.home, 0o777);
+  Deno.chmodSync(folder.workspace, 0o777);
+  if (spec.work.kind === "script") Deno.chmodSync(folder.scriptFile, 0o644);
+}
+
+async function create(
+  engine: Engine,
+  name: string,
+  request: AttemptRequest,
+  options: StartContainerOptions,
+): Promise<"created" | "exists"> {
+  const { stateDir, rules, account, withoutInit, signal } = options;
+  const facts = await engine.facts(signal);
+  const body = containerBody(judged(engine, request, options), {
+    facts,
+    init: facts.hasInit && !withoutInit,
+    account,
+    stateDir,
+    tasks: rules.tasks,
+  });
+  try {
+    await engine.createContainer(name, body, signal);
+    return "created";
+  } catch (error) {
+    if (hasStatus(error, 409)) {
+      const info = await engine.inspectContainer(name, signal);
+      return info !== undefined && wasStarted(info) ? "exists" : "created";
+    }
+    throw explained(error, body);
+  }
+}
+
+async function start(
+  engine: Engine,
+  name: string,
+  request: AttemptRequest,
+  options: StartContainerOptions,
+): Promise<"started" | "exists"> {
+  const { clock, signal } = options;
+  for (const path of logFilesOf(request.folder, request.spec.output)) {
+    Deno.openSync(path, { create: true, append: true, mode: 0o600 }).close();
+  }
+  try {
+    await engine.startContainer(name, signal);
+    return "started";
+  } catch (error) {
+    if (!(error instanceof EngineError) || error.status === undefined) throw error;
+    // The engine has refused: nothing of the job was executed.
+    const info = await engine.inspectContainer(name, signal);
+    if (info !== undefined && isRunning(info)) return "exists";
+    await engine.removeContainer(name, signal);
+    if (!options.withoutInit && saysNoInit(error)) {
+      options.onNoInit();
+      const plain = { ...options, withoutInit: true };
+      await create(engine, name, request, plain);
+      return await start(engine, name, request, plain);
+    }
+    const exitCode = execFailureOf(request, error.message);
+    if (exitCode !== undefined) {
+      await recordExecFailure(request.folder, exitCode, clock.now());
+      return "started";
+    }
+    for (const path of logFilesOf(request.folder, request.spec.output)) Deno.removeSync(path);
+    throw error;
+  }
+}
+
+/**
+ * Finds the container of an attempt that has a log, and makes one that was never started ours.
+ *
+ * An earlier agent may have died while its request to start it was on its way to the engine. That
+ * request names the container by its name; under another one only we can start it, so that it is
+ * not started twice.
+ *
+ * @returns The container as it is then; `undefined` if there is none.
+ */
+export async function fenceIfMade(
+  engine: Engine,
+  attempt: AttemptHandle,
+  signal: AbortSignal,
+): Promise<ContainerInfo | undefined> {
+  const info = await engine.inspectContainer(containerNameOf(attempt), signal);
+  if (info === undefined || wasStarted(info)) return info;
+  const { ref, folder } = attempt;
+  const name = `${jobContainerName(ref)}-${crypto.randomUUID().slice(0, 8)}`;
+  await engine.renameContainer(info.id, name, signal);
+  writeAtomicSync(otherNameFile(folder.path), `${name}\n`);
+  return await engine.inspectContainer(info.id, signal);
+}
+
+function otherNameFile(folder: string): string {
+  return `${folder}/container`;
+}
+
+function saysNoInit({ message }: EngineError): boolean {
+  return /docker-init|catatonit|container-init/.test(message);
+}
+
+/** Says what a job can do about a refusal that the engine puts in its own terms. */
+function explained(error: unknown, { Image, HostConfig }: ContainerBody): unknown {
+  if (!(error instanceof EngineError) || error.status === undefined) return error;
+  const { status, message } = error;
+  const because = (why: string) =>
+    new EngineError("executor_failed", why, { status, cause: error });
+  if (HostConfig.StorageOpt !== undefined && /storage-opt|quota|storage driver/i.test(message)) {
+    return because(
+      "Cannot limit the container's disk: the engine's storage driver has no quotas here; leave " +
+        "out limits.disk",
+    );
+  }
+  if (status === 404 && /image/i.test(message)) {
+    return because(`Cannot make the job's container: there is no image "${Image}" here`);
+  }
+  return error;
+}

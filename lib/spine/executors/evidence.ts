@@ -1,0 +1,118 @@
+/**
+ * Reads from an attempt's folder what {@linkcode settle} judges by.
+ *
+ * @module
+ */
+import { uptime } from "node:os";
+import type { AttemptFound, AttemptHandle } from "@lib/spine/jobs/executor.ts";
+import type { AttemptOutcome } from "@lib/spine/jobs/model.ts";
+import {
+  type ParsedResult,
+  parseResultRecord,
+  RESULT_MAX_BYTES,
+} from "@lib/spine/executors/result_record.ts";
+import { type Evidence, settle, settleNeverBegun } from "@lib/spine/executors/settle.ts";
+import { parseStop, STOP_MAX_BYTES } from "@lib/spine/executors/stop_file.ts";
+import { logFilesOf } from "@lib/spine/executors/folder_files.ts";
+
+/** Where the evidence of an attempt's end is read from, besides its folder. */
+export interface EvidenceOptions {
+  /** What ran the attempt, such as `the service manager`. */
+  readonly keeper: string;
+  /** Milliseconds since the epoch. */
+  readonly now: number;
+}
+
+/** What a look at the folder of an attempt says, once nothing of the attempt lives. */
+export async function judgeFolder(
+  handle: AttemptHandle,
+  options: EvidenceOptions,
+): Promise<Exclude<AttemptFound, { readonly kind: "alive" }>> {
+  const evidence = await readEvidence(handle, options);
+  if (evidence.result !== undefined) return { kind: "ended", outcome: settle(evidence) };
+  return evidence.startedAt === undefined
+    ? { kind: "never_begun" }
+    : { kind: "vanished", outcome: settle(evidence) };
+}
+
+/** The verdict on an attempt of which nothing lives and nothing will. */
+export async function settleFolder(
+  handle: AttemptHandle,
+  options: EvidenceOptions,
+): Promise<AttemptOutcome> {
+  const evidence = await readEvidence(handle, options);
+  return evidence.result === undefined && evidence.startedAt === undefined
+    ? settleNeverBegun(evidence)
+    : settle(evidence);
+}
+
+/** Whether the attempt was begun: by its log or its record, not by what lives. */
+export function wasBegun({ spec, folder }: Omit<AttemptHandle, "ref">): boolean {
+  return [...logFilesOf(folder, spec.output), folder.resultFile].some((path) =>
+    statIfThere(path) !== undefined
+  );
+}
+
+async function readEvidence(
+  { spec, folder }: AttemptHandle,
+  { keeper, now }: EvidenceOptions,
+): Promise<Evidence> {
+  const [record, stop] = await Promise.all([
+    readBounded(folder.resultFile, RESULT_MAX_BYTES),
+    readBounded(folder.stopFile, STOP_MAX_BYTES),
+  ]);
+  const logs = logFilesOf(folder, spec.output)
+    .map(statIfThere)
+    .filter((info) => info !== undefined);
+  const begunAt = logs.length === 0 ? undefined : Math.min(
+    ...logs.map((info) =>
+      // Not every file system keeps the time of birth; `attempt.json` is made just before.
+      info.birthtime?.getTime() ?? statIfThere(folder.attemptFile)?.mtime?.getTime() ?? now
+    ),
+  );
+  const result = record === undefined ? undefined : parsedResult(record);
+  const startedAt = result?.kind === "record" && result.record.startedAt !== undefined
+    ? result.record.startedAt
+    : begunAt;
+  return {
+    spec,
+    keeper,
+    finishedAt: record?.mtime ?? now,
+    logBytes: logs.reduce((sum, info) => sum + info.size, 0),
+    bootedAt: now - uptime() * 1_000,
+    ...(result === undefined ? {} : { result }),
+    // Both times are of the same clock, the file system's, which lags behind the program's.
+    ...(stop === undefined
+      ? {}
+      : { stop: { why: parseStop(stop.kind === "text" ? stop.text : ""), at: stop.mtime } }),
+    ...(startedAt === undefined ? {} : { startedAt }),
+  };
+}
+
+type BoundedText =
+  & ({ readonly kind: "text"; readonly text: string } | { readonly kind: "too_long" })
+  & { readonly mtime: number };
+
+function parsedResult(read: BoundedText): ParsedResult {
+  return read.kind === "text"
+    ? parseResultRecord(read.text)
+    : { kind: "unusable", problem: `is longer than ${RESULT_MAX_BYTES} bytes` };
+}
+
+/** Reads a small file that a job could have replaced by a large one. */
+async function readBounded(path: string, maxBytes: number): Promise<BoundedText | undefined> {
+  const info = statIfThere(path);
+  if (info === undefined) return undefined;
+  const mtime = info.mtime?.getTime() ?? 0;
+  if (!info.isFile || info.size > maxBytes) return { kind: "too_long", mtime };
+  return { kind: "text", text: await Deno.readTextFile(path), mtime };
+}
+
+function statIfThere(path: string): Deno.FileInfo | undefined {
+  try {
+    return Deno.lstatSync(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,181 @@
+/**
+ * The kept connection to the service manager: made on first use, made anew
+ * while somebody waits for a unit.
+ *
+ * @module
+ */
+import { raceAbort } from "@lib/core/abort.ts";
+import { Backoff } from "@lib/core/backoff.ts";
+import type { Clock } from "@lib/core/clock.ts";
+import { CicdError, messageOf } from "@lib/core/errors.ts";
+import { TaskGroup } from "@lib/core/task_group.ts";
+import type { UnitName } from "@lib/foundations/systemd/unit_name.ts";
+import { sleepUnless } from "@lib/spine/executors/sleep_unless.ts";
+import type { UnitManager } from "@lib/spine/executors/unit_manager.ts";
+
+/** Options for {@linkcode ManagerLink}. */
+export interface ManagerLinkOptions {
+  readonly connect: (signal: AbortSignal) => Promise<UnitManager>;
+  /**
+   * Called with each new connection, before anyone else gets it. If it fails,
+   * the connection has failed.
+   */
+  readonly onConnected?: (manager: UnitManager, signal: AbortSignal) => Promise<void>;
+  readonly clock: Clock;
+  readonly backoff?: Backoff;
+}
+
+/** Away for longer than this is unhealthy; a restart of the bus takes less. */
+const UNHEALTHY_AFTER_MS = 5_000;
+/** Asks again at last after this, in case a signal of the manager was lost. */
+const RECHECK_MS = 30_000;
+
+/** One connection for all; disposing changes nothing in the manager. */
+export class ManagerLink implements AsyncDisposable {
+  readonly #options: ManagerLinkOptions;
+  readonly #backoff: Backoff;
+  readonly #tasks: TaskGroup;
+  /** Wakes whoever waits for a unit to go. */
+  readonly #waiting = new Map<UnitName, Set<() => void>>();
+  #manager: UnitManager | undefined;
+  #connecting: Promise<UnitManager> | undefined;
+  #reconnecting: Promise<void> | undefined;
+  #down: { readonly since: number; readonly why: string } | undefined;
+
+  constructor(options: ManagerLinkOptions) {
+    this.#options = options;
+    this.#backoff = options.backoff ?? new Backoff({ firstMs: 50, maxMs: 5_000 });
+    // The tasks here handle their own failures; what they learn is in `#down`.
+    this.#tasks = new TaskGroup({ onFailure: (_name, error) => this.#markDown(error) });
+  }
+
+  /** Why nothing can be started now, or `undefined` while all is well or nobody has tried. */
+  unhealthyReason(): string | undefined {
+    if (this.#down === undefined) return undefined;
+    const awayMs = this.#options.clock.now() - this.#down.since;
+    if (awayMs < UNHEALTHY_AFTER_MS) return undefined;
+    return `The service manager has been away for ${
+      Math.round(awayMs / 1_000)
+    } s: ${this.#down.why}`;
+  }
+
+  /**
+   * The connection, made if need be with one try.
+   *
+   * @throws {CicdError} `systemd_unavailable` if there is none to be had.
+   */
+  async use(signal: AbortSignal): Promise<UnitManager> {
+    signal.throwIfAborted();
+    if (this.#manager !== undefined) return this.#manager;
+    this.#tasks.signal.throwIfAborted();
+    this.#connecting ??= this.#connect().finally(() => this.#connecting = undefined);
+    return await raceAbort(this.#connecting, signal);
+  }
+
+  /**
+   * Resolves once no unit of that name is loaded, however often the connection
+   * is lost meanwhile.
+   */
+  async gone(unit: UnitName, signal: AbortSignal): Promise<void> {
+    const ended = AbortSignal.any([signal, this.#tasks.signal]);
+    while (true) {
+      using wake = this.#wakeOn(unit);
+      try {
+        const manager = await this.use(ended);
+        if (!await manager.unitExists(unit, ended)) return;
+      } catch (error) {
+        if (ended.aborted || !isAway(error)) throw error;
+        await this.#reconnected(ended);
+        continue;
+      }
+      await sleepUnless(wake.woken, {
+        ms: RECHECK_MS,
+        clock: this.#options.clock,
+        signal: ended,
+      });
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#tasks[Symbol.asyncDispose]();
+    const manager = this.#manager;
+    this.#manager = undefined;
+    await manager?.[Symbol.asyncDispose]();
+  }
+
+  async #connect(): Promise<UnitManager> {
+    const signal = this.#tasks.signal;
+    try {
+      const manager = await this.#options.connect(signal);
+      try {
+        await this.#options.onConnected?.(manager, signal);
+        signal.throwIfAborted();
+      } catch (error) {
+        await manager[Symbol.asyncDispose]();
+        throw error;
+      }
+      manager.onUnitRemoved((unit) => this.#wake(unit));
+      this.#manager = manager;
+      this.#down = undefined;
+      this.#backoff.reset();
+      this.#tasks.spawn("watch the service manager", () => this.#watch(manager));
+      return manager;
+    } catch (error) {
+      if (!signal.aborted) this.#markDown(error);
+      throw error;
+    }
+  }
+
+  /** Forgets a connection that has ended, and has everyone look again. */
+  async #watch(manager: UnitManager): Promise<void> {
+    await raceAbort(manager.closed, this.#tasks.signal);
+    this.#manager = undefined;
+    this.#markDown(new CicdError("systemd_unavailable", "The connection has ended"));
+    for (const unit of [...this.#waiting.keys()]) this.#wake(unit);
+    await manager[Symbol.asyncDispose]();
+  }
+
+  /** Joins the one loop that connects anew. */
+  async #reconnected(signal: AbortSignal): Promise<void> {
+    this.#reconnecting ??= this.#reconnect().finally(() => this.#reconnecting = undefined);
+    await raceAbort(this.#reconnecting, signal);
+  }
+
+  async #reconnect(): Promise<void> {
+    const signal = this.#tasks.signal;
+    while (true) {
+      await this.#options.clock.sleep(this.#backoff.next(), { signal });
+      try {
+        await this.use(signal);
+        return;
+      } catch (error) {
+        if (signal.aborted || !isAway(error)) throw error;
+      }
+    }
+  }
+
+  #markDown(error: unknown): void {
+    this.#down = { since: this.#down?.since ?? this.#options.clock.now(), why: messageOf(error) };
+  }
+
+  #wake(unit: UnitName): void {
+    for (const wake of this.#waiting.get(unit) ?? []) wake();
+  }
+
+  #wakeOn(unit: UnitName): Disposable & { readonly woken: Promise<void> } {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const wakers = this.#waiting.get(unit) ?? new Set();
+    this.#waiting.set(unit, wakers.add(resolve));
+    return {
+      woken: promise,
+      [Symbol.dispose]: () => {
+        wakers.delete(resolve);
+        if (wakers.size === 0) this.#waiting.delete(unit);
+      },
+    };
+  }
+}
+
+function isAway(error: unknown): boolean {
+  return error instanceof CicdError && error.code === "systemd_unavailable";
+}

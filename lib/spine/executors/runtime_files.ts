@@ -1,0 +1,75 @@
+/**
+ * What units need on disk while they run: their secrets, and the program that
+ * records their end. All of it lies on the runtime folder's tmpfs, which lives
+ * exactly as long as the user's service manager, and so as its units.
+ *
+ * @module
+ */
+import { createHash } from "node:crypto";
+import type { UnitName } from "@lib/foundations/systemd/unit_name.ts";
+import { formatEnvironmentFile } from "@lib/spine/executors/environment_file.ts";
+import { RECORD_PROGRAM } from "@lib/spine/executors/record_result.ts";
+
+/** The files of mode 0600 in `$XDG_RUNTIME_DIR/cicd-toolkit`. */
+export class RuntimeFiles {
+  readonly #secrets: string;
+  readonly #recorder: string;
+
+  /** @param runtimeDir `$XDG_RUNTIME_DIR`. */
+  constructor(runtimeDir: string) {
+    const folder = `${runtimeDir}/cicd-toolkit`;
+    // Named by its content, so that an upgrade leaves alone what running units will still call.
+    const hash = createHash("sha256").update(RECORD_PROGRAM).digest("hex").slice(0, 16);
+    this.#secrets = `${folder}/secrets`;
+    this.#recorder = `${folder}/record-result-${hash}.sh`;
+  }
+
+  /** Sees to it that the program for `ExecStopPost=` is there; returns its path. */
+  recorder(): string {
+    if (!isThere(this.#recorder)) replace(this.#recorder, RECORD_PROGRAM);
+    return this.#recorder;
+  }
+
+  /** Writes the variables of a unit; returns the file's path. */
+  writeEnvironment(unit: UnitName, variables: Iterable<readonly [string, string]>): string {
+    const path = this.#pathOf(unit);
+    replace(path, formatEnvironmentFile(variables));
+    return path;
+  }
+
+  /** Removes the variables of a unit; there need not be any. */
+  removeEnvironment(unit: UnitName): void {
+    try {
+      Deno.removeSync(this.#pathOf(unit));
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+    }
+  }
+
+  #pathOf(unit: UnitName): string {
+    return `${this.#secrets}/${unit}.env`;
+  }
+}
+
+/** Writes in one step: systemd may be reading the file for an earlier start of the same unit. */
+function replace(path: string, text: string): void {
+  const dir = path.slice(0, path.lastIndexOf("/"));
+  Deno.mkdirSync(dir, { recursive: true, mode: 0o700 });
+  const draft = Deno.makeTempFileSync({ dir, prefix: ".draft-" });
+  try {
+    Deno.writeTextFileSync(draft, text);
+    Deno.renameSync(draft, path);
+  } catch (error) {
+    Deno.removeSync(draft);
+    throw error;
+  }
+}
+
+function isThere(path: string): boolean {
+  try {
+    return Deno.lstatSync(path).isFile;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}

@@ -1,0 +1,183 @@
+/**
+ * The life of a job as a pure function.
+ *
+ * ```
+ * queued → starting → running → succeeded | failed | cancelled | timed_out | lost
+ *    ↑________|__________|  (retry policy)         |
+ *    ↑_____________________________________________|  (retry on request)
+ * ```
+ *
+ * Every event about an attempt carries the attempt's number: an event of an
+ * attempt that is no longer the latest is refused, so a late owner can change
+ * nothing.
+ *
+ * @module
+ */
+import { assertNever } from "@lib/core/assert_never.ts";
+import type { ErrorCode } from "@lib/core/error_codes.ts";
+import {
+  type AttemptOutcome,
+  type CancelRequest,
+  isTerminal,
+  type Job,
+  type RetryCause,
+} from "@lib/spine/jobs/model.ts";
+
+/** What can happen to a job. */
+export type JobEvent =
+  /** The scheduler takes the job; the next attempt begins. */
+  | { readonly kind: "claimed"; readonly bootId: string }
+  /** The attempt's processes are on their way. */
+  | { readonly kind: "started"; readonly attempt: number; readonly at: number }
+  /** The attempt is over and nothing of it lives. */
+  | { readonly kind: "ended"; readonly attempt: number; readonly outcome: AttemptOutcome }
+  | { readonly kind: "cancel_requested"; readonly cancel: CancelRequest; readonly at: number }
+  | { readonly kind: "retry_requested"; readonly at: number };
+
+/** What an event does to a job. */
+export type Transition =
+  | { readonly kind: "changed"; readonly job: Job }
+  /** The event asks for what is so already. */
+  | { readonly kind: "unchanged" }
+  | { readonly kind: "refused"; readonly code: ErrorCode; readonly message: string };
+
+/** Applies one event; `revision` is left for the store to set. */
+export function transition(job: Job, event: JobEvent): Transition {
+  switch (event.kind) {
+    case "claimed":
+      return claimed(job);
+    case "started":
+      return refuseStale(job, event.attempt) ?? started(job, event.at);
+    case "ended":
+      return refuseStale(job, event.attempt) ?? ended(job, event.outcome);
+    case "cancel_requested":
+      return cancelRequested(job, event.cancel, event.at);
+    case "retry_requested":
+      return retryRequested(job, event.at);
+    default:
+      return assertNever(event);
+  }
+}
+
+function claimed(job: Job): Transition {
+  if (job.state !== "queued") return conflict(job, "start", "only a queued job can be started");
+  return changed({ ...withoutEnd(job), state: "starting", attempt: job.attempt + 1 });
+}
+
+function started(job: Job, at: number): Transition {
+  if (job.state === "running") return { kind: "unchanged" };
+  if (job.state !== "starting") return conflict(job, "mark as running", "it is not starting");
+  return changed({ ...job, state: "running", startedAt: at });
+}
+
+function ended(job: Job, outcome: AttemptOutcome): Transition {
+  if (isTerminal(job.state)) return { kind: "unchanged" };
+  if (job.state === "queued") return conflict(job, "settle", "it has not been started");
+  const { cancel: _over, ...rest } = job;
+  const settled: Job = {
+    ...rest,
+    state: outcome.state,
+    reason: outcome.reason,
+    message: outcome.message,
+    usage: outcome.usage,
+    finishedAt: outcome.finishedAt,
+    ...(outcome.exitCode === undefined ? {} : { exitCode: outcome.exitCode }),
+    ...(outcome.signal === undefined ? {} : { signal: outcome.signal }),
+    ...(outcome.startedAt === undefined ? {} : { startedAt: outcome.startedAt }),
+  };
+  const delayMs = job.cancel === undefined ? retryDelay(job, outcome) : undefined;
+  if (delayMs === undefined) return changed(settled);
+  return changed({
+    ...withoutEnd(settled),
+    reason: outcome.reason,
+    message: `Attempt ${job.attempt} ended: ${outcome.message}`,
+    state: "queued",
+    notBefore: outcome.finishedAt + delayMs,
+  });
+}
+
+/** The wait before the next attempt, or `undefined` if the policy allows none. */
+export function retryDelay(job: Job, outcome: AttemptOutcome): number | undefined {
+  const { max, on, delayMs } = job.spec.retries;
+  const tried = job.attempt - job.retryBase;
+  if (tried > max || !retryCauses(outcome).some((cause) => on.includes(cause))) return undefined;
+  return Math.min(delayMs * 2 ** (tried - 1), 3_600_000);
+}
+
+function retryCauses(outcome: AttemptOutcome): readonly RetryCause[] {
+  switch (outcome.state) {
+    case "failed":
+      return outcome.reason === "oom_killed" ? ["failed", "oom_killed"] : ["failed"];
+    case "timed_out":
+      return ["timed_out"];
+    case "lost":
+      return ["lost"];
+    case "succeeded":
+    case "cancelled":
+      return [];
+    default:
+      return assertNever(outcome.state);
+  }
+}
+
+function cancelRequested(job: Job, cancel: CancelRequest, at: number): Transition {
+  if (job.state === "cancelled") return { kind: "unchanged" };
+  if (isTerminal(job.state)) return conflict(job, "cancel", "it has ended");
+  if (job.cancel !== undefined) return { kind: "unchanged" };
+  if (job.state !== "queued") return changed({ ...job, cancel });
+  return changed({
+    ...job,
+    state: "cancelled",
+    reason: cancel.reason,
+    message: `Cancelled ${cancel.by} before ${
+      job.attempt === 0 ? "the start" : "the next attempt"
+    }`,
+    finishedAt: at,
+  });
+}
+
+function retryRequested(job: Job, at: number): Transition {
+  if (!isTerminal(job.state)) return conflict(job, "retry", "it has not ended");
+  return changed({
+    ...withoutEnd(job),
+    state: "queued",
+    notBefore: at,
+    retryBase: job.attempt,
+  });
+}
+
+function withoutEnd(job: Job): Job {
+  const {
+    reason: _reason,
+    message: _message,
+    exitCode: _exitCode,
+    signal: _signal,
+    startedAt: _startedAt,
+    finishedAt: _finishedAt,
+    cancel: _cancel,
+    ...rest
+  } = job;
+  return { ...rest, usage: {} };
+}
+
+function refuseStale(job: Job, attempt: number): Transition | undefined {
+  if (attempt === job.attempt) return undefined;
+  return {
+    kind: "refused",
+    code: "stale_attempt",
+    message:
+      `Cannot change job "${job.id}" for attempt ${attempt}: its latest attempt is ${job.attempt}`,
+  };
+}
+
+function conflict(job: Job, verb: string, why: string): Transition {
+  return {
+    kind: "refused",
+    code: "state_conflict",
+    message: `Cannot ${verb} job "${job.id}": ${why} (state ${job.state})`,
+  };
+}
+
+function changed(job: Job): Transition {
+  return { kind: "changed", job };
+}

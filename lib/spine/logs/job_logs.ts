@@ -1,0 +1,182 @@
+/**
+ * The log of a job of the store: which folders it lies in, what is masked, and
+ * when it has ended.
+ *
+ * Of each attempt first comes what was done before the job began, if its spec
+ * asks for such a thing, then the job's output. The output's place in the whole
+ * is known only once the setup is over; so nobody looks at it before.
+ *
+ * @module
+ */
+import { CicdError, ignore } from "@lib/core/errors.ts";
+import type { Clock } from "@lib/core/clock.ts";
+import { attemptFolder } from "@lib/spine/jobs/attempt_folder.ts";
+import type { JobEvents } from "@lib/spine/jobs/job_events.ts";
+import { hasSetup, isTerminal, type Job, type JobSpec } from "@lib/spine/jobs/model.ts";
+import type { FollowPort } from "@lib/spine/logs/log_follow.ts";
+import { type LogReading, readLog } from "@lib/spine/logs/log_reader.ts";
+import { jobLogSize, type LogSource, setupSource } from "@lib/spine/logs/log_source.ts";
+import type { LogWatcher } from "@lib/spine/logs/log_watcher.ts";
+import { compilePatterns, type SecretPatterns } from "@lib/foundations/secrets/redactor.ts";
+import { secretForms } from "@lib/foundations/secrets/secret_forms.ts";
+import { isSetupDone, waitForSetupDone } from "@lib/spine/logs/setup_done.ts";
+
+/** Options for {@linkcode JobLogReader}. */
+export interface JobLogReaderOptions {
+  readonly stateDir: string;
+  /** Reads a job as it stands now. */
+  readonly read: (id: Job["id"]) => Job;
+  readonly events: JobEvents;
+  readonly watcher: LogWatcher;
+  /** The values of a job's secrets, by name. */
+  readonly secretsOf: (job: Job) => ReadonlyMap<string, string>;
+  readonly clock: Clock;
+}
+
+/** What is wanted of a log. */
+export interface JobLogWish {
+  readonly from: number;
+  readonly to?: number;
+  /** One stream of a split log, without the setup; absent: everything. */
+  readonly stream?: "stdout" | "stderr";
+  readonly timestamps: boolean;
+  readonly follow: boolean;
+  readonly signal: AbortSignal;
+}
+
+/** Reads the logs of jobs. */
+export class JobLogReader {
+  readonly #options: JobLogReaderOptions;
+  readonly #compiled = new Map<Job["id"], SecretPatterns>();
+
+  constructor(options: JobLogReaderOptions) {
+    this.#options = options;
+  }
+
+  /** Bytes there are now, over all attempts. */
+  size(job: Job, stream: "stdout" | "stderr" | undefined): Promise<number> {
+    return jobLogSize(this.#sources(job, stream), stream);
+  }
+
+  /** Reads a log with its secrets masked; pull-based. */
+  read(job: Job, wish: JobLogWish): LogReading {
+    const { clock } = this.#options;
+    return readLog({
+      sources: this.#sources(job, wish.stream),
+      patterns: this.#patterns(job),
+      from: wish.from,
+      to: wish.to,
+      stream: wish.stream,
+      timestamps: wish.timestamps ? clock : undefined,
+      follow: wish.follow ? this.#follow(job, wish.stream) : undefined,
+      signal: wish.signal,
+    });
+  }
+
+  #follow(job: Job, stream: JobLogWish["stream"]): FollowPort {
+    const { watcher, events, read } = this.#options;
+    const until = (isWanted: (now: Job) => boolean, signal: AbortSignal) =>
+      events.waitFor(job.id, { read: () => read(job.id), isWanted, signal });
+    return {
+      watch: (folder) => watcher.watch(folder),
+      settled: async (source, signal) => {
+        const number = this.#numberOf(job, source);
+        const attemptEnds = async (over: AbortSignal) => {
+          await until((now) => isSettled(now, number), over);
+        };
+        if (source.isSetup !== true) return await attemptEnds(signal);
+        using watch = watcher.watch(source.folder.path);
+        const setupEnds = (over: AbortSignal) =>
+          waitForSetupDone(source.folder, watch, { signal: over });
+        await firstOf([attemptEnds, setupEnds], signal);
+      },
+      nextSource: async (count, signal) => {
+        const part = partAt(job.spec, stream, count);
+        const now = await until(
+          ({ attempt, state }) =>
+            attempt >= part.number || (isTerminal(state) && attempt === part.number - 1),
+          signal,
+        );
+        return now.attempt >= part.number ? this.#source(now, part) : undefined;
+      },
+    };
+  }
+
+  /** What there is now; nothing lies behind what is not settled. */
+  #sources(job: Job, stream: JobLogWish["stream"]): readonly LogSource[] {
+    const sources: LogSource[] = [];
+    for (;;) {
+      const part = partAt(job.spec, stream, sources.length);
+      if (part.number > job.attempt) return sources;
+      const source = this.#source(job, part);
+      sources.push(source);
+      if (!source.settled) return sources;
+    }
+  }
+
+  #source(job: Job, { number, isSetup }: LogPart): LogSource {
+    const { project, output, logMaxBytes } = job.spec;
+    const folder = attemptFolder(this.#options.stateDir, { project, jobId: job.id, number });
+    const settled = isSettled(job, number);
+    return isSetup
+      ? setupSource(folder, settled || isSetupDone(folder))
+      : { folder, output, maxBytes: logMaxBytes, settled };
+  }
+
+  #numberOf(job: Job, { folder }: LogSource): number {
+    const number = Number(folder.path.slice(folder.path.lastIndexOf("/") + 1));
+    if (!Number.isInteger(number)) {
+      throw new CicdError("internal", `The log folder of job "${job.id}" has no attempt number`);
+    }
+    return number;
+  }
+
+  #patterns(job: Job): SecretPatterns {
+    if (job.spec.secretNames.length === 0) return compilePatterns([]);
+    let patterns = this.#compiled.get(job.id);
+    patterns ??= compilePatterns(secretForms(this.#options.secretsOf(job)).patterns);
+    // The latest stay: followers come back to the same few jobs.
+    this.#compiled.delete(job.id);
+    this.#compiled.set(job.id, patterns);
+    const [oldest] = this.#compiled.keys();
+    if (this.#compiled.size > MAX_COMPILED && oldest !== undefined) this.#compiled.delete(oldest);
+    return patterns;
+  }
+}
+
+/** Jobs whose compiled patterns are kept; compiling takes milliseconds. */
+const MAX_COMPILED = 16;
+
+/** A part of a job's log: the output of an attempt, or what was done before it. */
+interface LogPart {
+  /** The attempt's. */
+  readonly number: number;
+  readonly isSetup: boolean;
+}
+
+/** The part after the first `count` ones. */
+function partAt(spec: JobSpec, stream: JobLogWish["stream"], count: number): LogPart {
+  if (stream !== undefined || !hasSetup(spec)) return { number: count + 1, isSetup: false };
+  return { number: Math.floor(count / 2) + 1, isSetup: count % 2 === 0 };
+}
+
+/** Resolves with the first of several waits, and ends the others. */
+async function firstOf(
+  waits: readonly ((signal: AbortSignal) => Promise<void>)[],
+  signal: AbortSignal,
+): Promise<void> {
+  const over = new AbortController();
+  const either = AbortSignal.any([signal, over.signal]);
+  const waiting = waits.map((wait) => wait(either));
+  try {
+    await Promise.race(waiting);
+  } finally {
+    over.abort(new DOMException("Another wait came first", "AbortError"));
+    await Promise.all(waiting.map((one) => one.catch(ignore("the first one's end counts"))));
+  }
+}
+
+/** Whether an attempt's log has its last byte. */
+function isSettled(job: Job, number: number): boolean {
+  return number < job.attempt || isTerminal(job.state) || job.state === "queued";
+}

@@ -1,0 +1,212 @@
+/**
+ * Watches the log files of a running attempt, writes down when their bytes
+ * arrived, and keeps them to their cap.
+ *
+ * The job writes the files itself; nothing here is in its way. If the recorder
+ * is away for a while, it catches up from the files' sizes; only the times of
+ * the bytes it missed are coarse then (the time of the file's last write).
+ *
+ * After a quiet spell a change is recorded at once, then at most every 10 ms
+ * (4 ms where the index decides what followers see), however much the job writes. The recorder never makes a log file: that one
+ * exists says that the job was begun.
+ *
+ * @module
+ */
+import { Backoff } from "@lib/core/backoff.ts";
+import type { Clock } from "@lib/core/clock.ts";
+import { ignore } from "@lib/core/errors.ts";
+import type { AttemptFolder, OutputStream } from "@lib/spine/jobs/attempt_folder.ts";
+import { readCapped, writeCapped } from "@lib/spine/logs/log_cap.ts";
+import { type IndexWriter, openIndexWriter } from "@lib/spine/logs/log_index_writer.ts";
+import {
+  type CutStream,
+  type IndexedLog,
+  planRecords,
+  type SeenStream,
+  totalBytes,
+} from "@lib/spine/logs/log_plan.ts";
+import { logExtent } from "@lib/spine/logs/log_source.ts";
+import { LogWatcher } from "@lib/spine/logs/log_watcher.ts";
+
+/** Shortest time between two looks; followers of a split log wait for the index. */
+const TICK_MS = { merged: 10, split: 4 } as const;
+/** The tick of a log whose index has outgrown it by this many bytes. */
+const SLOW_TICK_MS = 250;
+const INDEX_SLACK_BYTES = 1024 * 1024;
+/** After a failed look. */
+const RETRY = { firstMs: 1_000, maxMs: 30_000 } as const;
+/** How long an attempt runs before its folder is watched. */
+const WATCH_AFTER_MS = 20;
+/** Between two writes of a growing count of dropped bytes. */
+const CAPPED_WRITE_MS = 500;
+
+/** Options for {@linkcode recordLog}. */
+export interface RecordLogOptions {
+  readonly folder: AttemptFolder;
+  readonly output: "merged" | "split";
+  /** The cap on all streams together, in bytes. */
+  readonly maxBytes: number;
+  readonly clock: Clock;
+  /** Called when a look failed; the next one is a second later, then ever rarer. */
+  readonly onFailure: (error: unknown) => void;
+  /** @default {a watcher of its own} */
+  readonly watcher?: LogWatcher | undefined;
+  /** Ends the recording where it stands, as when the agent stops and the job goes on. */
+  readonly signal: AbortSignal;
+}
+
+/** A recording that runs until it is finished, disposed, or its signal aborts. */
+export interface LogRecording extends AsyncDisposable {
+  /**
+   * Records the last bytes and ends. To be called once nothing writes any more.
+   *
+   * @returns Bytes of log, over all streams.
+   */
+  finish(): Promise<number>;
+}
+
+/** Starts to record the log of one attempt, whose folder exists. */
+export function recordLog(options: RecordLogOptions): LogRecording {
+  return new Recording(options);
+}
+
+class Recording implements LogRecording {
+  readonly #options: RecordLogOptions;
+  readonly #stop = new AbortController();
+  readonly #ownWatcher: LogWatcher | undefined;
+  readonly #loop: Promise<void>;
+  #writer: IndexWriter | undefined;
+  #indexed: IndexedLog = { ends: {}, timeMs: 0 };
+  /** Bytes dropped at the cap; `undefined` while it is not known or not reached. */
+  #dropped: number | undefined;
+  #droppedOnDisk: number | undefined;
+  #droppedWrittenAt = 0;
+
+  constructor(options: RecordLogOptions) {
+    this.#options = options;
+    this.#ownWatcher = options.watcher === undefined
+      ? new LogWatcher({ clock: options.clock })
+      : undefined;
+    this.#loop = this.#run(options.watcher ?? this.#ownWatcher);
+  }
+
+  async finish(): Promise<number> {
+    const { folder, output, maxBytes, onFailure } = this.#options;
+    await this.#end();
+    try {
+      await this.#look();
+      await this.#saveDropped();
+    } catch (error) {
+      onFailure(error);
+    }
+    this.#close();
+    const view = output === "merged" ? "merged" : "all";
+    return (await logExtent({ folder, output, maxBytes, settled: true }, view)).bytes;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#end();
+    this.#close();
+  }
+
+  async #end(): Promise<void> {
+    this.#stop.abort(new DOMException("The recording ends", "AbortError"));
+    await this.#loop;
+    await this.#ownWatcher?.[Symbol.asyncDispose]();
+  }
+
+  async #run(watcher: LogWatcher | undefined): Promise<void> {
+    const { folder, clock, onFailure } = this.#options;
+    const signal = AbortSignal.any([this.#options.signal, this.#stop.signal]);
+    const backoff = new Backoff(RETRY);
+    // Many jobs are over before a watch would pay for itself.
+    await clock.sleep(WATCH_AFTER_MS, { signal }).catch(ignore("the loop looks at the signal"));
+    if (signal.aborted) return;
+    using watch = watcher?.watch(folder.path);
+    while (watch !== undefined && !signal.aborted) {
+      const version = watch.version;
+      try {
+        await this.#look();
+        backoff.reset();
+        await clock.sleep(this.#tickMs(), { signal });
+        await watch.changed(version, signal);
+      } catch (error) {
+        if (signal.aborted) return;
+        this.#close();
+        onFailure(error);
+        await clock.sleep(backoff.next(), { signal }).catch(ignore("the loop looks at the signal"));
+      }
+    }
+  }
+
+  /** One look at the files: index what is new, cut what is too much. */
+  async #look(): Promise<void> {
+    const { output, maxBytes } = this.#options;
+    const streams: OutputStream[] = output === "merged" ? ["merged"] : ["stdout", "stderr"];
+    const seen = streams.map((stream) => this.#see(stream));
+    if (this.#writer === undefined) {
+      if (seen.every(({ size }) => size === 0)) return;
+      await this.#open(seen);
+    }
+    const plan = planRecords(this.#indexed, seen, { maxBytes });
+    this.#writer?.append(plan.records);
+    this.#indexed = plan.indexed;
+    if (plan.cuts.length > 0) await this.#cut(plan.cuts);
+  }
+
+  /** In a blocking call of microseconds: followers of a split log wait for it. */
+  #see(stream: OutputStream): SeenStream {
+    const { folder, clock } = this.#options;
+    try {
+      const { size, mtime } = Deno.statSync(folder.logFile(stream));
+      return { stream, size, timeMs: mtime?.getTime() ?? clock.now() };
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return { stream, size: 0, timeMs: 0 };
+      throw error;
+    }
+  }
+
+  async #open(seen: readonly SeenStream[]): Promise<void> {
+    const { folder } = this.#options;
+    this.#dropped ??= this.#droppedOnDisk = await readCapped(folder);
+    const sizeOf = (stream: OutputStream) => seen.find((one) => one.stream === stream)?.size ?? 0;
+    this.#writer = openIndexWriter(folder.logIndex, {
+      merged: sizeOf("merged"),
+      stdout: sizeOf("stdout"),
+      stderr: sizeOf("stderr"),
+    });
+    this.#indexed = this.#writer.indexed;
+  }
+
+  async #cut(cuts: readonly CutStream[]): Promise<void> {
+    const { folder, clock } = this.#options;
+    this.#dropped ??= 0;
+    // Before the first cut, so that no reader takes a cut log for a whole one.
+    if (this.#droppedOnDisk === undefined) await this.#saveDropped();
+    for (const { stream, keepBytes, dropBytes } of cuts) {
+      await Deno.truncate(folder.logFile(stream), keepBytes);
+      this.#dropped += dropBytes;
+    }
+    if (clock.now() - this.#droppedWrittenAt >= CAPPED_WRITE_MS) await this.#saveDropped();
+  }
+
+  async #saveDropped(): Promise<void> {
+    const dropped = this.#dropped;
+    if (dropped === undefined || dropped === this.#droppedOnDisk) return;
+    await writeCapped(this.#options.folder, dropped);
+    this.#droppedOnDisk = dropped;
+    this.#droppedWrittenAt = this.#options.clock.now();
+  }
+
+  #tickMs(): number {
+    const indexBytes = this.#writer?.bytes ?? 0;
+    return indexBytes > totalBytes(this.#indexed) + INDEX_SLACK_BYTES
+      ? SLOW_TICK_MS
+      : TICK_MS[this.#options.output];
+  }
+
+  #close(): void {
+    this.#writer?.[Symbol.dispose]();
+    this.#writer = undefined;
+  }
+}

@@ -1,0 +1,134 @@
+/**
+ * The tables behind the queue and the history.
+ *
+ * A migration that has shipped is never edited: append the next one.
+ *
+ * @module
+ */
+import type { Migration } from "@lib/foundations/store/database.ts";
+
+/** Schema versions, in order. */
+export const JOB_MIGRATIONS: readonly Migration[] = [
+  `
+CREATE TABLE jobs (
+  id TEXT PRIMARY KEY,
+  project TEXT NOT NULL,
+  state TEXT NOT NULL,
+  attempt INTEGER NOT NULL,
+  retry_base INTEGER NOT NULL,
+  spec TEXT NOT NULL,
+  sealed_secrets BLOB,
+  rank INTEGER NOT NULL,
+  not_before INTEGER NOT NULL,
+  concurrency_group TEXT,
+  reason TEXT,
+  message TEXT,
+  exit_code INTEGER,
+  signal TEXT,
+  usage TEXT NOT NULL,
+  created_at INTEGER NOT NULL,
+  started_at INTEGER,
+  finished_at INTEGER,
+  cancel TEXT,
+  revision INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE UNIQUE INDEX jobs_by_revision ON jobs (revision);
+
+CREATE INDEX jobs_by_project ON jobs (project, id);
+
+CREATE INDEX jobs_queued ON jobs (project, rank, id) WHERE state = 'queued';
+
+CREATE INDEX jobs_open ON jobs (project, concurrency_group) WHERE state IN ('starting', 'running');
+
+CREATE INDEX jobs_finished ON jobs (finished_at) WHERE finished_at IS NOT NULL;
+
+CREATE TABLE attempts (
+  job_id TEXT NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
+  number INTEGER NOT NULL,
+  state TEXT NOT NULL,
+  boot_id TEXT NOT NULL,
+  started_at INTEGER,
+  outcome TEXT,
+  PRIMARY KEY (job_id, number)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE idempotency_keys (
+  key TEXT PRIMARY KEY,
+  request_hash TEXT NOT NULL,
+  job_id TEXT NOT NULL REFERENCES jobs (id) ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX idempotency_keys_by_job ON idempotency_keys (job_id);
+
+CREATE TABLE totals (
+  project TEXT NOT NULL,
+  state TEXT NOT NULL,
+  reason TEXT NOT NULL,
+  attempts INTEGER NOT NULL,
+  wall_seconds REAL NOT NULL,
+  cpu_seconds REAL NOT NULL,
+  log_bytes INTEGER NOT NULL,
+  PRIMARY KEY (project, state, reason)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE intake (
+  project TEXT PRIMARY KEY,
+  mode TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+`,
+  `
+CREATE INDEX jobs_waiting ON jobs (not_before) WHERE state = 'queued';
+
+CREATE TABLE removed_revision (
+  id INTEGER PRIMARY KEY CHECK (id = 1),
+  top INTEGER NOT NULL
+) STRICT;
+`,
+  `
+CREATE TABLE gryt_jobs (
+  job_id TEXT PRIMARY KEY REFERENCES jobs (id) ON DELETE CASCADE,
+  gryt_id INTEGER NOT NULL,
+  lease_ms INTEGER,
+  judged_attempt INTEGER NOT NULL,
+  success INTEGER
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX gryt_jobs_by_id ON gryt_jobs (gryt_id, job_id);
+
+CREATE INDEX gryt_jobs_unjudged ON gryt_jobs (job_id) WHERE judged_attempt = 0;
+
+CREATE TABLE gryt_outbox (
+  job_id TEXT NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
+  url TEXT NOT NULL,
+  kind TEXT NOT NULL,
+  tries INTEGER NOT NULL,
+  first_at INTEGER,
+  next_at INTEGER NOT NULL,
+  PRIMARY KEY (job_id, url)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX gryt_outbox_by_time ON gryt_outbox (next_at);
+
+CREATE TABLE gryt_totals (
+  result TEXT PRIMARY KEY,
+  jobs INTEGER NOT NULL,
+  seconds REAL NOT NULL
+) STRICT, WITHOUT ROWID;
+`,
+  `
+CREATE TABLE api_keys (
+  id TEXT PRIMARY KEY,
+  name TEXT NOT NULL,
+  hash BLOB NOT NULL,
+  previous_hash BLOB,
+  previous_until INTEGER,
+  scopes TEXT NOT NULL,
+  projects TEXT,
+  created_at INTEGER NOT NULL,
+  last_used_at INTEGER,
+  expires_at INTEGER,
+  revoked_at INTEGER
+) STRICT, WITHOUT ROWID;
+`,
+];

@@ -1,0 +1,80 @@
+/**
+ * Which queued jobs start now: the decision, without clock or store.
+ *
+ * Within a project the smallest rank starts first (priority with ageing, see
+ * `rankOf`). Between projects the one with the fewest running jobs goes first,
+ * then the one that has waited longest for a turn: a project's priorities
+ * order its own jobs and cannot push other projects away.
+ *
+ * @module
+ */
+import type { JobId, ProjectName } from "@lib/core/ids.ts";
+import type { ProjectHeads, QueuedHead } from "@lib/spine/queue/queue_queries.ts";
+
+/** What bounds the choice. */
+export interface SchedulingBounds {
+  /** Jobs running now, over all projects. */
+  readonly running: number;
+  readonly maxRunning: number;
+  /** How many jobs of a project may run at once. */
+  readonly maxRunningOf: (project: ProjectName) => number;
+  /** Whether a project's queue is held. */
+  readonly isHeld: (project: ProjectName) => boolean;
+  /** When a project last had a turn, on any scale that grows; 0 for never. */
+  readonly lastTurnOf: (project: ProjectName) => number;
+}
+
+/** A job to start. */
+export interface Pick {
+  readonly id: JobId;
+  readonly project: ProjectName;
+}
+
+interface Contender {
+  readonly project: ProjectName;
+  readonly heads: QueuedHead[];
+  readonly groups: Set<string>;
+  running: number;
+  lastTurn: number;
+}
+
+/** Chooses the jobs to start now, in order; never more than the bounds allow. */
+export function pickJobs(
+  projects: readonly ProjectHeads[],
+  bounds: SchedulingBounds,
+): readonly Pick[] {
+  const contenders = projects.filter(({ project }) => !bounds.isHeld(project))
+    .map(({ project, running, heads }): Contender => ({
+      project,
+      running,
+      heads: [...heads],
+      groups: new Set(),
+      lastTurn: bounds.lastTurnOf(project),
+    }));
+  const picks: Pick[] = [];
+  let turn = Math.max(0, ...contenders.map(({ lastTurn }) => lastTurn));
+  while (bounds.running + picks.length < bounds.maxRunning) {
+    const next = contenders
+      .filter((one) =>
+        one.running < bounds.maxRunningOf(one.project) && nextHead(one) !== undefined
+      )
+      .sort(byTurn)[0];
+    const head = next === undefined ? undefined : nextHead(next);
+    if (next === undefined || head === undefined) break;
+    next.heads.splice(next.heads.indexOf(head), 1);
+    if (head.group !== undefined) next.groups.add(head.group);
+    next.running++;
+    next.lastTurn = ++turn;
+    picks.push({ id: head.id, project: next.project });
+  }
+  return picks;
+}
+
+function nextHead({ heads, groups }: Contender): QueuedHead | undefined {
+  return heads.find(({ group }) => group === undefined || !groups.has(group));
+}
+
+function byTurn(a: Contender, b: Contender): number {
+  return a.running - b.running || a.lastTurn - b.lastTurn ||
+    (nextHead(a)?.rank ?? 0) - (nextHead(b)?.rank ?? 0);
+}

@@ -1,0 +1,177 @@
+import assert from "node:assert/strict";
+import {
+  ago,
+  oneLine,
+  outcome,
+  painter,
+  resultLine,
+  runTime,
+  workOf,
+} from "@lib/api/client/format.ts";
+import { renderJobs, shortIdLength } from "@lib/features/jobs/commands/job_table.ts";
+import { renderJob } from "@lib/features/jobs/commands/show.ts";
+import { renderOverview } from "@lib/features/status/command_status.ts";
+import { jobAnswer } from "../../features/jobs/client/_fakes.ts";
+
+const now = Date.parse("2026-01-01T01:00:05Z");
+const plain = painter(false);
+
+Deno.test("ago() is coarse", () => {
+  assert.equal(ago("2026-01-01T01:00:05Z", now), "now");
+  assert.equal(ago("2026-01-01T01:00:00Z", now), "5s ago");
+  assert.equal(ago("2026-01-01T00:00:00Z", now), "1h ago");
+  assert.equal(ago("2025-12-29T21:58:00Z", now), "2d 3h ago");
+  assert.equal(ago("2026-01-01T02:00:00Z", now), "now");
+  assert.equal(ago("nonsense", now), "");
+});
+
+Deno.test("runTime() is the time so far while the job runs", () => {
+  assert.equal(runTime(jobAnswer(), now), "2s");
+  assert.equal(
+    runTime(jobAnswer({ started_at: "2026-01-01T01:00:00Z", finished_at: null }), now),
+    "5s",
+  );
+  assert.equal(runTime(jobAnswer({ started_at: null, finished_at: null }), now), "");
+});
+
+Deno.test("resultLine() tells state, exit code and usage", () => {
+  const { id } = jobAnswer();
+  assert.equal(
+    resultLine(jobAnswer()),
+    `job ${id} succeeded (exit code 0, 2s wall, 1.5s CPU, 1M memory peak)`,
+  );
+  const usage = {
+    cpu_seconds: null,
+    memory_peak_bytes: null,
+    wall_seconds: null,
+    cpu_throttled_seconds: null,
+  };
+  assert.equal(
+    resultLine(jobAnswer({
+      state: "timed_out",
+      reason: "timeout",
+      exit_code: null,
+      signal: "SIGKILL",
+      message: "Ran\nlonger",
+      usage,
+    })),
+    `job ${id} timed out (signal SIGKILL): Ran longer`,
+  );
+});
+
+Deno.test("outcome() says what the state does not", () => {
+  assert.equal(outcome(jobAnswer()), "");
+  assert.equal(outcome(jobAnswer({ state: "failed", exit_code: 3 })), "exit 3");
+  assert.equal(outcome(jobAnswer({ state: "failed", reason: "oom_killed" })), "oom killed");
+  assert.equal(
+    outcome(jobAnswer({ state: "running", reason: null, cancelling: true })),
+    "cancelling",
+  );
+});
+
+Deno.test("workOf() is one line that can be read and cannot steer the terminal", () => {
+  assert.equal(
+    workOf({ spec: { command: ["sh", "-c", "echo 'a b'"] } }),
+    `sh -c 'echo '\\''a b'\\'''`,
+  );
+  assert.equal(workOf({ spec: { script: "#!/bin/sh\n\n  make all\nmake more" } }), "make all");
+  assert.ok(!/\p{Cc}/u.test(workOf({ spec: { command: ["\x1b]0;owned\x07", "a\nb"] } })));
+  assert.equal(oneLine("a\r\n  b\x1b[2J"), "a b\u{fffd}[2J");
+});
+
+Deno.test("painter() leaves texts alone where there is no colour", () => {
+  assert.equal(plain("bad", "x"), "x");
+  assert.equal(painter(true)("bad", "x"), "\x1b[31mx\x1b[0m");
+  assert.equal(painter(true)("bad", ""), "");
+});
+
+Deno.test("shortIdLength() keeps ids apart", () => {
+  const ids = ["0192f3a4-0000-7000-8000-000000000001", "0192f3a4-0000-7000-9000-000000000001"];
+  assert.equal(shortIdLength(ids.slice(1)), 13);
+  assert.equal(shortIdLength(ids), 23);
+  assert.equal(shortIdLength([...ids, ids[0] ?? ""]), 36);
+});
+
+Deno.test("renderJobs() shows whole ids where nothing must be cut", () => {
+  const [titles, row] = renderJobs([jobAnswer()], { now, paint: plain });
+  assert.match(titles ?? "", /^ID +PROJECT +STATE +WHY +AGE +TIME +RUNS$/);
+  assert.match(
+    row ?? "",
+    /^0192f3a4-0000-7000-8000-000000000001 +web +succeeded +1h ago +2s +make test$/,
+  );
+});
+
+Deno.test("renderJob() lists attempts when there were several", () => {
+  const attempt = { ...jobAnswer(), number: 1, log_bytes: 2048, state: "failed" };
+  const once = renderJob(jobAnswer({ attempts: [attempt] }), { now, paint: plain }).join("\n");
+  assert.ok(!once.includes("ATTEMPT"));
+  const twice = renderJob(
+    jobAnswer({ attempts: [attempt, { ...attempt, number: 2 }] }),
+    { now, paint: plain },
+  ).join("\n");
+  assert.match(twice, /ATTEMPT +STATE +STARTED +TIME +LOG/);
+  assert.match(twice, /2 +failed +1h ago +2s +2K/);
+});
+
+Deno.test("renderJob() shows image, commit, and what is kept", () => {
+  const job = jobAnswer();
+  const text = renderJob(
+    jobAnswer({
+      reason: "checkout_failed",
+      state: "failed",
+      message: 'Cannot check out "https://example.org/a.git": there is no branch "nope"',
+      limits: { ...job.limits, disk_bytes: 1024 },
+      spec: {
+        ...job.spec,
+        image: "node:22\x1b[31m",
+        network: "none",
+        git: { url: "https://example.org/a.git", ref: "nope", sha: "abc" },
+        artifacts: { paths: ["dist/**", "log"], when: "always" },
+        caches: [{ name: "npm" }, { name: "tsc" }],
+      },
+    }),
+    { now, paint: plain },
+  ).join("\n");
+  assert.match(text, /^state +failed \(checkout failed\)$/m);
+  assert.match(text, /^message +Cannot check out .* no branch "nope"$/m);
+  assert.match(text, /^image +node:22\ufffd\[31m \(network none\)$/m);
+  assert.match(text, /^git +https:\/\/example\.org\/a\.git \(nope at abc\)$/m);
+  assert.match(text, /^artifacts +dist\/\*\*, log \(kept after: always\)$/m);
+  assert.match(text, /^caches +npm, tsc$/m);
+  assert.match(text, /^limits +.*1K disk/m);
+});
+
+const WEB = { project: "web", mode: "open", queued: 0, in_flight: 1, max_running: 4 };
+
+Deno.test("renderOverview() shows what holds projects, and why the runner is not ready", () => {
+  const lines = renderOverview({
+    status: {
+      version: "1.2.3",
+      pid: 1,
+      started_at: "2026-01-01T00:00:00Z",
+      agents: "systemd",
+      state_dir: "/s",
+      mode: "draining",
+      queued: 2,
+      in_flight: 1,
+      max_running: 4,
+      ready: false,
+      reasons: ["the disk is full"],
+    },
+    open: [jobAnswer({ state: "running", finished_at: null })],
+    ended: [],
+    projects: [
+      { ...WEB, agent: { running: true, limits: { cpu: 1.5, memory_bytes: 2 * 1024 ** 3 } } },
+      { ...WEB, project: "api", agent: { running: true, limits: {} } },
+      { ...WEB, project: "old", agent: { running: false } },
+    ],
+  }, { now, paint: plain });
+  assert.match(
+    lines[0] ?? "",
+    /^cicd-runner 1\.2\.3 {2}not ready {2}draining {2}1 of 4 at work, 2 queued/,
+  );
+  assert.equal(lines[1], "! the disk is full");
+  assert.equal(lines[2], "web is held to 1.5 CPU, 2G memory");
+  assert.equal(lines[3], "");
+  assert.ok(lines.some((line) => line.includes("running")));
+});

@@ -1,0 +1,101 @@
+import assert from "node:assert/strict";
+import { Backoff } from "@lib/core/backoff.ts";
+import { CicdError } from "@lib/core/errors.ts";
+import { Reconnect } from "@lib/api/client/reconnect.ts";
+import { submitSafely } from "@lib/features/jobs/client/submit_safely.ts";
+import { ConnectionLostError } from "@lib/api/client/connection_lost.ts";
+import { waitForEnd } from "@lib/features/jobs/client/wait_for_end.ts";
+import { FakeClock } from "../../../support/fake_clock.ts";
+import { hastyClock, hastyReconnect, jobAnswer, lost } from "../../features/jobs/client/_fakes.ts";
+
+function failing(times: number, error: unknown = lost()) {
+  let calls = 0;
+  return {
+    get calls() {
+      return calls;
+    },
+    action: () => ++calls <= times ? Promise.reject(error) : Promise.resolve(jobAnswer()),
+  };
+}
+
+Deno.test("Reconnect.run() tries until it succeeds and tells of it once", async () => {
+  const notes: string[] = [];
+  const t = failing(4);
+  await hastyReconnect(notes).run(t.action);
+  assert.equal(t.calls, 5);
+  assert.deepEqual(notes, ["lost", "found"]);
+});
+
+Deno.test("Reconnect.run() waits longer with each try", async () => {
+  const clock = new FakeClock();
+  const t = failing(3);
+  const reconnect = new Reconnect({
+    clock,
+    signal: new AbortController().signal,
+    backoff: new Backoff({ firstMs: 100, maxMs: 1_000, random: () => 0 }),
+  });
+  const done = reconnect.run(t.action);
+  await clock.tick(99);
+  assert.equal(t.calls, 1);
+  await clock.tick(1);
+  assert.equal(t.calls, 2);
+  await clock.tick(200);
+  assert.equal(t.calls, 3);
+  await clock.tick(400);
+  await done;
+});
+
+Deno.test("Reconnect.run() does not try again what was refused", async () => {
+  const t = failing(9, new CicdError("queue_full", "No room"));
+  await assert.rejects(hastyReconnect().run(t.action), { code: "queue_full" });
+  assert.equal(t.calls, 1);
+});
+
+Deno.test("Reconnect.run() ends with the signal", async () => {
+  const stop = new AbortController();
+  const clock = new FakeClock();
+  const done = new Reconnect({ clock, signal: stop.signal }).run(failing(9).action);
+  await clock.tick(0);
+  stop.abort(new Error("enough"));
+  await assert.rejects(done, /enough/);
+});
+
+Deno.test("submitSafely() submits again when the answer got lost", async () => {
+  const t = failing(2);
+  await submitSafely(t.action, hastyReconnect());
+  assert.equal(t.calls, 3);
+});
+
+Deno.test("submitSafely() fails at once where nobody listens", async () => {
+  const t = failing(9, new ConnectionLostError("No socket", { isListening: false }));
+  await assert.rejects(submitSafely(t.action, hastyReconnect()), /No socket/);
+  assert.equal(t.calls, 1);
+});
+
+Deno.test("waitForEnd() asks again until the job has ended", async () => {
+  const answers = [jobAnswer({ state: "queued" }), jobAnswer({ state: "running" }), jobAnswer()];
+  const job = await waitForEnd({
+    waitOnce: () => Promise.resolve(answers.shift() ?? jobAnswer()),
+    reconnect: hastyReconnect(),
+    clock: hastyClock(),
+  });
+  assert.equal(job.state, "succeeded");
+  assert.equal(answers.length, 0);
+});
+
+Deno.test("waitForEnd() gives the job as it stands when the time is up", async () => {
+  const clock = new FakeClock();
+  const asked: number[] = [];
+  const job = await waitForEnd({
+    async waitOnce(timeoutMs) {
+      asked.push(timeoutMs);
+      await clock.tick(timeoutMs);
+      return jobAnswer({ state: "running" });
+    },
+    reconnect: hastyReconnect(),
+    clock,
+    until: 90_000,
+  });
+  assert.equal(job.state, "running");
+  assert.deepEqual(asked, [60_000, 30_000]);
+});

@@ -1,0 +1,46 @@
+import assert from "node:assert/strict";
+import { renderCleaning } from "@lib/features/cleaning/command_clean.ts";
+import { painter } from "@lib/api/client/format.ts";
+import type { CleanAnswer, CleanItemAnswer } from "@lib/features/cleaning/client.ts";
+
+const plain = painter(false);
+
+function item(changes: Partial<CleanItemAnswer> = {}): CleanItemAnswer {
+  return {
+    kind: "cache",
+    name: "web/npm",
+    project: "web",
+    bytes: 1_024,
+    cause: "age",
+    outcome: "removed",
+    detail: null,
+    ...changes,
+  };
+}
+
+function answer(items: readonly CleanItemAnswer[], dryRun = false): CleanAnswer {
+  const free = { free_bytes_before: 0, free_bytes_after: 2_048 };
+  return { dry_run: dryRun, items: [...items], skipped: [], ...free };
+}
+
+Deno.test("renderCleaning() sums up by kind and cause", () => {
+  const items = [item(), item(), item({ cause: "free_disk" }), item({ kind: "image" })];
+  assert.deepEqual(renderCleaning(answer(items), plain), [
+    "WHAT   COUNT  SIZE  WHY",
+    "cache      2    2K  not used for long",
+    "cache      1    1K  the disk is too full",
+    "image      1    1K  not used for long",
+    "Removed 4 things of 4K; 2K are free",
+  ]);
+});
+
+Deno.test("renderCleaning() says of a dry run that nothing was changed", () => {
+  const lines = renderCleaning(answer([item({ outcome: "planned" })], true), plain);
+  assert.equal(lines.at(-1), "Would remove 1 thing of 1K; nothing was changed, 2K are free");
+});
+
+Deno.test("renderCleaning() does not count what was kept or could not be removed", () => {
+  const items = [item({ outcome: "kept" }), item({ outcome: "failed", detail: "busy" })];
+  assert.deepEqual(renderCleaning(answer(items), plain), ["Nothing was removed; 2K are free"]);
+  assert.deepEqual(renderCleaning(answer([]), plain), ["Nothing to remove; 2K are free"]);
+});

@@ -1,0 +1,71 @@
+import assert from "node:assert/strict";
+import { newJobId } from "@lib/core/ids.ts";
+import { leftoverSource } from "@lib/features/cleaning/engine_leftovers.ts";
+import type { PlannedRemoval } from "@lib/features/cleaning/plan_housekeeping.ts";
+import type { Job } from "@lib/spine/jobs/model.ts";
+import { FakeCleaningEngine } from "../../../support/fake_cleaning_engine.ts";
+import { makeJob, projectName } from "../../../support/job_fixtures.ts";
+
+const never = new AbortController().signal;
+const HOUR_MS = 3_600_000;
+const now = 10 * HOUR_MS;
+
+function setup() {
+  const engine = new FakeCleaningEngine();
+  const jobs = new Map<string, Job>();
+  const source = leftoverSource({ engine, read: (id) => jobs.get(id), now: () => now });
+  return {
+    engine,
+    jobs,
+    source,
+    container(job: Partial<Job> | undefined, number: number, createdAt = HOUR_MS): string {
+      const jobId = newJobId();
+      if (job !== undefined) jobs.set(jobId, makeJob({ id: jobId, ...job }));
+      const name = `cicd-job-${jobId}-${number}`;
+      const attempt = { project: projectName(), jobId, number };
+      engine.held.containers.set(name, { id: name, name, attempt, createdAt });
+      return name;
+    },
+    async found() {
+      return (await source.find(never)).things.map(({ key }) => key);
+    },
+    async planned(): Promise<readonly PlannedRemoval[]> {
+      const { things } = await source.find(never);
+      return things.map((thing) => ({ ...thing, cause: "left_behind" }));
+    },
+  };
+}
+
+Deno.test("leftoverSource() finds containers of attempts that are over, and of jobs long gone", async () => {
+  const t = setup();
+  const over = t.container({ state: "succeeded", attempt: 1, finishedAt: HOUR_MS }, 1);
+  const earlier = t.container({ state: "running", attempt: 2 }, 1);
+  const gone = t.container(undefined, 1);
+  t.container({ state: "running", attempt: 1 }, 1);
+  assert.deepEqual(await t.found(), [over, earlier, gone]);
+});
+
+Deno.test("leftoverSource() leaves to the agent what is over only now, or was made only now", async () => {
+  const t = setup();
+  t.container({ state: "failed", attempt: 1, finishedAt: now - 1_000 }, 1);
+  t.container(undefined, 1, now - 1_000);
+  assert.deepEqual(await t.found(), []);
+});
+
+Deno.test("leftoverSource() keeps a container whose job was retried since it looked", async () => {
+  const t = setup();
+  const name = t.container({ state: "lost", attempt: 1, finishedAt: HOUR_MS }, 1);
+  const [removal] = await t.planned();
+  assert(removal !== undefined);
+  for (const [id, job] of t.jobs) t.jobs.set(id, { ...job, state: "running" });
+  assert.equal((await t.source.remove(removal, never)).kind, "kept");
+  assert(t.engine.held.containers.has(name));
+});
+
+Deno.test("leftoverSource() removes containers and networks", async () => {
+  const t = setup();
+  t.container(undefined, 1);
+  t.engine.held.networks.set("n", { id: "n", name: "cicd-n", createdAt: HOUR_MS });
+  for (const removal of await t.planned()) await t.source.remove(removal, never);
+  assert.deepEqual(await t.found(), []);
+});

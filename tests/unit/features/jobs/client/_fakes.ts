@@ -1,0 +1,94 @@
+/**
+ * Fakes for the tests of the client.
+ *
+ * @module
+ */
+import type { JobAnswer } from "@lib/api/client/answers.ts";
+import { ConnectionLostError } from "@lib/api/client/connection_lost.ts";
+import type { ByteStream } from "@lib/features/jobs/client/follow_log.ts";
+import { Reconnect } from "@lib/api/client/reconnect.ts";
+import type { Clock } from "@lib/core/clock.ts";
+
+/** A job as the runner answers with it. */
+export function jobAnswer(overrides: Partial<JobAnswer> = {}): JobAnswer {
+  return {
+    id: "0192f3a4-0000-7000-8000-000000000001",
+    project: "web",
+    state: "succeeded",
+    reason: "exit_code",
+    message: null,
+    exit_code: 0,
+    signal: null,
+    attempt: 1,
+    created_at: "2026-01-01T00:00:00.000Z",
+    started_at: "2026-01-01T00:00:01.000Z",
+    finished_at: "2026-01-01T00:00:03.000Z",
+    cancelling: false,
+    usage: {
+      cpu_seconds: 1.5,
+      memory_peak_bytes: 1024 * 1024,
+      wall_seconds: 2,
+      cpu_throttled_seconds: null,
+    },
+    limits: {
+      cpu: null,
+      memory_bytes: null,
+      tasks: null,
+      timeout_seconds: 3600,
+      grace_seconds: 10,
+    },
+    spec: { command: ["make", "test"] },
+    ...overrides,
+  };
+}
+
+/** A clock whose sleeps are over at once; its time moves by what was slept. */
+export function hastyClock(): Clock {
+  let now = 0;
+  return {
+    now: () => now,
+    sleep(ms, { signal } = {}) {
+      if (signal?.aborted) return Promise.reject(signal.reason);
+      now += ms;
+      return Promise.resolve();
+    },
+  };
+}
+
+/** A policy that never waits. */
+export function hastyReconnect(notes: string[] = []): Reconnect {
+  return new Reconnect({
+    clock: hastyClock(),
+    signal: new AbortController().signal,
+    onLost: () => notes.push("lost"),
+    onFound: () => notes.push("found"),
+  });
+}
+
+/** The loss of a connection. */
+export function lost(): ConnectionLostError {
+  return new ConnectionLostError("The connection broke", { isListening: true });
+}
+
+/** A body of chunks; breaks after the last one if it is told to. */
+export function streamOf(chunks: readonly Uint8Array[], end: "whole" | "broken"): ByteStream {
+  return {
+    body: (async function* () {
+      await Promise.resolve();
+      yield* chunks;
+      if (end === "broken") throw lost();
+    })(),
+    [Symbol.dispose]() {},
+  };
+}
+
+/** UTF-8 bytes of a text. */
+export function bytesOf(text: string): Uint8Array {
+  return new TextEncoder().encode(text);
+}
+
+/** The text of all pieces together. */
+export function textOf(pieces: readonly Uint8Array[]): string {
+  const decoder = new TextDecoder();
+  return pieces.map((piece) => decoder.decode(piece, { stream: true })).join("") + decoder.decode();
+}

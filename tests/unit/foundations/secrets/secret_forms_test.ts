@@ -1,0 +1,118 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { compilePatterns, Redactor } from "@lib/foundations/secrets/redactor.ts";
+import {
+  LARGE_SECRET_BYTES,
+  PATTERN_MAX_BYTES,
+  secretForms,
+} from "@lib/foundations/secrets/secret_forms.ts";
+
+const encode = (text: string) => new TextEncoder().encode(text);
+const base64 = (text: string) => btoa(String.fromCharCode(...encode(text)));
+
+function mask(text: string, ...values: string[]): string {
+  const { patterns } = secretForms(new Map(values.map((value, at) => [`S${at}`, value])));
+  const redactor = new Redactor(compilePatterns(patterns));
+  const head = redactor.push(encode(text));
+  return new TextDecoder().decode(head) + new TextDecoder().decode(redactor.flush());
+}
+
+const SECRET = `p@ss/w"o'r d$+&<é>`;
+
+const FORMS: ReadonlyArray<readonly [name: string, form: string]> = [
+  ["itself", SECRET],
+  ["a JSON string", JSON.stringify(SECRET).slice(1, -1)],
+  ["a JSON string in ASCII", `p@ss/w\\"o'r d$+&<\\u00e9>`],
+  ["a JSON string with escaped slashes", `p@ss\\/w\\"o'r d$+&<é>`],
+  ["a JSON string safe for HTML", `p@ss/w\\"o'r d$+\\u0026\\u003cé\\u003e`],
+  ["encodeURIComponent", encodeURIComponent(SECRET)],
+  [
+    "percent encoding in lower case",
+    encodeURIComponent(SECRET).replace(/%../g, (x) => x.toLowerCase()),
+  ],
+  ["a form field", new URLSearchParams([["", SECRET]]).toString().slice(1)],
+  ["a quoted path", "p%40ss/w%22o%27r%20d%24%2B%26%3C%C3%A9%3E"],
+  ["a single-quoted shell word", `p@ss/w"o'\\''r d$+&<é>`],
+  ["a double-quoted shell word", `p@ss/w\\"o'r d\\$+&<é>`],
+  ["XML text", `p@ss/w"o'r d$+&amp;&lt;é&gt;`],
+  ["hexadecimal", Array.from(encode(SECRET), (b) => b.toString(16).padStart(2, "0")).join("")],
+];
+
+for (const [name, form] of FORMS) {
+  Deno.test(`secretForms() masks a secret as ${name}`, () => {
+    assert.equal(mask(`<<${form}>>`, SECRET), `<<${"*".repeat(encode(form).length)}>>`);
+  });
+}
+
+Deno.test("secretForms() masks base64 wherever the secret stands in the encoded text", () => {
+  for (const before of ["", "u", "us", "use"]) {
+    for (const after of ["", ":", ":x"]) {
+      const text = base64(`${before}${SECRET}${after}`);
+      const masked = mask(text, SECRET);
+      assert.equal(masked.length, text.length);
+      const first = Math.ceil(before.length * 8 / 6);
+      const last = Math.floor((before.length + encode(SECRET).length) * 8 / 6);
+      assert.equal(masked.slice(first, last), "*".repeat(last - first));
+    }
+  }
+});
+
+Deno.test("secretForms() masks base64 in the alphabet for URLs", () => {
+  const text = base64("??>>??>>??>>").replaceAll("+", "-").replaceAll("/", "_");
+  assert.equal(mask(text, "??>>??>>??>>"), "*".repeat(text.length));
+});
+
+Deno.test("secretForms() masks base64 broken into lines", () => {
+  const value = Array.from({ length: 30 }, (_, at) => `part${at}!`).join("");
+  for (const width of [64, 76]) {
+    const lines = base64(`${value}\n`).match(new RegExp(`.{1,${width}}`, "g")) ?? [];
+    assert.ok(lines.length > 2);
+    const [first, second] = mask(lines.join("\n"), value).split("\n");
+    assert.equal(first, "*".repeat(width));
+    assert.equal(second, "*".repeat(width));
+  }
+});
+
+Deno.test("secretForms() masks a value of several lines whole, by line, and with CRLF", () => {
+  const value = "first line\nab\nthird line\n";
+  assert.equal(mask("first line", value), "**********");
+  assert.equal(mask("+ third line +", value), "+ ********** +");
+  assert.equal(mask("ab", value), "ab");
+  for (const newline of ["\n", "\r\n"]) {
+    const text = ["first line", "ab", "third line"].join(newline);
+    assert.equal(mask(text, value), "*".repeat(text.length));
+  }
+});
+
+Deno.test("secretForms() reports secrets too short to be masked", () => {
+  const { patterns, unmasked } = secretForms(new Map([["A", " abc\n"], ["B", ""], ["C", "äö"]]));
+  assert.deepEqual(unmasked, ["A"]);
+  assert.equal(mask("äö abc", " abc\n", "äö"), "**** abc");
+  assert.ok(patterns.length > 0);
+});
+
+Deno.test("secretForms() covers a long value with bounded patterns", () => {
+  for (const length of [PATTERN_MAX_BYTES + 1, 5 * PATTERN_MAX_BYTES - 3, LARGE_SECRET_BYTES + 7]) {
+    const value = Array.from({ length }, (_, at) => String.fromCharCode(97 + (at * at + at) % 23))
+      .join("");
+    const { patterns } = secretForms(new Map([["S", value]]));
+    assert.ok(patterns.every((pattern) => pattern.length <= PATTERN_MAX_BYTES));
+    assert.equal(mask(`<${value}>`, value), `<${"*".repeat(length)}>`);
+    assert.equal(mask(base64(value), value).replaceAll("*", "").length < 4, true);
+  }
+});
+
+Deno.test("secretForms() lets no secret survive in any text, and keeps its length", () => {
+  const value = fc.string({ unit: "grapheme", minLength: 2, maxLength: 12 });
+  fc.assert(
+    fc.property(fc.array(value, { maxLength: 4 }), fc.array(fc.string()), (values, filler) => {
+      const text = filler.flatMap((part, at) => [part, values[at % values.length] ?? ""]).join(" ");
+      const masked = mask(text, ...values);
+      assert.equal(encode(masked).length, encode(text).length);
+      for (const secret of values.map((one) => one.trim())) {
+        if (encode(secret).length < 4 || /^\*+$/.test(secret)) continue;
+        assert.ok(!masked.includes(secret));
+      }
+    }),
+  );
+});

@@ -1,0 +1,117 @@
+import assert from "node:assert/strict";
+import type { Message } from "@lib/foundations/systemd/dbus/message.ts";
+import { UserManager } from "@lib/foundations/systemd/manager.ts";
+import { parseUnitName } from "@lib/foundations/systemd/unit_name.ts";
+import { unitProperty } from "@lib/foundations/systemd/unit_property.ts";
+import { type Answer, FakeBus } from "../../../support/fake_bus.ts";
+
+const signal = new AbortController().signal;
+const PATH = "/org/freedesktop/systemd1";
+
+function unit(name: string) {
+  const parsed = parseUnitName(name);
+  assert(parsed !== undefined);
+  return parsed;
+}
+
+async function setup(answer: (call: Message, bus: FakeBus) => Answer) {
+  const bus: FakeBus = new FakeBus({
+    answer: (call) =>
+      call.member === "GetNameOwner"
+        ? { signature: "s", body: [":1.1"] }
+        : call.member === "Subscribe"
+        ? {}
+        : answer(call, bus),
+  });
+  const manager = await UserManager.over(bus, signal);
+  return { bus, manager, [Symbol.asyncDispose]: () => manager[Symbol.asyncDispose]() };
+}
+
+function jobRemoved(bus: FakeBus, path: string, name: string, result: string): void {
+  bus.send({
+    kind: "signal",
+    sender: ":1.1",
+    path: PATH,
+    interface: "org.freedesktop.systemd1.Manager",
+    member: "JobRemoved",
+    signature: "uoss",
+    body: [1, path, name, result],
+  });
+}
+
+function refusal(errorName: string): Answer {
+  return { errorName, signature: "s", body: ["no"] };
+}
+
+Deno.test("startTransientService() tells a fresh start from one that was made before", async () => {
+  let exists = false;
+  await using t = await setup(() =>
+    exists
+      ? refusal("org.freedesktop.systemd1.UnitExists")
+      : { signature: "o", body: [`${PATH}/job/1`] }
+  );
+  const properties = [unitProperty.description("x")];
+  const name = unit("cicd-job-x.service");
+  assert.equal(await t.manager.startTransientService(name, properties, signal), "started");
+  exists = true;
+  assert.equal(await t.manager.startTransientService(name, properties, signal), "exists");
+  const call = t.bus.received.find((message) => message.member === "StartTransientUnit");
+  assert.deepEqual(call?.body, [
+    "cicd-job-x.service",
+    "fail",
+    [["Description", { signature: "s", value: "x" }]],
+    [],
+  ]);
+});
+
+Deno.test("startUnit() takes a result that arrives before, or after, the reply", async () => {
+  for (const early of [true, false]) {
+    await using t = await setup((call, bus) => {
+      if (early) jobRemoved(bus, "/job/2", "a.service", "done");
+      if (call.member !== "StartUnit") jobRemoved(bus, "/job/2", "a.service", "done");
+      jobRemoved(bus, "/job/2", "b.service", "failed");
+      jobRemoved(bus, "/job/1", "a.service", "canceled");
+      return call.member === "StartUnit" ? { signature: "o", body: ["/job/2"] } : {};
+    });
+    const started = t.manager.startUnit(unit("a.service"), signal);
+    if (!early) await t.manager.stopUnit(unit("c.service"), signal);
+    assert.equal(await started, "done");
+  }
+});
+
+Deno.test("startUnit() rejects when the connection ends first", async () => {
+  await using t = await setup((_call, bus) => {
+    queueMicrotask(() => bus.hangUp());
+    return { signature: "o", body: ["/job/2"] };
+  });
+  await assert.rejects(t.manager.startUnit(unit("a.service"), signal), /closed/);
+});
+
+Deno.test("stopUnit(), killUnit() and resetFailed() accept that a unit is not loaded", async () => {
+  await using t = await setup(() => refusal("org.freedesktop.systemd1.NoSuchUnit"));
+  const name = unit("a.service");
+  await t.manager.stopUnit(name, signal);
+  await t.manager.killUnit(name, 9, signal);
+  await t.manager.resetFailed(name, signal);
+  assert.equal(await t.manager.unitExists(name, signal), false);
+  assert.equal(await t.manager.controlGroup(name, signal), undefined);
+});
+
+Deno.test("unitState() is undefined for a unit that went between the two calls", async () => {
+  const row = ["a.service", "d", "loaded", "active", "running", "", "/u", 0, "", "/"];
+  let gone = false;
+  await using t = await setup((call) => {
+    if (call.member !== "Get") return { signature: "a(ssssssouso)", body: [[row]] };
+    return gone
+      ? refusal("org.freedesktop.DBus.Error.UnknownObject")
+      : { signature: "v", body: [{ signature: "s", value: "success" }] };
+  });
+  assert.deepEqual(await t.manager.unitState(unit("a.service"), signal), {
+    loadState: "loaded",
+    activeState: "active",
+    subState: "running",
+    result: "success",
+  });
+  gone = true;
+  assert.equal(await t.manager.unitState(unit("a.service"), signal), undefined);
+});

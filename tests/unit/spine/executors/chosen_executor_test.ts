@@ -1,0 +1,76 @@
+import assert from "node:assert/strict";
+import { ChosenExecutor } from "@lib/spine/executors/chosen_executor.ts";
+import type { AttemptHandle, Executor } from "@lib/spine/jobs/executor.ts";
+import { newJobId, parseProjectName } from "@lib/core/ids.ts";
+import { attemptFolder } from "@lib/spine/jobs/attempt_folder.ts";
+import { makeContainer, makeSpec } from "../../../support/job_fixtures.ts";
+
+function recording(kind: Executor["kind"], calls: string[]): Executor {
+  const note = (what: string) => void calls.push(`${kind} ${what}`);
+  return {
+    kind,
+    start: () => Promise.resolve(note("start")).then(() => "started"),
+    look: () => Promise.resolve(note("look")).then(() => ({ kind: "alive" })),
+    ended: () => Promise.reject(new Error(kind)),
+    stop: () => Promise.resolve(note("stop")),
+    describeProject: () => Promise.resolve({ limits: { cpu: 1 }, usage: {} }),
+    unhealthyReason: () => kind,
+    [Symbol.asyncDispose]: () => Promise.resolve(note("dispose")),
+  };
+}
+
+function attempt(container: boolean): AttemptHandle {
+  const project = parseProjectName("web");
+  assert(project !== undefined);
+  const ref = { project, jobId: newJobId(), number: 1 };
+  const spec = makeSpec({ project, ...(container ? { container: makeContainer() } : {}) });
+  return { ref, spec, folder: attemptFolder("/state", ref) };
+}
+
+function setup() {
+  const calls: string[] = [];
+  let made = 0;
+  const executor = new ChosenExecutor({
+    processes: recording("direct", calls),
+    makeContainers: () => {
+      made++;
+      return Promise.resolve(recording("container", calls));
+    },
+  });
+  return { executor, calls, made: () => made, signal: AbortSignal.timeout(1_000) };
+}
+
+Deno.test("ChosenExecutor sends a job with a container to the engine, all others not", async () => {
+  const { executor, calls, made, signal } = setup();
+  await executor.look(attempt(false), signal);
+  assert.equal(made(), 0);
+  await Promise.all([executor.look(attempt(true), signal), executor.look(attempt(true), signal)]);
+  await executor.stop(attempt(true), { reason: "cancelled", by: "me" }, signal);
+  await assert.rejects(executor.ended(attempt(true), signal), /container/);
+  assert.equal(made(), 1);
+  assert.deepEqual(calls, ["direct look", "container look", "container look", "container stop"]);
+  await executor[Symbol.asyncDispose]();
+  assert.deepEqual(calls.slice(4).sort(), ["container dispose", "direct dispose"]);
+});
+
+Deno.test("ChosenExecutor tries again where the engine's executor could not be made", async () => {
+  const calls: string[] = [];
+  let tries = 0;
+  await using executor = new ChosenExecutor({
+    processes: recording("direct", calls),
+    makeContainers: () =>
+      ++tries === 1
+        ? Promise.reject(new Error("not yet"))
+        : Promise.resolve(recording("container", calls)),
+  });
+  const signal = AbortSignal.timeout(1_000);
+  await assert.rejects(executor.look(attempt(true), signal), /not yet/);
+  assert.deepEqual(await executor.look(attempt(true), signal), { kind: "alive" });
+});
+
+Deno.test("ChosenExecutor is as healthy as what runs processes", async () => {
+  const { executor, signal } = setup();
+  assert.equal(executor.kind, "direct");
+  assert.equal(executor.unhealthyReason(), "direct");
+  assert.deepEqual(await executor.describeProject(signal), { limits: { cpu: 1 }, usage: {} });
+});

@@ -1,0 +1,20 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { formatStop, parseStop } from "@lib/spine/executors/stop_file.ts";
+
+Deno.test("parseStop() reads back what formatStop() wrote", () => {
+  fc.assert(fc.property(
+    fc.constantFrom("cancelled" as const, "superseded" as const, "timeout" as const),
+    fc.string({ unit: "grapheme" }),
+    (reason, by) => {
+      assert.deepEqual(parseStop(formatStop({ reason, by })), { reason, by });
+    },
+  ));
+});
+
+Deno.test("parseStop() takes what it cannot read for a cancel by someone unknown", () => {
+  for (const text of ["", "{", "null", "[]", "7", '{"reason":"whim"}', "x".repeat(20_000)]) {
+    assert.equal(parseStop(text).reason, "cancelled");
+  }
+  assert.deepEqual(parseStop('{"reason":"timeout","by":3}').reason, "timeout");
+});

@@ -1,0 +1,282 @@
+import assert from "node:assert/strict";
+import { CicdError } from "@lib/core/errors.ts";
+import type { JobId } from "@lib/core/ids.ts";
+import {
+  type AttemptRunner,
+  Dispatcher,
+  type RunAttemptOptions,
+} from "@lib/spine/queue/dispatcher.ts";
+import { ALL_PROJECTS } from "@lib/spine/queue/intake_modes.ts";
+import type { JobStore } from "@lib/spine/queue/job_store.ts";
+import type { AttemptOutcome, Job } from "@lib/spine/jobs/model.ts";
+import { FakeClock } from "../../../support/fake_clock.ts";
+import {
+  makeOutcome,
+  makeSpec,
+  type MemoryStore,
+  openMemoryStore,
+  projectName,
+} from "../../../support/job_fixtures.ts";
+import { RecordingLogger } from "../../../support/recording_logger.ts";
+
+/** A runner whose attempts end when the test says so. */
+class FakeRunner implements AttemptRunner {
+  readonly runs: string[] = [];
+  readonly stops: string[] = [];
+  readonly aborted: string[] = [];
+  readonly #ends = new Map<string, PromiseWithResolvers<AttemptOutcome>>();
+  /** Whether a stop is taken; else it waits for its signal. */
+  takesStops = true;
+
+  run(job: Job, { onStarted, signal }: RunAttemptOptions): Promise<AttemptOutcome> {
+    const key = `${job.id}/${job.attempt}`;
+    this.runs.push(key);
+    const end = Promise.withResolvers<AttemptOutcome>();
+    this.#ends.set(key, end);
+    signal.addEventListener("abort", () => {
+      this.aborted.push(key);
+      end.reject(signal.reason);
+    });
+    onStarted();
+    return end.promise;
+  }
+
+  stop(job: Job, signal: AbortSignal): Promise<void> {
+    this.stops.push(`${job.id}/${job.attempt}`);
+    if (this.takesStops) return Promise.resolve();
+    return new Promise((_, reject) =>
+      signal.addEventListener("abort", () => reject(signal.reason), { once: true })
+    );
+  }
+
+  end(id: JobId, attempt = 1, outcome: Partial<AttemptOutcome> = {}): void {
+    const end = this.#ends.get(`${id}/${attempt}`);
+    assert(end !== undefined, "the attempt was not begun");
+    end.resolve(makeOutcome(outcome));
+  }
+}
+
+interface Bench extends MemoryStore, AsyncDisposable {
+  readonly runner: FakeRunner;
+  readonly clock: FakeClock;
+  readonly log: RecordingLogger;
+  readonly dispatcher: Dispatcher;
+}
+
+function setup(
+  { maxRunning = 2, maxRunningOf = 9, before, wrap = (store) => store }: {
+    readonly maxRunning?: number;
+    readonly maxRunningOf?: number;
+    /** Fills the store before the dispatcher starts. */
+    readonly before?: (memory: MemoryStore) => void;
+    readonly wrap?: (store: JobStore) => JobStore;
+  } = {},
+): Bench {
+  const runner = new FakeRunner();
+  const clock = new FakeClock();
+  const log = new RecordingLogger();
+  const listen: ((job: Job) => void)[] = [];
+  const memory = openMemoryStore({ onChange: (job) => listen.forEach((each) => each(job)) });
+  before?.(memory);
+  const dispatcher = new Dispatcher({
+    store: wrap(memory.store),
+    runner,
+    bootId: "boot-1",
+    limits: () => ({ maxRunning, maxRunningOf: () => maxRunningOf }),
+    clock,
+    log,
+  });
+  listen.push((job) => dispatcher.onChange(job));
+  dispatcher.start();
+  return {
+    ...memory,
+    runner,
+    clock,
+    log,
+    dispatcher,
+    async [Symbol.asyncDispose]() {
+      await dispatcher[Symbol.asyncDispose]();
+      memory[Symbol.dispose]();
+    },
+  };
+}
+
+const cancel = { reason: "cancelled", by: "by request" } as const;
+
+Deno.test("Dispatcher starts a job, records that it runs, and how it ended", async () => {
+  await using t = setup();
+  const { id } = t.add();
+  await t.clock.tick(0);
+  assert.equal(t.store.require(id).state, "running");
+  assert.equal(t.store.attempts(id)[0]?.number, 1);
+  t.runner.end(id, 1, { exitCode: 0 });
+  await t.clock.tick(0);
+  assert.equal(t.store.require(id).state, "succeeded");
+});
+
+Deno.test("Dispatcher runs no more than the limit, and fills a place as soon as it is free", async () => {
+  await using t = setup({ maxRunning: 2 });
+  const jobs = [t.add(), t.add(), t.add()];
+  await t.clock.tick(0);
+  assert.equal(t.runner.runs.length, 2);
+  t.runner.end(jobs[0]?.id ?? assert.fail());
+  await t.clock.tick(0);
+  assert.equal(t.runner.runs.length, 3);
+});
+
+Deno.test("Dispatcher keeps to a project's own limit", async () => {
+  await using t = setup({ maxRunning: 4, maxRunningOf: 1 });
+  t.add();
+  t.add();
+  t.add({ spec: makeSpec({ project: projectName("other") }) });
+  await t.clock.tick(0);
+  assert.equal(t.runner.runs.length, 2);
+});
+
+Deno.test("Dispatcher fills every place at once when a group hides what is behind it", async () => {
+  await using t = setup({ maxRunning: 2 });
+  for (let count = 0; count < 4; count++) t.add({ spec: makeSpec({ concurrencyGroup: "deploy" }) });
+  t.add();
+  await t.clock.tick(0);
+  assert.equal(t.runner.runs.length, 2);
+});
+
+Deno.test("Dispatcher tries again as the policy says, and not before the delay", async () => {
+  await using t = setup();
+  const { id } = t.add({ spec: makeSpec({ retries: { max: 1, on: ["failed"], delayMs: 3_000 } }) });
+  await t.clock.tick(0);
+  t.runner.end(id, 1, { state: "failed", finishedAt: 0 });
+  await t.clock.tick(2_999);
+  assert.deepEqual(t.runner.runs, [`${id}/1`]);
+  await t.clock.tick(2);
+  assert.deepEqual(t.runner.runs, [`${id}/1`, `${id}/2`]);
+  t.runner.end(id, 2, { state: "failed", exitCode: 4 });
+  await t.clock.tick(0);
+  assert.equal(t.store.require(id).state, "failed");
+});
+
+Deno.test("Dispatcher starts nothing while the queue is held, and all when it is not", async () => {
+  await using t = setup({ before: ({ store }) => store.setIntakeMode(ALL_PROJECTS, "paused") });
+  t.add();
+  await t.clock.tick(10_000);
+  assert.deepEqual(t.runner.runs, []);
+  t.store.setIntakeMode(ALL_PROJECTS, "open");
+  t.dispatcher.wake();
+  await t.clock.tick(0);
+  assert.equal(t.runner.runs.length, 1);
+});
+
+Deno.test("Dispatcher asks for a stop once, however often a cancel is asked for", async () => {
+  await using t = setup();
+  const { id } = t.add();
+  await t.clock.tick(0);
+  for (let count = 0; count < 3; count++) {
+    t.store.apply(id, { kind: "cancel_requested", cancel, at: count });
+  }
+  await t.clock.tick(0);
+  assert.deepEqual(t.runner.stops, [`${id}/1`]);
+});
+
+Deno.test("Dispatcher gives up a stop when the attempt has ended by itself", async () => {
+  await using t = setup();
+  t.runner.takesStops = false;
+  const { id } = t.add();
+  await t.clock.tick(0);
+  t.store.apply(id, { kind: "cancel_requested", cancel, at: 1 });
+  await t.clock.tick(0);
+  t.runner.end(id, 1, { state: "cancelled", reason: "cancelled" });
+  await t.clock.tick(0);
+  assert.equal(t.store.require(id).state, "cancelled");
+  assert.deepEqual(t.log.of("error"), []);
+});
+
+Deno.test("start() joins what an earlier process left under way, and its cancels", async () => {
+  let left: Job | undefined;
+  await using t = setup({
+    before(memory) {
+      left = memory.claim(memory.add().id);
+      memory.store.apply(left.id, { kind: "cancel_requested", cancel, at: 1 });
+      memory.add();
+    },
+  });
+  await t.clock.tick(0);
+  assert(left !== undefined);
+  assert.equal(t.runner.runs[0], `${left.id}/1`);
+  assert.deepEqual(t.runner.stops, [`${left.id}/1`]);
+  assert.equal(t.runner.runs.length, 2);
+});
+
+Deno.test("start() counts what it joins against the limit", async () => {
+  await using t = setup({
+    maxRunning: 1,
+    before(memory) {
+      memory.claim(memory.add().id);
+      memory.add();
+    },
+  });
+  await t.clock.tick(10_000);
+  assert.equal(t.runner.runs.length, 1);
+});
+
+Deno.test("Dispatcher tries to record an end until the store takes it, and runs it no second time", async () => {
+  let failures = 5;
+  await using t = setup({
+    wrap: (store) =>
+      new Proxy(store, {
+        get(target, name) {
+          if (name !== "apply") {
+            const value = Reflect.get(target, name);
+            return typeof value === "function" ? value.bind(target) : value;
+          }
+          return (...args: Parameters<JobStore["apply"]>) => {
+            if (args[1].kind === "ended" && failures-- > 0) {
+              throw new CicdError("disk_full", "Full");
+            }
+            return target.apply(...args);
+          };
+        },
+      }),
+  });
+  const { id } = t.add();
+  await t.clock.tick(0);
+  t.runner.end(id);
+  await t.clock.tick(0);
+  assert.equal(t.store.require(id).state, "running");
+  await t.clock.tick(60_000);
+  assert.equal(t.store.require(id).state, "succeeded");
+  assert.deepEqual(t.runner.runs, [`${id}/1`]);
+});
+
+Deno.test("unreadyReason() names what keeps the queue from running, without calling it unhealthy", async () => {
+  let broken = true;
+  await using t = setup({
+    wrap: (store) =>
+      new Proxy(store, {
+        get(target, name) {
+          if (name === "heads" && broken) throw new CicdError("disk_full", "The disk is full");
+          const value = Reflect.get(target, name);
+          return typeof value === "function" ? value.bind(target) : value;
+        },
+      }),
+  });
+  const { id } = t.add();
+  await t.clock.tick(0);
+  assert.match(t.dispatcher.unreadyReason() ?? "", /disk is full/);
+  assert.equal(t.dispatcher.unhealthyReason(), undefined);
+  broken = false;
+  await t.clock.tick(10_000);
+  assert.equal(t.dispatcher.unreadyReason(), undefined);
+  assert.equal(t.store.require(id).state, "running");
+});
+
+Deno.test("disposing leaves running jobs as they are", async () => {
+  const t = setup();
+  const { id } = t.add();
+  await t.clock.tick(0);
+  await t.dispatcher[Symbol.asyncDispose]();
+  assert.equal(t.store.require(id).state, "running");
+  assert.deepEqual(t.runner.stops, []);
+  assert.deepEqual(t.runner.aborted, [`${id}/1`]);
+  assert.equal(t.clock.sleeping, 0);
+  t[Symbol.dispose]();
+});

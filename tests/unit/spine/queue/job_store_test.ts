@@ -1,0 +1,268 @@
+import assert from "node:assert/strict";
+import { CicdError } from "@lib/core/errors.ts";
+import type { ErrorCode } from "@lib/core/error_codes.ts";
+import { newJobId } from "@lib/core/ids.ts";
+import { ALL_PROJECTS } from "@lib/spine/queue/intake_modes.ts";
+import { JobStore } from "@lib/spine/queue/job_store.ts";
+import {
+  makeJob,
+  makeOutcome,
+  makeSpec,
+  openMemoryStore,
+  projectName,
+} from "../../../support/job_fixtures.ts";
+
+function code(wanted: ErrorCode) {
+  return (error: unknown) => error instanceof CicdError && error.code === wanted;
+}
+
+Deno.test("insert() reads back what was stored, byte for byte", () => {
+  using t = openMemoryStore();
+  const spec = makeSpec({
+    env: { A: "ü\n\"'" },
+    workdir: "/srv",
+    concurrencyGroup: "deploy",
+    labels: { pr: "7" },
+    limits: { cpu: 0.5, memoryBytes: 1 << 30, tasks: 9 },
+  });
+  const job = t.add({ spec, createdAt: 5, notBefore: 6 });
+  assert.deepEqual(t.store.get(job.id), job);
+});
+
+Deno.test("insert() answers a known idempotency key with the job of then", () => {
+  using t = openMemoryStore();
+  const idempotency = { key: "k", requestHash: "h" };
+  const first = t.store.insert({ job: makeJob(), idempotency });
+  const again = t.store.insert({ job: makeJob(), idempotency });
+  assert.equal(again.kind, "replayed");
+  assert.equal(again.job.id, first.job.id);
+  assert.equal(t.store.queuedCount(), 1);
+  assert.equal(t.changes.length, 1);
+});
+
+Deno.test("insert() refuses an idempotency key that belongs to another request", () => {
+  using t = openMemoryStore();
+  t.store.insert({ job: makeJob(), idempotency: { key: "k", requestHash: "h" } });
+  assert.throws(
+    () => t.store.insert({ job: makeJob(), idempotency: { key: "k", requestHash: "other" } }),
+    code("idempotency_key_reused"),
+  );
+  assert.equal(t.store.queuedCount(), 1);
+});
+
+Deno.test("insert() cancels the open jobs of its group with the same change", () => {
+  using t = openMemoryStore();
+  const spec = makeSpec({ concurrencyGroup: "deploy" });
+  const queued = t.add({ spec });
+  const running = t.claim(t.add({ spec }).id);
+  const other = t.add({ spec: makeSpec({ concurrencyGroup: "other" }) });
+  const elsewhere = t.add({ spec: { ...spec, project: projectName("elsewhere") } });
+  const result = t.store.insert({ job: makeJob({ spec: { ...spec, cancelInProgress: true } }) });
+  assert(result.kind === "created");
+  assert.deepEqual(
+    new Set(result.superseded.map(({ id }) => id)),
+    new Set([queued.id, running.id]),
+  );
+  assert.equal(t.store.require(queued.id).reason, "superseded");
+  assert.equal(t.store.require(running.id).cancel?.reason, "superseded");
+  assert.equal(t.store.require(other.id).state, "queued");
+  assert.equal(t.store.require(elsewhere.id).state, "queued");
+});
+
+Deno.test("insert() leaves nothing behind when it fails half-way", () => {
+  using t = openMemoryStore();
+  const spec = makeSpec({ concurrencyGroup: "deploy" });
+  const queued = t.add({ spec });
+  const again = makeJob({ id: queued.id, spec: { ...spec, cancelInProgress: true } });
+  assert.throws(() => t.store.insert({ job: again }), code("io_failed"));
+  assert.equal(t.store.require(queued.id).state, "queued");
+  assert.equal(t.changes.length, 1);
+  const next = t.add();
+  assert(next.revision > queued.revision);
+  assert.deepEqual(t.store.changedSince(queued.revision, 9).map(({ id }) => id), [next.id]);
+});
+
+Deno.test("apply() gives each change a revision of its own, and tells of it after the commit", () => {
+  using t = openMemoryStore();
+  const job = t.add();
+  t.claim(job.id);
+  t.store.apply(job.id, { kind: "started", attempt: 1, at: 3 });
+  t.store.apply(job.id, { kind: "started", attempt: 1, at: 4 });
+  t.store.apply(job.id, { kind: "ended", attempt: 1, outcome: makeOutcome() });
+  assert.deepEqual(t.changes.map(({ job }) => job.state), [
+    "queued",
+    "starting",
+    "running",
+    "succeeded",
+  ]);
+  const revisions = t.changes.map(({ job }) => job.revision);
+  assert.deepEqual(revisions, [...revisions].sort((a, b) => a - b));
+  assert.equal(new Set(revisions).size, revisions.length);
+  assert.equal(t.store.attempts(job.id)[0]?.outcome?.exitCode, 0);
+  assert.equal(t.store.attempts(job.id)[0]?.startedAt, 3);
+});
+
+Deno.test("apply() refuses an event of an attempt that another has followed", () => {
+  using t = openMemoryStore();
+  const job = t.add({ spec: makeSpec({ retries: { max: 1, on: ["failed"], delayMs: 0 } }) });
+  t.claim(job.id);
+  const outcome = makeOutcome({ state: "failed" });
+  t.store.apply(job.id, { kind: "ended", attempt: 1, outcome });
+  t.claim(job.id);
+  const late = t.store.apply(job.id, { kind: "ended", attempt: 1, outcome });
+  assert(late.kind === "refused" && late.code === "stale_attempt");
+  assert.equal(t.store.require(job.id).state, "starting");
+});
+
+Deno.test("apply() says job_not_found for a job that is not there", () => {
+  using t = openMemoryStore();
+  assert.throws(
+    () => t.store.apply(newJobId(), { kind: "retry_requested", at: 0 }),
+    code("job_not_found"),
+  );
+});
+
+Deno.test("list() pages through all jobs, newest first, without one twice", () => {
+  using t = openMemoryStore();
+  const ids = Array.from({ length: 7 }, () => t.add().id);
+  const seen: string[] = [];
+  let page = t.store.list({ limit: 3 });
+  seen.push(...page.jobs.map(({ id }) => id));
+  while (page.more) {
+    const last = page.jobs.at(-1);
+    assert(last !== undefined);
+    page = t.store.list({ limit: 3, before: last.id });
+    seen.push(...page.jobs.map(({ id }) => id));
+  }
+  assert.deepEqual(seen, ids.toReversed());
+});
+
+Deno.test("list() keeps to project and states", () => {
+  using t = openMemoryStore();
+  const a = t.add({ spec: makeSpec({ project: projectName("a") }) });
+  t.add({ spec: makeSpec({ project: projectName("b") }) });
+  t.claim(a.id);
+  const found = t.store.list({ limit: 9, project: projectName("a"), states: ["starting", "lost"] });
+  assert.deepEqual(found.jobs.map(({ id }) => id), [a.id]);
+  assert.equal(t.store.list({ limit: 9, states: [] }).jobs.length, 0);
+});
+
+Deno.test("list() and changedSince() give fewer jobs when these are large, but always one", () => {
+  using t = openMemoryStore();
+  const text = "x".repeat(4 * 1024 * 1024);
+  const spec = makeSpec({ work: { kind: "script", text, shell: "/bin/sh" } });
+  for (let count = 0; count < 5; count++) t.add({ spec });
+  const page = t.store.list({ limit: 5 });
+  assert(page.more);
+  assert.equal(page.jobs.length, 1);
+  assert.equal(t.store.changedSince(0, 5).length, 1);
+});
+
+Deno.test("heads() holds back jobs whose group is at work or whose time has not come", () => {
+  using t = openMemoryStore();
+  const spec = makeSpec({ concurrencyGroup: "deploy" });
+  t.claim(t.add({ spec }).id);
+  t.add({ spec });
+  const later = t.add({ notBefore: 100 });
+  const free = t.add();
+  const at = (now: number) => t.store.heads(now, 9)[0]?.heads.map(({ id }) => id);
+  assert.deepEqual(at(99), [free.id]);
+  assert.deepEqual(new Set(at(100)), new Set([free.id, later.id]));
+  assert.equal(t.store.heads(0, 9)[0]?.running, 1);
+  assert.equal(t.store.nextNotBefore(0), 100);
+  assert.equal(t.store.nextNotBefore(100), undefined);
+});
+
+Deno.test("position() counts the jobs of the project that start before", () => {
+  using t = openMemoryStore({ ageingMs: 1_000 });
+  const plain = t.add({ createdAt: 0 });
+  const urgent = t.add({ createdAt: 500, spec: makeSpec({ priority: 9 }) });
+  t.add({ createdAt: 0, spec: makeSpec({ project: projectName("other"), priority: 9 }) });
+  assert.equal(t.store.position(urgent), 0);
+  assert.equal(t.store.position(plain), 1);
+});
+
+Deno.test("findByPrefix() tells one job from several and from none", () => {
+  using t = openMemoryStore();
+  const { id } = t.add();
+  assert.deepEqual(t.store.findByPrefix(id.slice(0, 20)), [id]);
+  t.add();
+  t.add();
+  assert.equal(t.store.findByPrefix(id.slice(0, 6)).length, 2);
+  assert.deepEqual(t.store.findByPrefix("ffffff"), []);
+});
+
+Deno.test("remove() removes what has ended, with its attempts and keys, and nothing else", () => {
+  using t = openMemoryStore();
+  const idempotency = { key: "k", requestHash: "h" };
+  const { job } = t.store.insert({ job: makeJob(), idempotency });
+  assert.equal(t.store.remove(job.id), false);
+  t.claim(job.id);
+  t.store.apply(job.id, { kind: "ended", attempt: 1, outcome: makeOutcome({ logBytes: 7 }) });
+  assert.deepEqual(t.store.ended().map(({ logBytes }) => logBytes), [7]);
+  assert.equal(t.store.remove(job.id), true);
+  assert.equal(t.store.has(job.id), false);
+  assert.deepEqual(t.store.attempts(job.id), []);
+  assert.equal(t.store.replayed(idempotency), undefined);
+});
+
+Deno.test("totals() keep what removed jobs used", () => {
+  using t = openMemoryStore();
+  for (let count = 0; count < 2; count++) {
+    const { id } = t.add();
+    t.claim(id);
+    const outcome = makeOutcome({ usage: { cpuSeconds: 1.5, wallSeconds: 2 }, logBytes: 10 });
+    t.store.apply(id, { kind: "ended", attempt: 1, outcome });
+    t.store.remove(id);
+  }
+  assert.deepEqual(t.store.totals(), [{
+    project: "web",
+    state: "succeeded",
+    reason: "exit_code",
+    attempts: 2,
+    wallSeconds: 4,
+    cpuSeconds: 3,
+    logBytes: 20,
+  }]);
+});
+
+Deno.test("revision never goes back, also when the job that had the last is removed", () => {
+  using t = openMemoryStore();
+  const { id } = t.add();
+  t.store.apply(id, {
+    kind: "cancel_requested",
+    cancel: { reason: "cancelled", by: "by request" },
+    at: 1,
+  });
+  const { revision } = t.store;
+  t.store.remove(id);
+  const reopened = new JobStore({ db: t.db, ageingMs: 1, onChange() {} });
+  assert.equal(reopened.revision, revision);
+});
+
+Deno.test("setIntakeMode() replaces and clears modes", () => {
+  using t = openMemoryStore();
+  t.store.setIntakeMode(projectName(), "paused");
+  t.store.setIntakeMode(projectName(), "draining");
+  t.store.setIntakeMode(ALL_PROJECTS, "paused");
+  assert.deepEqual([...t.store.intakeModes()].sort(), [["*", "paused"], ["web", "draining"]]);
+  t.store.setIntakeMode(projectName(), "open");
+  assert.deepEqual([...t.store.intakeModes()], [["*", "paused"]]);
+});
+
+Deno.test("get() says store_corrupt for a row that no release wrote", () => {
+  using t = openMemoryStore();
+  const { id } = t.add();
+  t.db.run("UPDATE jobs SET spec = '{' WHERE id = ?", id);
+  assert.throws(() => t.store.get(id), code("store_corrupt"));
+});
+
+Deno.test("apply() rounds times, which another program measured, to whole milliseconds", () => {
+  using t = openMemoryStore();
+  const { id } = t.add();
+  t.claim(id);
+  const outcome = makeOutcome({ startedAt: 1.4, finishedAt: 2.6 });
+  t.store.apply(id, { kind: "ended", attempt: 1, outcome });
+  assert.equal(t.store.require(id).startedAt, 1);
+  assert.equal(t.store.require(id).finishedAt, 3);
+});
