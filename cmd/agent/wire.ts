@@ -4,11 +4,13 @@
  * @module
  */
 import { homedir, userInfo } from "node:os";
+import type { AgentPart } from "@lib/api/feature.ts";
 import { agentHandler } from "@lib/spine/agent_link/agent_server.ts";
 import { AttemptHost } from "@lib/spine/attempts/attempt_host.ts";
 import { agentSocketPath } from "@lib/foundations/config/resolve_paths.ts";
 import type { Config } from "@lib/foundations/config/schema.ts";
 import { systemClock } from "@lib/core/clock.ts";
+import { CicdError } from "@lib/core/errors.ts";
 import type { ProjectName } from "@lib/core/ids.ts";
 import type { Logger } from "@lib/core/logger.ts";
 import { TaskGroup } from "@lib/core/task_group.ts";
@@ -27,8 +29,7 @@ import { buildContainerEnv, buildJobEnv } from "@lib/foundations/process/scrubbe
 import { openKey, sealMap } from "@lib/foundations/secrets/seal.ts";
 import { lockFolder } from "@lib/foundations/store/state_lock.ts";
 import { ensurePrivateFolder } from "../shared/folders.ts";
-import { type ContainerParts, containerParts } from "@lib/features/containers/container_parts.ts";
-import { helperMark, makeSteps } from "./steps.ts";
+import { FEATURES } from "../features.ts";
 
 /** What the agent is made from. */
 export interface AgentInput {
@@ -67,8 +68,25 @@ export async function startAgent(input: AgentInput): Promise<Agent> {
   // Two agents that start at once must not both take over the same attempts.
   parts.use(lockFolder({ folder, program: "cicd-agent", remedy: "it serves this project" }));
   const key = openKey(`${stateDir}/secrets.key`);
-  const containers = parts.use(containerParts(input));
-  const executor = parts.use(await makeExecutor(input, containers));
+  const helperMark = folder;
+  const features = FEATURES.flatMap(({ agent }) =>
+    agent === undefined ? [] : [agent({
+      project,
+      config,
+      env: input.env,
+      clock,
+      log,
+      async helperRunner() {
+        const { runCommand } = await import("@lib/foundations/process/run_command.ts");
+        const { marked } = await import("@lib/foundations/process/marked_helpers.ts");
+        return marked(runCommand, helperMark);
+      },
+    })]
+  );
+  parts.defer(() => {
+    for (const feature of features) feature[Symbol.dispose]?.();
+  });
+  const executor = parts.use(await makeExecutor(input, features));
   const watcher = parts.use(new LogWatcher({ clock }));
   const host = parts.use(
     new AttemptHost({
@@ -86,10 +104,10 @@ export async function startAgent(input: AgentInput): Promise<Agent> {
           watcher,
           signal,
         }),
-      steps: makeSteps(input, containers),
+      steps: features.flatMap(({ steps = [] }) => steps),
       endHelpers: async () => {
         const { endMarked } = await import("@lib/foundations/process/marked_helpers.ts");
-        return endMarked(helperMark(stateDir, project));
+        return endMarked(helperMark);
       },
       setupTimeoutMs: () => config().defaults.setupTimeoutMs,
       openSetupLog: (folder, secrets) =>
@@ -142,7 +160,9 @@ export async function startAgent(input: AgentInput): Promise<Agent> {
       onFailure: (task, error) => log.error("A background task failed", { task, error }),
     }),
   );
-  tasks.spawn("leftovers", (signal) => containers.removeLeftovers(signal));
+  for (const { tasks: own = {} } of features) {
+    for (const [name, run] of Object.entries(own)) tasks.spawn(name, run);
+  }
   const owned = parts.move();
   return {
     status() {
@@ -202,10 +222,16 @@ function environmentOf(
 }
 
 /** Jobs with a container go to the container engine, all others run as processes. */
-async function makeExecutor(input: AgentInput, containers: ContainerParts): Promise<Executor> {
+async function makeExecutor(
+  input: AgentInput,
+  features: readonly AgentPart[],
+): Promise<Executor> {
+  const made = features.find(({ containers }) => containers !== undefined)?.containers;
   return new ChosenExecutor({
     processes: await makeProcessExecutor(input),
-    makeContainers: () => containers.makeExecutor(),
+    makeContainers: made ?? (() => {
+      throw new CicdError("executor_failed", "Cannot run the job: containers are not built in");
+    }),
   });
 }
 

@@ -3,42 +3,34 @@
  *
  * @module
  */
-import { apiHandler } from "@lib/api/router.ts";
-import { grytLogs } from "@lib/features/gryt/log_access.ts";
-import { logSockets } from "@lib/features/jobs/log_socket.ts";
-import type { ApiPorts } from "@lib/api/ports.ts";
-import { Gate } from "@lib/features/access/gate.ts";
-import { KeyStore } from "@lib/features/access/key_store.ts";
-import { ArtifactReader } from "@lib/features/artifacts/artifact_reader.ts";
 import { AgentClient } from "@lib/spine/agent_link/agent_client.ts";
+import type { RunnerPart, RunnerServices } from "@lib/api/feature.ts";
+import { makeRouter } from "@lib/api/router.ts";
 import { systemClock } from "@lib/core/clock.ts";
 import { messageOf, toCicdError } from "@lib/core/errors.ts";
 import type { ProjectName } from "@lib/core/ids.ts";
 import type { Logger } from "@lib/core/logger.ts";
 import { TaskGroup } from "@lib/core/task_group.ts";
 import { VERSION } from "@lib/core/version.ts";
-import type { Housekeeper } from "@lib/features/cleaning/housekeeper.ts";
 import { type HttpServer, type Listener, startHttpServer } from "@lib/foundations/http/server.ts";
-import { Dispatcher } from "@lib/spine/queue/dispatcher.ts";
-import { JobEvents } from "@lib/spine/jobs/job_events.ts";
-import { JOB_MIGRATIONS } from "@lib/spine/queue/job_schema.ts";
-import { JobStore } from "@lib/spine/queue/job_store.ts";
-import { isTerminal, type Job } from "@lib/spine/jobs/model.ts";
-import { JobLogReader } from "@lib/spine/logs/job_logs.ts";
-import { LogWatcher } from "@lib/spine/logs/log_watcher.ts";
 import { readBootId } from "@lib/foundations/process/boot_id.ts";
-import { runSweeps } from "@lib/features/cleaning/sweep.ts";
 import { openKey, sealMap, unsealMap } from "@lib/foundations/secrets/seal.ts";
 import { openDatabase } from "@lib/foundations/store/database.ts";
 import { lockState } from "@lib/foundations/store/state_lock.ts";
-import { ensurePrivateFolder } from "../shared/folders.ts";
+import { Dispatcher } from "@lib/spine/queue/dispatcher.ts";
+import { Intake } from "@lib/spine/queue/intake.ts";
+import { JobStore } from "@lib/spine/queue/job_store.ts";
+import { submitJob } from "@lib/spine/queue/submit.ts";
+import { JobEvents } from "@lib/spine/jobs/job_events.ts";
+import { isTerminal, type Job } from "@lib/spine/jobs/model.ts";
+import { JobLogReader } from "@lib/spine/logs/job_logs.ts";
+import { LogWatcher } from "@lib/spine/logs/log_watcher.ts";
 import type { DaemonFlags } from "../shared/daemon_flags.ts";
+import { ensurePrivateFolder } from "../shared/folders.ts";
 import { layoutOf } from "../shared/program_paths.ts";
+import { allSchemas, FEATURES } from "../features.ts";
 import { makeAgentHost } from "./agent_host.ts";
 import type { ConfigHolder } from "./config_holder.ts";
-import { Gryt } from "@lib/features/gryt/gryt.ts";
-import { Intake } from "@lib/spine/queue/intake.ts";
-import { collectMetrics } from "@lib/features/status/metrics.ts";
 
 /** What the runner is made from. */
 export interface RunnerInput {
@@ -82,7 +74,7 @@ export async function startRunner(input: RunnerInput): Promise<Runner> {
   ensurePrivateFolder(runtimeDir);
   parts.use(lockState(stateDir));
   const db = parts.use(
-    openDatabase({ path: `${stateDir}/runner.db`, migrations: JOB_MIGRATIONS }),
+    openDatabase({ path: `${stateDir}/runner.db`, schemas: allSchemas() }),
   );
   const key = openKey(`${stateDir}/secrets.key`);
   const events = new JobEvents();
@@ -139,52 +131,39 @@ export async function startRunner(input: RunnerInput): Promise<Runner> {
     clock,
   });
   const intake = new Intake({ store, config: () => config.current, stateDir, clock });
-  const unreadyReasons = () =>
-    [dispatcher.unreadyReason(), intake.diskProblem()].filter((reason) => reason !== undefined);
   const layout = layoutOf(Deno.execPath(), Deno.mainModule);
-  let housekeeper: Housekeeper | undefined;
-  const openHousekeeper = async () => {
-    // Of use once a day.
-    const { makeHousekeeper } = await import("@lib/features/cleaning/make_housekeeper.ts");
-    return housekeeper ??= makeHousekeeper({
-      store,
-      config: () => config.current,
-      env: input.env,
-      clock,
-      log,
-    });
-  };
-  const keys = new KeyStore(db, clock);
-  const gryt = new Gryt({ db, config, env: input.env, clock, log });
-  const access = new Gate({
-    keys,
-    requestsPerMinute: () => config.current.listen.requestsPerMinute,
+  const tasks = parts.use(
+    new TaskGroup({
+      onFailure: (task, error) => log.error("A background task failed", { task, error }),
+    }),
+  );
+  const features: RunnerPart[] = [];
+  parts.defer(() => {
+    for (const feature of features) feature[Symbol.dispose]?.();
+  });
+  const services: RunnerServices = {
+    config: () => config.current,
+    env: input.env,
     clock,
     log,
-  });
-  const ports: ApiPorts = {
+    db,
     store,
     events,
-    keys,
-    access,
-    logs: {
-      size: (job, stream) => logs.size(job, stream),
-      read: (job, wish) => logs.read(job, wish),
+    logs,
+    intake,
+    submit: (body, options) => submitJob(submitPorts, body, options),
+    tasks,
+    get authenticator() {
+      const found = features.find(({ authenticator }) => authenticator !== undefined);
+      if (found?.authenticator === undefined) throw new TypeError("No feature authenticates");
+      return found.authenticator;
     },
-    artifacts: new ArtifactReader(stateDir),
-    clock,
-    log,
     bodyLimits: () => ({
       maxBytes: config.current.http.maxBodyBytes,
       timeoutMs: config.current.http.bodyTimeoutMs,
     }),
-    defaultsOf: (project) => config.defaultsOf(project),
     configuredProjects: () => [...config.current.projects.keys()],
     maxRunningOf: (project) => config.maxRunningOf(project),
-    assertRoom: () => intake.assertRoom(),
-    assertOpen: (project) => intake.assertOpen(project),
-    assertDisk: () => intake.assertDisk(),
-    seal: (secrets, jobId) => sealMap(key, new Map(Object.entries(secrets)), jobId),
     agentView: (project, signal) => viewAgent(link, project, signal),
     wakeQueue: () => dispatcher.wake(),
     facts: () => ({
@@ -197,56 +176,51 @@ export async function startRunner(input: RunnerInput): Promise<Runner> {
       stateDir,
       warnings: input.warnings,
     }),
-    unreadyReasons,
-    async renderMetrics() {
-      // The library is only needed when someone scrapes.
-      const { renderMetrics } = await import("@lib/foundations/metrics/render_metrics.ts");
-      return await renderMetrics(collectMetrics({
-        store,
-        server: () => server,
-        clock,
-        startedAt,
-        version: VERSION,
-        ready: () => unreadyReasons().length === 0,
-        gryt: () => gryt.figures(),
-      }));
-    },
-    gryt: gryt.service,
-    grytLogs: grytLogs({ store, access }, gryt.service),
-    sweep: {
-      store,
-      stateDir,
-      limits: () => config.current.retention,
-      clock,
-      log,
-    },
-    clean: async (options, signal) => await (await openHousekeeper()).clean(options, signal),
+    unreadyReasons: () =>
+      [dispatcher.unreadyReason(), intake.diskProblem()].filter((reason) => reason !== undefined),
+    serverLoad: () => server,
+    parts: () => features,
   };
+  const submitPorts = {
+    store,
+    clock,
+    intake,
+    defaultsOf: (project: ProjectName) => config.defaultsOf(project),
+    seal: (secrets: Readonly<Record<string, string>>, jobId: Job["id"]) =>
+      sealMap(key, new Map(Object.entries(secrets)), jobId),
+  };
+  for (const { runner } of FEATURES) {
+    if (runner !== undefined) features.push(await runner(services));
+  }
+  const router = makeRouter({
+    routes: features.flatMap(({ routes = [] }) => routes),
+    sockets: features.flatMap(({ sockets = [] }) => sockets),
+    foreignPaths: features.flatMap(({ foreignPaths }) => foreignPaths ?? []),
+    authenticator: services.authenticator,
+    jobs: store,
+    version: VERSION,
+    log,
+  });
   const { maxConnections, maxHeaderBytes } = config.current.http;
   const server: HttpServer = parts.use(
     await startHttpServer({
       keepFromChildren: input.setCloseOnExec,
       listeners: input.listeners,
       limits: { maxConnections, maxHeaderBytes, headerTimeoutMs: 30_000 },
-      handle: apiHandler(ports),
-      upgrade: logSockets(ports),
+      handle: router.handle,
+      upgrade: router.upgrade,
       isForRemote: true,
       onError: (what, error) => log.error(what, { error }),
     }),
   );
-  const tasks = parts.use(
-    new TaskGroup({
-      onFailure: (task, error) => log.error("A background task failed", { task, error }),
-    }),
-  );
-  tasks.spawn("retention", (signal) => runSweeps(ports.sweep, signal));
-  parts.use(gryt.start(ports, tasks));
+  for (const { start } of features) start?.();
   dispatcher.start();
   log.debug("Runner started", {
     stateDir,
     agents: host.kind,
     layout: layout.kind,
   });
+  const hasFeatureWork = () => features.some(({ hasWork }) => hasWork?.() === true);
   const owned = parts.move();
   return {
     server,
@@ -256,12 +230,12 @@ export async function startRunner(input: RunnerInput): Promise<Runner> {
     },
     idleForMs() {
       const { queued, inFlight } = counts(store);
-      if (server.activeRequests > 0 || queued + inFlight > 0 || gryt.hasWork()) return 0;
+      if (server.activeRequests > 0 || queued + inFlight > 0 || hasFeatureWork()) return 0;
       return clock.now() - Math.max(server.lastActivityAt, startedAt);
     },
     hasWork() {
       const { queued, inFlight } = counts(store);
-      return queued + inFlight > 0 || gryt.hasWork();
+      return queued + inFlight > 0 || hasFeatureWork();
     },
     unhealthyReason() {
       try {
@@ -276,9 +250,11 @@ export async function startRunner(input: RunnerInput): Promise<Runner> {
     },
     reconfigured() {
       dispatcher.wake();
-      gryt.reconfigured();
+      for (const { reconfigured } of features) reconfigured?.();
     },
-    answered: (signal) => gryt.answered(signal),
+    async answered(signal) {
+      await Promise.all(features.map(({ answered }) => answered?.(signal)));
+    },
     async [Symbol.asyncDispose]() {
       server.stopAccepting();
       await owned[Symbol.asyncDispose]();

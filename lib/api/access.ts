@@ -1,73 +1,109 @@
 /**
- * What a route asks of its caller, and the one place where that is checked.
+ * Admission: the one place where a request is checked against what its route
+ * requires of the caller.
  *
  * @module
  */
 import {
   type Caller,
   hasScope,
+  type KeyCaller,
   LOCAL_CALLER,
-  projectsOf,
   type Scope,
   seesProject,
-} from "@lib/api/caller.ts";
+} from "@lib/core/caller.ts";
 import { CicdError } from "@lib/core/errors.ts";
-import { parseProjectName, type ProjectName } from "@lib/core/ids.ts";
+import { parseProjectName, type ProjectName, projectNameProblem } from "@lib/core/ids.ts";
 import type { Origin } from "@lib/foundations/http/listener.ts";
-import { findVisible } from "@lib/api/find_job.ts";
-import type { ApiPorts } from "@lib/api/ports.ts";
+import type { Job } from "@lib/spine/jobs/model.ts";
+import { findVisible, type JobLookup, quoted } from "@lib/api/find_job.ts";
 
-export type { Caller, Scope } from "@lib/api/caller.ts";
-
-/** What a route asks of its caller. */
+/** The rights a route requires. */
 export interface RouteAccess {
-  /**
-   * What a key must allow. With `none` nobody is asked for a key: the route is public, or looks
-   * for itself.
-   */
+  /** Scope of the key. `none`: no key is asked for; the route is public or checks by itself. */
   readonly scope: Scope | "none";
   /**
-   * The handler shows and changes only what belongs to the caller's projects. Without it, a key
-   * that is confined to projects may use a route only if its path names a job or a project.
+   * How a key that is restricted to projects is checked.
+   *
+   * `job`: the `:id` of the path must name a job of its projects. `project`: the `:project` of the
+   * path must be one of them. `handler`: the handler shows and changes only what is theirs.
+   * Absent: such a key is refused.
    */
-  readonly narrows?: true;
+  readonly by?: "job" | "project" | "handler";
 }
 
-/** A route as far as access goes. */
-export interface GuardedRoute {
-  /** With parameters as `:name`. */
-  readonly path: string;
-  readonly access: RouteAccess;
+/** Identifies callers from the network. */
+export interface Authenticator {
+  /** @throws {CicdError} `unauthorized`, or `rate_limited` with the time to wait. */
+  authenticate(headers: Headers, address: string): KeyCaller;
+  /**
+   * Counts a request that failed another check, such as Gryt's own key.
+   *
+   * @throws {CicdError} `rate_limited` if too many came from `address`.
+   */
+  countFailure(address: string, why: string): void;
 }
 
-/** A request that has passed. */
-export interface Admitted {
-  readonly caller: Caller;
-  /** The parameters of the path; a job's id is whole if the caller is confined to projects. */
-  readonly params: Readonly<Record<string, string>>;
-}
-
-/** What is known of a request before its route is called. */
-export interface Question {
+/** A request before its route is called. */
+export interface Arrival {
   readonly headers: Headers;
+  /** Named parts of the path, decoded. */
   readonly params: Readonly<Record<string, string>>;
   readonly origin: Origin;
 }
 
-/**
- * Lets a request pass, or throws.
- *
- * What belongs to a project that the caller may not know of is as if it were not there.
- *
- * @throws {CicdError} `unauthorized`, `rate_limited`, `forbidden`, `job_not_found`,
- * `project_not_found`
- */
-export function admit(ports: ApiPorts, route: GuardedRoute, question: Question): Admitted {
-  const { headers, params, origin } = question;
-  const { scope, narrows } = route.access;
-  if (origin.kind === "local") return { caller: LOCAL_CALLER, params };
-  if (scope === "none") return { caller: { kind: "anonymous", address: origin.address }, params };
-  const caller = ports.access.authenticate(headers, origin.address);
+/** The subject that a path names. */
+export interface Subject {
+  /** Of a route that is checked `by: "job"`. */
+  readonly job?: Job;
+  /** Of a route that is checked `by: "project"`. */
+  readonly project?: ProjectName;
+}
+
+/** The checks before a handler, in the order in which they are called. */
+export interface Admission {
+  readonly params: Arrival["params"];
+  /** @throws {CicdError} `unauthorized`, `rate_limited`, `forbidden` */
+  identify(): Caller;
+  /**
+   * Finds the job or project that the path names; one that the caller may not see is not found.
+   *
+   * @throws {CicdError} `job_not_found`, `project_not_found`
+   */
+  resolve(caller: Caller): Subject;
+}
+
+/** Prepares the checks of a request. */
+export function admission(
+  access: RouteAccess,
+  arrival: Arrival,
+  { authenticator, jobs }: { readonly authenticator: Authenticator; readonly jobs: JobLookup },
+): Admission {
+  const { params } = arrival;
+  return {
+    params,
+    identify: () => identify(access, arrival, authenticator),
+    resolve(caller) {
+      switch (access.by) {
+        case "job":
+          return { job: findVisible(jobs, params["id"] ?? "", caller) };
+        case "project":
+          return { project: visibleProject(params["project"] ?? "", caller) };
+        default:
+          return {};
+      }
+    },
+  };
+}
+
+function identify(
+  { scope, by }: RouteAccess,
+  { headers, origin }: Arrival,
+  authenticator: Authenticator,
+): Caller {
+  if (origin.kind === "local") return LOCAL_CALLER;
+  if (scope === "none") return { kind: "anonymous", address: origin.address };
+  const caller = authenticator.authenticate(headers, origin.address);
   if (!hasScope(caller, scope)) {
     throw new CicdError(
       "forbidden",
@@ -75,27 +111,19 @@ export function admit(ports: ApiPorts, route: GuardedRoute, question: Question):
         `and this takes ${scope}`,
     );
   }
-  if (caller.projects === undefined) return { caller, params };
-  if (route.path.startsWith("/v1/jobs/:id")) {
-    return { caller, params: { ...params, id: findVisible(ports, params, caller).id } };
+  if (caller.projects !== undefined && by === undefined) {
+    throw new CicdError(
+      "forbidden",
+      `Cannot do this with key "${caller.name}": it is restricted to projects, and this ` +
+        "concerns all of them",
+    );
   }
-  if (route.path.startsWith("/v1/projects/:project")) {
-    const project = parseProjectName(params["project"] ?? "");
-    if (project === undefined || seesProject(caller, project)) return { caller, params };
-    throw new CicdError("project_not_found", `Cannot find project "${project}"`);
-  }
-  if (narrows === true) return { caller, params };
-  throw new CicdError(
-    "forbidden",
-    `Cannot do this with key "${caller.name}": it is confined to projects, and this is about all`,
-  );
+  return caller;
 }
 
-/** @throws {CicdError} `forbidden` if the caller may not submit jobs to `project`. */
-export function assertMaySubmit(caller: Caller, project: ProjectName): void {
-  if (seesProject(caller, project)) return;
-  throw new CicdError(
-    "forbidden",
-    `Cannot submit to project "${project}": this key is for ${projectsOf(caller)?.join(", ")}`,
-  );
+function visibleProject(text: string, caller: Caller): ProjectName {
+  const project = parseProjectName(text);
+  if (project !== undefined && seesProject(caller, project)) return project;
+  const why = project === undefined ? `: the name ${projectNameProblem(text)}` : "";
+  throw new CicdError("project_not_found", `Cannot find project ${quoted(text)}${why}`);
 }

@@ -19,23 +19,23 @@ export type WantedRange =
 export function parseRange(
   field: string | null,
   size: number,
-  wish: { readonly follow: boolean; readonly offset: number | undefined },
+  { follow, offset }: { readonly follow: boolean; readonly offset: number | undefined },
 ): WantedRange {
   const match = /^bytes=(\d{0,15})-(\d{0,15})$/.exec(field?.trim() ?? "");
   const [, first = "", last = ""] = match ?? [];
   if (match === null || (first === "" && last === "")) {
-    const from = wish.offset ?? 0;
-    if (!wish.follow && from > size) return { kind: "unsatisfiable" };
-    return wish.follow ? { kind: "all", from } : { kind: "all", from, to: size };
+    const from = offset ?? 0;
+    if (!follow && from > size) return { kind: "unsatisfiable" };
+    return follow ? { kind: "all", from } : { kind: "all", from, to: size };
   }
   if (first === "") {
     const from = Math.max(0, size - Number(last));
-    return wish.follow ? { kind: "part", from } : { kind: "part", from, to: size };
+    return follow ? { kind: "part", from } : { kind: "part", from, to: size };
   }
   const from = Number(first);
   const to = last === "" ? undefined : Number(last) + 1;
   if (to !== undefined && to <= from) return { kind: "unsatisfiable" };
-  if (wish.follow) return to === undefined ? { kind: "part", from } : { kind: "part", from, to };
+  if (follow) return to === undefined ? { kind: "part", from } : { kind: "part", from, to };
   if (from >= size) return { kind: "unsatisfiable" };
   return { kind: "part", from, to: Math.min(to ?? size, size) };
 }

@@ -1,81 +1,164 @@
 /**
- * A route as data: what the router calls, what validates the query, and what
- * OpenAPI tells are the same object.
+ * Routes as data: the router, the validation of the query, and OpenAPI use the
+ * same object, and a handler's answers are typed by the schemas that document them.
  *
  * @module
  */
 import * as v from "valibot";
+import type { Caller } from "@lib/core/caller.ts";
 import type { ErrorCode } from "@lib/core/error_codes.ts";
 import { CicdError } from "@lib/core/errors.ts";
 import { parseDuration } from "@lib/core/duration.ts";
 import { didYouMean } from "@lib/core/nearest.ts";
-import { type JobId, parseJobId, parseProjectName, type ProjectName } from "@lib/core/ids.ts";
-import { projectNameProblem } from "@lib/core/ids.ts";
-import type { Admitted, Caller, RouteAccess } from "@lib/api/access.ts";
+import type { ProjectName } from "@lib/core/ids.ts";
+import type { WebSocketSession } from "@lib/foundations/http/web_socket.ts";
+import type { Job } from "@lib/spine/jobs/model.ts";
+import type { Admission, RouteAccess } from "@lib/api/access.ts";
 
 /** The fields of a query string; every value arrives as text. */
 export type QueryEntries = Readonly<Record<string, v.GenericSchema<string | undefined, unknown>>>;
 
 type QueryOutput<Q extends QueryEntries> = { readonly [K in keyof Q]: v.InferOutput<Q[K]> };
 
-/** A request as a handler sees it. */
-export interface ApiRequest<Query> {
-  readonly request: Request;
-  /** Named parts of the path, decoded. */
-  readonly params: Readonly<Record<string, string>>;
-  readonly query: Query;
-  /** Who asks; what the route's `access` wants of them has been checked. */
-  readonly caller: Caller;
-}
-
 /** A possible answer, for OpenAPI. */
 export interface RouteAnswer {
   readonly description: string;
+  /** Of a JSON body; absent for other bodies, which the handler makes itself. */
   readonly schema?: v.GenericSchema;
   /** @default {"application/json"} */
   readonly contentType?: string;
 }
 
-/** A route. */
-export interface Route<Query extends QueryEntries = QueryEntries> {
-  readonly method: "GET" | "POST";
+/** Answers by status. */
+export type Answers = Readonly<Record<number, RouteAnswer>>;
+
+/** A value of JSON as a schema gives it, which the handler need not own. */
+type Readable<T> = T extends readonly (infer Item)[] ? readonly Readable<Item>[]
+  : T extends object ? { readonly [K in keyof T]: Readable<T[K]> }
+  : T;
+
+type JsonStatus<A extends Answers> = {
+  [S in keyof A]: A[S] extends { readonly schema: v.GenericSchema } ? S : never;
+}[keyof A];
+
+type BodyOf<A> = A extends { readonly schema: infer S extends v.GenericSchema }
+  ? Readable<v.InferInput<S>>
+  : never;
+
+/** The job or project that the path names, as far as `access.by` asks for it. */
+type Subject<A extends RouteAccess> = A extends { readonly by: "job" } ? { readonly job: Job }
+  : A extends { readonly by: "project" } ? { readonly project: ProjectName }
+  : unknown;
+
+/** A request as a handler sees it; what `access` requires has been checked. */
+export type ApiRequest<Query, A extends RouteAccess = RouteAccess> = Subject<A> & {
+  readonly request: Request;
+  /** Named parts of the path, decoded. */
+  readonly params: Readonly<Record<string, string>>;
+  readonly query: Query;
+  readonly caller: Caller;
+};
+
+declare const documented: unique symbol;
+/** A response whose body is one of the route's answers; made by {@linkcode Replier}. */
+export type Reply = Response & { readonly [documented]: true };
+
+/** Makes the replies of a route. */
+export interface Replier<A extends Answers> {
+  /** A JSON answer of the route; the body has the type of the schema that documents it. */
+  json<S extends JsonStatus<A>>(
+    status: S,
+    body: BodyOf<A[S]>,
+    headers?: Readonly<Record<string, string>>,
+  ): Reply;
+  /** A body that no schema describes: text, a stream, a file, a problem document. */
+  raw(response: Response): Reply;
+}
+
+/** The part that routes and sockets share: what is checked before a handler runs. */
+interface Guarded<Query extends QueryEntries, A extends RouteAccess> {
   /** With parameters as `:name`; the last one may be `:name{[^]+}`, for all that is left. */
   readonly path: string;
-  /** What it asks of its caller. */
-  readonly access: RouteAccess;
+  readonly access: A;
+  readonly query: Query;
+}
+
+/** A route. */
+export interface Route<Query extends QueryEntries, A extends Answers, Access extends RouteAccess>
+  extends Guarded<Query, Access> {
+  readonly method: "GET" | "POST";
   readonly summary: string;
   readonly description?: string;
-  readonly query: Query;
   readonly body?: v.GenericSchema;
-  /** By status. */
-  readonly answers: Readonly<Record<number, RouteAnswer>>;
+  readonly answers: A;
   readonly errors: readonly ErrorCode[];
-  readonly handle: (request: ApiRequest<QueryOutput<Query>>) => Response | Promise<Response>;
+  readonly handle: (
+    request: ApiRequest<QueryOutput<Query>, Access>,
+    reply: Replier<A>,
+  ) => Reply | Promise<Reply>;
 }
 
-/** A route whose query type is forgotten, as the router keeps it. */
-export interface AnyRoute extends Omit<Route, "handle"> {
-  /** The caller has passed `admit`. */
-  readonly answer: (request: Request, admitted: Admitted) => Response | Promise<Response>;
+/** A WebSocket endpoint. */
+export interface Socket<Query extends QueryEntries, Access extends RouteAccess>
+  extends Guarded<Query, Access> {
+  /** @throws {CicdError} Refuses the upgrade. */
+  readonly open: (
+    request: ApiRequest<QueryOutput<Query>, Access>,
+  ) => WebSocketSession | Promise<WebSocketSession>;
 }
 
-/** Makes a route; its handler gets the parsed query. */
-export function route<Query extends QueryEntries>(options: Route<Query>): AnyRoute {
+/** What the router calls, its own types forgotten. */
+export interface AnyGuarded<T> extends Guarded<QueryEntries, RouteAccess> {
+  readonly enter: (request: Request, admission: Admission) => T | Promise<T>;
+}
+
+/** A route as the router keeps it. */
+export interface AnyRoute
+  extends AnyGuarded<Response>, Omit<Route<QueryEntries, Answers, RouteAccess>, "handle"> {}
+
+/** A WebSocket endpoint as the router keeps it. */
+export type AnySocket = AnyGuarded<WebSocketSession>;
+
+const replier: Replier<Answers> = {
+  json: (status, body, headers = {}) =>
+    Response.json(body, { status: Number(status), headers }) as Reply,
+  raw: (response) => response as Reply,
+};
+
+/** Makes a route; its handler gets the parsed query and the subject of the path. */
+export function route<
+  const Query extends QueryEntries,
+  const A extends Answers,
+  const Access extends RouteAccess,
+>(options: Route<Query, A, Access>): AnyRoute {
   const { handle, ...rest } = options;
-  const schema = v.strictObject(options.query);
-  return {
-    ...rest,
-    answer: (request, { params, caller }) =>
-      handle({ request, params, caller, query: parseQuery(request, schema, options.query) }),
-  };
+  return { ...rest, enter: entry(options, (request) => handle(request, replier as Replier<A>)) };
 }
 
-/** Reads the query of a request. @throws {CicdError} `invalid_request` */
-export function readQuery<Query extends QueryEntries>(
-  request: Request,
-  entries: Query,
-): QueryOutput<Query> {
-  return parseQuery(request, v.strictObject(entries), entries);
+/** Makes a WebSocket endpoint. */
+export function socket<const Query extends QueryEntries, const Access extends RouteAccess>(
+  options: Socket<Query, Access>,
+): AnySocket {
+  const { path, access, query, open } = options;
+  return { path, access, query, enter: entry(options, open) };
+}
+
+function entry<Query extends QueryEntries, Access extends RouteAccess, T>(
+  { query }: Guarded<Query, Access>,
+  run: (request: ApiRequest<QueryOutput<Query>, Access>) => T | Promise<T>,
+): AnyGuarded<T>["enter"] {
+  const schema = v.strictObject(query);
+  return (request, { params, identify, resolve }) => {
+    const caller = identify();
+    const parsed = parseQuery(request, schema, query);
+    // `resolve` finds the subject that `access.by` names.
+    return run(
+      { request, params, caller, query: parsed, ...resolve(caller) } as ApiRequest<
+        QueryOutput<Query>,
+        Access
+      >,
+    );
+  };
 }
 
 function parseQuery<Query extends QueryEntries>(
@@ -135,26 +218,3 @@ export const queryDuration = v.optional(v.pipe(
     return NEVER;
   }),
 ));
-
-/** Reads the job id of a path. */
-export function jobIdOf(params: Readonly<Record<string, string>>): JobId {
-  const text = params["id"] ?? "";
-  const id = parseJobId(text);
-  if (id !== undefined) return id;
-  throw new CicdError("job_not_found", `Cannot find job ${quoted(text)}: that is no job id`);
-}
-
-/** Reads the project of a path. */
-export function projectOf(params: Readonly<Record<string, string>>): ProjectName {
-  const text = params["project"] ?? "";
-  const project = parseProjectName(text);
-  if (project !== undefined) return project;
-  throw new CicdError(
-    "project_not_found",
-    `Cannot find project ${quoted(text)}: the name ${projectNameProblem(text)}`,
-  );
-}
-
-function quoted(text: string): string {
-  return JSON.stringify(text.length > 80 ? `${text.slice(0, 80)}…` : text);
-}

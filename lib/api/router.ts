@@ -1,114 +1,162 @@
 /**
- * The whole HTTP API: the routes behind one router.
+ * The router: finds the route of a request, admits its caller, and answers
+ * every failure with a problem document.
  *
  * @module
  */
-import { Hono } from "hono";
+import { TrieRouter } from "hono/router/trie-router";
+import { getPath, tryDecode } from "hono/utils/url";
 import { CicdError, toCicdError } from "@lib/core/errors.ts";
-import { problemResponse } from "@lib/foundations/http/problem.ts";
-import { artifactRoutes } from "@lib/features/artifacts/artifact_routes.ts";
+import type { Logger } from "@lib/core/logger.ts";
 import type { Origin } from "@lib/foundations/http/listener.ts";
-import { admit } from "@lib/api/access.ts";
-import { eventRoutes } from "@lib/features/jobs/event_routes.ts";
-import { isGrytPath, noSuchPath, wrongMethod } from "@lib/features/gryt/problems.ts";
-import { grytRoutes } from "@lib/features/gryt/routes.ts";
-import { housekeepingRoutes } from "@lib/features/cleaning/housekeeping_routes.ts";
-import { jobRoutes } from "@lib/features/jobs/job_routes.ts";
-import { keyRoutes } from "@lib/features/access/key_routes.ts";
-import { logRoutes } from "@lib/features/jobs/log_routes.ts";
-import type { ApiPorts } from "@lib/api/ports.ts";
-import { projectRoutes } from "@lib/features/status/project_routes.ts";
-import type { AnyRoute } from "@lib/api/route.ts";
-import { retentionRoutes } from "@lib/features/cleaning/retention_routes.ts";
-import { runnerRoutes } from "@lib/features/status/runner_routes.ts";
+import { problemResponse } from "@lib/foundations/http/problem.ts";
+import type { WebSocketSession } from "@lib/foundations/http/web_socket.ts";
+import { admission, type Authenticator } from "@lib/api/access.ts";
+import { type JobLookup, quoted } from "@lib/api/find_job.ts";
+import { type AnyGuarded, type AnyRoute, type AnySocket, route } from "@lib/api/route.ts";
 
-/** Every route of the API. */
-export function apiRoutes(ports: ApiPorts): readonly AnyRoute[] {
-  return [
-    ...jobRoutes(ports),
-    ...logRoutes(ports),
-    ...artifactRoutes(ports),
-    ...projectRoutes(ports),
-    ...eventRoutes(ports),
-    ...retentionRoutes(ports),
-    ...housekeepingRoutes(ports),
-    ...keyRoutes(ports),
-    ...runnerRoutes(ports),
-    ...grytRoutes(ports),
-  ];
+/** An API of its own within the paths, whose clients expect its own shape of errors. */
+export interface ForeignPaths {
+  owns(path: string): boolean;
+  notFound(): Response;
+  methodNotAllowed(allowed: readonly string[]): Response;
 }
 
-/** Makes the handler of the API; no route is called before its caller was admitted. */
-export function apiHandler(
-  ports: ApiPorts,
-): (request: Request, origin: Origin) => Promise<Response> {
-  const routes = apiRoutes(ports);
-  const app = new Hono<{ Bindings: { readonly origin: Origin } }>();
-  for (const route of routes) {
-    app.on(route.method, route.path, (context) => {
-      const { raw: request } = context.req;
-      const { headers } = request;
-      const question = { headers, params: context.req.param(), origin: context.env.origin };
-      return route.answer(request, admit(ports, route, question));
-    });
-  }
-  app.get("/openapi.json", async () => {
-    // The schema converter is only needed here.
-    const { openApiDocument } = await import("@lib/api/openapi.ts");
-    return Response.json(openApiDocument(routes, ports.facts().version));
-  });
-  const known = [...routes, { method: "GET", path: "/openapi.json" }];
-  app.notFound(({ req: { path, method } }) => {
-    const shown = path.length > 80 ? `${path.slice(0, 80)}…` : path;
-    const methods = known.filter((one) => matches(one.path, path)).map((one) => one.method);
-    if (methods.length === 0) {
-      if (isGrytPath(path)) return noSuchPath();
-      return problemResponse(
-        new CicdError("not_found", `Cannot find "${shown}": see /openapi.json for the routes`),
-      );
-    }
-    const allowed = [...new Set(methods.includes("GET") ? [...methods, "HEAD"] : methods)];
-    if (isGrytPath(path)) return wrongMethod(allowed);
-    const response = problemResponse(
-      new CicdError(
-        "method_not_allowed",
-        `Cannot ${method} "${shown}": it takes ${allowed.join(", ")}`,
-      ),
-    );
-    response.headers.set("allow", allowed.join(", "));
-    return response;
-  });
-  const failed = (thrown: unknown, request: Request): Response => {
+/** Options for {@linkcode makeRouter}. */
+export interface RouterOptions {
+  readonly routes: readonly AnyRoute[];
+  readonly sockets: readonly AnySocket[];
+  readonly foreignPaths: readonly ForeignPaths[];
+  readonly authenticator: Authenticator;
+  readonly jobs: JobLookup;
+  readonly version: string;
+  readonly log: Logger;
+}
+
+/** Answers requests. */
+export interface Router {
+  handle(request: Request, origin: Origin): Promise<Response>;
+  /** @throws {CicdError} Refuses the upgrade. */
+  upgrade(request: Request, origin: Origin): Promise<WebSocketSession>;
+}
+
+type Found<T> = { readonly to: T; readonly params: Readonly<Record<string, string>> };
+
+/** The method under which WebSocket endpoints are filed. */
+const UPGRADE = "UPGRADE";
+
+/** Makes the router of a program's API. */
+export function makeRouter(options: RouterOptions): Router {
+  const { routes, sockets, log } = options;
+  const http = new TrieRouter<AnyRoute>();
+  for (const one of [...routes, openApiRoute(options)]) http.add(one.method, one.path, one);
+  const upgrades = new TrieRouter<AnySocket>();
+  for (const one of sockets) upgrades.add(UPGRADE, one.path, one);
+  const report = (thrown: unknown, request: Request): CicdError => {
     const error = toCicdError(thrown);
     // A client that went away made its own request fail.
     if (error.code === "internal" && !request.signal.aborted) {
-      ports.log.error("A request met a defect", { error: thrown });
+      log.error("A request met a defect", { error: thrown });
     }
-    return problemResponse(error);
+    return error;
   };
-  app.onError((thrown, context) => failed(thrown, context.req.raw));
-  return async (request, origin) => {
-    try {
-      refuseWebPages(request);
-      return await app.fetch(request, { origin });
-    } catch (thrown) {
-      // The router passes on what is no Error, such as the reason of an abort.
-      return failed(thrown, request);
-    }
+  const enter = <T>(
+    { to, params }: Found<AnyGuarded<T>>,
+    request: Request,
+    origin: Origin,
+  ) =>
+    to.enter(request, admission(to.access, { headers: request.headers, params, origin }, options));
+  return {
+    async handle(request, origin) {
+      try {
+        refuseWebPages(request);
+        const path = getPath(request);
+        const isHead = request.method === "HEAD";
+        const found = find(http, isHead ? "GET" : request.method, path);
+        if (found === undefined) return missing(http, request.method, path, options.foreignPaths);
+        const response = await enter(found, request, origin);
+        if (!isHead) return response;
+        await response.body?.cancel();
+        return new Response(null, response);
+      } catch (thrown) {
+        return problemResponse(report(thrown, request));
+      }
+    },
+    async upgrade(request, origin) {
+      try {
+        refuseWebPages(request);
+        const found = find(upgrades, UPGRADE, getPath(request));
+        if (found === undefined) {
+          throw new CicdError(
+            "not_found",
+            `Cannot open a WebSocket there: try ${sockets.map(({ path }) => path).join(", ")}`,
+          );
+        }
+        return await enter(found, request, origin);
+      } catch (thrown) {
+        throw report(thrown, request);
+      }
+    },
   };
 }
 
 /** @throws {CicdError} `cross_origin` */
-export function refuseWebPages(request: Request): void {
+function refuseWebPages(request: Request): void {
   if (!request.headers.has("origin")) return;
   throw new CicdError("cross_origin", "Cannot answer a web page: this API is for programs");
 }
 
-function matches(pattern: string, path: string): boolean {
-  const wanted = pattern.split("/");
-  const given = path.split("/");
-  // A last part such as `:path{[^]+}` stands for all that is left.
-  const isOpen = wanted.at(-1)?.endsWith("{[^]+}") === true;
-  return (isOpen ? wanted.length <= given.length : wanted.length === given.length) &&
-    wanted.every((part, index) => part.startsWith(":") || part === given[index]);
+function find<T>(router: TrieRouter<T>, method: string, path: string): Found<T> | undefined {
+  const [matches] = router.match(method, path);
+  const [first] = matches;
+  if (first === undefined) return undefined;
+  const [to, params] = first;
+  const decoded = Object.entries(params).map(([name, value]) => [
+    name,
+    String(value).includes("%") ? tryDecode(String(value), decodeURIComponent) : String(value),
+  ]);
+  return { to, params: Object.fromEntries(decoded) };
+}
+
+/** The answer where no route is: 404, or 405 with the methods that there are. */
+function missing(
+  http: TrieRouter<AnyRoute>,
+  method: string,
+  path: string,
+  foreignPaths: readonly ForeignPaths[],
+): Response {
+  const foreign = foreignPaths.find((each) => each.owns(path));
+  const methods = ["GET", "POST"].filter((each) => find(http, each, path) !== undefined);
+  if (methods.length === 0) {
+    return foreign?.notFound() ?? problemResponse(
+      new CicdError("not_found", `Cannot find ${quoted(path)}: see /openapi.json for the routes`),
+    );
+  }
+  const allowed = methods.includes("GET") ? [...methods, "HEAD"] : methods;
+  if (foreign !== undefined) return foreign.methodNotAllowed(allowed);
+  const response = problemResponse(
+    new CicdError(
+      "method_not_allowed",
+      `Cannot ${method} ${quoted(path)}: it takes ${allowed.join(", ")}`,
+    ),
+  );
+  response.headers.set("allow", allowed.join(", "));
+  return response;
+}
+
+function openApiRoute({ routes, version }: RouterOptions): AnyRoute {
+  return route({
+    method: "GET",
+    path: "/openapi.json",
+    access: { scope: "none" },
+    summary: "This document",
+    query: {},
+    answers: { 200: { description: "OpenAPI 3.1" } },
+    errors: [],
+    handle: async (_, reply) => {
+      // The schema converter is only needed here.
+      const { openApiDocument } = await import("@lib/api/openapi.ts");
+      return reply.raw(Response.json(openApiDocument(routes, version)));
+    },
+  });
 }

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { writeArtifactList } from "@lib/features/artifacts/artifact_list.ts";
 import { ArtifactReader } from "@lib/features/artifacts/artifact_reader.ts";
 import { collect } from "@lib/features/artifacts/collect.ts";
-import { apiHandler } from "@lib/api/router.ts";
+import { artifactRoutes } from "@lib/features/artifacts/artifact_routes.ts";
 import { startHttpServer } from "@lib/foundations/http/server.ts";
 import { UnixClient } from "@lib/foundations/http/unix_client.ts";
 import { attemptFolder } from "@lib/spine/jobs/attempt_folder.ts";
@@ -15,7 +15,8 @@ const NEVER = new AbortController().signal;
 /** A server on a socket, with a job that has artifacts. */
 async function serve(files: Readonly<Record<string, string>>) {
   const stateDir = await Deno.makeTempDir({ prefix: "cicd-dl-" });
-  const api = openApi({ artifacts: new ArtifactReader(stateDir) });
+  const routes = artifactRoutes(new ArtifactReader(stateDir));
+  const api = openApi({ replaced: { artifacts: () => ({ routes }) } });
   const job = api.claim(api.add().id);
   const folder = attemptFolder(stateDir, { project: projectName(), jobId: job.id, number: 1 });
   await Deno.mkdir(folder.artifacts, { recursive: true });
@@ -33,7 +34,7 @@ async function serve(files: Readonly<Record<string, string>>) {
     keepFromChildren() {},
     listeners: [{ kind: "unix", path: socket }],
     limits: { maxConnections: 100, maxHeaderBytes: 16_384, headerTimeoutMs: 30_000 },
-    handle: apiHandler(api.ports),
+    handle: api.router.handle,
     onError: (what, error) => api.log.error(what, { error }),
   });
   return {

@@ -2,15 +2,21 @@ import assert from "node:assert/strict";
 import { connect } from "node:net";
 // @ts-types="../../lib/foundations/http/ws.d.ts"
 import { type RawData, WebSocket } from "ws";
-import { apiHandler } from "@lib/api/router.ts";
-import { logSockets } from "@lib/features/jobs/log_socket.ts";
-import type { ApiPorts, JobLogs } from "@lib/api/ports.ts";
-import { CicdError } from "@lib/core/errors.ts";
-import { parseProjectName } from "@lib/core/ids.ts";
+import type { JobLogs } from "@lib/api/feature.ts";
+import { type JobId, parseProjectName } from "@lib/core/ids.ts";
+import { GrytLedger } from "@lib/features/gryt/ledger.ts";
+import { grytLogSocket } from "@lib/features/gryt/routes.ts";
+import { Secret } from "@lib/foundations/secrets/secret.ts";
 import type { HttpServer, HttpServerOptions } from "@lib/foundations/http/server.ts";
 import { startHttpServer } from "@lib/foundations/http/server.ts";
 import { HIGH_WATER_BYTES } from "@lib/foundations/http/web_socket.ts";
-import { type ApiFixture, openApi } from "../support/api_fixture.ts";
+import {
+  type ApiChanges,
+  type ApiFixture,
+  openApi,
+  unconfiguredGryt,
+} from "../support/api_fixture.ts";
+import { makeSettings } from "../unit/features/gryt/_fakes.ts";
 import { makeOutcome } from "../support/job_fixtures.ts";
 import { pause } from "../support/runner_process.ts";
 
@@ -23,7 +29,7 @@ interface Bench extends AsyncDisposable {
 }
 
 async function serve(
-  changes: Partial<ApiPorts> = {},
+  changes: ApiChanges = {},
   limits: Partial<HttpServerOptions["limits"]> = {},
 ): Promise<Bench> {
   const api = openApi(changes);
@@ -31,8 +37,8 @@ async function serve(
   const server = await startHttpServer({
     listeners: [{ kind: "tcp", host: "127.0.0.1", port: 0 }],
     limits: { maxConnections: 4, maxHeaderBytes: 8_192, headerTimeoutMs: 60_000, ...limits },
-    handle: apiHandler(api.ports),
-    upgrade: logSockets(api.ports),
+    handle: api.router.handle,
+    upgrade: api.router.upgrade,
     isForRemote: true,
     keepFromChildren() {},
     onError: (_, error) => errors.push(error),
@@ -50,7 +56,7 @@ async function serve(
   };
 }
 
-function endedJob(api: ApiFixture, log: string): string {
+function endedJob(api: ApiFixture, log: string): JobId {
   const { id } = api.add();
   api.claim(id);
   api.store.apply(id, { kind: "ended", attempt: 1, outcome: makeOutcome() });
@@ -173,20 +179,18 @@ for (
 }
 
 Deno.test("a job of Gryt's is found by Gryt's id, by who has Gryt's key", async () => {
-  const gryt: { job?: string } = {};
   await using t = await serve({
-    grytLogs: {
-      assertKey(request) {
-        if (request.headers.get("x-api-key") === "gryt") return;
-        throw new CicdError("unauthorized", "Cannot take the request: no key of Gryt");
-      },
-      jobOf: (id) =>
-        id === "7"
-          ? t.api.store.list({ limit: 1 }).jobs.find((one) => one.id === gryt.job)
-          : undefined,
+    replaced: {
+      gryt: (services) => ({
+        sockets: [grytLogSocket(services, {
+          ...unconfiguredGryt(services),
+          settings: () => makeSettings({ apiKey: new Secret("gryt") }),
+        })],
+      }),
     },
   });
-  gryt.job = endedJob(t.api, "from gryt\n");
+  const id = endedJob(t.api, "from gryt\n");
+  new GrytLedger(t.api.db).record({ jobId: id, grytId: 7 });
   const ask = (key: string, path: string) =>
     converse({ port: t.port, key: "" }, path, { "x-api-key": key });
   assert.equal((await ask("gryt", "/jobs/7/logs")).binary, "from gryt\n");

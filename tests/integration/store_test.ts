@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import type { ErrorCode } from "@lib/core/error_codes.ts";
 import { CicdError } from "@lib/core/errors.ts";
 import { newJobId } from "@lib/core/ids.ts";
+import { allSchemas } from "../../cmd/features.ts";
 import { JOB_MIGRATIONS } from "@lib/spine/queue/job_schema.ts";
 import { JobStore } from "@lib/spine/queue/job_store.ts";
 import { type Database, openDatabase } from "@lib/foundations/store/database.ts";
@@ -20,7 +21,7 @@ class Folder implements AsyncDisposable {
 }
 
 function open(path: string): Database {
-  return openDatabase({ path, migrations: JOB_MIGRATIONS });
+  return openDatabase({ path, schemas: allSchemas() });
 }
 
 function storeOn(db: Database): JobStore {
@@ -49,17 +50,23 @@ Deno.test("openDatabase() brings a database of an earlier release up to date", a
   await using t = new Folder();
   const [first] = JOB_MIGRATIONS;
   assert(first !== undefined);
-  openDatabase({ path: t.db, migrations: [first] })[Symbol.dispose]();
+  openDatabase({ path: t.db, schemas: [{ name: "jobs", migrations: [first] }] })[Symbol.dispose]();
   using db = open(t.db);
-  assert.equal(db.first("PRAGMA user_version")?.["user_version"], JOB_MIGRATIONS.length);
+  assert.equal(db.first("PRAGMA user_version")?.["user_version"], 4);
   storeOn(db).insert({ job: makeJob() });
 });
 
 Deno.test("openDatabase() leaves nothing of a migration that fails", async () => {
   await using t = new Folder();
   const broken = ["CREATE TABLE a (x);\nCREATE TABLE a (x);\n"];
-  assert.throws(() => openDatabase({ path: t.db, migrations: broken }), CicdError);
-  using db = openDatabase({ path: t.db, migrations: ["CREATE TABLE a (x);\n"] });
+  assert.throws(
+    () => openDatabase({ path: t.db, schemas: [{ name: "jobs", migrations: broken }] }),
+    CicdError,
+  );
+  using db = openDatabase({
+    path: t.db,
+    schemas: [{ name: "jobs", migrations: ["CREATE TABLE a (x);\n"] }],
+  });
   assert.equal(db.all("SELECT * FROM a").length, 0);
 });
 

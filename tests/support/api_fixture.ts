@@ -3,20 +3,42 @@
  *
  * @module
  */
-import { apiHandler } from "@lib/api/router.ts";
-import type { ApiPorts, JobLogs } from "@lib/api/ports.ts";
-import { Gate } from "@lib/features/access/gate.ts";
+import { parseProjectName } from "@lib/core/ids.ts";
+import type { JobLogs, RunnerPart, RunnerServices } from "@lib/api/feature.ts";
+import type { AnyRoute } from "@lib/api/route.ts";
+import { makeRouter, type Router } from "@lib/api/router.ts";
+import { Authentication } from "@lib/features/access/authentication.ts";
+import { keyRoutes } from "@lib/features/access/key_routes.ts";
 import { KeyStore } from "@lib/features/access/key_store.ts";
+import { artifactRoutes } from "@lib/features/artifacts/artifact_routes.ts";
+import { housekeepingRoutes } from "@lib/features/cleaning/housekeeping_routes.ts";
+import { retentionRoutes } from "@lib/features/cleaning/retention_routes.ts";
+import { AgentsFront } from "@lib/features/gryt/agents_front.ts";
+import { EngineWatch } from "@lib/features/gryt/engine_watch.ts";
+import { GrytLedger } from "@lib/features/gryt/ledger.ts";
+import { OutboxStore } from "@lib/features/gryt/outbox_store.ts";
+import { isGrytPath, noSuchPath, wrongMethod } from "@lib/features/gryt/problems.ts";
+import { grytRoutes } from "@lib/features/gryt/routes.ts";
+import type { GrytService } from "@lib/features/gryt/service.ts";
+import { WaitingAnswers } from "@lib/features/gryt/waiting_answers.ts";
+import { jobsFeature } from "@lib/features/jobs/feature.ts";
+import { projectRoutes } from "@lib/features/status/project_routes.ts";
+import { runnerRoutes } from "@lib/features/status/runner_routes.ts";
 import type { Origin } from "@lib/foundations/http/listener.ts";
 import { JobEvents } from "@lib/spine/jobs/job_events.ts";
+import { TaskGroup } from "@lib/core/task_group.ts";
 import type { LogReading } from "@lib/spine/logs/log_reader.ts";
+import { submitJob, type SubmitPorts } from "@lib/spine/queue/submit.ts";
 import { FakeClock } from "./fake_clock.ts";
 import { type MemoryStore, openMemoryStore } from "./job_fixtures.ts";
 import { RecordingLogger } from "./recording_logger.ts";
 
 /** An API to ask. */
 export interface ApiFixture extends MemoryStore {
-  readonly ports: ApiPorts;
+  readonly services: RunnerServices;
+  readonly routes: readonly AnyRoute[];
+  readonly router: Router;
+  readonly defaultsOf: SubmitPorts["defaultsOf"];
   readonly log: RecordingLogger;
   readonly clock: FakeClock;
   /** What `logs.read` gives, by job id; absent: nothing. */
@@ -35,45 +57,49 @@ export interface AskOptions {
   readonly origin?: Origin;
 }
 
-/** Makes an API; `changes` stand in for its ports. */
-export function openApi(changes: Partial<ApiPorts> = {}): ApiFixture {
+/** Stand-ins for the runner's own parts. */
+export interface ApiChanges extends Partial<RunnerServices> {
+  readonly defaultsOf?: SubmitPorts["defaultsOf"];
+  /** Parts in the place of a feature's, by the feature's name. */
+  readonly replaced?: Readonly<Record<string, (services: RunnerServices) => RunnerPart>>;
+}
+
+/** Makes an API of all features; `changes` stand in for what is around them. */
+export function openApi(
+  { replaced = {}, defaultsOf = plainDefaults, ...changes }: ApiChanges = {},
+): ApiFixture {
   const events = new JobEvents();
   const memory = openMemoryStore({ onChange: (job, before) => events.publish(job, before) });
   const clock = new FakeClock(1_000);
   const log = new RecordingLogger();
   const logs = new Map<string, string>();
   const keys = new KeyStore(memory.db, clock);
-  const ports: ApiPorts = {
-    keys,
-    access: new Gate({ keys, requestsPerMinute: () => 600, clock, log }),
+  const made: RunnerPart[] = [];
+  const seal = (secrets: Readonly<Record<string, string>>) =>
+    new TextEncoder().encode(JSON.stringify(secrets));
+  const services: RunnerServices = {
+    config: () => {
+      throw new TypeError("The parts of this fixture are made without a configuration");
+    },
+    env: {},
+    clock,
+    log,
+    db: memory.db,
     store: memory.store,
     events,
     logs: logsOf(logs),
-    artifacts: { list: () => Promise.resolve(undefined), find: () => Promise.resolve(undefined) },
-    clock,
-    log,
+    intake: { assertRoom() {}, assertOpen() {}, assertDisk() {} },
+    submit: (body, options) =>
+      submitJob(
+        { store: memory.store, clock, intake: services.intake, defaultsOf, seal },
+        body,
+        options,
+      ),
+    tasks: new TaskGroup({ onFailure: (task, error) => log.error(task, { error }) }),
+    authenticator: new Authentication({ keys, requestsPerMinute: () => 600, clock, log }),
     bodyLimits: () => ({ maxBytes: 1_000_000, timeoutMs: 60_000 }),
-    defaultsOf: () => ({
-      shell: "/bin/sh",
-      env: {},
-      limits: {},
-      timeoutMs: 60_000,
-      graceMs: 5_000,
-      priority: 5,
-      logMaxBytes: 1_000_000,
-      pull: "missing",
-      network: "bridge",
-      rules: {
-        containers: { allow: [], mounts: [], networks: [], images: [], network: "bridge" },
-        git: { schemes: ["https"] },
-      },
-    }),
     configuredProjects: () => [],
     maxRunningOf: () => 4,
-    assertRoom() {},
-    assertOpen() {},
-    assertDisk() {},
-    seal: (secrets) => new TextEncoder().encode(JSON.stringify(secrets)),
     agentView: () => Promise.resolve({ running: false, detail: {} }),
     wakeQueue() {},
     facts: () => ({
@@ -87,40 +113,34 @@ export function openApi(changes: Partial<ApiPorts> = {}): ApiFixture {
       warnings: [],
     }),
     unreadyReasons: () => [],
-    sweep: {
-      store: memory.store,
-      stateDir: "/state",
-      limits: () => ({
-        maxAgeMs: 1,
-        maxJobs: 1,
-        maxBytes: 1,
-        minFreeDiskBytes: 1,
-        intervalMs: 1,
-      }),
-      clock,
-      log,
-    },
-    clean: ({ dryRun }) =>
-      Promise.resolve({
-        dryRun,
-        items: [],
-        skipped: [],
-        freeBytesBefore: 1,
-        freeBytesAfter: 1,
-      }),
-    renderMetrics: () => Promise.resolve({ text: "# EOF\n", contentType: "text/plain" }),
+    serverLoad: () => ({ connections: 0, activeRequests: 0 }),
+    parts: () => made,
     ...changes,
   };
-  const handle = apiHandler(ports);
+  const all = { ...plainParts(keys), ...replaced };
+  for (const make of Object.values(all)) made.push(make(services));
+  const routes = made.flatMap((part) => part.routes ?? []);
+  const router = makeRouter({
+    routes,
+    sockets: made.flatMap((part) => part.sockets ?? []),
+    foreignPaths: made.flatMap((part) => part.foreignPaths ?? []),
+    authenticator: services.authenticator,
+    jobs: services.store,
+    version: "1.2.3",
+    log,
+  });
   return {
     ...memory,
-    ports,
+    services,
+    routes,
+    router,
+    defaultsOf,
     log,
     clock,
     logs,
     keys,
     ask: (method, path, { body, headers = {}, signal, origin = LOCAL } = {}) =>
-      handle(
+      router.handle(
         new Request(`http://localhost${path}`, {
           method,
           headers,
@@ -135,6 +155,96 @@ export function openApi(changes: Partial<ApiPorts> = {}): ApiFixture {
 }
 
 const LOCAL: Origin = { kind: "local" };
+
+const plainDefaults: SubmitPorts["defaultsOf"] = () => ({
+  shell: "/bin/sh",
+  env: {},
+  limits: {},
+  timeoutMs: 60_000,
+  graceMs: 5_000,
+  priority: 5,
+  logMaxBytes: 1_000_000,
+  pull: "missing",
+  network: "bridge",
+  rules: {
+    containers: { allow: [], mounts: [], networks: [], images: [], network: "bridge" },
+    git: { schemes: ["https"] },
+  },
+});
+
+type Parts = Readonly<Record<string, (services: RunnerServices) => RunnerPart>>;
+
+/** The features, without what needs a disk, an engine or a network. */
+function plainParts(keys: KeyStore): Parts {
+  const nothing = () => Promise.resolve(undefined);
+  return {
+    jobs: (services) => jobsFeature.runner?.(services) as RunnerPart,
+    artifacts: () => ({ routes: artifactRoutes({ list: nothing, find: nothing }) }),
+    status: (services) => ({
+      routes: [
+        ...projectRoutes(services),
+        ...runnerRoutes(
+          services,
+          () => Promise.resolve({ text: "# EOF\n", contentType: "text/plain" }),
+        ),
+      ],
+    }),
+    cleaning: ({ store, clock, log }) => {
+      const limits = () => ({
+        maxAgeMs: 1,
+        maxJobs: 1,
+        maxBytes: 1,
+        minFreeDiskBytes: 1,
+        intervalMs: 1,
+      });
+      const sweep = { store, stateDir: "/state", limits, clock, log };
+      const clean = ({ dryRun }: { readonly dryRun: boolean }) =>
+        Promise.resolve({
+          dryRun,
+          items: [],
+          skipped: [],
+          freeBytesBefore: 1,
+          freeBytesAfter: 1,
+        });
+      return { routes: [...retentionRoutes({ sweep }), ...housekeepingRoutes({ clean })] };
+    },
+    access: (services) => ({ routes: keyRoutes(keys, services) }),
+    gryt: (services) => grytPart(services, unconfiguredGryt(services)),
+  };
+}
+
+/** Gryt's API on a service of the test's own. */
+export function grytPart(services: RunnerServices, gryt: GrytService): RunnerPart {
+  return {
+    routes: grytRoutes(services, gryt),
+    foreignPaths: { owns: isGrytPath, notFound: noSuchPath, methodNotAllowed: wrongMethod },
+  };
+}
+
+/** Gryt's API without a key or an engine. */
+export function unconfiguredGryt({ db, clock }: RunnerServices): GrytService {
+  const project = parseProjectName("gryt");
+  if (project === undefined) throw new TypeError("gryt is a project's name");
+  return {
+    settings: () => ({
+      project,
+      image: "image",
+      timeoutMs: 1,
+      maxOutputBytes: 1,
+      callbacks: [],
+      agentUrls: [],
+      problems: [],
+    }),
+    engine: new EngineWatch({ ping: () => Promise.resolve("there is none"), clock }),
+    ledger: new GrytLedger(db),
+    outbox: new OutboxStore(db),
+    front: new AgentsFront({
+      send: () => Promise.resolve({ kind: "unreachable", why: "refused" }),
+      clock,
+    }),
+    waiting: new WaitingAnswers(),
+  };
+}
 
 function logsOf(logs: ReadonlyMap<string, string>): JobLogs {
   const bytesOf = (id: string) => new TextEncoder().encode(logs.get(id) ?? "");

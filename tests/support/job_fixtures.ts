@@ -6,7 +6,7 @@
 import assert from "node:assert/strict";
 import * as fc from "fast-check";
 import { type JobId, newJobId, parseProjectName, type ProjectName } from "@lib/core/ids.ts";
-import { JOB_MIGRATIONS } from "@lib/spine/queue/job_schema.ts";
+import { allSchemas } from "../../cmd/features.ts";
 import { JobStore } from "@lib/spine/queue/job_store.ts";
 import {
   type AttemptOutcome,
@@ -123,7 +123,7 @@ export function openMemoryStore(
     readonly onChange?: (job: Job, before: Job | undefined) => void;
   } = {},
 ): MemoryStore {
-  const db = openDatabase({ path: ":memory:", migrations: JOB_MIGRATIONS });
+  const db = openDatabase({ path: ":memory:", schemas: allSchemas() });
   const changes: ToldChange[] = [];
   const store = new JobStore({
     db,

@@ -8,7 +8,7 @@ import { message } from "@optique/core/message";
 import { multiple, optional } from "@optique/core/modifiers";
 import { argument, command, constant, option } from "@optique/core/primitives";
 import { choice, string } from "@optique/core/valueparser";
-import { SCOPES } from "@lib/api/caller.ts";
+import { SCOPES } from "@lib/core/caller.ts";
 import {
   type Completer,
   duration,

@@ -4,7 +4,7 @@
  * @module
  */
 import * as v from "valibot";
-import { SCOPES } from "@lib/api/caller.ts";
+import { SCOPES } from "@lib/core/caller.ts";
 import type { ApiKey, IssuedKey } from "@lib/features/access/key_store.ts";
 import { isKeyId } from "@lib/features/access/key_text.ts";
 import { toRfc3339 } from "@lib/core/clock.ts";
@@ -12,7 +12,8 @@ import { parseDuration } from "@lib/core/duration.ts";
 import { CicdError } from "@lib/core/errors.ts";
 import { readJson } from "@lib/foundations/http/body.ts";
 import { projectField } from "@lib/spine/spec/job_request_fields.ts";
-import type { ApiPorts } from "@lib/api/ports.ts";
+import type { RunnerServices } from "@lib/api/feature.ts";
+import type { KeyStore } from "@lib/features/access/key_store.ts";
 import { type AnyRoute, queryDuration, route } from "@lib/api/route.ts";
 
 const DAY_MS = 86_400_000;
@@ -75,7 +76,10 @@ const issuedKeySchema = v.object({
 const ACCESS = { scope: "admin" } as const;
 
 /** The routes of API keys. */
-export function keyRoutes(ports: ApiPorts): readonly AnyRoute[] {
+export function keyRoutes(
+  keys: KeyStore,
+  ports: Pick<RunnerServices, "bodyLimits" | "clock" | "log">,
+): readonly AnyRoute[] {
   return [
     route({
       method: "POST",
@@ -87,18 +91,18 @@ export function keyRoutes(ports: ApiPorts): readonly AnyRoute[] {
       body: keyRequestSchema,
       answers: { 201: { description: "The key", schema: issuedKeySchema } },
       errors: ["invalid_json", "invalid_request", "body_too_large", "state_conflict"],
-      handle: async ({ request }) => {
-        const { name, scopes, projects, expires_in } = parseWish(
+      handle: async ({ request }, reply) => {
+        const { name, scopes, projects, expires_in } = parseKeyRequest(
           await readJson(request, ports.bodyLimits()),
         );
-        const issued = ports.keys.create({
+        const issued = keys.create({
           name,
           scopes,
           ...(projects === undefined ? {} : { projects }),
           ...(expires_in === undefined ? {} : { expiresAt: ports.clock.now() + expires_in }),
         });
         ports.log.info("API key made", { key: issued.key.id, name, scopes, projects });
-        return issuedAnswer(issued, 201);
+        return reply.json(201, issuedView(issued), NO_STORE);
       },
     }),
     route({
@@ -111,7 +115,7 @@ export function keyRoutes(ports: ApiPorts): readonly AnyRoute[] {
         200: { description: "The keys", schema: v.object({ keys: v.array(keySchema) }) },
       },
       errors: [],
-      handle: () => Response.json({ keys: ports.keys.list().map(shown) }),
+      handle: (_, reply) => reply.json(200, { keys: keys.list().map(shown) }),
     }),
     route({
       method: "POST",
@@ -122,10 +126,10 @@ export function keyRoutes(ports: ApiPorts): readonly AnyRoute[] {
       query: {},
       answers: { 200: { description: "The key is revoked", schema: keySchema } },
       errors: ["not_found"],
-      handle: ({ params }) => {
-        const key = ports.keys.revoke(keyIdOf(params));
+      handle: ({ params }, reply) => {
+        const key = keys.revoke(keyIdOf(params));
         ports.log.info("API key revoked", { key: key.id, name: key.name });
-        return Response.json(shown(key));
+        return reply.json(200, shown(key));
       },
     }),
     route({
@@ -139,18 +143,18 @@ export function keyRoutes(ports: ApiPorts): readonly AnyRoute[] {
       query: { overlap: queryDuration },
       answers: { 200: { description: "The key", schema: issuedKeySchema } },
       errors: ["not_found", "state_conflict", "invalid_request"],
-      handle: ({ params, query }) => {
+      handle: ({ params, query }, reply) => {
         const overlapMs = query.overlap ?? 0;
         if (overlapMs > OVERLAP_MAX_MS) throw invalid("query.overlap", "must be at most 30d");
-        const issued = ports.keys.rotate(keyIdOf(params), overlapMs);
+        const issued = keys.rotate(keyIdOf(params), overlapMs);
         ports.log.info("API key rotated", { key: issued.key.id, name: issued.key.name });
-        return issuedAnswer(issued, 200);
+        return reply.json(200, issuedView(issued), NO_STORE);
       },
     }),
   ];
 }
 
-function parseWish(body: unknown) {
+function parseKeyRequest(body: unknown) {
   const parsed = v.safeParse(keyRequestSchema, body);
   if (parsed.success) return parsed.output;
   const [issue] = parsed.issues;
@@ -171,9 +175,10 @@ function keyIdOf(params: Readonly<Record<string, string>>): string {
   throw new CicdError("not_found", "Cannot find the key: give its id, 16 hexadecimal digits");
 }
 
-function issuedAnswer({ key, text }: IssuedKey, status: number): Response {
-  const headers = { "cache-control": "no-store" };
-  return Response.json({ ...shown(key), key: text }, { status, headers });
+const NO_STORE = { "cache-control": "no-store" };
+
+function issuedView({ key, text }: IssuedKey) {
+  return { ...shown(key), key: text };
 }
 
 function shown(key: ApiKey): v.InferOutput<typeof keySchema> {

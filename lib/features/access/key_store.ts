@@ -7,7 +7,7 @@ import { timingSafeEqual } from "node:crypto";
 import type { Clock } from "@lib/core/clock.ts";
 import { CicdError } from "@lib/core/errors.ts";
 import { parseProjectName, type ProjectName } from "@lib/core/ids.ts";
-import { type Scope, SCOPES } from "@lib/api/caller.ts";
+import { type Scope, SCOPES } from "@lib/core/caller.ts";
 import { hashKey, keyIdOf, mintKey, NO_HASH } from "@lib/features/access/key_text.ts";
 import type { Database, SqlRow } from "@lib/foundations/store/database.ts";
 

@@ -7,8 +7,7 @@ import * as v from "valibot";
 import { CicdError } from "@lib/core/errors.ts";
 import { problemResponse } from "@lib/foundations/http/problem.ts";
 import type { Job } from "@lib/spine/jobs/model.ts";
-import { find } from "@lib/api/find_job.ts";
-import type { ApiPorts, ArtifactReading } from "@lib/api/ports.ts";
+import type { ArtifactReader } from "@lib/features/artifacts/artifact_reader.ts";
 import { parseRange } from "@lib/api/range.ts";
 import { type AnyRoute, route, wholeNumber } from "@lib/api/route.ts";
 import { streamBody } from "@lib/api/stream_body.ts";
@@ -47,27 +46,27 @@ const attemptQuery = v.pipe(
   v.description("Number of the attempt; the latest unless given"),
 );
 
+/** Reads what was kept of jobs. */
+export type ArtifactReading = Pick<ArtifactReader, "list" | "find">;
+
 /** The routes of artifacts. */
-export function artifactRoutes(ports: ApiPorts): readonly AnyRoute[] {
+export function artifactRoutes(artifacts: ArtifactReading): readonly AnyRoute[] {
   return [
     route({
       method: "GET",
       path: "/v1/jobs/:id/artifacts",
-      access: { scope: "read" },
+      access: { scope: "read", by: "job" },
       summary: "List what was kept of a job",
       query: { attempt: attemptQuery },
       answers: { 200: { description: "The artifacts, by path", schema: artifactListSchema } },
       errors: ["job_not_found", "not_found", "invalid_request"],
-      handle: async ({ params, query }) => {
-        const job = find(ports, params);
-        const attempt = attemptOf(job, query.attempt);
-        return Response.json(await listView(ports, job, attempt));
-      },
+      handle: async ({ job, query }, reply) =>
+        reply.json(200, await listView(artifacts, job, attemptOf(job, query.attempt))),
     }),
     route({
       method: "GET",
       path: "/v1/jobs/:id/artifacts/:path{[^]+}",
-      access: { scope: "read" },
+      access: { scope: "read", by: "job" },
       summary: "Download an artifact",
       description:
         "`Range: bytes=N-` resumes; `ETag` is the SHA-256 of the whole file. Secrets that a job " +
@@ -79,11 +78,10 @@ export function artifactRoutes(ports: ApiPorts): readonly AnyRoute[] {
         304: { description: "The client has it" },
       },
       errors: ["job_not_found", "not_found", "invalid_request", "range_not_satisfiable"],
-      handle: async ({ request, params, query }) => {
-        const job = find(ports, params);
+      handle: async ({ request, job, params, query }, reply) => {
         const attempt = attemptOf(job, query.attempt);
         const path = params["path"] ?? "";
-        const file = await ports.artifacts.find(job, attempt, path);
+        const file = await artifacts.find(job, attempt, path);
         if (file === undefined) {
           throw new CicdError(
             "not_found",
@@ -91,7 +89,7 @@ export function artifactRoutes(ports: ApiPorts): readonly AnyRoute[] {
               `/v1/jobs/${job.id}/artifacts lists them`,
           );
         }
-        return download(request, file);
+        return reply.raw(download(request, file));
       },
     }),
   ];
@@ -154,11 +152,11 @@ async function* whole(
 }
 
 async function listView(
-  ports: ApiPorts,
+  artifacts: ArtifactReading,
   job: Job,
   attempt: number,
 ): Promise<v.InferOutput<typeof artifactListSchema>> {
-  const list = attempt === 0 ? undefined : await ports.artifacts.list(job, attempt);
+  const list = attempt === 0 ? undefined : await artifacts.list(job, attempt);
   const { uploaded } = list ?? {};
   return {
     job: job.id,

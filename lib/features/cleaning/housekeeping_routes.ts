@@ -48,8 +48,9 @@ export function housekeepingRoutes(ports: { readonly clean: Clean }): readonly A
         200: { description: "Each thing that was chosen, and its end", schema: reportSchema },
       },
       errors: ["io_failed"],
-      handle: async ({ request, query }) =>
-        Response.json(
+      handle: async ({ request, query }, reply) =>
+        reply.json(
+          200,
           shown(await ports.clean({ dryRun: query.dry_run === true }, request.signal)),
         ),
     }),

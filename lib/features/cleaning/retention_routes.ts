@@ -6,8 +6,7 @@
 import * as v from "valibot";
 import { toRfc3339 } from "@lib/core/clock.ts";
 import type { Removal } from "@lib/features/cleaning/plan_retention.ts";
-import { planSweep, sweep } from "@lib/features/cleaning/sweep.ts";
-import type { ApiPorts } from "@lib/api/ports.ts";
+import { planSweep, sweep, type SweepOptions } from "@lib/features/cleaning/sweep.ts";
 import { type AnyRoute, route } from "@lib/api/route.ts";
 
 const removalsSchema = v.object({
@@ -21,7 +20,7 @@ const removalsSchema = v.object({
 });
 
 /** The routes of retention. */
-export function retentionRoutes(ports: ApiPorts): readonly AnyRoute[] {
+export function retentionRoutes(ports: { readonly sweep: SweepOptions }): readonly AnyRoute[] {
   return [
     route({
       method: "GET",
@@ -31,8 +30,8 @@ export function retentionRoutes(ports: ApiPorts): readonly AnyRoute[] {
       query: {},
       answers: { 200: { description: "Oldest first; nothing is removed", schema: removalsSchema } },
       errors: [],
-      handle: async ({ request }) =>
-        Response.json(shown(await planSweep(ports.sweep, request.signal))),
+      handle: async ({ request }, reply) =>
+        reply.json(200, shown(await planSweep(ports.sweep, request.signal))),
     }),
     route({
       method: "POST",
@@ -42,7 +41,8 @@ export function retentionRoutes(ports: ApiPorts): readonly AnyRoute[] {
       query: {},
       answers: { 200: { description: "What was removed", schema: removalsSchema } },
       errors: ["io_failed"],
-      handle: async ({ request }) => Response.json(shown(await sweep(ports.sweep, request.signal))),
+      handle: async ({ request }, reply) =>
+        reply.json(200, shown(await sweep(ports.sweep, request.signal))),
     }),
   ];
 }

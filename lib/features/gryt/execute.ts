@@ -11,7 +11,7 @@ import { readJson } from "@lib/foundations/http/body.ts";
 import { waitForAnswer } from "@lib/features/gryt/sync_answer.ts";
 import { grytError, unprocessable } from "@lib/features/gryt/problems.ts";
 import { takeGrytJob } from "@lib/features/gryt/submit.ts";
-import type { ApiPorts } from "@lib/api/ports.ts";
+import type { RunnerServices } from "@lib/api/feature.ts";
 
 /** What the other side may need besides the job's own time: its queue, checkout and image. */
 const FORWARD_SLACK_MS = 3_600_000;
@@ -24,7 +24,7 @@ const TIMER_MAX_MS = 2_147_483_647;
  * @throws {CicdError} If the body cannot be taken, or the job cannot be stored now.
  */
 export async function executeGryt(
-  ports: ApiPorts,
+  ports: RunnerServices,
   gryt: GrytService,
   request: Request,
 ): Promise<Response> {
@@ -49,7 +49,7 @@ export async function executeGryt(
 
 /** Lets another agent answer; `undefined` if none is named or none has taken it. */
 async function passOn(
-  ports: ApiPorts,
+  ports: RunnerServices,
   gryt: GrytService,
   wish: GrytRequest,
   signal: AbortSignal,

@@ -6,11 +6,11 @@
 import { CicdError } from "@lib/core/errors.ts";
 import type { GrytService } from "@lib/features/gryt/service.ts";
 import type { Job } from "@lib/spine/jobs/model.ts";
-import type { ApiPorts } from "@lib/api/ports.ts";
+import type { RunnerServices } from "@lib/api/feature.ts";
 
 /** Finds the latest job of a number, as it stands in a path; `undefined` if there is none. */
 export function findGrytJob(
-  ports: Pick<ApiPorts, "store">,
+  ports: Pick<RunnerServices, "store">,
   gryt: GrytService,
   text: string,
 ): Job | undefined {
@@ -23,7 +23,7 @@ export function findGrytJob(
 
 /** Cancels a job; one that has ended stays as it is. */
 export function cancelGrytJob(
-  ports: Pick<ApiPorts, "store" | "clock">,
+  ports: Pick<RunnerServices, "store" | "clock">,
   job: Job,
   by: string,
 ): void {

@@ -6,11 +6,8 @@
  *
  * @module
  */
-import type { ApiPorts } from "@lib/api/ports.ts";
-import type { Clock } from "@lib/core/clock.ts";
+import type { RunnerServices } from "@lib/api/feature.ts";
 import { CicdError, messageOf } from "@lib/core/errors.ts";
-import type { Logger } from "@lib/core/logger.ts";
-import type { TaskGroup } from "@lib/core/task_group.ts";
 import { AgentsFront } from "@lib/features/gryt/agents_front.ts";
 import { EngineWatch } from "@lib/features/gryt/engine_watch.ts";
 import { GRYT_JOB_LABEL } from "@lib/features/gryt/job_spec.ts";
@@ -22,17 +19,6 @@ import type { GrytService } from "@lib/features/gryt/service.ts";
 import { type GrytSettings, readGrytSettings } from "@lib/features/gryt/settings.ts";
 import { WaitingAnswers } from "@lib/features/gryt/waiting_answers.ts";
 import { isTerminal, type Job } from "@lib/spine/jobs/model.ts";
-import type { Database } from "@lib/foundations/store/database.ts";
-import type { ConfigHolder } from "../../../cmd/runner/config_holder.ts";
-
-/** What {@linkcode Gryt} works with. */
-export interface GrytOptions {
-  readonly db: Database;
-  readonly config: ConfigHolder;
-  readonly env: Readonly<Record<string, string | undefined>>;
-  readonly clock: Clock;
-  readonly log: Logger;
-}
 
 /** Ended jobs that are judged in one go. */
 const JUDGE_AT_ONCE = 16;
@@ -46,18 +32,18 @@ const send: SendRequest = async (request) => {
 };
 
 /** The Gryt-compatible API of a runner. */
-export class Gryt {
+export class Gryt implements Disposable {
   readonly service: GrytService;
-  readonly #options: GrytOptions;
+  readonly #services: RunnerServices;
   #settings: { readonly of: object; readonly settings: GrytSettings } | undefined;
-  #started: { readonly ports: ApiPorts; readonly tasks: TaskGroup } | undefined;
   #outbox: Outbox | undefined;
+  #listening: Disposable | undefined;
   #judging = false;
   #pulling = false;
 
-  constructor(options: GrytOptions) {
-    const { db, clock } = options;
-    this.#options = options;
+  constructor(services: RunnerServices) {
+    const { db, clock } = services;
+    this.#services = services;
     this.service = {
       settings: () => this.#readSettings(),
       engine: new EngineWatch({ ping: () => this.#pingEngine(), clock }),
@@ -68,13 +54,16 @@ export class Gryt {
     };
   }
 
-  /** Takes up what an earlier life left; disposing the result ends the hearing of changes. */
-  start(ports: ApiPorts, tasks: TaskGroup): Disposable {
-    this.#started = { ports, tasks };
+  /** Takes up what an earlier process left. */
+  start(): void {
+    this.#listening = this.#services.events.listen((job) => this.#onChange(job));
     this.#judge();
     this.#wakeOutbox();
     this.reconfigured();
-    return ports.events.listen((job) => this.#onChange(job));
+  }
+
+  [Symbol.dispose](): void {
+    this.#listening?.[Symbol.dispose]();
   }
 
   /** The configuration may have changed. */
@@ -106,8 +95,8 @@ export class Gryt {
   }
 
   #readSettings(): GrytSettings {
-    const { config, env, log } = this.#options;
-    const of = config.current;
+    const { config, env, log } = this.#services;
+    const of = config();
     if (this.#settings?.of !== of) {
       const settings = readGrytSettings({ config: of.gryt, env });
       for (const problem of settings.problems) {
@@ -122,8 +111,8 @@ export class Gryt {
     const { findEngine } = await import("@lib/foundations/docker/find_engine.ts");
     const { pingEngine } = await import("@lib/foundations/docker/ping.ts");
     try {
-      const { host } = this.#options.config.current.containers;
-      const address = findEngine({ host, env: this.#options.env });
+      const { host } = this.#services.config().containers;
+      const address = findEngine({ host, env: this.#services.env });
       await pingEngine(address, { signal: new AbortController().signal });
       return undefined;
     } catch (error) {
@@ -134,12 +123,11 @@ export class Gryt {
 
   /** Judges ended jobs, so that the metrics count also those whose client went away. */
   #judge(): void {
-    const started = this.#started;
-    if (started === undefined || this.#judging) return;
+    if (this.#judging) return;
     this.#judging = true;
-    started.tasks.spawn("gryt judgements", async (signal) => {
+    const { tasks, store, clock, log } = this.#services;
+    tasks.spawn("gryt judgements", async (signal) => {
       const { answerEnded } = await import("@lib/features/gryt/sync_answer.ts");
-      const { ports } = started;
       try {
         for (;;) {
           const ended = this.service.ledger.unjudged(JUDGE_AT_ONCE);
@@ -147,13 +135,13 @@ export class Gryt {
           try {
             for (const jobId of ended) {
               const grytId = this.service.ledger.grytIdOf(jobId) ?? 0;
-              const job = ports.store.require(jobId);
-              await answerEnded(ports, this.service, { job, grytId, signal });
+              const job = store.require(jobId);
+              await answerEnded(this.#services, this.service, { job, grytId, signal });
             }
           } catch (error) {
             signal.throwIfAborted();
-            ports.log.error("Cannot judge a job; trying again", { error });
-            await ports.clock.sleep(JUDGE_AGAIN_MS, { signal });
+            log.error("Cannot judge a job; trying again", { error });
+            await clock.sleep(JUDGE_AGAIN_MS, { signal });
           }
         }
       } finally {
@@ -163,10 +151,9 @@ export class Gryt {
   }
 
   #wakeOutbox(): void {
-    const started = this.#started;
     if (this.#outbox !== undefined) return this.#outbox.wake();
-    if (started === undefined || this.service.outbox.nextAt() === undefined) return;
-    const { ports, tasks } = started;
+    if (this.service.outbox.nextAt() === undefined) return;
+    const { tasks, store, clock, log } = this.#services;
     tasks.spawn("gryt outbox", async (signal) => {
       const { Outbox } = await import("@lib/features/gryt/outbox.ts");
       const { answerEnded } = await import("@lib/features/gryt/sync_answer.ts");
@@ -175,24 +162,23 @@ export class Gryt {
         store: this.service.outbox,
         settings: this.service.settings,
         answerOf: ({ jobId, grytId }, stop) =>
-          answerEnded(ports, this.service, {
-            job: ports.store.require(jobId),
+          answerEnded(this.#services, this.service, {
+            job: store.require(jobId),
             grytId,
             signal: stop,
           }),
         send,
-        clock: ports.clock,
-        log: ports.log,
+        clock,
+        log,
       });
       await this.#outbox.run(signal);
     });
   }
 
   #pull(): void {
-    const started = this.#started;
-    if (started === undefined) return;
     this.#pulling = true;
-    const { ports, tasks } = started;
+    const services = this.#services;
+    const { tasks, store, clock, log } = services;
     const load = async () => {
       const pull = await import("@lib/features/gryt/pull.ts");
       const { takeGrytJob } = await import("@lib/features/gryt/submit.ts");
@@ -200,18 +186,18 @@ export class Gryt {
       const options: Parameters<typeof pull.pullJobs>[0] = {
         settings: this.service.settings,
         agent: Deno.hostname(),
-        room: () => this.#room(ports),
+        room: () => this.#room(),
         accept: (request, pulled) => {
-          const taken = takeGrytJob(ports, service, { request, pulled });
+          const taken = takeGrytJob(services, service, { request, pulled });
           // The job may have ended in an earlier life.
           this.#wakeOutbox();
           return Promise.resolve(taken.kind === "taken" ? { kind: "accepted" } : taken);
         },
         leased: () => service.ledger.leased(),
-        cancel: (jobId) => cancelGrytJob(ports, ports.store.require(jobId), "by the main API"),
+        cancel: (jobId) => cancelGrytJob(services, store.require(jobId), "by the main API"),
         send,
-        clock: ports.clock,
-        log: ports.log,
+        clock,
+        log,
       };
       return { pull, options };
     };
@@ -227,13 +213,14 @@ export class Gryt {
   }
 
   /** Jobs that could begin now; what would have to wait is left to other agents. */
-  async #room({ store, assertOpen, assertRoom, assertDisk, maxRunningOf, facts }: ApiPorts) {
+  async #room(): Promise<number> {
+    const { store, intake, maxRunningOf, facts } = this.#services;
     const { project } = this.service.settings();
     if (!await this.service.engine.available()) return 0;
     try {
-      assertOpen(project);
-      assertRoom();
-      assertDisk();
+      intake.assertOpen(project);
+      intake.assertRoom();
+      intake.assertDisk();
     } catch (error) {
       if (error instanceof CicdError) return 0;
       throw error;

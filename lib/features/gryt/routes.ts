@@ -29,8 +29,10 @@ import {
   grytRequestSchema,
   grytRootSchema,
 } from "@lib/features/gryt/schemas.ts";
-import type { ApiPorts } from "@lib/api/ports.ts";
-import { type AnyRoute, type ApiRequest, route } from "@lib/api/route.ts";
+import type { RunnerServices } from "@lib/api/feature.ts";
+import { quoted } from "@lib/api/find_job.ts";
+import { LOG_QUERY, logSession } from "@lib/api/log_socket.ts";
+import { type AnyRoute, type AnySocket, type ApiRequest, route, socket } from "@lib/api/route.ts";
 
 const keyErrors = {
   401: { description: "The key is wrong", schema: grytDetailSchema },
@@ -39,7 +41,7 @@ const keyErrors = {
 } as const;
 
 /** The routes of the Gryt-compatible API. */
-export function grytRoutes(ports: ApiPorts): readonly AnyRoute[] {
+export function grytRoutes(ports: RunnerServices, gryt: GrytService): readonly AnyRoute[] {
   return [
     route({
       method: "GET",
@@ -49,8 +51,8 @@ export function grytRoutes(ports: ApiPorts): readonly AnyRoute[] {
       query: {},
       answers: { 200: { description: "The service", schema: grytRootSchema } },
       errors: [],
-      handle: () =>
-        Response.json({
+      handle: (_, reply) =>
+        reply.json(200, {
           service: "Gryt CI Agent",
           version: ports.facts().version,
           status: "running",
@@ -69,11 +71,11 @@ export function grytRoutes(ports: ApiPorts): readonly AnyRoute[] {
         200: { description: "Always, while the runner answers", schema: grytHealthSchema },
       },
       errors: [],
-      handle: async () => {
-        const dockerAvailable = await ports.gryt?.engine.available() ?? false;
-        const needsDocker = ports.gryt?.settings().apiKey !== undefined;
+      handle: async (_, reply) => {
+        const dockerAvailable = await gryt.engine.available();
+        const needsDocker = gryt.settings().apiKey !== undefined;
         const isWell = ports.unreadyReasons().length === 0 && (dockerAvailable || !needsDocker);
-        return Response.json({
+        return reply.json(200, {
           status: isWell ? "healthy" : "degraded",
           version: ports.facts().version,
           docker_available: dockerAvailable,
@@ -96,7 +98,8 @@ export function grytRoutes(ports: ApiPorts): readonly AnyRoute[] {
         ...keyErrors,
       },
       errors: [],
-      handle: (asked) => guarded(ports, asked, (gryt) => executeGryt(ports, gryt, asked.request)),
+      handle: async (asked, reply) =>
+        reply.raw(await guarded(ports, gryt, asked, () => executeGryt(ports, gryt, asked.request))),
     }),
     route({
       method: "GET",
@@ -106,13 +109,15 @@ export function grytRoutes(ports: ApiPorts): readonly AnyRoute[] {
       query: {},
       answers: { 200: { description: "The job", schema: grytJobSchema }, ...keyErrors },
       errors: [],
-      handle: ({ request, caller, params }) =>
-        params["job_id"] === "execute"
-          ? wrongMethod(["POST"])
-          : guarded(ports, { request, caller }, (gryt) => {
+      handle: async ({ request, caller, params }, reply) => {
+        if (params["job_id"] === "execute") return reply.raw(wrongMethod(["POST"]));
+        return reply.raw(
+          await guarded(ports, gryt, { request, caller }, () => {
             const job = findGrytJob(ports, gryt, params["job_id"] ?? "");
-            return job === undefined ? noSuchPath() : Response.json(toView(gryt, job));
+            return job === undefined ? noSuchPath() : reply.json(200, toView(gryt, job));
           }),
+        );
+      },
     }),
     route({
       method: "POST",
@@ -127,29 +132,31 @@ export function grytRoutes(ports: ApiPorts): readonly AnyRoute[] {
         ...keyErrors,
       },
       errors: [],
-      handle: ({ request, caller, params }) =>
-        guarded(ports, { request, caller }, (gryt) => {
-          const job = findGrytJob(ports, gryt, params["job_id"] ?? "");
-          if (job === undefined) return noSuchPath();
-          if (!isTerminal(job.state)) cancelGrytJob(ports, job, "by the main API");
-          const now = ports.store.require(job.id);
-          return Response.json(toView(gryt, now), { status: isTerminal(now.state) ? 200 : 202 });
-        }),
+      handle: async ({ request, caller, params }, reply) =>
+        reply.raw(
+          await guarded(ports, gryt, { request, caller }, () => {
+            const job = findGrytJob(ports, gryt, params["job_id"] ?? "");
+            if (job === undefined) return noSuchPath();
+            if (!isTerminal(job.state)) cancelGrytJob(ports, job, "by the main API");
+            const now = ports.store.require(job.id);
+            return reply.json(isTerminal(now.state) ? 200 : 202, toView(gryt, now));
+          }),
+        ),
     }),
   ];
 }
 
 /** Lets a request with the right key pass; every failure has the shape of this API. */
 async function guarded(
-  ports: ApiPorts,
+  ports: RunnerServices,
+  gryt: GrytService,
   { request, caller }: Pick<ApiRequest<unknown>, "request" | "caller">,
-  answer: (gryt: GrytService) => Response | Promise<Response>,
+  answer: () => Response | Promise<Response>,
 ): Promise<Response> {
-  const { gryt } = ports;
   try {
-    const check = checkApiKey(request.headers.get("x-api-key"), gryt?.settings().apiKey);
+    const check = checkApiKey(request.headers.get("x-api-key"), gryt.settings().apiKey);
     if (caller.kind === "anonymous" && (check === "missing" || check === "wrong")) {
-      ports.access.countFailure(caller.address, `the key of Gryt's API is ${check}`);
+      ports.authenticator.countFailure(caller.address, `the key of Gryt's API is ${check}`);
     }
     switch (check) {
       case "missing":
@@ -159,9 +166,7 @@ async function guarded(
       case "not_configured":
         return grytError(500, "Agent not configured properly");
       case "right":
-        return gryt === undefined
-          ? grytError(500, "Agent not configured properly")
-          : await answer(gryt);
+        return await answer();
     }
   } catch (thrown) {
     assertClientThere(request, thrown);
@@ -172,7 +177,7 @@ async function guarded(
   }
 }
 
-function toView(gryt: GrytService, job: Job): Readonly<Record<string, unknown>> {
+function toView(gryt: GrytService, job: Job) {
   return {
     job_id: gryt.ledger.grytIdOf(job.id) ?? null,
     id: job.id,
@@ -181,4 +186,32 @@ function toView(gryt: GrytService, job: Job): Readonly<Record<string, unknown>> 
     logs: `/v1/jobs/${job.id}/logs`,
     artifacts: `/v1/jobs/${job.id}/artifacts`,
   };
+}
+
+/** The log of a Gryt job over a WebSocket, for those who have Gryt's own key. */
+export function grytLogSocket(ports: RunnerServices, gryt: GrytService): AnySocket {
+  return socket({
+    path: "/jobs/:job_id/logs",
+    access: { scope: "none" },
+    query: LOG_QUERY,
+    open: async ({ request, caller, params, query }) => {
+      const check = checkApiKey(request.headers.get("x-api-key"), gryt.settings().apiKey);
+      if (check !== "right") {
+        if (caller.kind === "anonymous") {
+          ports.authenticator.countFailure(caller.address, `the key of Gryt's API is ${check}`);
+        }
+        throw new CicdError(
+          "unauthorized",
+          "Cannot show logs: X-API-Key is not the key of Gryt's API",
+        );
+      }
+      const id = params["job_id"] ?? "";
+      const job = findGrytJob(ports, gryt, id);
+      if (job !== undefined) return await logSession(ports, job, query);
+      throw new CicdError(
+        "job_not_found",
+        `Cannot find job ${quoted(id)}: Gryt has sent no such job`,
+      );
+    },
+  });
 }

@@ -4,15 +4,16 @@
  * @module
  */
 import { createHash } from "node:crypto";
+import { LOCAL_CALLER } from "@lib/core/caller.ts";
 import { CicdError } from "@lib/core/errors.ts";
+import type { JobId } from "@lib/core/ids.ts";
 import { failedAnswer, type GrytAnswer } from "@lib/features/gryt/answer.ts";
 import { judgeCallback } from "@lib/features/gryt/callback_target.ts";
 import { toJobBody } from "@lib/features/gryt/job_spec.ts";
 import type { GrytRequest } from "@lib/features/gryt/request.ts";
 import type { GrytService } from "@lib/features/gryt/service.ts";
 import type { Job } from "@lib/spine/jobs/model.ts";
-import type { ApiPorts } from "@lib/api/ports.ts";
-import { submitJob } from "@lib/spine/queue/submit.ts";
+import type { RunnerServices } from "@lib/api/feature.ts";
 
 /** What came of a request. */
 export type GrytTaken =
@@ -34,7 +35,7 @@ export interface PulledFrom {
  * @throws {CicdError} `queue_full`, `draining`, `disk_full`, `io_failed`; nothing was stored.
  */
 export function takeGrytJob(
-  ports: ApiPorts,
+  ports: RunnerServices,
   gryt: GrytService,
   { request, pulled }: { readonly request: GrytRequest; readonly pulled?: PulledFrom },
 ): GrytTaken {
@@ -57,7 +58,7 @@ export function takeGrytJob(
   const callback = callbackOf(ports, gryt, request);
   try {
     const key = `gryt:${request.jobId}:${digestOf(made.body)}`;
-    const submitted = submitJob(ports, made.body, key, (jobId) => {
+    const also = (jobId: JobId) => {
       const leaseMs = pulled?.leaseMs;
       gryt.ledger.record({
         jobId,
@@ -68,7 +69,8 @@ export function takeGrytJob(
       if (pulled !== undefined && pulled.resultUrl !== callback) {
         gryt.outbox.add({ jobId, url: pulled.resultUrl, kind: "result" });
       }
-    });
+    };
+    const submitted = ports.submit(made.body, { caller: LOCAL_CALLER, idempotencyKey: key, also });
     return submitted.kind === "replayed"
       ? taken(submitted.job)
       : { kind: "taken", job: submitted.job };
@@ -80,7 +82,7 @@ export function takeGrytJob(
 
 /** One that may not be called is left out: the answer itself still tells the result. */
 function callbackOf(
-  ports: ApiPorts,
+  ports: RunnerServices,
   gryt: GrytService,
   { jobId, callbackUrl }: GrytRequest,
 ): string | undefined {

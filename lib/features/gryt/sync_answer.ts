@@ -8,7 +8,7 @@ import { collectOutput } from "@lib/features/gryt/output.ts";
 import type { GrytService } from "@lib/features/gryt/service.ts";
 import type { JobId } from "@lib/core/ids.ts";
 import { isTerminal, type Job } from "@lib/spine/jobs/model.ts";
-import type { ApiPorts } from "@lib/api/ports.ts";
+import type { RunnerServices } from "@lib/api/feature.ts";
 
 /** The results stand at the end of stdout; so much of it is read for them. */
 const RESULTS_MAX_BYTES = 8 * 1024 * 1024;
@@ -21,7 +21,7 @@ const COMPLAINT_MAX_BYTES = 64 * 1024;
  * @throws The signal's reason when `signal` aborts.
  */
 export async function waitForAnswer(
-  ports: ApiPorts,
+  ports: RunnerServices,
   gryt: GrytService,
   { jobId, grytId, signal }: {
     readonly jobId: JobId;
@@ -39,7 +39,7 @@ export async function waitForAnswer(
 
 /** The answer of a job that has ended; notes the judgement for the metrics. */
 export async function answerEnded(
-  ports: ApiPorts,
+  ports: RunnerServices,
   gryt: GrytService,
   { job, grytId, signal }: {
     readonly job: Job;

@@ -5,8 +5,8 @@
  */
 import { raceAbort, withDeadline } from "@lib/core/abort.ts";
 import { CicdError } from "@lib/core/errors.ts";
-import { type Caller, seesProject } from "@lib/api/caller.ts";
-import type { ApiPorts } from "@lib/api/ports.ts";
+import { type Caller, seesProject } from "@lib/core/caller.ts";
+import type { RunnerServices } from "@lib/api/feature.ts";
 import { toJobView } from "@lib/features/jobs/job_view.ts";
 import { type AnyRoute, route, wholeNumber } from "@lib/api/route.ts";
 import { streamBody } from "@lib/api/stream_body.ts";
@@ -16,13 +16,15 @@ const BATCH = 64;
 /** How often a silent stream shows that it lives. */
 const KEEP_ALIVE_MS = 15_000;
 
+type EventPorts = Pick<RunnerServices, "store" | "events">;
+
 /** The route of events. */
-export function eventRoutes(ports: ApiPorts): readonly AnyRoute[] {
+export function eventRoutes(ports: EventPorts): readonly AnyRoute[] {
   return [
     route({
       method: "GET",
       path: "/v1/events",
-      access: { scope: "read", narrows: true },
+      access: { scope: "read", by: "handler" },
       summary: "Follow the changes of all jobs",
       description:
         "Server-sent events named `job`; data is the job as it stands, the id its revision. " +
@@ -31,7 +33,7 @@ export function eventRoutes(ports: ApiPorts): readonly AnyRoute[] {
       query: { since: wholeNumber({ min: 0, max: Number.MAX_SAFE_INTEGER }) },
       answers: { 200: { description: "The events", contentType: "text/event-stream" } },
       errors: ["invalid_request"],
-      handle: ({ request, query, caller }) => {
+      handle: ({ request, query, caller }, reply) => {
         const last = request.headers.get("last-event-id");
         if (last !== null && !/^\d{1,15}$/.test(last)) {
           throw new CicdError("invalid_request", "Cannot resume: Last-Event-ID is no revision", {
@@ -45,16 +47,15 @@ export function eventRoutes(ports: ApiPorts): readonly AnyRoute[] {
           request.signal,
           (signal) => changes(ports, { since, signal, caller }),
         );
-        return new Response(body, {
-          headers: { "content-type": "text/event-stream", "cache-control": "no-store" },
-        });
+        const headers = { "content-type": "text/event-stream", "cache-control": "no-store" };
+        return reply.raw(new Response(body, { headers }));
       },
     }),
   ];
 }
 
 async function* changes(
-  ports: ApiPorts,
+  ports: EventPorts,
   { since, signal, caller }: {
     readonly since: number;
     readonly signal: AbortSignal;

@@ -8,16 +8,14 @@ import { withDeadline } from "@lib/core/abort.ts";
 import { CicdError } from "@lib/core/errors.ts";
 import { parseJobId } from "@lib/core/ids.ts";
 import { readJson } from "@lib/foundations/http/body.ts";
-import { projectsOf, shownCaller } from "@lib/api/caller.ts";
+import { projectsOf, shownCaller } from "@lib/core/caller.ts";
 import { isTerminal, type Job, JOB_STATES } from "@lib/spine/jobs/model.ts";
-import type { ApiPorts } from "@lib/api/ports.ts";
-import { find } from "@lib/api/find_job.ts";
+import type { RunnerServices } from "@lib/api/feature.ts";
 import { jobRequestSchema } from "@lib/spine/spec/job_request.ts";
 import { projectField } from "@lib/spine/spec/job_request_fields.ts";
 import { jobViewSchema, toJobView } from "@lib/features/jobs/job_view.ts";
 import { followLog } from "@lib/features/jobs/log_routes.ts";
 import { type AnyRoute, flag, queryDuration, route, wholeNumber } from "@lib/api/route.ts";
-import { submitJob } from "@lib/spine/queue/submit.ts";
 
 const LIST_MAX = 500;
 
@@ -36,15 +34,18 @@ const jobListSchema = v.object({
   ),
 });
 
-export { find } from "@lib/api/find_job.ts";
+type JobPorts = Pick<
+  RunnerServices,
+  "store" | "events" | "logs" | "clock" | "bodyLimits" | "submit" | "intake"
+>;
 
 /** The routes of single jobs and of their list. */
-export function jobRoutes(ports: ApiPorts): readonly AnyRoute[] {
+export function jobRoutes(ports: JobPorts): readonly AnyRoute[] {
   return [
     route({
       method: "POST",
       path: "/v1/jobs",
-      access: { scope: "submit", narrows: true },
+      access: { scope: "submit", by: "handler" },
       summary: "Submit a job",
       description:
         "The answer comes after the job is on disk. With `follow=1` the answer is the job's log as " +
@@ -54,7 +55,10 @@ export function jobRoutes(ports: ApiPorts): readonly AnyRoute[] {
       body: jobRequestSchema,
       answers: {
         201: { description: "The job is queued", schema: jobViewSchema },
-        200: { description: "The idempotency key was seen before, or the log with `follow=1`" },
+        200: {
+          description: "The job of the idempotency key, seen before; with `follow=1`, the log",
+          schema: jobViewSchema,
+        },
       },
       errors: [
         "invalid_json",
@@ -67,22 +71,19 @@ export function jobRoutes(ports: ApiPorts): readonly AnyRoute[] {
         "draining",
         "disk_full",
       ],
-      handle: async ({ request, query, caller }) => {
+      handle: async ({ request, query, caller }, reply) => {
         const body = await readJson(request, ports.bodyLimits());
         const key = request.headers.get("idempotency-key");
-        const { kind, job } = submitJob(ports, body, key, undefined, caller);
+        const { kind, job } = ports.submit(body, { caller, idempotencyKey: key });
         const headers = { location: `/v1/jobs/${job.id}`, "x-job-id": job.id };
-        if (query.follow === true) return followLog(ports, job, request, headers);
-        return Response.json(shown(ports, job), {
-          status: kind === "created" ? 201 : 200,
-          headers,
-        });
+        if (query.follow === true) return reply.raw(followLog(ports, job, request, headers));
+        return reply.json(kind === "created" ? 201 : 200, shown(ports, job), headers);
       },
     }),
     route({
       method: "GET",
       path: "/v1/jobs",
-      access: { scope: "read", narrows: true },
+      access: { scope: "read", by: "handler" },
       summary: "List jobs, newest first",
       description: "A page of jobs with very large scripts has fewer of them than `limit`.",
       query: {
@@ -101,7 +102,7 @@ export function jobRoutes(ports: ApiPorts): readonly AnyRoute[] {
       },
       answers: { 200: { description: "A page of jobs", schema: jobListSchema } },
       errors: ["invalid_request"],
-      handle: ({ query, caller }) => {
+      handle: ({ query, caller }, reply) => {
         const projects = projectsOf(caller);
         const { jobs, more } = ports.store.list({
           limit: query.limit ?? 50,
@@ -110,7 +111,7 @@ export function jobRoutes(ports: ApiPorts): readonly AnyRoute[] {
           ...(query.state === undefined ? {} : { states: query.state }),
           ...(query.cursor === undefined ? {} : { before: query.cursor }),
         });
-        return Response.json({
+        return reply.json(200, {
           jobs: jobs.map((job) => toJobView(job)),
           next_cursor: more ? jobs.at(-1)?.id ?? null : null,
         });
@@ -119,18 +120,18 @@ export function jobRoutes(ports: ApiPorts): readonly AnyRoute[] {
     route({
       method: "GET",
       path: "/v1/jobs/:id",
-      access: { scope: "read" },
+      access: { scope: "read", by: "job" },
       summary: "Show a job with its attempts",
       description: "The beginning of an id is enough where it names one job.",
       query: {},
       answers: { 200: { description: "The job", schema: jobViewSchema } },
       errors: ["job_not_found"],
-      handle: ({ params }) => Response.json(shown(ports, find(ports, params))),
+      handle: ({ job }, reply) => reply.json(200, shown(ports, job)),
     }),
     route({
       method: "GET",
       path: "/v1/jobs/:id/wait",
-      access: { scope: "read" },
+      access: { scope: "read", by: "job" },
       summary: "Wait until a job has ended",
       query: { timeout: queryDuration },
       answers: {
@@ -138,13 +139,15 @@ export function jobRoutes(ports: ApiPorts): readonly AnyRoute[] {
         202: { description: "The time has passed, the job goes on", schema: jobViewSchema },
       },
       errors: ["job_not_found", "invalid_request"],
-      handle: ({ request, params, query }) =>
-        waitForEnd(ports, find(ports, params), request, query.timeout ?? 60_000),
+      handle: async ({ request, job, query }, reply) => {
+        const now = await waitForEnd(ports, job, request, query.timeout ?? 60_000);
+        return reply.json(isTerminal(now.state) ? 200 : 202, shown(ports, now));
+      },
     }),
     route({
       method: "POST",
       path: "/v1/jobs/:id/cancel",
-      access: { scope: "submit" },
+      access: { scope: "submit", by: "job" },
       summary: "Cancel a job",
       description: "Idempotent. A running job gets SIGTERM, and SIGKILL after its grace period.",
       query: {},
@@ -153,8 +156,7 @@ export function jobRoutes(ports: ApiPorts): readonly AnyRoute[] {
         202: { description: "The job is being stopped", schema: jobViewSchema },
       },
       errors: ["job_not_found", "state_conflict"],
-      handle: ({ params, caller }) => {
-        const { id } = find(ports, params);
+      handle: ({ job: { id }, caller }, reply) => {
         const cancel = { reason: "cancelled", by: shownCaller(caller) } as const;
         const result = ports.store.apply(id, {
           kind: "cancel_requested",
@@ -163,33 +165,32 @@ export function jobRoutes(ports: ApiPorts): readonly AnyRoute[] {
         });
         if (result.kind === "refused") throw new CicdError(result.code, result.message);
         const job = ports.store.require(id);
-        return Response.json(shown(ports, job), { status: isTerminal(job.state) ? 200 : 202 });
+        return reply.json(isTerminal(job.state) ? 200 : 202, shown(ports, job));
       },
     }),
     route({
       method: "POST",
       path: "/v1/jobs/:id/retry",
-      access: { scope: "submit" },
+      access: { scope: "submit", by: "job" },
       summary: "Run an ended job again",
       description: "The job keeps its id and gets a further attempt.",
       query: {},
       answers: { 202: { description: "The job is queued again", schema: jobViewSchema } },
       errors: ["job_not_found", "state_conflict", "draining"],
-      handle: ({ params }) => {
-        const job = find(ports, params);
-        ports.assertOpen(job.spec.project);
+      handle: ({ job }, reply) => {
+        ports.intake.assertOpen(job.spec.project);
         const result = ports.store.apply(job.id, {
           kind: "retry_requested",
           at: ports.clock.now(),
         });
         if (result.kind === "refused") throw new CicdError(result.code, result.message);
-        return Response.json(shown(ports, ports.store.require(job.id)), { status: 202 });
+        return reply.json(202, shown(ports, ports.store.require(job.id)));
       },
     }),
   ];
 }
 
-function shown(ports: ApiPorts, job: Job) {
+function shown(ports: JobPorts, job: Job) {
   return toJobView(job, {
     attempts: ports.store.attempts(job.id),
     ...(job.state === "queued" ? { queuePosition: ports.store.position(job) } : {}),
@@ -197,22 +198,21 @@ function shown(ports: ApiPorts, job: Job) {
 }
 
 async function waitForEnd(
-  ports: ApiPorts,
+  ports: JobPorts,
   job: Job,
   request: Request,
   timeoutMs: number,
-): Promise<Response> {
+): Promise<Job> {
   using deadline = withDeadline(request.signal, Math.min(timeoutMs, 3_600_000), "the job");
   const read = () => ports.store.require(job.id);
   try {
-    const ended = await ports.events.waitFor(job.id, {
+    return await ports.events.waitFor(job.id, {
       read,
       isWanted: ({ state }) => isTerminal(state),
       signal: deadline,
     });
-    return Response.json(shown(ports, ended));
   } catch (error) {
     if (request.signal.aborted || error !== deadline.reason) throw error;
-    return Response.json(shown(ports, read()), { status: 202 });
+    return read();
   }
 }

@@ -6,9 +6,9 @@
 import * as v from "valibot";
 import type { ProjectName } from "@lib/core/ids.ts";
 import { ALL_PROJECTS, type IntakeMode } from "@lib/spine/queue/intake_modes.ts";
-import { type Caller, projectsOf, seesProject } from "@lib/api/caller.ts";
-import type { ApiPorts } from "@lib/api/ports.ts";
-import { type AnyRoute, projectOf, route } from "@lib/api/route.ts";
+import { type Caller, projectsOf, seesProject } from "@lib/core/caller.ts";
+import type { RunnerServices } from "@lib/api/feature.ts";
+import { type AnyRoute, route } from "@lib/api/route.ts";
 
 const modeSchema = v.pipe(
   v.picklist(["open", "paused", "draining"]),
@@ -36,13 +36,19 @@ const VERBS: readonly (readonly [string, IntakeMode, string])[] = [
   ["resume", "open", "Take and start jobs again"],
 ];
 
+/** The queue and its projects. */
+export type QueuePorts = Pick<
+  RunnerServices,
+  "store" | "log" | "wakeQueue" | "configuredProjects" | "maxRunningOf" | "agentView"
+>;
+
 /** The routes of projects and of the queue as a whole. */
-export function projectRoutes(ports: ApiPorts): readonly AnyRoute[] {
+export function projectRoutes(ports: QueuePorts): readonly AnyRoute[] {
   return [
     route({
       method: "GET",
       path: "/v1/projects",
-      access: { scope: "read", narrows: true },
+      access: { scope: "read", by: "handler" },
       summary: "List projects",
       description: "Those that the configuration names and those that have jobs on record.",
       query: {},
@@ -53,35 +59,33 @@ export function projectRoutes(ports: ApiPorts): readonly AnyRoute[] {
         },
       },
       errors: [],
-      handle: ({ caller }) => Response.json({ projects: projects(ports, caller) }),
+      handle: ({ caller }, reply) => reply.json(200, { projects: projects(ports, caller) }),
     }),
     route({
       method: "GET",
       path: "/v1/projects/:project",
-      access: { scope: "read" },
+      access: { scope: "read", by: "project" },
       summary: "Show a project, its agent and its limits",
       query: {},
       answers: { 200: { description: "The project", schema: projectDetailSchema } },
       errors: ["project_not_found"],
-      handle: async ({ request, params }) => {
-        const project = projectOf(params);
+      handle: async ({ request, project }, reply) => {
         const { running, detail } = await ports.agentView(project, request.signal);
-        return Response.json({ ...shown(ports, project), agent: { running, ...detail } });
+        return reply.json(200, { ...shown(ports, project), agent: { running, ...detail } });
       },
     }),
     ...VERBS.map(([verb, mode, summary]) =>
       route({
         method: "POST",
         path: `/v1/projects/:project/${verb}`,
-        access: { scope: "admin" },
+        access: { scope: "admin", by: "project" },
         summary: `${summary}, for one project`,
         query: {},
         answers: { 200: { description: "Done, durably", schema: projectSchema } },
         errors: ["project_not_found"],
-        handle: ({ params }) => {
-          const project = projectOf(params);
+        handle: ({ project }, reply) => {
           setMode(ports, project, mode);
-          return Response.json(shown(ports, project));
+          return reply.json(200, shown(ports, project));
         },
       })
     ),
@@ -94,9 +98,9 @@ export function projectRoutes(ports: ApiPorts): readonly AnyRoute[] {
         query: {},
         answers: { 200: { description: "Done, durably", schema: queueSchema } },
         errors: [],
-        handle: ({ caller }) => {
+        handle: ({ caller }, reply) => {
           setMode(ports, ALL_PROJECTS, mode);
-          return Response.json(queueView(ports, caller));
+          return reply.json(200, queueView(ports, caller));
         },
       })
     ),
@@ -105,7 +109,7 @@ export function projectRoutes(ports: ApiPorts): readonly AnyRoute[] {
 
 /** The queue as a whole; of a caller who is confined to projects, as far as it is theirs. */
 export function queueView(
-  ports: ApiPorts,
+  ports: Pick<QueuePorts, "store" | "maxRunningOf">,
   caller: Caller,
 ): v.InferOutput<typeof queueSchema> {
   const mode = ports.store.intakeModes().get(ALL_PROJECTS) ?? "open";
@@ -122,13 +126,16 @@ export function queueView(
   };
 }
 
-function setMode(ports: ApiPorts, project: ProjectName | "*", mode: IntakeMode): void {
+function setMode(ports: QueuePorts, project: ProjectName | "*", mode: IntakeMode): void {
   ports.store.setIntakeMode(project, mode);
   ports.log.info("Intake changed", { project, mode });
   ports.wakeQueue();
 }
 
-function projects(ports: ApiPorts, caller: Caller): readonly v.InferOutput<typeof projectSchema>[] {
+function projects(
+  ports: QueuePorts,
+  caller: Caller,
+): readonly v.InferOutput<typeof projectSchema>[] {
   const names = new Set<ProjectName>(ports.configuredProjects());
   const counts = ports.store.counts();
   for (const { project } of counts) names.add(project);
@@ -137,7 +144,7 @@ function projects(ports: ApiPorts, caller: Caller): readonly v.InferOutput<typeo
 }
 
 function shown(
-  ports: ApiPorts,
+  ports: Pick<QueuePorts, "store" | "maxRunningOf">,
   project: ProjectName,
   counts = ports.store.counts(),
 ): v.InferOutput<typeof projectSchema> {

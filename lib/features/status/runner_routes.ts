@@ -5,7 +5,7 @@
  */
 import * as v from "valibot";
 import { toRfc3339 } from "@lib/core/clock.ts";
-import type { ApiPorts } from "@lib/api/ports.ts";
+import type { RunnerServices } from "@lib/api/feature.ts";
 import { queueView } from "@lib/features/status/project_routes.ts";
 import { type AnyRoute, route } from "@lib/api/route.ts";
 
@@ -28,7 +28,10 @@ const statusSchema = v.object({
 });
 
 /** The routes about the runner. */
-export function runnerRoutes(ports: ApiPorts): readonly AnyRoute[] {
+export function runnerRoutes(
+  ports: RunnerServices,
+  renderMetrics: () => Promise<{ readonly text: string; readonly contentType: string }>,
+): readonly AnyRoute[] {
   const ready = () => {
     const reasons = ports.unreadyReasons();
     return { ready: reasons.length === 0, reasons: [...reasons] };
@@ -42,7 +45,7 @@ export function runnerRoutes(ports: ApiPorts): readonly AnyRoute[] {
       query: {},
       answers: { 200: { description: "It does", contentType: "text/plain" } },
       errors: [],
-      handle: () => new Response("ok\n"),
+      handle: (_, reply) => reply.raw(new Response("ok\n")),
     }),
     route({
       method: "GET",
@@ -55,25 +58,25 @@ export function runnerRoutes(ports: ApiPorts): readonly AnyRoute[] {
         503: { description: "They are not, with the reasons", schema: readySchema },
       },
       errors: [],
-      handle: ({ caller }) => {
+      handle: ({ caller }, reply) => {
         const { ready: isReady, reasons } = ready();
         // Reasons tell of folders and disks: not to just anybody.
         const shown = caller.kind === "anonymous" ? [] : reasons;
-        return Response.json({ ready: isReady, reasons: shown }, { status: isReady ? 200 : 503 });
+        return reply.json(isReady ? 200 : 503, { ready: isReady, reasons: shown });
       },
     }),
     route({
       method: "GET",
       path: "/v1/status",
-      access: { scope: "read", narrows: true },
+      access: { scope: "read", by: "handler" },
       summary: "The runner at a glance",
       query: {},
       answers: { 200: { description: "The runner", schema: statusSchema } },
       errors: [],
-      handle: ({ caller }) => {
+      handle: ({ caller }, reply) => {
         const { version, build, pid, startedAt, agents, maxRunning, stateDir, warnings } = ports
           .facts();
-        return Response.json({
+        return reply.json(200, {
           version,
           build,
           pid,
@@ -97,9 +100,9 @@ export function runnerRoutes(ports: ApiPorts): readonly AnyRoute[] {
         200: { description: "The metrics", contentType: "application/openmetrics-text" },
       },
       errors: [],
-      handle: async () => {
-        const { text, contentType } = await ports.renderMetrics();
-        return new Response(text, { headers: { "content-type": contentType } });
+      handle: async (_, reply) => {
+        const { text, contentType } = await renderMetrics();
+        return reply.raw(new Response(text, { headers: { "content-type": contentType } }));
       },
     }),
   ];

@@ -13,14 +13,21 @@ export type SqlValue = null | number | bigint | string | Uint8Array;
 /** A row as read: column name to value. */
 export type SqlRow = Readonly<Record<string, SqlValue>>;
 
-/** One step of the schema; its index + 1 is the schema version it leads to. */
+/** One step of a schema: its statements, each ended by a semicolon and a line break. */
 export type Migration = string;
+
+/** The tables of one owner. */
+export interface Schema {
+  /** Of the owner; stable. */
+  readonly name: string;
+  /** In order; an applied one is never edited, only followed by another. */
+  readonly migrations: readonly Migration[];
+}
 
 /** Options for {@linkcode openDatabase}. */
 export interface DatabaseOptions {
   readonly path: string;
-  /** In order; an applied one is never edited, only followed by another. */
-  readonly migrations: readonly Migration[];
+  readonly schemas: readonly Schema[];
 }
 
 /** An open database. Synchronous: a call returns when the disk has it. */
@@ -48,7 +55,7 @@ export interface Database extends Disposable {
  * later version of the suite wrote it, `io_failed` if it cannot be opened.
  */
 export function openDatabase(options: DatabaseOptions): Database {
-  const { path, migrations } = options;
+  const { path, schemas } = options;
   const statements = new Map<string, StatementSync>();
   const db = open(path);
   const prepare = (sql: string): StatementSync => {
@@ -90,7 +97,7 @@ export function openDatabase(options: DatabaseOptions): Database {
     },
   };
   try {
-    migrate(database, migrations, path);
+    migrate(database, schemas, path);
   } catch (error) {
     database[Symbol.dispose]();
     throw error;
@@ -125,23 +132,63 @@ function open(path: string): DatabaseSync {
   }
 }
 
-function migrate(db: Database, migrations: readonly Migration[], path: string): void {
-  const version = Number(db.first("PRAGMA user_version")?.["user_version"] ?? 0);
-  if (version > migrations.length) {
+/**
+ * The schemas behind `user_version`, in the order in which the first releases counted them.
+ *
+ * It never grows: later versions are rows of `schema_versions`, one for each owner, so that a
+ * release without a feature still opens the database.
+ */
+const COUNTED = ["jobs", "jobs", "gryt", "access"] as const;
+
+function migrate(db: Database, schemas: readonly Schema[], path: string): void {
+  const counted = Number(db.first("PRAGMA user_version")?.["user_version"] ?? 0);
+  const versions = new Map<string, number>();
+  for (const name of COUNTED.slice(0, counted)) versions.set(name, (versions.get(name) ?? 0) + 1);
+  if (db.first("SELECT 1 FROM sqlite_schema WHERE name = 'schema_versions'") !== undefined) {
+    for (const { name, version } of db.all("SELECT name, version FROM schema_versions")) {
+      versions.set(String(name), Number(version));
+    }
+  }
+  const newer = schemas.find(({ name, migrations }) =>
+    (versions.get(name) ?? 0) > migrations.length
+  );
+  if (counted > COUNTED.length || newer !== undefined) {
+    const found = newer === undefined ? counted : versions.get(newer.name);
     throw new CicdError(
       "store_newer",
-      `Cannot open database "${path}": its schema is version ${version}, this program knows ` +
-        `${migrations.length}; install the newer release again, or restore a backup`,
+      `Cannot open database "${path}": its schema${
+        newer === undefined ? "" : ` "${newer.name}"`
+      } ` +
+        `is version ${found}, this program knows ${newer?.migrations.length ?? COUNTED.length}; ` +
+        "install the newer release again, or restore a backup",
     );
   }
-  for (const [index, sql] of migrations.entries()) {
-    if (index < version) continue;
+  const apply = (sql: string, note: () => void) =>
     db.transaction(() => {
       for (const statement of sql.split(/;\s*\n/)) {
         if (statement.trim() !== "") db.run(statement);
       }
-      db.run(`PRAGMA user_version=${index + 1}`);
+      note();
     });
+  for (const [index, name] of COUNTED.entries()) {
+    if (index < counted) continue;
+    const done = versions.get(name) ?? 0;
+    const sql = schemas.find((schema) => schema.name === name)?.migrations[done];
+    // A program without that owner leaves the count, and the tables to one that has it.
+    if (sql === undefined) break;
+    apply(sql, () => db.run(`PRAGMA user_version=${index + 1}`));
+    versions.set(name, done + 1);
+  }
+  for (const { name, migrations } of schemas) {
+    for (const [index, sql] of migrations.entries()) {
+      if (index < (versions.get(name) ?? 0)) continue;
+      apply(sql, () => {
+        db.run(
+          "CREATE TABLE IF NOT EXISTS schema_versions (name TEXT PRIMARY KEY, version INTEGER)",
+        );
+        db.run("INSERT OR REPLACE INTO schema_versions VALUES (?, ?)", name, index + 1);
+      });
+    }
   }
 }
 

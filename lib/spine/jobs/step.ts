@@ -66,3 +66,26 @@ export class StepFailure extends Error {
     this.reason = reason;
   }
 }
+
+/** A step whose code is loaded by the first job that asks for it. */
+export interface LazyStep {
+  readonly name: string;
+  readonly needed: (spec: JobSpec) => boolean;
+  readonly does: "before" | "after" | "both";
+  readonly load: () => Promise<AttemptStep>;
+}
+
+/** Makes a step of one that is not loaded yet. */
+export function lazyStep({ name, needed, does, load }: LazyStep): AttemptStep {
+  const before: AttemptStep["before"] = async (context, signal) => {
+    await (await load()).before?.(context, signal);
+  };
+  const after: AttemptStep["after"] = async (context, outcome, signal) =>
+    await (await load()).after?.(context, outcome, signal) ?? [];
+  return {
+    name,
+    needed,
+    ...(does === "after" ? {} : { before }),
+    ...(does === "before" ? {} : { after }),
+  };
+}

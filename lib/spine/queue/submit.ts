@@ -5,12 +5,24 @@
  */
 import { createHash } from "node:crypto";
 import { CicdError } from "@lib/core/errors.ts";
-import { type JobId, newJobId } from "@lib/core/ids.ts";
+import { type JobId, newJobId, type ProjectName } from "@lib/core/ids.ts";
 import type { Job } from "@lib/spine/jobs/model.ts";
-import { type Caller, LOCAL_CALLER } from "@lib/api/caller.ts";
-import { assertMaySubmit } from "@lib/api/access.ts";
+import { assertMaySubmit, type Caller } from "@lib/core/caller.ts";
 import { parseJobRequest } from "@lib/spine/spec/job_request.ts";
-import type { ApiPorts } from "@lib/api/ports.ts";
+import type { Clock } from "@lib/core/clock.ts";
+import type { RequestDefaults } from "@lib/spine/spec/job_request.ts";
+import type { Intake } from "@lib/spine/queue/intake.ts";
+import type { JobStore } from "@lib/spine/queue/job_store.ts";
+
+/** The parts that take a job in. */
+export interface SubmitPorts {
+  readonly store: Pick<JobStore, "insert" | "replayed">;
+  readonly clock: Clock;
+  readonly intake: Pick<Intake, "assertOpen" | "assertRoom" | "assertDisk">;
+  readonly defaultsOf: (project: ProjectName) => RequestDefaults;
+  /** Seals secrets for the database. */
+  readonly seal: (secrets: Readonly<Record<string, string>>, jobId: JobId) => Uint8Array;
+}
 
 /** What came of a submission. */
 export interface Submitted {
@@ -26,11 +38,14 @@ export interface Submitted {
  * @throws {CicdError} See the route's `errors`; nothing was stored.
  */
 export function submitJob(
-  ports: ApiPorts,
+  ports: SubmitPorts,
   body: unknown,
-  idempotencyKey: string | null,
-  also?: (id: JobId) => void,
-  caller: Caller = LOCAL_CALLER,
+  { caller, idempotencyKey, also }: {
+    readonly caller: Caller;
+    readonly idempotencyKey: string | null;
+    /** Stored in the same transaction as the job. */
+    readonly also?: (id: JobId) => void;
+  },
 ): Submitted {
   const { spec, secrets } = parseJobRequest(body, (project) => {
     // Before anything of the project, its defaults or rules, could show in an answer.
@@ -44,9 +59,9 @@ export function submitJob(
   // What was accepted once is not refused because there is no room for anything new.
   const known = idempotency === undefined ? undefined : ports.store.replayed(idempotency);
   if (known !== undefined) return { kind: "replayed", job: known };
-  ports.assertOpen(spec.project);
-  ports.assertRoom();
-  ports.assertDisk();
+  ports.intake.assertOpen(spec.project);
+  ports.intake.assertRoom();
+  ports.intake.assertDisk();
   const now = ports.clock.now();
   const id = newJobId();
   const job: Job = {

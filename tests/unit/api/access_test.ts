@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
-import { type Scope, SCOPES } from "@lib/api/caller.ts";
-import { apiRoutes } from "@lib/api/router.ts";
+import { type Scope, SCOPES } from "@lib/core/caller.ts";
 import { openApiDocument } from "@lib/api/openapi.ts";
 import type { AnyRoute } from "@lib/api/route.ts";
 import { parseProjectName } from "@lib/core/ids.ts";
@@ -14,7 +13,7 @@ const OPEN = /^(GET \/|GET \/health|GET \/healthz|GET \/readyz|(GET|POST) \/jobs
 
 function routesOf(): readonly AnyRoute[] {
   using t = openApi();
-  return apiRoutes(t.ports);
+  return t.routes;
 }
 
 function nameOf({ method, path }: AnyRoute): string {
@@ -155,8 +154,7 @@ Deno.test("a key for some projects sees those, finds their jobs by a beginning, 
 Deno.test("POST /v1/jobs refuses another project before it tells anything of its rules", async () => {
   let asked = false;
   using t = openApi();
-  const ports = { defaultsOf: () => (asked = true, t.ports.defaultsOf(project("api"))) };
-  using u = openApi(ports);
+  using u = openApi({ defaultsOf: (name) => (asked = true, t.defaultsOf(name)) });
   const ask = asker(u, keyOf(u, ["submit"], ["web"]));
   assert.equal(
     await codeOf(ask("POST", "/v1/jobs", { project: "api", script: "true" })),
@@ -225,7 +223,7 @@ Deno.test("this account itself needs no key", async () => {
 
 Deno.test("openApiDocument() tells the scope of every route", () => {
   using t = openApi();
-  const document = JSON.parse(JSON.stringify(openApiDocument(apiRoutes(t.ports), "1")));
+  const document = JSON.parse(JSON.stringify(openApiDocument(t.routes, "1")));
   assert.deepEqual(document.paths["/v1/jobs"].post.security, [
     { bearer: ["submit"] },
     { apiKey: ["submit"] },

@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { apiRoutes } from "@lib/api/router.ts";
 import { openApiDocument } from "@lib/api/openapi.ts";
 import { ERROR_CODES } from "@lib/core/error_codes.ts";
 import { CicdError } from "@lib/core/errors.ts";
@@ -40,7 +39,13 @@ Deno.test("POST /v1/jobs answers a known Idempotency-Key also when nothing new i
     throw new CicdError("queue_full", "Full");
   };
   let full = false;
-  using t = openApi({ assertRoom: () => full && refuse(), assertDisk: () => full && refuse() });
+  using t = openApi({
+    intake: {
+      assertOpen() {},
+      assertRoom: () => full && refuse(),
+      assertDisk: () => full && refuse(),
+    },
+  });
   const headers = { "idempotency-key": "build-7" };
   const first = await (await t.ask("POST", "/v1/jobs", { body, headers })).json();
   full = true;
@@ -93,7 +98,10 @@ Deno.test("GET /v1/jobs/:id takes the beginning of an id, and says if that is no
   assert.equal((await (await t.ask("GET", `/v1/jobs/${id.slice(0, 20)}`)).json()).id, id);
   t.add();
   assert.match((await problem(await t.ask("GET", `/v1/jobs/${id.slice(0, 6)}`))).detail, /several/);
-  assert.match((await problem(await t.ask("GET", `/v1/jobs/ffffff`))).detail, /no id begins so/);
+  assert.match(
+    (await problem(await t.ask("GET", `/v1/jobs/ffffff`))).detail,
+    /no id begins with that/,
+  );
 });
 
 Deno.test("GET /v1/jobs/:id/wait answers 200 at the end and 202 when the time has passed", async () => {
@@ -157,7 +165,7 @@ Deno.test("an unknown route is 404, an unknown method 405 with those it takes", 
   using t = openApi();
   assert.equal((await problem(await t.ask("GET", "/nope"))).code, "not_found");
   const response = await t.ask("DELETE", "/v1/jobs");
-  assert.equal(response.headers.get("allow"), "POST, GET, HEAD");
+  assert.equal(response.headers.get("allow"), "GET, POST, HEAD");
   assert.equal((await problem(response)).code, "method_not_allowed");
   assert.equal((await t.ask("POST", "/openapi.json")).status, 405);
 });
@@ -222,12 +230,12 @@ Deno.test("GET /v1/events tells changes in order, and resumes without one lost o
   assert.deepEqual(all.map(({ id }) => id), jobs.map(({ id }) => id));
   const resumed = await seen(all[99]?.revision ?? 0, 100);
   assert.deepEqual(resumed, all.slice(100));
-  assert.equal(t.ports.events.size, 0);
+  assert.equal(t.services.events.size, 0);
 });
 
 Deno.test("openApiDocument() has every route, valid JSON, and the status of every error", () => {
   using t = openApi();
-  const routes = apiRoutes(t.ports);
+  const { routes } = t;
   const document = JSON.parse(JSON.stringify(openApiDocument(routes, "1.2.3")));
   assert.equal(document.openapi, "3.1.0");
   assert.equal(document.info.version, "1.2.3");

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { ArtifactReading } from "@lib/api/ports.ts";
+import { type ArtifactReading, artifactRoutes } from "@lib/features/artifacts/artifact_routes.ts";
 import { openApi } from "../../../support/api_fixture.ts";
 
 const TEXT = "0123456789";
@@ -32,7 +32,7 @@ function reading(path = "dist/a b.txt"): ArtifactReading {
 }
 
 function setup(artifacts = reading()) {
-  const api = openApi({ artifacts });
+  const api = openApi({ replaced: { artifacts: () => ({ routes: artifactRoutes(artifacts) }) } });
   const { id } = api.claim(api.add().id);
   return {
     ...api,

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import type { CleanReport } from "@lib/features/cleaning/housekeeper.ts";
+import { housekeepingRoutes } from "@lib/features/cleaning/housekeeping_routes.ts";
 import { openApi } from "../../../support/api_fixture.ts";
 
 Deno.test("POST /v1/housekeeping passes on whether it is a dry run, and shows every item", async () => {
@@ -25,7 +26,9 @@ Deno.test("POST /v1/housekeeping passes on whether it is a dry run, and shows ev
       freeBytesAfter: 2,
     });
   };
-  using api = openApi({ clean });
+  using api = openApi({
+    replaced: { cleaning: () => ({ routes: housekeepingRoutes({ clean }) }) },
+  });
   await api.ask("POST", "/v1/housekeeping");
   const response = await api.ask("POST", "/v1/housekeeping?dry_run=1");
   assert.deepEqual(asked, [false, true]);

@@ -1,7 +1,6 @@
 import { WaitingAnswers } from "@lib/features/gryt/waiting_answers.ts";
 import assert from "node:assert/strict";
-import { FAILURES_PER_MINUTE } from "@lib/features/access/gate.ts";
-import { grytLogs } from "@lib/features/gryt/log_access.ts";
+import { FAILURES_PER_MINUTE } from "@lib/features/access/authentication.ts";
 import { AgentsFront } from "@lib/features/gryt/agents_front.ts";
 import { EngineWatch } from "@lib/features/gryt/engine_watch.ts";
 import { GrytLedger } from "@lib/features/gryt/ledger.ts";
@@ -12,8 +11,14 @@ import { CicdError } from "@lib/core/errors.ts";
 import type { JobId } from "@lib/core/ids.ts";
 import type { GrytSettings } from "@lib/features/gryt/settings.ts";
 import type { AttemptOutcome } from "@lib/spine/jobs/model.ts";
-import type { ApiPorts } from "@lib/api/ports.ts";
-import { type ApiFixture, type AskOptions, openApi } from "../../../support/api_fixture.ts";
+import type { RunnerServices } from "@lib/api/feature.ts";
+import { grytLogSocket } from "@lib/features/gryt/routes.ts";
+import {
+  type ApiFixture,
+  type AskOptions,
+  grytPart,
+  openApi,
+} from "../../../support/api_fixture.ts";
 import { FakeClock } from "../../../support/fake_clock.ts";
 import { makeOutcome } from "../../../support/job_fixtures.ts";
 import { answered, fakeNetwork, makeSettings } from "./_fakes.ts";
@@ -24,12 +29,12 @@ const RESULTS = '{"status":"ok","results":{"r":{"s":{"status":"success","returnc
 
 interface Options {
   readonly settings?: Partial<GrytSettings>;
-  readonly ports?: Partial<ApiPorts>;
+  readonly intake?: Partial<RunnerServices["intake"]>;
   readonly engineProblem?: string;
   readonly network?: (path: string) => OutgoingResult;
 }
 
-function setup({ settings = {}, ports = {}, engineProblem, network }: Options = {}) {
+function setup({ settings = {}, intake = {}, engineProblem, network }: Options = {}) {
   const clock = new FakeClock();
   const { send, sent } = fakeNetwork(({ url }) => network?.(url.pathname) ?? answered(500));
   const gryt: GrytService = {
@@ -44,7 +49,15 @@ function setup({ settings = {}, ports = {}, engineProblem, network }: Options = 
     front: new AgentsFront({ send, clock }),
     waiting: new WaitingAnswers(),
   };
-  const api: ApiFixture = openApi({ ...ports, gryt });
+  const api: ApiFixture = openApi({
+    intake: { assertRoom() {}, assertOpen() {}, assertDisk() {}, ...intake },
+    replaced: {
+      gryt: (services) => ({
+        ...grytPart(services, gryt),
+        sockets: [grytLogSocket(services, gryt)],
+      }),
+    },
+  });
   return {
     ...api,
     gryt,
@@ -150,15 +163,16 @@ Deno.test("a wrong key of Gryt's counts among the failures of its address, a rig
   assert.equal(late.status, 429);
   assert.equal(late.headers.get("retry-after"), "2");
   assert.match((await late.json()).detail, /too many without a good key came from "192\.0\.2\.1"/);
-  const logs = grytLogs(t.ports, t.gryt);
-  const ask = (key: string) =>
-    new Request("http://localhost/jobs/1/logs", { headers: { "x-api-key": key } });
-  assert.throws(() => logs.assertKey(ask("guess"), stranger), { code: "rate_limited" });
-  logs.assertKey(ask("the-key"), stranger);
+  const log = (key: string, origin: AskOptions["origin"] = stranger) => {
+    const request = new Request("http://localhost/jobs/1/logs", { headers: { "x-api-key": key } });
+    return t.router.upgrade(request, origin);
+  };
+  await assert.rejects(log("guess"), { code: "rate_limited" });
+  await assert.rejects(log("the-key"), { code: "job_not_found" });
   assert.equal((await guess("/jobs/1", { headers })).status, 404);
   // This account itself is not counted.
   assert.equal((await guess("/jobs/1", { origin: { kind: "local" } })).status, 401);
-  assert.throws(() => logs.assertKey(ask("guess"), { kind: "local" }), { code: "unauthorized" });
+  await assert.rejects(log("guess", { kind: "local" }), { code: "unauthorized" });
 });
 
 Deno.test("POST /jobs/execute tells what is wrong with a body", async () => {
@@ -204,8 +218,8 @@ Deno.test("POST /jobs/execute tells when to come again while there is no room", 
   const refuse = (code: "queue_full" | "draining") => () => {
     throw new CicdError(code, "Cannot accept the job", { retryAfterMs: 10_000 });
   };
-  using full = setup({ ports: { assertRoom: refuse("queue_full") } });
-  using draining = setup({ ports: { assertOpen: refuse("draining") } });
+  using full = setup({ intake: { assertRoom: refuse("queue_full") } });
+  using draining = setup({ intake: { assertOpen: refuse("draining") } });
   for (const [t, status] of [[full, 429], [draining, 503]] as const) {
     const response = await t.execute();
     assert.equal(response.status, status);
@@ -219,7 +233,7 @@ Deno.test("POST /jobs/execute joins the open job of a number, and the ended one 
   const first = t.execute();
   const job = await until(() => t.open()[0]);
   const second = t.execute({ env_vars: { OTHER: "1" } });
-  await until(() => t.ports.events.size >= 2 ? true : undefined);
+  await until(() => t.services.events.size >= 2 ? true : undefined);
   assert.equal(t.open().length, 1);
   t.logs.set(job.id, RESULTS);
   t.end(job.id, { exitCode: 0 });
@@ -240,7 +254,7 @@ Deno.test("POST /jobs/execute goes on with a job whose client goes away", async 
   assert.notEqual((await answer).status, 200);
   assert.equal(t.store.require(job.id).state, "queued");
   const again = t.execute();
-  await until(() => t.ports.events.size > 0 ? true : undefined);
+  await until(() => t.services.events.size > 0 ? true : undefined);
   t.logs.set(job.id, RESULTS);
   t.end(job.id, { exitCode: 0 });
   assert.equal((await (await again).json()).success, true);
@@ -274,11 +288,11 @@ Deno.test("POST /jobs/execute stores what is owed with the job, if it may be cal
   void t.execute({ callback_url: "https://ci.example.org/hook" });
   const first = await until(() => t.open()[0]);
   t.end(first.id, { exitCode: 0 });
-  assert.equal(t.ports.gryt?.outbox.pending(), 1);
+  assert.equal(t.gryt.outbox.pending(), 1);
   void t.execute({ job_id: 124, callback_url: "ftp://ci.example.org/hook" });
   const second = await until(() => t.open()[0]);
   t.end(second.id, { exitCode: 0 });
-  assert.equal(t.ports.gryt?.outbox.pending(), 1);
+  assert.equal(t.gryt.outbox.pending(), 1);
 });
 
 Deno.test("GET /jobs/:job_id and POST /jobs/:job_id/cancel know a job by its number", async () => {

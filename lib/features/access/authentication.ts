@@ -4,16 +4,17 @@
  * @module
  */
 import { isIPv6 } from "node:net";
+import type { Authenticator } from "@lib/api/access.ts";
 import type { Clock } from "@lib/core/clock.ts";
 import { CicdError } from "@lib/core/errors.ts";
 import type { Logger } from "@lib/core/logger.ts";
-import { type KeyCaller } from "@lib/api/caller.ts";
+import { type KeyCaller } from "@lib/core/caller.ts";
 import { type ApiKey, type KeyProblem, type KeyStore } from "@lib/features/access/key_store.ts";
 import { keyOf } from "@lib/features/access/key_text.ts";
 import { TokenBuckets } from "@lib/features/access/token_buckets.ts";
 
-/** Options for {@linkcode Gate}. */
-export interface GateOptions {
+/** Options for {@linkcode Authentication}. */
+export interface AuthenticationOptions {
   readonly keys: KeyStore;
   readonly requestsPerMinute: () => number;
   readonly clock: Clock;
@@ -32,12 +33,12 @@ const TEXT: Readonly<Record<KeyProblem, string>> = {
 };
 
 /** Tells who asks. */
-export class Gate {
-  readonly #options: GateOptions;
+export class Authentication implements Authenticator {
+  readonly #options: AuthenticationOptions;
   readonly #requests: TokenBuckets;
   readonly #failures: TokenBuckets;
 
-  constructor(options: GateOptions) {
+  constructor(options: AuthenticationOptions) {
     const { clock, requestsPerMinute } = options;
     this.#options = options;
     this.#requests = new TokenBuckets({

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { CicdError } from "@lib/core/errors.ts";
 import type { ProjectName } from "@lib/core/ids.ts";
 
 /** What a key may be allowed; `admin` holds the others. */
@@ -66,4 +67,13 @@ export function seesProject(caller: Caller, project: ProjectName): boolean {
 /** Names the caller in a record: `by request`, `by key CI (0f…)`. */
 export function shownCaller(caller: Caller): string {
   return caller.kind === "key" ? `by key ${caller.name} (${caller.id})` : "by request";
+}
+
+/** @throws {CicdError} `forbidden` if the caller may not submit jobs to `project`. */
+export function assertMaySubmit(caller: Caller, project: ProjectName): void {
+  if (seesProject(caller, project)) return;
+  throw new CicdError(
+    "forbidden",
+    `Cannot submit to project "${project}": this key is for ${projectsOf(caller)?.join(", ")}`,
+  );
 }

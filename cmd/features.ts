@@ -1,0 +1,42 @@
+/**
+ * The features of both programs.
+ *
+ * The order is that of the steps before a job, and of the API's reference.
+ *
+ * @module
+ */
+import type { Feature } from "@lib/api/feature.ts";
+import type { Schema } from "@lib/foundations/store/database.ts";
+import { JOB_MIGRATIONS } from "@lib/spine/queue/job_schema.ts";
+import { accessFeature } from "@lib/features/access/feature.ts";
+import { artifactsFeature } from "@lib/features/artifacts/feature.ts";
+import { cachesFeature } from "@lib/features/caches/feature.ts";
+import { checkoutFeature } from "@lib/features/checkout/feature.ts";
+import { cleaningFeature } from "@lib/features/cleaning/feature.ts";
+import { containersFeature } from "@lib/features/containers/feature.ts";
+import { filesFeature } from "@lib/features/files/feature.ts";
+import { grytFeature } from "@lib/features/gryt/feature.ts";
+import { jobsFeature } from "@lib/features/jobs/feature.ts";
+import { statusFeature } from "@lib/features/status/feature.ts";
+
+/** All features. */
+export const FEATURES: readonly Feature[] = [
+  jobsFeature,
+  checkoutFeature,
+  filesFeature,
+  cachesFeature,
+  artifactsFeature,
+  containersFeature,
+  statusFeature,
+  cleaningFeature,
+  accessFeature,
+  grytFeature,
+];
+
+/** The tables of the queue and of all features. */
+export function allSchemas(): readonly Schema[] {
+  const own = FEATURES.flatMap(({ name, migrations }) =>
+    migrations === undefined ? [] : [{ name, migrations }]
+  );
+  return [{ name: "jobs", migrations: JOB_MIGRATIONS }, ...own];
+}

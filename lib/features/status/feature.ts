@@ -1,0 +1,25 @@
+/**
+ * The runner at a glance: projects, queue, health, metrics.
+ *
+ * @module
+ */
+import type { Feature } from "@lib/api/feature.ts";
+import { collectMetrics } from "@lib/features/status/metrics.ts";
+import { projectRoutes } from "@lib/features/status/project_routes.ts";
+import { runnerRoutes } from "@lib/features/status/runner_routes.ts";
+
+/** Projects, queue, health and metrics. */
+export const statusFeature: Feature = {
+  name: "status",
+  runner(services) {
+    const renderMetrics = async () => {
+      // The library is only needed when someone scrapes.
+      const { renderMetrics } = await import("@lib/foundations/metrics/render_metrics.ts");
+      return await renderMetrics(services.parts().flatMap(({ metrics }) => metrics?.() ?? []));
+    };
+    return {
+      routes: [...projectRoutes(services), ...runnerRoutes(services, renderMetrics)],
+      metrics: () => collectMetrics(services),
+    };
+  },
+};
