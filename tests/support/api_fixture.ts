@@ -7,7 +7,7 @@ import { parseProjectName } from "@lib/core/ids.ts";
 import type { JobLogs, RunnerPart, RunnerServices } from "@lib/api/feature.ts";
 import type { AnyRoute } from "@lib/api/route.ts";
 import { makeRouter, type Router } from "@lib/api/router.ts";
-import { Authentication } from "@lib/features/access/authentication.ts";
+import { KeyAuthenticator } from "@lib/features/access/authenticator.ts";
 import { keyRoutes } from "@lib/features/access/key_routes.ts";
 import { KeyStore } from "@lib/features/access/key_store.ts";
 import { artifactRoutes } from "@lib/features/artifacts/artifact_routes.ts";
@@ -96,7 +96,7 @@ export function openApi(
         options,
       ),
     tasks: new TaskGroup({ onFailure: (task, error) => log.error(task, { error }) }),
-    authenticator: new Authentication({ keys, requestsPerMinute: () => 600, clock, log }),
+    authenticator: new KeyAuthenticator({ keys, requestsPerMinute: () => 600, clock, log }),
     bodyLimits: () => ({ maxBytes: 1_000_000, timeoutMs: 60_000 }),
     configuredProjects: () => [],
     maxRunningOf: () => 4,

@@ -4,7 +4,7 @@
  * @module
  */
 import type { Feature } from "@lib/api/feature.ts";
-import { Authentication } from "@lib/features/access/authentication.ts";
+import { KeyAuthenticator } from "@lib/features/access/authenticator.ts";
 import { keyRoutes } from "@lib/features/access/key_routes.ts";
 import { KeyStore } from "@lib/features/access/key_store.ts";
 
@@ -34,7 +34,7 @@ CREATE TABLE api_keys (
     const requestsPerMinute = () => config().listen.requestsPerMinute;
     return {
       routes: keyRoutes(keys, services),
-      authenticator: new Authentication({ keys, requestsPerMinute, clock, log }),
+      authenticator: new KeyAuthenticator({ keys, requestsPerMinute, clock, log }),
     };
   },
 };

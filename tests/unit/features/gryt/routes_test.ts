@@ -1,6 +1,6 @@
 import { WaitingAnswers } from "@lib/features/gryt/waiting_answers.ts";
 import assert from "node:assert/strict";
-import { FAILURES_PER_MINUTE } from "@lib/features/access/authentication.ts";
+import { FAILURES_PER_MINUTE } from "@lib/features/access/authenticator.ts";
 import { AgentsFront } from "@lib/features/gryt/agents_front.ts";
 import { EngineWatch } from "@lib/features/gryt/engine_watch.ts";
 import { GrytLedger } from "@lib/features/gryt/ledger.ts";

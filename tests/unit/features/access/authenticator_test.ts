@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { Authentication, FAILURES_PER_MINUTE } from "@lib/features/access/authentication.ts";
+import { FAILURES_PER_MINUTE, KeyAuthenticator } from "@lib/features/access/authenticator.ts";
 import { KeyStore } from "@lib/features/access/key_store.ts";
 import { type ErrorCode } from "@lib/core/error_codes.ts";
 import { CicdError } from "@lib/core/errors.ts";
@@ -12,7 +12,12 @@ function setup({ requestsPerMinute = 600 } = {}) {
   const clock = new FakeClock(1_000);
   const keys = new KeyStore(memory.db, clock);
   const log = new RecordingLogger();
-  const gate = new Authentication({ keys, requestsPerMinute: () => requestsPerMinute, clock, log });
+  const gate = new KeyAuthenticator({
+    keys,
+    requestsPerMinute: () => requestsPerMinute,
+    clock,
+    log,
+  });
   const ask = (key: string | undefined, address = "192.0.2.1") =>
     gate.authenticate(new Headers(key === undefined ? {} : { "x-api-key": key }), address);
   return {
@@ -35,14 +40,14 @@ function refused(code: ErrorCode, retryAfterMs?: number) {
   };
 }
 
-Deno.test("Authentication.authenticate() tells who holds a key, and notes that it was used", () => {
+Deno.test("KeyAuthenticator.authenticate() tells who holds a key, and notes that it was used", () => {
   using t = setup();
   const { key, text } = t.keys.create({ name: "CI", scopes: ["submit"] });
   assert.deepEqual(t.ask(text), { kind: "key", id: key.id, name: "CI", scopes: ["submit"] });
   assert.equal(t.keys.require(key.id).lastUsedAt, 1_000);
 });
 
-Deno.test("Authentication.authenticate() says what to do when no key came, and never shows a wrong one", () => {
+Deno.test("KeyAuthenticator.authenticate() says what to do when no key came, and never shows a wrong one", () => {
   using t = setup();
   assert.throws(() => t.ask(undefined), /send it as 'Authorization: Bearer KEY'/);
   assert.throws(() => t.ask(""), refused("unauthorized"));
@@ -52,7 +57,7 @@ Deno.test("Authentication.authenticate() says what to do when no key came, and n
   assert(!JSON.stringify(t.log.messages).includes(wrong.slice(-20)));
 });
 
-Deno.test("Authentication.authenticate() bounds the requests of one key, and says when to come back", async () => {
+Deno.test("KeyAuthenticator.authenticate() bounds the requests of one key, and says when to come back", async () => {
   using t = setup({ requestsPerMinute: 2 });
   const one = t.keys.create({ name: "CI", scopes: ["submit"] }).text;
   const other = t.keys.create({ name: "Bot", scopes: ["submit"] }).text;
@@ -64,7 +69,7 @@ Deno.test("Authentication.authenticate() bounds the requests of one key, and say
   t.ask(one);
 });
 
-Deno.test("Authentication.authenticate() bounds failures by address, and lets a good key of it pass", async () => {
+Deno.test("KeyAuthenticator.authenticate() bounds failures by address, and lets a good key of it pass", async () => {
   using t = setup();
   const good = t.keys.create({ name: "CI", scopes: ["submit"] }).text;
   for (let n = 0; n < FAILURES_PER_MINUTE; n++) {
@@ -78,7 +83,7 @@ Deno.test("Authentication.authenticate() bounds failures by address, and lets a 
   assert.throws(() => t.ask("wrong"), refused("unauthorized"));
 });
 
-Deno.test("Authentication.authenticate() takes all addresses of an IPv6 network for one", () => {
+Deno.test("KeyAuthenticator.authenticate() takes all addresses of an IPv6 network for one", () => {
   using t = setup();
   const address = (n: number) => n % 2 === 0 ? `2001:db8:1:2::${n}` : `2001:db8:1:2:a:b:c:${n}`;
   for (let n = 0; n < FAILURES_PER_MINUTE; n++) {
@@ -88,7 +93,7 @@ Deno.test("Authentication.authenticate() takes all addresses of an IPv6 network 
   assert.throws(() => t.ask("wrong", "2001:db8:1:3::1"), refused("unauthorized"));
 });
 
-Deno.test("Authentication.countFailure() counts with what failed before, and says when to come back", () => {
+Deno.test("KeyAuthenticator.countFailure() counts with what failed before, and says when to come back", () => {
   using t = setup();
   for (let n = 1; n < FAILURES_PER_MINUTE; n++) {
     assert.throws(() => t.ask("wrong"), refused("unauthorized"));

@@ -13,8 +13,8 @@ import { type ApiKey, type KeyProblem, type KeyStore } from "@lib/features/acces
 import { keyOf } from "@lib/features/access/key_text.ts";
 import { TokenBuckets } from "@lib/features/access/token_buckets.ts";
 
-/** Options for {@linkcode Authentication}. */
-export interface AuthenticationOptions {
+/** Options for {@linkcode KeyAuthenticator}. */
+export interface KeyAuthenticatorOptions {
   readonly keys: KeyStore;
   readonly requestsPerMinute: () => number;
   readonly clock: Clock;
@@ -33,12 +33,12 @@ const TEXT: Readonly<Record<KeyProblem, string>> = {
 };
 
 /** Tells who asks. */
-export class Authentication implements Authenticator {
-  readonly #options: AuthenticationOptions;
+export class KeyAuthenticator implements Authenticator {
+  readonly #options: KeyAuthenticatorOptions;
   readonly #requests: TokenBuckets;
   readonly #failures: TokenBuckets;
 
-  constructor(options: AuthenticationOptions) {
+  constructor(options: KeyAuthenticatorOptions) {
     const { clock, requestsPerMinute } = options;
     this.#options = options;
     this.#requests = new TokenBuckets({
