@@ -6,8 +6,6 @@
  * @module
  */
 import type { Feature } from "@lib/api/feature.ts";
-import type { Schema } from "@lib/foundations/store/database.ts";
-import { JOB_MIGRATIONS } from "@lib/spine/queue/job_schema.ts";
 import { accessFeature } from "@lib/features/access/feature.ts";
 import { artifactsFeature } from "@lib/features/artifacts/feature.ts";
 import { cachesFeature } from "@lib/features/caches/feature.ts";
@@ -32,11 +30,3 @@ export const FEATURES: readonly Feature[] = [
   accessFeature,
   grytFeature,
 ];
-
-/** The tables of the queue and of all features. */
-export function allSchemas(): readonly Schema[] {
-  const own = FEATURES.flatMap(({ name, migrations }) =>
-    migrations === undefined ? [] : [{ name, migrations }]
-  );
-  return [{ name: "jobs", migrations: JOB_MIGRATIONS }, ...own];
-}

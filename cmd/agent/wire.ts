@@ -4,7 +4,7 @@
  * @module
  */
 import { homedir, userInfo } from "node:os";
-import type { AgentPart } from "@lib/api/feature.ts";
+import type { AgentPart, AgentServices } from "@lib/api/feature.ts";
 import { agentHandler } from "@lib/spine/agent_link/agent_server.ts";
 import { AttemptHost } from "@lib/spine/attempts/attempt_host.ts";
 import { agentSocketPath } from "@lib/foundations/config/resolve_paths.ts";
@@ -69,20 +69,20 @@ export async function startAgent(input: AgentInput): Promise<Agent> {
   parts.use(lockFolder({ folder, program: "cicd-agent", remedy: "it serves this project" }));
   const key = openKey(`${stateDir}/secrets.key`);
   const helperMark = folder;
-  const features = FEATURES.flatMap(({ agent }) =>
-    agent === undefined ? [] : [agent({
-      project,
-      config,
-      env: input.env,
-      clock,
-      log,
-      async helperRunner() {
-        const { runCommand } = await import("@lib/foundations/process/run_command.ts");
-        const { marked } = await import("@lib/foundations/process/marked_helpers.ts");
-        return marked(runCommand, helperMark);
-      },
-    })]
-  );
+  const services: AgentServices = {
+    project,
+    config,
+    env: input.env,
+    clock,
+    log,
+    async helperRunner() {
+      const { runCommand } = await import("@lib/foundations/process/run_command.ts");
+      const { marked } = await import("@lib/foundations/process/marked_helpers.ts");
+      return marked(runCommand, helperMark);
+    },
+  };
+  const modules = await Promise.all(FEATURES.map(({ agent }) => agent?.()));
+  const features = modules.flatMap((module) => module?.part(services) ?? []);
   parts.defer(() => {
     for (const feature of features) feature[Symbol.dispose]?.();
   });

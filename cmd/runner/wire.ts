@@ -18,6 +18,7 @@ import { openKey, sealMap, unsealMap } from "@lib/foundations/secrets/seal.ts";
 import { openDatabase } from "@lib/foundations/store/database.ts";
 import { lockState } from "@lib/foundations/store/state_lock.ts";
 import { Dispatcher } from "@lib/spine/queue/dispatcher.ts";
+import { JOB_MIGRATIONS } from "@lib/spine/queue/job_schema.ts";
 import { Intake } from "@lib/spine/queue/intake.ts";
 import { JobStore } from "@lib/spine/queue/job_store.ts";
 import { submitJob } from "@lib/spine/queue/submit.ts";
@@ -28,7 +29,7 @@ import { LogWatcher } from "@lib/spine/logs/log_watcher.ts";
 import type { DaemonFlags } from "../shared/daemon_flags.ts";
 import { ensurePrivateFolder } from "../shared/folders.ts";
 import { layoutOf } from "../shared/program_paths.ts";
-import { allSchemas, FEATURES } from "../features.ts";
+import { FEATURES } from "../features.ts";
 import { makeAgentHost } from "./agent_host.ts";
 import type { ConfigHolder } from "./config_holder.ts";
 
@@ -73,8 +74,19 @@ export async function startRunner(input: RunnerInput): Promise<Runner> {
   ensurePrivateFolder(stateDir);
   ensurePrivateFolder(runtimeDir);
   parts.use(lockState(stateDir));
+  const modules = await Promise.all(
+    FEATURES.flatMap(({ name, runner }) =>
+      runner === undefined ? [] : [runner().then((module) => ({ ...module, name }))]
+    ),
+  );
   const db = parts.use(
-    openDatabase({ path: `${stateDir}/runner.db`, schemas: allSchemas() }),
+    openDatabase({
+      path: `${stateDir}/runner.db`,
+      schemas: [
+        { name: "jobs", migrations: JOB_MIGRATIONS },
+        ...modules.map(({ name, migrations = [] }) => ({ name, migrations })),
+      ],
+    }),
   );
   const key = openKey(`${stateDir}/secrets.key`);
   const events = new JobEvents();
@@ -189,9 +201,7 @@ export async function startRunner(input: RunnerInput): Promise<Runner> {
     seal: (secrets: Readonly<Record<string, string>>, jobId: Job["id"]) =>
       sealMap(key, new Map(Object.entries(secrets)), jobId),
   };
-  for (const { runner } of FEATURES) {
-    if (runner !== undefined) features.push(await runner(services));
-  }
+  for (const { part } of modules) features.push(part(services));
   const router = makeRouter({
     routes: features.flatMap(({ routes = [] }) => routes),
     sockets: features.flatMap(({ sockets = [] }) => sockets),

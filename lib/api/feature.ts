@@ -2,9 +2,9 @@
  * A feature as a value: everything that it adds to the programs.
  *
  * A feature is one directory below `lib/features/`; its `feature.ts` exports one
- * {@linkcode Feature}, and `cmd/features.ts` lists it. Its parts are made when a
- * program starts, so what is heavy or rarely used is loaded by the part itself,
- * on first use.
+ * {@linkcode Feature}, and `cmd/features.ts` lists it. Both programs and the
+ * command line read that list, so a part is loaded by who needs it, and what is
+ * heavy or rarely used only on first use.
  *
  * @module
  */
@@ -30,16 +30,29 @@ import type { CleanSource } from "@lib/features/cleaning/source.ts";
 import type { AnyRoute, AnySocket } from "@lib/api/route.ts";
 import type { ForeignPaths } from "@lib/api/router.ts";
 
-/** A feature; every part but the name is optional. */
+/**
+ * A feature; every part but the name is optional, and loaded by who needs it.
+ *
+ * The build leaves `runner.ts` out of the agent's bundle, `agent.ts` out of the daemon's, and
+ * `commands.ts` out of both.
+ */
 export interface Feature {
   /** Name of its directory, and of its tables' versions in the database. */
   readonly name: string;
+  readonly runner?: () => Promise<RunnerModule>;
+  readonly agent?: () => Promise<AgentModule>;
+}
+
+/** `runner.ts` of a feature. */
+export interface RunnerModule {
   /** Changes of its tables, in order; an applied one is never edited. */
   readonly migrations?: readonly Migration[];
-  /** Makes its part of the runner. */
-  readonly runner?: (services: RunnerServices) => RunnerPart | Promise<RunnerPart>;
-  /** Makes its part of an agent. */
-  readonly agent?: (services: AgentServices) => AgentPart;
+  readonly part: (services: RunnerServices) => RunnerPart;
+}
+
+/** `agent.ts` of a feature. */
+export interface AgentModule {
+  readonly part: (services: AgentServices) => AgentPart;
 }
 
 /** A feature in the runner. */

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import type { ErrorCode } from "@lib/core/error_codes.ts";
 import { CicdError } from "@lib/core/errors.ts";
 import { newJobId } from "@lib/core/ids.ts";
-import { allSchemas } from "../../cmd/features.ts";
+import { allSchemas } from "../support/job_fixtures.ts";
 import { JOB_MIGRATIONS } from "@lib/spine/queue/job_schema.ts";
 import { JobStore } from "@lib/spine/queue/job_store.ts";
 import { type Database, openDatabase } from "@lib/foundations/store/database.ts";

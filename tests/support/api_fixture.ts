@@ -21,7 +21,9 @@ import { isGrytPath, noSuchPath, wrongMethod } from "@lib/features/gryt/problems
 import { grytRoutes } from "@lib/features/gryt/routes.ts";
 import type { GrytService } from "@lib/features/gryt/service.ts";
 import { WaitingAnswers } from "@lib/features/gryt/waiting_answers.ts";
-import { jobsFeature } from "@lib/features/jobs/feature.ts";
+import { eventRoutes } from "@lib/features/jobs/event_routes.ts";
+import { jobRoutes } from "@lib/features/jobs/job_routes.ts";
+import { logRoutes, logSocket } from "@lib/features/jobs/log_routes.ts";
 import { projectRoutes } from "@lib/features/status/project_routes.ts";
 import { runnerRoutes } from "@lib/features/status/runner_routes.ts";
 import type { Origin } from "@lib/foundations/http/listener.ts";
@@ -178,7 +180,10 @@ type Parts = Readonly<Record<string, (services: RunnerServices) => RunnerPart>>;
 function plainParts(keys: KeyStore): Parts {
   const nothing = () => Promise.resolve(undefined);
   return {
-    jobs: (services) => jobsFeature.runner?.(services) as RunnerPart,
+    jobs: (services) => ({
+      routes: [...jobRoutes(services), ...logRoutes(services), ...eventRoutes(services)],
+      sockets: [logSocket(services)],
+    }),
     artifacts: () => ({ routes: artifactRoutes({ list: nothing, find: nothing }) }),
     status: (services) => ({
       routes: [

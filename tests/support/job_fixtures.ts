@@ -6,7 +6,10 @@
 import assert from "node:assert/strict";
 import * as fc from "fast-check";
 import { type JobId, newJobId, parseProjectName, type ProjectName } from "@lib/core/ids.ts";
-import { allSchemas } from "../../cmd/features.ts";
+import { migrations as accessMigrations } from "@lib/features/access/runner.ts";
+import { GRYT_MIGRATIONS } from "@lib/features/gryt/tables.ts";
+import type { Schema } from "@lib/foundations/store/database.ts";
+import { JOB_MIGRATIONS } from "@lib/spine/queue/job_schema.ts";
 import { JobStore } from "@lib/spine/queue/job_store.ts";
 import {
   type AttemptOutcome,
@@ -145,4 +148,13 @@ export function openMemoryStore(
     },
     [Symbol.dispose]: () => db[Symbol.dispose](),
   };
+}
+
+/** The tables of the queue and of all features. */
+export function allSchemas(): readonly Schema[] {
+  return [
+    { name: "jobs", migrations: JOB_MIGRATIONS },
+    { name: "gryt", migrations: GRYT_MIGRATIONS },
+    { name: "access", migrations: accessMigrations },
+  ];
 }

@@ -70,7 +70,7 @@ function entryComment(name: string): RegExp {
  * @param packages Files that stand for packages, by the package's name.
  */
 export async function bundle(
-  program: Pick<Program, "entry" | "bundle">,
+  program: Pick<Program, "entry" | "bundle" | "without">,
   packages: ReadonlyMap<string, string>,
   options: BundleOptions,
 ): Promise<string> {
@@ -83,6 +83,7 @@ export async function bundle(
     "--platform=deno",
     "--external=*.node",
     ...[...packages.keys()].map((name) => `--external=${name}`),
+    ...(program.without ?? []).map((file) => `--external=@lib/features/*/${file}`),
     `--output=${output}`,
     program.entry,
   ], { cwd: options.root, signal: options.signal });

@@ -12,8 +12,10 @@ export interface Program {
   readonly entry: string;
   /** File name of its bundle. */
   readonly bundle: string;
+  /** Files of each feature that the program never loads, such as `runner.ts` of the agent. */
+  readonly without?: readonly string[];
   /** What runs instead, on a shared runtime, for one of its commands. */
-  readonly leaner?: { readonly command: string; readonly entry: string; readonly bundle: string };
+  readonly leaner?: Pick<Program, "entry" | "bundle" | "without"> & { readonly command: string };
 }
 
 /** The programs of the suite. */
@@ -22,9 +24,19 @@ export const PROGRAMS: readonly Program[] = [
     name: "cicd-runner",
     entry: "cmd/runner/main.ts",
     bundle: "runner.js",
-    leaner: { command: "daemon", entry: "cmd/runner/daemon_main.ts", bundle: "daemon.js" },
+    leaner: {
+      command: "daemon",
+      entry: "cmd/runner/daemon_main.ts",
+      bundle: "daemon.js",
+      without: ["agent.ts", "commands.ts"],
+    },
   },
-  { name: "cicd-agent", entry: "cmd/agent/main.ts", bundle: "agent.js" },
+  {
+    name: "cicd-agent",
+    entry: "cmd/agent/main.ts",
+    bundle: "agent.js",
+    without: ["runner.ts", "commands.ts"],
+  },
 ];
 
 /**

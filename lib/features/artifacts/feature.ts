@@ -3,35 +3,11 @@
  *
  * @module
  */
-import { lazyStep } from "@lib/spine/jobs/step.ts";
 import type { Feature } from "@lib/api/feature.ts";
-import { ArtifactReader } from "@lib/features/artifacts/artifact_reader.ts";
-import { artifactRoutes } from "@lib/features/artifacts/artifact_routes.ts";
 
 /** Artifacts. */
 export const artifactsFeature: Feature = {
   name: "artifacts",
-  runner: ({ config }) => ({
-    routes: artifactRoutes(new ArtifactReader(config().stateDir)),
-  }),
-  agent: ({ config, env, clock }) => ({
-    steps: [
-      lazyStep({
-        name: "artifacts",
-        needed: ({ artifacts }) => artifacts !== undefined,
-        does: "after",
-        async load() {
-          const { artifactStep } = await import("@lib/features/artifacts/artifact_step.ts");
-          const { s3Upload } = await import("@lib/features/artifacts/s3_upload.ts");
-          return artifactStep({
-            limits: () => config().artifacts,
-            upload() {
-              const { s3 } = config().artifacts;
-              return s3 && s3Upload(s3, { env: (name) => env[name], clock });
-            },
-          });
-        },
-      }),
-    ],
-  }),
+  runner: () => import("@lib/features/artifacts/runner.ts"),
+  agent: () => import("@lib/features/artifacts/agent.ts"),
 };

@@ -4,28 +4,9 @@
  * @module
  */
 import type { Feature } from "@lib/api/feature.ts";
-import { Gryt } from "@lib/features/gryt/gryt.ts";
-import { grytMetrics } from "@lib/features/gryt/metrics.ts";
-import { isGrytPath, noSuchPath, wrongMethod } from "@lib/features/gryt/problems.ts";
-import { grytLogSocket, grytRoutes } from "@lib/features/gryt/routes.ts";
-import { GRYT_MIGRATIONS } from "@lib/features/gryt/tables.ts";
 
 /** The Gryt-compatible API. */
 export const grytFeature: Feature = {
   name: "gryt",
-  migrations: GRYT_MIGRATIONS,
-  runner(services) {
-    const gryt = new Gryt(services);
-    return {
-      routes: grytRoutes(services, gryt.service),
-      sockets: [grytLogSocket(services, gryt.service)],
-      foreignPaths: { owns: isGrytPath, notFound: noSuchPath, methodNotAllowed: wrongMethod },
-      metrics: () => grytMetrics(gryt.figures()),
-      start: () => gryt.start(),
-      reconfigured: () => gryt.reconfigured(),
-      hasWork: () => gryt.hasWork(),
-      answered: (signal) => gryt.answered(signal),
-      [Symbol.dispose]: () => gryt[Symbol.dispose](),
-    };
-  },
+  runner: () => import("@lib/features/gryt/runner.ts"),
 };

@@ -7,8 +7,14 @@ import { CicdError } from "@lib/core/errors.ts";
 import { problemResponse } from "@lib/foundations/http/problem.ts";
 import type { Job } from "@lib/spine/jobs/model.ts";
 import type { RunnerServices } from "@lib/api/feature.ts";
-import { assertHasStream, assertReaches, LOG_QUERY, type LogQuery } from "@lib/api/log_socket.ts";
-import { type AnyRoute, flag, route } from "@lib/api/route.ts";
+import {
+  assertHasStream,
+  assertReaches,
+  LOG_QUERY,
+  type LogQuery,
+  logSession,
+} from "@lib/api/log_socket.ts";
+import { type AnyRoute, type AnySocket, flag, route, socket } from "@lib/api/route.ts";
 import { parseRange } from "@lib/api/range.ts";
 import { toLogEvents } from "@lib/features/jobs/log_events.ts";
 import { streamBody } from "@lib/api/stream_body.ts";
@@ -45,6 +51,16 @@ export function logRoutes(ports: LogPorts): readonly AnyRoute[] {
       },
     }),
   ];
+}
+
+/** The same log over a WebSocket, followed to its end. */
+export function logSocket(ports: LogPorts): AnySocket {
+  return socket({
+    path: "/v1/jobs/:id/logs",
+    access: { scope: "read", by: "job" },
+    query: LOG_QUERY,
+    open: ({ job, query }) => logSession(ports, job, query),
+  });
 }
 
 interface FollowQuery extends LogQuery {

@@ -4,22 +4,9 @@
  * @module
  */
 import type { Feature } from "@lib/api/feature.ts";
-import { collectMetrics } from "@lib/features/status/metrics.ts";
-import { projectRoutes } from "@lib/features/status/project_routes.ts";
-import { runnerRoutes } from "@lib/features/status/runner_routes.ts";
 
-/** Projects, queue, health and metrics. */
+/** The runner at a glance. */
 export const statusFeature: Feature = {
   name: "status",
-  runner(services) {
-    const renderMetrics = async () => {
-      // The library is only needed when someone scrapes.
-      const { renderMetrics } = await import("@lib/foundations/metrics/render_metrics.ts");
-      return await renderMetrics(services.parts().flatMap(({ metrics }) => metrics?.() ?? []));
-    };
-    return {
-      routes: [...projectRoutes(services), ...runnerRoutes(services, renderMetrics)],
-      metrics: () => collectMetrics(services),
-    };
-  },
+  runner: () => import("@lib/features/status/runner.ts"),
 };

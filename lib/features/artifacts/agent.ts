@@ -1,0 +1,31 @@
+/**
+ * The part of the agent: artifacts: files of a workspace that are kept after the job.
+ *
+ * @module
+ */
+import { lazyStep } from "@lib/spine/jobs/step.ts";
+import type { AgentPart, AgentServices } from "@lib/api/feature.ts";
+
+/** Makes the part. */
+export function part({ config, env, clock }: AgentServices): AgentPart {
+  return {
+    steps: [
+      lazyStep({
+        name: "artifacts",
+        needed: ({ artifacts }) => artifacts !== undefined,
+        does: "after",
+        async load() {
+          const { artifactStep } = await import("@lib/features/artifacts/artifact_step.ts");
+          const { s3Upload } = await import("@lib/features/artifacts/s3_upload.ts");
+          return artifactStep({
+            limits: () => config().artifacts,
+            upload() {
+              const { s3 } = config().artifacts;
+              return s3 && s3Upload(s3, { env: (name) => env[name], clock });
+            },
+          });
+        },
+      }),
+    ],
+  };
+}

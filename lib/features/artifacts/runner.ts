@@ -1,0 +1,13 @@
+/**
+ * The part of the runner: artifacts: files of a workspace that are kept after the job.
+ *
+ * @module
+ */
+import type { RunnerPart, RunnerServices } from "@lib/api/feature.ts";
+import { ArtifactReader } from "@lib/features/artifacts/artifact_reader.ts";
+import { artifactRoutes } from "@lib/features/artifacts/artifact_routes.ts";
+
+/** Makes the part. */
+export function part({ config }: RunnerServices): RunnerPart {
+  return { routes: artifactRoutes(new ArtifactReader(config().stateDir)) };
+}

@@ -1,0 +1,26 @@
+/**
+ * The part of the agent: caches: directories that are carried from job to job.
+ *
+ * @module
+ */
+import { lazyStep } from "@lib/spine/jobs/step.ts";
+import type { AgentPart, AgentServices } from "@lib/api/feature.ts";
+
+/** Makes the part. */
+export function part({ config, env, clock, helperRunner }: AgentServices): AgentPart {
+  return {
+    steps: [
+      lazyStep({
+        name: "caches",
+        needed: ({ caches = [] }) => caches.length > 0,
+        does: "both",
+        async load() {
+          const { cacheStep } = await import("@lib/features/caches/cache_step.ts");
+          const run = await helperRunner();
+          const { stateDir } = config();
+          return cacheStep({ stateDir, limits: () => config().caches, run, env, clock });
+        },
+      }),
+    ],
+  };
+}

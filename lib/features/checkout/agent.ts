@@ -1,0 +1,32 @@
+/**
+ * The part of the agent: checkout: the repository of a job in its workspace.
+ *
+ * @module
+ */
+import { lazyStep } from "@lib/spine/jobs/step.ts";
+import type { AgentPart, AgentServices } from "@lib/api/feature.ts";
+
+/** Makes the part. */
+export function part({ config, env, clock, helperRunner }: AgentServices): AgentPart {
+  return {
+    steps: [
+      lazyStep({
+        name: "checkout",
+        needed: ({ git }) => git !== undefined,
+        does: "before",
+        async load() {
+          const { createCheckoutStep } = await import("@lib/features/checkout/checkout_step.ts");
+          const { stateDir, runtimeDir, git } = config();
+          return createCheckoutStep({
+            stateDir,
+            config: git,
+            own: env,
+            runCommand: await helperRunner(),
+            clock,
+            runtimeDir,
+          });
+        },
+      }),
+    ],
+  };
+}
