@@ -5,6 +5,7 @@
  * @module
  */
 import { withReference } from "@lib/foundations/config/reference.ts";
+import { SECTIONS } from "../cmd/shared/config_sections.ts";
 import { apiReference } from "./docs/api_reference.ts";
 import { readOpenApi } from "./docs/read_openapi.ts";
 
@@ -29,7 +30,7 @@ async function documents(): Promise<readonly { path: string; text: string }[]> {
     { path: "docs/api.md", text: await formatted(apiReference(await readOpenApi())) },
     {
       path: configuration,
-      text: await formatted(withReference(await Deno.readTextFile(configuration))),
+      text: await formatted(withReference(await Deno.readTextFile(configuration), SECTIONS)),
     },
   ];
 }

@@ -7,8 +7,10 @@ import { homedir, userInfo } from "node:os";
 import type { AgentPart, AgentServices } from "@lib/api/feature.ts";
 import { agentHandler } from "@lib/spine/agent_link/agent_server.ts";
 import { AttemptHost } from "@lib/spine/attempts/attempt_host.ts";
-import { agentSocketPath } from "@lib/foundations/config/resolve_paths.ts";
-import type { Config } from "@lib/foundations/config/schema.ts";
+import type { Config } from "@lib/foundations/config/config.ts";
+import { HTTP, PROGRAM } from "@lib/foundations/config/program_keys.ts";
+import { agentSocketPath } from "@lib/foundations/config/socket_paths.ts";
+import { JOB_DEFAULTS } from "@lib/spine/spec/keys.ts";
 import { systemClock } from "@lib/core/clock.ts";
 import { CicdError } from "@lib/core/errors.ts";
 import type { ProjectName } from "@lib/core/ids.ts";
@@ -57,7 +59,7 @@ export interface Agent extends AsyncDisposable {
 /** Starts the agent: what runs is adopted before the socket is served. */
 export async function startAgent(input: AgentInput): Promise<Agent> {
   const { project, config, log } = input;
-  const { stateDir, runtimeDir } = config();
+  const { stateDir, runtimeDir } = config().of(PROGRAM);
   const clock = systemClock;
   const startedAt = clock.now();
   await using parts = new AsyncDisposableStack();
@@ -109,7 +111,7 @@ export async function startAgent(input: AgentInput): Promise<Agent> {
         const { endMarked } = await import("@lib/foundations/process/marked_helpers.ts");
         return endMarked(helperMark);
       },
-      setupTimeoutMs: () => config().defaults.setupTimeoutMs,
+      setupTimeoutMs: () => config().of(JOB_DEFAULTS).setupTimeoutMs,
       openSetupLog: (folder, secrets) =>
         openSetupLog(folder, {
           clock,
@@ -123,7 +125,7 @@ export async function startAgent(input: AgentInput): Promise<Agent> {
     }),
   );
   await host.adopt();
-  const { http } = config();
+  const http = config().of(HTTP);
   const server = parts.use(
     await startHttpServer({
       keepFromChildren: input.setCloseOnExec,
@@ -204,7 +206,7 @@ function environmentOf(
   const inside = spec.container !== undefined;
   const input = {
     own: env,
-    passEnv: config().defaults.passEnv,
+    passEnv: config().of(JOB_DEFAULTS).passEnv,
     account: {
       home: inside ? CONTAINER_HOME : homedir(),
       user: String(username),
@@ -237,14 +239,14 @@ async function makeExecutor(
 
 async function makeProcessExecutor(input: AgentInput): Promise<Executor> {
   const { config, env, log, project } = input;
-  const wanted = config().executor;
+  const wanted = config().of(PROGRAM).executor;
   if (wanted === "unit" || (wanted === "auto" && await hasUserManager(env))) {
     const { UnitExecutor } = await import("@lib/spine/executors/unit_executor.ts");
     const { connectUnitManager } = await import("@lib/spine/executors/unit_manager.ts");
     return new UnitExecutor({
       project,
       connect: (signal) => connectUnitManager(env, signal),
-      runtimeDir: env["XDG_RUNTIME_DIR"] ?? config().runtimeDir,
+      runtimeDir: env["XDG_RUNTIME_DIR"] ?? config().of(PROGRAM).runtimeDir,
       clock: systemClock,
       log,
     });

@@ -6,7 +6,8 @@
 import { spawn } from "node:child_process";
 import type { AgentHost } from "@lib/spine/agent_link/agent_client.ts";
 import { ChildAgentHost, type SpawnedAgent } from "@lib/spine/agent_link/child_host.ts";
-import { agentSocketPath } from "@lib/foundations/config/resolve_paths.ts";
+import { PROGRAM } from "@lib/foundations/config/program_keys.ts";
+import { agentSocketPath } from "@lib/foundations/config/socket_paths.ts";
 import { systemClock } from "@lib/core/clock.ts";
 import type { ProjectName } from "@lib/core/ids.ts";
 import { answers } from "@lib/foundations/http/socket_path.ts";
@@ -20,7 +21,7 @@ type AgentHostInput = Pick<RunnerInput, "config" | "env" | "log" | "flags" | "un
 /** The host that starts agents here: by their systemd sockets, or as children. */
 export async function makeAgentHost(input: AgentHostInput): Promise<AgentHost> {
   const { config, env, log, flags } = input;
-  const { agents, runtimeDir } = config.current;
+  const { agents, runtimeDir } = config.current.of(PROGRAM);
   const socketPath = (project: ProjectName) => agentSocketPath(runtimeDir, project);
   if (agents === "systemd" || (agents === "auto" && input.underSystemd)) {
     const { SystemdAgentHost } = await import("@lib/spine/agent_link/systemd_host.ts");

@@ -3,11 +3,16 @@
  *
  * @module
  */
-import { type Config, containerRules, projectSettings } from "@lib/foundations/config/schema.ts";
+import type { Config } from "@lib/foundations/config/config.ts";
 import { readConfig } from "@lib/foundations/config/read.ts";
 import type { ProjectName } from "@lib/core/ids.ts";
-import type { RequestDefaults } from "@lib/spine/spec/job_request.ts";
+import { GIT } from "@lib/features/checkout/keys.ts";
+import { CONTAINERS } from "@lib/features/containers/keys.ts";
 import { withGrytListener } from "@lib/features/gryt/listener.ts";
+import { QUEUE } from "@lib/spine/queue/keys.ts";
+import type { RequestDefaults } from "@lib/spine/spec/job_request.ts";
+import { JOB_DEFAULTS } from "@lib/spine/spec/keys.ts";
+import { SECTIONS } from "../shared/config_sections.ts";
 
 /** Where the configuration is read from. */
 export interface ConfigSource {
@@ -49,46 +54,32 @@ export class ConfigHolder {
   /** Reads it anew; on an error the one in force stays. @throws {CicdError} `invalid_config` */
   async reload(signal: AbortSignal): Promise<ReloadReport> {
     const { config, warnings } = await read(this.#source, signal);
-    const before = this.#config;
+    const needsRestart = config.needsRestart(this.#config);
     this.#config = config;
-    const needsRestart = (["socket", "stateDir", "runtimeDir", "agents"] as const)
-      .filter((key) => config[key] !== before[key]);
-    const isOtherListener = config.listen.address !== before.listen.address ||
-      (config.listen.tls === undefined) !== (before.listen.tls === undefined);
-    return {
-      needsRestart: isOtherListener ? [...needsRestart, "listen"] : needsRestart,
-      warnings,
-    };
+    return { needsRestart, warnings };
   }
 
   /** What a job request of a project leaves open. */
   defaultsOf(project: ProjectName): RequestDefaults {
-    const { shell, env, limits, timeoutMs, graceMs, priority, logMaxBytes, workdir } =
-      projectSettings(this.#config, project);
-    const containers = containerRules(this.#config, project);
-    const known = {
-      shell,
-      env,
-      limits,
-      timeoutMs,
-      graceMs,
-      priority,
-      logMaxBytes,
+    const config = this.#config;
+    const containers = config.ofProject(CONTAINERS, project);
+    return {
+      ...config.ofProject(JOB_DEFAULTS, project),
       pull: containers.pull,
       network: containers.network,
-      rules: { containers, git: this.#config.git },
+      rules: { containers, git: config.of(GIT) },
     };
-    return workdir === undefined ? known : { ...known, workdir };
   }
 
   /** Jobs of a project that may run at once. */
   maxRunningOf(project: ProjectName): number {
-    return projectSettings(this.#config, project).maxRunning;
+    return this.#config.ofProject(QUEUE, project).maxRunning;
   }
 }
 
 async function read({ configPath, settings, env }: ConfigSource, signal: AbortSignal) {
   const found = await readConfig({
+    sections: SECTIONS,
     flags: settings,
     env,
     signal,

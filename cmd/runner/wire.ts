@@ -12,6 +12,7 @@ import type { ProjectName } from "@lib/core/ids.ts";
 import type { Logger } from "@lib/core/logger.ts";
 import { TaskGroup } from "@lib/core/task_group.ts";
 import { VERSION } from "@lib/core/version.ts";
+import { HTTP, PROGRAM } from "@lib/foundations/config/program_keys.ts";
 import { type HttpServer, type Listener, startHttpServer } from "@lib/foundations/http/server.ts";
 import { readBootId } from "@lib/foundations/process/boot_id.ts";
 import { openKey, sealMap, unsealMap } from "@lib/foundations/secrets/seal.ts";
@@ -20,6 +21,7 @@ import { lockState } from "@lib/foundations/store/state_lock.ts";
 import { Dispatcher } from "@lib/spine/queue/dispatcher.ts";
 import { JOB_MIGRATIONS } from "@lib/spine/queue/job_schema.ts";
 import { Intake } from "@lib/spine/queue/intake.ts";
+import { DISK, QUEUE } from "@lib/spine/queue/keys.ts";
 import { JobStore } from "@lib/spine/queue/job_store.ts";
 import { submitJob } from "@lib/spine/queue/submit.ts";
 import { JobEvents } from "@lib/spine/jobs/job_events.ts";
@@ -70,7 +72,7 @@ export async function startRunner(input: RunnerInput): Promise<Runner> {
   const clock = systemClock;
   const startedAt = clock.now();
   await using parts = new AsyncDisposableStack();
-  const { stateDir, runtimeDir } = config.current;
+  const { stateDir, runtimeDir } = config.current.of(PROGRAM);
   ensurePrivateFolder(stateDir);
   ensurePrivateFolder(runtimeDir);
   parts.use(lockState(stateDir));
@@ -92,7 +94,7 @@ export async function startRunner(input: RunnerInput): Promise<Runner> {
   const events = new JobEvents();
   const store: JobStore = new JobStore({
     db,
-    ageingMs: config.current.queue.ageingMs,
+    ageingMs: config.current.of(QUEUE).ageingMs,
     onChange(job, before) {
       logChange(log, job, before);
       events.publish(job, before);
@@ -126,7 +128,7 @@ export async function startRunner(input: RunnerInput): Promise<Runner> {
       runner: link,
       bootId: readBootId(),
       limits: () => ({
-        maxRunning: config.current.queue.maxRunning,
+        maxRunning: config.current.of(QUEUE).maxRunning,
         maxRunningOf: (project) => config.maxRunningOf(project),
       }),
       clock,
@@ -142,7 +144,12 @@ export async function startRunner(input: RunnerInput): Promise<Runner> {
     secretsOf,
     clock,
   });
-  const intake = new Intake({ store, config: () => config.current, stateDir, clock });
+  const intake = new Intake({
+    store,
+    limits: () => ({ ...config.current.of(QUEUE), ...config.current.of(DISK) }),
+    stateDir,
+    clock,
+  });
   const layout = layoutOf(Deno.execPath(), Deno.mainModule);
   const tasks = parts.use(
     new TaskGroup({
@@ -171,10 +178,10 @@ export async function startRunner(input: RunnerInput): Promise<Runner> {
       return found.authenticator;
     },
     bodyLimits: () => ({
-      maxBytes: config.current.http.maxBodyBytes,
-      timeoutMs: config.current.http.bodyTimeoutMs,
+      maxBytes: config.current.of(HTTP).maxBodyBytes,
+      timeoutMs: config.current.of(HTTP).bodyTimeoutMs,
     }),
-    configuredProjects: () => [...config.current.projects.keys()],
+    configuredProjects: () => [...config.current.projects],
     maxRunningOf: (project) => config.maxRunningOf(project),
     agentView: (project, signal) => viewAgent(link, project, signal),
     wakeQueue: () => dispatcher.wake(),
@@ -184,7 +191,7 @@ export async function startRunner(input: RunnerInput): Promise<Runner> {
       pid: Deno.pid,
       startedAt,
       agents: host.kind,
-      maxRunning: config.current.queue.maxRunning,
+      maxRunning: config.current.of(QUEUE).maxRunning,
       stateDir,
       warnings: input.warnings,
     }),
@@ -211,7 +218,7 @@ export async function startRunner(input: RunnerInput): Promise<Runner> {
     version: VERSION,
     log,
   });
-  const { maxConnections, maxHeaderBytes } = config.current.http;
+  const { maxConnections, maxHeaderBytes } = config.current.of(HTTP);
   const server: HttpServer = parts.use(
     await startHttpServer({
       keepFromChildren: input.setCloseOnExec,

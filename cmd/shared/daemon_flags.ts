@@ -8,8 +8,9 @@
  */
 import { parseArgs } from "node:util";
 import { CicdError, messageOf } from "@lib/core/errors.ts";
+import { catalogOf } from "@lib/foundations/config/config.ts";
 import { flagNameOf } from "@lib/foundations/config/key.ts";
-import { allKeys } from "@lib/foundations/config/keys.ts";
+import { SECTIONS } from "./config_sections.ts";
 
 /** Flags as given. */
 export interface DaemonFlags {
@@ -29,7 +30,7 @@ export interface DaemonFlags {
  */
 export function readDaemonFlags(args: readonly string[], own: readonly string[]): DaemonFlags {
   const names = new Map(
-    [...allKeys().keys()].map((path) => [flagNameOf(path).slice(2), path]),
+    [...catalogOf(SECTIONS).keys.keys()].map((path) => [flagNameOf(path).slice(2), path]),
   );
   const options = Object.fromEntries(
     ["config", ...own, ...names.keys()].map((name) => [name, { type: "string" as const }]),

@@ -6,12 +6,13 @@
 import { chooseColour, chooseFormat } from "@lib/foundations/log/choose_format.ts";
 import { openLineWriter } from "@lib/foundations/log/line_writer.ts";
 import { type Log, openLog } from "@lib/foundations/log/log.ts";
-import type { LogConfig } from "@lib/foundations/config/schema.ts";
+import type { ValuesOf } from "@lib/foundations/config/key.ts";
+import type { LOG } from "@lib/foundations/config/program_keys.ts";
 import type { JournalWriter } from "@lib/foundations/systemd/journal.ts";
 
 /** Options for {@linkcode openProgramLog}. */
 export interface ProgramLogOptions {
-  readonly config: LogConfig;
+  readonly config: ValuesOf<typeof LOG.keys>;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly openJournal: () => JournalWriter;
 }

@@ -13,7 +13,7 @@ import type { Caller } from "@lib/core/caller.ts";
 import type { JobId, ProjectName } from "@lib/core/ids.ts";
 import type { Logger } from "@lib/core/logger.ts";
 import type { TaskGroup } from "@lib/core/task_group.ts";
-import type { Config } from "@lib/foundations/config/schema.ts";
+import type { Config } from "@lib/foundations/config/config.ts";
 import type { BodyLimits } from "@lib/foundations/http/body.ts";
 import type { Metric } from "@lib/foundations/metrics/render_metrics.ts";
 import type { RunCommand } from "@lib/foundations/process/run_command.ts";

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { artifactStep } from "@lib/features/artifacts/artifact_step.ts";
 import { readArtifactList } from "@lib/features/artifacts/artifact_list.ts";
 import { s3Upload } from "@lib/features/artifacts/s3_upload.ts";
-import type { S3Config } from "@lib/foundations/config/schema.ts";
+import type { S3Settings } from "@lib/features/artifacts/keys.ts";
 import { systemClock } from "@lib/core/clock.ts";
 import { makeOutcome } from "../support/job_fixtures.ts";
 import { openStorage, type S3Storage } from "../support/s3_storage.ts";
@@ -12,7 +12,7 @@ const NEVER = new AbortController().signal;
 /** Waits between tries are not what is tested. */
 const clock = { ...systemClock, sleep: () => Promise.resolve() };
 
-function configOf(storage: S3Storage, changes: Partial<S3Config> = {}): S3Config {
+function configOf(storage: S3Storage, changes: Partial<S3Settings> = {}): S3Settings {
   const { endpoint, bucket } = storage;
   return {
     endpoint,
@@ -29,7 +29,7 @@ async function upload(
   t: Workspace,
   storage: S3Storage,
   { changes = {}, secretKey = storage.secretKey, deadlineMs = 60_000, signal = NEVER }: {
-    changes?: Partial<S3Config>;
+    changes?: Partial<S3Settings>;
     secretKey?: string;
     deadlineMs?: number;
     signal?: AbortSignal;

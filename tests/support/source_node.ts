@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { SourceNode } from "@lib/foundations/config/source_node.ts";
+import type { SourceNode } from "@lib/foundations/config/yaml_source.ts";
 
 /** Makes a tree of a plain value; each node stands on a line of its own. */
 export function sourceOf(value: unknown): SourceNode {

@@ -3,12 +3,14 @@
  *
  * @module
  */
+import { LOG, PROGRAM } from "@lib/foundations/config/program_keys.ts";
 import { readConfig } from "@lib/foundations/config/read.ts";
 import { systemClock } from "@lib/core/clock.ts";
 import { CicdError } from "@lib/core/errors.ts";
 import { parseProjectName, projectNameProblem } from "@lib/core/ids.ts";
 import { VERSION } from "@lib/core/version.ts";
 import { MESSAGE_IDS } from "@lib/foundations/log/message_ids.ts";
+import { SECTIONS } from "../../shared/config_sections.ts";
 import { readDaemonFlags } from "../../shared/daemon_flags.ts";
 import { untilStopped } from "../../shared/lifecycle.ts";
 import { openProgramLog } from "../../shared/open_program_log.ts";
@@ -35,13 +37,14 @@ export async function runAgent(args: readonly string[]): Promise<number> {
   const { notifier, listenFds, setCloseOnExec, openJournal } = takePlatform();
   const readSettings = (signal: AbortSignal) =>
     readConfig({
+      sections: SECTIONS,
       flags: flags.settings,
       env,
       signal,
       ...(flags.configPath === undefined ? {} : { path: flags.configPath }),
     });
   let { config } = await readSettings(new AbortController().signal);
-  await using log = openProgramLog("cicd-agent", { config: config.log, env, openJournal });
+  await using log = openProgramLog("cicd-agent", { config: config.of(LOG), env, openJournal });
   await using agent = await startAgent({
     project,
     config: () => config,
@@ -58,11 +61,11 @@ export async function runAgent(args: readonly string[]): Promise<number> {
     log,
     status: () => agent.status(),
     idleForMs: () => agent.idleForMs(),
-    idleExitMs: () => config.agentIdleExitMs,
+    idleExitMs: () => config.of(PROGRAM).agentIdleExitMs,
     unhealthyReason: () => agent.unhealthyReason(),
     async reload(signal) {
       ({ config } = await readSettings(signal));
-      log.setLevel(config.log.level);
+      log.setLevel(config.of(LOG).level);
     },
   });
   return 0;

@@ -14,6 +14,12 @@ import { examples } from "@lib/foundations/cli/grammar_values.ts";
 import { type Invocation, makeGrammar } from "./grammar.ts";
 import { openOutput, OutputClosedError } from "@lib/foundations/cli/output.ts";
 
+/** What a completion is asked with. */
+const NO_FLAGS = { socket: undefined, url: undefined, config: undefined, json: false };
+
+/** Loaded only where the configuration is read. */
+const sections = async () => (await import("../../shared/config_sections.ts")).SECTIONS;
+
 /** What came of reading the command line. */
 type Read =
   | { readonly kind: "invocation"; readonly invocation: Invocation }
@@ -46,7 +52,9 @@ async function readCommandLine(args: readonly string[], signal: AbortSignal): Pr
     return undefined;
   };
   const invocation = await runParserAsync(
-    makeGrammar(makeCompleter(signal)),
+    makeGrammar(
+      makeCompleter((own) => openContext(NO_FLAGS, { sections, signal: own }).connect(), signal),
+    ),
     "cicd-runner",
     // Without a command there is nothing to do but to say what could be done.
     args.length === 0 ? ["--help"] : args,
@@ -91,7 +99,7 @@ async function readCommandLine(args: readonly string[], signal: AbortSignal): Pr
 
 async function dispatch(invocation: Invocation, signal: AbortSignal): Promise<number> {
   const { socket, url, config, json } = invocation;
-  const context = openContext({ socket, url, config, json }, signal);
+  const context = openContext({ socket, url, config, json }, { sections, signal });
   switch (invocation.command) {
     case "run":
       return await (await import("@lib/features/jobs/commands/run.ts")).run(invocation, context);

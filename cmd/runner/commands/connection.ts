@@ -17,8 +17,10 @@ import { Backoff } from "@lib/core/backoff.ts";
 import { systemClock } from "@lib/core/clock.ts";
 import { CicdError, ignore } from "@lib/core/errors.ts";
 import { withDeadline } from "@lib/core/abort.ts";
+import { PROGRAM } from "@lib/foundations/config/program_keys.ts";
 import { readConfig } from "@lib/foundations/config/read.ts";
 import { Libc } from "@lib/foundations/systemd/libc.ts";
+import { SECTIONS } from "../../shared/config_sections.ts";
 import { readDaemonFlags } from "../../shared/daemon_flags.ts";
 import { startDaemon } from "./start_daemon.ts";
 
@@ -48,12 +50,13 @@ export async function runConnection(args: readonly string[]): Promise<number> {
   const client = openClient();
   const { signal } = new AbortController();
   const { config } = await readConfig({
+    sections: SECTIONS,
     flags: flags.settings,
     signal,
     ...(flags.configPath === undefined ? {} : { path: flags.configPath }),
   });
   // Not the configured socket: on that one the service manager listens.
-  const socketPath = `${config.runtimeDir}/runner.sock`;
+  const socketPath = `${config.of(PROGRAM).runtimeDir}/runner.sock`;
   const daemon = await reachDaemon(socketPath, () => startDaemon(flags, socketPath, signal));
   await relay(client, daemon);
   return 0;

@@ -7,13 +7,14 @@ import { systemClock } from "@lib/core/clock.ts";
 import { withDeadline } from "@lib/core/abort.ts";
 import { ignore, toCicdError } from "@lib/core/errors.ts";
 import { VERSION } from "@lib/core/version.ts";
+import { planListeners, readTls } from "@lib/api/listeners.ts";
+import { LISTEN, LOG, PROGRAM } from "@lib/foundations/config/program_keys.ts";
 import { MESSAGE_IDS } from "@lib/foundations/log/message_ids.ts";
 import { readDaemonFlags } from "../../shared/daemon_flags.ts";
 import { untilStopped } from "../../shared/lifecycle.ts";
 import { openProgramLog } from "../../shared/open_program_log.ts";
 import { type Platform, takePlatform } from "../../shared/platform.ts";
 import { ConfigHolder } from "../config_holder.ts";
-import { planListeners, readTls } from "../listeners.ts";
 import { startRunner } from "../wire.ts";
 
 /**
@@ -64,7 +65,7 @@ async function startAndServe(args: readonly string[], platform: Platform): Promi
     start.signal,
   );
   await using log = openProgramLog("cicd-runner", {
-    config: holder.current.log,
+    config: holder.current.of(LOG),
     env,
     openJournal,
   });
@@ -87,8 +88,8 @@ async function startAndServe(args: readonly string[], platform: Platform): Promi
   log.info("Ready", {
     version: VERSION,
     messageId: MESSAGE_IDS.ready,
-    ...(activated ? {} : { socket: holder.current.socket }),
-    ...(ownsTcp ? { listen: holder.current.listen.address } : {}),
+    ...(activated ? {} : { socket: holder.current.of(PROGRAM).socket }),
+    ...(ownsTcp ? { listen: holder.current.of(LISTEN).address } : {}),
   });
   const cause = await untilStopped({
     notifier,
@@ -97,14 +98,14 @@ async function startAndServe(args: readonly string[], platform: Platform): Promi
     status: () => runner.status(),
     idleForMs: () => runner.idleForMs(),
     // Without a service manager nobody would start the runner again, nor listen at its address.
-    idleExitMs: () => activated && !ownsTcp ? holder.current.idleExitMs : 0,
+    idleExitMs: () => activated && !ownsTcp ? holder.current.of(PROGRAM).idleExitMs : 0,
     unhealthyReason: () => runner.unhealthyReason(),
     async reload(signal) {
       const report = await holder.reload(signal);
-      log.setLevel(holder.current.log.level);
+      log.setLevel(holder.current.of(LOG).level);
       runner.reconfigured();
       try {
-        const tls = readTls(holder.current.listen);
+        const tls = readTls(holder.current.of(LISTEN));
         if (tls !== undefined) runner.server.renewCertificate(tls);
       } catch (error) {
         log.error("Cannot use the new certificate; the one before stays in force", { error });

@@ -5,7 +5,7 @@
  */
 import { spawn } from "node:child_process";
 import { CicdError } from "@lib/core/errors.ts";
-import { KEYS } from "@lib/foundations/config/keys.ts";
+import { PROGRAM } from "@lib/foundations/config/program_keys.ts";
 import { type DaemonFlags, toDaemonArgs } from "../../shared/daemon_flags.ts";
 import { layoutOf } from "../../shared/program_paths.ts";
 
@@ -35,7 +35,7 @@ export async function startDaemon(
 
 /** The daemon's command line; its flags are ours, but for the socket. */
 export function daemonCommand(flags: DaemonFlags, socketPath: string): readonly string[] {
-  const settings = new Map([...flags.settings, [KEYS.socket.name, socketPath]]);
+  const settings = new Map([...flags.settings, [PROGRAM.keys.socket.name, socketPath]]);
   return [
     ...runnerCommand(Deno.execPath(), Deno.mainModule),
     "daemon",
@@ -87,7 +87,7 @@ async function startUnit(
   if (name === undefined) throw new CicdError("internal", `"${UNIT}" is no unit name`);
   await using manager = await UserManager.connect({ env, signal });
   // Agents in units of their own: what this unit holds ends with it.
-  const agents = flags.settings.has(KEYS.agents.name) ? [] : ["--agents=systemd"];
+  const agents = flags.settings.has(PROGRAM.keys.agents.name) ? [] : ["--agents=systemd"];
   const passed = ["PATH", "HOME", "DENO_DIR", "TMPDIR", "XDG_RUNTIME_DIR"].flatMap((variable) => {
     const value = env[variable];
     return value === undefined ? [] : [[variable, value]];

@@ -5,6 +5,7 @@
  */
 import { resolve } from "node:path";
 import { type Clock, systemClock } from "@lib/core/clock.ts";
+import type { Section } from "@lib/foundations/config/config.ts";
 import type { ReadConfigResult } from "@lib/foundations/config/read.ts";
 import { Reconnect } from "@lib/api/client/reconnect.ts";
 import { RunnerClient } from "@lib/features/jobs/client/runner_client.ts";
@@ -30,6 +31,8 @@ export interface CliContext {
   readonly paint: Painter;
   readonly clock: Clock;
   readonly signal: AbortSignal;
+  /** Loads what there is to configure. */
+  sections(): Promise<readonly Section[]>;
   /** @throws {CicdError} `invalid_config` */
   readConfig(): Promise<ReadConfigResult>;
   /** Makes what requests are sent with; it connects when it is used. */
@@ -41,13 +44,17 @@ export interface CliContext {
 }
 
 /** Makes the context of this process. */
-export function openContext(flags: GlobalFlags, signal: AbortSignal): CliContext {
+export function openContext(
+  flags: GlobalFlags,
+  { sections, signal }: Pick<CliContext, "sections" | "signal">,
+): CliContext {
   const env = Deno.env.toObject();
   const out = openOutput(env);
   const readConfigHere = async () => {
     // A socket that is named needs no configuration.
     const { readConfig } = await import("@lib/foundations/config/read.ts");
     return await readConfig({
+      sections: await sections(),
       env,
       signal,
       ...(flags.config === undefined ? {} : { path: flags.config }),
@@ -55,6 +62,10 @@ export function openContext(flags: GlobalFlags, signal: AbortSignal): CliContext
         ? {}
         : { flags: new Map([["socket", resolve(flags.socket)]]) }),
     });
+  };
+  const configuredSocket = async () => {
+    const { PROGRAM } = await import("@lib/foundations/config/program_keys.ts");
+    return (await readConfigHere()).config.of(PROGRAM).socket;
   };
   const transport = async () => {
     // What is named on the command line goes before what the environment says.
@@ -64,7 +75,7 @@ export function openContext(flags: GlobalFlags, signal: AbortSignal): CliContext
       const { openRemote } = await import("@lib/api/client/remote.ts");
       return await openRemote(url, env);
     }
-    const socketPath = namedSocket(flags, env) ?? (await readConfigHere()).config.socket;
+    const socketPath = namedSocket(flags, env) ?? await configuredSocket();
     const sender = new UnixClient(socketPath);
     return new RunnerTransport({ sender, socketPath });
   };
@@ -75,6 +86,7 @@ export function openContext(flags: GlobalFlags, signal: AbortSignal): CliContext
     paint: painter(out.isColoured),
     clock: systemClock,
     signal,
+    sections,
     readConfig: readConfigHere,
     transport,
     connect: async () => new RunnerClient(await transport()),

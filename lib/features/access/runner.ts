@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { LISTEN } from "@lib/foundations/config/program_keys.ts";
 import type { RunnerPart, RunnerServices } from "@lib/api/feature.ts";
 import type { Migration } from "@lib/foundations/store/database.ts";
 import { KeyAuthenticator } from "@lib/features/access/authenticator.ts";
@@ -32,7 +33,7 @@ CREATE TABLE api_keys (
 export function part(services: RunnerServices): RunnerPart {
   const { db, clock, log, config } = services;
   const keys = new KeyStore(db, clock);
-  const requestsPerMinute = () => config().listen.requestsPerMinute;
+  const requestsPerMinute = () => config().of(LISTEN).requestsPerMinute;
   return {
     routes: keyRoutes(keys, services),
     authenticator: new KeyAuthenticator({ keys, requestsPerMinute, clock, log }),

@@ -3,11 +3,12 @@
  *
  * @module
  */
+import { PROGRAM } from "@lib/foundations/config/program_keys.ts";
 import type { RunnerPart, RunnerServices } from "@lib/api/feature.ts";
 import { ArtifactReader } from "@lib/features/artifacts/artifact_reader.ts";
 import { artifactRoutes } from "@lib/features/artifacts/artifact_routes.ts";
 
 /** Makes the part. */
 export function part({ config }: RunnerServices): RunnerPart {
-  return { routes: artifactRoutes(new ArtifactReader(config().stateDir)) };
+  return { routes: artifactRoutes(new ArtifactReader(config().of(PROGRAM).stateDir)) };
 }

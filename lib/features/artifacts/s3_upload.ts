@@ -8,11 +8,11 @@ import { Backoff } from "@lib/core/backoff.ts";
 import type { Clock } from "@lib/core/clock.ts";
 import { messageOf } from "@lib/core/errors.ts";
 import { formatSize } from "@lib/core/size.ts";
-import type { S3Config } from "@lib/foundations/config/schema.ts";
 import { openInside } from "@lib/foundations/files/inside.ts";
 import { resolveSecret } from "@lib/foundations/secrets/references.ts";
 import type { ArtifactFile } from "@lib/features/artifacts/artifact_list.ts";
 import type { UploadArtifacts } from "@lib/features/artifacts/artifact_step.ts";
+import type { S3Settings } from "@lib/features/artifacts/keys.ts";
 import { putObject, type PutResult, type S3Bucket } from "@lib/features/artifacts/s3_put.ts";
 
 /** Options for {@linkcode s3Upload}. */
@@ -36,7 +36,7 @@ const DEADLINE_MS = 30 * 60_000;
  * Makes the upload. Objects are named `prefix/project/job/attempt/path`; sending one again gives the
  * same object.
  */
-export function s3Upload(config: S3Config, options: S3UploadOptions): UploadArtifacts {
+export function s3Upload(config: S3Settings, options: S3UploadOptions): UploadArtifacts {
   return async ({ ref, folder }, { files }, signal) => {
     const place = [config.prefix, ref.project, ref.jobId, String(ref.number)]
       .flatMap((part) => part.split("/")).filter((part) => part !== "").join("/");
@@ -53,7 +53,7 @@ export function s3Upload(config: S3Config, options: S3UploadOptions): UploadArti
 }
 
 interface Upload {
-  readonly config: S3Config;
+  readonly config: S3Settings;
   readonly options: S3UploadOptions;
   /** What the names of the objects begin with. */
   readonly place: string;

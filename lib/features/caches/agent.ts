@@ -3,6 +3,8 @@
  *
  * @module
  */
+import { PROGRAM } from "@lib/foundations/config/program_keys.ts";
+import { CACHES } from "@lib/features/caches/keys.ts";
 import { lazyStep } from "@lib/spine/jobs/step.ts";
 import type { AgentPart, AgentServices } from "@lib/api/feature.ts";
 
@@ -17,8 +19,8 @@ export function part({ config, env, clock, helperRunner }: AgentServices): Agent
         async load() {
           const { cacheStep } = await import("@lib/features/caches/cache_step.ts");
           const run = await helperRunner();
-          const { stateDir } = config();
-          return cacheStep({ stateDir, limits: () => config().caches, run, env, clock });
+          const { stateDir } = config().of(PROGRAM);
+          return cacheStep({ stateDir, limits: () => config().of(CACHES), run, env, clock });
         },
       }),
     ],

@@ -8,12 +8,12 @@ import type { Clock } from "@lib/core/clock.ts";
 import { messageOf } from "@lib/core/errors.ts";
 import { formatDuration } from "@lib/core/duration.ts";
 import { formatSize } from "@lib/core/size.ts";
-import type { CachesConfig } from "@lib/foundations/config/schema.ts";
 import type { AttemptFolder } from "@lib/spine/jobs/attempt_folder.ts";
 import type { AttemptOutcome, CacheSpec } from "@lib/spine/jobs/model.ts";
 import type { AttemptStep, SetupContext, StepContext } from "@lib/spine/jobs/step.ts";
 import type { RunCommand } from "@lib/foundations/process/run_command.ts";
 import { removeTree } from "@lib/foundations/store/remove_tree.ts";
+import type { CacheLimits } from "@lib/features/caches/keys.ts";
 import { type Archiver, measure, pack, unpack } from "@lib/features/caches/cache_archive.ts";
 import { planCacheEviction } from "@lib/features/caches/cache_eviction.ts";
 import { cacheKey } from "@lib/features/caches/cache_key.ts";
@@ -36,7 +36,7 @@ import {
 export interface CacheStepOptions {
   readonly stateDir: string;
   /** Read anew for each job, so that a reloaded configuration holds. */
-  readonly limits: () => CachesConfig;
+  readonly limits: () => CacheLimits;
   readonly run: RunCommand;
   /** The agent's own environment; only its `PATH` is used. */
   readonly env: Readonly<Record<string, string | undefined>>;

@@ -3,6 +3,8 @@
  *
  * @module
  */
+import { PROGRAM } from "@lib/foundations/config/program_keys.ts";
+import { GIT } from "@lib/features/checkout/keys.ts";
 import { lazyStep } from "@lib/spine/jobs/step.ts";
 import type { AgentPart, AgentServices } from "@lib/api/feature.ts";
 
@@ -16,10 +18,10 @@ export function part({ config, env, clock, helperRunner }: AgentServices): Agent
         does: "before",
         async load() {
           const { createCheckoutStep } = await import("@lib/features/checkout/checkout_step.ts");
-          const { stateDir, runtimeDir, git } = config();
+          const { stateDir, runtimeDir } = config().of(PROGRAM);
           return createCheckoutStep({
             stateDir,
-            config: git,
+            config: config().of(GIT),
             own: env,
             runCommand: await helperRunner(),
             clock,

@@ -3,20 +3,24 @@
  *
  * @module
  */
-import type { Config } from "@lib/foundations/config/schema.ts";
+import type { Config } from "@lib/foundations/config/config.ts";
+import { ENGINE, PROGRAM } from "@lib/foundations/config/program_keys.ts";
 import type { Clock } from "@lib/core/clock.ts";
 import { CicdError, messageOf } from "@lib/core/errors.ts";
 import type { Logger } from "@lib/core/logger.ts";
+import { CACHES } from "@lib/features/caches/keys.ts";
 import { cacheSource } from "@lib/features/cleaning/caches.ts";
 import { leftoverSource } from "@lib/features/cleaning/engine_leftovers.ts";
 import type { CleaningEngine } from "@lib/features/cleaning/engine_port.ts";
 import { entryAt } from "@lib/features/cleaning/folders.ts";
 import { Housekeeper, type OpenSources } from "@lib/features/cleaning/housekeeper.ts";
 import { imageSource } from "@lib/features/cleaning/images.ts";
+import { CLEAN, RETENTION } from "@lib/features/cleaning/keys.ts";
 import { mirrorSource } from "@lib/features/cleaning/mirrors.ts";
 import type { CleanSource } from "@lib/features/cleaning/source.ts";
 import { temporarySource } from "@lib/features/cleaning/temporary_files.ts";
 import { workspaceSource } from "@lib/features/cleaning/workspaces.ts";
+import { DISK } from "@lib/spine/queue/keys.ts";
 import type { JobStore } from "@lib/spine/queue/job_store.ts";
 import { measureJobs } from "@lib/features/cleaning/job_bytes.ts";
 import { lockFolder } from "@lib/foundations/store/state_lock.ts";
@@ -35,7 +39,7 @@ export interface HousekeepingInput {
 /** Makes the housekeeper of this runner. */
 export function makeHousekeeper(input: HousekeepingInput): Housekeeper {
   const { store, config, clock, log } = input;
-  const { stateDir } = config();
+  const { stateDir } = config().of(PROGRAM);
   return new Housekeeper({
     jobs: {
       list: () => store.ended(),
@@ -44,10 +48,10 @@ export function makeHousekeeper(input: HousekeepingInput): Housekeeper {
     },
     openSources: (signal) => openSources(input, signal),
     limits() {
-      const { retention, caches, clean } = config();
+      const clean = config().of(CLEAN);
       return {
-        retention,
-        caches: { maxAgeMs: caches.maxAgeMs, maxBytes: caches.maxBytes },
+        retention: { ...config().of(RETENTION), ...config().of(DISK) },
+        caches: config().of(CACHES),
         images: { maxAgeMs: clean.imagesUnusedMs, maxBytes: clean.imagesMaxBytes },
         mirrors: { maxAgeMs: clean.mirrorsUnusedMs, maxBytes: Infinity },
       };
@@ -64,7 +68,7 @@ async function openSources(
 ): Promise<OpenSources> {
   const { store, config, clock } = input;
   using parts = new DisposableStack();
-  const { stateDir, runtimeDir } = config();
+  const { stateDir, runtimeDir } = config().of(PROGRAM);
   const now = () => clock.now();
   const skipped: string[] = [];
   const { allCaches } = await import("@lib/features/caches/cache_store.ts");
@@ -106,14 +110,17 @@ async function openSources(
 async function openEngine(
   { config, env }: HousekeepingInput,
 ): Promise<CleaningEngine | undefined> {
-  const { stateDir, containers } = config();
+  const { stateDir } = config().of(PROGRAM);
   if (await entryAt(`${stateDir}/images`) === undefined) return undefined;
   const [{ Engine }, { findEngine }, { cleaningEngine }] = await Promise.all([
     import("@lib/foundations/docker/engine.ts"),
     import("@lib/foundations/docker/find_engine.ts"),
     import("@lib/features/cleaning/engine.ts"),
   ]);
-  return cleaningEngine(await Engine.open(findEngine({ host: containers.host, env })), stateDir);
+  return cleaningEngine(
+    await Engine.open(findEngine({ host: config().of(ENGINE).host, env })),
+    stateDir,
+  );
 }
 
 function wantedImages(store: JobStore): ReadonlySet<string> {

@@ -3,6 +3,9 @@
  *
  * @module
  */
+import { PROGRAM } from "@lib/foundations/config/program_keys.ts";
+import { RETENTION } from "@lib/features/cleaning/keys.ts";
+import { DISK } from "@lib/spine/queue/keys.ts";
 import type { RunnerPart, RunnerServices } from "@lib/api/feature.ts";
 import type { Housekeeper } from "@lib/features/cleaning/housekeeper.ts";
 import { housekeepingRoutes } from "@lib/features/cleaning/housekeeping_routes.ts";
@@ -15,8 +18,8 @@ export function part(services: RunnerServices): RunnerPart {
   let housekeeper: Housekeeper | undefined;
   const sweep = {
     store,
-    stateDir: config().stateDir,
-    limits: () => config().retention,
+    stateDir: config().of(PROGRAM).stateDir,
+    limits: () => ({ ...config().of(RETENTION), ...config().of(DISK) }),
     clock,
     log,
   };

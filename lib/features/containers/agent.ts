@@ -4,7 +4,8 @@
  *
  * @module
  */
-import { containerRules } from "@lib/foundations/config/schema.ts";
+import { ENGINE, PROGRAM } from "@lib/foundations/config/program_keys.ts";
+import { CONTAINERS } from "@lib/features/containers/keys.ts";
 import { ignore } from "@lib/core/errors.ts";
 import { parseJobId, parseProjectName } from "@lib/core/ids.ts";
 import type { EngineSource } from "@lib/foundations/docker/engine_source.ts";
@@ -17,12 +18,12 @@ export function part({ project, config, env, log, clock }: AgentServices): Agent
   let loaded: Promise<EngineSource> | undefined;
   const engines = () => {
     loaded ??= import("@lib/foundations/docker/engine_source.ts").then(({ EngineSource }) =>
-      new EngineSource(() => ({ host: config().containers.host, env }))
+      new EngineSource(() => ({ host: config().of(ENGINE).host, env }))
     );
     return loaded;
   };
-  const { stateDir } = config();
-  const rules = () => containerRules(config(), project);
+  const { stateDir } = config().of(PROGRAM);
+  const rules = () => config().ofProject(CONTAINERS, project);
   /** Removes the containers of earlier agents, if there is an engine and it was used here. */
   const removeOrphans = async (signal: AbortSignal) => {
     // Without a record of an image no job ever ran in a container here.

@@ -11,6 +11,7 @@ import { CicdError, messageOf } from "@lib/core/errors.ts";
 import { AgentsFront } from "@lib/features/gryt/agents_front.ts";
 import { EngineWatch } from "@lib/features/gryt/engine_watch.ts";
 import { GRYT_JOB_LABEL } from "@lib/features/gryt/job_spec.ts";
+import { GRYT } from "@lib/features/gryt/keys.ts";
 import { GrytLedger } from "@lib/features/gryt/ledger.ts";
 import type { Outbox } from "@lib/features/gryt/outbox.ts";
 import { OutboxStore } from "@lib/features/gryt/outbox_store.ts";
@@ -18,6 +19,7 @@ import type { SendRequest } from "@lib/features/gryt/outgoing.ts";
 import type { GrytService } from "@lib/features/gryt/service.ts";
 import { type GrytSettings, readGrytSettings } from "@lib/features/gryt/settings.ts";
 import { WaitingAnswers } from "@lib/features/gryt/waiting_answers.ts";
+import { ENGINE } from "@lib/foundations/config/program_keys.ts";
 import { isTerminal, type Job } from "@lib/spine/jobs/model.ts";
 
 /** Ended jobs that are judged in one go. */
@@ -98,7 +100,7 @@ export class Gryt implements Disposable {
     const { config, env, log } = this.#services;
     const of = config();
     if (this.#settings?.of !== of) {
-      const settings = readGrytSettings({ config: of.gryt, env });
+      const settings = readGrytSettings({ config: of.of(GRYT), env });
       for (const problem of settings.problems) {
         log.error("The Gryt-compatible API is not set up right", { problem });
       }
@@ -111,7 +113,7 @@ export class Gryt implements Disposable {
     const { findEngine } = await import("@lib/foundations/docker/find_engine.ts");
     const { pingEngine } = await import("@lib/foundations/docker/ping.ts");
     try {
-      const { host } = this.#services.config().containers;
+      const { host } = this.#services.config().of(ENGINE);
       const address = findEngine({ host, env: this.#services.env });
       await pingEngine(address, { signal: new AbortController().signal });
       return undefined;

@@ -3,7 +3,9 @@
  *
  * @module
  */
-import type { Config } from "@lib/foundations/config/schema.ts";
+import type { Config } from "@lib/foundations/config/config.ts";
+import { LISTEN } from "@lib/foundations/config/program_keys.ts";
+import { GRYT } from "@lib/features/gryt/keys.ts";
 import { grytListenAddress, readGrytSettings } from "@lib/features/gryt/settings.ts";
 
 /**
@@ -15,10 +17,10 @@ export function withGrytListener(
   config: Config,
   env: Readonly<Record<string, string | undefined>>,
 ): Config {
-  const { gryt, listen } = config;
+  const gryt = config.of(GRYT);
   const mayAsk = env["AGENT_HOST"] !== undefined || env["AGENT_PORT"] !== undefined ||
     gryt.envFile !== undefined;
-  if (listen.address !== undefined || !mayAsk) return config;
+  if (config.of(LISTEN).address !== undefined || !mayAsk) return config;
   const address = grytListenAddress(readGrytSettings({ config: gryt, env }));
-  return address === undefined ? config : { ...config, listen: { ...listen, address } };
+  return address === undefined ? config : config.withDefault(LISTEN.keys.address, address);
 }

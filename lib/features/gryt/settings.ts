@@ -4,12 +4,13 @@
  *
  * @module
  */
-import type { GrytConfig } from "@lib/foundations/config/schema.ts";
+import { WEB_ADDRESS } from "@lib/foundations/config/ranges.ts";
 import { CicdError, messageOf } from "@lib/core/errors.ts";
 import { parseProjectName, type ProjectName } from "@lib/core/ids.ts";
 import { resolveSecret } from "@lib/foundations/secrets/references.ts";
 import { Secret } from "@lib/foundations/secrets/secret.ts";
 import { readEnvrc } from "@lib/features/gryt/envrc.ts";
+import type { GrytConfig } from "@lib/features/gryt/keys.ts";
 import { type FernetKey, parseFernetKey } from "@lib/features/gryt/fernet.ts";
 
 /** The image of a job that names none, where nothing else is said. */
@@ -50,7 +51,6 @@ export interface GrytSettingsSource {
 }
 
 const VARIABLES = /^(AGENT_(API_KEY|HOST|PORT|URLS)|GRYT_(ENCRYPTION_KEY|DOCKER_IMAGE|PULL_URL))$/;
-const WEB_ADDRESS = /^https?:\/\/[^\s/?#@]+(\/[^\s?#]*)?$/;
 
 /**
  * Reads the settings.

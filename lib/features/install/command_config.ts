@@ -43,9 +43,9 @@ async function check(context: CliContext): Promise<number> {
 
 async function show(context: CliContext, env: "shown" | "hidden"): Promise<number> {
   const { out, flags } = context;
-  const loaded = await context.readConfig();
-  for (const warning of loaded.warnings) out.note(`warning: ${warning}`);
-  if (flags.json) await out.json(renderConfigJson(loaded, { env }));
-  else await out.line(renderConfigYaml(loaded, { env }).trimEnd());
+  const { config, warnings } = await context.readConfig();
+  for (const warning of warnings) out.note(`warning: ${warning}`);
+  if (flags.json) await out.json(renderConfigJson(config, { env }));
+  else await out.line(renderConfigYaml(config, { env }).trimEnd());
   return 0;
 }

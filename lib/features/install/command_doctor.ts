@@ -7,10 +7,16 @@ import { homedir, userInfo } from "node:os";
 import { CicdError, messageOf } from "@lib/core/errors.ts";
 import { withDeadline } from "@lib/core/abort.ts";
 import { VERSION } from "@lib/core/version.ts";
-import { loadConfig } from "@lib/foundations/config/load.ts";
 import { placeOf } from "@lib/foundations/config/paths.ts";
-import { usualPath } from "@lib/foundations/config/read.ts";
-import type { Config } from "@lib/foundations/config/schema.ts";
+import type { Config } from "@lib/foundations/config/config.ts";
+import {
+  ENGINE,
+  LISTEN,
+  type ListenSettings,
+  PROGRAM,
+} from "@lib/foundations/config/program_keys.ts";
+import { defaultConfig, usualPath } from "@lib/foundations/config/read.ts";
+import { DISK } from "@lib/spine/queue/keys.ts";
 import { installationPaths } from "@lib/features/install/build_info.ts";
 import {
   type Check,
@@ -23,7 +29,7 @@ import {
 import { runDoctor } from "@lib/features/install/doctor.ts";
 import type { RunnerAnswer } from "@lib/features/install/facts.ts";
 import { hostPorts } from "@lib/features/install/host_ports.ts";
-import { exposureOf, readTls } from "../../../cmd/runner/listeners.ts";
+import { exposureOf, readTls } from "@lib/api/listeners.ts";
 import type { CliContext } from "@lib/api/client/context.ts";
 import { type Colour, oneLine, type Painter } from "@lib/api/client/format.ts";
 
@@ -37,6 +43,7 @@ export async function doctor(context: CliContext): Promise<number> {
   const home = env["HOME"] ?? homedir();
   const configFile = file ?? usualPath({ env, home }) ?? "";
   const { username, uid } = userInfo();
+  const { stateDir, socket } = config.of(PROGRAM);
   const report = await runDoctor({
     ...hostPorts(env),
     subject: {
@@ -46,20 +53,20 @@ export async function doctor(context: CliContext): Promise<number> {
       runtimeDir: env["XDG_RUNTIME_DIR"],
       configDir: `${placeOf("XDG_CONFIG_HOME", { env, home })}/cicd-toolkit`,
       configFile,
-      stateDir: config.stateDir,
-      socket: flags.socket ?? config.socket,
-      keyFiles: [`${config.stateDir}/secrets.key`],
+      stateDir,
+      socket: flags.socket ?? socket,
+      keyFiles: [`${stateDir}/secrets.key`],
       unitsDir: installationPaths(Deno.execPath(), Deno.mainModule).unitsDir,
-      diskFloorBytes: config.retention.minFreeDiskBytes,
+      diskFloorBytes: config.of(DISK).minFreeDiskBytes,
       version: VERSION,
     },
     async askEngine(own) {
       const { askEngine } = await import("@lib/features/install/ask_engine.ts");
-      return await askEngine({ host: config.containers.host, env, signal: own });
+      return await askEngine({ host: config.of(ENGINE).host, env, signal: own });
     },
     askRunner: (own) => askRunner(context, own),
   }, signal);
-  const whole = doctorReport([...checks, ...report.checks, ...judgeListener(config)]);
+  const whole = doctorReport([...checks, ...report.checks, ...checkListener(config.of(LISTEN))]);
   if (flags.json) await out.json(whole);
   else for (const line of renderReport(whole, paint)) await out.line(line);
   return whole.status === "problem" ? 1 : 0;
@@ -90,7 +97,7 @@ const MARKS: Readonly<Record<Check["status"], readonly [Colour, string]>> = {
 };
 
 /** What is wrong with the TCP listener, if there is one. */
-function judgeListener({ listen }: Config): readonly Check[] {
+function checkListener(listen: ListenSettings): readonly Check[] {
   const title = "TCP listener";
   try {
     if (listen.address === undefined) return [];
@@ -119,16 +126,10 @@ async function readConfigOrDefaults(context: CliContext): Promise<ConfigOrDefaul
     return { config, file, checks: [] };
   } catch (error) {
     if (!(error instanceof CicdError)) throw error;
-    const { env, flags } = context;
-    const home = env["HOME"] ?? homedir();
-    const places = Object.fromEntries(
-      Object.entries(env).filter(([name]) => !name.startsWith("CICD_")),
-    );
-    const { config } = loadConfig({ env: places, home, cores: navigator.hardwareConcurrency });
     const fix = "cicd-runner config check";
     return {
-      config,
-      file: flags.config,
+      config: defaultConfig(await context.sections(), context.env),
+      file: context.flags.config,
       checks: [problem("config", "Configuration", messageOf(error), fix)],
     };
   }

@@ -5,6 +5,7 @@
  */
 import { dirname } from "node:path";
 import { homedir, userInfo } from "node:os";
+import { PROGRAM } from "@lib/foundations/config/program_keys.ts";
 import { placeOf } from "@lib/foundations/config/paths.ts";
 import { CicdError } from "@lib/core/errors.ts";
 import { installationPaths } from "@lib/features/install/build_info.ts";
@@ -76,7 +77,7 @@ async function installPorts(context: CliContext): Promise<InstallPorts> {
       unitDir: `${place("XDG_CONFIG_HOME")}/systemd/user`,
       binDir: libDir === undefined ? undefined : `${dirname(dirname(libDir))}/bin`,
       configDir: `${place("XDG_CONFIG_HOME")}/cicd-toolkit`,
-      stateDir: config.stateDir,
+      stateDir: config.of(PROGRAM).stateDir,
       cacheDir: `${place("XDG_CACHE_HOME")}/cicd-toolkit`,
       runtimeDir: env["XDG_RUNTIME_DIR"],
     },

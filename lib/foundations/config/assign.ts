@@ -6,11 +6,16 @@
 import type { FieldIssue } from "@lib/core/errors.ts";
 import { parseProjectName, type ProjectName, projectNameProblem } from "@lib/core/ids.ts";
 import { didYouMean, nearest } from "@lib/core/nearest.ts";
-import { envNameOf, flagNameOf, type Key } from "@lib/foundations/config/key.ts";
-import { allKeys, allProjectKeys } from "@lib/foundations/config/keys.ts";
-import { formatOrigin, type Origin } from "@lib/foundations/config/origin.ts";
-import { projectPath } from "@lib/foundations/config/setting.ts";
-import { type Position, type SourceNode, toPlain } from "@lib/foundations/config/source_node.ts";
+import type { Catalog } from "@lib/foundations/config/config.ts";
+import {
+  envNameOf,
+  flagNameOf,
+  formatOrigin,
+  type Key,
+  type Origin,
+  projectPath,
+} from "@lib/foundations/config/key.ts";
+import type { Position, SourceNode } from "@lib/foundations/config/yaml_source.ts";
 
 /** A value for one key, not yet checked. */
 export interface Assignment {
@@ -32,13 +37,22 @@ export interface Assignments {
   readonly issues: readonly FieldIssue[];
 }
 
+/** A file that has been read. */
+export interface FileSource {
+  /** Names the file in origins and issues. */
+  readonly name: string;
+  /** Absent if the file is empty. */
+  readonly root: SourceNode | undefined;
+}
+
 /** Reads the tree of a file. An empty value is as good as none. */
-export function assignFile(root: SourceNode | undefined, file: string): Assignments {
+export function assignFile(
+  { name: file, root }: FileSource,
+  { keys, projectKeys }: Catalog,
+): Assignments {
   const issues: FieldIssue[] = [];
   const assignments: Assignment[] = [];
   const projects = new Set<ProjectName>();
-  const keys = allKeys();
-  const projectKeys = allProjectKeys();
 
   const originAt = (at: Position): Origin => ({ kind: "file", file, ...at });
   const refuse = (at: Position, message: string): void => {
@@ -69,7 +83,7 @@ export function assignFile(root: SourceNode | undefined, file: string): Assignme
           path: shown(name),
           ...(project === undefined ? {} : { project }),
           key,
-          raw: toPlain(entry.node, { texts: key.textsBelow }),
+          raw: toPlain(entry.node, key.textsBelow),
           origin: originAt(entry.node.at),
           parts: partsOf(entry.node, originAt),
         });
@@ -105,9 +119,12 @@ export function assignFile(root: SourceNode | undefined, file: string): Assignme
 }
 
 /** Reads the variables of the keys; an empty one is as good as none. */
-export function assignEnv(env: Readonly<Record<string, string | undefined>>): Assignments {
+export function assignEnv(
+  env: Readonly<Record<string, string | undefined>>,
+  { keys }: Catalog,
+): Assignments {
   const assignments: Assignment[] = [];
-  for (const [path, key] of allKeys()) {
+  for (const [path, key] of keys) {
     const name = envNameOf(path);
     const text = env[name];
     if (text === undefined || text === "") continue;
@@ -117,8 +134,10 @@ export function assignEnv(env: Readonly<Record<string, string | undefined>>): As
 }
 
 /** Reads flags given by key path, as in `queue.max_running`. */
-export function assignFlags(flags: ReadonlyMap<string, string>): Assignments {
-  const keys = allKeys();
+export function assignFlags(
+  flags: ReadonlyMap<string, string>,
+  { keys }: Catalog,
+): Assignments {
   const assignments: Assignment[] = [];
   const issues: FieldIssue[] = [];
   for (const [path, text] of flags) {
@@ -141,8 +160,9 @@ export function assignFlags(flags: ReadonlyMap<string, string>): Assignments {
  */
 export function strayEnvWarnings(
   env: Readonly<Record<string, string | undefined>>,
+  { keys }: Catalog,
 ): readonly string[] {
-  const names = [...allKeys().keys()].map(envNameOf);
+  const names = [...keys.keys()].map(envNameOf);
   const known = new Set([...names, ...OTHER_VARIABLES]);
   return Object.keys(env).filter((name) => name.startsWith("CICD_") && !known.has(name))
     .flatMap((name) => {
@@ -208,5 +228,23 @@ function described(node: SourceNode): string {
       return "a map";
     case "list":
       return "a list";
+  }
+}
+
+/**
+ * The value of a node, without positions. A name such as `__proto__` is a name like others.
+ *
+ * @param texts Takes scalars, except null, as they are written.
+ */
+function toPlain(node: SourceNode, texts: boolean): unknown {
+  switch (node.kind) {
+    case "scalar":
+      return texts && node.value !== null ? node.text : node.value;
+    case "map":
+      return Object.fromEntries(
+        node.entries.map((entry) => [entry.name, toPlain(entry.node, texts)]),
+      );
+    case "list":
+      return node.items.map((item) => toPlain(item, texts));
   }
 }

@@ -1,20 +1,164 @@
 /**
- * One configuration key, and what it is called elsewhere.
+ * Configuration keys, and the tables they stand in.
+ *
+ * A key is one row of a table: the row's property is its name in code, the row
+ * has everything else. Values, variables, flags, `config show` and the
+ * reference in `docs/configuration.md` are derived from it.
  *
  * @module
  */
 import type { ValueType } from "@lib/core/value_types.ts";
+import type { Places } from "@lib/foundations/config/paths.ts";
+
+/** The source of one setting, weakest first. */
+export type Origin =
+  | { readonly kind: "default" }
+  | {
+    readonly kind: "file";
+    readonly file: string;
+    /** Counts from 1. */
+    readonly line: number;
+    /** Counts from 1. */
+    readonly column: number;
+  }
+  | { readonly kind: "env"; readonly name: string }
+  | { readonly kind: "flag"; readonly name: string };
+
+/** One effective setting. */
+export interface Setting {
+  /** As a file would hold it, paths expanded. */
+  readonly value: unknown;
+  readonly origin: Origin;
+}
+
+/** What defaults and paths depend on. */
+export interface Machine extends Places {
+  /** Logical processors. */
+  readonly cores: number;
+}
+
+/** Computes a default; `valueOf` gives the effective value of another key. */
+export type ComputeFallback = (
+  machine: Machine,
+  valueOf: (name: string) => unknown,
+) => Setting;
+
+/** How a key is set for one project. */
+export interface ProjectKey {
+  /** Dotted, below `projects.<name>`. */
+  readonly name: string;
+  readonly doc: string;
+}
 
 /** One key. */
 export interface Key<T> extends ValueType<T> {
-  /** Dotted, as in `queue.max_running`; for a project's key, below the project. */
+  readonly kind: "key";
+  /** Dotted, as in `queue.max_running`; for a key of projects alone, below the project. */
   readonly name: string;
   /** What it is for, in one or two sentences. */
   readonly doc: string;
-  /** The default as a file would hold it; `undefined` if there is none, or it depends. */
+  /** The default as a file would hold it; `undefined` if there is none. */
   readonly fallback: unknown;
   /** The default in words, where it depends on the machine. */
   readonly fallbackText: string | undefined;
+  /** Set if a project can override the value; maps are merged. */
+  readonly project: ProjectKey | undefined;
+  /** The change that takes a restart: any other value, or setting and unsetting it. */
+  readonly restart: "changed" | "toggled" | undefined;
+}
+
+/** What few keys have. */
+export interface KeyOptions {
+  /** The default in words, where it depends on the machine. */
+  readonly text?: string;
+  /** Lets a project override the value. */
+  readonly project?: ProjectKey;
+  /** The change that takes a restart. @default {undefined} none does */
+  readonly restart?: "changed" | "toggled";
+}
+
+/** A nested table; its values are nested alike. */
+export interface Group<Keys extends KeyTable> {
+  readonly kind: "group";
+  readonly keys: Keys;
+}
+
+/** A nested table of use as a whole: nothing without a leading key, everything with one. */
+export interface Together<Keys extends KeyTable> {
+  readonly kind: "together";
+  readonly keys: Keys;
+  /** The properties that call for the others. */
+  readonly leading: readonly string[];
+}
+
+/** Keys by their names in code. */
+export interface KeyTable {
+  readonly [property: string]: Key<unknown> | Group<KeyTable> | Together<KeyTable>;
+}
+
+type ValueOf<Row> = Row extends Key<infer T> ? T
+  : Row extends Together<infer Keys> ? Complete<ValuesOf<Keys>> | undefined
+  : Row extends Group<infer Keys> ? ValuesOf<Keys>
+  : never;
+
+type Complete<Values> = { readonly [Name in keyof Values]-?: Exclude<Values[Name], undefined> };
+
+type OptionalNames<Keys> = {
+  [Name in keyof Keys]: undefined extends ValueOf<Keys[Name]> ? Name : never;
+}[keyof Keys];
+
+/** The values of a table: durations in milliseconds, sizes in bytes, paths absolute. */
+export type ValuesOf<Keys> =
+  & { readonly [Name in Exclude<keyof Keys, OptionalNames<Keys>>]: ValueOf<Keys[Name]> }
+  & { readonly [Name in OptionalNames<Keys>]?: Exclude<ValueOf<Keys[Name]>, undefined> };
+
+/**
+ * A key that always has a value.
+ *
+ * @param fallback The default as a file would hold it, or a function that computes it.
+ */
+export function key<T>(
+  name: string,
+  type: ValueType<T>,
+  doc: string,
+  fallback: NonNullable<unknown>,
+  options: KeyOptions = {},
+): Key<T> {
+  const { text: fallbackText, project, restart } = options;
+  return { ...type, kind: "key", name, doc, fallback, fallbackText, project, restart };
+}
+
+/** A key that may have no value. */
+export function optionalKey<T>(
+  name: string,
+  type: ValueType<T>,
+  doc: string,
+  options: KeyOptions = {},
+): Key<T | undefined> {
+  const { text: fallbackText, project, restart } = options;
+  return { ...type, kind: "key", name, doc, fallback: undefined, fallbackText, project, restart };
+}
+
+/** A nested table. */
+export function group<Keys extends KeyTable>(keys: Keys): Group<Keys> {
+  return { kind: "group", keys };
+}
+
+/**
+ * Keys that are of use only together.
+ *
+ * @param leading The properties that call for the others. @default {all of them}
+ */
+export function together<Keys extends KeyTable>(
+  keys: Keys,
+  leading: readonly (keyof Keys & string)[] = Object.keys(keys),
+): Together<Keys> {
+  return { kind: "together", keys, leading };
+}
+
+/** A setting that nothing but a default gives. */
+export function byDefault(value: unknown): Setting {
+  return { value, origin: { kind: "default" } };
 }
 
 /** The environment variable of a key: `CICD_QUEUE_MAX_RUNNING`. */
@@ -27,13 +171,22 @@ export function flagNameOf(name: string): string {
   return `--${name.replaceAll(/[._]/g, "-")}`;
 }
 
-/** A key from its parts. */
-export function key<T>(
-  name: string,
-  type: ValueType<T>,
-  doc: string,
-  fallback?: unknown,
-  fallbackText?: string,
-): Key<T> {
-  return { ...type, name, doc, fallback, fallbackText };
+/** The path of a project, or of one of its settings; names with a dot are quoted. */
+export function projectPath(project: string, name?: string): string {
+  const shown = /^[A-Za-z0-9_-]+$/.test(project) ? project : JSON.stringify(project);
+  return name === undefined ? `projects.${shown}` : `projects.${shown}.${name}`;
+}
+
+/** Formats an origin: `default`, `file:line:column`, `env NAME` or `flag --name`. */
+export function formatOrigin(origin: Origin): string {
+  switch (origin.kind) {
+    case "default":
+      return "default";
+    case "file":
+      return `${origin.file}:${origin.line}:${origin.column}`;
+    case "env":
+      return `env ${origin.name}`;
+    case "flag":
+      return `flag ${origin.name}`;
+  }
 }

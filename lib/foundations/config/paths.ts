@@ -20,9 +20,6 @@ export type ExpandedPath =
   | { readonly kind: "path"; readonly path: string }
   | { readonly kind: "problem"; readonly message: string };
 
-/** Longest path of a Unix socket, in bytes: `sun_path` less its NUL. */
-export const SOCKET_PATH_MAX_BYTES = 107;
-
 /** The variables that may stand in a path, and what stands in for those unset. */
 const VARIABLES: ReadonlyMap<string, string | undefined> = new Map([
   ["HOME", undefined],
@@ -32,6 +29,19 @@ const VARIABLES: ReadonlyMap<string, string | undefined> = new Map([
   ["XDG_DATA_HOME", ".local/share"],
   ["XDG_CACHE_HOME", ".cache"],
 ]);
+
+/** Makes the value of a key absolute; of kind `any`, a relative path stays as it is. */
+export function resolvePath(
+  value: string,
+  kind: "absolute" | "any",
+  places: Places,
+): ExpandedPath {
+  if (kind === "absolute" || /^[~$%/]/.test(value)) return expandPath(value, places);
+  if (value.split("/").includes("..")) return problem(`is "${value}"; '..' is not allowed`);
+  return /\p{Cc}/u.test(value)
+    ? problem("contains a control character")
+    : { kind: "path", path: value };
+}
 
 /**
  * Expands `~/`, `$NAME` and `${NAME}` at the front of `text`, and tidies the
@@ -61,12 +71,6 @@ export function placeOf(name: string, places: Places): string | undefined {
   if (value !== undefined && value.startsWith("/")) return value;
   const below = VARIABLES.get(name);
   return below === undefined || places.home === undefined ? undefined : `${places.home}/${below}`;
-}
-
-/** The first folder of `$STATE_DIRECTORY`, if the service manager granted one. */
-export function grantedStateDir(places: Places): string | undefined {
-  const first = places.env["STATE_DIRECTORY"]?.split(":")[0];
-  return first?.startsWith("/") ? first : undefined;
 }
 
 function expandFront(text: string, places: Places): ExpandedPath {

@@ -5,9 +5,8 @@
  */
 import { homedir } from "node:os";
 import { CicdError } from "@lib/core/errors.ts";
-import { joinSources } from "@lib/foundations/config/join_sources.ts";
-import type { ConfigFile } from "@lib/foundations/config/load.ts";
-import { invalidConfig, type LoadedConfig } from "@lib/foundations/config/merge.ts";
+import { type Config, isMap, type Section } from "@lib/foundations/config/config.ts";
+import { invalidConfig, loadConfig, type LoadedConfig } from "@lib/foundations/config/load.ts";
 import { placeOf } from "@lib/foundations/config/paths.ts";
 
 /** Largest configuration file, in bytes. */
@@ -15,6 +14,7 @@ export const CONFIG_MAX_BYTES = 256 * 1024;
 
 /** Options for {@linkcode readConfig}. */
 export interface ReadConfigOptions {
+  readonly sections: readonly Section[];
   /** The file of `--config`, which must exist. Else `$CICD_CONFIG`, else the usual place. */
   readonly path?: string;
   /** Texts by key path, as in `queue.max_running`. */
@@ -37,7 +37,7 @@ export interface ReadConfigResult extends LoadedConfig {
  * a file that was named is not there; `io_failed` if it cannot be read.
  */
 export async function readConfig(options: ReadConfigOptions): Promise<ReadConfigResult> {
-  const { flags, signal } = options;
+  const { sections, flags, signal } = options;
   const env = options.env ?? Deno.env.toObject();
   const home = env["HOME"]?.startsWith("/") ? env["HOME"] : homedir();
   const named = options.path ?? (env["CICD_CONFIG"] || undefined);
@@ -47,20 +47,36 @@ export async function readConfig(options: ReadConfigOptions): Promise<ReadConfig
     throw invalidConfig([{ path: named, message: "There is no such file; check --config" }]);
   }
   const input = {
+    sections,
     env,
     home,
     cores: navigator.hardwareConcurrency,
     ...(flags === undefined ? {} : { flags }),
   };
-  if (file === undefined) return joinSources(input, undefined);
+  if (file === undefined) return loadConfig(input);
+  const { name, text, mode } = file;
   // The YAML reader is large: a daemon without a file never loads it.
-  const { loadConfig } = await import("@lib/foundations/config/load.ts");
-  const loaded = loadConfig({ ...input, file });
-  return {
-    ...loaded,
-    file: file.name,
-    warnings: [...loaded.warnings, ...modeWarnings(file, loaded)],
-  };
+  const { readYamlSource } = await import("@lib/foundations/config/yaml_source.ts");
+  const { root, issues } = readYamlSource(text, name);
+  if (issues.length > 0) throw invalidConfig(issues);
+  const { config, warnings } = loadConfig({ ...input, file: { name, root } });
+  const suspect = mode === undefined ? [] : modeWarnings(name, mode, config);
+  return { config, file: name, warnings: [...warnings, ...suspect] };
+}
+
+/** The configuration of a machine on which nothing is set. */
+export function defaultConfig(
+  sections: readonly Section[],
+  env: Readonly<Record<string, string | undefined>>,
+): Config {
+  const places = Object.entries(env).filter(([name]) => !name.startsWith("CICD_"));
+  const { config } = loadConfig({
+    sections,
+    env: Object.fromEntries(places),
+    home: env["HOME"] ?? homedir(),
+    cores: navigator.hardwareConcurrency,
+  });
+  return config;
 }
 
 /** The file that is read where none is named: `$XDG_CONFIG_HOME/cicd-toolkit/config.yaml`. */
@@ -70,14 +86,11 @@ export function usualPath(places: Parameters<typeof placeOf>[1]): string | undef
 }
 
 /** Warns of a file whose mode lets others read its secrets or change it. */
-export function modeWarnings(
-  { name, mode }: { readonly name: string; readonly mode: number | undefined },
-  { config }: Pick<LoadedConfig, "config">,
-): readonly string[] {
-  if (mode === undefined) return [];
+function modeWarnings(name: string, mode: number, { settings }: Config): readonly string[] {
   const warnings: string[] = [];
-  const maps = [config.defaults.env, ...config.projects.values().map(({ env }) => env)];
-  if ((mode & 0o044) !== 0 && maps.some((env) => Object.keys(env).length > 0)) {
+  const hasVariables = settings.values()
+    .some(({ value }) => isMap(value) && Object.keys(value).length > 0);
+  if ((mode & 0o044) !== 0 && hasVariables) {
     warnings.push(`${name} sets variables of jobs and others can read it; run chmod 600`);
   }
   if ((mode & 0o022) !== 0) {
@@ -86,7 +99,9 @@ export function modeWarnings(
   return warnings;
 }
 
-interface ReadFile extends ConfigFile {
+interface ReadFile {
+  readonly name: string;
+  readonly text: string;
   /** Permission bits. */
   readonly mode: number | undefined;
 }

@@ -1,25 +1,24 @@
 /**
- * The key tables of `docs/configuration.md`, made from the table of keys.
+ * The key tables of `docs/configuration.md`, generated from the tables of keys.
  *
  * @module
  */
+import { catalogOf, type Section } from "@lib/foundations/config/config.ts";
 import { envNameOf, type Key } from "@lib/foundations/config/key.ts";
-import { allKeys, allProjectKeys } from "@lib/foundations/config/keys.ts";
 
-const BEGIN =
-  "<!-- The tables down to the end mark are made from lib/foundations/config/keys.ts. -->";
+const BEGIN = "<!-- The tables down to the end mark are generated from the tables of keys. -->";
 const END = "<!-- End of the tables. -->";
 
 /** The tables, one per section, in Markdown. */
-export function configReference(): string {
-  const sections = Map.groupBy(allKeys(), ([name]) => sectionOf(name));
-  const tables = [...sections].map(([section, keys]) => {
+function configReference(sections: readonly Section[]): string {
+  const { keys: allKeys, projectKeys } = catalogOf(sections);
+  const tables = [...Map.groupBy(allKeys, ([name]) => sectionOf(name))].map(([section, keys]) => {
     const rows = keys.map(([name, key]) =>
       row([`\`${name}\`<br>\`${envNameOf(name)}\``, ...cellsOf(key)])
     );
     return [heading(section), ...head("key, variable"), ...rows].join("\n");
   });
-  const projectRows = [...allProjectKeys()].map(([name, key]) =>
+  const projectRows = [...projectKeys].map(([name, key]) =>
     row([`\`projects.<name>.${name}\``, ...cellsOf(key)])
   );
   const projects = [heading("projects"), ...head("key"), ...projectRows].join("\n");
@@ -31,13 +30,14 @@ export function configReference(): string {
  *
  * @throws {SyntaxError} If the marks are missing.
  */
-export function withReference(document: string): string {
+export function withReference(document: string, sections: readonly Section[]): string {
   const begin = document.indexOf(BEGIN);
   const end = document.indexOf(END);
   if (begin < 0 || end < begin) {
     throw new SyntaxError("Cannot find the marks around the tables in the document");
   }
-  return `${document.slice(0, begin)}${BEGIN}\n\n${configReference()}\n\n${document.slice(end)}`;
+  const tables = configReference(sections);
+  return `${document.slice(0, begin)}${BEGIN}\n\n${tables}\n\n${document.slice(end)}`;
 }
 
 /** A document without what a formatter may change: padding of cells and rules. */

@@ -4,10 +4,8 @@
  * @module
  */
 import { CicdError, messageOf } from "@lib/core/errors.ts";
-import { allKeys, allProjectKeys } from "@lib/foundations/config/keys.ts";
-import type { LoadedConfig } from "@lib/foundations/config/merge.ts";
-import { formatOrigin } from "@lib/foundations/config/origin.ts";
-import { projectPath, type Setting } from "@lib/foundations/config/setting.ts";
+import { type Config, isMap } from "@lib/foundations/config/config.ts";
+import { formatOrigin, projectPath, type Setting } from "@lib/foundations/config/key.ts";
 
 /** Options of the renderers. */
 export interface RenderOptions {
@@ -30,7 +28,7 @@ const HIDDEN = "(hidden)";
  * With the variables shown, the text is a file that gives the same configuration.
  */
 export function renderConfigYaml(
-  { settings, config }: LoadedConfig,
+  { catalog, settings, projects }: Config,
   options: RenderOptions,
 ): string {
   const lines: string[] = [];
@@ -49,13 +47,13 @@ export function renderConfigYaml(
     lines.push(`${indent(open.length)}${name}: ${value} # ${comment(setting)}`);
   };
 
-  for (const name of allKeys().keys()) {
+  for (const name of catalog.keys.keys()) {
     const setting = settings.get(name);
     if (setting !== undefined) write(name.split("."), setting);
   }
-  if (config.projects.size > 0) lines.push("projects:");
-  for (const project of config.projects.keys()) {
-    const own = [...allProjectKeys().keys()].flatMap((name) => {
+  if (projects.size > 0) lines.push("projects:");
+  for (const project of projects) {
+    const own = [...catalog.projectKeys.keys()].flatMap((name) => {
       const setting = settings.get(projectPath(project, name));
       return setting === undefined ? [] : [{ name, setting }];
     });
@@ -71,7 +69,7 @@ export function renderConfigYaml(
 
 /** Renders every effective setting with its origin, by its path. */
 export function renderConfigJson(
-  { settings }: LoadedConfig,
+  { settings }: Config,
   options: RenderOptions,
 ): Readonly<Record<string, RenderedSetting>> {
   return Object.fromEntries(
@@ -92,13 +90,13 @@ export function renderProblems(error: unknown): readonly string[] {
 
 /** Only jobs' variables are maps. */
 function hideEnv(value: unknown): unknown {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
+  if (!isMap(value)) return value;
   return Object.fromEntries(Object.keys(value).map((name) => [name, HIDDEN]));
 }
 
 function flow(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(flow).join(", ")}]`;
-  if (typeof value === "object" && value !== null) {
+  if (isMap(value)) {
     const entries = Object.entries(value).map(([name, each]) => `${scalar(name)}: ${flow(each)}`);
     return entries.length === 0 ? "{}" : `{ ${entries.join(", ")} }`;
   }

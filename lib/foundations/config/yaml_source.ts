@@ -8,7 +8,32 @@
  */
 import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument } from "yaml";
 import { type FieldIssue, messageOf } from "@lib/core/errors.ts";
-import type { Position, SourceEntry, SourceNode } from "@lib/foundations/config/source_node.ts";
+
+/** A place in a text; both count from 1. */
+export interface Position {
+  readonly line: number;
+  readonly column: number;
+}
+
+/** One entry of a map. */
+export interface SourceEntry {
+  readonly name: string;
+  /** Of the name. */
+  readonly at: Position;
+  readonly node: SourceNode;
+}
+
+/** A value and where it stands. */
+export type SourceNode =
+  | {
+    readonly kind: "scalar";
+    readonly value: string | number | boolean | null;
+    /** As it is written, without quotes: `1.10` is not 1.1. */
+    readonly text: string;
+    readonly at: Position;
+  }
+  | { readonly kind: "map"; readonly entries: readonly SourceEntry[]; readonly at: Position }
+  | { readonly kind: "list"; readonly items: readonly SourceNode[]; readonly at: Position };
 
 /** Most nodes of a file, each use of an alias counted anew. */
 export const YAML_MAX_NODES = 20_000;

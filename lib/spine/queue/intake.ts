@@ -3,19 +3,23 @@
  *
  * @module
  */
-import type { Config } from "@lib/foundations/config/schema.ts";
 import type { Clock } from "@lib/core/clock.ts";
 import { CicdError } from "@lib/core/errors.ts";
 import type { ProjectName } from "@lib/core/ids.ts";
+import type { ValuesOf } from "@lib/foundations/config/key.ts";
 import { formatSize } from "@lib/core/size.ts";
 import { ALL_PROJECTS } from "@lib/spine/queue/intake_modes.ts";
+import type { DISK, QUEUE } from "@lib/spine/queue/keys.ts";
 import type { JobStore } from "@lib/spine/queue/job_store.ts";
 import { freeDiskBytes } from "@lib/features/cleaning/sweep.ts";
 
 /** Options for {@linkcode Intake}. */
 export interface IntakeOptions {
   readonly store: JobStore;
-  readonly config: () => Config;
+  /** Read anew for each job, so that a reloaded configuration holds. */
+  readonly limits: () =>
+    & Pick<ValuesOf<typeof QUEUE.keys>, "maxQueued">
+    & ValuesOf<typeof DISK.keys>;
   readonly stateDir: string;
   readonly clock: Clock;
 }
@@ -35,7 +39,7 @@ export class Intake {
 
   /** @throws {CicdError} `queue_full` */
   assertRoom(): void {
-    const { maxQueued } = this.#options.config().queue;
+    const { maxQueued } = this.#options.limits();
     if (this.#options.store.queuedCount() < maxQueued) return;
     throw new CicdError(
       "queue_full",
@@ -69,12 +73,12 @@ export class Intake {
 
   /** What is wrong with the disk; `undefined` if nothing is. */
   diskProblem(): string | undefined {
-    const { stateDir, clock, config } = this.#options;
+    const { stateDir, clock, limits } = this.#options;
     if (clock.now() - this.#lookedAt > DISK_LOOK_MS) {
       this.#freeBytes = freeDiskBytes(stateDir);
       this.#lookedAt = clock.now();
     }
-    const { minFreeDiskBytes } = config().retention;
+    const { minFreeDiskBytes } = limits();
     return this.#freeBytes >= minFreeDiskBytes
       ? undefined
       : `${formatSize(this.#freeBytes)} are free where "${stateDir}" lies, at least ` +

@@ -10,16 +10,21 @@ import type { Completer, NamedValue } from "@lib/foundations/cli/grammar_values.
 /** Someone waits for the completion with a finger on the key. */
 const ASK_MS = 500;
 
-/** Asks the runner; whatever goes wrong, there is just nothing to complete. */
-export function makeCompleter(signal: AbortSignal): Completer {
+/**
+ * Makes a completer that asks the runner; whatever goes wrong, there is just nothing to complete.
+ *
+ * @param connect Makes a client.
+ */
+export function makeCompleter(
+  connect: (signal: AbortSignal) => Promise<RunnerClient>,
+  signal: AbortSignal,
+): Completer {
   const ask = async (
     read: (client: RunnerClient, signal: AbortSignal) => Promise<readonly NamedValue[]>,
   ): Promise<readonly NamedValue[]> => {
     using deadline = withDeadline(signal, ASK_MS, "the runner");
     try {
-      const { openContext } = await import("@lib/api/client/context.ts");
-      const flags = { socket: undefined, url: undefined, config: undefined, json: false };
-      using client = await openContext(flags, deadline).connect();
+      using client = await connect(deadline);
       return await read(client, deadline);
     } catch {
       // A message here would end up in the user's half-written command line.

@@ -4,8 +4,7 @@
  * @module
  */
 import { CicdError } from "@lib/core/errors.ts";
-import type { SourceNode } from "@lib/foundations/config/source_node.ts";
-import { readYamlSource } from "@lib/foundations/config/yaml_source.ts";
+import { readYamlSource, type SourceNode } from "@lib/foundations/config/yaml_source.ts";
 
 /** A job as written, and where each part of it stands. */
 export interface JobFile {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { GrytConfig } from "@lib/foundations/config/schema.ts";
+import type { GrytConfig } from "@lib/features/gryt/keys.ts";
 import { grytListenAddress, readGrytSettings } from "@lib/features/gryt/settings.ts";
 
 const config: GrytConfig = {

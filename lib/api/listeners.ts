@@ -3,7 +3,8 @@
  *
  * @module
  */
-import type { Config } from "@lib/foundations/config/schema.ts";
+import type { Config } from "@lib/foundations/config/config.ts";
+import { LISTEN, type ListenSettings, PROGRAM } from "@lib/foundations/config/program_keys.ts";
 import { CicdError, messageOf } from "@lib/core/errors.ts";
 import {
   isLoopback,
@@ -12,7 +13,6 @@ import {
 } from "@lib/foundations/http/listen_address.ts";
 import type { Listener, TlsTexts } from "@lib/foundations/http/server.ts";
 import { readSmallFile } from "@lib/foundations/secrets/private_file.ts";
-import type { PassedSocket } from "../shared/platform.ts";
 
 /** Listeners as configured and as handed over. */
 export interface PlannedListeners {
@@ -21,6 +21,13 @@ export interface PlannedListeners {
   readonly ownsTcp: boolean;
   /** What is dangerous about them, one sentence each. */
   readonly warnings: readonly string[];
+}
+
+/** A socket that the service manager opened. */
+export interface PassedSocket {
+  readonly fd: number;
+  readonly name: string;
+  readonly isUnix: boolean;
 }
 
 const PEM_MAX_BYTES = 1024 * 1024;
@@ -32,9 +39,10 @@ const PEM_MAX_BYTES = 1024 * 1024;
  * @throws {CicdError} `invalid_config` if the address or a file of TLS is no good.
  */
 export function planListeners(
-  { socket, listen }: Config,
+  config: Config,
   passed: readonly PassedSocket[],
 ): PlannedListeners {
+  const listen = config.of(LISTEN);
   const tls = readTls(listen);
   const secured = tls === undefined ? {} : { tls };
   const unencrypted: string[] = [];
@@ -42,7 +50,7 @@ export function planListeners(
     if (!isUnix && tls === undefined) unencrypted.push(`the socket unit's "${name}"`);
     return { kind: "fd", fd, name, isUnix, ...(isUnix ? {} : secured) };
   });
-  if (passed.length === 0) listeners.push({ kind: "unix", path: socket });
+  if (passed.length === 0) listeners.push({ kind: "unix", path: config.of(PROGRAM).socket });
   const address = listen.address === undefined ? undefined : parseListenAddress(listen.address);
   if (address !== undefined) {
     listeners.push({ kind: "tcp", ...address, ...secured });
@@ -56,7 +64,7 @@ export function planListeners(
 }
 
 /** Why the address of `listen` is dangerous; `undefined` if it is not, or there is none. */
-export function exposureOf(listen: Config["listen"]): string | undefined {
+export function exposureOf(listen: ListenSettings): string | undefined {
   if (listen.address === undefined) return undefined;
   return isExposed(parseListenAddress(listen.address), listen)
     ? exposedText(`"${listen.address}"`)
@@ -69,7 +77,7 @@ export function exposureOf(listen: Config["listen"]): string | undefined {
  * @returns `undefined` if none are configured.
  * @throws {CicdError} `invalid_config`, also if others may read the key.
  */
-export function readTls({ tls }: Config["listen"]): TlsTexts | undefined {
+export function readTls({ tls }: ListenSettings): TlsTexts | undefined {
   if (tls === undefined) return undefined;
   return {
     certificate: readPem(tls.certificate, "listen.tls_certificate", false),
@@ -77,7 +85,7 @@ export function readTls({ tls }: Config["listen"]): TlsTexts | undefined {
   };
 }
 
-function isExposed({ host }: ListenAddress, { tls }: Config["listen"]): boolean {
+function isExposed({ host }: ListenAddress, { tls }: ListenSettings): boolean {
   return tls === undefined && !isLoopback(host);
 }
 

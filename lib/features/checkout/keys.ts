@@ -1,0 +1,33 @@
+/**
+ * Configuration keys of checkouts.
+ *
+ * @module
+ */
+import { choices, flag, path } from "@lib/core/value_types.ts";
+import { section } from "@lib/foundations/config/config.ts";
+import { key, optionalKey } from "@lib/foundations/config/key.ts";
+
+/** How repositories are reached. */
+export const GIT = section({
+  keys: {
+    schemes: key(
+      "git.schemes",
+      choices(["https", "http", "ssh", "file"]),
+      "How repositories may be reached. `file` opens every repository on this machine that the " +
+        "account may read.",
+      ["https", "http", "ssh"],
+    ),
+    mirrors: key(
+      "git.mirrors",
+      flag(),
+      "Keep a bare copy of each repository, so that a checkout fetches only what is new.",
+      true,
+    ),
+    knownHosts: optionalKey(
+      "git.known_hosts",
+      path("absolute"),
+      "File of the host keys that are trusted for `ssh://`.",
+      { text: "the account's `~/.ssh/known_hosts`" },
+    ),
+  },
+});

@@ -1,0 +1,221 @@
+/**
+ * Configuration keys of the programs themselves: directories, log, HTTP, container engine, TCP listener.
+ *
+ * @module
+ */
+import {
+  choice,
+  duration,
+  integer,
+  path,
+  size,
+  text,
+  TIMER_MAX_MS,
+} from "@lib/core/value_types.ts";
+import { section } from "@lib/foundations/config/config.ts";
+import {
+  byDefault,
+  type ComputeFallback,
+  key,
+  type Machine,
+  optionalKey,
+  together,
+  type ValuesOf,
+} from "@lib/foundations/config/key.ts";
+import { placeOf } from "@lib/foundations/config/paths.ts";
+import { GIB, KIB, MIB, MINUTE, SECOND } from "@lib/foundations/config/ranges.ts";
+
+const idle = { min: 0, max: TIMER_MAX_MS };
+
+/** Where things lie, and how the programs run. */
+export const PROGRAM = section({
+  keys: {
+    socket: key(
+      "socket",
+      path("absolute"),
+      "Unix socket of the runner's API. It is bound by the runner itself only where no service " +
+        "manager passes a socket; clients connect to it in any case.",
+      inRuntimeDir("cicd-runner.sock", { below: "runtime_dir", name: "cicd-runner.sock" }),
+      {
+        text: "`$XDG_RUNTIME_DIR/cicd-runner.sock`; without `XDG_RUNTIME_DIR`, " +
+          "`cicd-runner.sock` in `runtime_dir`",
+        restart: "changed",
+      },
+    ),
+    stateDir: key(
+      "state_dir",
+      path("absolute"),
+      "Folder of the database, the jobs' logs and the workspaces; mode 0700.",
+      grantedStateDir,
+      {
+        text: "`$STATE_DIRECTORY`, else `$XDG_STATE_HOME/cicd-toolkit`, else " +
+          "`~/.local/state/cicd-toolkit`",
+        restart: "changed",
+      },
+    ),
+    runtimeDir: key(
+      "runtime_dir",
+      path("absolute"),
+      "Folder of the sockets between the two programs, those of the agents in `agents/`; mode 0700.",
+      inRuntimeDir("cicd-toolkit", { below: "state_dir", name: "run" }),
+      {
+        text: "`$XDG_RUNTIME_DIR/cicd-toolkit`; without `XDG_RUNTIME_DIR`, `run` in `state_dir`",
+        restart: "changed",
+      },
+    ),
+    agents: key(
+      "agents",
+      choice(["auto", "systemd", "child"]),
+      "How the agent of a project is started: by its systemd socket, or as a child of the runner. " +
+        "`auto` takes systemd where a user manager answers.",
+      "auto",
+      { restart: "changed" },
+    ),
+    executor: key(
+      "executor",
+      choice(["auto", "unit", "direct"]),
+      "How a job runs: as a transient systemd unit, or as a plain process group without enforced " +
+        "limits. `auto` takes units where a user manager answers.",
+      "auto",
+    ),
+    idleExitMs: key(
+      "idle_exit",
+      duration(idle),
+      "The runner exits after so long without a request or an open job, if systemd holds its " +
+        "socket. 0: never.",
+      "5m",
+    ),
+    agentIdleExitMs: key(
+      "agent_idle_exit",
+      duration(idle),
+      "The same for an agent without jobs. 0: never.",
+      "2m",
+    ),
+  },
+});
+
+/** What is logged, and how. */
+export const LOG = section({
+  keys: {
+    level: key(
+      "log.level",
+      choice(["debug", "info", "warning", "error"]),
+      "The least severe messages that are written.",
+      "info",
+    ),
+    format: key(
+      "log.format",
+      choice(["auto", "journal", "text", "json"]),
+      "`journal` sends native fields to journald, `text` and `json` write to stderr. `auto` takes " +
+        "the journal under systemd and text elsewhere.",
+      "auto",
+    ),
+  },
+});
+
+/** Bounds of the API's server. */
+export const HTTP = section({
+  keys: {
+    maxBodyBytes: key(
+      "http.max_body",
+      size({ min: KIB, max: GIB }),
+      "Largest body of a request; more is answered with 413.",
+      "12M",
+    ),
+    maxHeaderBytes: key(
+      "http.max_header",
+      size({ min: KIB, max: MIB }),
+      "Largest header of a request; more is answered with 431.",
+      "16K",
+    ),
+    maxConnections: key(
+      "http.max_connections",
+      integer({ min: 1, max: 65_536 }),
+      "Open connections, followers of logs included; one more is answered with 503.",
+      512,
+    ),
+    bodyTimeoutMs: key(
+      "http.body_timeout",
+      duration({ min: SECOND, max: 60 * MINUTE }),
+      "How long a request may take to arrive; later it is answered with 408.",
+      "30s",
+    ),
+  },
+});
+
+/** The container engine; without a host it is looked for. */
+export const ENGINE = section({
+  keys: {
+    host: optionalKey(
+      "containers.host",
+      text(
+        "unix:///path or tcp://host:port of a container engine",
+        /^(unix:\/\/\/|tcp:\/\/|https?:\/\/)[^\s]+$/,
+      ),
+      "Where the container engine listens.",
+      {
+        text: "`$DOCKER_HOST`, else `$CONTAINER_HOST`, else the first of the sockets of a " +
+          "rootless Docker, a rootless Podman, the system's Docker and the system's Podman",
+      },
+    ),
+  },
+});
+
+/** The TCP listener; without an address there is none. */
+export const LISTEN = section({
+  keys: {
+    address: optionalKey(
+      "listen.address",
+      text(
+        "HOST:PORT, such as 127.0.0.1:8080 or [::1]:8080, or a port alone",
+        /^(?:(?:\[[0-9A-Fa-f:.]+\]|[^\s:/[\]]+):)?\d{1,5}$/,
+      ),
+      "TCP address of the API, besides the Unix socket; a port alone listens on loopback. Every " +
+        "request there needs a key (`cicd-runner keys create`).",
+      { text: "none: there is no TCP listener", restart: "changed" },
+    ),
+    tls: together({
+      certificate: optionalKey(
+        "listen.tls_certificate",
+        path("absolute"),
+        "PEM file of the certificate chain; with `listen.tls_key` the TCP listener speaks TLS.",
+        { restart: "toggled" },
+      ),
+      key: optionalKey(
+        "listen.tls_key",
+        path("absolute"),
+        "PEM file of the private key; mode 0600.",
+      ),
+    }),
+    requestsPerMinute: key(
+      "listen.requests_per_minute",
+      integer({ min: 1, max: 1_000_000 }),
+      "Requests that one key may make in a minute; more are answered with 429.",
+      600,
+    ),
+  },
+});
+
+/** The values of {@linkcode LISTEN}. */
+export type ListenSettings = ValuesOf<typeof LISTEN.keys>;
+
+/** A path in `$XDG_RUNTIME_DIR`; without that, one below another directory. */
+function inRuntimeDir(
+  place: string,
+  other: { readonly below: string; readonly name: string },
+): ComputeFallback {
+  return (machine, valueOf) =>
+    byDefault(
+      placeOf("XDG_RUNTIME_DIR", machine) === undefined
+        ? `${valueOf(other.below)}/${other.name}`
+        : `$XDG_RUNTIME_DIR/${place}`,
+    );
+}
+
+/** The first directory of `$STATE_DIRECTORY`, if the service manager granted one. */
+function grantedStateDir({ env }: Machine) {
+  const granted = env["STATE_DIRECTORY"]?.split(":")[0];
+  return granted?.startsWith("/")
+    ? { value: granted, origin: { kind: "env", name: "STATE_DIRECTORY" } }
+    : byDefault("$XDG_STATE_HOME/cicd-toolkit");
+}

@@ -1,0 +1,35 @@
+/**
+ * Units and values that the keys of several sections share.
+ *
+ * @module
+ */
+import { text, TIMER_MAX_MS } from "@lib/core/value_types.ts";
+
+/** Milliseconds. */
+export const SECOND = 1_000;
+/** Milliseconds. */
+export const MINUTE = 60 * SECOND;
+/** Milliseconds. */
+export const DAY = 24 * 60 * MINUTE;
+/** Bytes. */
+export const KIB = 1_024;
+/** Bytes. */
+export const MIB = 1_024 * KIB;
+/** Bytes. */
+export const GIB = 1_024 * MIB;
+/** Bytes. */
+export const TIB = 1_024 * GIB;
+
+/** Time limit of a job. */
+export const jobTimeout = { min: SECOND, max: TIMER_MAX_MS };
+/** Processes and threads of a job. */
+export const tasks = { min: 1, max: 4_194_304 };
+/** Age of something that is kept. */
+export const age = { min: MINUTE, max: 3_650 * DAY };
+/** Disk space of something that is kept. */
+export const diskSpace = { min: MIB, max: 1_024 * TIB };
+/** An address without credentials, query or fragment. */
+export const WEB_ADDRESS = /^https?:\/\/[^\s/?#@]+(\/[^\s?#]*)?$/;
+/** An address on the web. */
+export const webAddress = () =>
+  text("an http:// or https:// address without credentials", WEB_ADDRESS);

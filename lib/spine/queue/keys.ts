@@ -1,0 +1,50 @@
+/**
+ * Configuration keys of the queue, and of the disk it lies on.
+ *
+ * @module
+ */
+import { duration, integer, size } from "@lib/core/value_types.ts";
+import { section } from "@lib/foundations/config/config.ts";
+import { byDefault, key, type Machine } from "@lib/foundations/config/key.ts";
+import { DAY, TIB } from "@lib/foundations/config/ranges.ts";
+
+/** Bounds of the queue. */
+export const QUEUE = section({
+  keys: {
+    maxQueued: key(
+      "queue.max_queued",
+      integer({ min: 1, max: 10_000_000 }),
+      "Jobs that may wait, over all projects; one more is answered with 429.",
+      20_000,
+    ),
+    maxRunning: key(
+      "queue.max_running",
+      integer({ min: 1, max: 4_096 }),
+      "Jobs that may run at once, over all projects.",
+      ({ cores }: Machine) => byDefault(Math.max(4, 2 * cores)),
+      {
+        text: "twice the number of cores, at least 4",
+        project: { name: "max_running", doc: "Jobs of the project that may run at once." },
+      },
+    ),
+    ageingMs: key(
+      "queue.ageing",
+      duration({ min: 0, max: DAY }),
+      "A waiting job gains one step of priority per so much time, so that none waits for ever. " +
+        "0: never.",
+      "1m",
+    ),
+  },
+});
+
+/** The disk that jobs lie on. */
+export const DISK = section({
+  keys: {
+    minFreeDiskBytes: key(
+      "retention.min_free_disk",
+      size({ min: 0, max: 1_024 * TIB }),
+      "With less free disk space than this, new jobs are answered with 507 and old ones removed.",
+      "512M",
+    ),
+  },
+});

@@ -1,0 +1,107 @@
+/**
+ * Configuration keys of what jobs get that ask for nothing.
+ *
+ * @module
+ */
+import { JOB_MEMORY_MIN_BYTES } from "@lib/core/job_limits.ts";
+import { decimal, duration, envMap, integer, nameList, path, size } from "@lib/core/value_types.ts";
+import { section } from "@lib/foundations/config/config.ts";
+import { group, key, optionalKey } from "@lib/foundations/config/key.ts";
+import { jobTimeout, KIB, MINUTE, tasks, TIB } from "@lib/foundations/config/ranges.ts";
+
+/** What a job gets that does not say otherwise. */
+export const JOB_DEFAULTS = section({
+  keys: {
+    timeoutMs: key(
+      "defaults.timeout",
+      duration(jobTimeout),
+      "Time limit of a job that names none.",
+      "1h",
+      { project: { name: "timeout", doc: "Time limit of its jobs that name none." } },
+    ),
+    graceMs: key(
+      "defaults.grace",
+      duration({ min: 0, max: 60 * MINUTE }),
+      "Time between the polite signal and SIGKILL when a job is stopped.",
+      "10s",
+      { project: { name: "grace", doc: "Time between the polite signal and SIGKILL." } },
+    ),
+    shell: key(
+      "defaults.shell",
+      path("absolute"),
+      "Program that runs a `script`.",
+      "/bin/sh",
+    ),
+    logMaxBytes: key(
+      "defaults.log_max",
+      size({ min: 4 * KIB, max: TIB }),
+      "Bytes of a job's output that are kept; what comes after is dropped and counted.",
+      "64M",
+      { project: { name: "log_max", doc: "Bytes of a job's output that are kept." } },
+    ),
+    priority: key(
+      "defaults.priority",
+      integer({ min: 0, max: 9 }),
+      "Priority of a job that names none; 9 starts first.",
+      5,
+    ),
+    limits: group({
+      cpu: optionalKey(
+        "defaults.limits.cpu",
+        decimal({ min: 0.01, max: 4_096 }),
+        "CPUs per job; 0.5 is half of one core.",
+        { project: { name: "limits.cpu", doc: "CPUs for each of its jobs that names no limit." } },
+      ),
+      memoryBytes: optionalKey(
+        "defaults.limits.memory",
+        size({ min: JOB_MEMORY_MIN_BYTES, max: 1_024 * TIB }),
+        "Memory per job; a job above it is killed and ends as `oom_killed`.",
+        {
+          project: {
+            name: "limits.memory",
+            doc: "Memory for each of its jobs that names no limit.",
+          },
+        },
+      ),
+      tasks: optionalKey(
+        "defaults.limits.tasks",
+        integer(tasks),
+        "Processes and threads per job.",
+        {
+          project: {
+            name: "limits.tasks",
+            doc: "Processes and threads for each of its jobs that names no limit.",
+          },
+        },
+      ),
+    }),
+    env: key(
+      "defaults.env",
+      envMap(),
+      "Variables of every job. In the environment variable: a JSON object.",
+      {},
+      { project: { name: "env", doc: "Variables of its jobs, over those of `defaults.env`." } },
+    ),
+    passEnv: key(
+      "defaults.pass_env",
+      nameList(),
+      "Variables that jobs inherit from the agent; all others are withheld. In the environment " +
+        "variable: separated by commas.",
+      ["PATH", "LANG", "LANGUAGE", "LC_ALL", "LC_CTYPE", "TZ"],
+    ),
+    setupTimeoutMs: key(
+      "defaults.setup_timeout",
+      duration(jobTimeout),
+      "Time limit of what is done before a job begins: checkout, caches, image.",
+      "15m",
+    ),
+  },
+  projectKeys: {
+    workdir: optionalKey(
+      "workdir",
+      path("any"),
+      "Folder in which its jobs start; a relative one lies in the job's own workspace.",
+      { text: "the job's own workspace" },
+    ),
+  },
+});
