@@ -12,7 +12,7 @@ import { systemClock } from "@lib/core/clock.ts";
 import { CicdError, ignore } from "@lib/core/errors.ts";
 import { problemResponse } from "@lib/foundations/http/problem.ts";
 import { startHttpServer } from "@lib/foundations/http/server.ts";
-import type { PassedSocket } from "../shared/platform.ts";
+import type { PassedSocket } from "@lib/api/listeners.ts";
 
 /** Exit codes after which the units do not try again (`RestartPreventExitStatus=`). */
 const NOT_RETRIED: readonly number[] = [64, 77, 78];

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import type { PassedSocket } from "@lib/api/listeners.ts";
 import { systemClock } from "@lib/core/clock.ts";
 import {
   createJournalWriter,
@@ -11,14 +12,8 @@ import {
   type JournalWriter,
 } from "@lib/foundations/systemd/journal.ts";
 import { Libc } from "@lib/foundations/systemd/libc.ts";
-import { type ListenFd, takeListenFds } from "@lib/foundations/systemd/listen_fds.ts";
+import { takeListenFds } from "@lib/foundations/systemd/listen_fds.ts";
 import { createNotifier, type Notifier } from "@lib/foundations/systemd/notify.ts";
-
-/** A socket that was passed on. */
-export interface PassedSocket extends ListenFd {
-  /** Else it is one of a network. */
-  readonly isUnix: boolean;
-}
 
 /** What a program gets from its service manager. */
 export interface Platform {

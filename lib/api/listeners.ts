@@ -27,6 +27,7 @@ export interface PlannedListeners {
 export interface PassedSocket {
   readonly fd: number;
   readonly name: string;
+  /** Else it is one of a network. */
   readonly isUnix: boolean;
 }
 

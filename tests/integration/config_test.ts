@@ -1,17 +1,29 @@
 import assert from "node:assert/strict";
 import * as fc from "fast-check";
 import { CicdError } from "@lib/core/errors.ts";
-import { loadConfig } from "@lib/foundations/config/load.ts";
+import type { Config } from "@lib/foundations/config/config.ts";
+import { invalidConfig, loadConfig } from "@lib/foundations/config/load.ts";
+import { PROGRAM } from "@lib/foundations/config/program_keys.ts";
 import { CONFIG_MAX_BYTES, readConfig } from "@lib/foundations/config/read.ts";
 import { withoutPadding, withReference } from "@lib/foundations/config/reference.ts";
 import { renderConfigYaml, renderProblems } from "@lib/foundations/config/render.ts";
 import { readYamlSource, YAML_MAX_NODES } from "@lib/foundations/config/yaml_source.ts";
+import { JOB_DEFAULTS } from "@lib/spine/spec/keys.ts";
+import { SECTIONS } from "../../cmd/shared/config_sections.ts";
 
 const signal = new AbortController().signal;
-const context = { home: "/home/ann", env: { XDG_RUNTIME_DIR: "/run/user/7" }, cores: 2 };
+const sections = SECTIONS;
+const context = { sections, home: "/home/ann", env: { XDG_RUNTIME_DIR: "/run/user/7" }, cores: 2 };
 
 function load(text: string) {
-  return loadConfig({ ...context, file: { name: "c.yaml", text } });
+  const { root, issues } = readYamlSource(text, "c.yaml");
+  if (issues.length > 0) throw invalidConfig(issues);
+  return loadConfig({ ...context, file: { name: "c.yaml", root } });
+}
+
+/** The settings, wherever they come from. */
+function values({ settings }: Config): ReadonlyMap<string, unknown> {
+  return new Map(settings.entries().map(([path, { value }]) => [path, value]));
 }
 
 function problems(text: string): readonly string[] {
@@ -45,7 +57,7 @@ Deno.test("loadConfig() gives places by line and column", () => {
 Deno.test("loadConfig() takes an empty file and one of comments as all defaults", () => {
   const { config } = loadConfig(context);
   for (const text of ["", "\n", "# nothing\n", "---\n", "\u{feff}", "{}"]) {
-    assert.deepEqual(load(text).config, config);
+    assert.deepEqual(values(load(text).config), values(config));
   }
 });
 
@@ -77,7 +89,10 @@ Deno.test("loadConfig() reads YAML 1.2 even where a directive says otherwise", (
 
 Deno.test("loadConfig() takes aliases, and bounds what they make", () => {
   const text = "projects: {a: {limits: &small {memory: 1G}}, b: {limits: *small}}\n";
-  const limits = [...load(text).config.projects.values()].map((each) => each.limits.memoryBytes);
+  const { config } = load(text);
+  const limits = [...config.projects].map((project) =>
+    config.ofProject(JOB_DEFAULTS, project).limits.memoryBytes
+  );
   assert.deepEqual(limits, [1024 ** 3, 1024 ** 3]);
   const bomb = ["a: &a [x, x, x, x, x, x, x, x, x, x]"];
   for (const [from, to] of ["ab", "bc", "cd", "de", "ef"].map((pair) => [...pair])) {
@@ -93,7 +108,13 @@ Deno.test("loadConfig() takes aliases, and bounds what they make", () => {
 
 Deno.test("loadConfig() keeps texts of variables as they are written", () => {
   const { config } = load("defaults: {env: {A: 1.10, B: yes, C: 0x10, D: '', E: true}}\n");
-  assert.deepEqual(config.defaults.env, { A: "1.10", B: "yes", C: "0x10", D: "", E: "true" });
+  assert.deepEqual(config.of(JOB_DEFAULTS).env, {
+    A: "1.10",
+    B: "yes",
+    C: "0x10",
+    D: "",
+    E: "true",
+  });
 });
 
 Deno.test("renderConfigYaml() gives a file that means the same, whatever the variables", () => {
@@ -106,16 +127,17 @@ Deno.test("renderConfigYaml() gives a file that means the same, whatever the var
       defaults: { env: variables },
       projects: { "no": { env: variables, limits: { cpu: 0.5 } }, "1e3": {}, "a.b": {} },
     }));
-    const second = load(renderConfigYaml(first, { env: "shown" }));
-    assert.deepEqual(second.config, first.config);
+    const second = load(renderConfigYaml(first.config, { env: "shown" }));
+    assert.deepEqual(values(second.config), values(first.config));
+    assert.deepEqual(second.config.projects, first.config.projects);
   }));
 });
 
 Deno.test("readConfig() without a file in the usual place gives the defaults", async () => {
   await using home = await folder();
-  const loaded = await readConfig({ env: { HOME: home.path }, signal });
+  const loaded = await readConfig({ sections, env: { HOME: home.path }, signal });
   assert.equal(loaded.file, undefined);
-  assert.equal(loaded.config.stateDir, `${home.path}/.local/state/cicd-toolkit`);
+  assert.equal(loaded.config.of(PROGRAM).stateDir, `${home.path}/.local/state/cicd-toolkit`);
 });
 
 Deno.test("readConfig() finds the usual file, that of CICD_CONFIG, and that of --config", async () => {
@@ -126,19 +148,27 @@ Deno.test("readConfig() finds the usual file, that of CICD_CONFIG, and that of -
   await Deno.writeTextFile(`${home.path}/b.yaml`, "idle_exit: 2m\n");
   await Deno.writeTextFile(`${home.path}/c.yaml`, "idle_exit: 3m\n");
   const env = { HOME: home.path };
-  const found = await readConfig({ env, signal });
+  const found = await readConfig({ sections, env, signal });
   assert.equal(found.file, usual);
-  assert.equal(found.config.idleExitMs, 60_000);
+  assert.equal(found.config.of(PROGRAM).idleExitMs, 60_000);
   const second = { ...env, CICD_CONFIG: `${home.path}/b.yaml` };
-  assert.equal((await readConfig({ env: second, signal })).config.idleExitMs, 120_000);
+  assert.equal(
+    (await readConfig({ sections, env: second, signal })).config.of(PROGRAM).idleExitMs,
+    120_000,
+  );
   const path = `${home.path}/c.yaml`;
-  assert.equal((await readConfig({ env: second, path, signal })).config.idleExitMs, 180_000);
+  assert.equal(
+    (await readConfig({ sections, env: second, path, signal })).config.of(PROGRAM).idleExitMs,
+    180_000,
+  );
 });
 
 Deno.test("readConfig() refuses a named file that is missing, no file, no text or too large", async () => {
   await using home = await folder();
   const refused = async (path: string): Promise<string> => {
-    const error = await readConfig({ path, env: { HOME: home.path }, signal }).catch((e) => e);
+    const error = await readConfig({ sections, path, env: { HOME: home.path }, signal }).catch((
+      e,
+    ) => e);
     assert.ok(error instanceof CicdError && error.code === "invalid_config");
     return error.issues[0]?.message ?? "";
   };
@@ -158,7 +188,12 @@ Deno.test("readConfig() warns of a file that others can read or change", async (
   await Deno.writeTextFile(path, "defaults: {env: {TOKEN: x}}\n");
   const warnings = async (mode: number) => {
     await Deno.chmod(path, mode);
-    return (await readConfig({ path, env: { HOME: home.path, XDG_RUNTIME_DIR: "/r" }, signal }))
+    return (await readConfig({
+      sections,
+      path,
+      env: { HOME: home.path, XDG_RUNTIME_DIR: "/r" },
+      signal,
+    }))
       .warnings.map((text) => text.slice(path.length + 1));
   };
   assert.deepEqual(await warnings(0o600), []);
@@ -171,9 +206,9 @@ Deno.test("docs/configuration.md has the tables of the current keys", async () =
     new URL("../../docs/configuration.md", import.meta.url),
   );
   assert.equal(
-    withoutPadding(withReference(document)),
+    withoutPadding(withReference(document, SECTIONS)),
     withoutPadding(document),
-    "run withReference() of lib/foundations/config/reference.ts over docs/configuration.md and format it",
+    "run: deno task docs",
   );
 });
 

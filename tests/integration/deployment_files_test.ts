@@ -1,8 +1,11 @@
 import assert from "node:assert/strict";
 import { parse, parseAllDocuments } from "yaml";
 import { envNameOf } from "@lib/foundations/config/key.ts";
-import { allKeys } from "@lib/foundations/config/keys.ts";
+import { catalogOf } from "@lib/foundations/config/config.ts";
+import { LISTEN } from "@lib/foundations/config/program_keys.ts";
 import { readConfig } from "@lib/foundations/config/read.ts";
+import { GRYT } from "@lib/features/gryt/keys.ts";
+import { SECTIONS } from "../../cmd/shared/config_sections.ts";
 
 const signal = new AbortController().signal;
 const DEPLOY = new URL("../../deploy", import.meta.url).pathname;
@@ -39,14 +42,19 @@ async function check(program: string, ...args: readonly string[]): Promise<strin
 Deno.test("every configuration in deploy/ is one that the runner takes", async () => {
   for (const name of ["compose", "kubernetes", "fly"]) {
     const path = `${DEPLOY}/${name}/config.yaml`;
-    const { config } = await readConfig({ path, env: { HOME: "/home/cicd" }, signal });
-    assert.equal(config.listen.address, "0.0.0.0:8080", name);
-    assert.equal(config.gryt.apiKey, "credential:agent_api_key", name);
+    const { config } = await readConfig({
+      sections: SECTIONS,
+      path,
+      env: { HOME: "/home/cicd" },
+      signal,
+    });
+    assert.equal(config.of(LISTEN).address, "0.0.0.0:8080", name);
+    assert.equal(config.of(GRYT).apiKey, "credential:agent_api_key", name);
   }
 });
 
 Deno.test("every variable of the configuration that deploy/ sets is one that there is", async () => {
-  const known = new Set([...allKeys().keys()].map(envNameOf));
+  const known = new Set([...catalogOf(SECTIONS).keys.keys()].map(envNameOf));
   for (const path of await filesBelow(DEPLOY)) {
     for (const [name] of Deno.readTextFileSync(path).matchAll(/\bCICD_[A-Z_]+\b/g)) {
       // The name of an image, for Compose itself.

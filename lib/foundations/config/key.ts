@@ -44,7 +44,7 @@ export type ComputeFallback = (
 ) => Setting;
 
 /** How a key is set for one project. */
-export interface ProjectKey {
+interface ProjectKey {
   /** Dotted, below `projects.<name>`. */
   readonly name: string;
   readonly doc: string;
@@ -68,7 +68,7 @@ export interface Key<T> extends ValueType<T> {
 }
 
 /** What few keys have. */
-export interface KeyOptions {
+interface KeyOptions {
   /** The default in words, where it depends on the machine. */
   readonly text?: string;
   /** Lets a project override the value. */
@@ -78,7 +78,7 @@ export interface KeyOptions {
 }
 
 /** A nested table; its values are nested alike. */
-export interface Group<Keys extends KeyTable> {
+interface Group<Keys extends KeyTable> {
   readonly kind: "group";
   readonly keys: Keys;
 }

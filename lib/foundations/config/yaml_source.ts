@@ -16,7 +16,7 @@ export interface Position {
 }
 
 /** One entry of a map. */
-export interface SourceEntry {
+interface SourceEntry {
   readonly name: string;
   /** Of the name. */
   readonly at: Position;

@@ -1,20 +1,28 @@
 import assert from "node:assert/strict";
 import { assignEnv, assignFile, strayEnvWarnings } from "@lib/foundations/config/assign.ts";
+import { catalogOf } from "@lib/foundations/config/config.ts";
+import { SECTIONS } from "../../../../cmd/shared/config_sections.ts";
 import { sourceOf } from "../../../support/source_node.ts";
 
+const CATALOG = catalogOf(SECTIONS);
+
+function assign(value: unknown) {
+  return assignFile({ name: "c", root: sourceOf(value) }, CATALOG);
+}
+
 function messages(value: unknown): readonly string[] {
-  return assignFile(sourceOf(value), "c").issues.map(({ message }) => message);
+  return assign(value).issues.map(({ message }) => message);
 }
 
 Deno.test("assignFile() takes an empty file, empty sections and empty values as nothing", () => {
   for (const value of [null, {}, { http: null }, { log: { level: null } }, { projects: null }]) {
-    const { assignments, issues } = assignFile(sourceOf(value), "c");
+    const { assignments, issues } = assign(value);
     assert.deepEqual([assignments, issues], [[], []]);
   }
 });
 
 Deno.test("assignFile() names the project that has no settings", () => {
-  assert.deepEqual([...assignFile(sourceOf({ projects: { web: null } }), "c").projects], ["web"]);
+  assert.deepEqual([...assign({ projects: { web: null } }).projects], ["web"]);
 });
 
 Deno.test("assignFile() refuses other shapes than maps", () => {
@@ -69,16 +77,18 @@ Deno.test("assignFile() takes texts below env as they are written", () => {
       },
     }],
   } as const;
-  assert.deepEqual(assignFile(root, "c").assignments[0]?.raw, { VERSION: "1.10" });
+  assert.deepEqual(assignFile({ name: "c", root }, CATALOG).assignments[0]?.raw, {
+    VERSION: "1.10",
+  });
 });
 
 Deno.test("assignEnv() takes an empty variable as none", () => {
-  assert.deepEqual(assignEnv({ CICD_LOG_LEVEL: "" }).assignments, []);
+  assert.deepEqual(assignEnv({ CICD_LOG_LEVEL: "" }, CATALOG).assignments, []);
 });
 
 Deno.test("strayEnvWarnings() warns of slips only", () => {
   const env = { CICD_LOG_LEVLE: "x", CICD_JOB_ID: "x", CICD_SOMETHING_ELSE: "x", OTHER: "x" };
-  assert.deepEqual(strayEnvWarnings(env), [
+  assert.deepEqual(strayEnvWarnings(env, CATALOG), [
     "CICD_LOG_LEVLE is set but has no effect; CICD_LOG_LEVEL would",
   ]);
 });

@@ -1,19 +1,30 @@
 import assert from "node:assert/strict";
 import * as v from "valibot";
+import { catalogOf } from "@lib/foundations/config/config.ts";
 import { envNameOf, flagNameOf } from "@lib/foundations/config/key.ts";
-import { allKeys, allProjectKeys, KEYS } from "@lib/foundations/config/keys.ts";
+import { SECTIONS } from "../../../../cmd/shared/config_sections.ts";
 
-Deno.test("allKeys() gives each key a variable and a flag of its own", () => {
-  const names = [...allKeys().keys()];
+const { keys, projectKeys } = catalogOf(SECTIONS);
+
+Deno.test("catalogOf() gives each key a variable and a flag of its own", () => {
+  const names = [...keys.keys()];
   assert.equal(new Set(names.map(envNameOf)).size, names.length);
   assert.equal(new Set(names.map(flagNameOf)).size, names.length);
-  assert.equal(names.length, Object.keys(KEYS).length);
 });
 
-Deno.test("allKeys() has a doc and a default that passes its own check for each key", () => {
-  for (const [name, key] of [...allKeys(), ...allProjectKeys()]) {
+Deno.test("catalogOf() has every key once", () => {
+  const count = (pick: "keys" | "projectKeys") =>
+    SECTIONS.map((section) => catalogOf([section])[pick].size).reduce((a, b) => a + b, 0);
+  assert.equal(count("keys"), keys.size);
+  assert.equal(count("projectKeys"), projectKeys.size);
+});
+
+Deno.test("catalogOf() has a doc and a default that passes its own check for each key", () => {
+  for (const [name, key] of [...keys, ...projectKeys]) {
     assert.match(key.doc, /\.$/, name);
-    if (key.fallback !== undefined) assert.ok(v.is(key.schema, key.fallback), name);
+    const { fallback, fallbackText } = key;
+    if (typeof fallback === "function") assert.ok(fallbackText !== undefined, name);
+    else if (fallback !== undefined) assert.ok(v.is(key.schema, fallback), name);
   }
 });
 

@@ -1,16 +1,23 @@
 import assert from "node:assert/strict";
 import { CicdError } from "@lib/core/errors.ts";
-import { assignFile } from "@lib/foundations/config/assign.ts";
-import { type LoadedConfig, mergeConfig } from "@lib/foundations/config/merge.ts";
+import type { Config } from "@lib/foundations/config/config.ts";
+import { loadConfig } from "@lib/foundations/config/load.ts";
 import {
   renderConfigJson,
   renderConfigYaml,
   renderProblems,
 } from "@lib/foundations/config/render.ts";
+import { SECTIONS } from "../../../../cmd/shared/config_sections.ts";
 import { sourceOf } from "../../../support/source_node.ts";
 
-function loaded(file: unknown): LoadedConfig {
-  return mergeConfig([assignFile(sourceOf(file), "c.yaml")], { home: "/h", env: {}, cores: 2 });
+function loaded(file: unknown): Config {
+  return loadConfig({
+    sections: SECTIONS,
+    file: { name: "c.yaml", root: sourceOf(file) },
+    home: "/h",
+    env: {},
+    cores: 2,
+  }).config;
 }
 
 const FILE = {

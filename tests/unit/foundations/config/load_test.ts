@@ -2,12 +2,13 @@ import assert from "node:assert/strict";
 import * as fc from "fast-check";
 import { CicdError } from "@lib/core/errors.ts";
 import { parseProjectName, type ProjectName } from "@lib/core/ids.ts";
-import { assignEnv, assignFile, assignFlags } from "@lib/foundations/config/assign.ts";
-import { envNameOf, flagNameOf } from "@lib/foundations/config/key.ts";
-import { allKeys } from "@lib/foundations/config/keys.ts";
-import { type LoadedConfig, mergeConfig } from "@lib/foundations/config/merge.ts";
-import { formatOrigin } from "@lib/foundations/config/origin.ts";
-import { projectSettings } from "@lib/foundations/config/schema.ts";
+import { catalogOf } from "@lib/foundations/config/config.ts";
+import { envNameOf, flagNameOf, formatOrigin } from "@lib/foundations/config/key.ts";
+import { loadConfig, type LoadedConfig } from "@lib/foundations/config/load.ts";
+import { HTTP, PROGRAM } from "@lib/foundations/config/program_keys.ts";
+import { QUEUE } from "@lib/spine/queue/keys.ts";
+import { JOB_DEFAULTS } from "@lib/spine/spec/keys.ts";
+import { SECTIONS } from "../../../../cmd/shared/config_sections.ts";
 import { sourceOf } from "../../../support/source_node.ts";
 
 const HOME_ENV = { XDG_RUNTIME_DIR: "/run/user/1000" };
@@ -20,11 +21,14 @@ interface Given {
 }
 
 function merge({ file, env = HOME_ENV, flags = {}, cores = 2 }: Given = {}): LoadedConfig {
-  const root = file === undefined ? undefined : sourceOf(file);
-  return mergeConfig(
-    [assignFile(root, "c.yaml"), assignEnv(env), assignFlags(new Map(Object.entries(flags)))],
-    { home: "/home/ann", env, cores },
-  );
+  return loadConfig({
+    sections: SECTIONS,
+    home: "/home/ann",
+    env,
+    cores,
+    flags: new Map(Object.entries(flags)),
+    ...(file === undefined ? {} : { file: { name: "c.yaml", root: sourceOf(file) } }),
+  });
 }
 
 function problems(given: Given): readonly string[] {
@@ -43,25 +47,26 @@ function project(name: string): ProjectName {
   return parsed;
 }
 
-Deno.test("mergeConfig() without any source gives the defaults", () => {
-  const { config, origins, warnings } = merge();
-  assert.equal(config.socket, "/run/user/1000/cicd-runner.sock");
-  assert.equal(config.stateDir, "/home/ann/.local/state/cicd-toolkit");
-  assert.equal(config.runtimeDir, "/run/user/1000/cicd-toolkit");
-  assert.equal(config.idleExitMs, 300_000);
-  assert.equal(config.http.maxBodyBytes, 12 * 1024 * 1024);
-  assert.deepEqual(config.defaults.limits, {});
+Deno.test("loadConfig() without any source gives the defaults", () => {
+  const { config, warnings } = merge();
+  const program = config.of(PROGRAM);
+  assert.equal(program.socket, "/run/user/1000/cicd-runner.sock");
+  assert.equal(program.stateDir, "/home/ann/.local/state/cicd-toolkit");
+  assert.equal(program.runtimeDir, "/run/user/1000/cicd-toolkit");
+  assert.equal(program.idleExitMs, 300_000);
+  assert.equal(config.of(HTTP).maxBodyBytes, 12 * 1024 * 1024);
+  assert.deepEqual(config.of(JOB_DEFAULTS).limits, {});
   assert.equal(config.projects.size, 0);
-  assert.ok(origins.values().every(({ kind }) => kind === "default"));
+  assert.ok(config.settings.values().every(({ origin }) => origin.kind === "default"));
   assert.deepEqual(warnings, []);
 });
 
-Deno.test("mergeConfig() runs twice as many jobs as there are cores, at least 4", () => {
-  assert.equal(merge({ cores: 1 }).config.queue.maxRunning, 4);
-  assert.equal(merge({ cores: 8 }).config.queue.maxRunning, 16);
+Deno.test("loadConfig() runs twice as many jobs as there are cores, at least 4", () => {
+  assert.equal(merge({ cores: 1 }).config.of(QUEUE).maxRunning, 4);
+  assert.equal(merge({ cores: 8 }).config.of(QUEUE).maxRunning, 16);
 });
 
-Deno.test("mergeConfig() lets flags win over environment over file, for any choice of keys", () => {
+Deno.test("loadConfig() lets flags win over environment over file, for any choice of keys", () => {
   const samples: Readonly<Record<string, readonly [string, string, string]>> = {
     "socket": ["/a/s", "/b/s", "/c/s"],
     "idle_exit": ["1m", "2m", "3m"],
@@ -73,7 +78,7 @@ Deno.test("mergeConfig() lets flags win over environment over file, for any choi
     "defaults.env": ['{"A":"1"}', '{"B":"2"}', '{"C":"3"}'],
     "retention.max_age": ["1d", "2d", "3d"],
   };
-  const keys = allKeys();
+  const { keys } = catalogOf(SECTIONS);
   const choice = fc.record({ file: fc.boolean(), env: fc.boolean(), flag: fc.boolean() });
   const choices = fc.record(
     Object.fromEntries(Object.keys(samples).map((name) => [name, choice])),
@@ -88,7 +93,7 @@ Deno.test("mergeConfig() lets flags win over environment over file, for any choi
       if (inEnv) env[envNameOf(name)] = b;
       if (flag) flags[name] = c;
     }
-    const { settings } = merge({ file, env, flags });
+    const { settings } = merge({ file, env, flags }).config;
     for (const [name, { file: inFile, env: inEnv, flag }] of Object.entries(chosen)) {
       const setting = settings.get(name);
       const [a, b, c] = samples[name] ?? ["", "", ""];
@@ -110,7 +115,7 @@ Deno.test("mergeConfig() lets flags win over environment over file, for any choi
   }));
 });
 
-Deno.test("mergeConfig() also refuses a wrong value that a later source hides", () => {
+Deno.test("loadConfig() also refuses a wrong value that a later source hides", () => {
   assert.deepEqual(problems({ file: { agents: "child", log: { level: "loud" } } }).length, 1);
   assert.match(
     problems({ file: { idle_exit: "soon" }, flags: { idle_exit: "5m" } })[0] ?? "",
@@ -118,7 +123,7 @@ Deno.test("mergeConfig() also refuses a wrong value that a later source hides", 
   );
 });
 
-Deno.test("mergeConfig() reports every problem of every source, the file's in its order", () => {
+Deno.test("loadConfig() reports every problem of every source, the file's in its order", () => {
   const found = problems({
     file: { queue: { ageing: "-5m", max_runing: 3 }, projects: { "../x": {} } },
     env: { ...HOME_ENV, CICD_HTTP_MAX_BODY: "lots" },
@@ -132,7 +137,7 @@ Deno.test("mergeConfig() reports every problem of every source, the file's in it
   assert.match(found.slice(3).join("\n"), /^env CICD_HTTP_MAX_BODY: http\.max_body is "lots"/m);
 });
 
-Deno.test("mergeConfig() never repeats the value of a job's variable", () => {
+Deno.test("loadConfig() never repeats the value of a job's variable", () => {
   const env = { A: ["secret-1"], B: { c: "secret-2" } };
   assert.doesNotMatch(problems({ file: { defaults: { env } } }).join(), /secret/);
   const text = problems({ env: { ...HOME_ENV, CICD_DEFAULTS_ENV: "secret-3" } }).join();
@@ -140,27 +145,31 @@ Deno.test("mergeConfig() never repeats the value of a job's variable", () => {
   assert.doesNotMatch(text, /secret/);
 });
 
-Deno.test("mergeConfig() points at the part of a map or list that is wrong", () => {
+Deno.test("loadConfig() points at the part of a map or list that is wrong", () => {
   const [first] = problems({ file: { defaults: { pass_env: ["PATH", "A B"] } } });
   // Lines: file 1, defaults 2 and 3, pass_env 4 and 5, PATH 6, A B 7.
   assert.match(first ?? "", /^c\.yaml:7:1: defaults\.pass_env\.1 is no variable name/);
 });
 
-Deno.test("mergeConfig() moves the sockets below the state folder without XDG_RUNTIME_DIR", () => {
-  const { config } = merge({ env: {} });
-  assert.equal(config.runtimeDir, "/home/ann/.local/state/cicd-toolkit/run");
-  assert.equal(config.socket, "/home/ann/.local/state/cicd-toolkit/run/cicd-runner.sock");
+Deno.test("loadConfig() moves the sockets below the state folder without XDG_RUNTIME_DIR", () => {
+  const { runtimeDir, socket } = merge({ env: {} }).config.of(PROGRAM);
+  assert.equal(runtimeDir, "/home/ann/.local/state/cicd-toolkit/run");
+  assert.equal(socket, "/home/ann/.local/state/cicd-toolkit/run/cicd-runner.sock");
 });
 
-Deno.test("mergeConfig() takes the state folder the service manager granted, unless told", () => {
+Deno.test("loadConfig() takes the state folder the service manager granted, unless told", () => {
   const env = { ...HOME_ENV, STATE_DIRECTORY: "/var/lib/a:/var/lib/b" };
-  const granted = merge({ env });
-  assert.equal(granted.config.stateDir, "/var/lib/a");
-  assert.deepEqual(granted.origins.get("state_dir"), { kind: "env", name: "STATE_DIRECTORY" });
-  assert.equal(merge({ env, file: { state_dir: "/srv/x/" } }).config.stateDir, "/srv/x");
+  const granted = merge({ env }).config;
+  assert.equal(granted.of(PROGRAM).stateDir, "/var/lib/a");
+  assert.deepEqual(granted.settings.get("state_dir")?.origin, {
+    kind: "env",
+    name: "STATE_DIRECTORY",
+  });
+  const told = merge({ env, file: { state_dir: "/srv/x/" } }).config;
+  assert.equal(told.of(PROGRAM).stateDir, "/srv/x");
 });
 
-Deno.test("mergeConfig() refuses socket paths the kernel would cut off", () => {
+Deno.test("loadConfig() refuses socket paths the kernel would cut off", () => {
   assert.match(
     problems({ file: { socket: `/${"s".repeat(107)}` } })[0] ?? "",
     /socket is 1 bytes too long for a Unix socket/,
@@ -177,35 +186,36 @@ Deno.test("mergeConfig() refuses socket paths the kernel would cut off", () => {
   );
 });
 
-Deno.test("mergeConfig() keeps project and variable names that objects know", () => {
+Deno.test("loadConfig() keeps project and variable names that objects know", () => {
   const env = JSON.parse('{"constructor":"a","__proto__":"b"}');
   const { config } = merge({ file: { projects: { constructor: { env } } } });
-  const own = config.projects.get(project("constructor"));
-  assert.deepEqual(Object.entries(own?.env ?? {}), [["constructor", "a"], ["__proto__", "b"]]);
-  assert.equal(projectSettings(config, project("toString")).env, config.defaults.env);
+  const own = config.ofProject(JOB_DEFAULTS, project("constructor"));
+  assert.deepEqual(Object.entries(own.env), [["constructor", "a"], ["__proto__", "b"]]);
+  assert.deepEqual(config.ofProject(JOB_DEFAULTS, project("toString")).env, {});
 });
 
-Deno.test("mergeConfig() refuses a memory limit in which no program starts", () => {
+Deno.test("loadConfig() refuses a memory limit in which no program starts", () => {
   assert.throws(
     () => merge({ file: { defaults: { limits: { memory: "7M" } } } }),
     /defaults\.limits\.memory[^]*8M to 1024T/,
   );
 });
 
-Deno.test("projectSettings() lays a project's own settings over the defaults", () => {
+Deno.test("Config.ofProject() lays a project's own settings over the defaults", () => {
   const { config } = merge({
     file: {
       defaults: { limits: { cpu: 2, memory: "1G" }, env: { A: "1", B: "1" }, grace: "5s" },
       projects: { web: { limits: { memory: "2G" }, env: { B: "2" }, timeout: 60, max_running: 1 } },
     },
   });
-  const settings = projectSettings(config, project("web"));
+  const settings = config.ofProject(JOB_DEFAULTS, project("web"));
   assert.deepEqual(settings.limits, { cpu: 2, memoryBytes: 2 * 1024 ** 3 });
   assert.deepEqual(settings.env, { A: "1", B: "2" });
   assert.equal(settings.timeoutMs, 60_000);
   assert.equal(settings.graceMs, 5_000);
-  assert.equal(settings.maxRunning, 1);
-  assert.equal(projectSettings(config, project("api")).maxRunning, config.queue.maxRunning);
+  assert.equal(config.ofProject(QUEUE, project("web")).maxRunning, 1);
+  assert.equal(config.ofProject(QUEUE, project("api")).maxRunning, config.of(QUEUE).maxRunning);
+  assert.deepEqual(config.of(JOB_DEFAULTS).env, { A: "1", B: "1" });
 });
 
 function nest(into: Record<string, Record<string, unknown>>, name: string, value: unknown): void {
