@@ -51,7 +51,8 @@ export class Section<
     settings: Settings,
     project: ProjectName | undefined,
   ): ValuesOf<Keys> & ValuesOf<ProjectKeys> {
-    const ofProjects = this.#ofProjects.get(settings) ?? new Map();
+    type Values = ValuesOf<Keys> & ValuesOf<ProjectKeys>;
+    const ofProjects = this.#ofProjects.get(settings) ?? new Map<ProjectName | undefined, Values>();
     this.#ofProjects.set(settings, ofProjects);
     const known = ofProjects.get(project);
     if (known !== undefined) return known;
