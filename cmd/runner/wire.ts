@@ -86,7 +86,10 @@ export async function startRunner(input: RunnerInput): Promise<Runner> {
       path: `${stateDir}/runner.db`,
       schemas: [
         { name: "jobs", migrations: JOB_MIGRATIONS },
-        ...modules.map(({ name, migrations = [] }) => ({ name, migrations })),
+        // A feature without tables has no version: "jobs" is that of the queue.
+        ...modules.flatMap(({ name, migrations }) =>
+          migrations === undefined ? [] : [{ name, migrations }]
+        ),
       ],
     }),
   );
