@@ -8,7 +8,7 @@ import { readConfig } from "@lib/foundations/config/read.ts";
 import type { ProjectName } from "@lib/core/ids.ts";
 import { GIT } from "@lib/features/checkout/keys.ts";
 import { CONTAINERS } from "@lib/features/containers/keys.ts";
-import { withGrytListener } from "@lib/features/gryt/listener.ts";
+import { withGrytListener } from "@lib/features/gryt/settings.ts";
 import { QUEUE } from "@lib/spine/queue/keys.ts";
 import type { RequestDefaults } from "@lib/spine/spec/job_request.ts";
 import { JOB_DEFAULTS } from "@lib/spine/spec/keys.ts";

@@ -4,13 +4,15 @@
  *
  * @module
  */
+import type { Config } from "@lib/foundations/config/config.ts";
+import { LISTEN } from "@lib/foundations/config/program_keys.ts";
 import { WEB_ADDRESS } from "@lib/foundations/config/ranges.ts";
 import { CicdError, messageOf } from "@lib/core/errors.ts";
 import { parseProjectName, type ProjectName } from "@lib/core/ids.ts";
 import { resolveSecret } from "@lib/foundations/secrets/references.ts";
 import { Secret } from "@lib/foundations/secrets/secret.ts";
 import { readEnvrc } from "@lib/features/gryt/envrc.ts";
-import type { GrytConfig } from "@lib/features/gryt/keys.ts";
+import { GRYT, type GrytConfig } from "@lib/features/gryt/keys.ts";
 import { type FernetKey, parseFernetKey } from "@lib/features/gryt/fernet.ts";
 
 /** The image of a job that names none, where nothing else is said. */
@@ -130,6 +132,23 @@ export function grytListenAddress({ listen }: GrytSettings): string | undefined 
   if (listen === undefined) return undefined;
   const { host, port } = listen;
   return `${host.includes(":") ? `[${host}]` : host}:${port}`;
+}
+
+/**
+ * Fills in `listen.address` from `AGENT_HOST` and `AGENT_PORT`; what is configured stays.
+ *
+ * What is wrong with the variables is told where the rest of them is used.
+ */
+export function withGrytListener(
+  config: Config,
+  env: Readonly<Record<string, string | undefined>>,
+): Config {
+  const gryt = config.of(GRYT);
+  const mayAsk = env["AGENT_HOST"] !== undefined || env["AGENT_PORT"] !== undefined ||
+    gryt.envFile !== undefined;
+  if (config.of(LISTEN).address !== undefined || !mayAsk) return config;
+  const address = grytListenAddress(readGrytSettings({ config: gryt, env }));
+  return address === undefined ? config : config.withDefault(LISTEN.keys.address, address);
 }
 
 /** A port alone listens on loopback: who wants to be reached from outside says so. */

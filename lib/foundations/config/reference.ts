@@ -63,7 +63,7 @@ function cellsOf(key: Key<unknown>): readonly string[] {
 
 function fallbackOf({ fallback, fallbackText }: Key<unknown>): string {
   if (fallbackText !== undefined) return fallbackText;
-  if (fallback === undefined) return "no limit";
+  if (fallback === undefined) return "none";
   if (Array.isArray(fallback)) return `\`[${fallback.join(", ")}]\``;
   return `\`${typeof fallback === "string" ? fallback : JSON.stringify(fallback)}\``;
 }

@@ -50,13 +50,17 @@ export const JOB_DEFAULTS = section({
         "defaults.limits.cpu",
         decimal({ min: 0.01, max: 4_096 }),
         "CPUs per job; 0.5 is half of one core.",
-        { project: { name: "limits.cpu", doc: "CPUs for each of its jobs that names no limit." } },
+        {
+          text: "no limit",
+          project: { name: "limits.cpu", doc: "CPUs for each of its jobs that names no limit." },
+        },
       ),
       memoryBytes: optionalKey(
         "defaults.limits.memory",
         size({ min: JOB_MEMORY_MIN_BYTES, max: 1_024 * TIB }),
         "Memory per job; a job above it is killed and ends as `oom_killed`.",
         {
+          text: "no limit",
           project: {
             name: "limits.memory",
             doc: "Memory for each of its jobs that names no limit.",
@@ -68,6 +72,7 @@ export const JOB_DEFAULTS = section({
         integer(tasks),
         "Processes and threads per job.",
         {
+          text: "no limit",
           project: {
             name: "limits.tasks",
             doc: "Processes and threads for each of its jobs that names no limit.",
