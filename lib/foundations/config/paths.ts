@@ -10,7 +10,7 @@ import { didYouMean } from "@lib/core/nearest.ts";
 
 /** What paths are expanded with. */
 export interface Places {
-  /** The home folder, if there is one. */
+  /** The home directory, if there is one. */
   readonly home: string | undefined;
   readonly env: Readonly<Record<string, string | undefined>>;
 }
@@ -30,28 +30,16 @@ const VARIABLES: ReadonlyMap<string, string | undefined> = new Map([
   ["XDG_CACHE_HOME", ".cache"],
 ]);
 
-/** Makes the value of a key absolute; of kind `any`, a relative path stays as it is. */
-export function resolvePath(
-  value: string,
-  kind: "absolute" | "any",
-  places: Places,
-): ExpandedPath {
-  if (kind === "absolute" || /^[~$%/]/.test(value)) return expandPath(value, places);
-  if (value.split("/").includes("..")) return problem(`is "${value}"; '..' is not allowed`);
-  return /\p{Cc}/u.test(value)
-    ? problem("contains a control character")
-    : { kind: "path", path: value };
-}
-
 /**
  * Expands `~/`, `$NAME` and `${NAME}` at the front of `text`, and tidies the
- * result. The result is absolute.
+ * result. It is absolute; of kind `any`, a relative path stays as it is.
  */
-export function expandPath(text: string, places: Places): ExpandedPath {
-  const expanded = expandFront(text, places);
+export function resolvePath(text: string, kind: "absolute" | "any", places: Places): ExpandedPath {
+  const isRelative = kind === "any" && !/^[~$%/]/.test(text);
+  const expanded = isRelative ? { kind: "path", path: text } as const : expandFront(text, places);
   if (expanded.kind === "problem") return expanded;
   const { path } = expanded;
-  if (!path.startsWith("/")) {
+  if (!isRelative && !path.startsWith("/")) {
     return problem(
       text.startsWith("%")
         ? `is "${text}"; systemd's specifiers are not expanded here, write ~/ or $XDG_RUNTIME_DIR`
@@ -61,10 +49,10 @@ export function expandPath(text: string, places: Places): ExpandedPath {
   if (/\p{Cc}/u.test(path)) return problem("contains a control character");
   const segments = path.split("/").filter((segment) => segment !== "" && segment !== ".");
   if (segments.includes("..")) return problem(`is "${text}"; '..' is not allowed`);
-  return { kind: "path", path: `/${segments.join("/")}` };
+  return { kind: "path", path: isRelative ? text : `/${segments.join("/")}` };
 }
 
-/** The folder a variable names, by the XDG base directory specification. */
+/** The directory a variable names, by the XDG base directory specification. */
 export function placeOf(name: string, places: Places): string | undefined {
   if (name === "HOME") return places.home;
   const value = places.env[name];

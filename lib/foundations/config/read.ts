@@ -39,7 +39,7 @@ export interface ReadConfigResult extends LoadedConfig {
 export async function readConfig(options: ReadConfigOptions): Promise<ReadConfigResult> {
   const { sections, flags, signal } = options;
   const env = options.env ?? Deno.env.toObject();
-  const home = env["HOME"]?.startsWith("/") ? env["HOME"] : homedir();
+  const home = homeOf(env);
   const named = options.path ?? (env["CICD_CONFIG"] || undefined);
   const path = named ?? usualPath({ env, home });
   const file = path === undefined ? undefined : await readFile(path, signal);
@@ -73,10 +73,14 @@ export function defaultConfig(
   const { config } = loadConfig({
     sections,
     env: Object.fromEntries(places),
-    home: env["HOME"] ?? homedir(),
+    home: homeOf(env),
     cores: navigator.hardwareConcurrency,
   });
   return config;
+}
+
+function homeOf(env: Readonly<Record<string, string | undefined>>): string {
+  return env["HOME"]?.startsWith("/") ? env["HOME"] : homedir();
 }
 
 /** The file that is read where none is named: `$XDG_CONFIG_HOME/cicd-toolkit/config.yaml`. */

@@ -40,11 +40,6 @@ export function withReference(document: string, sections: readonly Section[]): s
   return `${document.slice(0, begin)}${BEGIN}\n\n${tables}\n\n${document.slice(end)}`;
 }
 
-/** A document without what a formatter may change: padding of cells and rules. */
-export function withoutPadding(document: string): string {
-  return document.replace(/[ \t]+/g, " ").replace(/-{3,}/g, "---");
-}
-
 function sectionOf(name: string): string {
   return name.includes(".") ? name.slice(0, name.indexOf(".")) : "";
 }

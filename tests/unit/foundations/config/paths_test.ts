@@ -1,15 +1,15 @@
 import assert from "node:assert/strict";
 import * as fc from "fast-check";
-import { expandPath, placeOf } from "@lib/foundations/config/paths.ts";
+import { placeOf, resolvePath } from "@lib/foundations/config/paths.ts";
 
 const places = { home: "/home/ann", env: { XDG_RUNTIME_DIR: "/run/user/7", XDG_DATA_HOME: "rel" } };
 
 function expand(text: string): string {
-  const expanded = expandPath(text, places);
+  const expanded = resolvePath(text, "absolute", places);
   return expanded.kind === "path" ? expanded.path : `refused: ${expanded.message}`;
 }
 
-Deno.test("expandPath() expands ~/ and the XDG variables at the front", () => {
+Deno.test("resolvePath() expands ~/ and the XDG variables at the front", () => {
   assert.equal(expand("~/a//b/./c/"), "/home/ann/a/b/c");
   assert.equal(expand("~"), "/home/ann");
   assert.equal(expand("$XDG_RUNTIME_DIR/x.sock"), "/run/user/7/x.sock");
@@ -17,7 +17,7 @@ Deno.test("expandPath() expands ~/ and the XDG variables at the front", () => {
   assert.equal(expand("$HOME"), "/home/ann");
 });
 
-Deno.test("expandPath() refuses what it does not expand", () => {
+Deno.test("resolvePath() refuses what it does not expand", () => {
   assert.match(expand("%h/x"), /systemd's specifiers are not expanded/);
   assert.match(expand("~bob/x"), /not ~user/);
   assert.match(expand("/a/$HOME"), /only at the front/);
@@ -28,8 +28,8 @@ Deno.test("expandPath() refuses what it does not expand", () => {
   assert.match(expand("/a\nb"), /control character/);
 });
 
-Deno.test("expandPath() says which variable is not set", () => {
-  const expanded = expandPath("$XDG_RUNTIME_DIR/x", { home: undefined, env: {} });
+Deno.test("resolvePath() says which variable is not set", () => {
+  const expanded = resolvePath("$XDG_RUNTIME_DIR/x", "absolute", { home: undefined, env: {} });
   assert.deepEqual(expanded, {
     kind: "problem",
     message: "needs $XDG_RUNTIME_DIR, which is not set; set it or give an absolute path",
@@ -40,11 +40,19 @@ Deno.test("placeOf() ignores a relative XDG folder, as the specification wants",
   assert.equal(placeOf("XDG_DATA_HOME", places), "/home/ann/.local/share");
 });
 
-Deno.test("expandPath() gives an absolute, tidy path or a problem, for any text", () => {
+Deno.test("resolvePath() gives an absolute, tidy path or a problem, for any text", () => {
   fc.assert(fc.property(fc.string({ unit: fc.constantFrom(..."~$/.aH{}%\n\0") }), (text) => {
-    const expanded = expandPath(text, places);
+    const expanded = resolvePath(text, "absolute", places);
     if (expanded.kind === "problem") return;
     assert.match(expanded.path, /^\/([^/]+(\/[^/]+)*)?$/);
     assert.ok(!expanded.path.split("/").some((part) => part === "." || part === ".."));
   }));
+});
+
+Deno.test("resolvePath() leaves a relative path where one is allowed, and refuses '..' in it", () => {
+  const places = { home: "/h", env: {} };
+  assert.deepEqual(resolvePath("a/b", "any", places), { kind: "path", path: "a/b" });
+  assert.deepEqual(resolvePath("~/b", "any", places), { kind: "path", path: "/h/b" });
+  assert.equal(resolvePath("a/../b", "any", places).kind, "problem");
+  assert.equal(resolvePath("a\nb", "any", places).kind, "problem");
 });
