@@ -13,7 +13,7 @@ import type { Caller } from "@lib/core/caller.ts";
 import type { JobId, ProjectName } from "@lib/core/ids.ts";
 import type { Logger } from "@lib/core/logger.ts";
 import type { TaskGroup } from "@lib/core/task_group.ts";
-import type { Config } from "@lib/foundations/config/config.ts";
+import type { Config, Section } from "@lib/foundations/config/config.ts";
 import type { BodyLimits } from "@lib/foundations/http/body.ts";
 import type { Metric } from "@lib/foundations/metrics/render_metrics.ts";
 import type { RunCommand } from "@lib/foundations/process/run_command.ts";
@@ -39,6 +39,8 @@ import type { ForeignPaths } from "@lib/api/router.ts";
 export interface Feature {
   /** Name of its directory, and of its tables' versions in the database. */
   readonly name: string;
+  /** Its configuration keys, in the order of the reference. */
+  readonly sections?: readonly Section[];
   readonly runner?: () => Promise<RunnerModule>;
   readonly agent?: () => Promise<AgentModule>;
 }

@@ -4,10 +4,12 @@
  * @module
  */
 import type { Feature } from "@lib/api/feature.ts";
+import { ARTIFACTS } from "@lib/features/artifacts/keys.ts";
 
 /** Artifacts. */
 export const artifactsFeature: Feature = {
   name: "artifacts",
+  sections: [ARTIFACTS],
   runner: () => import("@lib/features/artifacts/runner.ts"),
   agent: () => import("@lib/features/artifacts/agent.ts"),
 };

@@ -4,9 +4,11 @@
  * @module
  */
 import type { Feature } from "@lib/api/feature.ts";
+import { CACHES } from "@lib/features/caches/keys.ts";
 
 /** Caches. */
 export const cachesFeature: Feature = {
   name: "caches",
+  sections: [CACHES],
   agent: () => import("@lib/features/caches/agent.ts"),
 };

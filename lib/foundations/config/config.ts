@@ -111,7 +111,13 @@ export function catalogOf(sections: readonly Section[]): Catalog {
     }
     for (const key of rowsOf(projectTable, whole)) projectKeys.set(key.name, key);
   }
-  return { keys, projectKeys, together: whole };
+  return { keys: grouped(keys), projectKeys: grouped(projectKeys), together: whole };
+}
+
+/** Keeps the keys of one map of the file together: several sections may share it. */
+function grouped(keys: ReadonlyMap<string, Key<unknown>>): ReadonlyMap<string, Key<unknown>> {
+  const groups = Map.groupBy(keys, ([name]) => name.slice(0, Math.max(0, name.indexOf("."))));
+  return new Map([...groups.values()].flat());
 }
 
 /** A configuration; it never changes, a reload makes another. */
