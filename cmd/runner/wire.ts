@@ -202,6 +202,10 @@ export async function startRunner(input: RunnerInput): Promise<Runner> {
       [dispatcher.unreadyReason(), intake.diskProblem()].filter((reason) => reason !== undefined),
     serverLoad: () => server,
     parts: () => features,
+    async cleanSources() {
+      const loaded = await Promise.all(FEATURES.flatMap(({ cleaning }) => cleaning?.() ?? []));
+      return loaded.flatMap(({ sources }) => sources(services));
+    },
   };
   const submitPorts = {
     store,

@@ -26,15 +26,15 @@ import type { Intake } from "@lib/spine/queue/intake.ts";
 import type { JobStore } from "@lib/spine/queue/job_store.ts";
 import type { Submitted } from "@lib/spine/queue/submit.ts";
 import type { Authenticator } from "@lib/api/access.ts";
-import type { CleanSource } from "@lib/features/cleaning/source.ts";
+import type { CleanSource } from "@lib/api/clean_source.ts";
 import type { AnyRoute, AnySocket } from "@lib/api/route.ts";
 import type { ForeignPaths } from "@lib/api/router.ts";
 
 /**
  * A feature; every part but the name is optional, and loaded by who needs it.
  *
- * The build leaves `runner.ts` out of the agent's bundle, `agent.ts` out of the daemon's, and
- * `commands.ts` out of both.
+ * The build leaves `runner.ts` and `cleaning.ts` out of the agent's bundle, `agent.ts` out of the
+ * daemon's, and `commands.ts` out of both.
  */
 export interface Feature {
   /** Name of its directory, and of its tables' versions in the database. */
@@ -43,6 +43,8 @@ export interface Feature {
   readonly sections?: readonly Section[];
   readonly runner?: () => Promise<RunnerModule>;
   readonly agent?: () => Promise<AgentModule>;
+  /** Loaded by the first cleaning. */
+  readonly cleaning?: () => Promise<CleaningModule>;
 }
 
 /** `runner.ts` of a feature. */
@@ -57,6 +59,12 @@ export interface AgentModule {
   readonly part: (services: AgentServices) => AgentPart;
 }
 
+/** `cleaning.ts` of a feature. */
+export interface CleaningModule {
+  /** Makes the sources of what can be cleaned; called once in the life of a runner. */
+  readonly sources: (services: RunnerServices) => readonly CleanSource[];
+}
+
 /** A feature in the runner. */
 export interface RunnerPart extends Partial<Disposable> {
   readonly routes?: readonly AnyRoute[];
@@ -64,8 +72,6 @@ export interface RunnerPart extends Partial<Disposable> {
   readonly foreignPaths?: ForeignPaths;
   readonly authenticator?: Authenticator;
   readonly metrics?: () => readonly Metric[];
-  /** Sources of what can be cleaned; opened for one cleaning, and disposed after it. */
-  readonly cleaning?: (signal: AbortSignal) => Promise<CleaningPart>;
   /** Begins work of its own, after all features are made. */
   readonly start?: () => void;
   /** The configuration has changed. */
@@ -78,15 +84,6 @@ export interface RunnerPart extends Partial<Disposable> {
    * Rejects with the signal's reason.
    */
   readonly answered?: (signal: AbortSignal) => Promise<void>;
-}
-
-/** Sources of a feature, open for one cleaning. */
-export interface CleaningPart extends Partial<Disposable> {
-  readonly sources: readonly CleanSource[];
-  /** What could not be looked at, one sentence each. */
-  readonly skipped?: readonly string[];
-  /** Whether container images take space of the disk that is to be kept free. */
-  readonly imagesShareDisk?: boolean;
 }
 
 /** The runner as its features use it. */
@@ -120,6 +117,8 @@ export interface RunnerServices {
   readonly serverLoad: () => { readonly connections: number; readonly activeRequests: number };
   /** The parts of all features, this one's too, once they are made. */
   readonly parts: () => readonly RunnerPart[];
+  /** Loads the sources of what all features can clean. */
+  readonly cleanSources: () => Promise<readonly CleanSource[]>;
 }
 
 /** Reads logs, with secrets masked. */

@@ -4,8 +4,7 @@ import { Engine } from "@lib/foundations/docker/engine.ts";
 import { parseEngineHost } from "@lib/foundations/docker/find_engine.ts";
 import { recordImageUse } from "@lib/foundations/docker/image_use.ts";
 import { jobLabels } from "@lib/foundations/docker/job_labels.ts";
-import { cleaningEngine } from "@lib/features/cleaning/engine.ts";
-import { leftoverSource } from "@lib/features/cleaning/engine_leftovers.ts";
+import { imageSource, leftoverSource } from "@lib/features/containers/cleaning.ts";
 import type { Job } from "@lib/spine/jobs/model.ts";
 import { useDockerEngine } from "../support/container_suite.ts";
 import { makeJob, projectName } from "../support/job_fixtures.ts";
@@ -16,10 +15,14 @@ const docker = useDockerEngine();
 const signal = AbortSignal.timeout(300_000);
 
 /** Makes a container that runs, without the program that makes them for jobs. */
-async function makeContainer(name: string, labels: Readonly<Record<string, string>>) {
+async function makeContainer(
+  name: string,
+  labels: Readonly<Record<string, string>>,
+  image = "cicd-test/busybox:1",
+) {
   const { client } = docker.engine;
   await client.createContainer(name, {
-    Image: "cicd-test/busybox:1",
+    Image: image,
     Cmd: ["sleep", "600"],
     Env: [],
     WorkingDir: "/",
@@ -97,7 +100,8 @@ Deno.test("cicd-runner clean removes images that jobs brought and none uses, and
 Deno.test("leftoverSource() removes running containers of attempts that are over, and no others", async () => {
   const address = parseEngineHost(docker.host);
   assert(address !== undefined);
-  using engine = cleaningEngine(await Engine.open(address), "/state/of/this/test");
+  using engine = await Engine.open(address);
+  const stateDir = "/state/of/this/test";
   const jobs = new Map<string, Job>();
   const add = async (job: Partial<Job>, stateDir = "/state/of/this/test") => {
     const id = newJobId();
@@ -110,22 +114,36 @@ Deno.test("leftoverSource() removes running containers of attempts that are over
   const atWork = await add({ state: "running" });
   const ofOthers = await add({ state: "lost", finishedAt: Date.now() }, "/state/of/others");
   const now = () => Date.now() + HOUR_MS;
-  const source = leftoverSource({ engine, read: (id) => jobs.get(id), now });
+  const source = leftoverSource(engine, { stateDir, read: (id) => jobs.get(id), now });
   const { things } = await source.find(signal);
   assert.deepEqual(things.map(({ name }) => name), [over]);
-  for (const thing of things) await source.remove({ ...thing, cause: "left_behind" }, signal);
+  for (const thing of things) await source.remove(thing, signal);
   assert.deepEqual([...await docker.engine.containers()].sort(), [atWork, ofOthers].sort());
   assert.deepEqual((await source.find(signal)).things, []);
 });
 
-Deno.test("removeImage() says of an image that a container uses that it stays", async () => {
+Deno.test("imageSource() keeps an image that a container uses, also one made since it looked", async () => {
   const address = parseEngineHost(docker.host);
   assert(address !== undefined);
-  using engine = cleaningEngine(await Engine.open(address), "/state/of/this/test");
-  await docker.engine.importBusybox("cicd-test/used:1", { changes: ["ENV NAME=used"] });
-  const id = (await docker.engine.client.inspectImage("cicd-test/busybox:1", signal))?.id ?? "";
-  assert((await engine.imagesInUse(signal)).has(id));
-  assert.equal(await engine.removeImage("cicd-test/busybox:1", signal), false);
-  assert.equal(await engine.removeImage("cicd-test/used:1", signal), true);
-  assert.equal(await engine.sharesDiskWith("/proc", signal), false);
+  using engine = await Engine.open(address);
+  const stateDir = Deno.makeTempDirSync({ prefix: "images-" });
+  const reference = "cicd-test/late:1";
+  await docker.engine.importBusybox(reference, { changes: ["ENV NAME=late"] });
+  const id = (await docker.engine.client.inspectImage(reference, signal))?.id ?? "";
+  recordImageUse(stateDir, { id, reference, project: "web", pulled: true });
+  const now = () => Date.now() + 2 * HOUR_MS;
+  const source = imageSource(engine, { stateDir, wantedImages: () => new Set(), now });
+  const { things: [thing] } = await source.find(signal);
+  assert(thing !== undefined);
+  assert.equal(thing.inUse, false);
+  await makeContainer("late", {}, reference);
+  assert.equal((await source.find(signal)).things[0]?.inUse, true);
+  assert.deepEqual(await source.remove(thing, signal), {
+    kind: "kept",
+    why: "a container needs it",
+  });
+  await engine.removeContainer("late", signal);
+  assert.equal((await source.remove(thing, signal)).kind, "removed");
+  assert.equal(await docker.engine.client.inspectImage(reference, signal), undefined);
+  Deno.removeSync(stateDir, { recursive: true });
 });

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { cacheStep } from "@lib/features/caches/cache_step.ts";
-import { allCaches, cachesPath, listCaches } from "@lib/features/caches/cache_store.ts";
+import { cachesPath, listCaches } from "@lib/features/caches/cache_store.ts";
+import { cacheSource } from "@lib/features/caches/cleaning.ts";
 import { systemClock } from "@lib/core/clock.ts";
 import type { CacheSpec } from "@lib/spine/jobs/model.ts";
 import { runCommand } from "@lib/foundations/process/run_command.ts";
@@ -263,16 +264,18 @@ Deno.test("cacheStep() works without zstd, and two jobs at once", async () => {
   assert.deepEqual(drafts, []);
 });
 
-Deno.test("allCaches() lists the caches of all projects and removes them", async () => {
+Deno.test("cacheSource() finds the caches of all projects and removes them", async () => {
   await using t = await openWorkspace();
   await firstJob(t);
-  const caches = allCaches(t.stateDir);
-  const [entry, ...rest] = await caches.list(NEVER);
+  const limits = () => ({ maxAgeMs: 1, maxBytes: 1 });
+  const source = cacheSource({ stateDir: t.stateDir, limits });
+  const { things: [thing, ...rest] } = await source.find(NEVER);
   assert.equal(rest.length, 0);
-  assert.equal(entry?.name, "npm");
-  assert.equal(entry.project, "web");
-  assert(entry.bytes > 0);
-  assert.equal(await caches.remove(entry.path, NEVER), true);
-  assert.equal(await caches.remove(entry.path, NEVER), true);
-  assert.deepEqual(await caches.list(NEVER), []);
+  assert(thing !== undefined);
+  assert.equal(thing.name, "web/npm");
+  assert.equal(thing.project, "web");
+  assert(thing.bytes > 0);
+  assert.equal((await source.remove(thing, NEVER)).kind, "removed");
+  assert.equal((await source.remove(thing, NEVER)).kind, "removed");
+  assert.deepEqual((await source.find(NEVER)).things, []);
 });

@@ -1,16 +1,14 @@
 import assert from "node:assert/strict";
 import { existsSync } from "@lib/foundations/files/records.ts";
-import { imageSource } from "@lib/features/cleaning/images.ts";
-import { mirrorSource } from "@lib/features/cleaning/mirrors.ts";
-import type { CleanSource } from "@lib/features/cleaning/source.ts";
-import { temporarySource } from "@lib/features/cleaning/temporary_files.ts";
-import { workspaceSource } from "@lib/features/cleaning/workspaces.ts";
+import { mirrorSource } from "@lib/features/checkout/cleaning.ts";
+import { temporarySource, workspaceSource } from "@lib/features/cleaning/own_sources.ts";
+import { containerSource, imageSource } from "@lib/features/containers/cleaning.ts";
 import { attemptFolder } from "@lib/spine/jobs/attempt_folder.ts";
-import type { PlannedRemoval } from "@lib/features/cleaning/plan_housekeeping.ts";
 import type { Job } from "@lib/spine/jobs/model.ts";
+import type { CleanSource, StoredThing } from "@lib/api/clean_source.ts";
+import { treeBytes } from "@lib/foundations/store/disk_space.ts";
 import { lockFolder } from "@lib/foundations/store/state_lock.ts";
-import { treeBytes } from "@lib/foundations/store/tree_bytes.ts";
-import { FakeCleaningEngine } from "../support/fake_cleaning_engine.ts";
+import { FakeCleaningEngine, makeContainerSummary } from "../support/fake_cleaning_engine.ts";
 import { makeJob, projectName } from "../support/job_fixtures.ts";
 import { RunnerBench } from "../support/runner_process.ts";
 
@@ -36,17 +34,18 @@ function setup() {
   };
 }
 
-async function findAll(source: CleanSource): Promise<readonly PlannedRemoval[]> {
-  const { things } = await source.find(never);
-  return things.map((thing) => ({ ...thing, cause: "age" }));
+async function findAll(source: CleanSource): Promise<readonly StoredThing[]> {
+  return (await source.find(never)).things;
 }
 
-async function findOne(source: CleanSource): Promise<PlannedRemoval> {
-  const [removal, ...rest] = await findAll(source);
-  assert(removal !== undefined);
+async function findOne(source: CleanSource): Promise<StoredThing> {
+  const [thing, ...rest] = await findAll(source);
+  assert(thing !== undefined);
   assert.deepEqual(rest, []);
-  return removal;
+  return thing;
 }
+
+const limits = () => ({ maxAgeMs: DAY_MS, maxBytes: 1e9 });
 
 Deno.test("treeBytes() counts what is in a folder and follows no link out of it", async () => {
   using t = setup();
@@ -58,47 +57,48 @@ Deno.test("treeBytes() counts what is in a folder and follows no link out of it"
   assert.equal(await treeBytes(`${t.stateDir}/nothing`, never), 0);
 });
 
+Deno.test("treeBytes() counts a file by its share of its names", async () => {
+  using t = setup();
+  const pack = t.write("mirror/pack", { text: "x".repeat(1_000_000) });
+  Deno.mkdirSync(`${t.stateDir}/work`);
+  Deno.linkSync(pack, `${t.stateDir}/work/pack`);
+  const [mirror, work] = await Promise.all(
+    ["mirror", "work"].map((name) => treeBytes(`${t.stateDir}/${name}`, never)),
+  );
+  assert.equal(mirror, work);
+  assert(mirror !== undefined && mirror >= 500_000 && mirror < 600_000, String(mirror));
+});
+
 Deno.test("mirrorSource() takes the last use from the mark, and removes under the lock", async () => {
   using t = setup();
   const mark = t.write("projects/web/mirrors/abc.git/used", { ageMs: 5 * DAY_MS });
   const mirror = mark.slice(0, -"/used".length);
-  const held: string[] = [];
-  let taken = false;
-  const source = mirrorSource({
-    stateDir: t.stateDir,
-    busyProjects: () => new Set(),
-    tryLock: (path) => {
-      held.push(path);
-      return Promise.resolve(taken ? undefined : { [Symbol.dispose]() {} });
-    },
-  });
-  const removal = await findOne(source);
-  assert(Math.abs(t.now() - removal.lastUsedAt - 5 * DAY_MS) < 60_000);
-  taken = true;
-  assert.equal((await source.remove(removal, never)).kind, "kept");
-  assert(existsSync(mirror));
-  taken = false;
-  assert.equal((await source.remove(removal, never)).kind, "removed");
+  const { stateDir } = t;
+  const source = mirrorSource({ stateDir, busyProjects: () => new Set(), limits });
+  const thing = await findOne(source);
+  assert(Math.abs(t.now() - thing.lastUsedAt - 5 * DAY_MS) < 60_000);
+  {
+    const folder = `${stateDir}/projects/web/mirrors`;
+    using _ = lockFolder({ folder, program: "abc", remedy: "wait" });
+    assert.equal((await source.remove(thing, never)).kind, "kept");
+    assert(existsSync(mirror));
+  }
+  assert.equal((await source.remove(thing, never)).kind, "removed");
   assert(!existsSync(mirror));
-  assert.deepEqual(held, [mirror, mirror]);
 });
 
 Deno.test("mirrorSource() keeps the mirrors of a project at work, and one used since it looked", async () => {
   using t = setup();
   const mark = t.write("projects/web/mirrors/abc.git/used", { ageMs: 5 * DAY_MS });
   const busy = new Set<string>();
-  const source = mirrorSource({
-    stateDir: t.stateDir,
-    busyProjects: () => busy,
-    tryLock: () => Promise.resolve({ [Symbol.dispose]() {} }),
-  });
-  const removal = await findOne(source);
+  const source = mirrorSource({ stateDir: t.stateDir, busyProjects: () => busy, limits });
+  const thing = await findOne(source);
   busy.add("web");
   assert.equal((await findOne(source)).inUse, true);
-  assert.equal((await source.remove(removal, never)).kind, "kept");
+  assert.equal((await source.remove(thing, never)).kind, "kept");
   busy.clear();
   Deno.utimeSync(mark, new Date(), new Date());
-  assert.equal((await source.remove(removal, never)).kind, "kept");
+  assert.equal((await source.remove(thing, never)).kind, "kept");
   assert(existsSync(mark));
 });
 
@@ -120,7 +120,7 @@ Deno.test("workspaceSource() removes what an attempt left that is over, and noth
   const second = left(retried, 2);
   const justNow = left(makeJob({ state: "failed", attempt: 1, finishedAt: t.now() }), 1);
   const source = workspaceSource({ stateDir: t.stateDir, read: (id) => jobs.get(id), now: t.now });
-  for (const removal of await findAll(source)) await source.remove(removal, never);
+  for (const thing of await findAll(source)) await source.remove(thing, never);
   assert.deepEqual([over, first, second, justNow].map(existsSync), [false, false, true, true]);
 });
 
@@ -132,7 +132,7 @@ Deno.test("temporarySource() removes drafts of yesterday, not those of now, and 
   const draft = t.write("run/secrets/.draft-1", { ageMs: 2 * DAY_MS });
   const runtimeDir = `${t.stateDir}/run`;
   const source = temporarySource({ stateDir: t.stateDir, runtimeDir, now: t.now });
-  for (const removal of await findAll(source)) await source.remove(removal, never);
+  for (const thing of await findAll(source)) await source.remove(thing, never);
   assert.deepEqual([old, young, key, draft].map(existsSync), [false, true, true, false]);
 });
 
@@ -141,14 +141,21 @@ function setupImages() {
   const engine = new FakeCleaningEngine();
   const wanted = new Set<string>();
   const { stateDir, now } = base;
-  const source = imageSource({ stateDir, engine, wantedImages: () => wanted, now });
+  const source = imageSource(engine, { stateDir, wantedImages: () => wanted, now });
   const add = (
     digit: string,
     references: readonly string[],
     record?: { readonly reference: string; readonly pulled: boolean },
   ) => {
     const id = `sha256:${digit.repeat(64)}`;
-    engine.held.images.set(id, { id, references, bytes: 1_000 });
+    engine.held.images.set(id, {
+      id,
+      tags: [...references],
+      digests: [],
+      bytes: 1_000,
+      createdAt: 0,
+      labels: {},
+    });
     if (record !== undefined) {
       const text = JSON.stringify({ ...record, project: "web" });
       base.write(`images/${id.replace(":", "-")}`, { text, ageMs: DAY_MS });
@@ -193,11 +200,39 @@ Deno.test("imageSource() keeps what a container or a job under way needs", async
   assert.equal((await findOne(t.source)).inUse, true);
   assert.equal((await t.source.remove(removal, never)).kind, "kept");
   t.wanted.clear();
-  const attempt = { project: projectName(), jobId: makeJob().id, number: 1 };
-  t.engine.held.containers.set("c", { id: "c", name: "c", attempt, createdAt: 0, image: id });
+  t.engine.held.containers.set("c", makeContainerSummary({ imageId: id }));
   assert.equal((await findOne(t.source)).inUse, true);
   assert.equal((await t.source.remove(removal, never)).kind, "kept");
   assert(t.engine.held.images.has(id));
+});
+
+Deno.test("containerSource() opens no engine where no job has used one, else one for each cleaning", async () => {
+  using t = setup();
+  const engine = new FakeCleaningEngine();
+  const opened: string[] = [];
+  const source = containerSource({
+    stateDir: t.stateDir,
+    openEngine() {
+      opened.push("opened");
+      return Promise.resolve(engine);
+    },
+    read: () => undefined,
+    wantedImages: () => new Set(),
+    imageLimits: limits,
+    now: t.now,
+  });
+  engine.held.networks.set("n", { id: "n", name: "cicd-n", labels: {}, createdAt: 0 });
+  assert.deepEqual(await findAll(source), []);
+  assert.deepEqual(opened, []);
+  Deno.mkdirSync(`${t.stateDir}/images`);
+  const [network] = await findAll(source);
+  await findAll(source);
+  assert.deepEqual(opened, ["opened"]);
+  assert(network !== undefined);
+  assert.equal((await source.remove(network, never)).kind, "removed");
+  source.close?.();
+  assert.deepEqual(await findAll(source), []);
+  assert.deepEqual(opened, ["opened", "opened"]);
 });
 
 /** Runs the command line on a runner. */

@@ -3,38 +3,52 @@ import { newJobId } from "@lib/core/ids.ts";
 import { existsSync } from "@lib/foundations/files/records.ts";
 import { jobPath } from "@lib/spine/jobs/attempt_folder.ts";
 import type { Job } from "@lib/spine/jobs/model.ts";
-import type { RetentionLimits } from "@lib/features/cleaning/plan_retention.ts";
-import { planSweep, runSweeps, sweep, type SweepOptions } from "@lib/features/cleaning/sweep.ts";
+import { runCleanings } from "@lib/features/cleaning/runner.ts";
+import { type CleanRequest, openCleaner } from "@lib/features/cleaning/cleaner.ts";
+import type { HistoryLimits } from "@lib/features/cleaning/plan.ts";
+import { cacheSource } from "@lib/features/caches/cleaning.ts";
+import { diskSpace } from "@lib/foundations/store/disk_space.ts";
 import { FakeClock } from "../support/fake_clock.ts";
 import { makeOutcome, openMemoryStore, projectName } from "../support/job_fixtures.ts";
 import { RecordingLogger } from "../support/recording_logger.ts";
+import { mountSmallDisk } from "../support/small_disk.ts";
 
 const never = new AbortController().signal;
 const DAY_MS = 86_400_000;
+const MIB = 1_048_576;
+const keepAll = { maxAgeMs: 1e12, maxBytes: 1e12 };
 
-function setup(limits: Partial<RetentionLimits> = {}) {
+const sweep: CleanRequest = { dryRun: false, scope: "history" };
+
+function setup(limits: Partial<HistoryLimits> = {}, stateDir = makeStateDir()) {
   const memory = openMemoryStore();
-  const stateDir = Deno.makeTempDirSync({ prefix: "retention-" });
   const clock = new FakeClock(Date.now());
   const log = new RecordingLogger();
-  const options: SweepOptions = {
+  const cleaner = openCleaner({
     store: memory.store,
     stateDir,
+    runtimeDir: `${stateDir}/run`,
     limits: () => ({
       maxAgeMs: DAY_MS,
       maxJobs: 1_000,
       maxBytes: 1e9,
       minFreeDiskBytes: 0,
-      intervalMs: 60_000,
       ...limits,
     }),
+    sources: [cacheSource({ stateDir, limits: () => keepAll })],
     clock,
     log,
+  });
+  /** Cleans; gives what was chosen of the jobs, and why. */
+  const clean = async (request: CleanRequest = sweep) => {
+    const { items } = await cleaner.clean(request, never);
+    return items.map(({ name, cause }) => [name, cause]);
   };
   const folderOf = (job: Pick<Job, "id">) => jobPath(stateDir, projectName(), job.id);
   return {
     ...memory,
-    options,
+    cleaner,
+    clean,
     stateDir,
     clock,
     log,
@@ -55,46 +69,47 @@ function setup(limits: Partial<RetentionLimits> = {}) {
   };
 }
 
-Deno.test("sweep() removes the folder and the record of what is too old, and nothing else", async () => {
+Deno.test("a sweep removes the directory and the record of what is too old, and nothing else", async () => {
   await using t = setup();
   const old = t.ended(2 * DAY_MS);
   const young = t.ended(1_000);
-  const planned = await planSweep(t.options, never);
-  assert.deepEqual(planned.map(({ job }) => job.id), [old.id]);
-  const removed = await sweep(t.options, never);
-  assert.deepEqual(removed.map(({ job, cause }) => [job.id, cause]), [[old.id, "age"]]);
+  assert.deepEqual(await t.clean({ ...sweep, dryRun: true }), [[old.id, "age"]]);
+  assert(t.store.has(old.id));
+  assert.deepEqual(await t.clean(), [[old.id, "age"]]);
   assert.equal(t.store.has(old.id), false);
   assert.equal(existsSync(t.folderOf(old)), false);
   assert(existsSync(t.folderOf(young)));
 });
 
-Deno.test("sweep() counts the artifacts of a job as its disk space", async () => {
+Deno.test("a sweep counts all that a job keeps on disk as its disk space", async () => {
   await using t = setup({ maxBytes: 500_000 });
   const large = t.ended(2_000);
   const small = t.ended(1_000);
   Deno.mkdirSync(`${t.folderOf(large)}/1/artifacts/dist`, { recursive: true });
-  Deno.writeFileSync(
-    `${t.folderOf(large)}/1/artifacts/dist/app`,
-    new Uint8Array(1_000_000).fill(1),
-  );
-  const removed = await sweep(t.options, never);
-  assert.deepEqual(removed.map(({ job, cause }) => [job.id, cause]), [[large.id, "bytes"]]);
+  writeBytes(`${t.folderOf(large)}/1/artifacts/dist/app`, 1_000_000);
+  assert.deepEqual(await t.clean(), [[large.id, "bytes"]]);
   assert(existsSync(t.folderOf(small)));
 });
 
-Deno.test("sweep() leaves a job alone that was retried after the plan was made", async () => {
+Deno.test("a sweep leaves a job alone that was retried after the plan was made", async () => {
   await using t = setup({ maxAgeMs: 0 });
-  t.ended(2_000);
+  const first = t.ended(2_000);
   const retried = t.ended(1_000);
-  const sweeping = sweep(t.options, never);
-  // The first folder is being removed; meanwhile someone asks for the other job again.
-  t.store.apply(retried.id, { kind: "retry_requested", at: t.clock.now() });
-  assert.equal((await sweeping).length, 1);
+  // While the record of the first goes, someone asks for the other job again.
+  const remove = t.store.remove.bind(t.store);
+  t.store.remove = (id) => {
+    if (id === first.id) {
+      t.store.apply(retried.id, { kind: "retry_requested", at: t.clock.now() });
+    }
+    return remove(id);
+  };
+  const { items } = await t.cleaner.clean(sweep, never);
+  assert.deepEqual(items.map(({ outcome }) => outcome), ["removed", "kept"]);
   assert.equal(t.store.require(retried.id).state, "queued");
   assert(existsSync(t.folderOf(retried)));
 });
 
-Deno.test("sweep() goes on when one folder cannot be removed, and says so", async () => {
+Deno.test("a sweep goes on when one directory cannot be removed, and says so", async () => {
   await using t = setup();
   const stuck = t.ended(3 * DAY_MS);
   const other = t.ended(2 * DAY_MS);
@@ -107,7 +122,8 @@ Deno.test("sweep() goes on when one folder cannot be removed, and says so", asyn
   }).output().catch(() => ({ success: false }));
   if (!mounted.success) return console.error("SKIPPED: only root may mount");
   try {
-    await assert.rejects(sweep(t.options, never), AggregateError);
+    const { items } = await t.cleaner.clean(sweep, never);
+    assert.deepEqual(items.map(({ outcome }) => outcome), ["failed", "removed"]);
     assert.equal(t.store.has(other.id), false);
     assert.equal(existsSync(t.folderOf(other)), false);
   } finally {
@@ -115,7 +131,7 @@ Deno.test("sweep() goes on when one folder cannot be removed, and says so", asyn
   }
 });
 
-Deno.test("sweep() removes what no job owns once it is older than anything kept", async () => {
+Deno.test("a sweep removes what no job owns once it is older than anything kept", async () => {
   await using t = setup();
   const orphan = { id: newJobId() };
   const recent = { id: newJobId() };
@@ -123,16 +139,18 @@ Deno.test("sweep() removes what no job owns once it is older than anything kept"
   Deno.writeTextFileSync(`${t.stateDir}/projects/web/jobs/notes.txt`, "mine");
   const then = new Date(t.clock.now() - 2 * DAY_MS);
   await Deno.utime(t.folderOf(orphan), then, then);
-  await sweep(t.options, never);
+  assert.deepEqual(await t.clean(), [[orphan.id, "left_behind"]]);
   assert.equal(existsSync(t.folderOf(orphan)), false);
   assert(existsSync(t.folderOf(recent)));
   assert(existsSync(`${t.stateDir}/projects/web/jobs/notes.txt`));
 });
 
-Deno.test("runSweeps() sweeps soon after the start, then at its interval, until it is stopped", async () => {
+Deno.test("runCleanings() cleans soon after the start, then at its interval, until it is stopped", async () => {
   await using t = setup();
   const stop = new AbortController();
-  const done = runSweeps(t.options, stop.signal);
+  const { clean } = t.cleaner;
+  const options = { clean, intervalMs: () => 60_000, clock: t.clock, log: t.log };
+  const done = runCleanings(options, stop.signal);
   const first = t.ended(2 * DAY_MS);
   await t.clock.tick(4_999);
   assert(t.store.has(first.id));
@@ -146,3 +164,74 @@ Deno.test("runSweeps() sweeps soon after the start, then at its interval, until 
   stop.abort(new Error("the test is over"));
   await done;
 });
+
+/** A disk of its own with 200 small ended jobs, a cache, and what else is to fill it. */
+async function setupFull(minFreeDiskBytes: number, options: { readonly cacheBytes?: number }) {
+  const disk = await mountSmallDisk("32M");
+  if (disk === undefined) return undefined;
+  const t = setup({ minFreeDiskBytes }, disk.path);
+  const jobs = Array.from({ length: 200 }, (_, at) => {
+    const job = t.ended(10_000 - at);
+    writeBytes(`${t.folderOf(job)}/1/output.log`, 20_000);
+    return job;
+  });
+  const cache = `${disk.path}/projects/web/caches/npm/${"a".repeat(64)}.tar`;
+  if (options.cacheBytes !== undefined) {
+    Deno.mkdirSync(cache.slice(0, cache.lastIndexOf("/")), { recursive: true });
+    writeBytes(cache, options.cacheBytes);
+  }
+  return {
+    ...t,
+    jobs,
+    cache,
+    left: () => jobs.filter(({ id }) => t.store.has(id)).length,
+    free: () => diskSpace(disk.path).freeBytes,
+    async [Symbol.asyncDispose]() {
+      t[Symbol.dispose]();
+      await disk[Symbol.asyncDispose]();
+    },
+  };
+}
+
+const background: CleanRequest = { dryRun: false, scope: "background" };
+
+Deno.test("the hourly cleaning keeps the history that cannot reach the floor", async () => {
+  await using t = await setupFull(31 * MIB, {});
+  if (t === undefined) return;
+  // A workspace at work holds the disk.
+  writeBytes(`${t.stateDir}/ballast`, 8 * MIB);
+  const { skipped } = await t.cleaner.clean(background, never);
+  assert.equal(t.left(), 200);
+  assert.match(skipped.join(), /^Kept 200 ended jobs: removing them would free 3\.9M, but/);
+  assert.equal(t.log.of("warning").length, 1);
+});
+
+Deno.test("the hourly cleaning removes a cache and no job where that reaches the floor", async () => {
+  await using t = await setupFull(24 * MIB, { cacheBytes: 8 * MIB });
+  if (t === undefined) return;
+  assert(t.free() < 24 * MIB);
+  await t.cleaner.clean(background, never);
+  assert.equal(t.left(), 200);
+  assert.equal(existsSync(t.cache), false);
+  assert(t.free() >= 24 * MIB);
+});
+
+Deno.test("the hourly cleaning removes the oldest jobs until the floor is reached, and no more", async () => {
+  await using t = await setupFull(24 * MIB, {});
+  if (t === undefined) return;
+  const missing = 2 * MIB;
+  writeBytes(`${t.stateDir}/ballast`, t.free() - 24 * MIB + missing);
+  await t.cleaner.clean(background, never);
+  assert(t.free() >= 24 * MIB);
+  // 20,000 bytes of log take five blocks of 4K.
+  assert.equal(t.left(), 200 - Math.ceil(missing / 20_480));
+  assert(t.jobs.slice(0, 100).every(({ id }) => !t.store.has(id)));
+});
+
+function makeStateDir(): string {
+  return Deno.makeTempDirSync({ prefix: "retention-" });
+}
+
+function writeBytes(path: string, bytes: number): void {
+  Deno.writeFileSync(path, new Uint8Array(bytes).fill(1));
+}

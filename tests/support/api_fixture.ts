@@ -11,8 +11,7 @@ import { KeyAuthenticator } from "@lib/features/access/authenticator.ts";
 import { keyRoutes } from "@lib/features/access/key_routes.ts";
 import { KeyStore } from "@lib/features/access/key_store.ts";
 import { artifactRoutes } from "@lib/features/artifacts/artifact_routes.ts";
-import { housekeepingRoutes } from "@lib/features/cleaning/housekeeping_routes.ts";
-import { retentionRoutes } from "@lib/features/cleaning/retention_routes.ts";
+import { cleaningRoutes } from "@lib/features/cleaning/routes.ts";
 import { AgentsFront } from "@lib/features/gryt/agents_front.ts";
 import { EngineWatch } from "@lib/features/gryt/engine_watch.ts";
 import { GrytLedger } from "@lib/features/gryt/ledger.ts";
@@ -117,6 +116,7 @@ export function openApi(
     unreadyReasons: () => [],
     serverLoad: () => ({ connections: 0, activeRequests: 0 }),
     parts: () => made,
+    cleanSources: () => Promise.resolve([]),
     ...changes,
   };
   const all = { ...plainParts(keys), ...replaced };
@@ -194,25 +194,18 @@ function plainParts(keys: KeyStore): Parts {
         ),
       ],
     }),
-    cleaning: ({ store, clock, log }) => {
-      const limits = () => ({
-        maxAgeMs: 1,
-        maxJobs: 1,
-        maxBytes: 1,
-        minFreeDiskBytes: 1,
-        intervalMs: 1,
-      });
-      const sweep = { store, stateDir: "/state", limits, clock, log };
-      const clean = ({ dryRun }: { readonly dryRun: boolean }) =>
-        Promise.resolve({
-          dryRun,
-          items: [],
-          skipped: [],
-          freeBytesBefore: 1,
-          freeBytesAfter: 1,
-        });
-      return { routes: [...retentionRoutes({ sweep }), ...housekeepingRoutes({ clean })] };
-    },
+    cleaning: () => ({
+      routes: cleaningRoutes({
+        clean: ({ dryRun }) =>
+          Promise.resolve({
+            dryRun,
+            items: [],
+            skipped: [],
+            freeBytesBefore: 1,
+            freeBytesAfter: 1,
+          }),
+      }),
+    }),
     access: (services) => ({ routes: keyRoutes(keys, services) }),
     gryt: (services) => grytPart(services, unconfiguredGryt(services)),
   };

@@ -35,7 +35,7 @@ export const PROGRAMS: readonly Program[] = [
     name: "cicd-agent",
     entry: "cmd/agent/main.ts",
     bundle: "agent.js",
-    without: ["runner.ts", "commands.ts"],
+    without: ["runner.ts", "cleaning.ts", "commands.ts"],
   },
 ];
 

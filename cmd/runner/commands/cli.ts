@@ -148,12 +148,12 @@ async function dispatch(invocation: Invocation, signal: AbortSignal): Promise<nu
         context,
       );
     case "retention":
-      return await (await import("@lib/features/cleaning/command_retention.ts")).retention(
+      return await (await import("@lib/features/cleaning/commands.ts")).retention(
         invocation,
         context,
       );
     case "clean":
-      return await (await import("@lib/features/cleaning/command_clean.ts")).clean(
+      return await (await import("@lib/features/cleaning/commands.ts")).clean(
         invocation,
         context,
       );

@@ -10,7 +10,7 @@ import type { InferValue } from "@optique/core/parser";
 import { option } from "@optique/core/primitives";
 import { string } from "@optique/core/valueparser";
 import { artifactsCommand } from "@lib/features/artifacts/grammar.ts";
-import { cleanCommand } from "@lib/features/cleaning/grammar.ts";
+import { cleanCommand, retentionCommand } from "@lib/features/cleaning/grammar.ts";
 import {
   changeCommands,
   lookCommands,
@@ -29,6 +29,7 @@ export function makeGrammar(completer: Completer) {
       artifactsCommand(completer),
       changeCommands(completer),
       queueCommands(completer),
+      retentionCommand(),
       cleanCommand(),
       keysCommand(completer),
       installationCommands(),

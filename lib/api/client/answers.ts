@@ -122,17 +122,6 @@ export const projectAnswerSchema = v.looseObject({
 /** All projects. */
 export const projectListSchema = v.looseObject({ projects: v.array(projectAnswerSchema) });
 
-/** What retention removes. */
-export const removalsAnswerSchema = v.looseObject({
-  removals: v.array(v.looseObject({
-    id: v.string(),
-    project: v.string(),
-    finished_at: v.string(),
-    log_bytes: v.number(),
-    cause: v.string(),
-  })),
-});
-
 /** A job. */
 export type JobAnswer = v.InferOutput<typeof jobAnswerSchema>;
 /** An attempt of a job. */
@@ -145,8 +134,6 @@ export type StatusAnswer = v.InferOutput<typeof statusAnswerSchema>;
 export type QueueAnswer = v.InferOutput<typeof queueAnswerSchema>;
 /** A project and its queue. */
 export type ProjectAnswer = v.InferOutput<typeof projectAnswerSchema>;
-/** What retention removes. */
-export type RemovalsAnswer = v.InferOutput<typeof removalsAnswerSchema>;
 
 /**
  * Checks an answer.

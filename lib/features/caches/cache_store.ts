@@ -8,7 +8,7 @@
  *
  * @module
  */
-import { parseProjectName, type ProjectName } from "@lib/core/ids.ts";
+import type { ProjectName } from "@lib/core/ids.ts";
 import { filesIn, foldersIn, statIfThere } from "@lib/foundations/files/records.ts";
 import { cacheNameProblem } from "@lib/spine/spec/workspace_paths.ts";
 
@@ -89,30 +89,4 @@ export async function removeCache({ path }: Pick<CacheEntry, "path">): Promise<v
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
-}
-
-/** The caches of all projects, for housekeeping. */
-export interface AllCaches {
-  list(signal: AbortSignal): Promise<readonly CacheEntry[]>;
-  /** Removes an entry, also while a job restores it; always `true`. */
-  remove(path: string, signal: AbortSignal): Promise<boolean>;
-}
-
-/** The caches of all projects below a state folder. */
-export function allCaches(stateDir: string): AllCaches {
-  return {
-    async list(signal) {
-      const entries: CacheEntry[] = [];
-      for (const folder of foldersIn(`${stateDir}/projects`)) {
-        signal.throwIfAborted();
-        const project = parseProjectName(folder);
-        if (project !== undefined) entries.push(...await listCaches(stateDir, project));
-      }
-      return entries;
-    },
-    async remove(path) {
-      await removeCache({ path });
-      return true;
-    },
-  };
 }

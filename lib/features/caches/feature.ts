@@ -11,4 +11,5 @@ export const cachesFeature: Feature = {
   name: "caches",
   sections: [CACHES],
   agent: () => import("@lib/features/caches/agent.ts"),
+  cleaning: () => import("@lib/features/caches/cleaning.ts"),
 };

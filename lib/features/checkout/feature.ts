@@ -4,11 +4,12 @@
  * @module
  */
 import type { Feature } from "@lib/api/feature.ts";
-import { GIT } from "@lib/features/checkout/keys.ts";
+import { GIT, MIRRORS } from "@lib/features/checkout/keys.ts";
 
 /** Checkout. */
 export const checkoutFeature: Feature = {
   name: "checkout",
-  sections: [GIT],
+  sections: [GIT, MIRRORS],
   agent: () => import("@lib/features/checkout/agent.ts"),
+  cleaning: () => import("@lib/features/checkout/cleaning.ts"),
 };

@@ -3,9 +3,10 @@
  *
  * @module
  */
-import { choices, flag, path } from "@lib/core/value_types.ts";
+import { choices, duration, flag, path } from "@lib/core/value_types.ts";
 import { section } from "@lib/foundations/config/config.ts";
 import { key, optionalKey } from "@lib/foundations/config/key.ts";
+import { age } from "@lib/foundations/config/ranges.ts";
 
 /** How repositories are reached. */
 export const GIT = section({
@@ -28,6 +29,18 @@ export const GIT = section({
       path("absolute"),
       "File of the host keys that are trusted for `ssh://`.",
       { text: "the account's `~/.ssh/known_hosts`" },
+    ),
+  },
+});
+
+/** Limits of the copies of repositories. */
+export const MIRRORS = section({
+  keys: {
+    maxAgeMs: key(
+      "clean.mirrors_unused_for",
+      duration(age),
+      "Copies of repositories that no job used for so long are removed.",
+      "30d",
     ),
   },
 });

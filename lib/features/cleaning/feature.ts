@@ -4,11 +4,11 @@
  * @module
  */
 import type { Feature } from "@lib/api/feature.ts";
-import { CLEAN, RETENTION } from "@lib/features/cleaning/keys.ts";
+import { RETENTION } from "@lib/features/cleaning/keys.ts";
 
 /** Cleaning. */
 export const cleaningFeature: Feature = {
   name: "cleaning",
-  sections: [CLEAN, RETENTION],
+  sections: [RETENTION],
   runner: () => import("@lib/features/cleaning/runner.ts"),
 };

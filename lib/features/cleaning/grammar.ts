@@ -1,5 +1,5 @@
 /**
- * The command that cleans up: what may be given to it.
+ * The flags of `clean` and `retention`.
  *
  * @module
  */
@@ -22,6 +22,22 @@ export function cleanCommand() {
         message`Removes what is left behind or beyond its limits, and more while less disk is free
         than retention.min_free_disk. Exits with 1 if something could not be removed.`,
       footer: examples("cicd-runner clean --dry-run", "cicd-runner clean"),
+    },
+  );
+}
+
+/** `retention`: the part of cleaning that concerns ended jobs. */
+export function retentionCommand() {
+  return command(
+    "retention",
+    object({
+      command: constant("retention"),
+      dryRun: toggle(["--dry-run"], message`Show what would be removed; the default`),
+      sweep: toggle(["--sweep"], message`Remove it now`),
+    }),
+    {
+      brief: message`Show or remove the ended jobs beyond the limits of retention`,
+      footer: examples("cicd-runner retention --sweep"),
     },
   );
 }

@@ -1,5 +1,5 @@
 /**
- * Configuration keys of what is removed, and when.
+ * Configuration keys of the history.
  *
  * @module
  */
@@ -7,30 +7,6 @@ import { duration, integer, size, TIMER_MAX_MS } from "@lib/core/value_types.ts"
 import { section } from "@lib/foundations/config/config.ts";
 import { key } from "@lib/foundations/config/key.ts";
 import { age, diskSpace, SECOND } from "@lib/foundations/config/ranges.ts";
-
-/** How long is kept what jobs left on the machine. */
-export const CLEAN = section({
-  keys: {
-    imagesUnusedMs: key(
-      "clean.images_unused_for",
-      duration(age),
-      "Images that jobs brought here and no job used for so long are removed by `cicd-runner clean`.",
-      "14d",
-    ),
-    imagesMaxBytes: key(
-      "clean.images_max_size",
-      size(diskSpace),
-      "Disk space of the images that jobs brought here; those not used for longest go first.",
-      "20G",
-    ),
-    mirrorsUnusedMs: key(
-      "clean.mirrors_unused_for",
-      duration(age),
-      "Copies of repositories that no job used for so long are removed.",
-      "30d",
-    ),
-  },
-});
 
 /** How much of the history is kept. */
 export const RETENTION = section({

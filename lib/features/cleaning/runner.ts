@@ -1,36 +1,67 @@
 /**
- * The part of the runner: cleaning: removes what jobs leave on the machine.
+ * The part of the runner: removes what jobs leave on the machine.
  *
  * @module
  */
-import { PROGRAM } from "@lib/foundations/config/program_keys.ts";
-import { RETENTION } from "@lib/features/cleaning/keys.ts";
-import { DISK } from "@lib/spine/queue/keys.ts";
 import type { RunnerPart, RunnerServices } from "@lib/api/feature.ts";
-import type { Housekeeper } from "@lib/features/cleaning/housekeeper.ts";
-import { housekeepingRoutes } from "@lib/features/cleaning/housekeeping_routes.ts";
-import { retentionRoutes } from "@lib/features/cleaning/retention_routes.ts";
-import { runSweeps } from "@lib/features/cleaning/sweep.ts";
+import { Backoff } from "@lib/core/backoff.ts";
+import type { Clock } from "@lib/core/clock.ts";
+import type { Logger } from "@lib/core/logger.ts";
+import type { Clean, Cleaner } from "@lib/features/cleaning/cleaner.ts";
+import { RETENTION } from "@lib/features/cleaning/keys.ts";
+import { cleaningRoutes } from "@lib/features/cleaning/routes.ts";
+import { PROGRAM } from "@lib/foundations/config/program_keys.ts";
+import { DISK } from "@lib/spine/queue/keys.ts";
+
+/** Soon, as an idle runner does not live long; not at once, as someone waits for its first answer. */
+const FIRST_CLEANING_MS = 5_000;
 
 /** Makes the part. */
 export function part(services: RunnerServices): RunnerPart {
-  const { store, config, env, clock, log, tasks } = services;
-  let housekeeper: Housekeeper | undefined;
-  const sweep = {
-    store,
-    stateDir: config().of(PROGRAM).stateDir,
-    limits: () => ({ ...config().of(RETENTION), ...config().of(DISK) }),
-    clock,
-    log,
+  const { store, config, clock, log, tasks } = services;
+  const { stateDir, runtimeDir } = config().of(PROGRAM);
+  const limits = () => ({ ...config().of(RETENTION), ...config().of(DISK) });
+  let cleaner: Promise<Cleaner> | undefined;
+  const open = async () => {
+    const { openCleaner } = await import("@lib/features/cleaning/cleaner.ts");
+    const sources = await services.cleanSources();
+    return openCleaner({ store, stateDir, runtimeDir, limits, clock, log, sources });
   };
-  const clean = async (options: { readonly dryRun: boolean }, signal: AbortSignal) => {
-    // Of use once a day.
-    const { makeHousekeeper } = await import("@lib/features/cleaning/make_housekeeper.ts");
-    housekeeper ??= makeHousekeeper({ store, config, env, clock, log });
-    return await housekeeper.clean(options, signal);
-  };
+  const clean: Clean = async (request, signal) =>
+    await (await (cleaner ??= open())).clean(request, signal);
+  const background = { clean, intervalMs: () => limits().intervalMs, clock, log };
   return {
-    routes: [...retentionRoutes({ sweep }), ...housekeepingRoutes({ clean })],
-    start: () => tasks.spawn("retention", (signal) => runSweeps(sweep, signal)),
+    routes: cleaningRoutes({ clean }),
+    start: () => tasks.spawn("cleaning", (signal) => runCleanings(background, signal)),
   };
+}
+
+/** Options for {@linkcode runCleanings}. */
+export interface BackgroundOptions {
+  readonly clean: Clean;
+  readonly intervalMs: () => number;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** Cleans at the configured interval until `signal` aborts; sooner after a failure. */
+export async function runCleanings(
+  { clean, intervalMs, clock, log }: BackgroundOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  const backoff = new Backoff({ firstMs: 5_000, maxMs: 600_000 });
+  let restMs = FIRST_CLEANING_MS;
+  while (!signal.aborted) {
+    try {
+      await clock.sleep(restMs, { signal });
+      const { items } = await clean({ dryRun: false, scope: "background" }, signal);
+      const hasFailed = items.some(({ outcome }) => outcome === "failed");
+      if (!hasFailed) backoff.reset();
+      restMs = hasFailed ? backoff.next() : intervalMs();
+    } catch (error) {
+      if (signal.aborted) return;
+      log.error("Cannot clean; trying again", { error });
+      restMs = backoff.next();
+    }
+  }
 }

@@ -4,11 +4,12 @@
  * @module
  */
 import type { Feature } from "@lib/api/feature.ts";
-import { CONTAINERS } from "@lib/features/containers/keys.ts";
+import { CONTAINERS, IMAGES } from "@lib/features/containers/keys.ts";
 
 /** Containers. */
 export const containersFeature: Feature = {
   name: "containers",
-  sections: [CONTAINERS],
+  sections: [CONTAINERS, IMAGES],
   agent: () => import("@lib/features/containers/agent.ts"),
+  cleaning: () => import("@lib/features/containers/cleaning.ts"),
 };

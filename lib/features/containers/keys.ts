@@ -3,10 +3,10 @@
  *
  * @module
  */
-import { choice, choices, integer, text, textList } from "@lib/core/value_types.ts";
+import { choice, choices, duration, integer, size, text, textList } from "@lib/core/value_types.ts";
 import { section } from "@lib/foundations/config/config.ts";
 import { key } from "@lib/foundations/config/key.ts";
-import { tasks } from "@lib/foundations/config/ranges.ts";
+import { age, diskSpace, tasks } from "@lib/foundations/config/ranges.ts";
 
 /** What makes a container less than closed. */
 const FREEDOMS = [
@@ -75,6 +75,24 @@ export const CONTAINERS = section({
       textList("a list of networks", NETWORK),
       "The networks its containers may join, besides `none` and `bridge`.",
       [],
+    ),
+  },
+});
+
+/** Limits of the images that jobs brought here. */
+export const IMAGES = section({
+  keys: {
+    maxAgeMs: key(
+      "clean.images_unused_for",
+      duration(age),
+      "Images that jobs brought here and no job used for so long are removed by `cicd-runner clean`.",
+      "14d",
+    ),
+    maxBytes: key(
+      "clean.images_max_size",
+      size(diskSpace),
+      "Disk space of the images that jobs brought here; those not used for longest go first.",
+      "20G",
     ),
   },
 });

@@ -55,18 +55,6 @@ export function queueCommands(completer: Completer) {
         footer: examples("cicd-runner drain --wait && sudo reboot"),
       },
     ),
-    command(
-      "retention",
-      object({
-        command: constant("retention"),
-        dryRun: toggle(["--dry-run"], message`Show what would be removed; the default`),
-        sweep: toggle(["--sweep"], message`Remove it now`),
-      }),
-      {
-        brief: message`Show or remove the ended jobs beyond the limits of retention`,
-        footer: examples("cicd-runner retention --sweep"),
-      },
-    ),
   );
 }
 

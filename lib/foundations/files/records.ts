@@ -58,7 +58,7 @@ function namesIn(path: string, take: (entry: Deno.DirEntry) => boolean): readonl
   try {
     return [...Deno.readDirSync(path)].filter(take).map(({ name }) => name);
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return [];
+    if (isGone(error)) return [];
     throw error;
   }
 }
@@ -67,7 +67,12 @@ async function ifThere<T>(read: () => Promise<T>): Promise<T | undefined> {
   try {
     return await read();
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
+    if (isGone(error)) return undefined;
     throw error;
   }
+}
+
+/** Nothing is below a path that leads through a file, either. */
+function isGone(error: unknown): boolean {
+  return error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory;
 }

@@ -29,7 +29,8 @@
  *
  * @module
  */
-import type { JobId, ProjectName } from "@lib/core/ids.ts";
+import { type JobId, parseProjectName, type ProjectName } from "@lib/core/ids.ts";
+import { foldersIn } from "@lib/foundations/files/records.ts";
 
 /** Names one attempt. */
 export interface AttemptRef {
@@ -62,6 +63,13 @@ export interface AttemptFolder {
   readonly outcomeFile: string;
   /** The log file of one stream. */
   readonly logFile: (stream: OutputStream) => string;
+}
+
+/** Lists the projects that have a directory. */
+export function projectsIn(stateDir: string): readonly ProjectName[] {
+  return foldersIn(`${stateDir}/projects`)
+    .map((name) => parseProjectName(name))
+    .filter((name) => name !== undefined);
 }
 
 /** The folder that holds the job folders of a project. */

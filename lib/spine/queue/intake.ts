@@ -11,7 +11,7 @@ import { formatSize } from "@lib/core/size.ts";
 import { ALL_PROJECTS } from "@lib/spine/queue/intake_modes.ts";
 import type { DISK, QUEUE } from "@lib/spine/queue/keys.ts";
 import type { JobStore } from "@lib/spine/queue/job_store.ts";
-import { freeDiskBytes } from "@lib/features/cleaning/sweep.ts";
+import { diskSpace } from "@lib/foundations/store/disk_space.ts";
 
 /** Options for {@linkcode Intake}. */
 export interface IntakeOptions {
@@ -75,7 +75,7 @@ export class Intake {
   diskProblem(): string | undefined {
     const { stateDir, clock, limits } = this.#options;
     if (clock.now() - this.#lookedAt > DISK_LOOK_MS) {
-      this.#freeBytes = freeDiskBytes(stateDir);
+      this.#freeBytes = diskSpace(stateDir).freeBytes;
       this.#lookedAt = clock.now();
     }
     const { minFreeDiskBytes } = limits();

@@ -43,7 +43,7 @@ export const DISK = section({
     minFreeDiskBytes: key(
       "retention.min_free_disk",
       size({ min: 0, max: 1_024 * TIB }),
-      "With less free disk space than this, new jobs are answered with 507 and old ones removed.",
+      "With less free disk space than this, new jobs are answered with 507 and cleaning makes room.",
       "512M",
     ),
   },

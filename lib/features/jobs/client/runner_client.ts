@@ -15,8 +15,6 @@ import {
   projectListSchema,
   type QueueAnswer,
   queueAnswerSchema,
-  type RemovalsAnswer,
-  removalsAnswerSchema,
   type StatusAnswer,
   statusAnswerSchema,
 } from "@lib/api/client/answers.ts";
@@ -27,7 +25,6 @@ import {
   openArtifact,
 } from "@lib/features/artifacts/client.ts";
 import { CicdError } from "@lib/core/errors.ts";
-import { type CleanAnswer, requestClean } from "@lib/features/cleaning/client.ts";
 import type { RunnerTransport } from "@lib/api/client/transport.ts";
 
 /** Which jobs are listed. */
@@ -166,25 +163,6 @@ export class RunnerClient implements Disposable {
     const scope = project === undefined ? "queue" : `projects/${encodeURIComponent(project)}`;
     const answer = await this.#post(`/v1/${scope}/${verb}`, signal);
     return parseAnswer(queueAnswerSchema, answer, "the queue");
-  }
-
-  /** What retention would remove now. */
-  async retention(signal: AbortSignal): Promise<RemovalsAnswer> {
-    const answer = await this.#get("/v1/retention", signal);
-    return parseAnswer(removalsAnswerSchema, answer, "the retention");
-  }
-
-  /** Removes it. */
-  async sweep(signal: AbortSignal): Promise<RemovalsAnswer> {
-    const path = "/v1/retention/sweep";
-    // Many logs take their time to be deleted.
-    const answer = await this.#transport.json({ method: "POST", path, signal, extraMs: 600_000 });
-    return parseAnswer(removalsAnswerSchema, answer, "the retention");
-  }
-
-  /** Cleans up the machine, or shows what would be removed. */
-  clean(options: { readonly dryRun: boolean }, signal: AbortSignal): Promise<CleanAnswer> {
-    return requestClean(this.#transport, options, signal);
   }
 
   /** What was kept of a job. */

@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
-import { renderCleaning } from "@lib/features/cleaning/command_clean.ts";
+import { renderCleaning, withProgress } from "@lib/features/cleaning/commands.ts";
 import { painter } from "@lib/api/client/format.ts";
 import type { CleanAnswer, CleanItemAnswer } from "@lib/features/cleaning/client.ts";
+
+import { FakeClock } from "../../../support/fake_clock.ts";
 
 const plain = painter(false);
 
@@ -43,4 +45,28 @@ Deno.test("renderCleaning() does not count what was kept or could not be removed
   const items = [item({ outcome: "kept" }), item({ outcome: "failed", detail: "busy" })];
   assert.deepEqual(renderCleaning(answer(items), plain), ["Nothing was removed; 2K are free"]);
   assert.deepEqual(renderCleaning(answer([]), plain), ["Nothing to remove; 2K are free"]);
+});
+
+Deno.test("withProgress() tells on a terminal that a long cleaning goes on, until it is done", async () => {
+  const notes: string[] = [];
+  const clock = new FakeClock();
+  const out = {
+    isTerminal: true,
+    isColoured: false,
+    size: () => undefined,
+    write: () => Promise.resolve(),
+    line: () => Promise.resolve(),
+    json: () => Promise.resolve(),
+    note: (text: string) => void notes.push(text),
+  };
+  const { signal } = new AbortController();
+  const answer = Promise.withResolvers<string>();
+  const done = withProgress({ out, clock, signal }, () => answer.promise);
+  await clock.tick(11_000);
+  assert.deepEqual(notes, ["still cleaning after 5s", "still cleaning after 10s"]);
+  answer.resolve("the answer");
+  assert.equal(await done, "the answer");
+  await clock.tick(60_000);
+  assert.equal(notes.length, 2);
+  assert.equal(clock.sleeping, 0);
 });

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { newJobId } from "@lib/core/ids.ts";
-import { leftoverSource } from "@lib/features/cleaning/engine_leftovers.ts";
-import type { PlannedRemoval } from "@lib/features/cleaning/plan_housekeeping.ts";
+import { leftoverSource } from "@lib/features/containers/cleaning.ts";
 import type { Job } from "@lib/spine/jobs/model.ts";
-import { FakeCleaningEngine } from "../../../support/fake_cleaning_engine.ts";
-import { makeJob, projectName } from "../../../support/job_fixtures.ts";
+import { jobLabels } from "@lib/foundations/docker/job_labels.ts";
+import { FakeCleaningEngine, makeContainerSummary } from "../../../support/fake_cleaning_engine.ts";
+import { makeJob } from "../../../support/job_fixtures.ts";
 
 const never = new AbortController().signal;
 const HOUR_MS = 3_600_000;
@@ -13,7 +13,12 @@ const now = 10 * HOUR_MS;
 function setup() {
   const engine = new FakeCleaningEngine();
   const jobs = new Map<string, Job>();
-  const source = leftoverSource({ engine, read: (id) => jobs.get(id), now: () => now });
+  const stateDir = "/state";
+  const source = leftoverSource(engine, {
+    stateDir,
+    read: (id) => jobs.get(id),
+    now: () => now,
+  });
   return {
     engine,
     jobs,
@@ -22,16 +27,16 @@ function setup() {
       const jobId = newJobId();
       if (job !== undefined) jobs.set(jobId, makeJob({ id: jobId, ...job }));
       const name = `cicd-job-${jobId}-${number}`;
-      const attempt = { project: projectName(), jobId, number };
-      engine.held.containers.set(name, { id: name, name, attempt, createdAt });
+      const labels = jobLabels(stateDir, { job: jobId, project: "web", attempt: number });
+      const container = { id: name, names: [name], labels, createdAt };
+      engine.held.containers.set(name, makeContainerSummary(container));
       return name;
     },
     async found() {
       return (await source.find(never)).things.map(({ key }) => key);
     },
-    async planned(): Promise<readonly PlannedRemoval[]> {
-      const { things } = await source.find(never);
-      return things.map((thing) => ({ ...thing, cause: "left_behind" }));
+    async things() {
+      return (await source.find(never)).things;
     },
   };
 }
@@ -55,17 +60,22 @@ Deno.test("leftoverSource() leaves to the agent what is over only now, or was ma
 Deno.test("leftoverSource() keeps a container whose job was retried since it looked", async () => {
   const t = setup();
   const name = t.container({ state: "lost", attempt: 1, finishedAt: HOUR_MS }, 1);
-  const [removal] = await t.planned();
-  assert(removal !== undefined);
+  const [thing] = await t.things();
+  assert(thing !== undefined);
   for (const [id, job] of t.jobs) t.jobs.set(id, { ...job, state: "running" });
-  assert.equal((await t.source.remove(removal, never)).kind, "kept");
+  assert.equal((await t.source.remove(thing, never)).kind, "kept");
   assert(t.engine.held.containers.has(name));
 });
 
 Deno.test("leftoverSource() removes containers and networks", async () => {
   const t = setup();
   t.container(undefined, 1);
-  t.engine.held.networks.set("n", { id: "n", name: "cicd-n", createdAt: HOUR_MS });
-  for (const removal of await t.planned()) await t.source.remove(removal, never);
+  t.engine.held.networks.set("n", {
+    id: "n",
+    name: "cicd-n",
+    labels: {},
+    createdAt: HOUR_MS,
+  });
+  for (const thing of await t.things()) await t.source.remove(thing, never);
   assert.deepEqual(await t.found(), []);
 });

@@ -1,0 +1,94 @@
+/**
+ * Cleaning of the mirrors that checkouts fetch into.
+ *
+ * @module
+ */
+import {
+  type CleanSource,
+  type KeepLimits,
+  REMOVED,
+  type StoredThing,
+} from "@lib/api/clean_source.ts";
+import type { RunnerServices } from "@lib/api/feature.ts";
+import { CicdError } from "@lib/core/errors.ts";
+import { MIRRORS } from "@lib/features/checkout/keys.ts";
+import { mirrorsPath } from "@lib/features/checkout/mirror.ts";
+import { foldersIn, statIfThere } from "@lib/foundations/files/records.ts";
+import { PROGRAM } from "@lib/foundations/config/program_keys.ts";
+import { treeBytes } from "@lib/foundations/store/disk_space.ts";
+import { removeTree } from "@lib/foundations/store/remove_tree.ts";
+import { lockFolder } from "@lib/foundations/store/state_lock.ts";
+import { projectsIn } from "@lib/spine/jobs/attempt_folder.ts";
+
+/** Makes the sources. */
+export function sources({ config, store }: RunnerServices): readonly CleanSource[] {
+  return [mirrorSource({
+    stateDir: config().of(PROGRAM).stateDir,
+    busyProjects: () => new Set(store.inFlight().map(({ spec }) => spec.project)),
+    limits: () => ({ ...config().of(MIRRORS), maxBytes: Infinity }),
+  })];
+}
+
+/** Options for {@linkcode mirrorSource}. */
+export interface MirrorSourceOptions {
+  readonly stateDir: string;
+  /** Lists the projects that have a job under way. */
+  readonly busyProjects: () => ReadonlySet<string>;
+  readonly limits: () => KeepLimits;
+}
+
+/** Finds mirrors; the time of a mirror's `used` file is that of its last use. */
+export function mirrorSource(options: MirrorSourceOptions): CleanSource {
+  const { stateDir, busyProjects, limits } = options;
+  return {
+    kinds: ["mirror"],
+    keep: () => ({ mirror: limits() }),
+    async find(signal) {
+      const things: StoredThing[] = [];
+      const busy = busyProjects();
+      for (const project of projectsIn(stateDir)) {
+        const mirrors = mirrorsPath(stateDir, project);
+        for (const name of foldersIn(mirrors).filter((each) => each.endsWith(".git"))) {
+          const path = `${mirrors}/${name}`;
+          things.push({
+            kind: "mirror",
+            key: path,
+            name: `${project}/${name}`,
+            project,
+            bytes: await treeBytes(path, signal),
+            lastUsedAt: await lastUseOf(path),
+            // A checkout may borrow its objects for as long as its job runs.
+            inUse: busy.has(project),
+          });
+        }
+      }
+      return { things };
+    },
+    async remove({ key, project, lastUsedAt }) {
+      using lock = tryLock(key);
+      if (lock === undefined) return { kind: "kept", why: "a checkout is using it" };
+      if (busyProjects().has(project ?? "") || await lastUseOf(key) > lastUsedAt) {
+        return { kind: "kept", why: "a job has used it meanwhile" };
+      }
+      await removeTree(key);
+      return REMOVED;
+    },
+  };
+}
+
+async function lastUseOf(mirror: string): Promise<number> {
+  const used = await statIfThere(`${mirror}/used`) ?? await statIfThere(mirror);
+  return used?.mtime?.getTime() ?? 0;
+}
+
+/** Takes the lock that checkouts take; `undefined` if one of them has it. */
+function tryLock(mirror: string): Disposable | undefined {
+  const at = mirror.lastIndexOf("/");
+  const program = mirror.slice(at + 1).replace(/\.git$/, "");
+  try {
+    return lockFolder({ folder: mirror.slice(0, at), program, remedy: "wait until it is done" });
+  } catch (error) {
+    if (error instanceof CicdError && error.code === "store_locked") return undefined;
+    throw error;
+  }
+}

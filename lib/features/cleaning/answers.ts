@@ -1,0 +1,37 @@
+/**
+ * The answers of cleaning.
+ *
+ * @module
+ */
+import * as v from "valibot";
+import { CLEAN_KINDS } from "@lib/api/clean_source.ts";
+import { CLEAN_CAUSES } from "@lib/features/cleaning/plan.ts";
+
+/** A cleaning, or what one would do. */
+export const reportSchema = v.object({
+  dry_run: v.boolean(),
+  items: v.array(v.object({
+    kind: v.picklist(CLEAN_KINDS),
+    name: v.string(),
+    project: v.nullable(v.string()),
+    bytes: v.number(),
+    last_used_at: v.string(),
+    cause: v.picklist(CLEAN_CAUSES),
+    outcome: v.picklist(["planned", "removed", "kept", "failed"]),
+    detail: v.nullable(v.string()),
+  })),
+  skipped: v.array(v.string()),
+  free_bytes_before: v.number(),
+  free_bytes_after: v.number(),
+});
+
+/** The ended jobs of a cleaning. */
+export const removalsSchema = v.object({
+  removals: v.array(v.object({
+    id: v.string(),
+    project: v.string(),
+    finished_at: v.string(),
+    log_bytes: v.number(),
+    cause: v.picklist(["age", "count", "bytes", "free_disk"]),
+  })),
+});

@@ -1,0 +1,260 @@
+/**
+ * Looks, decides, removes.
+ *
+ * @module
+ */
+import { raceAbort } from "@lib/core/abort.ts";
+import type { Clock } from "@lib/core/clock.ts";
+import { messageOf } from "@lib/core/errors.ts";
+import type { Logger } from "@lib/core/logger.ts";
+import { formatSize } from "@lib/core/size.ts";
+import { type DiskSpace, diskSpace } from "@lib/foundations/store/disk_space.ts";
+import type { JobStore } from "@lib/spine/queue/job_store.ts";
+import type { CleanSource, KeepByKind, RemovalResult, StoredThing } from "@lib/api/clean_source.ts";
+import {
+  type History,
+  jobHistory,
+  orphanSource,
+  temporarySource,
+  workspaceSource,
+} from "@lib/features/cleaning/own_sources.ts";
+import {
+  costRank,
+  type HistoryLimits,
+  planCleaning,
+  type PlannedRemoval,
+} from "@lib/features/cleaning/plan.ts";
+
+/** What came of a removal. */
+export type CleanOutcome = "planned" | "removed" | "kept" | "failed";
+
+/** Something that was chosen, and what came of it. */
+export interface CleanedItem extends PlannedRemoval {
+  readonly outcome: CleanOutcome;
+  /** Why it was kept, or could not be removed. */
+  readonly detail?: string;
+}
+
+/** A cleaning, or what one would do. */
+export interface CleanReport {
+  readonly dryRun: boolean;
+  readonly items: readonly CleanedItem[];
+  /** What was not looked at or not removed, one sentence each. */
+  readonly skipped: readonly string[];
+  readonly freeBytesBefore: number;
+  readonly freeBytesAfter: number;
+}
+
+/** What to clean. */
+export interface CleanRequest {
+  readonly dryRun: boolean;
+  /**
+   * - `all`: everything.
+   * - `history`: ended jobs; below the floor also other things, as far as they are needed for it.
+   * - `background`: as `history`; looks at no more than it must.
+   */
+  readonly scope: "all" | "history" | "background";
+}
+
+/** Cleans. @throws What `signal` aborts with; what was removed until then stays removed. */
+export type Clean = (request: CleanRequest, signal: AbortSignal) => Promise<CleanReport>;
+
+/** Options for {@linkcode Cleaner}. */
+export interface CleanerOptions {
+  readonly history: History;
+  /** Finds what interrupted removals of ended jobs left. */
+  readonly orphans: CleanSource;
+  readonly sources: readonly CleanSource[];
+  readonly limits: () => HistoryLimits;
+  /** Measures the file system of the state directory. */
+  readonly disk: () => DiskSpace;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** Options for {@linkcode openCleaner}. */
+export interface OpenCleanerOptions extends Pick<CleanerOptions, "limits" | "clock" | "log"> {
+  readonly store: JobStore;
+  readonly stateDir: string;
+  readonly runtimeDir: string;
+  /** Those of other features. */
+  readonly sources: readonly CleanSource[];
+}
+
+/** Makes the cleaner of a runner. */
+export function openCleaner(options: OpenCleanerOptions): Cleaner {
+  const { store, stateDir, runtimeDir, limits, clock, log } = options;
+  const now = () => clock.now();
+  return new Cleaner({
+    history: jobHistory({ store, stateDir }),
+    orphans: orphanSource({ store, stateDir, maxAgeMs: () => limits().maxAgeMs, now }),
+    sources: [
+      workspaceSource({ stateDir, read: (id) => store.get(id), now }),
+      temporarySource({ stateDir, runtimeDir, now }),
+      ...options.sources,
+    ],
+    limits,
+    disk: () => diskSpace(stateDir),
+    clock,
+    log,
+  });
+}
+
+/** What was found, and by which source. */
+type Found = ReadonlyMap<StoredThing, CleanSource>;
+
+/** Cleans, one cleaning at a time. */
+export class Cleaner {
+  readonly #options: CleanerOptions;
+  #last: Promise<unknown> = Promise.resolve();
+  /** Orphans come of a crash, or of a removal that failed. */
+  #orphansDue = true;
+
+  constructor(options: CleanerOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Removes what is left behind or beyond its limits; in a dry run, says what that is.
+   *
+   * Goes on after single failures; each is in the report.
+   */
+  readonly clean: Clean = async (request, signal) => {
+    const before = this.#last;
+    const done = Promise.withResolvers<void>();
+    // Whoever comes next waits for both, also if this caller gives up waiting.
+    this.#last = before.then(() => done.promise);
+    try {
+      await raceAbort(before, signal);
+      signal.throwIfAborted();
+      return await this.#clean(request, signal);
+    } finally {
+      done.resolve();
+    }
+  };
+
+  async #clean({ dryRun, scope }: CleanRequest, signal: AbortSignal): Promise<CleanReport> {
+    const { sources, disk, log } = this.#options;
+    using closing = new DisposableStack();
+    for (const source of sources) closing.defer(() => source.close?.());
+    const before = disk();
+    const { found, skipped } = await this.#look(scope, before, signal);
+    if (!dryRun) this.#orphansDue = false;
+    const plan = this.#plan(found, before.freeBytes);
+    if (plan.keptHistory !== undefined) {
+      const { jobs, bytes } = plan.keptHistory;
+      const { minFreeDiskBytes } = this.#options.limits();
+      const { missingBytes } = plan;
+      skipped.push(
+        `Kept ${jobs} ended jobs: removing them would free ${formatSize(bytes)}, but ` +
+          `${formatSize(missingBytes)} more are needed to have ${formatSize(minFreeDiskBytes)} ` +
+          "free (retention.min_free_disk)",
+      );
+      if (!dryRun) {
+        log.warning(
+          "Kept the ended jobs: removing them would not free enough disk; make room by hand",
+          { jobs, bytes, missingBytes, minFreeDiskBytes },
+        );
+      }
+    }
+    const sourceOf = new Map(
+      [...found].map(([{ kind, key }, source]) => [`${kind} ${key}`, source]),
+    );
+    const items: CleanedItem[] = [];
+    for (const removal of plan.removals) {
+      signal.throwIfAborted();
+      const source = sourceOf.get(`${removal.kind} ${removal.key}`);
+      if (source === undefined) throw new TypeError(`Cannot remove ${removal.key}: no source`);
+      items.push(
+        dryRun ? { ...removal, outcome: "planned" } : await this.#remove(removal, source, signal),
+      );
+    }
+    const jobs = items.filter(({ kind, outcome }) => kind === "job" && outcome === "removed");
+    if (jobs.length > 0) {
+      const bytes = jobs.reduce((sum, job) => sum + job.bytes, 0);
+      log.info("Removed ended jobs", { count: jobs.length, bytes });
+    }
+    return {
+      dryRun,
+      items,
+      skipped,
+      freeBytesBefore: before.freeBytes,
+      freeBytesAfter: disk().freeBytes,
+    };
+  }
+
+  /** Looks at what `scope` asks for, the cheapest first, and for the floor no further than needed. */
+  async #look(scope: CleanRequest["scope"], disk: DiskSpace, signal: AbortSignal) {
+    const { history, orphans, sources } = this.#options;
+    const { minFreeDiskBytes, maxBytes } = this.#options.limits();
+    const found = new Map<StoredThing, CleanSource>();
+    const skipped: string[] = [];
+    // While the disk holds less than the history may, sizes cannot matter.
+    const isRoomy = disk.freeBytes >= minFreeDiskBytes && disk.usedBytes <= maxBytes;
+    const ended = scope === "background" && isRoomy
+      ? history.list()
+      : (await history.find(signal)).things;
+    for (const job of ended) found.set(job, history);
+    const look = async (source: CleanSource): Promise<void> => {
+      try {
+        const finding = await source.find(signal);
+        for (const thing of finding.things) found.set(thing, source);
+        skipped.push(...finding.skipped ?? []);
+      } catch (error) {
+        if (signal.aborted) throw signal.reason;
+        skipped.push(`Cannot look at ${source.kinds.join(" and ")}: ${messageOf(error)}`);
+      }
+    };
+    if (scope !== "background" || this.#orphansDue) await look(orphans);
+    for (const source of sources.toSorted((a, b) => costOf(a) - costOf(b))) {
+      if (scope !== "all" && this.#plan(found, disk.freeBytes).missingBytes === 0) break;
+      await look(source);
+    }
+    return { found, skipped };
+  }
+
+  #plan(found: Found, freeBytes: number) {
+    const { sources, limits, clock } = this.#options;
+    const keep = sources.reduce<KeepByKind>((all, one) => ({ ...all, ...one.keep?.() }), {});
+    const facts = { now: clock.now(), freeBytes, things: [...found.keys()] };
+    return planCleaning(facts, { history: limits(), keep });
+  }
+
+  async #remove(
+    removal: PlannedRemoval,
+    source: CleanSource,
+    signal: AbortSignal,
+  ): Promise<CleanedItem> {
+    const { log } = this.#options;
+    const { kind, name, project, bytes, cause } = removal;
+    const fields = { kind, name, bytes, cause, ...(project === undefined ? {} : { project }) };
+    try {
+      const result = this.#isNeedless(removal) ?? await source.remove(removal, signal);
+      if (result.kind === "kept") {
+        log.debug("Kept", { ...fields, why: result.why });
+        return { ...removal, outcome: "kept", detail: result.why };
+      }
+      if (kind === "job") log.debug("Removed", fields);
+      else log.info("Removed", fields);
+      return { ...removal, outcome: "removed" };
+    } catch (error) {
+      if (signal.aborted) throw signal.reason;
+      log.warning("Cannot remove", { ...fields, error });
+      this.#orphansDue = true;
+      return { ...removal, outcome: "failed", detail: messageOf(error) };
+    }
+  }
+
+  /** Sizes are estimates for what shares its bytes; the disk itself tells when to stop. */
+  #isNeedless({ cause }: PlannedRemoval): RemovalResult | undefined {
+    const { disk, limits } = this.#options;
+    return cause === "free_disk" && disk().freeBytes >= limits().minFreeDiskBytes
+      ? { kind: "kept", why: "enough of the disk is free by now" }
+      : undefined;
+  }
+}
+
+/** A source of several kinds is as costly as its costliest. */
+function costOf({ kinds }: CleanSource): number {
+  return Math.max(...kinds.map(costRank));
+}

@@ -1,0 +1,175 @@
+/**
+ * `clean` and `retention`.
+ *
+ * @module
+ */
+import { CicdError, ignore } from "@lib/core/errors.ts";
+import { formatDuration } from "@lib/core/duration.ts";
+import { formatSize } from "@lib/core/size.ts";
+import {
+  type CleanAnswer,
+  type CleanItemAnswer,
+  type RemovalsAnswer,
+  requestClean,
+  requestRetention,
+} from "@lib/features/cleaning/client.ts";
+import type { CliContext } from "@lib/api/client/context.ts";
+import { ago, oneLine, type Painter } from "@lib/api/client/format.ts";
+import type { InvocationOf } from "../../../cmd/runner/commands/grammar.ts";
+import { renderTable } from "@lib/foundations/cli/table.ts";
+
+/** Time between two notes that a cleaning is still at work. */
+const NOTE_EVERY_MS = 5_000;
+
+/** Cleans up; exits with 1 if something could not be removed. */
+export async function clean(
+  { dryRun }: InvocationOf<"clean">,
+  context: CliContext,
+): Promise<number> {
+  const { out, flags, paint, signal } = context;
+  using transport = await context.transport();
+  const answer = await withProgress(context, () => requestClean(transport, { dryRun }, signal));
+  const failed = answer.items.filter(({ outcome }) => outcome === "failed");
+  if (flags.json) {
+    await out.json(answer);
+  } else {
+    for (const line of renderCleaning(answer, paint)) await out.line(line);
+    for (const { kind, name, detail } of failed) {
+      out.note(`Cannot remove ${kind} ${oneLine(name)}: ${oneLine(detail ?? "")}`);
+    }
+    for (const sentence of answer.skipped) out.note(oneLine(sentence));
+  }
+  return failed.length > 0 ? 1 : 0;
+}
+
+/** Shows which ended jobs retention removes; with `--sweep`, removes them. */
+export async function retention(
+  { dryRun, sweep }: InvocationOf<"retention">,
+  context: CliContext,
+): Promise<number> {
+  if (dryRun && sweep) {
+    throw new CicdError("usage", "Cannot do both: --dry-run shows only, --sweep removes");
+  }
+  const { out, flags, clock, paint, signal } = context;
+  using transport = await context.transport();
+  const ask = () => requestRetention(transport, { sweep }, signal);
+  const { removals } = await withProgress(context, ask);
+  if (flags.json) {
+    for (const removal of removals) await out.json(removal);
+    return 0;
+  }
+  for (const line of renderRemovals(removals, { now: clock.now(), paint })) await out.line(line);
+  const bytes = removals.reduce((sum, { log_bytes }) => sum + log_bytes, 0);
+  const what = `${removals.length} jobs with ${formatSize(bytes)} of logs`;
+  await out.line(sweep ? `Removed ${what}` : `Would remove ${what}; --sweep removes them now`);
+  return 0;
+}
+
+/** Waits for an answer; on a terminal, says now and then for how long already. */
+export async function withProgress<T>(
+  { out, clock, signal }: Pick<CliContext, "out" | "clock" | "signal">,
+  ask: () => Promise<T>,
+): Promise<T> {
+  if (!out.isTerminal) return await ask();
+  const startedAt = clock.now();
+  const answered = new AbortController();
+  const tell = async () => {
+    while (!answered.signal.aborted) {
+      await clock.sleep(NOTE_EVERY_MS, { signal: AbortSignal.any([signal, answered.signal]) });
+      out.note(`still cleaning after ${formatDuration(clock.now() - startedAt)}`);
+    }
+  };
+  void tell().catch(ignore("the answer is there, or the command is over"));
+  try {
+    return await ask();
+  } finally {
+    answered.abort();
+  }
+}
+
+/** Renders a cleaning: a table of kinds and causes, and a line about the whole. */
+export function renderCleaning(answer: CleanAnswer, paint: Painter): readonly string[] {
+  const chosen = answer.items.filter(({ outcome }) =>
+    outcome === "removed" || outcome === "planned"
+  );
+  const groups = [...Map.groupBy(chosen, ({ kind, cause }) => `${kind}\n${cause}`).values()];
+  const table = groups.length === 0 ? [] : renderTable({
+    columns: [
+      { title: "WHAT" },
+      { title: "COUNT", align: "right" },
+      { title: "SIZE", align: "right" },
+      { title: "WHY" },
+    ],
+    rows: groups.map((items) => {
+      const [first] = items;
+      return [
+        oneLine(first?.kind ?? ""),
+        String(items.length),
+        formatSize(bytesOf(items)),
+        reasonOf(first?.cause ?? ""),
+      ];
+    }),
+    paintTitle: (text) => paint("faint", text),
+  });
+  return [...table, summary(answer, chosen)];
+}
+
+function summary(
+  { dry_run, items, free_bytes_after }: CleanAnswer,
+  chosen: readonly CleanItemAnswer[],
+): string {
+  const free = `${formatSize(free_bytes_after)} are free`;
+  if (items.length === 0) return `Nothing to remove; ${free}`;
+  if (chosen.length === 0) return `Nothing was removed; ${free}`;
+  const things = chosen.length === 1 ? "1 thing" : `${chosen.length} things`;
+  const what = `${things} of ${formatSize(bytesOf(chosen))}`;
+  return dry_run
+    ? `Would remove ${what}; nothing was changed, ${free}`
+    : `Removed ${what}; ${free}`;
+}
+
+function bytesOf(items: readonly CleanItemAnswer[]): number {
+  return items.reduce((sum, { bytes }) => sum + bytes, 0);
+}
+
+function reasonOf(cause: string): string {
+  switch (cause) {
+    case "age":
+      return "not used for long";
+    case "count":
+      return "more than are kept";
+    case "bytes":
+      return "larger than is kept";
+    case "free_disk":
+      return "the disk is too full";
+    case "left_behind":
+      return "left behind";
+    default:
+      return oneLine(cause.replaceAll("_", " "));
+  }
+}
+
+/** Renders removals, a line each; nothing if there are none. */
+export function renderRemovals(
+  removals: RemovalsAnswer["removals"],
+  { now, paint }: { readonly now: number; readonly paint: Painter },
+): readonly string[] {
+  if (removals.length === 0) return [];
+  return renderTable({
+    columns: [
+      { title: "ID" },
+      { title: "PROJECT" },
+      { title: "ENDED" },
+      { title: "LOG", align: "right" },
+      { title: "BECAUSE OF" },
+    ],
+    rows: removals.map(({ id, project, finished_at, log_bytes, cause }) => [
+      id,
+      project,
+      ago(finished_at, now),
+      formatSize(log_bytes),
+      cause.replaceAll("_", " "),
+    ]),
+    paintTitle: (text) => paint("faint", text),
+  });
+}
