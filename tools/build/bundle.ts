@@ -33,6 +33,8 @@ export interface LazyPackage {
  */
 export const LAZY_PACKAGES: readonly LazyPackage[] = [
   { name: "dockerode", exports: "default" },
+  { name: "ipaddr.js", exports: "default" },
+  { name: "jsonc-parser", exports: "createScanner" },
   { name: "ws", exports: "WebSocketServer" },
 ];
 

@@ -8,9 +8,10 @@ import type { Clock } from "@lib/core/clock.ts";
 import type { Logger } from "@lib/core/logger.ts";
 import { TaskGroup } from "@lib/core/task_group.ts";
 import type { GrytAnswer } from "@lib/features/gryt/answer.ts";
-import { isPublicAddress, judgeCallback } from "@lib/features/gryt/callback_target.ts";
+import { checkCallback } from "@lib/features/gryt/callback_target.ts";
 import type { Delivery, OutboxStore } from "@lib/features/gryt/outbox_store.ts";
 import type { OutgoingResult, SendRequest } from "@lib/features/gryt/outgoing.ts";
+import { publicAddressCheck } from "@lib/features/gryt/public_address.ts";
 import type { GrytSettings } from "@lib/features/gryt/settings.ts";
 
 const FIRST_WAIT_MS = 1_000;
@@ -146,7 +147,7 @@ export class Outbox {
     const { apiKey, callbacks } = settings();
     if (apiKey === undefined) return { kind: "failed", why: "AGENT_API_KEY is not set" };
     const target = delivery.kind === "callback"
-      ? judgeCallback(delivery.url, callbacks)
+      ? checkCallback(delivery.url, callbacks)
       : { kind: "allowed", url: new URL(delivery.url), trusted: true } as const;
     if (target.kind === "refused") return { kind: "hopeless", why: `its address ${target.why}` };
     const text = JSON.stringify(await answerOf(delivery, signal));
@@ -166,9 +167,9 @@ export class Outbox {
       timeoutMs: DELIVERY_TIMEOUT_MS,
       maxAnswerBytes: 0,
       signal,
-      ...(target.trusted ? {} : { isAllowed: isPublicAddress }),
+      ...(target.trusted ? {} : { isAllowed: await publicAddressCheck() }),
     });
-    return judgeDelivery(result);
+    return checkDelivery(result);
   }
 }
 
@@ -177,7 +178,7 @@ type TryOutcome =
   | { readonly kind: "failed" | "hopeless"; readonly why: string };
 
 /** Only 2xx is a delivery, and only "gone" says that trying again is of no use. */
-function judgeDelivery(result: OutgoingResult): TryOutcome {
+function checkDelivery(result: OutgoingResult): TryOutcome {
   switch (result.kind) {
     case "answered":
       if (result.status >= 200 && result.status < 300) return { kind: "delivered" };

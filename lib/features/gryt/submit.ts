@@ -8,7 +8,7 @@ import { LOCAL_CALLER } from "@lib/core/caller.ts";
 import { CicdError } from "@lib/core/errors.ts";
 import type { JobId } from "@lib/core/ids.ts";
 import { failedAnswer, type GrytAnswer } from "@lib/features/gryt/answer.ts";
-import { judgeCallback } from "@lib/features/gryt/callback_target.ts";
+import { checkCallback } from "@lib/features/gryt/callback_target.ts";
 import { toJobBody } from "@lib/features/gryt/job_spec.ts";
 import type { GrytRequest } from "@lib/features/gryt/request.ts";
 import type { GrytService } from "@lib/features/gryt/service.ts";
@@ -87,7 +87,7 @@ function callbackOf(
   { jobId, callbackUrl }: GrytRequest,
 ): string | undefined {
   if (callbackUrl === undefined || callbackUrl.trim() === "") return undefined;
-  const target = judgeCallback(callbackUrl.trim(), gryt.settings().callbacks);
+  const target = checkCallback(callbackUrl.trim(), gryt.settings().callbacks);
   if (target.kind === "allowed") return target.url.href;
   ports.log.warning("A callback_url is not called", { grytJobId: jobId, why: target.why });
   return undefined;

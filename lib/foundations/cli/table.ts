@@ -3,6 +3,7 @@
  *
  * @module
  */
+import stringWidth from "string-width";
 
 /** A column. */
 export interface Column {
@@ -41,14 +42,14 @@ export function renderTable(options: TableOptions): readonly string[] {
     ...(paintTitle === undefined ? {} : { paint: paintTitle }),
   }));
   const widths = columns.map((_, index) =>
-    Math.max(...[titles, ...rows].map((row) => displayWidth(row[index]?.text ?? "")))
+    Math.max(...[titles, ...rows].map((row) => stringWidth(row[index]?.text ?? "")))
   );
   if (width !== undefined) shrink(widths, columns, width);
   return [titles, ...rows].map((row) => {
     const cells = columns.map((column, index) => {
       const cell = row[index] ?? { text: "" };
       const text = cut(cell.text, widths[index] ?? 0);
-      const padding = " ".repeat(Math.max(0, (widths[index] ?? 0) - displayWidth(text)));
+      const padding = " ".repeat(Math.max(0, (widths[index] ?? 0) - stringWidth(text)));
       const painted = cell.paint?.(text) ?? text;
       if (column.align === "right") return padding + painted;
       return index === columns.length - 1 ? painted : painted + padding;
@@ -73,31 +74,15 @@ export function renderFields(
 
 /** Cuts a text to a width; what is missing is shown as `…`. */
 export function cut(text: string, width: number): string {
-  if (displayWidth(text) <= width) return text;
+  if (stringWidth(text) <= width) return text;
   let kept = "";
   let used = 0;
-  for (const character of text) {
-    used += characterWidth(character);
+  for (const { segment } of new Intl.Segmenter().segment(text)) {
+    used += stringWidth(segment);
     if (used > width - 1) break;
-    kept += character;
+    kept += segment;
   }
   return `${kept}…`;
-}
-
-/** Columns that a text takes on a terminal. */
-export function displayWidth(text: string): number {
-  let width = 0;
-  for (const character of text) width += characterWidth(character);
-  return width;
-}
-
-function characterWidth(character: string): number {
-  if (/^[\x20-\x7e]$/.test(character)) return 1;
-  if (/^[\p{Mn}\p{Me}\p{Cf}]$/u.test(character)) return 0;
-  return /^[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{1f300}-\u{1faff}\u{20000}-\u{3fffd}]$/u
-      .test(character)
-    ? 2
-    : 1;
 }
 
 function shrink(widths: number[], columns: readonly Column[], available: number): void {

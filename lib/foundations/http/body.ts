@@ -5,7 +5,6 @@
  */
 import { CicdError, ignore } from "@lib/core/errors.ts";
 import { withDeadline } from "@lib/core/abort.ts";
-import { findJsonError } from "@lib/foundations/http/json_error.ts";
 import { formatSize } from "@lib/core/size.ts";
 
 /** Bounds for {@linkcode readBody}. */
@@ -70,13 +69,14 @@ export async function readJson(request: Request, limits: BodyLimits): Promise<un
     return JSON.parse(text);
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error;
-    throw new CicdError("invalid_json", `Cannot read the body as JSON: ${describe(text)}`);
+    throw new CicdError("invalid_json", `Cannot read the body as JSON: ${await describe(text)}`);
   }
 }
 
 /** The engine's own message quotes the body, which may hold secrets: only the place is told. */
-function describe(text: string): string {
-  const place = findJsonError(text);
+async function describe(text: string): Promise<string> {
+  const { findJsonError } = await import("@lib/foundations/http/json_error.ts");
+  const place = await findJsonError(text);
   return place === undefined
     ? "it is no JSON"
     : `error at line ${place.line}, column ${place.column}`;

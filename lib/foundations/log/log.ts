@@ -1,19 +1,8 @@
 /**
- * The one logger of a program, on LogTape.
- *
- * LogTape's configuration is process-wide; this is the only file that touches
- * it, and it puts it back when the log is disposed. Everything else is given a
- * {@linkcode Logger}.
+ * The log of a program: levels, children, formats and where lines go.
  *
  * @module
  */
-import {
-  configureSync,
-  getLogger,
-  type Logger as TapeLogger,
-  type LogRecord,
-  resetSync,
-} from "@logtape/logtape";
 import type { LogFields, Logger } from "@lib/core/logger.ts";
 import type { WrittenFormat } from "@lib/foundations/log/choose_format.ts";
 import {
@@ -54,71 +43,53 @@ export interface Log extends Logger, AsyncDisposable {
   flush(): Promise<void>;
 }
 
-/**
- * Opens the log of this process.
- *
- * @throws {Error} If the process has an open log.
- */
+/** Opens a log. */
 export function openLog(options: LogOptions): Log {
-  const { program } = options;
   let threshold = LOG_LEVELS.indexOf(options.level);
-  configureSync({
-    sinks: { only: (record) => writeRecord(record, options) },
-    loggers: [
-      { category: [program], sinks: ["only"], lowestLevel: "debug" },
-      { category: ["logtape", "meta"], sinks: ["only"], lowestLevel: "error" },
-    ],
-  });
-  const tape = getLogger([program]);
-  const isOff = (level: Level) => LOG_LEVELS.indexOf(level) < threshold;
-  let closed = false;
+  const emitter: Emitter = { options, isOff: (level) => LOG_LEVELS.indexOf(level) < threshold };
   const flush = () => options.stderr.flush();
-  const rescue = () => options.stderr.write("(a message could not be written)");
   return {
-    ...makeLogger({ tape, isOff, rescue, places: options.format === "journal" }, {}),
+    ...makeLogger(emitter, {}),
     setLevel(level) {
-      threshold = LOG_LEVELS.indexOf(level);
+      if (threshold < LOG_LEVELS.length) threshold = LOG_LEVELS.indexOf(level);
     },
     flush,
     async [Symbol.asyncDispose]() {
-      if (closed) return;
-      closed = true;
       threshold = LOG_LEVELS.length;
-      resetSync();
       await flush();
     },
   };
 }
 
 interface Emitter {
-  readonly tape: TapeLogger;
+  readonly options: LogOptions;
   readonly isOff: (level: Level) => boolean;
-  /** Whether warnings and errors carry the place of their call. */
-  readonly places: boolean;
-  /** Says that a message was lost. */
-  readonly rescue: () => void;
 }
 
 type LogMethod = (message: string, fields?: LogFields) => void;
 
 function makeLogger(emitter: Emitter, base: LogFields): Logger {
+  const { isOff, options } = emitter;
+  const { format, stderr, redact = (text: string) => text } = options;
   const method = (level: Level): LogMethod => {
-    const wantsPlace = emitter.places && (level === "warning" || level === "error");
+    // In the journal, warnings and errors carry the place of their call.
+    const wantsPlace = format === "journal" && (level === "warning" || level === "error");
     const log: LogMethod = (message, fields) => {
-      if (emitter.isOff(level)) return;
+      if (isOff(level)) return;
       try {
         const code = wantsPlace ? callerOf(log) : undefined;
-        emitter.tape.emit({
+        const entry = makeEntry({
+          timeMs: Date.now(),
           level,
-          message: [message],
-          rawMessage: message,
-          timestamp: Date.now(),
-          properties: fields === undefined ? base : joined(base, fields),
-          ...(code === undefined ? {} : { sourceLocation: { ...code, column: 0 } }),
-        });
+          message,
+          fields: fields === undefined ? base : joined(base, fields),
+          ...(code === undefined ? {} : { code }),
+        }, redact);
+        if (sentToJournal(entry, options)) return;
+        for (const line of linesOf(entry, options)) stderr.write(line);
       } catch {
         // A log that fails must not take its caller along, nor fail unseen.
-        emitter.rescue();
+        stderr.write("(a message could not be written)");
       }
     };
     return log;
@@ -141,19 +112,6 @@ function joined(base: LogFields, fields: LogFields): LogFields {
   }
 }
 
-function writeRecord(record: LogRecord, options: LogOptions): void {
-  const { stderr, redact = (text: string) => text } = options;
-  const entry = makeEntry({
-    timeMs: record.timestamp,
-    level: levelOf(record),
-    message: record.message.map(String).join(""),
-    fields: record.properties,
-    ...(record.sourceLocation === undefined ? {} : { code: record.sourceLocation }),
-  }, redact);
-  if (sentToJournal(entry, options)) return;
-  for (const line of linesOf(entry, options)) stderr.write(line);
-}
-
 function sentToJournal(entry: LogEntry, { format, journal, program }: LogOptions): boolean {
   if (format !== "journal" || journal === undefined) return false;
   try {
@@ -174,21 +132,6 @@ function linesOf(entry: LogEntry, { format, program, colour }: LogOptions): read
     case "journal":
     case "prefixed":
       return formatPrefixed(entry);
-  }
-}
-
-/** LogTape's own records may have levels that are not ours. */
-function levelOf({ level }: LogRecord): Level {
-  switch (level) {
-    case "trace":
-    case "debug":
-      return "debug";
-    case "info":
-    case "warning":
-      return level;
-    case "error":
-    case "fatal":
-      return "error";
   }
 }
 

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { isPublicAddress, judgeCallback } from "@lib/features/gryt/callback_target.ts";
+import { checkCallback } from "@lib/features/gryt/callback_target.ts";
 
-Deno.test("judgeCallback() allows http and https without credentials", () => {
-  const kindOf = (text: string, prefixes: string[] = []) => judgeCallback(text, prefixes).kind;
+Deno.test("checkCallback() allows http and https without credentials", () => {
+  const kindOf = (text: string, prefixes: string[] = []) => checkCallback(text, prefixes).kind;
   assert.equal(kindOf("https://ci.example.org/hook?x=1"), "allowed");
   for (
     const text of ["", "ftp://a/", "file:///etc/passwd", "javascript:1", "https://u:p@a/", "//a"]
@@ -11,10 +11,10 @@ Deno.test("judgeCallback() allows http and https without credentials", () => {
   }
 });
 
-Deno.test("judgeCallback() compares with the configuration as addresses, not as text", () => {
+Deno.test("checkCallback() compares with the configuration as addresses, not as text", () => {
   const prefixes = ["https://ci.example.org/hooks", "http://10.0.0.5:8000"];
   const trusted = (text: string) => {
-    const target = judgeCallback(text, prefixes);
+    const target = checkCallback(text, prefixes);
     return target.kind === "allowed" && target.trusted;
   };
   assert.equal(trusted("https://ci.example.org/hooks"), true);
@@ -29,39 +29,4 @@ Deno.test("judgeCallback() compares with the configuration as addresses, not as 
     "http://10.0.0.5:80000/x",
   ];
   for (const text of others) assert.equal(trusted(text), false, text);
-});
-
-Deno.test("isPublicAddress() knows this machine, its networks and their disguises", () => {
-  for (const address of ["1.1.1.1", "93.184.215.14", "172.32.0.1", "2606:4700::1111"]) {
-    assert.equal(isPublicAddress(address), true, address);
-  }
-  const own = [
-    "0.0.0.0",
-    "10.1.2.3",
-    "100.64.0.1",
-    "127.0.0.1",
-    "127.255.255.254",
-    "169.254.169.254",
-    "172.16.0.1",
-    "172.31.255.255",
-    "192.168.1.1",
-    "198.19.0.1",
-    "224.0.0.1",
-    "255.255.255.255",
-    "::",
-    "::1",
-    "::ffff:127.0.0.1",
-    "::ffff:1.1.1.1",
-    "64:ff9b::7f00:1",
-    "fe80::1",
-    "fe80::1%eth0",
-    "fd00::1",
-    "ff02::1",
-    "2001::1",
-    "2001:db8::1",
-    "2002:7f00:1::",
-    "example.org",
-    "",
-  ];
-  for (const address of own) assert.equal(isPublicAddress(address), false, address);
 });

@@ -24,31 +24,65 @@ const TABLE: readonly (readonly [string, number, number])[] = [
   ['"a\tb"', 1, 1],
   ["01", 1, 2],
   ["[1]\n, 2", 2, 1],
+  ["[1,\r\n 2,\r\n x]", 3, 2],
+  ["[1, // one\n 2]", 1, 5],
+  ['["a\\q"]', 1, 2],
+  ["[1.]", 1, 2],
 ];
 
 for (const [text, line, column] of TABLE) {
-  Deno.test(`findJsonError() finds ${line}:${column} in ${JSON.stringify(text)}`, () => {
-    assert.deepEqual(findJsonError(text), { line, column });
+  Deno.test(`findJsonError() finds ${line}:${column} in ${JSON.stringify(text)}`, async () => {
+    assert.deepEqual(await findJsonError(text), { line, column });
   });
 }
 
-Deno.test("findJsonError() finds nothing in any JSON, however it is laid out", () => {
-  fc.assert(fc.property(fc.jsonValue(), fc.nat(4), (value, space) => {
-    assert.equal(findJsonError(JSON.stringify(value, null, space)), undefined);
+Deno.test("findJsonError() finds nothing in any JSON, however it is laid out", async () => {
+  await fc.assert(fc.asyncProperty(fc.jsonValue(), fc.nat(4), async (value, space) => {
+    assert.equal(await findJsonError(JSON.stringify(value, null, space)), undefined);
   }));
 });
 
-Deno.test("findJsonError() agrees with the engine on what is JSON", () => {
+Deno.test("findJsonError() agrees with the engine on what is JSON", async () => {
   const anyText = fc.array(
-    fc.constantFrom("{", "}", "[", "]", ",", ":", '"a"', "1", "-", ".5", "e3", "true", " ", "\n"),
+    fc.constantFrom(
+      "{",
+      "}",
+      "[",
+      "]",
+      ",",
+      ":",
+      '"a"',
+      "1",
+      "-",
+      ".5",
+      "e3",
+      "true",
+      " ",
+      "\n",
+      "//",
+      "/*",
+      "*/",
+      "\\u12",
+      "\u00a0",
+      "\ufeff",
+    ),
     { maxLength: 12 },
   ).map((parts) => parts.join(""));
-  fc.assert(
-    fc.property(anyText, (text) => assert.equal(findJsonError(text) === undefined, isJson(text))),
+  const mutated = fc.tuple(fc.json(), fc.nat(), fc.string({ maxLength: 2 })).map(
+    ([json, at, part]) => {
+      const place = at % (json.length + 1);
+      return json.slice(0, place) + part + json.slice(place + part.length);
+    },
+  );
+  await fc.assert(
+    fc.asyncProperty(
+      fc.oneof(anyText, mutated),
+      async (text) => assert.equal(await findJsonError(text) === undefined, isJson(text), text),
+    ),
     { numRuns: 2_000 },
   );
 });
 
-Deno.test("findJsonError() copes with any depth", () => {
-  assert.deepEqual(findJsonError("[".repeat(50_000)), { line: 1, column: 50_001 });
+Deno.test("findJsonError() copes with any depth", async () => {
+  assert.deepEqual(await findJsonError("[".repeat(50_000)), { line: 1, column: 50_001 });
 });
