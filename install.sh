@@ -1,8 +1,10 @@
 #!/bin/sh
 # Installs, upgrades and removes cicd-toolkit. Run with --help.
 #
-# Every file arrives by rename, every link is switched by rename: at any moment the installation
-# is the old one or the new one, and an interrupted run is mended by running it again.
+# This script fetches or builds a release, verifies it and puts its programs in place. Units,
+# hardening, lingering and data are the business of `cicd-runner install` and `uninstall`, to which
+# it hands over. Every link is switched by rename: at any moment the installation is the old one or
+# the new one. To repair an interrupted run, run it again.
 set -eu
 
 usage() {
@@ -46,7 +48,6 @@ usage_error() {
 # Runs an action, or prints it.
 act() {
   if [ "$dry_run" = yes ]; then
-    [ "$1" != as_user ] || shift
     say "would run: $*"
   else
     "$@"
@@ -103,6 +104,10 @@ while [ $# -gt 0 ]; do
 done
 
 uid=$(id -u)
+source_dir=''
+case $0 in
+*/install.sh | install.sh) source_dir=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd) ;;
+esac
 case $version in
 *[!A-Za-z0-9.+-]*) usage_error "--version is no version: $version" ;;
 esac
@@ -110,27 +115,13 @@ esac
 if [ "$system" = yes ]; then
   [ "$uid" = 0 ] || [ "$dry_run" = yes ] || die "--system needs root: run it with sudo"
   prefix=${prefix:-/opt/cicd-toolkit}
-  unit_dir=/etc/systemd/user
   for_user=${for_user:-${SUDO_USER:-}}
   [ "$for_user" != root ] || for_user=''
-  if [ -n "$for_user" ]; then
-    for_uid=$(id -u "$for_user" 2>/dev/null) || die "there is no user $for_user"
-    for_home=$(getent passwd "$for_user" | cut -d: -f6)
-    for_config=$for_home/.config for_state=$for_home/.local/state for_cache=$for_home/.cache
-    for_data=$for_home/.local/share
-  fi
+  [ -z "$for_user" ] || id -u "$for_user" >/dev/null 2>&1 || die "there is no user $for_user"
 else
   [ -z "$for_user" ] || usage_error "--user goes with --system"
   [ -n "${HOME:-}" ] || die "HOME is not set"
   prefix=${prefix:-$HOME/.local}
-  unit_dir=${XDG_CONFIG_HOME:-$HOME/.config}/systemd/user
-  for_user=$(id -un)
-  for_uid=$uid
-  for_home=$HOME
-  for_config=${XDG_CONFIG_HOME:-$HOME/.config}
-  for_state=${XDG_STATE_HOME:-$HOME/.local/state}
-  for_data=${XDG_DATA_HOME:-$HOME/.local/share}
-  for_cache=${XDG_CACHE_HOME:-$HOME/.cache}
 fi
 prefix=${prefix%/}
 case $prefix in
@@ -144,16 +135,9 @@ esac
 bin_dir=$prefix/bin
 home_dir=$prefix/lib/cicd-toolkit
 programs='cicd-runner cicd-agent'
-unit_path='%h/.local/bin:/opt/cicd-toolkit/bin:/usr/local/bin:/usr/bin:/bin'
-service_units='cicd-runner.service cicd-agent@.service cicd-runner@.service cicd-clean.service'
 
 scratch=''
-probe_dir=''
-cleanup() {
-  [ -z "$scratch" ] || rm -rf "$scratch"
-  [ -z "$probe_dir" ] || remove_probe
-}
-trap cleanup EXIT
+trap '[ -z "$scratch" ] || rm -rf "$scratch"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
@@ -163,23 +147,8 @@ make_scratch() {
 
 # ---------------------------------------------------------------- files
 
-make_dir() { # DIR [MODE]
-  [ -d "$1" ] && return 0
-  act mkdir -p "$1"
-  [ $# -lt 2 ] || act chmod "$2" "$1"
-}
-
-# Puts a file in place by rename. Says 0 if it changed something, 1 if all was well.
-put_file() { # SOURCE TARGET MODE
-  if [ -f "$2" ] && cmp -s "$1" "$2"; then return 1; fi
-  if [ "$dry_run" = yes ]; then
-    say "would write: $2"
-    return 0
-  fi
-  if ! { cp "$1" "$2.tmp.$$" && chmod "$3" "$2.tmp.$$" && mv -f "$2.tmp.$$" "$2"; }; then
-    rm -f "$2.tmp.$$"
-    die "cannot write $2"
-  fi
+make_dir() { # DIR
+  [ -d "$1" ] || act mkdir -p "$1"
 }
 
 # Makes or switches a symbolic link by rename.
@@ -191,7 +160,7 @@ put_link() { # TARGET LINK
   fi
   rm -f "$2.tmp.$$"
   ln -s "$1" "$2.tmp.$$"
-  # Neither spelling of "do not move into the folder it points to" is in POSIX.
+  # Neither spelling of "do not move into the directory it points to" is in POSIX.
   mv -fT "$2.tmp.$$" "$2" 2>/dev/null || mv -fh "$2.tmp.$$" "$2" || {
     rm -f "$2.tmp.$$"
     die "cannot switch $2"
@@ -305,13 +274,7 @@ build_field() { # DIR FIELD: prints a field of build.json
   sed -n "s/^ *\"$2\": \"\([^\"]*\)\".*/\1/p" "$1/lib/cicd-toolkit/build.json" 2>/dev/null
 }
 
-find_release() { # sets release_dir, units_from
-  source_dir=''
-  case $0 in
-  */install.sh | install.sh)
-    source_dir=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
-    ;;
-  esac
+find_release() { # sets release_dir; empty in a dry run that would have to make it
   if [ -n "$version" ]; then
     download_release
   elif [ -f "$source_dir/lib/cicd-toolkit/build.json" ]; then
@@ -319,17 +282,13 @@ find_release() { # sets release_dir, units_from
   elif [ -f "$source_dir/tools/build.ts" ]; then
     build_release
   else
-    die "there is nothing to install here: give --version, or run it from a checkout"
+    die "there is no release here: give --version, or run it from a checkout"
   fi
-  if [ -n "$release_dir" ]; then
-    units_from=$release_dir/lib/cicd-toolkit/units
-    for file in "bin/cicd-runner" "bin/cicd-agent" "lib/cicd-toolkit/build.json"; do
-      [ -f "$release_dir/$file" ] || die "the release is incomplete: $file is missing"
-    done
-    [ -f "$units_from/cicd-runner.service" ] || die "the release is incomplete: it has no units"
-  else
-    units_from=$source_dir/units
-  fi
+  [ -n "$release_dir" ] || return 0
+  for file in bin/cicd-runner bin/cicd-agent lib/cicd-toolkit/build.json \
+    lib/cicd-toolkit/units/cicd-runner.service; do
+    [ -f "$release_dir/$file" ] || die "the release is incomplete: $file is missing"
+  done
 }
 
 # ---------------------------------------------------------------- programs
@@ -378,7 +337,7 @@ install_programs() {
   fi
   # What cannot run here must not replace what can.
   if [ "$dry_run" = no ] &&
-    ! XDG_CACHE_HOME=$scratch "$target/bin/cicd-runner" version >/dev/null 2>"$scratch/said"; then
+    ! aside "$target/bin/cicd-runner" version >/dev/null 2>"$scratch/said"; then
     cat "$scratch/said" >&2
     [ "$(readlink "$home_dir/current" 2>/dev/null)" = "releases/$id" ] || rm -rf "$target"
     die "the new cicd-runner does not run on this machine: nothing was changed"
@@ -415,255 +374,53 @@ warm_up() {
   done
 }
 
-# ---------------------------------------------------------------- units
+# ---------------------------------------------------------------- handing over
 
-sockets_changed=''
-
-install_units() {
-  make_dir "$unit_dir"
-  for file in "$units_from"/*.service "$units_from"/*.socket "$units_from"/*.slice \
-    "$units_from"/*.timer; do
-    name=${file##*/}
-    if put_file "$file" "$unit_dir/$name" 644; then
-      case $name in *.socket) sockets_changed="$sockets_changed $name" ;; esac
-    fi
-  done
-  case $bin_dir in
-  "${HOME:-}/.local/bin" | /opt/cicd-toolkit/bin | /usr/local/bin | /usr/bin) drop_in_path=no ;;
-  *) drop_in_path=yes ;;
-  esac
-  for unit in $service_units; do
-    if [ "$drop_in_path" = yes ]; then
-      make_scratch
-      printf '[Service]\nEnvironment="PATH=%s:%s"\n' "$bin_dir" "$unit_path" >"$scratch/10-path.conf"
-      make_dir "$unit_dir/$unit.d"
-      put_file "$scratch/10-path.conf" "$unit_dir/$unit.d/10-path.conf" 644 || :
-    elif [ -f "$unit_dir/$unit.d/10-path.conf" ]; then
-      remove "$unit_dir/$unit.d/10-path.conf"
-      remove_empty "$unit_dir/$unit.d"
-    fi
-  done
+# Runs a program without leaving anything in the caches of whoever calls.
+aside() {
+  CICD_TOOLKIT_CACHE=$scratch/runtime TMPDIR=$scratch "$@"
 }
 
-remove_units() {
-  for unit in cicd-runner.socket cicd-runner.service cicd-runner@.service cicd-agent@.socket \
-    cicd-agent@.service cicd.slice cicd-clean.service cicd-clean.timer; do
-    remove "$unit_dir/$unit"
-    for file in 10-path.conf 50-namespaces.conf 60-kernel-logs.conf; do
-      remove "$unit_dir/$unit.d/$file"
-    done
-    remove_empty "$unit_dir/$unit.d"
-  done
-  for path in "$unit_dir"/*.wants/cicd-agent@*; do
-    [ ! -L "$path" ] || remove "$path"
-  done
-}
-
-# ---------------------------------------------------------------- the user's service manager
-
-# Runs a command as the user who will own the runner, on that user's manager.
-as_user() {
-  if [ "$for_uid" = "$uid" ]; then
-    XDG_RUNTIME_DIR=$runtime_dir "$@"
-  else
-    runuser -u "$for_user" -- env HOME="$for_home" XDG_RUNTIME_DIR="$runtime_dir" "$@"
-  fi
-}
-
-find_runtime_dir() {
-  if [ "$for_uid" = "$uid" ] && [ -n "${XDG_RUNTIME_DIR:-}" ]; then
-    runtime_dir=$XDG_RUNTIME_DIR
-  else
-    runtime_dir=/run/user/$for_uid
-  fi
-}
-
-manager_answers() {
-  command -v systemctl >/dev/null 2>&1 &&
-    as_user systemctl --user show --property=Version >/dev/null 2>&1
-}
-
-lingers() {
-  [ -e "/var/lib/systemd/linger/$for_user" ] ||
-    [ "$(loginctl show-user "$for_user" --property=Linger --value 2>/dev/null)" = yes ]
-}
-
-ensure_lingering() {
-  [ "$linger" = yes ] && command -v loginctl >/dev/null 2>&1 && [ -d /run/systemd/system ] ||
-    return 0
-  lingers && return 0
-  if [ "$dry_run" = yes ]; then
-    say "would run: loginctl enable-linger $for_user"
+# Runs cicd-runner, or says so if there is none yet.
+hand_over() { # COMMAND [FLAG...]
+  [ "$system" = no ] || set -- "$@" --system
+  [ "$system" = no ] || [ -z "$for_user" ] || set -- "$@" --user "$for_user"
+  if [ -z "$runner" ]; then
+    say "would run: cicd-runner $*"
     return 0
   fi
-  loginctl enable-linger "$for_user" >/dev/null 2>&1 || :
-  if lingers; then
-    say "Enabled lingering for $for_user: the runner outlives the last session"
-  else
-    warn "cannot enable lingering for $for_user: the runner and its jobs will be killed when the"
-    warn "last session ends. Run: sudo loginctl enable-linger $for_user"
-  fi
+  [ "$dry_run" = no ] || set -- "$@" --dry-run
+  make_scratch
+  aside "$runner" "$@"
 }
-
-# Waits up to 10 s for a manager that lingering has just started.
-await_manager() {
-  tries=0
-  until manager_answers; do
-    tries=$((tries + 1))
-    { [ -e "/var/lib/systemd/linger/$for_user" ] && [ "$tries" -lt 20 ]; } || return 1
-    sleep 0.5
-  done
-}
-
-remove_probe() {
-  rm -rf "$probe_dir/cicd-toolkit-probe.service" "$probe_dir/cicd-toolkit-probe.service.d"
-  probe_dir=''
-  as_user systemctl --user daemon-reload >/dev/null 2>&1 || :
-}
-
-# Whether a unit with this drop-in starts on this machine and can write its state.
-hardening_works() { # FILE
-  probe_dir=$runtime_dir/systemd/user
-  as_user mkdir -p "$probe_dir/cicd-toolkit-probe.service.d"
-  as_user tee "$probe_dir/cicd-toolkit-probe.service" >/dev/null <<UNIT
-[Service]
-Type=oneshot
-ExecStart=/usr/bin/env test -w "%h/.local/state/cicd-toolkit"
-UNIT
-  as_user tee "$probe_dir/cicd-toolkit-probe.service.d/probe.conf" <"$1" >/dev/null
-  as_user systemctl --user daemon-reload
-  works=no
-  if as_user systemctl --user start cicd-toolkit-probe.service >/dev/null 2>&1; then works=yes; fi
-  as_user systemctl --user reset-failed cicd-toolkit-probe.service >/dev/null 2>&1 || :
-  remove_probe
-  [ "$works" = yes ]
-}
-
-install_hardening() {
-  for file in "$units_from"/hardening/*.conf; do
-    name=${file##*/}
-    if [ "$dry_run" = yes ]; then
-      say "would try: $name, and add it to the services if it works here"
-      continue
-    fi
-    wanted=no
-    if [ "$hardening" = yes ] && [ "$for_state" = "$for_home/.local/state" ] &&
-      hardening_works "$file"; then wanted=yes; fi
-    for unit in cicd-runner.service cicd-agent@.service cicd-clean.service; do
-      if [ "$wanted" = yes ]; then
-        make_dir "$unit_dir/$unit.d"
-        put_file "$file" "$unit_dir/$unit.d/$name" 644 || :
-      elif [ -f "$unit_dir/$unit.d/$name" ]; then
-        remove "$unit_dir/$unit.d/$name"
-        remove_empty "$unit_dir/$unit.d"
-        fi
-    done
-    [ "$wanted" = yes ] || say "Left out $name: it does not work here, or is not wanted"
-  done
-}
-
-# A socket takes its settings when it starts to listen, which its service must not outlast.
-restart_sockets() {
-  for changed in $sockets_changed; do
-    pattern=$(printf '%s' "$changed" | sed 's/@/@*/')
-    as_user systemctl --user list-units --plain --no-legend --state=active "$pattern" |
-      while read -r unit _; do
-        as_user systemctl --user stop "${unit%.socket}.service" 2>/dev/null
-        as_user systemctl --user restart "$unit"
-      done
-  done
-}
-
-make_state_dirs() {
-  for path in "$for_config/cicd-toolkit" "$for_state/cicd-toolkit" "$for_cache/cicd-toolkit"; do
-    [ -d "$path" ] && continue
-    if [ "$dry_run" = yes ]; then
-      say "would make: $path"
-    else
-      as_user mkdir -p "${path%/*}" && as_user mkdir -m 700 "$path"
-    fi
-  done
-  if [ "$system" = yes ]; then
-    users=/var/lib/cicd-toolkit/users
-    make_dir "$users" 711
-    for path in "$users/$for_uid" "$users/$for_uid/sessions" "$users/$for_uid/sockets"; do
-      make_dir "$path" 700
-      act chown "$for_user:" "$path"
-    done
-  fi
-}
-
-start_units() {
-  if [ "$dry_run" = yes ]; then
-    say "would run: systemctl --user daemon-reload"
-    [ "$enable" = no ] ||
-      say "would run: systemctl --user enable cicd-runner.service (and socket) cicd-clean.timer"
-    say "would run: systemctl --user try-restart cicd-runner.service 'cicd-agent@*.service'"
-    [ "$enable" = no ] ||
-      say "would run: systemctl --user start cicd-runner.socket cicd-clean.timer"
-    return 0
-  fi
-  as_user systemctl --user daemon-reload
-  restart_sockets
-  # Only what runs is restarted; jobs are units of their own and go on.
-  as_user systemctl --user try-restart cicd-runner.service 'cicd-agent@*.service' || :
-  [ "$enable" = yes ] || return 0
-  as_user systemctl --user reset-failed cicd-runner.socket cicd-runner.service 2>/dev/null || :
-  as_user systemctl --user --quiet enable cicd-runner.service cicd-runner.socket cicd-clean.timer
-  as_user systemctl --user start cicd-runner.socket ||
-    die "cannot start cicd-runner.socket: see systemctl --user status cicd-runner.socket"
-  as_user systemctl --user start cicd-clean.timer ||
-    warn "cannot start cicd-clean.timer: see systemctl --user status cicd-clean.timer"
-}
-
-stop_units() {
-  manager_answers || return 0
-  act as_user systemctl --user disable --now cicd-clean.timer cicd-runner.socket \
-    cicd-runner.service 2>/dev/null || :
-  act as_user systemctl --user stop 'cicd-agent@*.socket' 'cicd-agent@*.service' 2>/dev/null || :
-  # Takes every job along: each is in this slice.
-  [ "$mode" = uninstall ] || act as_user systemctl --user stop cicd.slice 2>/dev/null || :
-}
-
-# ---------------------------------------------------------------- the three things it does
 
 do_install() {
   find_release
   install_programs
-  install_units
-  if [ -z "$for_user" ]; then
-    say "Installed to $prefix. Each user who wants a runner: "
-    say "  loginctl enable-linger && systemctl --user enable --now cicd-runner.socket"
-    return 0
-  fi
-  find_runtime_dir
-  make_state_dirs
-  ensure_lingering
-  if await_manager; then
-    install_hardening
-    start_units
-    report_socket
-  else
-    say "Installed to $prefix."
-    say "There is no systemd user manager here, so nothing was started. Start it by hand with:"
-    say "  $bin_dir/cicd-runner daemon"
-  fi
+  runner=$bin_dir/cicd-runner
+  [ "$dry_run" = no ] || runner=${release_dir:+$release_dir/bin/cicd-runner}
+  [ "$dry_run" = yes ] || say "Installed $(build_field "$home_dir/current" version) to $prefix."
+  set -- --prefix "$prefix"
+  [ "$enable" = yes ] || set -- "$@" --no-enable
+  [ "$linger" = yes ] || set -- "$@" --no-linger
+  [ "$hardening" = yes ] || set -- "$@" --no-hardening
+  hand_over install "$@" || die "the units are not as they should be: see above, and run it again"
   case :${PATH:-}: in
   *:"$bin_dir":*) ;;
   *) say "Add $bin_dir to your PATH to call cicd-runner by name." ;;
   esac
 }
 
-report_socket() {
-  socket=$runtime_dir/cicd-runner.sock
-  if [ "$dry_run" = yes ]; then return 0; fi
-  say "Installed $(build_field "$home_dir/current" version) to $prefix."
-  [ "$enable" = yes ] || return 0
-  [ -S "$socket" ] || warn "$socket is not there: see systemctl --user status cicd-runner.socket"
-  say "Try it:"
-  say "  curl -N --unix-socket $socket 'http://localhost/v1/jobs?follow=1' \\"
-  say "    -H 'Content-Type: application/json' \\"
-  say "    -d '{\"project\": \"demo\", \"command\": [\"echo\", \"hello\"]}'"
+# Finds a program that can remove everything: of the release this script lies in, or installed.
+find_runner() { # sets runner
+  make_scratch
+  for runner in "${source_dir:-/nowhere}/bin/cicd-runner" "$home_dir/current/bin/cicd-runner"; do
+    if [ -x "$runner" ] && aside "$runner" uninstall --help 2>/dev/null | grep -q -e --purge; then
+      return 0
+    fi
+  done
+  find_release
+  runner=${release_dir:+$release_dir/bin/cicd-runner}
 }
 
 do_remove() {
@@ -673,14 +430,13 @@ do_remove() {
     read -r answer
     case $answer in y | Y | yes) ;; *) die "nothing was removed" ;; esac
   fi
-  if [ -n "$for_user" ]; then
-    find_runtime_dir
-    stop_units
+  # The units go before the programs: where these are gone, only data can be left.
+  if [ "$mode" = purge ] || [ -d "$home_dir/releases" ]; then
+    find_runner
+    set --
+    [ "$mode" = uninstall ] || set -- --purge --yes
+    hand_over uninstall "$@" || die "cannot remove everything: see above; the programs stay"
   fi
-  remove_units
-  # When the timer last fired; systemd keeps it beside the unit's life.
-  [ -z "$for_user" ] || remove "$for_data/systemd/timers/stamp-cicd-clean.timer"
-  if [ -n "$for_user" ] && manager_answers; then act as_user systemctl --user daemon-reload; fi
   for program in $programs; do
     # A program of the same name that someone else put there stays.
     case $(readlink "$bin_dir/$program" 2>/dev/null) in
@@ -694,13 +450,6 @@ do_remove() {
     remove_empty "$prefix/skills" "$prefix/configs" "$bin_dir" "$prefix/lib" "$prefix"
   fi
   if [ "$mode" = purge ]; then
-    if [ -n "$for_user" ]; then
-      remove "$for_config/cicd-toolkit" "$for_state/cicd-toolkit" "$for_cache/cicd-toolkit/runtime"
-      # Others may keep something beside it.
-      remove_empty "$for_cache/cicd-toolkit"
-      remove "$runtime_dir/cicd-toolkit"
-    fi
-    [ "$system" = no ] || remove /var/lib/cicd-toolkit
     say "Removed cicd-toolkit, its configuration and its state."
   else
     say "Removed cicd-toolkit. Configuration and state stay; --purge removes them."

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { judgeTools } from "@lib/features/install/judge_tools.ts";
+import { checkTools } from "@lib/features/install/check_tools.ts";
 import { askEngine } from "@lib/features/install/ask_engine.ts";
 import { useDockerEngine } from "../support/container_suite.ts";
 import { factsWith } from "../unit/features/install/_facts.ts";
@@ -16,7 +16,7 @@ Deno.test("askEngine() tells what an engine is and which limits it enforces", as
   assert.match(answer.version, /^\d+\./);
   assert.match(answer.cgroupVersion, /^[12]$/);
   assert.ok(answer.enforces.memory && answer.enforces.cpu);
-  const [check] = judgeTools(factsWith({ engine: answer }));
+  const [check] = checkTools(factsWith({ engine: answer }));
   assert.equal(check?.status, "ok");
   assert.match(check?.detail ?? "", /^Docker \d.* at unix:.*, run by root, cgroup v[12], storage/);
 });

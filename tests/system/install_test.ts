@@ -154,6 +154,48 @@ Deno.test("install.sh --uninstall leaves state, jobs and other drop-ins; --purge
   assert.notEqual(state.stdout, "active\n");
 });
 
+Deno.test("install.sh --system installs for all users, sets one up, and leaves nothing behind", async () => {
+  await using t = await setup();
+  const installAsRoot = (...args: readonly string[]) =>
+    t.machine.exec(["/release/release/install.sh", "--system", "--user", user, ...args], {
+      timeoutMs: 120_000,
+    });
+  const left = () =>
+    t.machine.run([
+      "find",
+      ...["/root", "/home/dev", "/opt", "/etc/systemd/user", "/var/lib/cicd-toolkit"],
+      ...["-path", "*cicd*"],
+    ]).catch(() => "");
+  const done = await installAsRoot();
+  assert.equal(done.code, 0, done.stderr);
+  assert.equal(await t.systemctl("is-active", "cicd-runner.socket"), "active");
+  assert.equal(await t.request(), "200");
+  const path = await t.systemctl(
+    "show",
+    "--property=FragmentPath",
+    "--value",
+    "cicd-runner.socket",
+  );
+  assert.equal(path, "/etc/systemd/user/cicd-runner.socket");
+  const own = ["/home/dev/.local/state/cicd-toolkit", "/var/lib/cicd-toolkit/users/1000/sessions"];
+  const stat = await t.machine.run(["stat", "--format=%U %a", ...own]);
+  assert.equal(stat, "dev 700\ndev 700");
+  assert.equal(await t.machine.run(["find", "/root", "-path", "*cicd*"]), "");
+  const removed = await installAsRoot("--purge", "--yes");
+  assert.equal(removed.code, 0, removed.stderr);
+  assert.equal(await left(), "");
+});
+
+Deno.test("install.sh --uninstall has nothing to do the second time", async () => {
+  await using t = await setup();
+  await t.install();
+  for (let times = 0; times < 2; times++) {
+    const done = await t.install("--uninstall");
+    assert.equal(done.code, 0, done.stderr);
+    assert.match(done.stdout, /Configuration and state stay/);
+  }
+});
+
 Deno.test("install.sh --dry-run changes nothing", async () => {
   await using t = await setup();
   const list = ["find", "/home/dev", "-newer", "/tmp/mark"];

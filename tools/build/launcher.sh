@@ -24,7 +24,8 @@ while :; do
   esac
   hops=$((hops + 1))
 done
-DENO_DIR=${XDG_CACHE_HOME:-${HOME:?is not set}/.cache}/cicd-toolkit/runtime
+# The installer keeps its own calls out of the caches of users.
+DENO_DIR=${CICD_TOOLKIT_CACHE:-${XDG_CACHE_HOME:-${HOME:?is not set}/.cache}/cicd-toolkit/runtime}
 DENO_DISABLE_NODE_SHIM=1
 DENO_NO_UPDATE_CHECK=1
 export DENO_DIR DENO_DISABLE_NODE_SHIM DENO_NO_UPDATE_CHECK

@@ -18,6 +18,10 @@ import {
 import { defaultConfig, usualPath } from "@lib/foundations/config/read.ts";
 import { DISK } from "@lib/spine/queue/keys.ts";
 import { installationPaths } from "@lib/features/install/build_info.ts";
+import { checkFiles } from "@lib/features/install/check_files.ts";
+import { checkSystemd } from "@lib/features/install/check_systemd.ts";
+import { checkTools } from "@lib/features/install/check_tools.ts";
+import { checkRunner, checkUnits } from "@lib/features/install/check_units.ts";
 import {
   type Check,
   type DoctorReport,
@@ -26,8 +30,8 @@ import {
   problem,
   warning,
 } from "@lib/features/install/checks.ts";
-import { runDoctor } from "@lib/features/install/doctor.ts";
 import type { RunnerAnswer } from "@lib/features/install/facts.ts";
+import { type DoctorPorts, gatherFacts } from "@lib/features/install/gather.ts";
 import { hostPorts } from "@lib/features/install/host_ports.ts";
 import { exposureOf, readTls } from "@lib/api/listeners.ts";
 import type { CliContext } from "@lib/api/client/context.ts";
@@ -39,12 +43,12 @@ const ASK_MS = 5_000;
 /** Examines this machine; exits with 1 if there is a problem. */
 export async function doctor(context: CliContext): Promise<number> {
   const { env, out, flags, paint, signal } = context;
-  const { config, file, checks } = await readConfigOrDefaults(context);
+  const { config, file, problems } = await readConfigOrDefaults(context);
   const home = env["HOME"] ?? homedir();
   const configFile = file ?? usualPath({ env, home }) ?? "";
   const { username, uid } = userInfo();
   const { stateDir, socket } = config.of(PROGRAM);
-  const report = await runDoctor({
+  const checks = await runChecks({
     ...hostPorts(env),
     subject: {
       user: username,
@@ -66,10 +70,22 @@ export async function doctor(context: CliContext): Promise<number> {
     },
     askRunner: (own) => askRunner(context, own),
   }, signal);
-  const whole = doctorReport([...checks, ...report.checks, ...checkListener(config.of(LISTEN))]);
+  const whole = doctorReport([...problems, ...checks, ...checkListener(config.of(LISTEN))]);
   if (flags.json) await out.json(whole);
   else for (const line of renderReport(whole, paint)) await out.line(line);
   return whole.status === "problem" ? 1 : 0;
+}
+
+/** Examines this machine; changes nothing on it. */
+async function runChecks(ports: DoctorPorts, signal: AbortSignal): Promise<readonly Check[]> {
+  const facts = await gatherFacts(ports, signal);
+  return [
+    ...checkSystemd(facts),
+    ...checkFiles(facts),
+    ...checkUnits(facts),
+    checkRunner(facts),
+    ...checkTools(facts),
+  ];
 }
 
 /** Renders a report, a line each. */
@@ -116,21 +132,21 @@ function checkListener(listen: ListenSettings): readonly Check[] {
 interface ConfigOrDefaults {
   readonly config: Config;
   readonly file: string | undefined;
-  readonly checks: readonly Check[];
+  readonly problems: readonly Check[];
 }
 
 /** A wrong configuration is one more finding: the rest is examined all the same. */
 async function readConfigOrDefaults(context: CliContext): Promise<ConfigOrDefaults> {
   try {
     const { config, file } = await context.readConfig();
-    return { config, file, checks: [] };
+    return { config, file, problems: [] };
   } catch (error) {
     if (!(error instanceof CicdError)) throw error;
     const fix = "cicd-runner config check";
     return {
       config: defaultConfig(await context.sections(), context.env),
       file: context.flags.config,
-      checks: [problem("config", "Configuration", messageOf(error), fix)],
+      problems: [problem("config", "Configuration", messageOf(error), fix)],
     };
   }
 }

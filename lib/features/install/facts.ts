@@ -1,5 +1,5 @@
 /**
- * What `doctor` knows about a machine before it judges.
+ * The facts about a machine that `doctor` checks.
  *
  * @module
  */
@@ -25,6 +25,13 @@ export interface DoctorFacts {
   readonly runner: RunnerAnswer;
   /** Version of the program that asks. */
   readonly version: string;
+}
+
+/** A program's end, as far as it matters here. */
+export interface CommandEnd {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
 }
 
 /** The user's service manager. */

@@ -1,9 +1,10 @@
 /**
- * Gathers what `doctor` judges.
+ * Gathers the facts that `doctor` checks.
  *
  * @module
  */
 import type {
+  CommandEnd,
   DoctorFacts,
   EngineAnswer,
   GuardedPath,
@@ -15,19 +16,12 @@ import type {
 } from "@lib/features/install/facts.ts";
 import { UNIT_NAMES, type UnitFile } from "@lib/features/install/unit_files.ts";
 
-/** A program's end, as far as it matters here. */
-export interface ProbeResult {
-  readonly code: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
 /** The machine, as `doctor` sees it. Nothing here changes it. */
 export interface DoctorPorts {
   /** What was configured and decided before. */
   readonly subject: DoctorSubject;
   /** Runs a program of the machine; `undefined` if there is none of that name. */
-  readonly run: (argv: readonly string[], signal: AbortSignal) => Promise<ProbeResult | undefined>;
+  readonly run: (argv: readonly string[], signal: AbortSignal) => Promise<CommandEnd | undefined>;
   /** `undefined` if the file does not exist or cannot be read. */
   readonly readText: (path: string, signal: AbortSignal) => Promise<string | undefined>;
   readonly stat: (path: string, signal: AbortSignal) => Promise<PathFacts>;
@@ -64,7 +58,7 @@ export async function gatherFacts(ports: DoctorPorts, signal: AbortSignal): Prom
   const [manager, lingers, runtime, paths, freeBytes, engine, git, gitLfs, runner] = await Promise
     .all([
       gatherManager(ports, signal),
-      gatherLingering(ports, signal),
+      gatherLingering(ports, subject.user, signal),
       runtimeDir === undefined ? undefined : ports.stat(runtimeDir, signal),
       gatherPaths(ports, signal),
       ports.freeBytes(subject.stateDir, signal),
@@ -113,11 +107,12 @@ async function gatherManager(ports: DoctorPorts, signal: AbortSignal): Promise<M
   return { kind: "answers", version, controllers };
 }
 
-async function gatherLingering(
-  ports: DoctorPorts,
+/** Returns whether the user's manager outlives the last session; `undefined`: nobody says. */
+export async function gatherLingering(
+  ports: Pick<DoctorPorts, "run" | "stat">,
+  user: string,
   signal: AbortSignal,
 ): Promise<boolean | undefined> {
-  const { user } = ports.subject;
   const mark = await ports.stat(`/var/lib/systemd/linger/${user}`, signal);
   if (mark.kind === "found") return true;
   const answer = await ports.run(

@@ -1,13 +1,13 @@
 /**
- * Tries which hardening a machine allows.
+ * Finds out which hardening a machine allows.
  *
  * Some distributions forbid user namespaces, some containers hide files, and a
- * unit that insists does not start there. So a unit that only looks whether it
- * can write the state folder is started with each drop-in.
+ * unit that insists does not start there. So a unit that only checks that it
+ * can write the state directory is started with each drop-in.
  *
  * @module
  */
-import type { InstallPorts } from "@lib/features/install/install_ports.ts";
+import type { InstallPorts, Owner } from "@lib/features/install/install_ports.ts";
 import type { UnitFile } from "@lib/features/install/unit_files.ts";
 
 const PROBE = "cicd-toolkit-probe.service";
@@ -17,47 +17,35 @@ Type=oneshot
 ExecStart=/usr/bin/env test -w "%h/.local/state/cicd-toolkit"
 `;
 
-/**
- * The drop-ins with which a unit starts here and can write the state folder.
- *
- * The state folder must exist. What it writes to try lies below the runtime
- * folder and is removed again.
- */
-export async function workingHardening(
-  ports: InstallPorts,
-  candidates: readonly UnitFile[],
-  signal: AbortSignal,
-): Promise<readonly UnitFile[]> {
-  const { runtimeDir, stateDir, home } = ports.subject;
-  // The drop-ins name the folder as a unit file must: they know no other place.
-  if (runtimeDir === undefined || stateDir !== `${home}/.local/state/cicd-toolkit`) return [];
-  const working: UnitFile[] = [];
-  for (const candidate of candidates) {
-    if (await works(ports, `${runtimeDir}/systemd/user`, candidate, signal)) {
-      working.push(candidate);
-    }
-  }
-  return working;
-}
+/** How long removing the probe may take; it is removed also after an abort. */
+const CLEAN_UP_MS = 10_000;
 
-async function works(
-  { run, writeText, removeFile }: InstallPorts,
-  folder: string,
-  candidate: UnitFile,
-  signal: AbortSignal,
+/**
+ * Returns whether a unit with this drop-in starts here and can write the state directory.
+ *
+ * The state directory must exist. The probe is written below the runtime directory, as the owner,
+ * and is removed again.
+ */
+export async function hardeningWorks(
+  { run }: InstallPorts,
+  { asOwner, runtimeDir, stateDir, home }: Owner,
+  { candidate, signal }: { readonly candidate: UnitFile; readonly signal: AbortSignal },
 ): Promise<boolean> {
-  const unit = `${folder}/${PROBE}`;
-  const dropIn = `${unit}.d/${candidate.name}`;
-  const systemctl = (...args: readonly string[]) => run(["systemctl", "--user", ...args], signal);
+  // The drop-ins name the state directory as a unit file must: they know no other place.
+  if (stateDir !== `${home}/.local/state/cicd-toolkit`) return false;
+  const unit = `${runtimeDir}/systemd/user/${PROBE}`;
+  const asOwned = async (argv: readonly string[], stdin?: string, own = signal) =>
+    (await run([...asOwner, ...argv], own, stdin))?.code === 0;
   try {
-    await writeText(unit, PROBE_TEXT, signal);
-    await writeText(dropIn, candidate.text, signal);
-    await systemctl("daemon-reload");
-    return (await systemctl("start", PROBE))?.code === 0;
+    return await asOwned(["mkdir", "-p", `${unit}.d`]) &&
+      await asOwned(["tee", unit], PROBE_TEXT) &&
+      await asOwned(["tee", `${unit}.d/${candidate.name}`], candidate.text) &&
+      await asOwned(["systemctl", "--user", "daemon-reload"]) &&
+      await asOwned(["systemctl", "--user", "start", PROBE]);
   } finally {
-    await systemctl("reset-failed", PROBE);
-    await removeFile(dropIn, signal);
-    await removeFile(unit, signal);
-    await systemctl("daemon-reload");
+    const late = AbortSignal.timeout(CLEAN_UP_MS);
+    await asOwned(["systemctl", "--user", "reset-failed", PROBE], undefined, late);
+    await asOwned(["rm", "-rf", unit, `${unit}.d`], undefined, late);
+    await asOwned(["systemctl", "--user", "daemon-reload"], undefined, late);
   }
 }

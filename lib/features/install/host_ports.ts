@@ -12,8 +12,8 @@ import { runCommand } from "@lib/foundations/process/run_command.ts";
 
 /** What both kinds of ports have of the machine. */
 export type HostPorts =
-  & Omit<DoctorPorts, "subject" | "askRunner" | "askEngine">
-  & Omit<InstallPorts, "subject">;
+  & Omit<DoctorPorts, "subject" | "run" | "askRunner" | "askEngine">
+  & Omit<InstallPorts, "subject" | "clock">;
 
 /** How long one question to the machine may take. */
 const COMMAND_TIMEOUT_MS = 30_000;
@@ -26,9 +26,10 @@ const COMMAND_TIMEOUT_MS = 30_000;
  */
 export function hostPorts(env: Readonly<Record<string, string>>): HostPorts {
   return {
-    async run(argv, signal) {
+    async run(argv, signal, stdin) {
       try {
-        return await runCommand(argv, { env, timeoutMs: COMMAND_TIMEOUT_MS, signal });
+        const input = stdin === undefined ? {} : { stdin };
+        return await runCommand(argv, { env, timeoutMs: COMMAND_TIMEOUT_MS, signal, ...input });
       } catch (error) {
         // No such program, or one that hangs: an answer too.
         if (error instanceof CicdError && error.code === "io_failed") return undefined;
@@ -42,7 +43,6 @@ export function hostPorts(env: Readonly<Record<string, string>>): HostPorts {
       return await Deno.readTextFile(path, { signal }).catch(unlessOutOfReach);
     },
     stat,
-    exists: async (path, signal) => (await stat(path, signal)).kind === "found",
     freeBytes,
     async writeText(path, text, signal) {
       signal.throwIfAborted();
@@ -59,15 +59,13 @@ export function hostPorts(env: Readonly<Record<string, string>>): HostPorts {
     async removeFile(path, signal) {
       signal.throwIfAborted();
       await Deno.remove(path).catch(unlessAbsent);
-      // Only an empty folder goes; another drop-in keeps its own.
+      // Only an empty directory goes; another drop-in keeps its own.
       if (parent(path).endsWith(".d")) await Deno.remove(parent(path)).catch(unlessInUse);
     },
-    async makePrivateDir(path, signal) {
+    async list(path, signal) {
       signal.throwIfAborted();
-      await Deno.mkdir(parent(path), { recursive: true });
-      await Deno.mkdir(path, { mode: 0o700 }).catch((error: unknown) => {
-        if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
-      });
+      const entries = await Array.fromAsync(Deno.readDir(path)).catch(unlessOutOfReach);
+      return (entries ?? []).map(({ name }) => name);
     },
   };
 }
@@ -81,9 +79,9 @@ async function stat(path: string, signal: AbortSignal): Promise<PathFacts> {
 }
 
 async function freeBytes(path: string, signal: AbortSignal): Promise<number | undefined> {
-  for (let folder = path; folder !== ""; folder = parent(folder)) {
-    if ((await stat(folder, signal)).kind === "missing") continue;
-    const { bavail, bsize } = await statfs(folder);
+  for (let near = path; near !== ""; near = parent(near)) {
+    if ((await stat(near, signal)).kind === "missing") continue;
+    const { bavail, bsize } = await statfs(near);
     return bavail * bsize;
   }
   return undefined;

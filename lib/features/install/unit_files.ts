@@ -1,8 +1,6 @@
 /**
  * The unit files of this version, and what has to be done to install them.
  *
- * `install.sh` installs the same files in the same way.
- *
  * @module
  */
 
@@ -12,7 +10,7 @@ export interface UnitFile {
   readonly text: string;
 }
 
-/** The units that a version ships; the folder holds them as they are installed. */
+/** The units that a version ships; their directory holds them as they are installed. */
 export const UNIT_NAMES = [
   "cicd-runner.socket",
   "cicd-runner.service",
@@ -24,7 +22,7 @@ export const UNIT_NAMES = [
   "cicd-clean.timer",
 ] as const;
 
-/** The units that run a program, whose PATH may need another folder. */
+/** The units that run a program, whose PATH may need another directory. */
 const PROGRAM_UNITS = [
   "cicd-runner.service",
   "cicd-runner@.service",
@@ -51,10 +49,12 @@ export interface UnitPlanInput {
   /** Where the units go. */
   readonly unitDir: string;
   readonly units: readonly UnitFile[];
-  /** The hardening drop-ins that work on this machine. */
-  readonly hardening: readonly UnitFile[];
-  /** The folder of the programs, if the units' own PATH does not lead there. */
-  readonly extraBinDir: string | undefined;
+  /** The hardening drop-ins that work on this machine; `undefined`: those that are there stay. */
+  readonly hardening: readonly UnitFile[] | undefined;
+  /** The directory of the programs; `undefined`: the units find them by themselves. */
+  readonly binDir: string | undefined;
+  /** The owner's home; `undefined`: there are several owners. */
+  readonly home: string | undefined;
   /** Texts of the files that are there now, by path. */
   readonly present: ReadonlyMap<string, string>;
 }
@@ -72,21 +72,22 @@ export function ownedPaths(unitDir: string): readonly string[] {
 
 /** The changes that lead from what is there to this version; none if all is well. */
 export function planUnits(input: UnitPlanInput): readonly UnitAction[] {
-  const { unitDir, units, hardening, extraBinDir, present } = input;
+  const { unitDir, units, hardening, binDir, home, present } = input;
   const wanted = new Map(units.map(({ name, text }) => [`${unitDir}/${name}`, text]));
   for (const unit of HARDENED_UNITS) {
-    for (const { name, text } of hardening) wanted.set(`${unitDir}/${unit}.d/${name}`, text);
+    for (const { name, text } of hardening ?? []) wanted.set(`${unitDir}/${unit}.d/${name}`, text);
   }
-  if (extraBinDir !== undefined) {
+  if (binDir !== undefined && !UNIT_PATH.replace("%h", home ?? "%h").split(":").includes(binDir)) {
     for (const unit of PROGRAM_UNITS) {
-      wanted.set(`${unitDir}/${unit}.d/${PATH_DROP_IN}`, pathDropIn(extraBinDir));
+      wanted.set(`${unitDir}/${unit}.d/${PATH_DROP_IN}`, pathDropIn(binDir));
     }
   }
   const actions: UnitAction[] = [];
   for (const path of ownedPaths(unitDir)) {
     const text = wanted.get(path);
     if (text === undefined) {
-      if (present.has(path)) actions.push({ kind: "remove", path });
+      const isKept = hardening === undefined && HARDENING_NAMES.some((name) => path.endsWith(name));
+      if (present.has(path) && !isKept) actions.push({ kind: "remove", path });
     } else if (present.get(path) !== text) {
       actions.push({ kind: "write", path, text });
     }
@@ -102,13 +103,8 @@ export function planUnits(input: UnitPlanInput): readonly UnitAction[] {
 export function pathDropIn(binDir: string): string {
   if (!/^\/[A-Za-z0-9/._@+~ -]*$/.test(binDir)) {
     throw new RangeError(
-      `Cannot name the folder "${binDir}" in a unit file: it holds a character with a meaning there`,
+      `Cannot name the directory "${binDir}" in a unit file: it holds a character with a meaning there`,
     );
   }
   return `[Service]\nEnvironment="PATH=${binDir}:${UNIT_PATH}"\n`;
-}
-
-/** The folders where the units look for the programs by themselves. */
-export function searchedBinDirs(home: string): readonly string[] {
-  return UNIT_PATH.replace("%h", home).split(":");
 }

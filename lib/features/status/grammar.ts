@@ -4,12 +4,14 @@
  * @module
  */
 import { object, or } from "@optique/core/constructs";
-import { type Message, message } from "@optique/core/message";
+import { type Message, message, optionName } from "@optique/core/message";
 import { optional } from "@optique/core/modifiers";
-import { argument, command, constant, passThrough } from "@optique/core/primitives";
+import { argument, command, constant, option, passThrough } from "@optique/core/primitives";
+import { string } from "@optique/core/valueparser";
 import {
   type Completer,
   examples,
+  filePath,
   projectName,
   toggle,
 } from "@lib/foundations/cli/grammar_values.ts";
@@ -61,6 +63,10 @@ export function queueCommands(completer: Completer) {
 /** The commands about this installation. */
 export function installationCommands() {
   const dryRun = toggle(["--dry-run"], message`Show what would be done`);
+  const system = toggle(["--system"], message`For all users of the machine; as root`);
+  const user = optional(option("--user", string({ metavar: "NAME" }), {
+    description: message`With ${optionName("--system")}: whose runner it is about`,
+  }));
   return or(
     command("doctor", object({ command: constant("doctor") }), {
       brief: message`Find out why the suite does not work here, or will not for long`,
@@ -103,16 +109,35 @@ export function installationCommands() {
         noEnable: toggle(["--no-enable"], message`Install the units but do not enable them`),
         noLinger: toggle(["--no-linger"], message`Do not enable lingering`),
         noHardening: toggle(["--no-hardening"], message`Do not try the hardening drop-ins`),
+        prefix: optional(option("--prefix", filePath("PATH"), {
+          description: message`The programs are in its ${"bin"}; by default where this one is`,
+        })),
+        system,
+        user,
       }),
       {
         brief: message`Install the systemd user units, or bring them up to date`,
         footer: examples("cicd-runner install --dry-run"),
       },
     ),
-    command("uninstall", object({ command: constant("uninstall"), dryRun }), {
-      brief: message`Stop the programs and remove their units; jobs go on`,
-      footer: examples("cicd-runner uninstall"),
-    }),
+    command(
+      "uninstall",
+      object({
+        command: constant("uninstall"),
+        dryRun,
+        purge: toggle(
+          ["--purge"],
+          message`Remove configuration, job history and logs too, and stop all jobs`,
+        ),
+        yes: toggle(["--yes"], message`Confirm ${optionName("--purge")}`),
+        system,
+        user,
+      }),
+      {
+        brief: message`Stop the programs and remove their units; jobs go on`,
+        footer: examples("cicd-runner uninstall"),
+      },
+    ),
     command("version", object({ command: constant("version") }), {
       brief: message`Print the version and what was built`,
       footer: examples("cicd-runner version --json"),

@@ -1,5 +1,5 @@
 /**
- * Judges who may use the suite's files, and the room there is for them.
+ * Checks who may use the suite's files, and the room there is for them.
  *
  * @module
  */
@@ -18,15 +18,15 @@ const ROLES: Readonly<Record<GuardedPath["role"], string>> = {
   key_file: "Key file",
 };
 
-/** Judges modes, owners and free space. */
-export function judgeFiles(facts: DoctorFacts): readonly Check[] {
+/** Checks modes, owners and free space. */
+export function checkFiles(facts: DoctorFacts): readonly Check[] {
   return [
-    ...facts.paths.map((guarded) => judgePath(guarded, facts.uid)),
-    judgeDisk(facts.disk),
+    ...facts.paths.map((guarded) => checkPath(guarded, facts.uid)),
+    checkDisk(facts.disk),
   ];
 }
 
-function judgePath({ role, facts }: GuardedPath, uid: number): Check {
+function checkPath({ role, facts }: GuardedPath, uid: number): Check {
   const { path } = facts;
   const id = `${role}:${path}`;
   const title = ROLES[role];
@@ -68,7 +68,7 @@ function judgePath({ role, facts }: GuardedPath, uid: number): Check {
     : warning(id, title, `${path} has mode ${shown}: other users can read it`, fix);
 }
 
-function judgeDisk({ path, freeBytes, floorBytes }: DiskFacts): Check {
+function checkDisk({ path, freeBytes, floorBytes }: DiskFacts): Check {
   const title = "Disk";
   if (freeBytes === undefined) return skipped("disk", title, `the room at ${path} is not known`);
   const free = `${formatSize(freeBytes)} free at ${path}`;

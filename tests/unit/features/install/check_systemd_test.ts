@@ -1,41 +1,41 @@
 import assert from "node:assert/strict";
-import { judgeSystemd, parseSystemdVersion } from "@lib/features/install/judge_systemd.ts";
+import { checkSystemd, parseSystemdVersion } from "@lib/features/install/check_systemd.ts";
 import { factsWith, MANAGER } from "./_facts.ts";
 
 function statusOf(id: string, overrides: Parameters<typeof factsWith>[0]): string | undefined {
-  return judgeSystemd(factsWith(overrides)).find((check) => check.id === id)?.status;
+  return checkSystemd(factsWith(overrides)).find((check) => check.id === id)?.status;
 }
 
-Deno.test("judgeSystemd() finds nothing on a sound machine", () => {
-  const checks = judgeSystemd(factsWith({}));
+Deno.test("checkSystemd() finds nothing on a sound machine", () => {
+  const checks = checkSystemd(factsWith({}));
   assert.deepEqual(checks.filter((check) => check.status !== "ok"), []);
 });
 
-Deno.test("judgeSystemd() skips everything on a machine without systemd", () => {
-  const checks = judgeSystemd(factsWith({ manager: { kind: "no_systemd" } }));
+Deno.test("checkSystemd() skips everything on a machine without systemd", () => {
+  const checks = checkSystemd(factsWith({ manager: { kind: "no_systemd" } }));
   assert.deepEqual(checks.map(({ status }) => status), ["skipped"]);
 });
 
-Deno.test("judgeSystemd() says why the user manager cannot be reached", () => {
+Deno.test("checkSystemd() says why the user manager cannot be reached", () => {
   const manager = { kind: "unreachable", why: "Failed to connect to bus" } as const;
-  const [check] = judgeSystemd(factsWith({ manager }));
+  const [check] = checkSystemd(factsWith({ manager }));
   assert.equal(check?.status, "problem");
   assert.match(check?.detail ?? "", /Failed to connect to bus/);
 });
 
-Deno.test("judgeSystemd() reports lingering that is off, and leaves open what is not known", () => {
+Deno.test("checkSystemd() reports lingering that is off, and leaves open what is not known", () => {
   assert.equal(statusOf("linger", { lingers: false }), "problem");
   assert.equal(statusOf("linger", { lingers: undefined }), "skipped");
 });
 
-Deno.test("judgeSystemd() names the limits that are not enforced", () => {
+Deno.test("checkSystemd() names the limits that are not enforced", () => {
   const manager = { ...MANAGER, controllers: ["cpu"] };
-  const check = judgeSystemd(factsWith({ manager })).find(({ id }) => id === "controllers");
+  const check = checkSystemd(factsWith({ manager })).find(({ id }) => id === "controllers");
   assert.equal(check?.status, "warning");
   assert.match(check?.detail ?? "", /memory, pids; memory, task limits are not enforced/);
 });
 
-Deno.test("judgeSystemd() warns of the lingering defect where it exists", () => {
+Deno.test("checkSystemd() warns of the lingering defect where it exists", () => {
   const cases: readonly (readonly [string, string])[] = [
     ["252.39-1~deb12u2", "ok"],
     ["255.4-1ubuntu8.17", "warning"],
@@ -48,11 +48,11 @@ Deno.test("judgeSystemd() warns of the lingering defect where it exists", () => 
   }
 });
 
-Deno.test("judgeSystemd() calls a systemd too old for append: a problem", () => {
+Deno.test("checkSystemd() calls a systemd too old for append: a problem", () => {
   assert.equal(statusOf("systemd", { manager: { ...MANAGER, version: "239" } }), "problem");
 });
 
-Deno.test("judgeSystemd() wants the runtime folder to be the user's alone", () => {
+Deno.test("checkSystemd() wants the runtime folder to be the user's alone", () => {
   const path = "/run/user/1000";
   const found = { kind: "found", path, mode: 0o700, uid: 1000 } as const;
   assert.equal(statusOf("runtime_dir", { runtimeDir: undefined }), "problem");

@@ -1,5 +1,5 @@
 /**
- * Judges what the suite needs of systemd.
+ * Checks what the suite needs of systemd.
  *
  * @module
  */
@@ -13,8 +13,8 @@ const OLDEST_SYSTEMD = 240;
 /** The controllers that limits need, and the limits that need them. */
 const CONTROLLERS = [["cpu", "CPU"], ["memory", "memory"], ["pids", "task"]] as const;
 
-/** Judges the user's manager, lingering and the runtime folder. */
-export function judgeSystemd(facts: DoctorFacts): readonly Check[] {
+/** Checks the user's manager, lingering and the runtime folder. */
+export function checkSystemd(facts: DoctorFacts): readonly Check[] {
   const { manager } = facts;
   switch (manager.kind) {
     case "no_systemd":
@@ -33,16 +33,16 @@ export function judgeSystemd(facts: DoctorFacts): readonly Check[] {
           `log in directly (not through su or sudo), or: sudo loginctl enable-linger ` +
             `${facts.user} && export XDG_RUNTIME_DIR=/run/user/${facts.uid}`,
         ),
-        judgeLingering(facts),
-        judgeRuntimeDir(facts),
+        checkLingering(facts),
+        checkRuntimeDir(facts),
       ];
     case "answers":
       return [
-        judgeVersion(manager.version),
-        judgeLingering(facts),
-        judgeLingerBug(facts, manager.version),
-        judgeControllers(manager),
-        judgeRuntimeDir(facts),
+        checkVersion(manager.version),
+        checkLingering(facts),
+        checkLingerBug(facts, manager.version),
+        checkControllers(manager),
+        checkRuntimeDir(facts),
       ];
     default:
       return assertNever(manager);
@@ -58,7 +58,7 @@ export function parseSystemdVersion(
   return { major: Number(match[1]), minor: Number(match[2] ?? 0) };
 }
 
-function judgeVersion(text: string): Check {
+function checkVersion(text: string): Check {
   const version = parseSystemdVersion(text);
   const title = "systemd version";
   if (version !== undefined && version.major < OLDEST_SYSTEMD) {
@@ -72,7 +72,7 @@ function judgeVersion(text: string): Check {
   return fine("systemd", title, `systemd is ${text}, and the user manager answers`);
 }
 
-function judgeLingering({ lingers, user }: DoctorFacts): Check {
+function checkLingering({ lingers, user }: DoctorFacts): Check {
   const title = "Lingering";
   switch (lingers) {
     case true:
@@ -92,7 +92,7 @@ function judgeLingering({ lingers, user }: DoctorFacts): Check {
 }
 
 /** With some versions logind may kill a lingering manager; mended in 256.3 and 257. */
-function judgeLingerBug({ lingers }: DoctorFacts, text: string): Check {
+function checkLingerBug({ lingers }: DoctorFacts, text: string): Check {
   const title = "Lingering defect of systemd 255";
   const version = parseSystemdVersion(text);
   const affected = version !== undefined &&
@@ -109,7 +109,7 @@ function judgeLingerBug({ lingers }: DoctorFacts, text: string): Check {
   );
 }
 
-function judgeControllers(manager: Extract<ManagerFacts, { kind: "answers" }>): Check {
+function checkControllers(manager: Extract<ManagerFacts, { kind: "answers" }>): Check {
   const title = "Limits";
   const { controllers } = manager;
   if (controllers === undefined) {
@@ -130,7 +130,7 @@ function judgeControllers(manager: Extract<ManagerFacts, { kind: "answers" }>): 
   );
 }
 
-function judgeRuntimeDir({ runtimeDir, uid }: DoctorFacts): Check {
+function checkRuntimeDir({ runtimeDir, uid }: DoctorFacts): Check {
   const title = "Runtime folder";
   const fix = `log in again; it should be /run/user/${uid}, owned by you, with mode 0700`;
   if (runtimeDir === undefined) {

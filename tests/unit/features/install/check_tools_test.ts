@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { EngineAnswer } from "@lib/features/install/facts.ts";
-import { judgeTools } from "@lib/features/install/judge_tools.ts";
+import { checkTools } from "@lib/features/install/check_tools.ts";
 import { factsWith } from "./_facts.ts";
 
 const ENGINE: EngineAnswer & { kind: "answers" } = {
@@ -14,12 +14,12 @@ const ENGINE: EngineAnswer & { kind: "answers" } = {
   enforces: { cpu: true, memory: true, swap: true, tasks: true },
 };
 
-function judged(engine: EngineAnswer) {
-  return judgeTools(factsWith({ engine })).filter(({ id }) => id.startsWith("container_"));
+function checked(engine: EngineAnswer) {
+  return checkTools(factsWith({ engine })).filter(({ id }) => id.startsWith("container_"));
 }
 
-Deno.test("judgeTools() holds no missing tool against the machine", () => {
-  const checks = judgeTools(
+Deno.test("checkTools() holds no missing tool against the machine", () => {
+  const checks = checkTools(
     factsWith({ engine: { kind: "none" }, git: undefined, gitLfs: undefined }),
   );
   assert.deepEqual(checks.map(({ id, status }) => `${id} ${status}`), [
@@ -29,24 +29,24 @@ Deno.test("judgeTools() holds no missing tool against the machine", () => {
   ]);
 });
 
-Deno.test("judgeTools() warns of a silent engine only if it was named", () => {
+Deno.test("checkTools() warns of a silent engine only if it was named", () => {
   const why = "Cannot reach the container engine: permission denied";
-  const [found] = judged({ kind: "silent", why, isNamed: false });
+  const [found] = checked({ kind: "silent", why, isNamed: false });
   assert.equal(found?.status, "ok");
   assert.match(found?.detail ?? "", /permission denied.*only jobs with an image/);
-  const [named] = judged({ kind: "silent", why, isNamed: true });
+  const [named] = checked({ kind: "silent", why, isNamed: true });
   assert.equal(named?.status, "warning");
   assert.match(named?.fix ?? "", /containers\.host/);
 });
 
-Deno.test("judgeTools() tells what the engine is, and which limits it cannot enforce", () => {
-  const [engine, limits] = judged(ENGINE);
+Deno.test("checkTools() tells what the engine is, and which limits it cannot enforce", () => {
+  const [engine, limits] = checked(ENGINE);
   assert.equal(
     engine?.detail,
     "Docker 24.0.5 at unix:///run/docker.sock, run by root, cgroup v2, storage overlay2",
   );
   assert.equal(limits?.status, "ok");
-  const [podman, few] = judged({
+  const [podman, few] = checked({
     ...ENGINE,
     podman: true,
     rootless: true,
@@ -58,8 +58,8 @@ Deno.test("judgeTools() tells what the engine is, and which limits it cannot enf
   assert.match(few?.detail ?? "", /does not enforce memory, task limits/);
 });
 
-Deno.test("judgeTools() warns of a git that cannot be kept from the account's settings", () => {
-  const status = (git: string) => judgeTools(factsWith({ git })).find(({ id }) => id === "git");
+Deno.test("checkTools() warns of a git that cannot be kept from the account's settings", () => {
+  const status = (git: string) => checkTools(factsWith({ git })).find(({ id }) => id === "git");
   assert.equal(status("git version 2.31.8")?.status, "warning");
   assert.equal(status("git version 1.99.0")?.status, "warning");
   for (

@@ -1,5 +1,5 @@
 /**
- * Judges the installed units.
+ * Checks the installed units, and the runner that they start.
  *
  * @module
  */
@@ -8,20 +8,20 @@ import type { DoctorFacts, UnitFacts, UnitInstance } from "@lib/features/install
 
 const TITLE = "Unit";
 
-/** Judges every unit this version ships: installed, current, loaded and alive. */
-export function judgeUnits(facts: DoctorFacts): readonly Check[] {
+/** Checks every unit this version ships: installed, current, loaded and alive. */
+export function checkUnits(facts: DoctorFacts): readonly Check[] {
   if (facts.manager.kind !== "answers") {
     return [skipped("units", "Units", "there is no user manager to ask about them")];
   }
-  return facts.units.flatMap(judgeUnit);
+  return facts.units.flatMap(checkUnit);
 }
 
-function judgeUnit({ file, installedText, instances }: UnitFacts): readonly Check[] {
+function checkUnit({ file, installedText, instances }: UnitFacts): readonly Check[] {
   const id = `unit:${file.name}`;
   if (installedText === undefined) {
     return [warning(id, TITLE, `${file.name} is not installed`, "cicd-runner install")];
   }
-  const found = instances.flatMap((instance) => judgeInstance(instance, file.name));
+  const found = instances.flatMap((instance) => checkInstance(instance, file.name));
   if (installedText !== file.text) {
     return [
       warning(
@@ -37,7 +37,7 @@ function judgeUnit({ file, installedText, instances }: UnitFacts): readonly Chec
   return found.length > 0 ? found : [fine(id, TITLE, `${file.name} is installed and current`)];
 }
 
-function judgeInstance(instance: UnitInstance, fileName: string): readonly Check[] {
+function checkInstance(instance: UnitInstance, fileName: string): readonly Check[] {
   const { name } = instance;
   const checks: Check[] = [];
   if (instance.activeState === "failed") {
@@ -78,4 +78,30 @@ function failedFix(name: string, result: string): string {
   const again = `systemctl --user reset-failed ${service} ${socket} && ` +
     `systemctl --user start ${socket}`;
   return result === "resources" || result === "success" ? again : `${look}; mend it, then ${again}`;
+}
+
+/** Checks the runner's answer. */
+export function checkRunner({ runner, manager, version }: DoctorFacts): Check {
+  const title = "Runner";
+  if (runner.kind === "silent") {
+    return problem(
+      "runner",
+      title,
+      `the runner does not answer: ${runner.why}`,
+      manager.kind === "answers"
+        ? "systemctl --user enable --now cicd-runner.socket"
+        : "start it with: cicd-runner daemon",
+    );
+  }
+  if (runner.version !== undefined && runner.version !== version) {
+    return warning(
+      "runner",
+      title,
+      `the runner is version ${runner.version}, this program ${version}`,
+      manager.kind === "answers"
+        ? "systemctl --user try-restart cicd-runner.service 'cicd-agent@*.service'"
+        : "restart it",
+    );
+  }
+  return fine("runner", title, `the runner answers, version ${runner.version ?? "unknown"}`);
 }

@@ -1,14 +1,14 @@
 import assert from "node:assert/strict";
 import type { GuardedPath } from "@lib/features/install/facts.ts";
-import { judgeFiles } from "@lib/features/install/judge_files.ts";
+import { checkFiles } from "@lib/features/install/check_files.ts";
 import { factsWith } from "./_facts.ts";
 
 function statusOf(role: GuardedPath["role"], mode: number, uid = 1000): string | undefined {
   const facts = { kind: "found", path: "/p", mode, uid } as const;
-  return judgeFiles(factsWith({ paths: [{ role, facts }] }))[0]?.status;
+  return checkFiles(factsWith({ paths: [{ role, facts }] }))[0]?.status;
 }
 
-Deno.test("judgeFiles() wants state, socket and keys for the owner alone", () => {
+Deno.test("checkFiles() wants state, socket and keys for the owner alone", () => {
   for (const role of ["state_dir", "socket", "key_file"] as const) {
     assert.equal(statusOf(role, 0o700), "ok", role);
     assert.equal(statusOf(role, 0o640), "problem", role);
@@ -17,7 +17,7 @@ Deno.test("judgeFiles() wants state, socket and keys for the owner alone", () =>
   }
 });
 
-Deno.test("judgeFiles() lets others read the configuration with a warning, never write it", () => {
+Deno.test("checkFiles() lets others read the configuration with a warning, never write it", () => {
   assert.equal(statusOf("config_file", 0o600), "ok");
   assert.equal(statusOf("config_file", 0o644), "warning");
   assert.equal(statusOf("config_file", 0o664), "problem");
@@ -26,15 +26,15 @@ Deno.test("judgeFiles() lets others read the configuration with a warning, never
   assert.equal(statusOf("config_file", 0o600, 33), "problem");
 });
 
-Deno.test("judgeFiles() skips what is not there", () => {
+Deno.test("checkFiles() skips what is not there", () => {
   const facts = { kind: "missing", path: "/p" } as const;
-  const [check] = judgeFiles(factsWith({ paths: [{ role: "config_file", facts }] }));
+  const [check] = checkFiles(factsWith({ paths: [{ role: "config_file", facts }] }));
   assert.equal(check?.status, "skipped");
 });
 
-Deno.test("judgeFiles() compares the free room with the floor", () => {
+Deno.test("checkFiles() compares the free room with the floor", () => {
   const statusAt = (freeBytes: number | undefined) =>
-    judgeFiles(factsWith({ disk: { path: "/state", freeBytes, floorBytes: 100 } })).at(-1)?.status;
+    checkFiles(factsWith({ disk: { path: "/state", freeBytes, floorBytes: 100 } })).at(-1)?.status;
   assert.equal(statusAt(99), "problem");
   assert.equal(statusAt(150), "warning");
   assert.equal(statusAt(200), "ok");

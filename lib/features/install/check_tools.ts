@@ -1,5 +1,5 @@
 /**
- * Judges what jobs of some kinds need: a container engine, git.
+ * Checks what jobs of some kinds need: a container engine, git.
  *
  * Whoever has no such jobs needs none of it, so its absence is told, not held
  * against the machine.
@@ -19,17 +19,17 @@ const LIMITS: Readonly<Record<EngineLimit, string>> = {
   tasks: "task",
 };
 
-/** Judges the container engine, git, and Git LFS. */
-export function judgeTools({ engine, git, gitLfs }: DoctorFacts): readonly Check[] {
+/** Checks the container engine, git, and Git LFS. */
+export function checkTools({ engine, git, gitLfs }: DoctorFacts): readonly Check[] {
   return [
-    judgeEngine(engine),
-    ...(engine.kind === "answers" ? [judgeEngineLimits(engine)] : []),
-    judgeGit(git),
+    checkEngine(engine),
+    ...(engine.kind === "answers" ? [checkEngineLimits(engine)] : []),
+    checkGit(git),
     fine("git_lfs", "Git LFS", gitLfs ?? "none found; only checkouts with lfs need it"),
   ];
 }
 
-function judgeEngine(engine: EngineAnswer): Check {
+function checkEngine(engine: EngineAnswer): Check {
   const id = "container_engine";
   const title = "Container engine";
   switch (engine.kind) {
@@ -59,7 +59,7 @@ function describe(engine: EngineAnswer & { readonly kind: "answers" }): string {
   ].filter((part) => part !== "").join(", ");
 }
 
-function judgeEngineLimits({ enforces }: EngineAnswer & { readonly kind: "answers" }): Check {
+function checkEngineLimits({ enforces }: EngineAnswer & { readonly kind: "answers" }): Check {
   const id = "container_limits";
   const title = "Limits of containers";
   const missing = Object.entries(LIMITS).filter(([name]) => !isEnforced(enforces, name));
@@ -79,7 +79,7 @@ function isEnforced(enforces: Readonly<Record<string, boolean>>, limit: string):
   return enforces[limit] === true;
 }
 
-function judgeGit(text: string | undefined): Check {
+function checkGit(text: string | undefined): Check {
   const id = "git";
   const title = "git";
   if (text === undefined) return fine(id, title, "none found; only jobs with a checkout need it");

@@ -1,0 +1,72 @@
+import assert from "node:assert/strict";
+import type { UnitFacts, UnitInstance } from "@lib/features/install/facts.ts";
+import { checkRunner, checkUnits } from "@lib/features/install/check_units.ts";
+import { factsWith } from "./_facts.ts";
+
+const INSTANCE: UnitInstance = {
+  name: "cicd-runner.service",
+  activeState: "inactive",
+  result: "success",
+  needsReload: false,
+  killMode: "mixed",
+};
+
+function checkOne(overrides: Partial<UnitFacts>, instance: Partial<UnitInstance> = {}) {
+  const unit: UnitFacts = {
+    file: { name: "cicd-runner.service", text: "new\n" },
+    installedText: "new\n",
+    instances: [{ ...INSTANCE, ...instance }],
+    ...overrides,
+  };
+  return checkUnits(factsWith({ units: [unit] }));
+}
+
+Deno.test("checkUnits() is content with the unit of this version", () => {
+  assert.deepEqual(checkOne({}).map(({ status }) => status), ["ok"]);
+});
+
+Deno.test("checkUnits() tells a missing unit and a stale one", () => {
+  assert.match(checkOne({ installedText: undefined })[0]?.detail ?? "", /not installed/);
+  assert.match(
+    checkOne({ installedText: "old\n" })[0]?.detail ?? "",
+    /not the one of this version/,
+  );
+});
+
+Deno.test("checkUnits() says how to start a failed unit again", () => {
+  const [check] = checkOne({}, { activeState: "failed", result: "exit-code" });
+  assert.equal(check?.id, "failed:cicd-runner.service");
+  assert.match(
+    check?.fix ?? "",
+    /journalctl .*reset-failed cicd-runner.service cicd-runner.socket/,
+  );
+});
+
+Deno.test("checkUnits() says of failed housekeeping how to look and to do it again", () => {
+  const failed = { name: "cicd-clean.service", activeState: "failed", result: "exit-code" };
+  const [check] = checkOne({}, failed);
+  assert.match(check?.fix ?? "", /-t cicd-clean .*start cicd-clean.service$/);
+});
+
+Deno.test("checkUnits() tells a pending reload and a KillMode that leaves processes behind", () => {
+  const checks = checkOne({}, { needsReload: true, killMode: "process" });
+  assert.deepEqual(checks.map(({ id }) => id.split(":")[0]), ["reload", "kill_mode"]);
+});
+
+Deno.test("checkUnits() asks nothing without a user manager", () => {
+  const checks = checkUnits(factsWith({ manager: { kind: "no_systemd" } }));
+  assert.deepEqual(checks.map(({ status }) => status), ["skipped"]);
+});
+
+Deno.test("checkRunner() tells a silent runner, and how to start it", () => {
+  const runner = { kind: "silent", why: "connection refused" } as const;
+  const withSystemd = checkRunner(factsWith({ runner }));
+  assert.match(withSystemd.fix ?? "", /systemctl --user enable --now cicd-runner.socket/);
+  const without = checkRunner(factsWith({ runner, manager: { kind: "no_systemd" } }));
+  assert.match(without.fix ?? "", /cicd-runner daemon/);
+});
+
+Deno.test("checkRunner() tells a runner of another version", () => {
+  const check = checkRunner(factsWith({ runner: { kind: "answered", version: "0.9.0" } }));
+  assert.equal(check.status, "warning");
+});
