@@ -143,11 +143,12 @@ async function makeDirs({ subject }: InstallPorts, owner: Owner, steps: Steps): 
   const users = `${SYSTEM_DATA}/users`;
   const own = `${users}/${owner.uid}`;
   if (!await steps.exists(users)) await steps.run(["install", "-d", "-m", "711", users]);
-  for (const path of [own, `${own}/sessions`, `${own}/sockets`]) {
-    if (await steps.exists(path)) continue;
+  if (!await steps.exists(own)) {
     const ids = ["-o", String(owner.uid), "-g", String(owner.gid)];
-    await steps.run(["install", "-d", "-m", "700", ...ids, path]);
+    await steps.run(["install", "-d", "-m", "700", ...ids, own]);
   }
+  // As the owner: in a directory of theirs, root might be led elsewhere by a link.
+  for (const name of ["sessions", "sockets"]) await steps.makePrivateDir(`${own}/${name}`);
 }
 
 async function ensureLingering(
