@@ -59,17 +59,17 @@ export class Steps {
   }
 
   /** Runs a command as the caller. */
-  async run(argv: readonly string[], weight: StepWeight = "needed"): Promise<void> {
-    await this.take("run", argv.join(" "), async () => await this.#run(argv), weight);
+  async run(argv: readonly string[]): Promise<void> {
+    await this.take("run", argv.join(" "), () => this.#run(argv));
   }
 
   /** Runs a command as the owner. */
-  async runAsOwner(argv: readonly string[], weight: StepWeight = "needed"): Promise<void> {
-    await this.take("run", argv.join(" "), async () => await this.#runAsOwner(argv), weight);
+  async runAsOwner(argv: readonly string[], weight?: StepWeight): Promise<void> {
+    await this.take("run", argv.join(" "), () => this.#runAsOwner(argv), weight);
   }
 
   /** Runs `systemctl --user` as the owner. */
-  async systemctl(args: readonly string[], weight: StepWeight = "needed"): Promise<void> {
+  async systemctl(args: readonly string[], weight?: StepWeight): Promise<void> {
     await this.runAsOwner(["systemctl", "--user", ...args], weight);
   }
 
@@ -85,7 +85,7 @@ export class Steps {
   /** Removes a file or a tree that is the owner's. */
   async removeTree(path: string): Promise<void> {
     if (!await this.exists(path)) return;
-    await this.take("remove", path, async () => await this.#runAsOwner(["rm", "-rf", path]));
+    await this.take("remove", path, () => this.#runAsOwner(["rm", "-rf", path]));
   }
 
   /** Whether a path exists. */
