@@ -170,6 +170,10 @@ export class Gryt implements Disposable {
             signal: stop,
           }),
         send,
+        publicAddressCheck: async () => {
+          const { publicAddressCheck } = await import("@lib/features/gryt/public_address.ts");
+          return await publicAddressCheck();
+        },
         clock,
         log,
       });

@@ -11,7 +11,6 @@ import type { GrytAnswer } from "@lib/features/gryt/answer.ts";
 import { checkCallback } from "@lib/features/gryt/callback_target.ts";
 import type { Delivery, OutboxStore } from "@lib/features/gryt/outbox_store.ts";
 import type { OutgoingResult, SendRequest } from "@lib/features/gryt/outgoing.ts";
-import { publicAddressCheck } from "@lib/features/gryt/public_address.ts";
 import type { GrytSettings } from "@lib/features/gryt/settings.ts";
 
 const FIRST_WAIT_MS = 1_000;
@@ -33,6 +32,8 @@ export interface OutboxOptions {
   /** Makes the answer of a job that has ended. */
   readonly answerOf: (delivery: Delivery, signal: AbortSignal) => Promise<GrytAnswer>;
   readonly send: SendRequest;
+  /** Loads the check of addresses that a request may name. */
+  readonly publicAddressCheck: () => Promise<(address: string) => boolean>;
   readonly clock: Clock;
   readonly log: Logger;
   /** @default {Math.random} */
@@ -167,7 +168,7 @@ export class Outbox {
       timeoutMs: DELIVERY_TIMEOUT_MS,
       maxAnswerBytes: 0,
       signal,
-      ...(target.trusted ? {} : { isAllowed: await publicAddressCheck() }),
+      ...(target.trusted ? {} : { isAllowed: await this.#options.publicAddressCheck() }),
     });
     return checkDelivery(result);
   }

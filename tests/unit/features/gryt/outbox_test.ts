@@ -22,6 +22,7 @@ function setup(answer: (count: number) => OutgoingResult, callbacks: string[] = 
       answerOf: ({ grytId }) =>
         Promise.resolve(failedAnswer(grytId, "no", { startedAt: 0, completedAt: 1 })),
       send: network.send,
+      publicAddressCheck: () => Promise.resolve(() => true),
       clock,
       log,
       random: () => 0,

@@ -32,7 +32,8 @@ Deno.test("renderConfigYaml() shows each setting with its origin", () => {
   assert.match(text, /^queue:\n {2}max_queued: 20000 # default$/m);
   assert.match(text, /^ {2}limits:\n {4}cpu: 1\.5 # c\.yaml/m);
   assert.match(text, /^ {2}env: \{ TOKEN: hunter2, EMPTY: "", "yes": "true\\n" \} # c\.yaml/m);
-  assert.match(text, /^projects:\n {2}"2024": \{\}\n {2}web:\n {4}limits:\n {6}memory: 1G # /m);
+  assert.match(text, /^projects:\n {2}"2024": \{\}\n {2}web:\n {4}/m);
+  assert.match(text, /^ {4}limits:\n {6}memory: 1G # /m);
   assert.match(text, /^ {4}workdir: src # /m);
 });
 
