@@ -3,11 +3,13 @@ import { createHmac } from "node:crypto";
 import { failedAnswer } from "@lib/features/gryt/answer.ts";
 import { Outbox } from "@lib/features/gryt/outbox.ts";
 import type { OutgoingResult } from "@lib/features/gryt/outgoing.ts";
+import { publicAddressCheck } from "@lib/features/gryt/public_address.ts";
 import { FakeClock } from "../../../support/fake_clock.ts";
 import { RecordingLogger } from "../../../support/recording_logger.ts";
 import { answered, bodyOf, fakeNetwork, makeSettings, openLedger } from "./_fakes.ts";
 
 const HOUR_MS = 3_600_000;
+const isPublic = await publicAddressCheck();
 
 function setup(answer: (count: number) => OutgoingResult, callbacks: string[] = []) {
   const ledger = openLedger();
@@ -22,7 +24,7 @@ function setup(answer: (count: number) => OutgoingResult, callbacks: string[] = 
       answerOf: ({ grytId }) =>
         Promise.resolve(failedAnswer(grytId, "no", { startedAt: 0, completedAt: 1 })),
       send: network.send,
-      publicAddressCheck: () => Promise.resolve(() => true),
+      publicAddressCheck: () => Promise.resolve(isPublic),
       clock,
       log,
       random: () => 0,
