@@ -22,7 +22,7 @@ import { ChosenExecutor } from "@lib/spine/executors/chosen_executor.ts";
 import { type Listener, startHttpServer } from "@lib/foundations/http/server.ts";
 import type { AttemptRef } from "@lib/spine/jobs/attempt_folder.ts";
 import type { Executor } from "@lib/spine/jobs/executor.ts";
-import type { JobSpec } from "@lib/spine/jobs/model.ts";
+import type { JobSpec } from "@lib/spine/spec/job_spec.ts";
 import { recordLog } from "@lib/spine/logs/log_recorder.ts";
 import { openSetupLog } from "@lib/spine/logs/setup_log.ts";
 import { readBootId } from "@lib/foundations/process/boot_id.ts";

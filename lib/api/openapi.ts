@@ -4,7 +4,7 @@
  * @module
  */
 import { toJsonSchema } from "@valibot/to-json-schema";
-import type * as v from "valibot";
+import * as v from "valibot";
 import { ERROR_CODES, type ErrorCode } from "@lib/core/error_codes.ts";
 import type { AnyRoute } from "@lib/api/route.ts";
 
@@ -138,8 +138,32 @@ function problems(codes: readonly ErrorCode[]): Json {
   );
 }
 
-function jsonSchema(schema: v.GenericSchema<unknown, unknown>): Json {
-  // What is sent in is described; checks that JSON Schema has no word for are told in the text.
-  const { $schema: _, ...rest } = toJsonSchema(schema, { typeMode: "input", errorMode: "ignore" });
-  return rest;
+/** Describes what is sent in: value types bring their own JSON Schema, before their transform. */
+function jsonSchema(schema: v.GenericSchema): Json {
+  const { $schema: _, ...rest } = toJsonSchema(schema, {
+    typeMode: "input",
+    // Checks that JSON Schema has no word for are told in the text.
+    errorMode: "ignore",
+    overrideSchema({ valibotSchema, jsonSchema }) {
+      const { entries } = { entries: {}, ...valibotSchema };
+      for (const [name, entry] of Object.entries<unknown>(entries)) {
+        const property = jsonSchema.properties?.[name];
+        if (typeof property === "object") Object.assign(property, descriptionOf(entry));
+      }
+      return jsonSchema;
+    },
+  });
+  return { ...rest, ...descriptionOf(schema) };
+}
+
+/** The description of a schema, also where it comes after a transform. */
+function descriptionOf(schema: unknown): { readonly description?: string } {
+  if (!isSchema(schema)) return {};
+  const description = v.getDescription(schema);
+  if (description !== undefined) return { description };
+  return "wrapped" in schema ? descriptionOf(schema.wrapped) : {};
+}
+
+function isSchema(value: unknown): value is v.GenericSchema {
+  return typeof value === "object" && value !== null && "kind" in value && value.kind === "schema";
 }

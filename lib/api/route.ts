@@ -8,9 +8,9 @@ import * as v from "valibot";
 import type { Caller } from "@lib/core/caller.ts";
 import type { ErrorCode } from "@lib/core/error_codes.ts";
 import { CicdError } from "@lib/core/errors.ts";
-import { parseDuration } from "@lib/core/duration.ts";
 import { didYouMean } from "@lib/core/nearest.ts";
 import type { ProjectName } from "@lib/core/ids.ts";
+import { type Bounds, duration, integer, type ValueType } from "@lib/core/value_types.ts";
 import type { WebSocketSession } from "@lib/foundations/http/web_socket.ts";
 import type { Job } from "@lib/spine/jobs/model.ts";
 import type { Admission, RouteAccess } from "@lib/api/access.ts";
@@ -197,24 +197,16 @@ export const flag = v.optional(v.pipe(
 ));
 
 /** A whole number in a query. */
-export function wholeNumber(bounds: { readonly min: number; readonly max: number }) {
-  const { min, max } = bounds;
-  return v.optional(v.pipe(
-    v.string(),
-    v.regex(/^\d{1,15}$/, "must be a whole number"),
-    v.transform(Number),
-    v.minValue(min, `must be at least ${min}`),
-    v.maxValue(max, `must be at most ${max}`),
-  ));
+export function wholeNumber(bounds: Bounds) {
+  return inQuery(integer(bounds));
 }
 
 /** A duration in a query, in milliseconds. */
-export const queryDuration = v.optional(v.pipe(
-  v.string(),
-  v.rawTransform(({ dataset, addIssue, NEVER }) => {
-    const ms = parseDuration(dataset.value);
-    if (ms !== undefined) return ms;
-    addIssue({ message: 'must be a duration such as "30s"' });
-    return NEVER;
-  }),
-));
+export const queryDuration = inQuery(duration({ min: 0, max: 3_650 * 86_400_000 }));
+
+/** A parameter of a query; its value arrives as text. */
+export function inQuery<T>(type: ValueType<T>) {
+  return v.optional(
+    v.pipe(v.string(), v.metadata(type.json), v.transform(type.fromText), type.schema),
+  );
+}

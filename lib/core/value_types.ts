@@ -1,15 +1,19 @@
 /**
- * The kinds of values a configuration key may have.
+ * The kinds of values that configuration keys, fields of requests and flags have.
  *
  * @module
  */
 import * as v from "valibot";
 import { formatDuration, parseDuration } from "@lib/core/duration.ts";
 import { envNameProblem, envProblem } from "@lib/core/exec_limits.ts";
+import { parseProjectName, type ProjectName, projectNameProblem } from "@lib/core/ids.ts";
 import { didYouMean } from "@lib/core/nearest.ts";
 import { formatSize, parseSize } from "@lib/core/size.ts";
 
-/** How a value is written, checked and read. */
+/** A JSON Schema. */
+export type JsonSchema = { readonly [key: string]: unknown };
+
+/** How a value is written, checked, read, kept and shown. */
 export interface ValueType<T> {
   /** What may be written, to end the sentence "give …". */
   readonly accepts: string;
@@ -17,12 +21,24 @@ export interface ValueType<T> {
   readonly summary: string;
   /** Turns what is written into what the program uses; an issue's path leads into the value. */
   readonly schema: v.GenericSchema<unknown, T>;
+  /** How the value is written, for OpenAPI. */
+  readonly json: JsonSchema;
+  /** Checks a value that the program wrote into a record, with none of the bounds. */
+  readonly kept: v.GenericSchema<unknown, T>;
   /** Turns the text of a variable or flag into what a file would hold; `undefined` if it cannot. */
   readonly fromText: (text: string) => unknown;
   /** Numbers and booleans below this value are texts, as they are written in the file. */
   readonly textsBelow: boolean;
   /** The text is a path: `~/` and XDG variables are expanded. */
   readonly path: "absolute" | "any" | undefined;
+  /** The words of a choice. */
+  readonly words?: readonly string[];
+  /** The type of a list's items. */
+  readonly item?: ValueType<unknown>;
+  /** What the value is shown in; its name then ends in it. */
+  readonly unit?: "seconds" | "bytes";
+  /** The value as clients see it. @default the value itself */
+  show?(value: T): unknown;
 }
 
 /** Bounds of a number, both included. */
@@ -39,8 +55,9 @@ export function duration(bounds: Bounds): ValueType<number> {
   const range = `${bounds.min === 0 ? 0 : formatDuration(bounds.min)} to ${
     formatDuration(bounds.max)
   }`;
+  const accepts = `a duration such as 90s, 10m or 1h30m, or seconds, from ${range}`;
   return {
-    ...type(`a duration such as 90s, 10m or 1h30m, or seconds, from ${range}`, (raw, accepts) => {
+    ...valueType(accepts, { ...json.measure, examples: ["10m"] }, keptCount, (raw) => {
       if (typeof raw !== "number" && typeof raw !== "string") return refuse(raw, accepts);
       if (Number(raw) < 0 || (typeof raw === "string" && raw.trim().startsWith("-"))) {
         return { message: `is ${quote(raw)}; a duration cannot be negative` };
@@ -48,65 +65,76 @@ export function duration(bounds: Bounds): ValueType<number> {
       return within(parseDuration(raw), bounds) ?? refuse(raw, accepts);
     }),
     summary: `duration, ${range}`,
+    unit: "seconds",
+    show: (ms) => ms / 1_000,
   };
 }
 
 /** A size; bytes inside. */
 export function size(bounds: Bounds): ValueType<number> {
   const range = `${bounds.min === 0 ? 0 : formatSize(bounds.min)} to ${formatSize(bounds.max)}`;
+  const accepts = `a size such as 64K, 512M or 1.5G, or bytes, from ${range}`;
   return {
-    ...type(`a size such as 64K, 512M or 1.5G, or bytes, from ${range}`, (raw, accepts) => {
+    ...valueType(accepts, { ...json.measure, examples: ["512M"] }, keptCount, (raw) => {
       if (typeof raw !== "number" && typeof raw !== "string") return refuse(raw, accepts);
       return within(parseSize(raw), bounds) ?? refuse(raw, accepts);
     }),
     summary: `size, ${range}`,
+    unit: "bytes",
   };
 }
 
 /** A whole number. */
-export function integer(bounds: Bounds): ValueType<number> {
+export function integer({ min, max }: Bounds): ValueType<number> {
+  const accepts = `a whole number from ${min} to ${max}`;
   return {
-    ...type(`a whole number from ${bounds.min} to ${bounds.max}`, (raw, accepts) => {
+    ...valueType(accepts, { type: "integer", minimum: min, maximum: max }, keptInteger, (raw) => {
       const whole = typeof raw === "number" && Number.isInteger(raw) ? raw : undefined;
-      return within(whole, bounds) ?? refuse(raw, accepts);
+      return within(whole, { min, max }) ?? refuse(raw, accepts);
     }),
-    summary: `${bounds.min} to ${bounds.max}`,
+    summary: `${min} to ${max}`,
     fromText: numberFromText,
   };
 }
 
 /** A number with a fraction. */
-export function decimal(bounds: Bounds): ValueType<number> {
+export function decimal({ min, max }: Bounds): ValueType<number> {
+  const accepts = `a number from ${min} to ${max}`;
   return {
-    ...type(`a number from ${bounds.min} to ${bounds.max}`, (raw, accepts) => {
-      return within(typeof raw === "number" ? raw : undefined, bounds) ?? refuse(raw, accepts);
+    ...valueType(accepts, { type: "number", minimum: min, maximum: max }, v.number(), (raw) => {
+      return within(typeof raw === "number" ? raw : undefined, { min, max }) ??
+        refuse(raw, accepts);
     }),
-    summary: `number, ${bounds.min} to ${bounds.max}`,
+    summary: `number, ${min} to ${max}`,
     fromText: numberFromText,
   };
 }
 
 /** One of some words. */
 export function choice<const Word extends string>(words: readonly Word[]): ValueType<Word> {
-  return type(words.join(" | "), (raw) => {
-    const word = words.find((each) => each === raw);
-    return word === undefined
-      ? {
-        message: `is ${quote(raw)}; give one of ${words.join(", ")}` +
-          (typeof raw === "string" ? didYouMean(raw, words) : ""),
-      }
-      : { value: word };
-  });
+  return {
+    ...valueType(words.join(" | "), { enum: words }, v.picklist(words), (raw) => {
+      const word = words.find((each) => each === raw);
+      return word === undefined
+        ? {
+          message: `is ${quote(raw)}; give one of ${words.join(", ")}` +
+            (typeof raw === "string" ? didYouMean(raw, words) : ""),
+        }
+        : { value: word };
+    }),
+    words,
+  };
 }
 
 /** A path. `any` admits a relative one. */
 export function path(kind: "absolute" | "any"): ValueType<string> {
   const accepts = kind === "absolute" ? "an absolute path" : "a path";
   return {
-    ...type(accepts, (raw, accepted) => {
-      return typeof raw === "string" && raw !== "" && raw.length <= 4_096
+    ...valueType(accepts, json.text, v.string(), (raw) => {
+      if (typeof raw !== "string" || raw === "" || raw.length > 4_096) return refuse(raw, accepts);
+      return raw.isWellFormed()
         ? { value: raw }
-        : refuse(raw, accepted);
+        : { message: "is no valid text: half of a surrogate pair is missing" };
     }),
     path: kind,
   };
@@ -114,27 +142,28 @@ export function path(kind: "absolute" | "any"): ValueType<string> {
 
 /** A list of names of environment variables. */
 export function nameList(): ValueType<readonly string[]> {
-  return {
-    ...type<readonly string[]>("a list of variable names", (raw, accepts) => {
-      if (!Array.isArray(raw) || raw.length > 256) return refuse(raw, accepts);
-      const names: string[] = [];
-      for (const [index, name] of raw.entries()) {
-        if (typeof name !== "string") return { at: String(index), ...refuse(name, "a name") };
-        const problem = envNameProblem(name);
-        if (problem !== undefined) return { at: String(index), message: problem };
-        names.push(name);
-      }
-      return { value: names };
-    }),
-    fromText: (text) => text.split(",").map((name) => name.trim()).filter((name) => name !== ""),
-  };
+  return listOf(variableName(), { max: 256, accepts: "a list of variable names" });
+}
+
+/** The name of a variable or a secret. */
+export function variableName(): ValueType<string> {
+  return valueType("a name", json.text, v.string(), (raw) => {
+    if (typeof raw !== "string") return refuse(raw, "a name");
+    const message = envNameProblem(raw);
+    return message === undefined ? { value: raw } : { message };
+  });
+}
+
+/** The name of a project. */
+export function projectName(): ValueType<ProjectName> {
+  return valueType("the name of a project", json.text, keptProject, readProject);
 }
 
 /** Yes or no. */
 export function flag(): ValueType<boolean> {
   return {
-    ...type("true or false", (raw, accepts) => {
-      return typeof raw === "boolean" ? { value: raw } : refuse(raw, accepts);
+    ...valueType("true or false", { type: "boolean" }, v.boolean(), (raw) => {
+      return typeof raw === "boolean" ? { value: raw } : refuse(raw, "true or false");
     }),
     fromText: (text) => text === "true" ? true : text === "false" ? false : text,
   };
@@ -142,92 +171,136 @@ export function flag(): ValueType<boolean> {
 
 /** A text on one line; `accepts` ends the sentence "give …". */
 export function text(accepts: string, pattern: RegExp): ValueType<string> {
-  return type(accepts, (raw) => {
+  return valueType(accepts, { type: "string", pattern: pattern.source }, v.string(), (raw) => {
     return typeof raw === "string" && raw.length <= 4_096 && pattern.test(raw)
       ? { value: raw }
       : refuse(raw, accepts);
   });
 }
 
+/** Any text, which is not repeated in a message: it may be long, or a secret. */
+export function anyText(maxChars = Infinity): ValueType<string> {
+  return valueType("text", json.text, v.string(), (raw) => {
+    if (typeof raw !== "string") return { message: "must be text" };
+    return raw.length > maxChars
+      ? { message: `is longer than ${maxChars} characters` }
+      : { value: raw };
+  });
+}
+
 /** A list of texts, each of which `pattern` admits. */
 export function textList(accepts: string, pattern: RegExp): ValueType<readonly string[]> {
-  return {
-    ...type<readonly string[]>(accepts, (raw) => {
-      if (!Array.isArray(raw) || raw.length > 256) return refuse(raw, accepts);
-      const texts: string[] = [];
-      for (const [index, one] of raw.entries()) {
-        if (typeof one !== "string" || one.length > 4_096 || !pattern.test(one)) {
-          return { at: String(index), ...refuse(one, accepts) };
-        }
-        texts.push(one);
-      }
-      return { value: texts };
-    }),
-    fromText: (text) => text.split(",").map((one) => one.trim()).filter((one) => one !== ""),
-  };
+  return listOf(text(accepts, pattern), { max: 256, accepts });
 }
 
 /** Some of some words. */
 export function choices<const Word extends string>(
   words: readonly Word[],
 ): ValueType<readonly Word[]> {
-  const accepts = `a list of ${words.join(", ")}`;
+  return listOf(choice(words), { max: words.length, accepts: `a list of ${words.join(", ")}` });
+}
+
+/** A list. */
+export function listOf<T>(
+  item: ValueType<T>,
+  { min = 0, max, accepts }: {
+    readonly min?: number;
+    readonly max: number;
+    readonly accepts: string;
+  },
+): ValueType<readonly T[]> {
+  const schema = { type: "array", items: item.json, ...(min > 0 ? { minItems: min } : {}) };
   return {
-    ...type<readonly Word[]>(accepts, (raw) => {
-      if (!Array.isArray(raw)) return refuse(raw, accepts);
-      const chosen: Word[] = [];
-      for (const [index, one] of raw.entries()) {
-        const word = words.find((each) => each === one);
-        if (word === undefined) {
-          const hint = typeof one === "string" ? didYouMean(one, words) : "";
-          return {
-            at: String(index),
-            message: `is ${quote(one)}; give ${words.join(", ")}${hint}`,
-          };
-        }
-        chosen.push(word);
-      }
-      return { value: chosen };
-    }),
+    ...valueType<readonly T[]>(accepts, schema, v.array(item.kept), (raw) => refuse(raw, accepts)),
+    schema: v.pipe(
+      annotated(schema),
+      v.array(item.schema, ({ input }) => refuse(input, accepts).message),
+      v.minLength(min, "is empty"),
+      v.maxLength(max, `has more than ${max} entries`),
+    ),
     fromText: (text) => text.split(",").map((one) => one.trim()).filter((one) => one !== ""),
+    item,
+    show: (all) => item.show === undefined ? all : all.map((one) => item.show?.(one)),
   };
+}
+
+/** Values by name; any name that is no problem is kept, also one that objects know. */
+export function mapOf<T>(
+  value: ValueType<T>,
+  { nameProblem, max = 4_096 }: {
+    readonly nameProblem: (name: string) => string | undefined;
+    readonly max?: number;
+  },
+): ValueType<Readonly<Record<string, T>>> {
+  const schema = { type: "object", additionalProperties: value.json };
+  const kept = v.pipe(v.unknown(), mapReader(value.kept, () => undefined, Infinity));
+  return {
+    ...valueType<Readonly<Record<string, T>>>("an object", schema, kept, refuse),
+    schema: v.pipe(annotated(schema), mapReader(value.schema, nameProblem, max)),
+    textsBelow: true,
+  };
+}
+
+function mapReader<T>(
+  schema: v.GenericSchema<unknown, T>,
+  nameProblem: (name: string) => string | undefined,
+  max: number,
+) {
+  return v.rawTransform<unknown, Readonly<Record<string, T>>>(({ dataset, addIssue, NEVER }) => {
+    const given = dataset.value;
+    if (typeof given !== "object" || given === null || Array.isArray(given)) {
+      addIssue({ message: "must be an object" });
+      return NEVER;
+    }
+    const entries: readonly [string, unknown][] = Object.entries(given);
+    if (entries.length > max) addIssue({ message: `has more than ${max} entries` });
+    const read: [string, T][] = [];
+    for (const [name, raw] of entries.slice(0, max)) {
+      const step = issueStep(given, name);
+      const problem = nameProblem(name);
+      if (problem !== undefined) addIssue({ message: problem, path: [step] });
+      const result = v.safeParse(schema, raw);
+      if (result.success) read.push([name, result.output]);
+      else {
+        for (const { message, path = [] } of result.issues) {
+          addIssue({ message, path: [step, ...path] });
+        }
+      }
+    }
+    return Object.fromEntries(read);
+  });
 }
 
 /** Where a secret is to be found; never the secret itself, as the configuration is shown. */
 export function secretReference(): ValueType<string> {
   const accepts = "file:/absolute/path, credential:NAME or env:NAME";
-  return type(accepts, (raw) => {
+  return valueType(accepts, json.text, v.string(), (raw) => {
     return typeof raw === "string" && /^(file:\/|credential:.|env:.)/.test(raw)
       ? { value: raw }
       : { message: `is no reference to a secret; give ${accepts}` };
   });
 }
 
-/** Variables and their values. The values are never repeated in a message. */
-export function envMap(): ValueType<Readonly<Record<string, string>>> {
+/** Variables and their values. */
+export function envMap(
+  value: ValueType<string> = anyText(),
+  nameProblem = envNameProblem,
+): ValueType<Readonly<Record<string, string>>> {
+  const map = mapOf(value, { nameProblem });
   return {
-    ...type<Readonly<Record<string, string>>>(
-      "a map from variable names to texts",
-      (raw, accepts) => {
-        if (typeof raw !== "object" || raw === null || Array.isArray(raw)) {
-          return { message: `is no map; give ${accepts}` };
-        }
-        const entries: [string, string][] = [];
-        for (const [name, value] of Object.entries(raw)) {
-          if (typeof value !== "string") {
-            return { at: name, message: `is no text; give a text, "" for an empty one` };
-          }
-          entries.push([name, value]);
-        }
-        const env = Object.fromEntries(entries);
-        const problem = envProblem(env);
-        return problem === undefined
-          ? { value: env }
-          : { at: problem.field, message: problem.message };
-      },
+    ...map,
+    accepts: "a map from variable names to texts",
+    summary: "map from variable names to texts",
+    schema: v.pipe(
+      map.schema,
+      v.rawCheck(({ dataset, addIssue }) => {
+        const problem = dataset.typed ? envProblem(dataset.value) : undefined;
+        if (problem === undefined) return;
+        const { field, message } = problem;
+        addIssue({ message, ...(field === "" ? {} : { path: [issueStep(dataset.value, field)] }) });
+      }),
     ),
     fromText: objectFromText,
-    textsBelow: true,
   };
 }
 
@@ -239,42 +312,71 @@ export function quote(raw: unknown): string {
   return typeof raw === "string" ? JSON.stringify(short) : short;
 }
 
-type Verdict<T> = { readonly value: T } | Refusal;
+/** Puts how a value is written before the schema that reads it, where OpenAPI finds it. */
+export function annotated(jsonSchema: JsonSchema) {
+  return v.pipe(v.unknown(), v.metadata(jsonSchema));
+}
 
-interface Refusal {
+const json = {
+  text: { type: "string" },
+  measure: { type: ["string", "number"] },
+} as const;
+
+const keptInteger = v.pipe(v.number(), v.safeInteger());
+const keptCount = v.pipe(keptInteger, v.minValue(0));
+const keptProject = v.pipe(v.unknown(), reader(readProject, "the name of a project"));
+
+function readProject(raw: unknown, accepts: string): Verdict<ProjectName> {
+  if (typeof raw !== "string") return refuse(raw, accepts);
+  const value = parseProjectName(raw);
+  return value === undefined ? { message: projectNameProblem(raw) ?? "" } : { value };
+}
+
+/** What came of reading a value. */
+export type Verdict<T> = { readonly value: T } | Refusal;
+
+/** What is wrong, and where in the value. */
+export interface Refusal {
   readonly message: string;
   readonly at?: string;
 }
 
-function type<T>(
+/** A kind of value from its parts; `read` gives the value, or says what is wrong. */
+export function valueType<T>(
   accepts: string,
+  jsonSchema: JsonSchema,
+  kept: v.GenericSchema<unknown, T>,
   read: (raw: unknown, accepts: string) => Verdict<T>,
 ): ValueType<T> {
   return {
     accepts,
     summary: accepts.replace(/^an? /, ""),
-    schema: v.pipe(
-      v.unknown(),
-      v.rawTransform(({ dataset, addIssue, NEVER }): T => {
-        const verdict = read(dataset.value, accepts);
-        if ("value" in verdict) return verdict.value;
-        const { message, at } = verdict;
-        if (at === undefined || at === "") addIssue({ message });
-        else addIssue({ message, path: [issueStep(dataset.value, at)] });
-        return NEVER;
-      }),
-    ),
+    schema: v.pipe(annotated(jsonSchema), reader(read, accepts)),
+    json: jsonSchema,
+    kept,
     fromText: (text) => text,
     textsBelow: false,
     path: undefined,
   };
 }
 
+function reader<T>(read: (raw: unknown, accepts: string) => Verdict<T>, accepts: string) {
+  return v.rawTransform<unknown, T>(({ dataset, addIssue, NEVER }) => {
+    const verdict = read(dataset.value, accepts);
+    if ("value" in verdict) return verdict.value;
+    const { message, at } = verdict;
+    if (at === undefined || at === "") addIssue({ message });
+    else addIssue({ message, path: [issueStep(dataset.value, at)] });
+    return NEVER;
+  });
+}
+
 function issueStep(input: unknown, key: string): v.UnknownPathItem {
   return { type: "unknown", origin: "value", input, key, value: undefined };
 }
 
-function refuse(raw: unknown, accepts: string): Refusal {
+/** Says that a value is not what is accepted. */
+export function refuse(raw: unknown, accepts: string): Refusal {
   return { message: `is ${quote(raw)}; give ${accepts}` };
 }
 

@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { CLOSED, containerContract } from "../support/container_bench.ts";
 import { useDockerEngine } from "../support/container_suite.ts";
 import { Bench, deadline, script } from "../support/executor_contract.ts";
-import type { AttemptOutcome, JobSpec } from "@lib/spine/jobs/model.ts";
+import type { AttemptOutcome } from "@lib/spine/jobs/model.ts";
+import type { JobSpec } from "@lib/spine/spec/job_spec.ts";
 
 const use = useDockerEngine();
 const MIB = 1024 ** 2;

@@ -3,7 +3,7 @@ import { imageStep } from "@lib/features/containers/image_step.ts";
 import { systemClock } from "@lib/core/clock.ts";
 import { EngineSource } from "@lib/foundations/docker/engine_source.ts";
 import { readImageUses } from "@lib/foundations/docker/image_use.ts";
-import type { ContainerSpec } from "@lib/spine/jobs/model.ts";
+import type { ContainerSpec } from "@lib/spine/spec/job_spec.ts";
 import { StepFailure } from "@lib/spine/jobs/step.ts";
 import { CLOSED, CLOSED_RULES, containerContract } from "../support/container_bench.ts";
 import { useDockerEngine } from "../support/container_suite.ts";

@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { artifactStep } from "@lib/features/artifacts/artifact_step.ts";
 import { readArtifactList } from "@lib/features/artifacts/artifact_list.ts";
 import { ArtifactReader } from "@lib/features/artifacts/artifact_reader.ts";
-import type { ArtifactSpec } from "@lib/spine/jobs/model.ts";
+import type { ArtifactSpec } from "@lib/spine/spec/job_spec.ts";
 import { makeJob, makeOutcome } from "../support/job_fixtures.ts";
 import { openWorkspace, type Workspace } from "../support/workspace.ts";
 

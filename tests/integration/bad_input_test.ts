@@ -64,7 +64,7 @@ Deno.test("a runner answers each bad request with its own error, and loses nothi
       "body_too_large",
       /12M/,
     ],
-    ["a negative timeout", { ...job, timeout: -1 }, 422, "invalid_request", /not negative/],
+    ["a negative timeout", { ...job, timeout: -1 }, 422, "invalid_request", /cannot be negative/],
   ];
   for (const [name, body, status, code, message] of BODIES) {
     await t.step(name, async () => {

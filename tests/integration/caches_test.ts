@@ -3,7 +3,7 @@ import { cacheStep } from "@lib/features/caches/cache_step.ts";
 import { cachesPath, listCaches } from "@lib/features/caches/cache_store.ts";
 import { cacheSource } from "@lib/features/caches/cleaning.ts";
 import { systemClock } from "@lib/core/clock.ts";
-import type { CacheSpec } from "@lib/spine/jobs/model.ts";
+import type { CacheSpec } from "@lib/spine/spec/job_spec.ts";
 import { runCommand } from "@lib/foundations/process/run_command.ts";
 import { makeOutcome } from "../support/job_fixtures.ts";
 import { openWorkspace, type Workspace } from "../support/workspace.ts";

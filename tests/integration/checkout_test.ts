@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { type JobSpec } from "@lib/spine/jobs/model.ts";
+import type { JobSpec } from "@lib/spine/spec/job_spec.ts";
 import { StepFailure } from "@lib/spine/jobs/step.ts";
 import { checkedOutSha } from "@lib/features/checkout/checkout_step.ts";
 import { setUpCheckouts } from "../support/checkout_fixture.ts";

@@ -8,7 +8,7 @@ import { newJobId } from "@lib/core/ids.ts";
 import type { GitScheme } from "@lib/spine/spec/git_url.ts";
 import { createCheckoutStep } from "@lib/features/checkout/checkout_step.ts";
 import { attemptFolder, type AttemptRef } from "@lib/spine/jobs/attempt_folder.ts";
-import type { GitSpec, JobSpec } from "@lib/spine/jobs/model.ts";
+import type { GitSpec, JobSpec } from "@lib/spine/spec/job_spec.ts";
 import { type RunCommand, runCommand } from "@lib/foundations/process/run_command.ts";
 import { git } from "./git_repository.ts";
 import { makeContainer, makeSpec } from "./job_fixtures.ts";

@@ -8,7 +8,7 @@
 import assert from "node:assert/strict";
 import { parseJobId, parseProjectName } from "@lib/core/ids.ts";
 import { attemptFolder } from "@lib/spine/jobs/attempt_folder.ts";
-import { parseSpec } from "@lib/spine/jobs/attempt_record.ts";
+import { parseSpec } from "@lib/spine/spec/job_spec.ts";
 import { containerContract } from "./container_bench.ts";
 
 /** What the process is told. */

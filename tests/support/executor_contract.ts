@@ -11,7 +11,9 @@ import { systemClock } from "@lib/core/clock.ts";
 import { newJobId, parseProjectName, type ProjectName } from "@lib/core/ids.ts";
 import { attemptFolder } from "@lib/spine/jobs/attempt_folder.ts";
 import type { AttemptRequest, Executor } from "@lib/spine/jobs/executor.ts";
-import type { AttemptOutcome, JobSpec, JobWork } from "@lib/spine/jobs/model.ts";
+import type { AttemptOutcome } from "@lib/spine/jobs/model.ts";
+import type { JobSpec } from "@lib/spine/spec/job_spec.ts";
+import type { JobWork } from "@lib/spine/spec/job_fields.ts";
 
 /** How the suite makes the executor under test. */
 export interface ContractOptions {

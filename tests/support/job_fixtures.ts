@@ -11,13 +11,8 @@ import { GRYT_MIGRATIONS } from "@lib/features/gryt/tables.ts";
 import type { Schema } from "@lib/foundations/store/database.ts";
 import { JOB_MIGRATIONS } from "@lib/spine/queue/job_schema.ts";
 import { JobStore } from "@lib/spine/queue/job_store.ts";
-import {
-  type AttemptOutcome,
-  type ContainerSpec,
-  END_REASONS,
-  type Job,
-  type JobSpec,
-} from "@lib/spine/jobs/model.ts";
+import { type AttemptOutcome, END_REASONS, type Job } from "@lib/spine/jobs/model.ts";
+import type { ContainerSpec, JobSpec } from "@lib/spine/spec/job_spec.ts";
 import { type Database, openDatabase } from "@lib/foundations/store/database.ts";
 
 /** A project's name, checked. */

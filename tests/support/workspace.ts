@@ -9,7 +9,7 @@ import {
   attemptFolder,
   type AttemptRef,
 } from "@lib/spine/jobs/attempt_folder.ts";
-import type { JobSpec } from "@lib/spine/jobs/model.ts";
+import type { JobSpec } from "@lib/spine/spec/job_spec.ts";
 import type { SetupContext } from "@lib/spine/jobs/step.ts";
 import { removeTree } from "@lib/foundations/store/remove_tree.ts";
 import { makeSpec, projectName } from "./job_fixtures.ts";

@@ -8,10 +8,9 @@ import { SCOPES } from "@lib/core/caller.ts";
 import type { ApiKey, IssuedKey } from "@lib/features/access/key_store.ts";
 import { isKeyId } from "@lib/features/access/key_text.ts";
 import { toRfc3339 } from "@lib/core/clock.ts";
-import { parseDuration } from "@lib/core/duration.ts";
 import { CicdError } from "@lib/core/errors.ts";
 import { readJson } from "@lib/foundations/http/body.ts";
-import { projectField } from "@lib/spine/spec/job_request_fields.ts";
+import { duration, projectName } from "@lib/core/value_types.ts";
 import type { RunnerServices } from "@lib/api/feature.ts";
 import type { KeyStore } from "@lib/features/access/key_store.ts";
 import { type AnyRoute, queryDuration, route } from "@lib/api/route.ts";
@@ -35,22 +34,13 @@ const keyRequestSchema = v.strictObject({
     v.transform((scopes) => [...new Set(scopes)]),
   ),
   projects: v.optional(v.pipe(
-    v.array(projectField),
+    v.array(projectName().schema),
     v.minLength(1, "must name at least one; leave it out for all projects"),
     v.maxLength(MAX_PROJECTS, `must name at most ${MAX_PROJECTS}`),
     v.description("The key knows of these only; absent: all"),
     v.transform((projects) => [...new Set(projects)]),
   )),
-  expires_in: v.optional(v.pipe(
-    v.union([v.string(), v.number()]),
-    v.rawTransform(({ dataset, addIssue, NEVER }) => {
-      const { value } = dataset;
-      const ms = typeof value === "number" ? value * 1_000 : parseDuration(value);
-      if (ms !== undefined && ms >= 1_000 && ms <= EXPIRY_MAX_MS) return ms;
-      addIssue({ message: 'must be a duration from 1s to 3650d, such as "90d", or seconds' });
-      return NEVER;
-    }),
-  )),
+  expires_in: v.optional(duration({ min: 1_000, max: EXPIRY_MAX_MS }).schema),
 });
 
 const keySchema = v.object({

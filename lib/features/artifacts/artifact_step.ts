@@ -5,7 +5,8 @@
  */
 import { ignore, messageOf } from "@lib/core/errors.ts";
 import { statIfThere } from "@lib/foundations/files/records.ts";
-import type { ArtifactSpec, AttemptOutcome } from "@lib/spine/jobs/model.ts";
+import type { ArtifactSpec } from "@lib/spine/spec/job_spec.ts";
+import type { AttemptOutcome } from "@lib/spine/jobs/model.ts";
 import type { AttemptStep, StepContext } from "@lib/spine/jobs/step.ts";
 import { removeTree } from "@lib/foundations/store/remove_tree.ts";
 import {

@@ -7,7 +7,7 @@ import { createHash } from "node:crypto";
 import { openFolder } from "@lib/foundations/files/folder.ts";
 import { compileGlobs } from "@lib/foundations/files/glob.ts";
 import { walk } from "@lib/foundations/files/walk.ts";
-import type { CacheSpec } from "@lib/spine/jobs/model.ts";
+import type { CacheSpec } from "@lib/spine/spec/job_spec.ts";
 
 /** A key, and what it was made from. */
 export interface CacheKey {

@@ -8,7 +8,7 @@ import { formatDuration } from "@lib/core/duration.ts";
 import { CicdError } from "@lib/core/errors.ts";
 import { gitIssues } from "@lib/spine/spec/git_policy.ts";
 import { type GitRemote, type GitScheme, parseGitUrl } from "@lib/spine/spec/git_url.ts";
-import type { GitSpec } from "@lib/spine/jobs/model.ts";
+import type { GitSpec } from "@lib/spine/spec/job_spec.ts";
 import { type AttemptStep, type SetupContext, StepFailure } from "@lib/spine/jobs/step.ts";
 import type { RunCommand } from "@lib/foundations/process/run_command.ts";
 import { removeTree } from "@lib/foundations/store/remove_tree.ts";

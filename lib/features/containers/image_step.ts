@@ -12,7 +12,7 @@ import type { ImageInfo, RegistryLogin } from "@lib/foundations/docker/engine_ty
 import { parseImageReference, registryOf } from "@lib/foundations/docker/image_reference.ts";
 import { recordImageUse } from "@lib/foundations/docker/image_use.ts";
 import { containerIssues, type ContainerRules } from "@lib/spine/spec/container_policy.ts";
-import type { ContainerSpec } from "@lib/spine/jobs/model.ts";
+import type { ContainerSpec } from "@lib/spine/spec/job_spec.ts";
 import { type AttemptStep, type SetupContext, StepFailure } from "@lib/spine/jobs/step.ts";
 import { PullProgress } from "@lib/features/containers/pull_progress.ts";
 

@@ -12,10 +12,10 @@ import { projectsOf, shownCaller } from "@lib/core/caller.ts";
 import { isTerminal, type Job, JOB_STATES } from "@lib/spine/jobs/model.ts";
 import type { RunnerServices } from "@lib/api/feature.ts";
 import { jobRequestSchema } from "@lib/spine/spec/job_request.ts";
-import { projectField } from "@lib/spine/spec/job_request_fields.ts";
+import { projectName } from "@lib/core/value_types.ts";
 import { jobViewSchema, toJobView } from "@lib/features/jobs/job_view.ts";
 import { followLog } from "@lib/features/jobs/log_routes.ts";
-import { type AnyRoute, flag, queryDuration, route, wholeNumber } from "@lib/api/route.ts";
+import { type AnyRoute, flag, inQuery, queryDuration, route, wholeNumber } from "@lib/api/route.ts";
 
 const LIST_MAX = 500;
 
@@ -87,7 +87,7 @@ export function jobRoutes(ports: JobPorts): readonly AnyRoute[] {
       summary: "List jobs, newest first",
       description: "A page of jobs with very large scripts has fewer of them than `limit`.",
       query: {
-        project: v.optional(projectField),
+        project: inQuery(projectName()),
         state: v.optional(stateList),
         limit: wholeNumber({ min: 1, max: LIST_MAX }),
         cursor: v.optional(v.pipe(

@@ -13,7 +13,7 @@ import {
   JOB_STATES,
   type Usage,
 } from "@lib/spine/jobs/model.ts";
-import { toSpecView } from "@lib/spine/spec/spec_view.ts";
+import { limitsViewSchema, toLimitsView, toSpecView } from "@lib/spine/spec/job_spec.ts";
 
 const time = v.pipe(v.string(), v.isoTimestamp(), v.description("RFC 3339, UTC"));
 
@@ -56,14 +56,7 @@ export const jobViewSchema = v.object({
   finished_at: v.nullable(time),
   cancelling: v.pipe(v.boolean(), v.description("A cancel is under way")),
   usage: usageSchema,
-  limits: v.object({
-    cpu: v.nullable(v.number()),
-    memory_bytes: v.nullable(v.number()),
-    tasks: v.nullable(v.number()),
-    disk_bytes: v.nullable(v.number()),
-    timeout_seconds: v.number(),
-    grace_seconds: v.number(),
-  }),
+  limits: limitsViewSchema,
   spec: v.pipe(
     v.looseObject({}),
     v.description("As in the request, every default filled in; of files only the sizes"),
@@ -101,14 +94,7 @@ export function toJobView(job: Job, details: JobDetails = {}): JobView {
     finished_at: timeOrNull(isTerminal(job.state) ? job.finishedAt : undefined),
     cancelling: job.cancel !== undefined,
     usage: toUsageView(job.usage),
-    limits: {
-      cpu: job.spec.limits.cpu ?? null,
-      memory_bytes: job.spec.limits.memoryBytes ?? null,
-      tasks: job.spec.limits.tasks ?? null,
-      disk_bytes: job.spec.limits.diskBytes ?? null,
-      timeout_seconds: job.spec.timeoutMs / 1_000,
-      grace_seconds: job.spec.graceMs / 1_000,
-    },
+    limits: toLimitsView(job.spec),
     spec: toSpecView(job.spec),
     ...(details.queuePosition === undefined ? {} : { queue_position: details.queuePosition }),
     ...(details.attempts === undefined ? {} : { attempts: details.attempts.map(toAttemptView) }),

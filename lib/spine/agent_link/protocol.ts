@@ -15,8 +15,9 @@
  */
 import * as v from "valibot";
 import { CicdError } from "@lib/core/errors.ts";
-import { outcomeRecord, specRecord } from "@lib/spine/jobs/attempt_record.ts";
-import type { AttemptOutcome, CancelRequest, JobSpec } from "@lib/spine/jobs/model.ts";
+import { outcomeRecord } from "@lib/spine/jobs/attempt_record.ts";
+import { type JobSpec, specRecord } from "@lib/spine/spec/job_spec.ts";
+import type { AttemptOutcome, CancelRequest } from "@lib/spine/jobs/model.ts";
 
 /** The order to run an attempt. */
 export interface AttemptOrder {

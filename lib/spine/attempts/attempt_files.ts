@@ -5,10 +5,11 @@
  */
 import { CicdError, messageOf } from "@lib/core/errors.ts";
 import { readIfThere, writeAtomic, writeAtomicSync } from "@lib/foundations/files/records.ts";
-import { parseOutcome, parseSpec } from "@lib/spine/jobs/attempt_record.ts";
+import { parseOutcome } from "@lib/spine/jobs/attempt_record.ts";
+import { type JobSpec, parseSpec } from "@lib/spine/spec/job_spec.ts";
 import type { AttemptFolder } from "@lib/spine/jobs/attempt_folder.ts";
 import type { AttemptHandle } from "@lib/spine/jobs/executor.ts";
-import type { AttemptOutcome, JobSpec } from "@lib/spine/jobs/model.ts";
+import type { AttemptOutcome } from "@lib/spine/jobs/model.ts";
 import { removeTree } from "@lib/foundations/store/remove_tree.ts";
 
 /**

@@ -14,7 +14,8 @@ import {
   type AttemptRef,
 } from "@lib/spine/jobs/attempt_folder.ts";
 import type { AttemptFound, AttemptHandle } from "@lib/spine/jobs/executor.ts";
-import type { AttemptOutcome, CancelRequest, JobSpec } from "@lib/spine/jobs/model.ts";
+import type { AttemptOutcome, CancelRequest } from "@lib/spine/jobs/model.ts";
+import type { JobSpec } from "@lib/spine/spec/job_spec.ts";
 import {
   prepareFolder,
   readOutcome,

@@ -9,12 +9,8 @@ import { CicdError } from "@lib/core/errors.ts";
 import type { Logger } from "@lib/core/logger.ts";
 import type { AttemptFolder, AttemptRef } from "@lib/spine/jobs/attempt_folder.ts";
 import type { AttemptHandle, Executor } from "@lib/spine/jobs/executor.ts";
-import {
-  type AttemptOutcome,
-  type CancelRequest,
-  type JobSpec,
-  setupSecretNames,
-} from "@lib/spine/jobs/model.ts";
+import type { AttemptOutcome, CancelRequest } from "@lib/spine/jobs/model.ts";
+import { type JobSpec, setupSecretNames } from "@lib/spine/spec/job_spec.ts";
 import type { AttemptStep } from "@lib/spine/jobs/step.ts";
 import {
   setUp,

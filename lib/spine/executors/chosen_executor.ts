@@ -11,7 +11,8 @@ import type {
   ProjectUse,
   StopRequest,
 } from "@lib/spine/jobs/executor.ts";
-import type { AttemptOutcome, JobSpec } from "@lib/spine/jobs/model.ts";
+import type { AttemptOutcome } from "@lib/spine/jobs/model.ts";
+import type { JobSpec } from "@lib/spine/spec/job_spec.ts";
 
 /** The executors there are. */
 export interface ChosenExecutorOptions {

@@ -12,7 +12,7 @@ import type {
 import { jobLabels } from "@lib/foundations/docker/job_labels.ts";
 import type { AttemptRef } from "@lib/spine/jobs/attempt_folder.ts";
 import type { AttemptRequest } from "@lib/spine/jobs/executor.ts";
-import type { ContainerSpec, JobSpec } from "@lib/spine/jobs/model.ts";
+import type { ContainerSpec, JobSpec } from "@lib/spine/spec/job_spec.ts";
 import { projectSliceName } from "@lib/foundations/systemd/unit_name.ts";
 import {
   CONTAINER_HOME,

@@ -6,7 +6,7 @@
 import { existsSync, writeAtomic, writeAtomicSync } from "@lib/foundations/files/records.ts";
 import type { AttemptFolder } from "@lib/spine/jobs/attempt_folder.ts";
 import type { StopRequest } from "@lib/spine/jobs/executor.ts";
-import type { JobSpec } from "@lib/spine/jobs/model.ts";
+import type { JobSpec } from "@lib/spine/spec/job_spec.ts";
 import { type ExecFailureCode, formatExecFailure } from "@lib/spine/executors/result_record.ts";
 import { formatStop } from "@lib/spine/executors/stop_file.ts";
 

@@ -6,7 +6,7 @@
 import { assertNever } from "@lib/core/assert_never.ts";
 import type { AttemptFolder } from "@lib/spine/jobs/attempt_folder.ts";
 import type { AttemptRequest } from "@lib/spine/jobs/executor.ts";
-import type { JobSpec } from "@lib/spine/jobs/model.ts";
+import type { JobSpec } from "@lib/spine/spec/job_spec.ts";
 import type { ExecFailureCode } from "@lib/spine/executors/result_record.ts";
 import { resolveProgram } from "@lib/spine/executors/resolve_program.ts";
 

@@ -19,13 +19,8 @@
 import { assertNever } from "@lib/core/assert_never.ts";
 import { formatDuration } from "@lib/core/duration.ts";
 import { formatSize } from "@lib/core/size.ts";
-import type {
-  AttemptOutcome,
-  EndReason,
-  JobSpec,
-  TerminalState,
-  Usage,
-} from "@lib/spine/jobs/model.ts";
+import type { AttemptOutcome, EndReason, TerminalState, Usage } from "@lib/spine/jobs/model.ts";
+import type { JobSpec } from "@lib/spine/spec/job_spec.ts";
 import type { MainEnd, ParsedResult, ResultRecord } from "@lib/spine/executors/result_record.ts";
 import type { StopRequest } from "@lib/spine/jobs/executor.ts";
 

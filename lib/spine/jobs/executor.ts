@@ -5,7 +5,8 @@
  * @module
  */
 import type { AttemptFolder, AttemptRef } from "@lib/spine/jobs/attempt_folder.ts";
-import type { AttemptOutcome, CancelRequest, JobSpec } from "@lib/spine/jobs/model.ts";
+import type { AttemptOutcome, CancelRequest } from "@lib/spine/jobs/model.ts";
+import type { JobSpec } from "@lib/spine/spec/job_spec.ts";
 
 /** Everything an executor needs to start one attempt. */
 export interface AttemptRequest {

@@ -20,8 +20,8 @@ import {
   type CancelRequest,
   isTerminal,
   type Job,
-  type RetryCause,
 } from "@lib/spine/jobs/model.ts";
+import type { RetryCause } from "@lib/spine/spec/job_spec.ts";
 
 /** What can happen to a job. */
 export type JobEvent =

@@ -5,7 +5,8 @@
  * @module
  */
 import type { AttemptFolder, AttemptRef } from "@lib/spine/jobs/attempt_folder.ts";
-import type { AttemptOutcome, EndReason, JobSpec } from "@lib/spine/jobs/model.ts";
+import type { AttemptOutcome, EndReason } from "@lib/spine/jobs/model.ts";
+import type { JobSpec } from "@lib/spine/spec/job_spec.ts";
 
 /** What a step knows of its attempt. */
 export interface StepContext {

@@ -13,10 +13,10 @@ import {
   type EndReason,
   type Job,
   JOB_STATES,
-  type JobSpec,
   type JobState,
   type Usage,
 } from "@lib/spine/jobs/model.ts";
+import { type JobSpec, readStoredSpec } from "@lib/spine/spec/job_spec.ts";
 import type { SqlRow, SqlValue } from "@lib/foundations/store/database.ts";
 
 /** Columns of `jobs` that make a {@linkcode Job}. */
@@ -33,7 +33,7 @@ export function parseJobRow(row: SqlRow): Job {
     state: parseState(text(row, "state")),
     attempt: integer(row, "attempt"),
     retryBase: integer(row, "retry_base"),
-    spec: json<JobSpec>(row, "spec"),
+    spec: specOf(row),
     notBefore: integer(row, "not_before"),
     usage: json<Usage>(row, "usage"),
     createdAt: integer(row, "created_at"),
@@ -97,6 +97,13 @@ function optionalText(row: SqlRow, column: string): string | undefined {
 
 function optionalInteger(row: SqlRow, column: string): number | undefined {
   return row[column] === null ? undefined : integer(row, column);
+}
+
+/** A row of an older release lacks the fields of this one, which gives them their defaults. */
+function specOf(row: SqlRow): JobSpec {
+  const spec = readStoredSpec(json<unknown>(row, "spec"));
+  if (spec === undefined) throw damaged("spec");
+  return spec;
 }
 
 /** The store is the only writer of its JSON columns: what is read back was typed when written. */

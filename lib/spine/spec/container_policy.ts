@@ -8,7 +8,7 @@
  */
 import type { FieldIssue } from "@lib/core/errors.ts";
 import { matchesImage, parseImageReference } from "@lib/foundations/docker/image_reference.ts";
-import type { ContainerMount, ContainerSpec } from "@lib/spine/jobs/model.ts";
+import type { ContainerMount, ContainerSpec } from "@lib/spine/spec/job_spec.ts";
 
 /** What the containers of a project may be. */
 export interface ContainerRules {

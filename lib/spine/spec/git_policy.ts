@@ -8,7 +8,7 @@
  */
 import type { FieldIssue } from "@lib/core/errors.ts";
 import { type GitScheme, type GitUrl, parseGitUrl } from "@lib/spine/spec/git_url.ts";
-import type { GitSpec } from "@lib/spine/jobs/model.ts";
+import type { GitSpec } from "@lib/spine/spec/job_spec.ts";
 
 /** What the configuration allows. */
 export interface GitRules {

@@ -5,16 +5,20 @@
  */
 import * as v from "valibot";
 import { CicdError, type FieldIssue } from "@lib/core/errors.ts";
-import { execTotalProblem } from "@lib/core/exec_limits.ts";
-import type { JobSpec } from "@lib/spine/jobs/model.ts";
-import { policyIssues } from "@lib/spine/spec/job_policy.ts";
-import { crossChecks, toFieldIssue, unreadNames } from "@lib/spine/spec/job_request_issues.ts";
-import { jobRequestSchema } from "@lib/spine/spec/job_request_schema.ts";
-import { type RequestDefaults, toSpec } from "@lib/spine/spec/job_request_spec.ts";
+import { ENV_NAME_MAX_BYTES, execTotalProblem } from "@lib/core/exec_limits.ts";
+import { fill, requestSchema } from "@lib/spine/spec/field.ts";
+import { CONTAINER, IMAGE } from "@lib/spine/spec/setup_fields.ts";
+import { JOB, KEPT } from "@lib/spine/spec/job_fields.ts";
+import type {
+  ContainerSpec,
+  JobRequest,
+  JobSpec,
+  RequestDefaults,
+} from "@lib/spine/spec/job_spec.ts";
+import { crossChecks, policyIssues } from "@lib/spine/spec/rules.ts";
 
-export { SCRIPT_MAX_BYTES } from "@lib/spine/spec/job_request_issues.ts";
-export { type JobRequest, jobRequestSchema } from "@lib/spine/spec/job_request_schema.ts";
-export { type RequestDefaults } from "@lib/spine/spec/job_request_spec.ts";
+/** The body of `POST /v1/jobs`. */
+export const jobRequestSchema: v.GenericSchema<unknown, JobRequest> = requestSchema(JOB);
 
 /** A parsed request: the spec, and the secrets apart from it. */
 export interface ParsedRequest {
@@ -34,17 +38,14 @@ export function parseJobRequest(
   const parsed = v.safeParse(jobRequestSchema, value);
   if (!parsed.success) throw invalid(parsed.issues.map(toFieldIssue));
   const request = parsed.output;
-  const issues = [...unreadNames(value, request), ...crossChecks(request)];
+  const issues = crossChecks(request);
   if (issues.length > 0) throw invalid(issues);
   const defaults = defaultsOf(request.project);
   const spec = toSpec(request, defaults);
   const refused = policyIssues(spec, defaults.rules);
   if (refused.length > 0) throw invalid(refused);
   const secrets = request.secrets ?? {};
-  const problem = execTotalProblem(
-    spec.work.kind === "command" ? spec.work.argv : [],
-    { ...spec.env, ...secrets },
-  );
+  const problem = execTotalProblem(request.command ?? [], { ...spec.env, ...secrets });
   if (problem !== undefined) {
     throw invalid([{
       path: "env",
@@ -54,12 +55,45 @@ export function parseJobRequest(
   return { spec, secrets };
 }
 
+/** Fills in what a request leaves open, and makes the spec's own fields. */
+function toSpec(request: JobRequest, defaults: RequestDefaults): JobSpec {
+  const { command, script = "", shell = defaults.shell, secrets = {} } = request;
+  const container = containerOf(request, defaults);
+  return {
+    ...fill(KEPT, request, defaults),
+    work: command === undefined
+      ? { kind: "script", text: script, shell }
+      : { kind: "command", argv: command },
+    secretNames: Object.keys(secrets),
+    ...(container === undefined ? {} : { container }),
+  };
+}
+
+function containerOf(request: JobRequest, defaults: RequestDefaults): ContainerSpec | undefined {
+  const { image, container = {} } = request;
+  return image === undefined
+    ? undefined
+    : { ...fill(IMAGE, request, defaults), ...fill(CONTAINER, container, {}), image };
+}
+
+function toFieldIssue(issue: v.BaseIssue<unknown>): FieldIssue {
+  const path = cut(v.getDotPath(issue) ?? "body", ENV_NAME_MAX_BYTES);
+  return { path, message: cut(issue.message, MESSAGE_MAX_CHARS) };
+}
+
+/** A message may quote what was given, which may be long. */
+const MESSAGE_MAX_CHARS = 400;
+
+function cut(text: string, maxChars: number): string {
+  return text.length > maxChars ? `${text.slice(0, maxChars)}…` : text;
+}
+
 function invalid(issues: readonly FieldIssue[]): CicdError {
   const [first] = issues;
   const more = issues.length > 1 ? ` (and ${issues.length - 1} more)` : "";
   return new CicdError(
     "invalid_request",
-    `Cannot accept the job: ${first?.path ?? "body"} ${first?.message ?? "is invalid"}${more}`,
+    `Cannot accept the job: ${first?.path} ${first?.message}${more}`,
     { issues: issues.slice(0, 32) },
   );
 }

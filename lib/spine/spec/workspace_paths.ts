@@ -7,7 +7,7 @@ import type { FieldIssue } from "@lib/core/errors.ts";
 import { formatSize } from "@lib/core/size.ts";
 import { globProblem } from "@lib/foundations/files/glob.ts";
 import { insidePathProblem } from "@lib/foundations/files/inside.ts";
-import type { ArtifactSpec, CacheSpec, WorkspaceFile } from "@lib/spine/jobs/model.ts";
+import type { ArtifactSpec, CacheSpec, WorkspaceFile } from "@lib/spine/spec/job_spec.ts";
 
 /** Most globs in one list. */
 export const MAX_GLOBS = 64;

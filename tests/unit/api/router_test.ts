@@ -180,13 +180,13 @@ Deno.test("a request of a web page is refused", async () => {
 
 for (
   const [path, message] of [
-    ["/v1/jobs?limit=0", /limit must be at least 1/],
-    ["/v1/jobs?limit=x", /limit must be a whole number/],
+    ["/v1/jobs?limit=0", /limit is 0; give a whole number from 1/],
+    ["/v1/jobs?limit=x", /limit is "x"; give a whole number/],
     ["/v1/jobs?stat=queued", /did you mean "state"/],
     ["/v1/jobs?state=done", /query.state must be one or more of queued/],
     ["/v1/jobs?cursor=x", /cursor is no cursor/],
     ["/v1/jobs?project=a/b", /project contains a character other than letters/],
-    [`/v1/jobs/${newJobId()}/wait?timeout=-5`, /timeout must be a duration/],
+    [`/v1/jobs/${newJobId()}/wait?timeout=-5`, /timeout is "-5"; a duration cannot be negative/],
   ] as const
 ) {
   Deno.test(`GET ${path.replace(/[0-9a-f-]{36}/, ":id")} is refused with the parameter's name`, async () => {

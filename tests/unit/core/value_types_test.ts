@@ -65,11 +65,11 @@ Deno.test("path() refuses what is no text", () => {
 
 Deno.test("envMap() takes only texts under valid names", () => {
   assert.deepEqual(read(envMap(), { A: "1" }), { A: "1" });
-  assert.match(String(read(envMap(), { A: null })), /^is no text/);
+  assert.match(String(read(envMap(), { A: null })), /^must be text$/);
   assert.match(String(read(envMap(), { "A-B": "1" })), /^is no variable name/);
   assert.match(String(read(envMap(), { A: "x\0y" })), /^contains a NUL character$/);
   assert.match(String(read(envMap(), { A: "x".repeat(200_000) })), /the kernel takes at most/);
-  assert.match(String(read(envMap(), ["A"])), /^is no map/);
+  assert.match(String(read(envMap(), ["A"])), /^must be an object$/);
 });
 
 Deno.test("nameList() takes a list, or commas in a variable", () => {

@@ -10,7 +10,7 @@ import { multiple, optional } from "@optique/core/modifiers";
 import { option } from "@optique/core/primitives";
 import type { InferValue } from "@optique/core/parser";
 import { choice, integer, string } from "@optique/core/valueparser";
-import { PULL_POLICIES } from "@lib/spine/jobs/model.ts";
+import { PULL_POLICIES } from "@lib/spine/spec/setup_fields.ts";
 import { filePath, size, toggle } from "@lib/foundations/cli/grammar_values.ts";
 
 /** Makes the flags. */

@@ -7,7 +7,7 @@
  * @module
  */
 import { CicdError, messageOf } from "@lib/core/errors.ts";
-import { SCRIPT_MAX_BYTES } from "@lib/spine/spec/job_request.ts";
+import { SCRIPT_MAX_BYTES } from "@lib/spine/spec/rules.ts";
 import type { JobFlags } from "@lib/features/jobs/commands/grammar_job_flags.ts";
 import { type JobFile, parseJobFile } from "@lib/features/jobs/commands/job_file.ts";
 import { readSecretFlags, type SecretPorts } from "@lib/features/jobs/commands/secret_flags.ts";

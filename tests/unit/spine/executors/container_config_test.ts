@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { newJobId, parseProjectName } from "@lib/core/ids.ts";
 import { attemptFolder } from "@lib/spine/jobs/attempt_folder.ts";
 import type { AttemptRequest } from "@lib/spine/jobs/executor.ts";
-import type { ContainerSpec, JobSpec } from "@lib/spine/jobs/model.ts";
+import type { ContainerSpec, JobSpec } from "@lib/spine/spec/job_spec.ts";
 import {
   containerBody,
   type ContainerConfigOptions,

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { newJobId, parseProjectName } from "@lib/core/ids.ts";
-import type { AttemptOutcome, JobSpec } from "@lib/spine/jobs/model.ts";
+import type { AttemptOutcome } from "@lib/spine/jobs/model.ts";
+import type { JobSpec } from "@lib/spine/spec/job_spec.ts";
 import type { MainEnd, ResultRecord } from "@lib/spine/executors/result_record.ts";
 import { type Evidence, settle, settleNeverBegun } from "@lib/spine/executors/settle.ts";
 

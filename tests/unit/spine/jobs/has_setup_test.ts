@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { hasSetup, type JobSpec } from "@lib/spine/jobs/model.ts";
+import { hasSetup, type JobSpec } from "@lib/spine/spec/job_spec.ts";
 import { makeContainer, makeSpec } from "../../../support/job_fixtures.ts";
 
 const git = {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import * as fc from "fast-check";
-import { isTerminal, type Job, JOB_STATES, RETRY_CAUSES } from "@lib/spine/jobs/model.ts";
+import { isTerminal, type Job, JOB_STATES } from "@lib/spine/jobs/model.ts";
+import { RETRY_CAUSES } from "@lib/spine/spec/job_fields.ts";
 import { type JobEvent, retryDelay, transition } from "@lib/spine/jobs/state_machine.ts";
 import { anyOutcome, makeJob, makeOutcome, makeSpec } from "../../../support/job_fixtures.ts";
 

@@ -4,7 +4,7 @@ import {
   type ContainerRules,
   mountSourceProblem,
 } from "@lib/spine/spec/container_policy.ts";
-import type { ContainerSpec } from "@lib/spine/jobs/model.ts";
+import type { ContainerSpec } from "@lib/spine/spec/job_spec.ts";
 import { makeContainer } from "../../../support/job_fixtures.ts";
 
 const CLOSED: ContainerRules = {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import * as fc from "fast-check";
 import { gitIssues } from "@lib/spine/spec/git_policy.ts";
-import type { GitSpec } from "@lib/spine/jobs/model.ts";
+import type { GitSpec } from "@lib/spine/spec/job_spec.ts";
 
 const RULES = { schemes: ["https", "http", "ssh"] } as const;
 const PLAIN: GitSpec = {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import * as fc from "fast-check";
 import { toJobView } from "@lib/features/jobs/job_view.ts";
-import { toSpecView } from "@lib/spine/spec/spec_view.ts";
+import { toSpecView } from "@lib/spine/spec/job_spec.ts";
 import { makeJob, makeSpec } from "../../../support/job_fixtures.ts";
 
 Deno.test("toSpecView() shows what is around a job in the names of the request", () => {

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import * as v from "valibot";
 import { CicdError } from "@lib/core/errors.ts";
-import { crossChecks } from "@lib/spine/spec/job_request_issues.ts";
-import { jobRequestSchema } from "@lib/spine/spec/job_request_schema.ts";
+import { crossChecks } from "@lib/spine/spec/rules.ts";
+import { jobRequestSchema } from "@lib/spine/spec/job_request.ts";
 import { readJobSpec } from "@lib/features/jobs/commands/job_spec.ts";
 import type { JobFlags } from "@lib/features/jobs/commands/grammar_job_flags.ts";
 import { none, ports } from "./_job_spec.ts";

@@ -1,0 +1,245 @@
+/**
+ * The table of a job's fields: each is declared here or in `setup_fields.ts`, and nowhere else.
+ *
+ * @module
+ */
+import * as v from "valibot";
+import { envNameProblem } from "@lib/core/exec_limits.ts";
+import { JOB_MEMORY_MIN_BYTES } from "@lib/core/job_limits.ts";
+import {
+  anyText,
+  choice,
+  choices,
+  decimal,
+  duration,
+  envMap,
+  flag,
+  integer,
+  listOf,
+  mapOf,
+  path,
+  projectName,
+  size,
+  type ValueType,
+  variableName,
+} from "@lib/core/value_types.ts";
+import { field, type Fields, group, type KeptOf, record } from "@lib/spine/spec/field.ts";
+import {
+  anySize,
+  artifacts,
+  caches,
+  CONTAINER,
+  container,
+  files,
+  GIT,
+  IMAGE,
+} from "@lib/spine/spec/setup_fields.ts";
+import { safely, scalar, shortText, shortTextProblem } from "@lib/spine/spec/text_types.ts";
+
+/** An outcome a retry policy may name. */
+export const RETRY_CAUSES = ["failed", "oom_killed", "timed_out", "lost"] as const;
+
+/** What to run: a program with arguments, or a script for a shell. */
+export type JobWork =
+  | { readonly kind: "command"; readonly argv: readonly string[] }
+  | { readonly kind: "script"; readonly text: string; readonly shell: string };
+
+const HOUR_MS = 3_600_000;
+
+/** The `limits` of a job; absent means not limited by the job itself. */
+export const LIMITS = {
+  cpu: field("cpu", decimal({ min: 0.01, max: 1024 }), {
+    doc: "CPUs the job may use at once, such as 0.5",
+    flag: "--limit-cpu CPUS",
+  }),
+  memoryBytes: field("memory", size({ min: JOB_MEMORY_MIN_BYTES, max: 1024 ** 5 }), {
+    doc: "Memory, page cache included; at least 8M, as a program does not start with less",
+    flag: "--limit-memory SIZE",
+    help: "Memory the job may use, such as 512M",
+  }),
+  tasks: field("tasks", integer({ min: 1, max: 4_194_304 }), {
+    doc: "Processes and threads the job may have",
+    flag: "--limit-tasks COUNT",
+  }),
+  diskBytes: field("disk", size(anySize), {
+    doc: "What a container may write outside its workspace; with `image` only",
+    flag: "--limit-disk/--disk SIZE",
+    section: "Container",
+  }),
+};
+
+const RETRIES = {
+  max: field("max", integer({ min: 0, max: 10 }), {
+    required: true,
+    doc: "How many further attempts are made",
+    flag: "--retries COUNT",
+  }),
+  on: field("on", choices(RETRY_CAUSES), {
+    default: ["failed", "timed_out", "lost"],
+    doc: "Which endings are tried again; by default failed, timed_out and lost",
+    flag: "--retry-on ENDING",
+    help: "Which ending is tried again; may be repeated",
+  }),
+  delayMs: field("delay", duration({ min: 0, max: HOUR_MS }), {
+    default: 0,
+    doc: "Wait before the second attempt; doubles with each further one",
+    flag: "--retry-delay DURATION",
+  }),
+};
+
+/** The body of `POST /v1/jobs`. */
+export const JOB = {
+  project: field("project", projectName(), {
+    required: true,
+    doc: "The project that the job belongs to",
+    flag: "-p/--project PROJECT",
+    shown: "never",
+  }),
+  command: field("command", listOf(anyText(), { max: 65_536, accepts: "a list of texts" }), {
+    only: "request",
+    doc: "Program and arguments, run without a shell; or give `script`",
+  }),
+  script: field("script", anyText(), {
+    only: "request",
+    doc: "Text that `shell` runs; or give `command`",
+    flag: "-s/--script FILE",
+    help: "Run the text of a file with a shell; - reads standard input",
+  }),
+  shell: field("shell", path("absolute"), {
+    only: "request",
+    setting: "defaults.shell",
+    doc: "Absolute path of the script's shell",
+    flag: "--shell PATH",
+  }),
+  env: field("env", envMap(scalar(), safely(envNameProblem)), {
+    setting: "defaults.env",
+    merge: true,
+    doc: "Environment variables",
+    flag: "-e/--env NAME=VALUE",
+    help: "Set a variable of the job; NAME alone passes yours on",
+  }),
+  secrets: field("secrets", envMap(anyText(), safely(envNameProblem)), {
+    only: "request",
+    doc: "Environment variables that are sealed at rest and masked in logs",
+    flag: "--secret NAME=SOURCE",
+    help: "A masked variable; SOURCE is file:PATH, env:NAME or - (standard input)",
+  }),
+  workdir: field("workdir", path("any"), {
+    setting: "projects.<name>.workdir",
+    optional: true,
+    doc: "Absolute, or relative to the job's own fresh workspace, which is the default",
+    flag: "-w/--workdir PATH",
+  }),
+  limits: group("limits", LIMITS, {
+    setting: "defaults.limits",
+    merge: true,
+    doc: "Limits on the job",
+    shown: "limits",
+  }),
+  timeoutMs: field("timeout", duration({ min: 1, max: 7 * 24 * HOUR_MS }), {
+    setting: "defaults.timeout",
+    doc: "Time limit of an attempt",
+    flag: "-t/--timeout DURATION",
+    shown: "limits",
+  }),
+  graceMs: field("grace", duration({ min: 0, max: HOUR_MS }), {
+    setting: "defaults.grace",
+    doc: "Time between SIGTERM and SIGKILL",
+    flag: "--grace DURATION",
+    shown: "limits",
+  }),
+  priority: field("priority", integer({ min: 0, max: 9 }), {
+    setting: "defaults.priority",
+    doc: "Higher starts earlier, within the project",
+    flag: "--priority 0-9",
+  }),
+  concurrencyGroup: field("concurrency_group", shortText(), {
+    doc: "Of the jobs of a group, one runs at a time",
+    flag: "--group NAME",
+  }),
+  cancelInProgress: field("cancel_in_progress", flag(), {
+    default: false,
+    doc: "Cancel the open jobs of the group when this one is accepted",
+    flag: "--cancel-in-progress",
+  }),
+  retries: group("retries", RETRIES, {
+    default: { max: 0, on: ["failed", "timed_out", "lost"], delayMs: 0 },
+    doc: "When a further attempt is made by itself",
+  }),
+  output: field("output", choice(["merged", "split"]), {
+    default: "merged",
+    doc: "`merged`: one log in the order of writing; `split`: stdout and stderr can be read apart",
+    flag: "--output HOW",
+  }),
+  logMaxBytes: field("log_max", size(anySize), {
+    setting: "defaults.log_max",
+    doc: "Bytes of log that are kept",
+    flag: "--log-max SIZE",
+  }),
+  labels: field(
+    "labels",
+    mapOf(anyText(1024), { nameProblem: safely(shortTextProblem), max: 64 }),
+    {
+      default: {},
+      doc: "For your own use; shown, not interpreted",
+      flag: "-l/--label NAME=VALUE",
+    },
+  ),
+  git: group("git", GIT, {
+    setup: true,
+    doc: "The repository that is checked out into the workspace first",
+    section: "Workspace",
+  }),
+  files: field("files", files(), {
+    setup: true,
+    doc: "Files that are written into the workspace after the checkout",
+  }),
+  artifacts: artifacts(),
+  caches: field("caches", caches(), {
+    setup: true,
+    doc: "Directories that are carried from job to job",
+    flag: "--cache NAME=PATHS[:FILES]",
+    help: "Carry directories from job to job; the content of FILES, such as package-lock.json, " +
+      "makes the key; lists have commas",
+    section: "Workspace",
+  }),
+  ...IMAGE,
+  container: group("container", CONTAINER, {
+    only: "request",
+    doc: "More about the container; with `image` only",
+    section: "Container",
+  }),
+} as const;
+
+/** A program with arguments, or a script for a shell. */
+const WORK: ValueType<JobWork> = {
+  ...record({}),
+  kept: v.variant("kind", [
+    v.looseObject({ kind: v.literal("command"), argv: v.array(v.string()) }),
+    v.looseObject({ kind: v.literal("script"), text: v.string(), shell: v.string() }),
+  ]),
+  schema: v.never(),
+  show: (work) =>
+    work.kind === "command" ? { command: work.argv } : { script: work.text, shell: work.shell },
+};
+
+/** The fields that a request and its record have in common. */
+export const KEPT = kept(JOB);
+
+/** A record of what a job is made of. */
+export const SPEC = {
+  ...KEPT,
+  work: field("work", WORK, { required: true, spread: true, doc: "What to run" }),
+  secretNames: field(
+    "secret_names",
+    listOf(variableName(), { max: Infinity, accepts: "a list of names" }),
+    { default: [], doc: "Names of the secrets; their values are sealed apart" },
+  ),
+  container: container(),
+} as const;
+
+function kept<T extends Fields>(fields: T): KeptOf<T> {
+  return Object.fromEntries(
+    Object.entries(fields).filter(([, field]) => field.only === undefined),
+  ) as KeptOf<T>;
+}

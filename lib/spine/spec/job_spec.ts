@@ -1,0 +1,124 @@
+/**
+ * The spec of a job as the program uses it: its type, its records, its view.
+ *
+ * @module
+ */
+import * as v from "valibot";
+import { type GivenOf, type SettingsOf, type SpecOf } from "@lib/spine/spec/field.ts";
+import {
+  fillMissing,
+  isMap,
+  namedSecrets,
+  recordSchema,
+  toView,
+  viewName,
+} from "@lib/spine/spec/field.ts";
+import { JOB, LIMITS, type RETRY_CAUSES, SPEC } from "@lib/spine/spec/job_fields.ts";
+import type { JobRules } from "@lib/spine/spec/rules.ts";
+
+/** A validated job, with every default filled in, without its secrets. */
+export type JobSpec = SpecOf<typeof SPEC>;
+/** The container a job runs in. */
+export type ContainerSpec = NonNullable<JobSpec["container"]>;
+/** A path of the machine that a container sees. */
+export type ContainerMount = ContainerSpec["mounts"][number];
+/** The repository that is checked out into the workspace before the job begins. */
+export type GitSpec = NonNullable<JobSpec["git"]>;
+/** A file put into the workspace after the checkout, before the job begins. */
+export type WorkspaceFile = NonNullable<JobSpec["files"]>[number];
+/** What is kept of a workspace after the job. */
+export type ArtifactSpec = NonNullable<JobSpec["artifacts"]>;
+/** A directory that is carried from job to job. */
+export type CacheSpec = NonNullable<JobSpec["caches"]>[number];
+/** A cause of {@linkcode RETRY_CAUSES}. */
+export type RetryCause = typeof RETRY_CAUSES[number];
+
+/** A job as submitted, parsed. */
+export type JobRequest = GivenOf<typeof JOB>;
+
+/** What a request leaves open, per project. */
+export type RequestDefaults = SettingsOf<typeof JOB> & {
+  /** What is allowed. */
+  readonly rules: JobRules;
+};
+
+/** The schema of {@linkcode JobSpec} in records and orders. */
+export const specRecord: v.GenericSchema<unknown, JobSpec> = recordSchema(SPEC);
+
+/** Reads a job's spec. @throws {v.ValiError} If it is none. */
+export function parseSpec(value: unknown): JobSpec {
+  return v.parse(specRecord, value);
+}
+
+/**
+ * Reads a spec that this program or its neighbouring release checked and stored: fills in what is
+ * missing, at a fraction of the cost of {@linkcode parseSpec}.
+ *
+ * @returns `undefined` if it is none.
+ */
+export function readStoredSpec(value: unknown): JobSpec | undefined {
+  if (!isMap(value)) return undefined;
+  fillMissing(SPEC, value);
+  return REQUIRED.every((key) => value[key] !== undefined) ? value as JobSpec : undefined;
+}
+
+const REQUIRED = Object.entries(SPEC).filter(([, field]) =>
+  "required" in field || ("setting" in field && !("optional" in field))
+).map(([key]) => key);
+
+/**
+ * Shows what a job is made of: the names of the request, every default filled in, neither secrets
+ * nor the contents of files.
+ */
+export function toSpecView(spec: JobSpec): Record<string, unknown> {
+  return toView(SPEC, spec);
+}
+
+const LIMIT_FIELDS = [
+  ...Object.values(LIMITS),
+  ...Object.values(SPEC).filter((field) => "shown" in field && field.shown === "limits"),
+].filter((field) => !("fields" in field));
+
+/** The schema of {@linkcode toLimitsView}. */
+export const limitsViewSchema = v.object(
+  Object.fromEntries(
+    LIMIT_FIELDS.map((field) => [
+      viewName(field),
+      "setting" in field ? v.number() : v.nullable(v.number()),
+    ]),
+  ),
+);
+
+/** Shows the limits of a job; null: not limited by the job itself. */
+export function toLimitsView(spec: JobSpec): v.InferOutput<typeof limitsViewSchema> {
+  const { limits, ...own } = toView(SPEC, spec, "limits");
+  const view = { ...Object(limits), ...own };
+  return Object.fromEntries(
+    LIMIT_FIELDS.map((field) => [viewName(field), view[viewName(field)] ?? null]),
+  );
+}
+
+/**
+ * The secrets that only the suite itself uses: for the checkout and the registry.
+ *
+ * They never reach the job; who wants one in the job too gives it a second time.
+ */
+export function setupSecretNames(spec: JobSpec): ReadonlySet<string> {
+  return new Set([...namedSecrets(SPEC, spec)].map(([, name]) => name));
+}
+
+/**
+ * Tells if something is done before the job begins, and told in the attempt's setup log.
+ *
+ * The agent and the readers of logs must agree on it: of such an attempt nothing runs before
+ * `setup.done` exists.
+ */
+export function hasSetup(spec: JobSpec): boolean {
+  return Object.entries(spec).some(([key, value]) =>
+    SETUP.has(key) && (Array.isArray(value) ? value.length > 0 : value !== undefined)
+  );
+}
+
+const SETUP = new Set(
+  Object.entries(SPEC).filter(([, field]) => "setup" in field).map(([key]) => key),
+);

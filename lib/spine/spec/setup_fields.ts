@@ -1,0 +1,280 @@
+/**
+ * The fields of what is around a job: its container, its checkout, files, artifacts and caches.
+ *
+ * @module
+ */
+import * as v from "valibot";
+import {
+  annotated,
+  anyText,
+  choice,
+  flag,
+  integer,
+  listOf,
+  mapOf,
+  path,
+  size,
+  type ValueType,
+  variableName,
+} from "@lib/core/value_types.ts";
+import { field, group, record, type SpecOf, toView } from "@lib/spine/spec/field.ts";
+import { lowerCase, safely, shortText, shortTextProblem } from "@lib/spine/spec/text_types.ts";
+
+/** When an image is fetched from its registry. */
+export const PULL_POLICIES = ["always", "missing", "never"] as const;
+
+/** Any size of a container's. */
+export const anySize = { min: 1, max: 1024 ** 5 };
+
+const globs = (min: number) => listOf(path("any"), { min, max: 64, accepts: "a list of globs" });
+
+const MOUNT = {
+  source: field("source", path("any"), { required: true, doc: "Absolute path on the machine" }),
+  target: field("target", path("any"), { required: true, doc: "Absolute path in the container" }),
+  readOnly: field("read_only", flag(), { default: true, doc: "True unless given" }),
+};
+
+const REGISTRY = {
+  username: field("username", shortText(), {
+    required: true,
+    doc: "Account that fetches the image",
+    flag: "--registry-user NAME",
+  }),
+  passwordSecret: field("password_secret", variableName(), {
+    required: true,
+    doc: "Name of the secret that holds the password; the job does not get it",
+    secret: "CICD_REGISTRY_PASSWORD",
+    flag: "--registry-password SOURCE",
+    help: "Its password, which the job does not get; SOURCE as for --secret",
+  }),
+};
+
+/** What a request says of its container beside the `container`. */
+export const IMAGE = {
+  image: field("image", shortText(), {
+    only: "request",
+    doc: "Container image; without one the job runs as a process of the account",
+    flag: "--image IMAGE",
+    help: "Run the job in a container of this image",
+    section: "Container",
+  }),
+  pull: field("pull", choice(PULL_POLICIES), {
+    only: "request",
+    setting: "containers.pull",
+    doc: "When the image is fetched",
+    flag: "--pull WHEN",
+    section: "Container",
+  }),
+  network: field("network", shortText(), {
+    only: "request",
+    setting: "containers.network",
+    doc: "`none`, `bridge`, or a network that is allowed for the project",
+    flag: "--network NAME",
+    section: "Container",
+  }),
+};
+
+/** The `container` of a job's request. */
+export const CONTAINER = {
+  entrypoint: field("entrypoint", choice(["job", "image"]), {
+    default: "job",
+    doc: "`job`: the command is all that runs; `image`: it is passed to the image's own entrypoint",
+    flag: "--entrypoint WHICH",
+  }),
+  user: field("user", shortText(), {
+    doc: "Account in the container; must be allowed for the project",
+    flag: "--user USER",
+  }),
+  registry: group("registry", REGISTRY, { doc: "Credentials for the image's registry" }),
+  mounts: field(
+    "mounts",
+    listOf(record(MOUNT), { max: 32, accepts: "a list of {source, target, read_only}" }),
+    {
+      default: [],
+      doc: "Paths of the machine; each must be allowed for the project",
+      flag: "--mount SOURCE:TARGET[:rw]",
+      help: "A path of the machine, read-only unless it ends in :rw; must be allowed",
+    },
+  ),
+  capabilities: field(
+    "capabilities",
+    listOf(shortText(), { max: 48, accepts: "a list of capabilities such as NET_RAW" }),
+    {
+      default: [],
+      doc: "All are dropped but these, which must be allowed for the project",
+      flag: "--cap-add NAME",
+      help: "A capability, such as NET_RAW; all others are dropped; must be allowed",
+    },
+  ),
+  privileged: field("privileged", flag(), {
+    default: false,
+    doc: "Confine nothing; must be allowed for the project",
+    flag: "--privileged",
+  }),
+  ulimits: field(
+    "ulimits",
+    mapOf(integer({ min: 0, max: Number.MAX_SAFE_INTEGER }), {
+      nameProblem: safely(shortTextProblem),
+      max: 16,
+    }),
+    {
+      default: {},
+      doc: "Soft and hard limit at once, by name, such as nofile",
+      flag: "--ulimit NAME=COUNT",
+      help: "Such as nofile=1024; may be repeated",
+    },
+  ),
+  shmBytes: field("shm_size", size(anySize), { doc: "Size of /dev/shm", flag: "--shm-size SIZE" }),
+};
+
+/** The container of a job's record. */
+export function container() {
+  const fields = { ...IMAGE, image: { ...IMAGE.image, required: true }, ...CONTAINER } as const;
+  const { type, ...of } = group("container", fields, {
+    setup: true,
+    spread: true,
+    doc: "Absent: the job runs as a process of the account",
+  });
+  const show = (spec: SpecOf<typeof fields>) => ({
+    ...toView(IMAGE, spec),
+    container: toView(CONTAINER, spec),
+  });
+  return { ...of, type: { ...type, show } };
+}
+
+/** The `git` of a job. */
+export const GIT = {
+  url: field("url", shortText(2048), {
+    required: true,
+    doc: "https://, http://, ssh:// or user@host:path, without credentials",
+    flag: "--git URL",
+    help: "Check this repository out first; the URL holds no credentials",
+  }),
+  ref: field("ref", shortText(), {
+    doc: "Branch, tag or refs/…; the remote's default branch unless given",
+    flag: "--ref NAME",
+  }),
+  sha: field("sha", lowerCase(shortText()), {
+    doc: "The full id of the commit; anything else fails the job",
+    flag: "--sha COMMIT",
+    help: "The full id of the commit that must be checked out",
+  }),
+  depth: field("depth", integer({ min: 0, max: 1_000_000 }), {
+    default: 1,
+    doc: "Commits of history, 1 unless given; 0: all",
+    flag: "--depth COUNT",
+  }),
+  submodules: field("submodules", flag(), {
+    default: false,
+    doc: "Check submodules out too",
+    flag: "--submodules",
+  }),
+  lfs: field("lfs", flag(), {
+    default: false,
+    doc: "Fetch the files kept in Git LFS",
+    flag: "--lfs",
+  }),
+  path: field("path", path("any"), {
+    default: ".",
+    doc: "Directory below the workspace that the repository goes to",
+    flag: "--git-path PATH",
+  }),
+  tokenSecret: field("token_secret", variableName(), {
+    doc: "Name of the secret that opens the remote; the job does not get it",
+    secret: "CICD_GIT_TOKEN",
+    flag: "--git-token SOURCE",
+    help: "Opens the remote, the job does not get it; SOURCE as for --secret",
+  }),
+};
+
+const FILE = {
+  path: field("path", path("any"), { required: true, doc: "Below the workspace" }),
+  content: field("base64", anyText(), { required: true, doc: "Base64", shown: "never" }),
+  executable: field("executable", flag(), { default: false, doc: "True if it is a program" }),
+};
+const { path: _, ...CONTENT } = FILE;
+
+/** The `files` of a job: contents by path; kept as a list. */
+export function files(): ValueType<readonly SpecOf<typeof FILE>[]> {
+  const written = record(CONTENT);
+  const content = { ...written, json: { anyOf: [{ type: "string" }, written.json] } };
+  const map = mapOf({
+    ...content,
+    schema: v.pipe(
+      v.unknown(),
+      v.transform((given) => typeof given === "string" ? { base64: toBase64(given) } : given),
+      written.schema,
+    ),
+  }, { nameProblem: safely(pathProblem), max: 64 });
+  return {
+    ...listOf(record(FILE), { max: 64, accepts: "an object of paths and contents" }),
+    json: map.json,
+    schema: v.pipe(
+      map.schema,
+      v.transform((all) => Object.entries(all).map(([path, one]) => ({ path, ...one }))),
+    ),
+    show: (all) =>
+      all.map((one) => ({ ...toView(FILE, one), size_bytes: base64Bytes(one.content) })),
+  };
+}
+
+const ARTIFACTS = {
+  paths: field("paths", globs(1), {
+    required: true,
+    doc: "Globs below the workspace; !GLOB takes away",
+    flag: "--artifact GLOB",
+    help: "Keep these files of the workspace; may be repeated, !GLOB takes away",
+  }),
+  when: field("when", choice(["success", "failure", "always"]), {
+    default: "success",
+    doc: "After which endings; success unless given",
+    flag: "--artifact-when WHEN",
+  }),
+};
+
+/** The `artifacts` of a job; a list stands for its `paths`. */
+export function artifacts() {
+  const { type, ...of } = group("artifacts", ARTIFACTS, {
+    doc: "What is kept of the workspace after the job",
+    section: "Workspace",
+  });
+  const json = { anyOf: [ARTIFACTS.paths.type.json, type.json] };
+  const schema = v.pipe(
+    annotated(json),
+    v.transform((given) => Array.isArray(given) ? { paths: given } : given),
+    type.schema,
+  );
+  return { ...of, type: { ...type, json, schema } };
+}
+
+const CACHE = {
+  name: field("name", shortText(), { required: true, doc: "Names the cache in the project" }),
+  paths: field("paths", globs(1), { required: true, doc: "Below the workspace" }),
+  keyFiles: field("key_files", globs(0), {
+    default: [],
+    doc: "Globs of the files whose content makes the key",
+  }),
+};
+
+/** The `caches` of a job. */
+export function caches() {
+  return listOf(record(CACHE), { max: 16, accepts: "a list of {name, paths, key_files}" });
+}
+
+function pathProblem(text: string): string | undefined {
+  return text === ""
+    ? "is empty"
+    : text.isWellFormed() && text.length <= 4_096
+    ? undefined
+    : "is no path";
+}
+
+function toBase64(text: string): string {
+  return new TextEncoder().encode(text).toBase64();
+}
+
+/** Bytes that a Base64 text stands for. */
+function base64Bytes(text: string): number {
+  const padding = text.endsWith("==") ? 2 : text.endsWith("=") ? 1 : 0;
+  return Math.floor(text.length * 3 / 4) - padding;
+}

@@ -1,0 +1,48 @@
+/**
+ * Kinds of texts that a job is written with.
+ *
+ * @module
+ */
+import * as v from "valibot";
+import { refuse, type ValueType, valueType } from "@lib/core/value_types.ts";
+
+/** A short text on one line. */
+export function shortText(maxChars = 256): ValueType<string> {
+  const accepts = `text of 1 to ${maxChars} characters`;
+  const schema = { type: "string", minLength: 1, maxLength: maxChars };
+  return valueType(accepts, schema, v.string(), (raw) => {
+    if (typeof raw !== "string") return refuse(raw, accepts);
+    const message = shortTextProblem(raw, maxChars);
+    return message === undefined ? { value: raw } : { message };
+  });
+}
+
+/** Says what is wrong with a short text on one line; `undefined` if nothing is. */
+export function shortTextProblem(text: string, maxChars = 256): string | undefined {
+  if (text === "") return "is empty";
+  if (text.length > maxChars) return `is longer than ${maxChars} characters`;
+  return /[\p{Cc}\p{Cs}]/u.test(text) ? "contains a control character" : undefined;
+}
+
+/** Refuses also the names that JavaScript gives a meaning in an object. */
+export function safely(problemOf: (name: string) => string | undefined) {
+  return (name: string): string | undefined =>
+    ["__proto__", "prototype", "constructor"].includes(name)
+      ? "cannot be used as a name here"
+      : problemOf(name);
+}
+
+/** A text, or a number or boolean that is taken for one; it is not repeated in a message. */
+export function scalar(): ValueType<string> {
+  const schema = { type: ["string", "number", "boolean"] };
+  return valueType("text, a number, true or false", schema, v.string(), (raw, accepts) => {
+    return typeof raw === "string" || typeof raw === "number" || typeof raw === "boolean"
+      ? { value: String(raw) }
+      : { message: `must be ${accepts}` };
+  });
+}
+
+/** A text that is taken in lower case. */
+export function lowerCase(type: ValueType<string>): ValueType<string> {
+  return { ...type, schema: v.pipe(type.schema, v.transform((text) => text.toLowerCase())) };
+}
