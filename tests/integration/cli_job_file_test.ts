@@ -3,7 +3,7 @@ import { CicdError } from "@lib/core/errors.ts";
 import type { JobFlags } from "@lib/features/jobs/commands/grammar_job_flags.ts";
 import { parseJobFile } from "@lib/features/jobs/commands/job_file.ts";
 import { readJobSpec } from "@lib/features/jobs/commands/job_spec.ts";
-import { none, ports } from "../unit/features/jobs/commands/_job_spec.ts";
+import { flags, none, ports } from "../unit/features/jobs/commands/_job_spec.ts";
 
 // The YAML reader looks at the environment when it is loaded: not for the unit tests.
 
@@ -19,7 +19,10 @@ labels: { a.b: 1 }
 
 Deno.test("readJobSpec() lays flags over the file", async () => {
   const { request } = await readJobSpec(
-    { ...none, file: "job.yaml", argv: ["true"], env: ["KEEP=no"], limitCpu: 1, project: "api" },
+    flags(
+      { env: ["KEEP=no"], "limits.cpu": 1, project: "api" },
+      { file: "job.yaml", argv: ["true"] },
+    ),
     ports({ "job.yaml": JOB }),
   );
   assert.deepEqual(request, {
@@ -33,7 +36,10 @@ Deno.test("readJobSpec() lays flags over the file", async () => {
 
 Deno.test("readJobSpec() takes names, versions and globs of a file as they are written", async () => {
   const { request } = await readJobSpec(
-    { ...none, file: "job.yaml", artifactWhen: "always", gitSubmodules: true },
+    flags(
+      { "artifacts.when": "always", "git.submodules": true },
+      { file: "job.yaml" },
+    ),
     ports({
       "job.yaml": `command: [make]
 image: 2024
@@ -71,17 +77,17 @@ caches: [{ name: 7, paths: [1.0], key_files: [2.0] }]
 
 Deno.test("readJobSpec() takes the project from flag, file, environment, in this order", async () => {
   const env = { CICD_PROJECT: "env" };
-  const read = async (flags: Partial<JobFlags>) =>
-    (await readJobSpec({ ...none, argv: ["x"], ...flags }, ports({ f: "project: file" }, env)))
+  const read = async (others: Partial<JobFlags>) =>
+    (await readJobSpec({ ...none, argv: ["x"], ...others }, ports({ f: "project: file" }, env)))
       .request["project"];
-  assert.equal(await read({ project: "flag", file: "f" }), "flag");
+  assert.equal(await read({ given: { project: "flag" }, file: "f" }), "flag");
   assert.equal(await read({ file: "f" }), "file");
   assert.equal(await read({}), "env");
 });
 
 Deno.test("readJobSpec() tells a refusal with the flag or the place in the file", async () => {
   const { explain } = await readJobSpec(
-    { ...none, file: "job.yaml", limitCpu: 1, env: ["BAD=x"] },
+    flags({ "limits.cpu": 1, env: ["BAD=x"] }, { file: "job.yaml" }),
     ports({ "job.yaml": JOB }),
   );
   const error = explain(

@@ -6,12 +6,13 @@
 import { lineBreak, type Message, text } from "@optique/core/message";
 import { withDefault } from "@optique/core/modifiers";
 import { flag } from "@optique/core/primitives";
+import type { NonEmptyString } from "@optique/core/nonempty";
 import type { OptionName } from "@optique/core/usage";
 import type { Suggestion } from "@optique/core/parser";
 import { string, type ValueParser, type ValueParserResult } from "@optique/core/valueparser";
-import { parseDuration } from "@lib/core/duration.ts";
+import * as v from "valibot";
 import { projectNameProblem } from "@lib/core/ids.ts";
-import { parseSize } from "@lib/core/size.ts";
+import * as types from "@lib/core/value_types.ts";
 import { JOB_STATES } from "@lib/spine/jobs/model.ts";
 import { didYouMean } from "@lib/core/nearest.ts";
 
@@ -34,21 +35,49 @@ export function toggle(names: readonly [OptionName, ...OptionName[]], descriptio
 
 /** A duration; in milliseconds. */
 export function duration(): ValueParser<"sync", number> {
-  return parsed<number>("DURATION", 0, (input) => {
-    const ms = parseDuration(input);
-    return ms === undefined
-      ? wrong(`${quoted(input)} is no duration; write one such as 90s, 10m or 1h30m`)
-      : { success: true, value: ms };
-  });
+  return typed(types.duration({ min: 0, max: 3_650 * 86_400_000 }), "DURATION", 0);
 }
 
 /** A size; in bytes. */
 export function size(): ValueParser<"sync", number> {
-  return parsed<number>("SIZE", 0, (input) => {
-    const bytes = parseSize(input);
-    return bytes === undefined
-      ? wrong(`${quoted(input)} is no size; write one such as 512M or 2G`)
-      : { success: true, value: bytes };
+  return typed(types.size({ min: 0, max: 1024 ** 5 }), "SIZE", 0);
+}
+
+/** A value of any type, checked and then handed on as a job file would hold it. */
+export function valueParser(
+  type: types.ValueType<unknown>,
+  metavar: NonEmptyString,
+): ValueParser<"sync", unknown> {
+  const { words } = type;
+  return {
+    ...parsed<unknown>(metavar, "", (input) => {
+      const written = type.fromText(input);
+      const result = v.safeParse(type.schema, written);
+      return result.success
+        ? { success: true, value: written }
+        : wrong(`It ${result.issues[0].message}`);
+    }),
+    ...(type.path === undefined ? {} : { suggest: anyFile }),
+    ...(words === undefined ? {} : {
+      *suggest(prefix: string): Iterable<Suggestion> {
+        for (const word of words) {
+          if (word.startsWith(prefix)) yield { kind: "literal", text: word };
+        }
+      },
+    }),
+  };
+}
+
+function typed<T>(
+  type: types.ValueType<T>,
+  metavar: NonEmptyString,
+  placeholder: T,
+): ValueParser<"sync", T> {
+  return parsed(metavar, placeholder, (input) => {
+    const result = v.safeParse(type.schema, type.fromText(input));
+    return result.success
+      ? { success: true, value: result.output }
+      : wrong(`It ${result.issues[0].message}`);
   });
 }
 
@@ -88,10 +117,12 @@ export function projectName({ projects }: Completer): ValueParser<"async", strin
 export function filePath(metavar: "FILE" | "PATH"): ValueParser<"sync", string> {
   return {
     ...string({ metavar }),
-    *suggest(prefix): Iterable<Suggestion> {
-      yield { kind: "file", type: "any", pattern: prefix };
-    },
+    suggest: anyFile,
   };
+}
+
+function* anyFile(prefix: string): Iterable<Suggestion> {
+  yield { kind: "file", type: "any", pattern: prefix };
 }
 
 /** The examples at the end of a command's help. */
@@ -128,7 +159,7 @@ function completed(
 }
 
 function parsed<T>(
-  metavar: "DURATION" | "SIZE" | "STATES",
+  metavar: NonEmptyString,
   placeholder: T,
   parse: (input: string) => ValueParserResult<T>,
 ): ValueParser<"sync", T> {

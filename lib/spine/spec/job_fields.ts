@@ -78,7 +78,7 @@ const RETRIES = {
     default: ["failed", "timed_out", "lost"],
     doc: "Which endings are tried again; by default failed, timed_out and lost",
     flag: "--retry-on ENDING",
-    help: "Which ending is tried again; may be repeated",
+    help: "Which ending is tried again, may be repeated",
   }),
   delayMs: field("delay", duration({ min: 0, max: HOUR_MS }), {
     default: 0,

@@ -5,6 +5,8 @@
  */
 import { CicdError } from "@lib/core/errors.ts";
 import { readYamlSource, type SourceNode } from "@lib/foundations/config/yaml_source.ts";
+import { isMap, requestJson } from "@lib/spine/spec/field.ts";
+import { JOB } from "@lib/spine/spec/job_fields.ts";
 
 /** A job as written, and where each part of it stands. */
 export interface JobFile {
@@ -12,27 +14,6 @@ export interface JobFile {
   /** Finds a field by its path, such as `limits.memory`; `file:line:column`. */
   readonly placeOf: (path: string) => string | undefined;
 }
-
-/** Any name or index. */
-const ANY = "*";
-
-/** Values that are texts and are taken as they are written: the tag `1.10` is not 1.1. */
-const TEXTS: readonly (readonly string[])[] = [
-  ["env", ANY],
-  ["secrets", ANY],
-  ["labels", ANY],
-  ["image"],
-  ["container", "user"],
-  ["git", "ref"],
-  ["git", "sha"],
-  ["git", "path"],
-  ["files", ANY],
-  ["artifacts", ANY],
-  ["artifacts", "paths", ANY],
-  ["caches", ANY, "name"],
-  ["caches", ANY, "paths", ANY],
-  ["caches", ANY, "key_files", ANY],
-];
 
 /**
  * Reads a job; whether it makes one is for the runner to say.
@@ -79,7 +60,7 @@ function referenceIssues(root: SourceNode & { readonly kind: "map" }, name: stri
 function valueOf(node: SourceNode, path: readonly string[]): unknown {
   switch (node.kind) {
     case "scalar":
-      return node.value !== null && isText(path) ? node.text : node.value;
+      return node.value !== null && isText(path, requestJson(JOB)) ? node.text : node.value;
     case "map":
       return Object.fromEntries(
         node.entries.map(({ name, node: below }) => [name, valueOf(below, [...path, name])]),
@@ -89,10 +70,18 @@ function valueOf(node: SourceNode, path: readonly string[]): unknown {
   }
 }
 
-function isText(path: readonly string[]): boolean {
-  return TEXTS.some((text) =>
-    text.length === path.length && text.every((name, at) => name === ANY || name === path[at])
-  );
+/** Tells if a text is wanted there; it is taken as it is written: the tag `1.10` is not 1.1. */
+function isText([name, ...rest]: readonly string[], schema: unknown): boolean {
+  if (!isMap(schema)) return false;
+  const { type, anyOf, properties, items, additionalProperties } = schema;
+  if (Array.isArray(anyOf)) {
+    return anyOf.some((one) => isText(name === undefined ? rest : [name, ...rest], one));
+  }
+  if (name !== undefined) {
+    const field = isMap(properties) ? properties[name] : undefined;
+    return isText(rest, field ?? items ?? additionalProperties);
+  }
+  return type === "string" || (Array.isArray(type) && type.includes("boolean"));
 }
 
 function find(node: SourceNode, path: string): SourceNode["at"] | undefined {

@@ -6,21 +6,23 @@
  *
  * @module
  */
-import { CicdError, messageOf } from "@lib/core/errors.ts";
+import { CicdError } from "@lib/core/errors.ts";
+import { isMap } from "@lib/spine/spec/field.ts";
 import { SCRIPT_MAX_BYTES } from "@lib/spine/spec/rules.ts";
-import type { JobFlags } from "@lib/features/jobs/commands/grammar_job_flags.ts";
-import { type JobFile, parseJobFile } from "@lib/features/jobs/commands/job_file.ts";
-import { readSecretFlags, type SecretPorts } from "@lib/features/jobs/commands/secret_flags.ts";
 import {
-  readSetupSecrets,
-  SETUP_FLAG_OF,
-  setupFields,
-} from "@lib/features/jobs/commands/setup_fields.ts";
+  CONVERTERS,
+  type JobSpecPorts,
+  readText,
+  usage,
+} from "@lib/features/jobs/commands/flag_values.ts";
+import {
+  type FlaggedField,
+  flaggedFields,
+  type JobFlags,
+} from "@lib/features/jobs/commands/grammar_job_flags.ts";
+import { type JobFile, parseJobFile } from "@lib/features/jobs/commands/job_file.ts";
 
-/** What a job is made with. */
-export interface JobSpecPorts extends SecretPorts {
-  readonly readFile: (path: string) => Promise<string>;
-}
+export type { JobSpecPorts } from "@lib/features/jobs/commands/flag_values.ts";
 
 /** A request, and how its fields are told. */
 export interface JobSpecInput {
@@ -34,29 +36,6 @@ export const DEFAULT_PROJECT = "default";
 
 /** Largest job file, in bytes. */
 export const JOB_FILE_MAX_BYTES = 8 * 1024 * 1024;
-
-/** Which flag gave a field. */
-const FLAG_OF: Readonly<Record<string, string>> = {
-  project: "--project",
-  command: "COMMAND",
-  script: "--script",
-  shell: "--shell",
-  workdir: "--workdir",
-  "limits.cpu": "--limit-cpu",
-  "limits.memory": "--limit-memory",
-  "limits.tasks": "--limit-tasks",
-  timeout: "--timeout",
-  grace: "--grace",
-  priority: "--priority",
-  concurrency_group: "--group",
-  cancel_in_progress: "--cancel-in-progress",
-  "retries.max": "--retries",
-  "retries.on": "--retry-on",
-  "retries.delay": "--retry-delay",
-  output: "--output",
-  log_max: "--log-max",
-  ...SETUP_FLAG_OF,
-};
 
 /** @throws {CicdError} `usage` or `invalid_request` if the flags make no request. */
 export async function readJobSpec(flags: JobFlags, ports: JobSpecPorts): Promise<JobSpecInput> {
@@ -80,93 +59,60 @@ export async function readJobSpec(flags: JobFlags, ports: JobSpecPorts): Promise
   return { request, explain: (error) => explain(error, given, file) };
 }
 
+/** The fields of a request that the flags give. */
 async function givenFields(
-  flags: JobFlags,
+  { argv, given }: JobFlags,
   ports: JobSpecPorts,
 ): Promise<Record<string, unknown>> {
-  if (flags.argv.length > 0 && flags.script !== undefined) {
+  const request: Record<string, unknown> = argv.length === 0 ? {} : { command: argv };
+  const setupSecrets: Record<string, unknown> = {};
+  for (const flagged of flaggedFields()) {
+    const { path, field: { secret } } = flagged;
+    const written = given[path];
+    const texts = [written].flat().filter((one) => one !== undefined);
+    if (texts.length === 0) continue;
+    const convert = CONVERTERS[path];
+    const value = convert === undefined ? written : await convert(texts.map(String), ports);
+    if (secret !== undefined) setupSecrets[secret] = value;
+    place(request, path, secret ?? value);
+    const own = isMap(request["secrets"]) ? request["secrets"] : {};
+    if (secret !== undefined && Object.hasOwn(own, secret)) {
+      throw usage(`--secret ${secret} has a name that ${nameOf(flagged)} uses; rename it`);
+    }
+  }
+  if ("command" in request && "script" in request) {
     throw usage("a command and --script stand side by side; give one");
   }
-  const script = flags.script === undefined ? undefined : await readScript(flags.script, ports);
-  const env = pairs(flags.env, "--env", (name) => {
-    const value = ports.env(name);
-    if (value !== undefined) return value;
-    throw usage(`--env ${name} passes on a variable that is not set; write --env ${name}=VALUE`);
-  });
-  const labels = pairs(flags.labels, "--label", (name) => {
-    throw usage(`--label ${name} has no value; write --label ${name}=VALUE`);
-  });
-  const setup = setupFields(flags, ports.cwd);
-  const ownSecrets = await readSecretFlags(flags.secrets, ports);
-  const setupSecrets = await readSetupSecrets(flags, ports);
-  const taken = Object.keys(setupSecrets).find((name) => Object.hasOwn(ownSecrets, name));
-  if (taken !== undefined) {
-    throw usage(`--secret ${taken} has a name that ${FLAG_OF[`secrets.${taken}`]} uses; rename it`);
+  assertRegistry(given);
+  if (Object.keys(setupSecrets).length === 0) return request;
+  return { ...request, secrets: { ...Object(request["secrets"]), ...setupSecrets } };
+}
+
+/** Either flag makes the other's secret or account useless. */
+function assertRegistry(given: JobFlags["given"]): void {
+  const { length } = ["username", "password_secret"].filter((name) =>
+    given[`container.registry.${name}`] !== undefined
+  );
+  if (length === 1) {
+    throw usage("--registry-user and --registry-password go together; give both or none");
   }
-  const limits = present({
-    cpu: flags.limitCpu,
-    memory: flags.limitMemory,
-    tasks: flags.limitTasks,
-    disk: flags.limitDisk,
-  });
-  const retries = present({
-    max: flags.retries,
-    on: flags.retryOn.length === 0 ? undefined : flags.retryOn,
-    delay: seconds(flags.retryDelay),
-  });
-  return present({
-    project: flags.project,
-    command: flags.argv.length === 0 ? undefined : flags.argv,
-    script,
-    shell: flags.shell,
-    workdir: flags.workdir,
-    env: unlessEmpty(env),
-    secrets: unlessEmpty({ ...ownSecrets, ...setupSecrets }),
-    labels: unlessEmpty(labels),
-    limits: unlessEmpty(limits),
-    retries: unlessEmpty(retries),
-    timeout: seconds(flags.timeout),
-    grace: seconds(flags.grace),
-    priority: flags.priority,
-    concurrency_group: flags.group,
-    cancel_in_progress: flags.cancelInProgress ? true : undefined,
-    output: flags.output,
-    log_max: flags.logMax,
-    ...setup,
-  });
+}
+
+/** Puts a value at a path, making the maps on the way. */
+function place(request: Record<string, unknown>, path: string, value: unknown): void {
+  const [top = "", ...rest] = path.split(".");
+  if (rest.length === 0) request[top] = value;
+  else {
+    const below = isMap(request[top]) ? request[top] : {};
+    request[top] = below;
+    place(below, rest.join("."), value);
+  }
 }
 
 async function readJobFile(path: string, ports: JobSpecPorts): Promise<JobFile> {
   return path === "-"
     ? parseJobFile(await ports.readStdin("--file"), "(standard input)")
     : parseJobFile(await readText(path, "--file", ports), path);
-}
-
-async function readScript(path: string, ports: JobSpecPorts): Promise<string> {
-  return path === "-" ? await ports.readStdin("--script") : await readText(path, "--script", ports);
-}
-
-async function readText(path: string, flag: string, ports: JobSpecPorts): Promise<string> {
-  try {
-    return await ports.readFile(path);
-  } catch (error) {
-    if (error instanceof CicdError) throw error;
-    throw new CicdError("usage", `Cannot read "${path}" of ${flag}: ${messageOf(error)}`, {
-      cause: error,
-    });
-  }
-}
-
-function pairs(
-  given: readonly string[],
-  flag: string,
-  valueOf: (name: string) => string,
-): Record<string, string> {
-  return Object.fromEntries(given.map((one) => {
-    const equals = one.indexOf("=");
-    if (equals === 0 || one === "") throw usage(`${flag} has no name; write ${flag} NAME=VALUE`);
-    return equals < 0 ? [one, valueOf(one)] : [one.slice(0, equals), one.slice(equals + 1)];
-  }));
 }
 
 /** Lays fields over fields; maps are joined, one level deep. */
@@ -200,36 +146,31 @@ function explain(
     : error;
 }
 
+/** The flag that gave the field at a path, or the one around it. */
 function flagOf(path: string, given: Readonly<Record<string, unknown>>): string | undefined {
-  const [top = "", name] = path.split(".");
-  const value = given[top];
-  if (value === undefined) return undefined;
-  if (isMap(value) && (name === undefined || !(name in value))) return undefined;
-  const exact = FLAG_OF[path];
-  if (exact !== undefined) return exact;
-  const plural = { env: "--env", secrets: "--secret", labels: "--label" }[top];
-  if (plural !== undefined) return `${plural} ${path.slice(top.length + 1)}`;
-  return FLAG_OF[`${top}.${name}`] ?? FLAG_OF[top];
+  if (`${path}.`.startsWith("command.")) return "command" in given ? "COMMAND" : undefined;
+  const [flagged] = flaggedFields()
+    .filter((one) =>
+      path === `secrets.${one.field.secret}` || `${path}.`.startsWith(`${one.path}.`) ||
+      one.path.startsWith(`${path}.`)
+    )
+    .filter((one) => valueAt(given, one.path) !== undefined)
+    .sort((a, b) => b.path.length - a.path.length);
+  if (flagged === undefined) return undefined;
+  const name = nameOf(flagged);
+  // Of a map the flag gave some names, a job file may have given others.
+  if (!flagged.field.type.textsBelow || !path.startsWith(`${flagged.path}.`)) return name;
+  const below = path.slice(flagged.path.length + 1);
+  const map = valueAt(given, flagged.path);
+  return isMap(map) && below in map ? `${name} ${below}` : undefined;
 }
 
-function present(fields: Readonly<Record<string, unknown>>): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
+function valueAt(value: unknown, path: string): unknown {
+  return path.split(".").reduce((below, name) => isMap(below) ? below[name] : undefined, value);
 }
 
-function unlessEmpty<T extends object>(map: T): T | undefined {
-  return Object.keys(map).length === 0 ? undefined : map;
-}
-
-function seconds(ms: number | undefined): number | undefined {
-  return ms === undefined ? undefined : ms / 1_000;
-}
-
-function isMap(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-function usage(problem: string): CicdError {
-  return new CicdError("usage", `Cannot make a job: ${problem}`);
+function nameOf({ names }: FlaggedField): string {
+  return names.find((name) => name.startsWith("--")) ?? "";
 }
 
 /** Largest text that is read from a file or standard input, in bytes. */

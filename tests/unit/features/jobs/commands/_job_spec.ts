@@ -7,54 +7,15 @@ import type { JobFlags } from "@lib/features/jobs/commands/grammar_job_flags.ts"
 import type { JobSpecPorts } from "@lib/features/jobs/commands/job_spec.ts";
 
 /** Flags none of which is given. */
-export const none: JobFlags = {
-  argv: [],
-  project: undefined,
-  script: undefined,
-  file: undefined,
-  env: [],
-  secrets: [],
-  workdir: undefined,
-  shell: undefined,
-  limitCpu: undefined,
-  limitMemory: undefined,
-  limitTasks: undefined,
-  timeout: undefined,
-  grace: undefined,
-  priority: undefined,
-  group: undefined,
-  cancelInProgress: false,
-  retries: undefined,
-  retryOn: [],
-  retryDelay: undefined,
-  output: undefined,
-  logMax: undefined,
-  labels: [],
-  gitUrl: undefined,
-  gitRef: undefined,
-  gitSha: undefined,
-  gitDepth: undefined,
-  gitSubmodules: false,
-  gitLfs: false,
-  gitPath: undefined,
-  gitToken: undefined,
-  artifacts: [],
-  artifactWhen: undefined,
-  caches: [],
-  image: undefined,
-  pull: undefined,
-  network: undefined,
-  entrypoint: undefined,
-  user: undefined,
-  mounts: [],
-  capabilities: [],
-  privileged: false,
-  ulimits: [],
-  shmSize: undefined,
-  limitDisk: undefined,
-  registryUser: undefined,
-  registryPassword: undefined,
-};
+export const none: JobFlags = { argv: [], file: undefined, given: {} };
+
+/** A command line with the flags of some fields, by their paths. */
+export function flags(
+  given: JobFlags["given"],
+  others: Partial<JobFlags> = { argv: ["x"] },
+): JobFlags {
+  return { ...none, ...others, given };
+}
 
 /** Files and variables of a test. */
 export function ports(

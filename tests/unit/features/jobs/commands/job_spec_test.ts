@@ -2,52 +2,53 @@ import assert from "node:assert/strict";
 import { CicdError } from "@lib/core/errors.ts";
 import type { JobFlags } from "@lib/features/jobs/commands/grammar_job_flags.ts";
 import { readJobSpec } from "@lib/features/jobs/commands/job_spec.ts";
-import { none, ports } from "./_job_spec.ts";
+import { flags, none, ports } from "./_job_spec.ts";
 
 Deno.test("readJobSpec() makes a request of the flags", async () => {
-  const { request } = await readJobSpec({
-    ...none,
-    argv: ["make", "--", "test"],
-    env: ["A=1=2", "PASSED"],
-    labels: ["l="],
-    limitMemory: 1024,
-    timeout: 90_500,
-    retries: 2,
-    retryOn: ["lost"],
-    cancelInProgress: true,
-    group: "deploy",
-  }, ports({}, { PASSED: "on" }));
+  const { request } = await readJobSpec(
+    flags({
+      env: ["A=1=2", "PASSED"],
+      labels: ["l="],
+      "limits.memory": "1K",
+      timeout: "90.5",
+      "retries.max": 2,
+      "retries.on": ["lost"],
+      cancel_in_progress: true,
+      concurrency_group: "deploy",
+    }, { argv: ["make", "--", "test"] }),
+    ports({}, { PASSED: "on" }),
+  );
   assert.deepEqual(request, {
     project: "default",
     command: ["make", "--", "test"],
     env: { A: "1=2", PASSED: "on" },
     labels: { l: "" },
-    limits: { memory: 1024 },
+    limits: { memory: "1K" },
     retries: { max: 2, on: ["lost"] },
-    timeout: 90.5,
+    timeout: "90.5",
     concurrency_group: "deploy",
     cancel_in_progress: true,
   });
 });
 
 Deno.test("readJobSpec() refuses what makes no job", async () => {
-  const cases: readonly (readonly [Partial<JobFlags>, RegExp])[] = [
-    [{}, /there is nothing to run/],
-    [{ argv: ["x"], script: "s" }, /give one/],
-    [{ argv: ["x"], env: ["NOT_SET"] }, /not set/],
-    [{ argv: ["x"], env: ["=x"] }, /no name/],
-    [{ argv: ["x"], labels: ["l"] }, /no value/],
-    [{ script: "missing" }, /Cannot read "missing" of --script: no such file/],
+  const cases: readonly (readonly [JobFlags, RegExp])[] = [
+    [none, /there is nothing to run/],
+    [flags({ script: "-" }), /give one/],
+    [flags({ env: ["NOT_SET"] }), /not set/],
+    [flags({ env: ["=x"] }), /no name/],
+    [flags({ labels: ["l"] }), /no value/],
+    [flags({ script: "missing" }, {}), /Cannot read "missing" of --script: no such file/],
   ];
-  for (const [flags, message] of cases) {
-    await assert.rejects(readJobSpec({ ...none, ...flags }, ports()), { code: "usage", message });
+  for (const [given, message] of cases) {
+    await assert.rejects(readJobSpec(given, ports()), { code: "usage", message });
   }
 });
 
 Deno.test("readJobSpec() takes no secret from the command line, nor shows it", async () => {
   for (const flag of ["TOKEN=hunter2", "TOKEN=", "TOKEN=file", "hunter2"]) {
     await assert.rejects(
-      readJobSpec({ ...none, argv: ["x"], secrets: [flag] }, ports()),
+      readJobSpec(flags({ secrets: [flag] }), ports()),
       (error) => {
         assert.ok(error instanceof CicdError);
         assert.equal(error.code, "usage");
@@ -60,7 +61,7 @@ Deno.test("readJobSpec() takes no secret from the command line, nor shows it", a
 
 Deno.test("readJobSpec() reads secrets from the environment and standard input", async () => {
   const { request } = await readJobSpec(
-    { ...none, argv: ["x"], secrets: ["A=env:B", "C=-"] },
+    flags({ secrets: ["A=env:B", "C=-"] }),
     ports({}, { B: "b" }),
   );
   assert.deepEqual(request["secrets"], { A: "b", C: "from standard input" });
