@@ -6,6 +6,7 @@
  */
 import { withReference } from "@lib/foundations/config/reference.ts";
 import { SECTIONS } from "../cmd/shared/config_sections.ts";
+import { withFlagReference } from "./docs/flag_reference.ts";
 import { apiReference } from "./docs/api_reference.ts";
 import { readOpenApi } from "./docs/read_openapi.ts";
 
@@ -26,11 +27,16 @@ async function main(check: boolean): Promise<number> {
 
 async function documents(): Promise<readonly { path: string; text: string }[]> {
   const configuration = "docs/configuration.md";
+  const commands = "docs/cli.md";
   return [
     { path: "docs/api.md", text: await formatted(apiReference(await readOpenApi())) },
     {
       path: configuration,
       text: await formatted(withReference(await Deno.readTextFile(configuration), SECTIONS)),
+    },
+    {
+      path: commands,
+      text: await formatted(withFlagReference(await Deno.readTextFile(commands))),
     },
   ];
 }

@@ -82,6 +82,8 @@ function valueOf(schema: Json): string {
   }
   const any = list(schema["anyOf"]);
   if (any.length > 0) return [...new Set(any.map((one) => valueOf(json(one))))].join(" or ");
+  const types = schema["type"];
+  if (Array.isArray(types)) return types.join(" or ");
   const type = text(schema, "type");
   if (type === "array") return `list of ${valueOf(json(schema["items"]))}`;
   return type === "" ? "text" : type;

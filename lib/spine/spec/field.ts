@@ -154,7 +154,10 @@ export function requestJson(fields: Fields): JsonSchema {
   return {
     type: "object",
     properties: Object.fromEntries(
-      all.map(({ name, type, doc }) => [name, { ...type.json, description: doc }]),
+      all.map(({ name, type, doc, setting }) => [name, {
+        ...type.json,
+        description: setting === undefined ? doc : `${doc}; else \`${setting}\``,
+      }]),
     ),
     required: all.filter(({ required }) => required).map(({ name }) => name),
     additionalProperties: false,

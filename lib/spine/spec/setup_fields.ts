@@ -227,7 +227,7 @@ const ARTIFACTS = {
   }),
   when: field("when", choice(["success", "failure", "always"]), {
     default: "success",
-    doc: "After which endings; success unless given",
+    doc: "After which endings: `success` (unless given), `failure` or `always`",
     flag: "--artifact-when WHEN",
   }),
 };
