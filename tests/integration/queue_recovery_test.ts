@@ -111,3 +111,31 @@ Deno.test("jobs that wait survive kill -9 and start in their order", async () =>
   }
   assert.equal(await Deno.readTextFile(`${bench.folder}/order`), "0\n1\n2\n3\n4\n");
 });
+
+Deno.test("a queue that an older release wrote is read and run, though its jobs lack newer fields", async () => {
+  await using bench = new RunnerBench();
+  await bench.start();
+  await bench.json("POST", "/v1/queue/pause");
+  const { body: job } = await bench.json("POST", "/v1/jobs", {
+    body: { project: "web", script: "echo ran", labels: { a: "b" } },
+  });
+  await bench.kill("SIGTERM");
+  {
+    const { DatabaseSync } = await import("node:sqlite");
+    using db = new DatabaseSync(`${bench.stateDir}/runner.db`);
+    const row = db.prepare("SELECT spec FROM jobs WHERE id = ?").get(job.id);
+    // Of another age: it lacks every field that has a default, and has one that went.
+    const { retries: _r, output: _o, labels: _l, cancelInProgress: _c, secretNames: _s, ...spec } =
+      JSON.parse(String(row?.["spec"]));
+    db.prepare("UPDATE jobs SET spec = ? WHERE id = ?")
+      .run(JSON.stringify({ ...spec, gone: true }), job.id);
+  }
+  await bench.start();
+  await bench.json("POST", "/v1/queue/resume");
+  const { body: ended } = await bench.json("GET", `/v1/jobs/${job.id}/wait?timeout=60s`);
+  assert.equal(ended.state, "succeeded", ended.message);
+  assert.deepEqual([ended.spec.output, ended.spec.labels], ["merged", {}]);
+  assert.equal(await (await bench.ask("GET", `/v1/jobs/${job.id}/logs`)).text(), "ran\n");
+  const attempt = `${bench.stateDir}/projects/web/jobs/${job.id}/1/attempt.json`;
+  assert.equal(JSON.parse(await Deno.readTextFile(attempt)).gone, true, "it is kept");
+});

@@ -6,19 +6,20 @@
 import * as v from "valibot";
 import { CicdError, type FieldIssue } from "@lib/core/errors.ts";
 import { ENV_NAME_MAX_BYTES, execTotalProblem } from "@lib/core/exec_limits.ts";
-import { fill, requestSchema } from "@lib/spine/spec/field.ts";
+import { fill, requestSchema, type SettingsOf } from "@lib/spine/spec/field.ts";
 import { CONTAINER, IMAGE } from "@lib/spine/spec/setup_fields.ts";
 import { JOB, KEPT } from "@lib/spine/spec/job_fields.ts";
-import type {
-  ContainerSpec,
-  JobRequest,
-  JobSpec,
-  RequestDefaults,
-} from "@lib/spine/spec/job_spec.ts";
-import { crossChecks, policyIssues } from "@lib/spine/spec/rules.ts";
+import type { ContainerSpec, JobRequest, JobSpec } from "@lib/spine/spec/job_spec.ts";
+import { crossChecks, type JobRules, policyIssues } from "@lib/spine/spec/rules.ts";
 
 /** The body of `POST /v1/jobs`. */
 export const jobRequestSchema: v.GenericSchema<unknown, JobRequest> = requestSchema(JOB);
+
+/** What a request leaves open, per project. */
+export type RequestDefaults = SettingsOf<typeof JOB> & {
+  /** What is allowed. */
+  readonly rules: JobRules;
+};
 
 /** A parsed request: the spec, and the secrets apart from it. */
 export interface ParsedRequest {

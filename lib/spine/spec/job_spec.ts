@@ -4,17 +4,17 @@
  * @module
  */
 import * as v from "valibot";
-import { type GivenOf, type SettingsOf, type SpecOf } from "@lib/spine/spec/field.ts";
 import {
   fillMissing,
+  type GivenOf,
   isMap,
   namedSecrets,
   recordSchema,
+  type SpecOf,
   toView,
   viewName,
 } from "@lib/spine/spec/field.ts";
 import { JOB, LIMITS, type RETRY_CAUSES, SPEC } from "@lib/spine/spec/job_fields.ts";
-import type { JobRules } from "@lib/spine/spec/rules.ts";
 
 /** A validated job, with every default filled in, without its secrets. */
 export type JobSpec = SpecOf<typeof SPEC>;
@@ -35,12 +35,6 @@ export type RetryCause = typeof RETRY_CAUSES[number];
 
 /** A job as submitted, parsed. */
 export type JobRequest = GivenOf<typeof JOB>;
-
-/** What a request leaves open, per project. */
-export type RequestDefaults = SettingsOf<typeof JOB> & {
-  /** What is allowed. */
-  readonly rules: JobRules;
-};
 
 /** The schema of {@linkcode JobSpec} in records and orders. */
 export const specRecord: v.GenericSchema<unknown, JobSpec> = recordSchema(SPEC);

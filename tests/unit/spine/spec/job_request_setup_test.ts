@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { CicdError } from "@lib/core/errors.ts";
-import { parseJobRequest } from "@lib/spine/spec/job_request.ts";
-import { parseSpec, type RequestDefaults, setupSecretNames } from "@lib/spine/spec/job_spec.ts";
+import { parseJobRequest, type RequestDefaults } from "@lib/spine/spec/job_request.ts";
+import { parseSpec, setupSecretNames } from "@lib/spine/spec/job_spec.ts";
 
 const SHA = "0123456789abcdef0123456789abcdef01234567";
 

@@ -22,13 +22,12 @@ import {
   walk,
 } from "@lib/spine/spec/field.ts";
 import { JOB, SPEC } from "@lib/spine/spec/job_fields.ts";
-import { parseJobRequest } from "@lib/spine/spec/job_request.ts";
+import { parseJobRequest, type RequestDefaults } from "@lib/spine/spec/job_request.ts";
 import {
   hasSetup,
   type JobSpec,
   parseSpec,
   readStoredSpec,
-  type RequestDefaults,
   toLimitsView,
   toSpecView,
 } from "@lib/spine/spec/job_spec.ts";
