@@ -8,12 +8,11 @@ import * as fc from "fast-check";
 import { type JobId, newJobId, parseProjectName, type ProjectName } from "@lib/core/ids.ts";
 import { migrations as accessMigrations } from "@lib/features/access/runner.ts";
 import { GRYT_MIGRATIONS } from "@lib/features/gryt/tables.ts";
-import type { Schema } from "@lib/foundations/store/database.ts";
+import { type Database, openDatabase, type Schema } from "@lib/foundations/store/database.ts";
 import { JOB_MIGRATIONS } from "@lib/spine/queue/job_schema.ts";
 import { JobStore } from "@lib/spine/queue/job_store.ts";
 import { type AttemptOutcome, END_REASONS, type Job } from "@lib/spine/jobs/model.ts";
 import type { ContainerSpec, JobSpec } from "@lib/spine/spec/job_spec.ts";
-import { type Database, openDatabase } from "@lib/foundations/store/database.ts";
 
 /** A project's name, checked. */
 export function projectName(text = "web"): ProjectName {

@@ -5,14 +5,13 @@
  */
 import * as v from "valibot";
 import { SCOPES } from "@lib/core/caller.ts";
-import type { ApiKey, IssuedKey } from "@lib/features/access/key_store.ts";
+import type { ApiKey, IssuedKey, KeyStore } from "@lib/features/access/key_store.ts";
 import { isKeyId } from "@lib/features/access/key_text.ts";
 import { toRfc3339 } from "@lib/core/clock.ts";
 import { CicdError } from "@lib/core/errors.ts";
 import { readJson } from "@lib/foundations/http/body.ts";
 import { duration, projectName } from "@lib/core/value_types.ts";
 import type { RunnerServices } from "@lib/api/feature.ts";
-import type { KeyStore } from "@lib/features/access/key_store.ts";
 import { type AnyRoute, queryDuration, route } from "@lib/api/route.ts";
 
 const DAY_MS = 86_400_000;

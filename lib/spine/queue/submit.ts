@@ -10,7 +10,7 @@ import type { Job } from "@lib/spine/jobs/model.ts";
 import { assertMaySubmit, type Caller } from "@lib/core/caller.ts";
 import { parseJobRequest } from "@lib/spine/spec/job_request.ts";
 import type { Clock } from "@lib/core/clock.ts";
-import type { RequestDefaults } from "@lib/spine/spec/job_spec.ts";
+import type { RequestDefaults } from "@lib/spine/spec/job_request.ts";
 import type { Intake } from "@lib/spine/queue/intake.ts";
 import type { JobStore } from "@lib/spine/queue/job_store.ts";
 

@@ -1,8 +1,7 @@
 import assert from "node:assert/strict";
 import * as fc from "fast-check";
 import { CicdError, type FieldIssue } from "@lib/core/errors.ts";
-import { parseJobRequest } from "@lib/spine/spec/job_request.ts";
-import type { RequestDefaults } from "@lib/spine/spec/job_request.ts";
+import { parseJobRequest, type RequestDefaults } from "@lib/spine/spec/job_request.ts";
 import { SCRIPT_MAX_BYTES } from "@lib/spine/spec/rules.ts";
 
 const defaults: RequestDefaults = {
