@@ -12,7 +12,7 @@ import { type Database, openDatabase, type Schema } from "@lib/foundations/store
 import { JOB_MIGRATIONS } from "@lib/spine/queue/job_schema.ts";
 import { JobStore } from "@lib/spine/queue/job_store.ts";
 import { type AttemptOutcome, END_REASONS, type Job } from "@lib/spine/jobs/model.ts";
-import type { ContainerSpec, JobSpec } from "@lib/spine/spec/job_spec.ts";
+import { type ContainerSpec, type JobSpec, parseSpec } from "@lib/spine/spec/job_spec.ts";
 
 /** A project's name, checked. */
 export function projectName(text = "web"): ProjectName {
@@ -23,22 +23,17 @@ export function projectName(text = "web"): ProjectName {
 
 /** A spec with every field filled in. */
 export function makeSpec(changes: Partial<JobSpec> = {}): JobSpec {
-  return {
+  const spec = parseSpec({
     project: projectName(),
     work: { kind: "command", argv: ["/bin/true"] },
     env: {},
-    secretNames: [],
     limits: {},
     timeoutMs: 60_000,
     graceMs: 5_000,
     priority: 5,
-    cancelInProgress: false,
-    retries: { max: 0, on: ["failed", "timed_out", "lost"], delayMs: 0 },
-    output: "merged",
     logMaxBytes: 1_000_000,
-    labels: {},
-    ...changes,
-  };
+  });
+  return { ...spec, ...changes };
 }
 
 /** A container as closed as can be. */

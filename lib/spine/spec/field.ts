@@ -72,9 +72,10 @@ export type GivenOf<T extends Fields> = Flat<
   & { readonly [K in keyof T as T[K] extends Required_ ? never : K]?: ValueOf<T[K]> }
 >;
 
-/** What the configuration gives. */
-export type SettingsOf<T extends Fields> = SpecOf<
-  { readonly [K in keyof T as T[K] extends { readonly setting: string } ? K : never]: T[K] }
+/** What the configuration gives; it may lack what has a default here. */
+export type SettingsOf<T extends Fields> = Flat<
+  & { readonly [K in keyof T as SettingIn<T[K]> extends "given" ? K : never]: ValueOf<T[K]> }
+  & { readonly [K in keyof T as SettingIn<T[K]> extends "maybe" ? K : never]?: ValueOf<T[K]> }
 >;
 
 /** The fields that a request and its spec have in common. */
@@ -87,6 +88,9 @@ type IsFilled<F> = F extends Required_ | { readonly default: unknown } ? true
   : F extends { readonly optional: true } ? false
   : F extends { readonly setting: string } ? true
   : false;
+type SettingIn<F> = F extends { readonly setting: string }
+  ? F extends { readonly default: unknown } | { readonly optional: true } ? "maybe" : "given"
+  : "none";
 type Flat<T> = { [K in keyof T]: T[K] };
 
 /** Declares a field. */
