@@ -14,6 +14,7 @@ import type { AttemptRequest, Executor } from "@lib/spine/jobs/executor.ts";
 import type { AttemptOutcome } from "@lib/spine/jobs/model.ts";
 import type { JobSpec } from "@lib/spine/spec/job_spec.ts";
 import type { JobWork } from "@lib/spine/spec/job_fields.ts";
+import { makeSpec } from "./job_fixtures.ts";
 
 /** How the suite makes the executor under test. */
 export interface ContractOptions {
@@ -69,23 +70,15 @@ export class Bench implements AsyncDisposable {
     const ref = { project: this.project, jobId: newJobId(), number: 1 };
     const folder = attemptFolder(this.stateDir, ref);
     Deno.mkdirSync(folder.workspace, { recursive: true, mode: 0o700 });
-    const spec: JobSpec = {
+    const spec = makeSpec({
       project: this.project,
       work,
       env,
       secretNames: Object.keys(secrets),
-      limits: {},
-      timeoutMs: 60_000,
       graceMs: 10_000,
-      priority: 5,
-      cancelInProgress: false,
-      retries: { max: 0, on: [], delayMs: 0 },
-      output: "merged",
-      logMaxBytes: 1_000_000,
-      labels: {},
       ...this.#options.spec,
       ...rest,
-    };
+    });
     if (work.kind === "script") Deno.writeTextFileSync(folder.scriptFile, work.text);
     Deno.writeTextFileSync(folder.attemptFile, JSON.stringify(spec));
     return {

@@ -2,38 +2,12 @@ import assert from "node:assert/strict";
 import type { JobView } from "@lib/features/jobs/job_view.ts";
 import { toJobView } from "@lib/features/jobs/job_view.ts";
 import { hasEnded, type JobAnswer, jobAnswerSchema, parseAnswer } from "@lib/api/client/answers.ts";
-import { newJobId, parseProjectName } from "@lib/core/ids.ts";
 import { isTerminal, type Job, JOB_STATES } from "@lib/spine/jobs/model.ts";
-
-const project = parseProjectName("web");
+import { makeJob, makeSpec } from "../../../support/job_fixtures.ts";
 
 function jobOf(): Job {
-  assert.ok(project !== undefined);
-  return {
-    id: newJobId(),
-    spec: {
-      project,
-      work: { kind: "script", text: "true", shell: "/bin/sh" },
-      env: {},
-      secretNames: [],
-      limits: {},
-      timeoutMs: 1_000,
-      graceMs: 1_000,
-      priority: 5,
-      cancelInProgress: false,
-      retries: { max: 0, on: [], delayMs: 0 },
-      output: "merged",
-      logMaxBytes: 1,
-      labels: {},
-    },
-    state: "running",
-    attempt: 1,
-    retryBase: 0,
-    usage: {},
-    createdAt: 0,
-    notBefore: 0,
-    revision: 1,
-  };
+  const spec = makeSpec({ work: { kind: "script", text: "true", shell: "/bin/sh" } });
+  return makeJob({ spec, state: "running", attempt: 1, revision: 1 });
 }
 
 Deno.test("jobAnswerSchema reads what the API shows, and keeps all of it", () => {

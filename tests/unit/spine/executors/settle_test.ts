@@ -5,28 +5,17 @@ import type { AttemptOutcome } from "@lib/spine/jobs/model.ts";
 import type { JobSpec } from "@lib/spine/spec/job_spec.ts";
 import type { MainEnd, ResultRecord } from "@lib/spine/executors/result_record.ts";
 import { type Evidence, settle, settleNeverBegun } from "@lib/spine/executors/settle.ts";
+import { makeSpec } from "../../../support/job_fixtures.ts";
 
 const T0 = 1_000_000;
 
 function spec(overrides: Partial<JobSpec> = {}): JobSpec {
-  const project = parseProjectName("web");
-  assert(project !== undefined);
-  return {
-    project,
+  return makeSpec({
     work: { kind: "command", argv: ["make", "all"] },
-    env: {},
-    secretNames: [],
-    limits: {},
-    timeoutMs: 60_000,
     graceMs: 10_000,
-    priority: 5,
-    cancelInProgress: false,
-    retries: { max: 0, on: [], delayMs: 0 },
-    output: "merged",
     logMaxBytes: 1_000,
-    labels: {},
     ...overrides,
-  };
+  });
 }
 
 const exited = (exitCode: number): MainEnd => ({ kind: "exited", exitCode });

@@ -4,27 +4,18 @@ import { attemptFolder } from "@lib/spine/jobs/attempt_folder.ts";
 import type { AttemptRequest } from "@lib/spine/jobs/executor.ts";
 import type { JobSpec } from "@lib/spine/spec/job_spec.ts";
 import { jobUnitProperties, splitEnvironment } from "@lib/spine/executors/unit_properties.ts";
+import { makeSpec } from "../../../support/job_fixtures.ts";
 
 function request(overrides: Partial<JobSpec> = {}, env: Record<string, string> = {}) {
   const project = parseProjectName("web-app");
   assert(project !== undefined);
   const ref = { project, jobId: newJobId(), number: 2 };
-  const spec: JobSpec = {
+  const spec = makeSpec({
     project,
     work: { kind: "command", argv: ["make"] },
-    env: {},
-    secretNames: [],
-    limits: {},
-    timeoutMs: 60_000,
     graceMs: 10_000,
-    priority: 5,
-    cancelInProgress: false,
-    retries: { max: 0, on: [], delayMs: 0 },
-    output: "merged",
-    logMaxBytes: 1_000,
-    labels: {},
     ...overrides,
-  };
+  });
   const made: AttemptRequest = {
     ref,
     spec,
