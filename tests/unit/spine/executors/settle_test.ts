@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { newJobId, parseProjectName } from "@lib/core/ids.ts";
+import { newJobId } from "@lib/core/ids.ts";
 import type { AttemptOutcome } from "@lib/spine/jobs/model.ts";
 import type { JobSpec } from "@lib/spine/spec/job_spec.ts";
 import type { MainEnd, ResultRecord } from "@lib/spine/executors/result_record.ts";
