@@ -9,41 +9,29 @@ import { globProblem } from "@lib/foundations/files/glob.ts";
 import { insidePathProblem } from "@lib/foundations/files/inside.ts";
 import type { ArtifactSpec, CacheSpec, WorkspaceFile } from "@lib/spine/spec/job_spec.ts";
 
-/** Most globs in one list. */
-export const MAX_GLOBS = 64;
-/** Most caches of a job. */
-export const MAX_CACHES = 16;
-/** Most files of a job. */
-export const MAX_FILES = 64;
 /** Bytes of all files of a job together. */
-export const MAX_FILES_BYTES = 8 * 1024 * 1024;
+const MAX_FILES_BYTES = 8 * 1024 * 1024;
 
 /** What is wrong with the artifacts of a job. */
 export function artifactIssues({ paths }: ArtifactSpec): readonly FieldIssue[] {
   const issues = globIssues("artifacts.paths", paths);
-  if (paths.length > 0 && paths.every((path) => path.startsWith("!"))) {
+  if (paths.every((path) => path.startsWith("!"))) {
     issues.push({ path: "artifacts.paths", message: "only takes away; add a glob without !" });
   }
-  if (paths.length === 0) issues.push({ path: "artifacts.paths", message: "is empty" });
   return issues;
 }
 
 /** What is wrong with the caches of a job. */
 export function cacheIssues(caches: readonly CacheSpec[]): readonly FieldIssue[] {
   const issues: FieldIssue[] = [];
-  if (caches.length > MAX_CACHES) {
-    issues.push({ path: "caches", message: `has more than ${MAX_CACHES} entries` });
-  }
-  for (const [index, { name, paths, keyFiles }] of caches.slice(0, MAX_CACHES).entries()) {
+  for (const [index, { name, paths, keyFiles }] of caches.entries()) {
     const field = `caches.${index}`;
     const problem = cacheNameProblem(name);
     if (problem !== undefined) issues.push({ path: `${field}.name`, message: problem });
     if (caches.findIndex((other) => other.name === name) < index) {
       issues.push({ path: `${field}.name`, message: "stands twice; give each cache its own name" });
     }
-    if (paths.length === 0) issues.push({ path: `${field}.paths`, message: "is empty" });
-    issues.push(...tooMany(`${field}.paths`, paths.length, MAX_GLOBS));
-    for (const [at, path] of paths.slice(0, MAX_GLOBS).entries()) {
+    for (const [at, path] of paths.entries()) {
       const wrong = cachePathProblem(path);
       if (wrong !== undefined) issues.push({ path: `${field}.paths.${at}`, message: wrong });
     }
@@ -62,9 +50,9 @@ export function cacheNameProblem(name: string): string | undefined {
 
 /** What is wrong with the files of a job. */
 export function fileIssues(files: readonly WorkspaceFile[]): readonly FieldIssue[] {
-  const issues: FieldIssue[] = [...tooMany("files", files.length, MAX_FILES)];
+  const issues: FieldIssue[] = [];
   let bytes = 0;
-  for (const { path, content } of files.slice(0, MAX_FILES)) {
+  for (const { path, content } of files) {
     const field = `files.${path}`;
     const problem = filePathProblem(path);
     if (problem !== undefined) issues.push({ path: field, message: problem });
@@ -82,7 +70,7 @@ export function fileIssues(files: readonly WorkspaceFile[]): readonly FieldIssue
     });
   }
   const names = new Set(files.map(({ path }) => withoutEnd(path)));
-  for (const { path } of files.slice(0, MAX_FILES)) {
+  for (const { path } of files) {
     const outer = ancestorsOf(withoutEnd(path)).find((ancestor) =>
       names.has(ancestor) && !files.some((file) => file.path === `${ancestor}/`)
     );
@@ -94,12 +82,10 @@ export function fileIssues(files: readonly WorkspaceFile[]): readonly FieldIssue
 }
 
 function globIssues(field: string, globs: readonly string[]): FieldIssue[] {
-  const issues = tooMany(field, globs.length, MAX_GLOBS);
-  for (const [index, glob] of globs.slice(0, MAX_GLOBS).entries()) {
-    const problem = globProblem(glob);
-    if (problem !== undefined) issues.push({ path: `${field}.${index}`, message: problem });
-  }
-  return issues;
+  return globs.flatMap((glob, index) => {
+    const message = globProblem(glob);
+    return message === undefined ? [] : [{ path: `${field}.${index}`, message }];
+  });
 }
 
 function cachePathProblem(path: string): string | undefined {
@@ -139,10 +125,6 @@ function ancestorsOf(path: string): readonly string[] {
 
 function withoutEnd(path: string): string {
   return path.replace(/\/$/, "");
-}
-
-function tooMany(field: string, count: number, most: number): FieldIssue[] {
-  return count > most ? [{ path: field, message: `has more than ${most} entries` }] : [];
 }
 
 /** Bytes that a Base64 text stands for; `undefined` if it is none. */

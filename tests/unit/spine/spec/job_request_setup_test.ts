@@ -152,6 +152,14 @@ const refusals: Readonly<Record<string, [Readonly<Record<string, unknown>>, read
     ["git.ref"],
   ],
   "artifacts outside the workspace": [{ artifacts: ["../x"] }, ["artifacts.paths.0"]],
+  "no artifacts": [{ artifacts: [] }, ["artifacts.paths"]],
+  "too many artifacts": [{ artifacts: { paths: Array(65).fill("a") } }, ["artifacts.paths"]],
+  "too many caches": [{ caches: Array(17).fill({ name: "c", paths: ["a"] }) }, ["caches"]],
+  "a cache of nothing": [{ caches: [{ name: "c", paths: [] }] }, ["caches.0.paths"]],
+  "too many files": [
+    { files: Object.fromEntries(Array.from({ length: 65 }, (_, index) => [`f${index}`, ""])) },
+    ["files"],
+  ],
   "a file of git's own": [{ files: { ".git/config": "" } }, ["files..git/config"]],
   "an unknown field of a checkout": [
     { git: { url: "https://example.org/a.git", brnch: "x" } },

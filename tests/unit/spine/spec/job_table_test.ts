@@ -5,6 +5,8 @@ import { formatDocPage } from "@optique/core/doc";
 import { getDocPageAsync, parseAsync } from "@optique/core/parser";
 import { integer } from "@lib/core/value_types.ts";
 import { flaggedFields, jobFlags } from "@lib/features/jobs/commands/grammar_job_flags.ts";
+import type { KeyTable } from "@lib/foundations/config/key.ts";
+import { JOB_DEFAULTS } from "@lib/spine/spec/keys.ts";
 import { parseAttemptOrder } from "@lib/spine/agent_link/protocol.ts";
 import { parseJobRow } from "@lib/spine/queue/job_row.ts";
 import {
@@ -226,6 +228,16 @@ Deno.test("parseJobRow() refuses a row whose spec is none", () => {
     assert.throws(() => memory.store.require(id), { code: "store_corrupt" });
   }
   assert.throws(() => parseJobRow({}), { code: "store_corrupt" });
+});
+
+Deno.test("a setting of the table is a key of the configuration, under the field's own name", () => {
+  const keys: KeyTable = { ...JOB_DEFAULTS.keys, ...JOB_DEFAULTS.projectKeys };
+  for (const [name, { setting = "" }] of Object.entries<Fields[string]>(JOB)) {
+    if (setting === "" || setting.startsWith("containers.")) continue;
+    const key = keys[name];
+    assert.ok(key !== undefined, `${name}: ${setting}`);
+    if ("name" in key) assert.equal(setting.replace("projects.<name>.", ""), key.name);
+  }
 });
 
 Deno.test("hasSetup() knows the fields of the setup", () => {

@@ -23,10 +23,10 @@ Deno.test("artifactIssues() names the glob that leaves the workspace", () => {
   }
 });
 
-Deno.test("artifactIssues() refuses none, too many, and globs that only take away", () => {
-  for (const paths of [[], Array(65).fill("a"), ["!a"]]) {
-    assert.deepEqual(pathsOf(artifactIssues({ paths, when: "success" })), ["artifacts.paths"]);
-  }
+Deno.test("artifactIssues() refuses globs that only take away", () => {
+  assert.deepEqual(pathsOf(artifactIssues({ paths: ["!a"], when: "success" })), [
+    "artifacts.paths",
+  ]);
 });
 
 Deno.test("cacheIssues() finds nothing wrong with folders below the workspace", () => {
@@ -52,11 +52,6 @@ Deno.test("cacheIssues() refuses paths outside, globs, and what belongs to git",
   ]);
 });
 
-Deno.test("cacheIssues() refuses more than 16 caches", () => {
-  const caches = Array.from({ length: 17 }, (_, index) => cache({ name: `c${index}` }));
-  assert.deepEqual(pathsOf(cacheIssues(caches)), ["caches"]);
-});
-
 Deno.test("fileIssues() finds nothing wrong with files and folders below the workspace", () => {
   const files = [file("a"), file("b/c.txt", base64("")), file("empty/", ""), file("empty/x")];
   assert.deepEqual(fileIssues(files), []);
@@ -75,9 +70,7 @@ Deno.test("fileIssues() refuses what is no Base64, a folder with content, a file
   assert.deepEqual(pathsOf(fileIssues([file("a"), file("a/b")])), ["files.a/b"]);
 });
 
-Deno.test("fileIssues() refuses too many files, and too many bytes", () => {
-  const many = Array.from({ length: 65 }, (_, index) => file(`f${index}`));
-  assert.deepEqual(pathsOf(fileIssues(many)), ["files"]);
+Deno.test("fileIssues() refuses too many bytes", () => {
   const large = "A".repeat(6 * 1024 ** 2);
   assert.deepEqual(pathsOf(fileIssues([file("a", large), file("b", large)])), ["files"]);
 });
