@@ -68,8 +68,8 @@ export type SpecOf<T extends Fields> = Flat<
 
 /** Requests of a table, in the names and values of the inside. */
 export type GivenOf<T extends Fields> = Flat<
-  & { readonly [K in keyof T as T[K] extends Required_ ? K : never]: ValueOf<T[K]> }
-  & { readonly [K in keyof T as T[K] extends Required_ ? never : K]?: ValueOf<T[K]> }
+  & { readonly [K in keyof T as T[K] extends Mandatory ? K : never]: ValueOf<T[K]> }
+  & { readonly [K in keyof T as T[K] extends Mandatory ? never : K]?: ValueOf<T[K]> }
 >;
 
 /** What the configuration gives; it may lack what has a default here. */
@@ -83,8 +83,8 @@ export type KeptOf<T extends Fields> = {
   readonly [K in keyof T as T[K] extends { readonly only: "request" } ? never : K]: T[K];
 };
 
-type Required_ = { readonly required: true };
-type IsFilled<F> = F extends Required_ | { readonly default: unknown } ? true
+type Mandatory = { readonly required: true };
+type IsFilled<F> = F extends Mandatory | { readonly default: unknown } ? true
   : F extends { readonly optional: true } ? false
   : F extends { readonly setting: string } ? true
   : false;
