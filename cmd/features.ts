@@ -1,7 +1,8 @@
 /**
- * The features of both programs.
+ * The features of the programs and of the command line.
  *
- * The order is that of the steps before a job, and of the API's reference.
+ * The order is that of the steps before a job, of the API's reference, and of the commands in the
+ * help.
  *
  * @module
  */
@@ -14,6 +15,7 @@ import { cleaningFeature } from "@lib/features/cleaning/feature.ts";
 import { containersFeature } from "@lib/features/containers/feature.ts";
 import { filesFeature } from "@lib/features/files/feature.ts";
 import { grytFeature } from "@lib/features/gryt/feature.ts";
+import { installFeature } from "@lib/features/install/feature.ts";
 import { jobsFeature } from "@lib/features/jobs/feature.ts";
 import { statusFeature } from "@lib/features/status/feature.ts";
 
@@ -29,4 +31,5 @@ export const FEATURES: readonly Feature[] = [
   cleaningFeature,
   accessFeature,
   grytFeature,
+  installFeature,
 ];

@@ -27,6 +27,7 @@ import type { JobStore } from "@lib/spine/queue/job_store.ts";
 import type { Submitted } from "@lib/spine/queue/submit.ts";
 import type { Authenticator } from "@lib/api/access.ts";
 import type { CleanSource } from "@lib/api/clean_source.ts";
+import type { Command } from "@lib/api/client/command.ts";
 import type { AnyRoute, AnySocket } from "@lib/api/route.ts";
 import type { ForeignPaths } from "@lib/api/router.ts";
 
@@ -45,6 +46,13 @@ export interface Feature {
   readonly agent?: () => Promise<AgentModule>;
   /** Loaded by the first cleaning. */
   readonly cleaning?: () => Promise<CleaningModule>;
+  readonly commands?: () => Promise<CommandsModule>;
+}
+
+/** `commands.ts` of a feature: loads little, as every run of the command line reads it. */
+export interface CommandsModule {
+  /** In the order of the help. */
+  readonly commands: readonly Command[];
 }
 
 /** `runner.ts` of a feature. */

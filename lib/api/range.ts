@@ -14,7 +14,7 @@ export type WantedRange =
  * Reads a `Range` field. One that is not understood is ignored, as the RFC has it.
  *
  * @param size Bytes there are now.
- * @param wish A followed log may begin beyond the bytes there are; `offset` stands in for the field.
+ * @param query A followed log may begin beyond the bytes there are; `offset` stands in for the field.
  */
 export function parseRange(
   field: string | null,

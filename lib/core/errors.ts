@@ -77,3 +77,8 @@ export function messageOf(thrown: unknown): string {
 export function ignore(_why: string): (thrown: unknown) => void {
   return () => {};
 }
+
+/** Tells if the failure of a request says that nobody listens at its address. */
+export function isNobodyListening(error: unknown): boolean {
+  return error instanceof Deno.errors.NotFound || error instanceof Deno.errors.ConnectionRefused;
+}

@@ -3,7 +3,7 @@ import { connect } from "node:net";
 import { spawn } from "node:child_process";
 import { getDocPageAsync } from "@optique/core/parser";
 import { systemClock } from "@lib/core/clock.ts";
-import { makeGrammar } from "../../cmd/runner/commands/grammar.ts";
+import { loadCommands, makeGrammar } from "../../cmd/runner/commands/cli.ts";
 
 const MAIN = new URL("../../cmd/runner/main.ts", import.meta.url).pathname;
 const DOC = new URL("../../docs/cli.md", import.meta.url);
@@ -290,7 +290,7 @@ Deno.test("cicd-runner --socket-activation relays a connection on standard input
 });
 
 Deno.test("docs/cli.md has every command and flag of the grammar", async () => {
-  const grammar = makeGrammar({
+  const grammar = makeGrammar(await loadCommands(), {
     jobIds: () => Promise.resolve([]),
     projects: () => Promise.resolve([]),
   });

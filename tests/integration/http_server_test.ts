@@ -5,7 +5,8 @@ import {
   type HttpServerOptions,
   startHttpServer,
 } from "@lib/foundations/http/server.ts";
-import { isNobodyListening, UnixClient } from "@lib/foundations/http/unix_client.ts";
+import { isNobodyListening } from "@lib/core/errors.ts";
+import { UnixClient } from "@lib/foundations/http/unix_client.ts";
 import { pause } from "../support/runner_process.ts";
 
 const HOST = "Host: x\r\n";

@@ -6,7 +6,7 @@ import { JobEvents } from "@lib/spine/jobs/job_events.ts";
 import { type AttemptFolder, attemptFolder } from "@lib/spine/jobs/attempt_folder.ts";
 import type { Job } from "@lib/spine/jobs/model.ts";
 import type { JobSpec } from "@lib/spine/spec/job_spec.ts";
-import { JobLogReader, type JobLogWish } from "@lib/spine/logs/job_logs.ts";
+import { JobLogReader, type LogQuery } from "@lib/spine/logs/job_logs.ts";
 import { openSetupLog, SETUP_LINE_MAX_BYTES } from "@lib/spine/logs/setup_log.ts";
 import { FakeClock } from "../support/fake_clock.ts";
 import { makeJob, makeSpec } from "../support/job_fixtures.ts";
@@ -45,8 +45,8 @@ function jobLog(files: LogFiles, spec: JobSpec = makeSpec({ git: GIT, secretName
     clock: systemClock,
   });
   const signal = AbortSignal.timeout(30_000);
-  const chunks = (wish: Partial<JobLogWish> = {}) =>
-    reader.read(job, { from: 0, timestamps: false, follow: false, signal, ...wish });
+  const chunks = (query: Partial<LogQuery> = {}) =>
+    reader.read(job, { from: 0, timestamps: false, follow: false, signal, ...query });
   return {
     id: job.id,
     chunks,
@@ -63,7 +63,7 @@ function jobLog(files: LogFiles, spec: JobSpec = makeSpec({ git: GIT, secretName
       Deno.mkdirSync(folder.path, { recursive: true });
       return folder;
     },
-    read: (wish: Partial<JobLogWish> = {}) => textOf(chunks(wish)),
+    read: (query: Partial<LogQuery> = {}) => textOf(chunks(query)),
     size: (stream?: "stdout" | "stderr") => reader.size(job, stream),
   };
 }

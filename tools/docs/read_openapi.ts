@@ -4,7 +4,8 @@
  * @module
  */
 import { systemClock } from "@lib/core/clock.ts";
-import { isNobodyListening, UnixClient } from "@lib/foundations/http/unix_client.ts";
+import { isNobodyListening } from "@lib/core/errors.ts";
+import { UnixClient } from "@lib/foundations/http/unix_client.ts";
 
 /** A JSON object. */
 export type Json = Readonly<Record<string, unknown>>;

@@ -37,7 +37,7 @@ const OWNERS: Readonly<Record<string, readonly string[]>> = {
   "ws": ["lib/foundations/http/"],
   "@hono/node-server": ["lib/foundations/http/"],
   "hono": ["lib/api/"],
-  "@optique/core": ["lib/foundations/cli/", "lib/features/", "cmd/"],
+  "@optique/core": ["lib/foundations/cli/", "lib/api/client/", "lib/features/", "cmd/"],
   "@optique/run": ["cmd/"],
   "@valibot/to-json-schema": ["lib/api/"],
   "ipaddr.js": ["lib/features/gryt/"],
@@ -61,7 +61,6 @@ const NOT_YET: readonly (readonly [string, string])[] = [
   ["lib/features", "lib/features"],
   ["lib/features", "cmd"],
   ["lib/api", "lib/features"],
-  ["lib/foundations/cli", "lib/"],
 ];
 
 /** Where a file stands. */

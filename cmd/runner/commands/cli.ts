@@ -1,28 +1,57 @@
 /**
- * The command line: parses it, and loads the one command that it names.
+ * The command line: parses it, and runs the one command that it names.
  *
  * @module
  */
 import { bash, fish, zsh } from "@optique/core/completion";
+import { merge, object, or } from "@optique/core/constructs";
 import { runParserAsync } from "@optique/core/facade";
 import { message } from "@optique/core/message";
-import { assertNever } from "@lib/core/assert_never.ts";
+import { optional } from "@optique/core/modifiers";
+import { option, passThrough } from "@optique/core/primitives";
+import { string } from "@optique/core/valueparser";
 import { ERROR_CODES } from "@lib/core/error_codes.ts";
-import { makeCompleter } from "@lib/features/jobs/commands/completer.ts";
-import { openContext } from "@lib/api/client/context.ts";
-import { examples } from "@lib/foundations/cli/grammar_values.ts";
-import { type Invocation, makeGrammar } from "./grammar.ts";
-import { openOutput, OutputClosedError } from "@lib/foundations/cli/output.ts";
+import { type Command, defineCommand, type Invocation } from "@lib/api/client/command.ts";
+import { makeCompleter } from "@lib/api/client/completer.ts";
+import { type GlobalFlags, openContext } from "@lib/api/client/context.ts";
+import { openOutput, OutputClosedError } from "@lib/api/client/output.ts";
+import { FEATURES } from "../../features.ts";
+import { type Completer, examples, filePath, toggle } from "@lib/foundations/cli/grammar_values.ts";
 
-/** What a completion is asked with. */
-const NO_FLAGS = { socket: undefined, url: undefined, config: undefined, json: false };
+/** Loads the commands of all features, in the order of the help. */
+export async function loadCommands(): Promise<readonly Command[]> {
+  const modules = await Promise.all(FEATURES.map(({ commands }) => commands?.()));
+  return inOrder([...modules.flatMap((module) => module?.commands ?? []), ...daemonCommands()]);
+}
+
+/** Makes the parser; it reads nothing but its arguments. */
+export function makeGrammar(commands: readonly Command[], completer: Completer) {
+  return merge(
+    or(...commands.map(({ parser }) => parser(completer))),
+    object("Everywhere", {
+      socket: optional(option("--socket", filePath("PATH"), {
+        description: message`The runner's socket; else as configured`,
+      })),
+      url: optional(option("--url", string({ metavar: "URL" }), {
+        description: message`A runner elsewhere, with the key in $CICD_API_KEY; else $CICD_URL`,
+      })),
+      config: optional(option("--config", filePath("FILE"), {
+        description: message`The configuration; else the usual place`,
+      })),
+      json: toggle(["--json"], message`Write JSON; one document a line for lists and streams`),
+    }),
+  );
+}
+
+/** The completion has no flags to go by. */
+const NO_FLAGS: GlobalFlags = { socket: undefined, url: undefined, config: undefined, json: false };
 
 /** Loaded only where the configuration is read. */
 const sections = async () => (await import("../../shared/config_sections.ts")).SECTIONS;
 
-/** What came of reading the command line. */
+/** The outcome of reading the command line. */
 type Read =
-  | { readonly kind: "invocation"; readonly invocation: Invocation }
+  | { readonly kind: "invocation"; readonly invocation: Invocation & GlobalFlags }
   | { readonly kind: "answered"; readonly exitCode: number };
 
 /**
@@ -35,7 +64,9 @@ export async function runCli(args: readonly string[]): Promise<number> {
   const { signal } = new AbortController();
   try {
     const read = await readCommandLine(args, signal);
-    return read.kind === "answered" ? read.exitCode : await dispatch(read.invocation, signal);
+    if (read.kind === "answered") return read.exitCode;
+    const { run, ...flags } = read.invocation;
+    return await run(openContext(flags, { sections, signal }));
   } catch (error) {
     // As with `… | head`: whoever read has seen enough.
     if (error instanceof OutputClosedError) return 0;
@@ -45,6 +76,8 @@ export async function runCli(args: readonly string[]): Promise<number> {
 
 async function readCommandLine(args: readonly string[], signal: AbortSignal): Promise<Read> {
   const out = openOutput(Deno.env.toObject());
+  const connect = (own: AbortSignal) => openContext(NO_FLAGS, { sections, signal: own }).connect();
+  const completer = makeCompleter(connect, signal);
   let shown = "";
   const answered: { exitCode?: number } = {};
   const answer = (exitCode: number) => {
@@ -52,9 +85,7 @@ async function readCommandLine(args: readonly string[], signal: AbortSignal): Pr
     return undefined;
   };
   const invocation = await runParserAsync(
-    makeGrammar(
-      makeCompleter((own) => openContext(NO_FLAGS, { sections, signal: own }).connect(), signal),
-    ),
+    makeGrammar(await loadCommands(), completer),
     "cicd-runner",
     // Without a command there is nothing to do but to say what could be done.
     args.length === 0 ? ["--help"] : args,
@@ -97,92 +128,41 @@ async function readCommandLine(args: readonly string[], signal: AbortSignal): Pr
     : { kind: "answered", exitCode: answered.exitCode };
 }
 
-async function dispatch(invocation: Invocation, signal: AbortSignal): Promise<number> {
-  const { socket, url, config, json } = invocation;
-  const context = openContext({ socket, url, config, json }, { sections, signal });
-  switch (invocation.command) {
-    case "run":
-      return await (await import("@lib/features/jobs/commands/run.ts")).run(invocation, context);
-    case "submit":
-      return await (await import("@lib/features/jobs/commands/run.ts")).submit(invocation, context);
-    case "jobs":
-      return await (await import("@lib/features/jobs/commands/jobs.ts")).jobs(invocation, context);
-    case "show":
-      return await (await import("@lib/features/jobs/commands/show.ts")).show(invocation, context);
-    case "logs":
-      return await (await import("@lib/features/jobs/commands/logs.ts")).logs(invocation, context);
-    case "artifacts":
-      return await (await import("@lib/features/artifacts/command.ts")).artifacts(
-        invocation,
-        context,
-      );
-    case "wait":
-      return await (await import("@lib/features/jobs/commands/wait.ts")).wait(invocation, context);
-    case "cancel":
-      return await (await import("@lib/features/jobs/commands/wait.ts")).cancel(
-        invocation,
-        context,
-      );
-    case "retry":
-      return await (await import("@lib/features/jobs/commands/retry.ts")).retry(
-        invocation,
-        context,
-      );
-    case "events":
-      return await (await import("@lib/features/jobs/commands/events.ts")).events(
-        invocation,
-        context,
-      );
-    case "status":
-      return await (await import("@lib/features/status/command_status.ts")).status(
-        invocation,
-        context,
-      );
-    case "projects":
-      return await (await import("@lib/features/status/command_queue.ts")).projects(context);
-    case "pause":
-    case "resume":
-    case "drain":
-      return await (await import("@lib/features/status/command_queue.ts")).setQueue(
-        invocation,
-        context,
-      );
-    case "retention":
-      return await (await import("@lib/features/cleaning/commands.ts")).retention(
-        invocation,
-        context,
-      );
-    case "clean":
-      return await (await import("@lib/features/cleaning/commands.ts")).clean(
-        invocation,
-        context,
-      );
-    case "keys":
-      return await (await import("@lib/features/access/command.ts")).keys(invocation, context);
-    case "doctor":
-      return await (await import("@lib/features/install/command_doctor.ts")).doctor(context);
-    case "config":
-      return await (await import("@lib/features/install/command_config.ts")).config(
-        invocation,
-        context,
-      );
-    case "install":
-      return await (await import("@lib/features/install/command_install.ts")).install(
-        invocation,
-        context,
-      );
-    case "uninstall":
-      return await (await import("@lib/features/install/command_install.ts")).uninstall(
-        invocation,
-        context,
-      );
-    case "version":
-      return await (await import("@lib/features/install/command_version.ts")).version(context);
-    case "daemon":
-      return await (await import("./daemon.ts")).runDaemon(invocation.flags);
-    case "agent":
-      return await (await import("../../agent/commands/agent.ts")).runAgent(invocation.flags);
-    default:
-      return assertNever(invocation);
-  }
+/** Moves each command that names another one behind that. */
+function inOrder(commands: readonly Command[]): readonly Command[] {
+  const following = Map.groupBy(commands, ({ listedAfter }) => listedAfter);
+  const withFollowing = (command: Command): readonly Command[] => [
+    command,
+    ...(following.get(command.name) ?? []).flatMap(withFollowing),
+  ];
+  return (following.get(undefined) ?? []).flatMap(withFollowing);
+}
+
+/** Here for the help: `main.ts` starts these before the command line is loaded. */
+function daemonCommands(): readonly Command[] {
+  const flags = () =>
+    object({
+      args: passThrough({ format: "greedy", description: message`See docs/configuration.md` }),
+    });
+  return [
+    defineCommand({
+      name: "daemon",
+      brief: message`Run the runner itself; every key of the configuration is a flag`,
+      examples: [
+        "cicd-runner daemon --config ~/.config/cicd-toolkit/config.yaml",
+        "cicd-runner daemon --socket /tmp/runner.sock --log-level debug",
+      ],
+      flags,
+      run: async ({ args }) => await (await import("./daemon.ts")).runDaemon(args),
+    }),
+    defineCommand({
+      name: "agent",
+      brief: message`Run the agent of one project, as cicd-agent does`,
+      examples: [
+        "cicd-runner agent --session-id web --config ~/.config/cicd-toolkit/config.yaml",
+      ],
+      flags,
+      run: async ({ args }) => await (await import("../../agent/commands/agent.ts")).runAgent(args),
+    }),
+  ];
 }

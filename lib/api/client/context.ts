@@ -1,5 +1,5 @@
 /**
- * What every command is given.
+ * The context of a command.
  *
  * @module
  */
@@ -8,10 +8,8 @@ import { type Clock, systemClock } from "@lib/core/clock.ts";
 import type { Section } from "@lib/foundations/config/config.ts";
 import type { ReadConfigResult } from "@lib/foundations/config/read.ts";
 import { Reconnect } from "@lib/api/client/reconnect.ts";
-import { RunnerClient } from "@lib/features/jobs/client/runner_client.ts";
 import { RunnerTransport } from "@lib/api/client/transport.ts";
-import { UnixClient } from "@lib/foundations/http/unix_client.ts";
-import { openOutput, type Output } from "@lib/foundations/cli/output.ts";
+import { openOutput, type Output } from "@lib/api/client/output.ts";
 import { type Painter, painter } from "@lib/api/client/format.ts";
 
 /** The flags that every command takes. */
@@ -23,7 +21,7 @@ export interface GlobalFlags {
   readonly json: boolean;
 }
 
-/** What a command works with. */
+/** The means of a command. */
 export interface CliContext {
   readonly flags: GlobalFlags;
   readonly env: Readonly<Record<string, string>>;
@@ -36,9 +34,7 @@ export interface CliContext {
   /** @throws {CicdError} `invalid_config` */
   readConfig(): Promise<ReadConfigResult>;
   /** Makes what requests are sent with; it connects when it is used. */
-  transport(): Promise<RunnerTransport>;
-  /** Makes a client; it connects when it is used. */
-  connect(): Promise<RunnerClient>;
+  connect(): Promise<RunnerTransport>;
   /** Makes the policy of going on after the connection broke, with notes on standard error. */
   reconnect(signal?: AbortSignal, giveUpAfterMs?: number): Reconnect;
 }
@@ -67,7 +63,7 @@ export function openContext(
     const { PROGRAM } = await import("@lib/foundations/config/program_keys.ts");
     return (await readConfigHere()).config.of(PROGRAM).socket;
   };
-  const transport = async () => {
+  const connect = async () => {
     // What is named on the command line goes before what the environment says.
     const url = flags.url ??
       (flags.socket === undefined ? env["CICD_URL"] || undefined : undefined);
@@ -76,6 +72,7 @@ export function openContext(
       return await openRemote(url, env);
     }
     const socketPath = namedSocket(flags, env) ?? await configuredSocket();
+    const { UnixClient } = await import("@lib/foundations/http/unix_client.ts");
     const sender = new UnixClient(socketPath);
     return new RunnerTransport({ sender, socketPath });
   };
@@ -88,8 +85,7 @@ export function openContext(
     signal,
     sections,
     readConfig: readConfigHere,
-    transport,
-    connect: async () => new RunnerClient(await transport()),
+    connect,
     reconnect: (own = signal, giveUpAfterMs) =>
       new Reconnect({
         clock: systemClock,

@@ -1,16 +1,16 @@
 /**
- * How jobs are told to people.
+ * Jobs as text for people.
  *
  * @module
  */
 import { formatDuration } from "@lib/core/duration.ts";
 import { formatSize } from "@lib/core/size.ts";
-import type { JobAnswer } from "@lib/api/client/answers.ts";
+import { type JobAnswer, specOf } from "@lib/api/client/jobs.ts";
 
 /** Puts colour on texts, or leaves them. */
 export type Painter = (colour: Colour, text: string) => string;
 
-/** What a colour means. */
+/** The meaning of a colour. */
 export type Colour = "good" | "bad" | "warn" | "busy" | "faint" | "strong";
 
 const CODES: Readonly<Record<Colour, string>> = {
@@ -47,14 +47,14 @@ export function stateColour(state: string): Colour {
   }
 }
 
-/** How long ago a time is, such as `5m ago`. */
+/** Returns the age of a time, such as `5m ago`. */
 export function ago(time: string, now: number): string {
   const ms = now - Date.parse(time);
   if (Number.isNaN(ms)) return "";
   return ms < 1_000 ? "now" : `${coarse(ms)} ago`;
 }
 
-/** How long a job ran, or has run so far; empty before it ran. */
+/** Returns the time a job ran, or has run so far; empty before it ran. */
 export function runTime(
   { started_at, finished_at, usage }: Pick<JobAnswer, "started_at" | "finished_at" | "usage">,
   now: number,
@@ -67,7 +67,7 @@ export function runTime(
   return coarse(Math.max(0, end - Date.parse(started_at)));
 }
 
-/** Why a job stands as it does, in a few words. */
+/** Returns the reason of a job's state, in a few words. */
 export function outcome(
   job: Pick<JobAnswer, "state" | "reason" | "exit_code" | "signal" | "cancelling">,
 ): string {
@@ -87,8 +87,9 @@ export function outcome(
   }
 }
 
-/** What a job runs, on one line. */
-export function workOf({ spec }: Pick<JobAnswer, "spec">): string {
+/** Returns the command of a job, or the first line of its script. */
+export function workOf(job: Pick<JobAnswer, "spec">): string {
+  const spec = specOf(job);
   if (spec.command !== undefined) return oneLine(spec.command.map(quoteWord).join(" "));
   const lines = (spec.script ?? "").split("\n").map((line) => line.trim());
   return oneLine(lines.find((line) => line !== "" && !line.startsWith("#")) ?? "");

@@ -6,10 +6,10 @@
 import { Backoff } from "@lib/core/backoff.ts";
 import type { Clock } from "@lib/core/clock.ts";
 import { messageOf } from "@lib/core/errors.ts";
-import { ConnectionLostError } from "@lib/api/client/connection_lost.ts";
+import { ConnectionLostError } from "@lib/api/client/transport.ts";
 
 /** After this long without any contact a client gives up, in milliseconds. */
-export const GIVE_UP_AFTER_MS = 15 * 60_000;
+const GIVE_UP_AFTER_MS = 15 * 60_000;
 
 /** Options for {@linkcode Reconnect}. */
 export interface ReconnectOptions {

@@ -4,14 +4,32 @@
  * @module
  */
 import { withDeadline } from "@lib/core/abort.ts";
-import { CicdError, messageOf } from "@lib/core/errors.ts";
-import { parseProblem } from "@lib/foundations/http/problem.ts";
 import {
+  CicdError,
+  type CicdErrorOptions,
   isNobodyListening,
-  type UnixRequest,
-  type UnixResponse,
-} from "@lib/foundations/http/unix_client.ts";
-import { ConnectionLostError } from "@lib/api/client/connection_lost.ts";
+  messageOf,
+} from "@lib/core/errors.ts";
+import { parseProblem } from "@lib/foundations/http/problem.ts";
+import type { UnixRequest, UnixResponse } from "@lib/foundations/http/unix_client.ts";
+import type { AnswerReader } from "@lib/api/client/reading.ts";
+
+/** Options for {@linkcode ConnectionLostError}. */
+export interface ConnectionLostOptions extends CicdErrorOptions {
+  /** True if somebody listens on the socket: the request may have arrived. */
+  readonly isListening: boolean;
+}
+
+/** The runner is away: what it would have answered is not known. */
+export class ConnectionLostError extends CicdError {
+  /** True if somebody listens on the socket: the request may have arrived. */
+  readonly isListening: boolean;
+
+  constructor(message: string, options: ConnectionLostOptions) {
+    super("runner_unavailable", message, options);
+    this.isListening = options.isListening;
+  }
+}
 
 /** Sends one request; `UnixClient` does. */
 export interface HttpSender extends Disposable {
@@ -23,23 +41,44 @@ export interface TransportOptions {
   readonly sender: HttpSender;
   /** For messages: the path of the socket, or the address of a remote runner. */
   readonly socketPath: string;
-  /** Whether the runner is on another machine. @default {false} */
+  /** The runner is on another machine. @default {false} */
   readonly isRemote?: boolean;
-  /** How long an answer may take to begin, in milliseconds. @default {30_000} */
+  /** Time until an answer must begin, in milliseconds. @default {30_000} */
   readonly answerWithinMs?: number;
 }
 
 /** A request. */
 export interface RunnerRequest {
-  readonly method: "GET" | "POST";
+  /** @default {"GET"} */
+  readonly method?: "GET" | "POST";
   /** Path and query. */
   readonly path: string;
   readonly headers?: Readonly<Record<string, string>>;
   /** Sent as JSON. */
   readonly body?: unknown;
   readonly signal: AbortSignal;
-  /** How long the answer may take beyond the usual, in milliseconds. @default {0} */
+  /** Time that the answer may take beyond the usual, in milliseconds. @default {0} */
   readonly extraMs?: number;
+}
+
+/** A body. */
+export interface ByteStream extends Disposable {
+  readonly body: AsyncIterable<Uint8Array>;
+}
+
+/** Fields of a query; those that are `undefined` are left out. */
+export type QueryFields = Readonly<Record<string, string | number | undefined>>;
+
+/** Makes the query of a path, with its question mark; empty if there are no fields. */
+export function queryOf(fields: QueryFields): string {
+  const given = Object.entries(fields).filter(([, value]) => value !== undefined);
+  if (given.length === 0) return "";
+  return `?${new URLSearchParams(given.map(([name, value]) => [name, String(value)]))}`;
+}
+
+/** The path of a job. @param id A job's id, or its beginning. */
+export function jobPath(id: string): string {
+  return `/v1/jobs/${encodeURIComponent(id)}`;
 }
 
 const PROBLEM_MAX_BYTES = 1024 * 1024;
@@ -55,6 +94,11 @@ export class RunnerTransport implements Disposable {
   /** Path of the socket. */
   get socketPath(): string {
     return this.#options.socketPath;
+  }
+
+  /** Asks for JSON and reads it. @throws As {@linkcode RunnerTransport.json} and `read` do. */
+  async ask<T>(read: AnswerReader<T>, request: RunnerRequest): Promise<T> {
+    return read(await this.json(request));
   }
 
   /**
@@ -83,7 +127,7 @@ export class RunnerTransport implements Disposable {
    * @throws As {@linkcode RunnerTransport.json} does.
    */
   async open(request: RunnerRequest): Promise<UnixResponse> {
-    const { method, path, headers, body, signal } = request;
+    const { method = "GET", path, headers, body, signal } = request;
     let response: UnixResponse;
     try {
       response = await this.#options.sender.send({

@@ -3,8 +3,9 @@
  *
  * @module
  */
-import { followEvents, type JobChange } from "@lib/features/jobs/client/follow_events.ts";
-import type { RunnerClient } from "@lib/features/jobs/client/runner_client.ts";
+import { outcome, stateColour } from "@lib/api/client/format.ts";
+import { changes, type JobAnswer } from "@lib/api/client/jobs.ts";
+import type { RunnerTransport } from "@lib/api/client/transport.ts";
 import { ignore } from "@lib/core/errors.ts";
 import { TaskGroup } from "@lib/core/task_group.ts";
 import type { CliContext } from "@lib/api/client/context.ts";
@@ -12,7 +13,7 @@ import { redraw } from "@lib/foundations/cli/live_screen.ts";
 
 /** A view. */
 export interface View<T> {
-  readonly client: RunnerClient;
+  readonly runner: RunnerTransport;
   /** Asks the runner; called after changes only. */
   readonly load: (signal: AbortSignal) => Promise<T>;
   /** Renders what was loaded, as it looks now; a line each. */
@@ -21,7 +22,7 @@ export interface View<T> {
 
 /** Changes that come together are asked about once. */
 const SETTLE_MS = 100;
-/** How often times on the screen move on; the runner is not asked for that. */
+/** Interval at which times on the screen move on; the runner is not asked for that. */
 const TICK_MS = 1_000;
 
 /** Shows a view on the terminal and keeps it up to date, until the signal aborts. */
@@ -36,7 +37,7 @@ export async function watchView<T>(context: CliContext, view: View<T>): Promise<
     change.resolve();
   };
   tasks.spawn("events", async (signal) => {
-    for await (const _ of changes(context, view.client, { signal, onOpen: changed })) changed();
+    for await (const _ of changes(context, view.runner, { signal, onOpen: changed })) changed();
   });
   const show = async (): Promise<never> => {
     let loaded: T | undefined;
@@ -63,21 +64,34 @@ export async function watchView<T>(context: CliContext, view: View<T>): Promise<
   return await Promise.race([show(), failed.promise]);
 }
 
-/** The changes of jobs, with the runner's restarts noted. */
-export async function* changes(
+/** Prints the changes of jobs as they come, until the signal aborts. */
+export async function printChanges(
   context: CliContext,
-  client: RunnerClient,
+  runner: RunnerTransport,
   options: {
-    readonly signal: AbortSignal;
-    readonly since?: string | undefined;
-    readonly onOpen?: () => void;
+    readonly since?: number | undefined;
+    readonly isWanted: (job: JobAnswer) => boolean;
   },
-): AsyncGenerator<JobChange, never, undefined> {
-  const { signal, since, onOpen } = options;
-  return yield* followEvents({
-    open: (from) => client.events(from, signal),
-    since,
-    reconnect: context.reconnect(signal),
-    ...(onOpen === undefined ? {} : { onOpen }),
-  });
+): Promise<never> {
+  const { out, flags, paint, signal } = context;
+  const since = options.since === undefined ? undefined : String(options.since);
+  const stream = changes(context, runner, { signal, since });
+  while (true) {
+    const { value } = await stream.next();
+    const { revision, job } = value;
+    if (!options.isWanted(job)) continue;
+    if (flags.json) {
+      await out.json({ revision: Number(revision), ...job });
+      continue;
+    }
+    const words = [
+      // Of what the job tells, the latest: a change has no time of its own.
+      job.finished_at ?? job.started_at ?? job.created_at,
+      job.id,
+      job.project,
+      paint(stateColour(job.state), job.state),
+      outcome(job),
+    ];
+    await out.line(words.filter((word) => word !== "").join("  "));
+  }
 }

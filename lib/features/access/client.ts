@@ -1,34 +1,22 @@
 /**
- * API keys of a runner, as functions.
+ * Requests about API keys.
+ *
+ * Each function throws what {@linkcode RunnerTransport.json} throws.
  *
  * @module
  */
-import * as v from "valibot";
-import { parseAnswer } from "@lib/api/client/answers.ts";
+import { reading, type ReadingOf } from "@lib/api/client/reading.ts";
 import type { RunnerTransport } from "@lib/api/client/transport.ts";
-
-const time = v.nullable(v.string());
-
-const keySchema = v.looseObject({
-  id: v.string(),
-  name: v.string(),
-  scopes: v.array(v.string()),
-  projects: v.nullable(v.array(v.string())),
-  created_at: v.string(),
-  last_used_at: time,
-  expires_at: time,
-  revoked_at: time,
-  previous_until: time,
-});
-
-const keyListSchema = v.looseObject({ keys: v.array(keySchema) });
-
-const issuedKeySchema = v.looseObject({ ...keySchema.entries, key: v.string() });
+import { issuedKeySchema, keyListSchema, keySchema } from "@lib/features/access/answers.ts";
 
 /** A key, without its text. */
-export type KeyAnswer = v.InferOutput<typeof keySchema>;
+export type KeyAnswer = ReadingOf<typeof keySchema>;
 /** A key with its text, which is told this once. */
-export type IssuedKeyAnswer = v.InferOutput<typeof issuedKeySchema>;
+export type IssuedKeyAnswer = ReadingOf<typeof issuedKeySchema>;
+
+const readKey = reading(keySchema, "the key");
+const readKeys = reading(keyListSchema, "the keys");
+const readIssuedKey = reading(issuedKeySchema, "the key");
 
 /** A key to be made. */
 export interface KeyRequest {
@@ -40,44 +28,40 @@ export interface KeyRequest {
   readonly expires_in?: number;
 }
 
-/** Each function throws what {@linkcode RunnerTransport.json} throws. */
-export async function createKey(
-  transport: RunnerTransport,
+/** Makes a key. */
+export function createKey(
+  runner: RunnerTransport,
   request: KeyRequest,
   signal: AbortSignal,
 ): Promise<IssuedKeyAnswer> {
-  const answer = await transport.json({ method: "POST", path: "/v1/keys", body: request, signal });
-  return parseAnswer(issuedKeySchema, answer, "the key");
+  return runner.ask(readIssuedKey, { method: "POST", path: "/v1/keys", body: request, signal });
 }
 
-/** All keys, the oldest first. */
+/** Lists all keys, the oldest first. */
 export async function listKeys(
-  transport: RunnerTransport,
+  runner: RunnerTransport,
   signal: AbortSignal,
 ): Promise<readonly KeyAnswer[]> {
-  const answer = await transport.json({ method: "GET", path: "/v1/keys", signal });
-  return parseAnswer(keyListSchema, answer, "the keys").keys;
+  return (await runner.ask(readKeys, { path: "/v1/keys", signal })).keys;
 }
 
 /** Gives a key another secret; that of now stays good for `overlapMs`. */
-export async function rotateKey(
-  transport: RunnerTransport,
+export function rotateKey(
+  runner: RunnerTransport,
   { id, overlapMs }: { readonly id: string; readonly overlapMs: number },
   signal: AbortSignal,
 ): Promise<IssuedKeyAnswer> {
   const path = `${keyPath(id)}/rotate?overlap=${Math.ceil(overlapMs / 1_000)}s`;
-  const answer = await transport.json({ method: "POST", path, signal });
-  return parseAnswer(issuedKeySchema, answer, "the key");
+  return runner.ask(readIssuedKey, { method: "POST", path, signal });
 }
 
-/** Makes a key useless. */
-export async function revokeKey(
-  transport: RunnerTransport,
+/** Revokes a key, for good. */
+export function revokeKey(
+  runner: RunnerTransport,
   id: string,
   signal: AbortSignal,
 ): Promise<KeyAnswer> {
-  const answer = await transport.json({ method: "POST", path: `${keyPath(id)}/revoke`, signal });
-  return parseAnswer(keySchema, answer, "the key");
+  return runner.ask(readKey, { method: "POST", path: `${keyPath(id)}/revoke`, signal });
 }
 
 function keyPath(id: string): string {

@@ -9,4 +9,5 @@ import type { Feature } from "@lib/api/feature.ts";
 export const accessFeature: Feature = {
   name: "access",
   runner: () => import("@lib/features/access/runner.ts"),
+  commands: () => import("@lib/features/access/commands.ts"),
 };

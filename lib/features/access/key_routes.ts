@@ -5,6 +5,7 @@
  */
 import * as v from "valibot";
 import { SCOPES } from "@lib/core/caller.ts";
+import { issuedKeySchema, keyListSchema, keySchema } from "@lib/features/access/answers.ts";
 import type { ApiKey, IssuedKey, KeyStore } from "@lib/features/access/key_store.ts";
 import { isKeyId } from "@lib/features/access/key_text.ts";
 import { toRfc3339 } from "@lib/core/clock.ts";
@@ -40,26 +41,6 @@ const keyRequestSchema = v.strictObject({
     v.transform((projects) => [...new Set(projects)]),
   )),
   expires_in: v.optional(duration({ min: 1_000, max: EXPIRY_MAX_MS }).schema),
-});
-
-const keySchema = v.object({
-  id: v.string(),
-  name: v.string(),
-  scopes: v.array(v.picklist(SCOPES)),
-  projects: v.pipe(v.nullable(v.array(v.string())), v.description("null: all")),
-  created_at: v.string(),
-  last_used_at: v.pipe(v.nullable(v.string()), v.description("To within ten minutes")),
-  expires_at: v.nullable(v.string()),
-  revoked_at: v.nullable(v.string()),
-  previous_until: v.pipe(
-    v.nullable(v.string()),
-    v.description("Until when the secret before the last rotation is good"),
-  ),
-});
-
-const issuedKeySchema = v.object({
-  ...keySchema.entries,
-  key: v.pipe(v.string(), v.description("The key itself; it is shown this once")),
 });
 
 const ACCESS = { scope: "admin" } as const;
@@ -101,7 +82,7 @@ export function keyRoutes(
       summary: "List API keys, the oldest first",
       query: {},
       answers: {
-        200: { description: "The keys", schema: v.object({ keys: v.array(keySchema) }) },
+        200: { description: "The keys", schema: keyListSchema },
       },
       errors: [],
       handle: (_, reply) => reply.json(200, { keys: keys.list().map(shown) }),

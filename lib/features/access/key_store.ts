@@ -28,7 +28,7 @@ export interface ApiKey {
 }
 
 /** A key to be made. */
-export interface KeyWish {
+export interface NewKey {
   readonly name: string;
   readonly scopes: readonly Scope[];
   readonly projects?: readonly ProjectName[];
@@ -70,7 +70,7 @@ export class KeyStore {
    *
    * @throws {CicdError} `state_conflict` if there are too many.
    */
-  create(wish: KeyWish): IssuedKey {
+  create(key: NewKey): IssuedKey {
     const now = this.#clock.now();
     const { id, text, hash } = mintKey();
     this.#db.transaction(() => {
@@ -79,12 +79,12 @@ export class KeyStore {
         `INSERT INTO api_keys (id, name, hash, scopes, projects, created_at, expires_at)
          VALUES (?, ?, ?, ?, ?, ?, ?)`,
         id,
-        wish.name,
+        key.name,
         hash,
-        JSON.stringify(wish.scopes),
-        wish.projects === undefined ? null : JSON.stringify(wish.projects),
+        JSON.stringify(key.scopes),
+        key.projects === undefined ? null : JSON.stringify(key.projects),
         now,
-        wish.expiresAt ?? null,
+        key.expiresAt ?? null,
       );
     });
     return { key: this.require(id), text };

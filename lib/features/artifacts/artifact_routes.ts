@@ -8,38 +8,10 @@ import { CicdError } from "@lib/core/errors.ts";
 import { problemResponse } from "@lib/foundations/http/problem.ts";
 import type { Job } from "@lib/spine/jobs/model.ts";
 import type { ArtifactReader } from "@lib/features/artifacts/artifact_reader.ts";
+import { artifactListSchema } from "@lib/features/artifacts/answers.ts";
 import { parseRange } from "@lib/api/range.ts";
 import { type AnyRoute, route, wholeNumber } from "@lib/api/route.ts";
 import { streamBody } from "@lib/api/stream_body.ts";
-
-const artifactListSchema = v.object({
-  job: v.string(),
-  attempt: v.number(),
-  complete: v.pipe(
-    v.boolean(),
-    v.description("False while the attempt goes on, or where nothing was to be kept"),
-  ),
-  files: v.array(v.object({
-    path: v.pipe(v.string(), v.description("Below the job's workspace")),
-    bytes: v.number(),
-    sha256: v.string(),
-    executable: v.boolean(),
-    url: v.pipe(v.string(), v.description("Path of the download")),
-  })),
-  left_out: v.pipe(
-    v.array(v.object({ path: v.string(), why: v.string() })),
-    v.description("The first 200 files that the globs took but that were not kept"),
-  ),
-  left_out_count: v.number(),
-  unmatched: v.pipe(v.array(v.string()), v.description("Globs that took nothing")),
-  uploaded: v.nullable(v.object({
-    to: v.string(),
-    files: v.number(),
-    bytes: v.number(),
-    missing: v.number(),
-    problem: v.nullable(v.string()),
-  })),
-});
 
 const attemptQuery = v.pipe(
   wholeNumber({ min: 1, max: 999_999 }),

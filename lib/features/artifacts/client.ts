@@ -1,43 +1,21 @@
 /**
- * The artifacts of a job, listed and fetched.
+ * Requests about the artifacts of a job.
  *
  * @module
  */
-import * as v from "valibot";
-import { parseAnswer } from "@lib/api/client/answers.ts";
-import type { RunnerTransport } from "@lib/api/client/transport.ts";
+import { reading, type ReadingOf } from "@lib/api/client/reading.ts";
+import { jobPath, type RunnerTransport } from "@lib/api/client/transport.ts";
+import { artifactListSchema, type artifactSchema } from "@lib/features/artifacts/answers.ts";
 import type { UnixResponse } from "@lib/foundations/http/unix_client.ts";
 
-const artifactSchema = v.looseObject({
-  path: v.string(),
-  bytes: v.number(),
-  sha256: v.string(),
-  executable: v.boolean(),
-});
-
-/** What was kept of an attempt. */
-export const artifactsAnswerSchema = v.looseObject({
-  job: v.string(),
-  attempt: v.number(),
-  complete: v.boolean(),
-  files: v.array(artifactSchema),
-  left_out: v.array(v.looseObject({ path: v.string(), why: v.string() })),
-  left_out_count: v.number(),
-  unmatched: v.array(v.string()),
-  uploaded: v.nullable(v.looseObject({
-    to: v.string(),
-    files: v.number(),
-    missing: v.number(),
-    problem: v.nullable(v.string()),
-  })),
-});
-
-/** What was kept of an attempt. */
-export type ArtifactsAnswer = v.InferOutput<typeof artifactsAnswerSchema>;
+/** The artifacts of an attempt. */
+export type ArtifactsAnswer = ReadingOf<typeof artifactListSchema>;
 /** A file that was kept. */
-export type ArtifactAnswer = v.InferOutput<typeof artifactSchema>;
+export type ArtifactAnswer = ReadingOf<typeof artifactSchema>;
 
-/** Which artifacts: of a job, by its id or the beginning of it. */
+const readList = reading(artifactListSchema, "the artifacts");
+
+/** Selects the artifacts of a job, by its id or the beginning of it. */
 export interface ArtifactsOf {
   readonly id: string;
   /** Absent: the latest attempt. */
@@ -45,23 +23,21 @@ export interface ArtifactsOf {
 }
 
 /** Lists what was kept. Throws what {@linkcode RunnerTransport.json} throws. */
-export async function listArtifacts(
-  transport: RunnerTransport,
+export function listArtifacts(
+  runner: RunnerTransport,
   of: ArtifactsOf,
   signal: AbortSignal,
 ): Promise<ArtifactsAnswer> {
-  const answer = await transport.json({ method: "GET", path: pathOf(of), signal });
-  return parseAnswer(artifactsAnswerSchema, answer, "the artifacts");
+  return runner.ask(readList, { path: pathOf(of), signal });
 }
 
 /** Opens an artifact; `from` resumes. Throws what {@linkcode RunnerTransport.open} throws. */
 export function openArtifact(
-  transport: RunnerTransport,
+  runner: RunnerTransport,
   { path, from = 0, ...of }: ArtifactsOf & { readonly path: string; readonly from?: number },
   signal: AbortSignal,
 ): Promise<UnixResponse> {
-  return transport.open({
-    method: "GET",
+  return runner.open({
     path: pathOf(of, path),
     headers: { accept: "*/*", ...(from === 0 ? {} : { range: `bytes=${from}-` }) },
     signal,
@@ -72,5 +48,5 @@ function pathOf({ id, attempt }: ArtifactsOf, path = ""): string {
   const parts = path === "" ? [] : path.split("/");
   const tail = parts.map((part) => `/${encodeURIComponent(part)}`).join("");
   const query = attempt === undefined ? "" : `?attempt=${attempt}`;
-  return `/v1/jobs/${encodeURIComponent(id)}/artifacts${tail}${query}`;
+  return `${jobPath(id)}/artifacts${tail}${query}`;
 }

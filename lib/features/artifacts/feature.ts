@@ -12,4 +12,5 @@ export const artifactsFeature: Feature = {
   sections: [ARTIFACTS],
   runner: () => import("@lib/features/artifacts/runner.ts"),
   agent: () => import("@lib/features/artifacts/agent.ts"),
+  commands: () => import("@lib/features/artifacts/commands.ts"),
 };

@@ -7,19 +7,22 @@ import * as v from "valibot";
 import { CLEAN_KINDS } from "@lib/api/clean_source.ts";
 import { CLEAN_CAUSES } from "@lib/features/cleaning/plan.ts";
 
+/** One thing that was chosen. */
+export const itemSchema = v.object({
+  kind: v.picklist(CLEAN_KINDS),
+  name: v.string(),
+  project: v.nullable(v.string()),
+  bytes: v.number(),
+  last_used_at: v.string(),
+  cause: v.picklist(CLEAN_CAUSES),
+  outcome: v.picklist(["planned", "removed", "kept", "failed"]),
+  detail: v.nullable(v.string()),
+});
+
 /** A cleaning, or what one would do. */
 export const reportSchema = v.object({
   dry_run: v.boolean(),
-  items: v.array(v.object({
-    kind: v.picklist(CLEAN_KINDS),
-    name: v.string(),
-    project: v.nullable(v.string()),
-    bytes: v.number(),
-    last_used_at: v.string(),
-    cause: v.picklist(CLEAN_CAUSES),
-    outcome: v.picklist(["planned", "removed", "kept", "failed"]),
-    detail: v.nullable(v.string()),
-  })),
+  items: v.array(itemSchema),
   skipped: v.array(v.string()),
   free_bytes_before: v.number(),
   free_bytes_after: v.number(),

@@ -1,11 +1,16 @@
 /**
- * `clean` and `retention`.
+ * The commands that clean up.
  *
  * @module
  */
+import { object } from "@optique/core/constructs";
+import { message } from "@optique/core/message";
 import { CicdError, ignore } from "@lib/core/errors.ts";
 import { formatDuration } from "@lib/core/duration.ts";
 import { formatSize } from "@lib/core/size.ts";
+import { type Command, defineCommand } from "@lib/api/client/command.ts";
+import type { CliContext } from "@lib/api/client/context.ts";
+import { ago, oneLine, type Painter } from "@lib/api/client/format.ts";
 import {
   type CleanAnswer,
   type CleanItemAnswer,
@@ -13,57 +18,71 @@ import {
   requestClean,
   requestRetention,
 } from "@lib/features/cleaning/client.ts";
-import type { CliContext } from "@lib/api/client/context.ts";
-import { ago, oneLine, type Painter } from "@lib/api/client/format.ts";
-import type { InvocationOf } from "../../../cmd/runner/commands/grammar.ts";
+import { toggle } from "@lib/foundations/cli/grammar_values.ts";
 import { renderTable } from "@lib/foundations/cli/table.ts";
 
 /** Time between two notes that a cleaning is still at work. */
 const NOTE_EVERY_MS = 5_000;
 
-/** Cleans up; exits with 1 if something could not be removed. */
-export async function clean(
-  { dryRun }: InvocationOf<"clean">,
-  context: CliContext,
-): Promise<number> {
-  const { out, flags, paint, signal } = context;
-  using transport = await context.transport();
-  const answer = await withProgress(context, () => requestClean(transport, { dryRun }, signal));
-  const failed = answer.items.filter(({ outcome }) => outcome === "failed");
-  if (flags.json) {
-    await out.json(answer);
-  } else {
-    for (const line of renderCleaning(answer, paint)) await out.line(line);
-    for (const { kind, name, detail } of failed) {
-      out.note(`Cannot remove ${kind} ${oneLine(name)}: ${oneLine(detail ?? "")}`);
+const retention = defineCommand({
+  name: "retention",
+  brief: message`Show or remove the ended jobs beyond the limits of retention`,
+  examples: ["cicd-runner retention --sweep"],
+  flags: () =>
+    object({
+      dryRun: toggle(["--dry-run"], message`Show what would be removed; the default`),
+      sweep: toggle(["--sweep"], message`Remove it now`),
+    }),
+  async run({ dryRun, sweep }, context) {
+    if (dryRun && sweep) {
+      throw new CicdError("usage", "Cannot do both: --dry-run shows only, --sweep removes");
     }
-    for (const sentence of answer.skipped) out.note(oneLine(sentence));
-  }
-  return failed.length > 0 ? 1 : 0;
-}
-
-/** Shows which ended jobs retention removes; with `--sweep`, removes them. */
-export async function retention(
-  { dryRun, sweep }: InvocationOf<"retention">,
-  context: CliContext,
-): Promise<number> {
-  if (dryRun && sweep) {
-    throw new CicdError("usage", "Cannot do both: --dry-run shows only, --sweep removes");
-  }
-  const { out, flags, clock, paint, signal } = context;
-  using transport = await context.transport();
-  const ask = () => requestRetention(transport, { sweep }, signal);
-  const { removals } = await withProgress(context, ask);
-  if (flags.json) {
-    for (const removal of removals) await out.json(removal);
+    const { out, flags, clock, paint, signal } = context;
+    using runner = await context.connect();
+    const ask = () => requestRetention(runner, { sweep }, signal);
+    const { removals } = await withProgress(context, ask);
+    if (flags.json) {
+      for (const removal of removals) await out.json(removal);
+      return 0;
+    }
+    for (const line of renderRemovals(removals, { now: clock.now(), paint })) await out.line(line);
+    const bytes = removals.reduce((sum, { log_bytes }) => sum + log_bytes, 0);
+    const what = `${removals.length} jobs with ${formatSize(bytes)} of logs`;
+    await out.line(sweep ? `Removed ${what}` : `Would remove ${what}; --sweep removes them now`);
     return 0;
-  }
-  for (const line of renderRemovals(removals, { now: clock.now(), paint })) await out.line(line);
-  const bytes = removals.reduce((sum, { log_bytes }) => sum + log_bytes, 0);
-  const what = `${removals.length} jobs with ${formatSize(bytes)} of logs`;
-  await out.line(sweep ? `Removed ${what}` : `Would remove ${what}; --sweep removes them now`);
-  return 0;
-}
+  },
+});
+
+const clean = defineCommand({
+  name: "clean",
+  brief: message`Remove what jobs left: old jobs, caches, images, copies of repositories`,
+  description:
+    message`Removes what is left behind or beyond its limits, and more while less disk is free
+        than retention.min_free_disk. Exits with 1 if something could not be removed.`,
+  examples: ["cicd-runner clean --dry-run", "cicd-runner clean"],
+  flags: () =>
+    object({
+      dryRun: toggle(["--dry-run"], message`Show what would be removed, and remove nothing`),
+    }),
+  async run({ dryRun }, context) {
+    const { out, flags, paint, signal } = context;
+    using runner = await context.connect();
+    const answer = await withProgress(context, () => requestClean(runner, { dryRun }, signal));
+    const failed = answer.items.filter(({ outcome }) => outcome === "failed");
+    if (flags.json) await out.json(answer);
+    else {
+      for (const line of renderCleaning(answer, paint)) await out.line(line);
+      for (const { kind, name, detail } of failed) {
+        out.note(`Cannot remove ${kind} ${oneLine(name)}: ${oneLine(detail ?? "")}`);
+      }
+      for (const sentence of answer.skipped) out.note(oneLine(sentence));
+    }
+    return failed.length > 0 ? 1 : 0;
+  },
+});
+
+/** The commands that clean up, in the order of the help. */
+export const commands: readonly Command[] = [retention, clean];
 
 /** Waits for an answer; on a terminal, says now and then for how long already. */
 export async function withProgress<T>(
@@ -150,7 +169,7 @@ function reasonOf(cause: string): string {
 }
 
 /** Renders removals, a line each; nothing if there are none. */
-export function renderRemovals(
+function renderRemovals(
   removals: RemovalsAnswer["removals"],
   { now, paint }: { readonly now: number; readonly paint: Painter },
 ): readonly string[] {

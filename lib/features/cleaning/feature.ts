@@ -11,4 +11,5 @@ export const cleaningFeature: Feature = {
   name: "cleaning",
   sections: [RETENTION],
   runner: () => import("@lib/features/cleaning/runner.ts"),
+  commands: () => import("@lib/features/cleaning/commands.ts"),
 };

@@ -10,19 +10,9 @@ import {
   renderProblems,
 } from "@lib/foundations/config/render.ts";
 import type { CliContext } from "@lib/api/client/context.ts";
-import type { InvocationOf } from "../../../cmd/runner/commands/grammar.ts";
 
-/** Says what is wrong with the configuration, or prints it. */
-export async function config(
-  invocation: InvocationOf<"config">,
-  context: CliContext,
-): Promise<number> {
-  return invocation.verb === "check"
-    ? await check(context)
-    : await show(context, invocation.env ? "shown" : "hidden");
-}
-
-async function check(context: CliContext): Promise<number> {
+/** Says what is wrong with the configuration. */
+export async function checkConfig(context: CliContext): Promise<number> {
   const { out, flags } = context;
   try {
     const { file, warnings } = await context.readConfig();
@@ -41,7 +31,8 @@ async function check(context: CliContext): Promise<number> {
   }
 }
 
-async function show(context: CliContext, env: "shown" | "hidden"): Promise<number> {
+/** Prints the configuration. @param env Tells if the values of jobs' variables are shown. */
+export async function showConfig(context: CliContext, env: "shown" | "hidden"): Promise<number> {
   const { out, flags } = context;
   const { config, warnings } = await context.readConfig();
   for (const warning of warnings) out.note(`warning: ${warning}`);

@@ -4,6 +4,7 @@
  * @module
  */
 import { homedir, userInfo } from "node:os";
+import * as v from "valibot";
 import { CicdError, messageOf } from "@lib/core/errors.ts";
 import { withDeadline } from "@lib/core/abort.ts";
 import { VERSION } from "@lib/core/version.ts";
@@ -35,7 +36,11 @@ import { type DoctorPorts, gatherFacts } from "@lib/features/install/gather.ts";
 import { hostPorts } from "@lib/features/install/host_ports.ts";
 import { exposureOf, readTls } from "@lib/api/listeners.ts";
 import type { CliContext } from "@lib/api/client/context.ts";
+import { reading } from "@lib/api/client/reading.ts";
 import { type Colour, oneLine, type Painter } from "@lib/api/client/format.ts";
+
+/** Reads the version out of the runner's status. */
+const readVersion = reading(v.object({ version: v.string() }), "the status");
 
 /** How long the runner may take to answer. */
 const ASK_MS = 5_000;
@@ -154,8 +159,8 @@ async function readConfigOrDefaults(context: CliContext): Promise<ConfigOrDefaul
 async function askRunner(context: CliContext, signal: AbortSignal): Promise<RunnerAnswer> {
   using deadline = withDeadline(signal, ASK_MS, "the runner");
   try {
-    using client = await context.connect();
-    const { version } = await client.status(deadline);
+    using runner = await context.connect();
+    const { version } = await runner.ask(readVersion, { path: "/v1/status", signal: deadline });
     return { kind: "answered", version };
   } catch (error) {
     if (signal.aborted) throw signal.reason;

@@ -13,16 +13,36 @@ import type { InstallPorts, InstallStep, Owner } from "@lib/features/install/ins
 import { installUnits, uninstallUnits } from "@lib/features/install/units_installer.ts";
 import type { CliContext } from "@lib/api/client/context.ts";
 import { oneLine, type Painter } from "@lib/api/client/format.ts";
-import type { InvocationOf } from "../../../cmd/runner/commands/grammar.ts";
+
+/** Flags of both commands: what is done, for whom, and where to. */
+interface TargetFlags {
+  readonly dryRun: boolean;
+  readonly system: boolean;
+  readonly user: string | undefined;
+}
+
+/** Flags of `install`. */
+export interface InstallFlags extends TargetFlags {
+  readonly noEnable: boolean;
+  readonly noLinger: boolean;
+  readonly noHardening: boolean;
+  readonly prefix: string | undefined;
+}
+
+/** Flags of `uninstall`. */
+export interface UninstallFlags extends TargetFlags {
+  readonly purge: boolean;
+  readonly yes: boolean;
+}
 
 /** Installs the units; exits with 1 if a step failed. */
 export async function install(
-  invocation: InvocationOf<"install">,
+  invocation: InstallFlags,
   context: CliContext,
 ): Promise<number> {
   const { dryRun, noEnable, noLinger, noHardening } = invocation;
   const { signal, out, flags } = context;
-  const ports = await installPorts(invocation, context);
+  const ports = await installPorts({ command: "install", ...invocation }, context);
   const options = { dryRun, enable: !noEnable, linger: !noLinger, hardening: !noHardening, signal };
   const steps = await installUnits(ports, options);
   const exitCode = await tell(context, steps);
@@ -42,7 +62,7 @@ export async function install(
 
 /** Removes the units; exits with 1 if a step failed. */
 export async function uninstall(
-  invocation: InvocationOf<"uninstall">,
+  invocation: UninstallFlags,
   context: CliContext,
 ): Promise<number> {
   const { dryRun, purge, yes } = invocation;
@@ -52,7 +72,10 @@ export async function uninstall(
       "Cannot purge: configuration, job history and logs would be removed; confirm with --yes",
     );
   }
-  const ports = await installPorts({ ...invocation, prefix: undefined }, context);
+  const ports = await installPorts(
+    { command: "uninstall", ...invocation, prefix: undefined },
+    context,
+  );
   return await tell(
     context,
     await uninstallUnits(ports, { dryRun, purge, signal: context.signal }),

@@ -9,4 +9,5 @@ import type { Feature } from "@lib/api/feature.ts";
 export const jobsFeature: Feature = {
   name: "jobs",
   runner: () => import("@lib/features/jobs/runner.ts"),
+  commands: () => import("@lib/features/jobs/commands.ts"),
 };

@@ -10,10 +10,11 @@ import { parseJobId } from "@lib/core/ids.ts";
 import { readJson } from "@lib/foundations/http/body.ts";
 import { projectsOf, shownCaller } from "@lib/core/caller.ts";
 import { isTerminal, type Job, JOB_STATES } from "@lib/spine/jobs/model.ts";
+import { jobPageSchema, jobSchema } from "@lib/api/answers.ts";
 import type { RunnerServices } from "@lib/api/feature.ts";
 import { jobRequestSchema } from "@lib/spine/spec/job_request.ts";
 import { projectName } from "@lib/core/value_types.ts";
-import { jobViewSchema, toJobView } from "@lib/features/jobs/job_view.ts";
+import { toJobView } from "@lib/features/jobs/job_view.ts";
 import { followLog } from "@lib/features/jobs/log_routes.ts";
 import { type AnyRoute, flag, inQuery, queryDuration, route, wholeNumber } from "@lib/api/route.ts";
 
@@ -25,14 +26,6 @@ const stateList = v.pipe(
   v.array(v.picklist(JOB_STATES, `must be one or more of ${JOB_STATES.join(", ")}`)),
   v.transform((states) => [...new Set(states)]),
 );
-
-const jobListSchema = v.object({
-  jobs: v.array(jobViewSchema),
-  next_cursor: v.pipe(
-    v.nullable(v.string()),
-    v.description("Give it as `cursor` for the next page"),
-  ),
-});
 
 type JobPorts = Pick<
   RunnerServices,
@@ -54,10 +47,10 @@ export function jobRoutes(ports: JobPorts): readonly AnyRoute[] {
       query: { follow: flag },
       body: jobRequestSchema,
       answers: {
-        201: { description: "The job is queued", schema: jobViewSchema },
+        201: { description: "The job is queued", schema: jobSchema },
         200: {
           description: "The job of the idempotency key, seen before; with `follow=1`, the log",
-          schema: jobViewSchema,
+          schema: jobSchema,
         },
       },
       errors: [
@@ -100,7 +93,7 @@ export function jobRoutes(ports: JobPorts): readonly AnyRoute[] {
           }),
         )),
       },
-      answers: { 200: { description: "A page of jobs", schema: jobListSchema } },
+      answers: { 200: { description: "A page of jobs", schema: jobPageSchema } },
       errors: ["invalid_request"],
       handle: ({ query, caller }, reply) => {
         const projects = projectsOf(caller);
@@ -124,7 +117,7 @@ export function jobRoutes(ports: JobPorts): readonly AnyRoute[] {
       summary: "Show a job with its attempts",
       description: "The beginning of an id is enough where it names one job.",
       query: {},
-      answers: { 200: { description: "The job", schema: jobViewSchema } },
+      answers: { 200: { description: "The job", schema: jobSchema } },
       errors: ["job_not_found"],
       handle: ({ job }, reply) => reply.json(200, shown(ports, job)),
     }),
@@ -135,8 +128,8 @@ export function jobRoutes(ports: JobPorts): readonly AnyRoute[] {
       summary: "Wait until a job has ended",
       query: { timeout: queryDuration },
       answers: {
-        200: { description: "The job has ended", schema: jobViewSchema },
-        202: { description: "The time has passed, the job goes on", schema: jobViewSchema },
+        200: { description: "The job has ended", schema: jobSchema },
+        202: { description: "The time has passed, the job goes on", schema: jobSchema },
       },
       errors: ["job_not_found", "invalid_request"],
       handle: async ({ request, job, query }, reply) => {
@@ -152,8 +145,8 @@ export function jobRoutes(ports: JobPorts): readonly AnyRoute[] {
       description: "Idempotent. A running job gets SIGTERM, and SIGKILL after its grace period.",
       query: {},
       answers: {
-        200: { description: "The job is cancelled", schema: jobViewSchema },
-        202: { description: "The job is being stopped", schema: jobViewSchema },
+        200: { description: "The job is cancelled", schema: jobSchema },
+        202: { description: "The job is being stopped", schema: jobSchema },
       },
       errors: ["job_not_found", "state_conflict"],
       handle: ({ job: { id }, caller }, reply) => {
@@ -175,7 +168,7 @@ export function jobRoutes(ports: JobPorts): readonly AnyRoute[] {
       summary: "Run an ended job again",
       description: "The job keeps its id and gets a further attempt.",
       query: {},
-      answers: { 202: { description: "The job is queued again", schema: jobViewSchema } },
+      answers: { 202: { description: "The job is queued again", schema: jobSchema } },
       errors: ["job_not_found", "state_conflict", "draining"],
       handle: ({ job }, reply) => {
         ports.intake.assertOpen(job.spec.project);

@@ -3,23 +3,31 @@
  *
  * @module
  */
-import type { JobAnswer, ProjectAnswer, StatusAnswer } from "@lib/api/client/answers.ts";
-import type { RunnerClient } from "@lib/features/jobs/client/runner_client.ts";
+import { object } from "@optique/core/constructs";
+import { message } from "@optique/core/message";
 import { formatSize } from "@lib/core/size.ts";
+import { defineCommand } from "@lib/api/client/command.ts";
 import type { CliContext } from "@lib/api/client/context.ts";
 import { ago, oneLine, type Painter } from "@lib/api/client/format.ts";
-import { printChanges } from "@lib/features/jobs/commands/events.ts";
-import type { InvocationOf } from "../../../cmd/runner/commands/grammar.ts";
-import { renderJobs } from "@lib/features/jobs/commands/job_table.ts";
-import { changes, watchView } from "@lib/api/client/watch.ts";
+import { renderJobs } from "@lib/api/client/job_table.ts";
+import { changes, type JobAnswer, listJobs } from "@lib/api/client/jobs.ts";
+import type { RunnerTransport } from "@lib/api/client/transport.ts";
+import { printChanges, watchView } from "@lib/api/client/watch.ts";
+import {
+  type ProjectDetailAnswer,
+  showProject,
+  showStatus,
+  type StatusAnswer,
+} from "@lib/features/status/client.ts";
+import { toggle } from "@lib/foundations/cli/grammar_values.ts";
 
-/** What is shown. */
+/** The runner and its jobs, as they are shown. */
 export interface Overview {
   readonly status: StatusAnswer;
   readonly open: readonly JobAnswer[];
   readonly ended: readonly JobAnswer[];
   /** The projects at work, as far as they are shown. */
-  readonly projects: readonly ProjectAnswer[];
+  readonly projects: readonly ProjectDetailAnswer[];
 }
 
 /** Projects whose limits are looked up. */
@@ -28,30 +36,34 @@ const MAX_PROJECTS = 8;
 const ENDED = ["succeeded", "failed", "cancelled", "timed_out", "lost"];
 
 /** Shows the runner, its queue and the jobs at work; with `--watch`, until Ctrl-C. */
-export async function status(
-  { watch }: InvocationOf<"status">,
-  context: CliContext,
-): Promise<number> {
-  const { out, flags, clock, paint, signal } = context;
-  using client = await context.connect();
-  if (watch && flags.json) return await streamStatus(context, client);
-  if (flags.json) {
-    await out.json(await client.status(signal));
-    return 0;
-  }
-  if (watch && out.isTerminal) {
-    return await watchView(context, {
-      client,
-      load: (own) => load(client, own),
-      render: (overview, { columns }) =>
-        renderOverview(overview, { now: clock.now(), paint, width: columns }),
-    });
-  }
-  const overview = await load(client, signal);
-  const options = { now: clock.now(), paint, width: out.size()?.columns };
-  for (const line of renderOverview(overview, options)) await out.line(line);
-  return watch ? await printChanges(context, client, { wants: () => true }) : 0;
-}
+export const status = defineCommand({
+  name: "status",
+  brief: message`Show the runner, its queue and the jobs at work`,
+  examples: ["cicd-runner status --watch"],
+  flags: () =>
+    object({ watch: toggle(["-w", "--watch"], message`Keep it up to date until Ctrl-C`) }),
+  async run({ watch }, context) {
+    const { out, flags, clock, paint, signal } = context;
+    using runner = await context.connect();
+    if (watch && flags.json) return await streamStatus(context, runner);
+    if (flags.json) {
+      await out.json(await showStatus(runner, signal));
+      return 0;
+    }
+    if (watch && out.isTerminal) {
+      return await watchView(context, {
+        runner,
+        load: (own) => load(runner, own),
+        render: (overview, { columns }) =>
+          renderOverview(overview, { now: clock.now(), paint, width: columns }),
+      });
+    }
+    const overview = await load(runner, signal);
+    const options = { now: clock.now(), paint, width: out.size()?.columns };
+    for (const line of renderOverview(overview, options)) await out.line(line);
+    return watch ? await printChanges(context, runner, { isWanted: () => true }) : 0;
+  },
+});
 
 /** Renders the overview, a line each. */
 export function renderOverview(
@@ -80,22 +92,22 @@ export function renderOverview(
   ];
 }
 
-async function load(client: RunnerClient, signal: AbortSignal): Promise<Overview> {
+async function load(runner: RunnerTransport, signal: AbortSignal): Promise<Overview> {
   const [status, working, queued, ended] = await Promise.all([
-    client.status(signal),
-    client.jobs({ states: ["starting", "running"], limit: 100 }, signal),
-    client.jobs({ states: ["queued"], limit: 20 }, signal),
-    client.jobs({ states: ENDED, limit: 5 }, signal),
+    showStatus(runner, signal),
+    listJobs(runner, { states: ["starting", "running"], limit: 100 }, signal),
+    listJobs(runner, { states: ["queued"], limit: 20 }, signal),
+    listJobs(runner, { states: ENDED, limit: 5 }, signal),
   ]);
   const names = [...new Set(working.jobs.map(({ project }) => project))].sort();
   const projects = await Promise.all(
-    names.slice(0, MAX_PROJECTS).map((name) => client.project(name, signal)),
+    names.slice(0, MAX_PROJECTS).map((name) => showProject(runner, name, signal)),
   );
   return { status, open: [...working.jobs, ...queued.jobs], ended: ended.jobs, projects };
 }
 
-/** What bounds all jobs of a project together; nothing if nothing does. */
-function limitsLine({ project, agent }: ProjectAnswer): readonly string[] {
+/** Renders the limits on all jobs of a project together, if there are any. */
+function limitsLine({ project, agent }: ProjectDetailAnswer): readonly string[] {
   const { cpu, memory_bytes, tasks } = agent?.limits ?? {};
   const limits = [
     ...(cpu === undefined ? [] : [`${cpu} CPU`]),
@@ -106,12 +118,12 @@ function limitsLine({ project, agent }: ProjectAnswer): readonly string[] {
 }
 
 /** A status line for each change, as JSON. */
-async function streamStatus(context: CliContext, client: RunnerClient): Promise<never> {
+async function streamStatus(context: CliContext, runner: RunnerTransport): Promise<never> {
   const { out, signal } = context;
-  await out.json(await client.status(signal));
-  const stream = changes(context, client, { signal });
+  await out.json(await showStatus(runner, signal));
+  const stream = changes(context, runner, { signal });
   while (true) {
     await stream.next();
-    await out.json(await context.reconnect().run(() => client.status(signal)));
+    await out.json(await context.reconnect().run(() => showStatus(runner, signal)));
   }
 }

@@ -9,4 +9,5 @@ import type { Feature } from "@lib/api/feature.ts";
 export const statusFeature: Feature = {
   name: "status",
   runner: () => import("@lib/features/status/runner.ts"),
+  commands: () => import("@lib/features/status/commands.ts"),
 };

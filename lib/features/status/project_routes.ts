@@ -3,32 +3,14 @@
  *
  * @module
  */
-import * as v from "valibot";
+import type * as v from "valibot";
+import { projectListSchema, projectSchema, queueSchema } from "@lib/api/answers.ts";
+import { projectDetailSchema } from "@lib/features/status/answers.ts";
 import type { ProjectName } from "@lib/core/ids.ts";
 import { ALL_PROJECTS, type IntakeMode } from "@lib/spine/queue/intake_modes.ts";
 import { type Caller, projectsOf, seesProject } from "@lib/core/caller.ts";
 import type { RunnerServices } from "@lib/api/feature.ts";
 import { type AnyRoute, route } from "@lib/api/route.ts";
-
-const modeSchema = v.pipe(
-  v.picklist(["open", "paused", "draining"]),
-  v.description("paused: jobs are accepted but not started; draining: new jobs are refused"),
-);
-
-const projectSchema = v.object({
-  project: v.string(),
-  mode: modeSchema,
-  queued: v.number(),
-  in_flight: v.number(),
-  max_running: v.number(),
-});
-
-const projectDetailSchema = v.object({
-  ...projectSchema.entries,
-  agent: v.object({ running: v.boolean() }),
-});
-
-const queueSchema = v.object({ mode: modeSchema, queued: v.number(), in_flight: v.number() });
 
 const VERBS: readonly (readonly [string, IntakeMode, string])[] = [
   ["pause", "paused", "Hold the queue: jobs are accepted and wait"],
@@ -53,10 +35,7 @@ export function projectRoutes(ports: QueuePorts): readonly AnyRoute[] {
       description: "Those that the configuration names and those that have jobs on record.",
       query: {},
       answers: {
-        200: {
-          description: "The projects, by name",
-          schema: v.object({ projects: v.array(projectSchema) }),
-        },
+        200: { description: "The projects, by name", schema: projectListSchema },
       },
       errors: [],
       handle: ({ caller }, reply) => reply.json(200, { projects: projects(ports, caller) }),

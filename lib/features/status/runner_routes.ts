@@ -3,29 +3,11 @@
  *
  * @module
  */
-import * as v from "valibot";
 import { toRfc3339 } from "@lib/core/clock.ts";
 import type { RunnerServices } from "@lib/api/feature.ts";
+import { readySchema, statusSchema } from "@lib/features/status/answers.ts";
 import { queueView } from "@lib/features/status/project_routes.ts";
 import { type AnyRoute, route } from "@lib/api/route.ts";
-
-const readySchema = v.object({ ready: v.boolean(), reasons: v.array(v.string()) });
-
-const statusSchema = v.object({
-  version: v.string(),
-  build: v.string(),
-  pid: v.number(),
-  started_at: v.string(),
-  agents: v.pipe(v.string(), v.description("How agents are started: systemd or child")),
-  state_dir: v.string(),
-  mode: v.string(),
-  queued: v.number(),
-  in_flight: v.number(),
-  max_running: v.number(),
-  ready: v.boolean(),
-  reasons: v.array(v.string()),
-  warnings: v.pipe(v.array(v.string()), v.description("What is dangerous about the set-up")),
-});
 
 /** The routes about the runner. */
 export function runnerRoutes(

@@ -3,9 +3,9 @@
  *
  * @module
  */
-import { lineBreak, type Message, text } from "@optique/core/message";
+import { lineBreak, type Message, message, text } from "@optique/core/message";
 import { withDefault } from "@optique/core/modifiers";
-import { flag } from "@optique/core/primitives";
+import { argument, flag } from "@optique/core/primitives";
 import type { NonEmptyString } from "@optique/core/nonempty";
 import type { OptionName } from "@optique/core/usage";
 import type { Suggestion } from "@optique/core/parser";
@@ -13,8 +13,6 @@ import { string, type ValueParser, type ValueParserResult } from "@optique/core/
 import * as v from "valibot";
 import { projectNameProblem } from "@lib/core/ids.ts";
 import * as types from "@lib/core/value_types.ts";
-import { JOB_STATES } from "@lib/spine/jobs/model.ts";
-import { didYouMean } from "@lib/core/nearest.ts";
 
 /** Names that the runner knows, for the completion of the shell; empty if it is away. */
 export interface Completer {
@@ -81,28 +79,16 @@ function typed<T>(
   });
 }
 
-/** States of jobs, as a list with commas. */
-export function stateList(): ValueParser<"sync", readonly string[]> {
-  return {
-    ...parsed<readonly string[]>("STATES", [], (input) => {
-      const states = input.split(",").map((state) => state.trim());
-      const unknown = states.find((state) => !JOB_STATES.some((known) => known === state));
-      if (unknown === undefined) return { success: true, value: states };
-      const hint = didYouMean(unknown, JOB_STATES);
-      return wrong(`${quoted(unknown)} is none of ${JOB_STATES.join(", ")}${hint}`);
-    }),
-    *suggest(prefix): Iterable<Suggestion> {
-      const listed = prefix.slice(0, prefix.lastIndexOf(",") + 1);
-      for (const state of JOB_STATES) {
-        if (`${listed}${state}`.startsWith(prefix)) yield { kind: "literal", text: listed + state };
-      }
-    },
-  };
+/** A job's id or its beginning, completed by asking the runner. */
+function jobId({ jobIds }: Completer): ValueParser<"async", string> {
+  return completed("ID", jobIds);
 }
 
-/** A job's id or its beginning, completed by asking the runner. */
-export function jobId({ jobIds }: Completer): ValueParser<"async", string> {
-  return completed("ID", jobIds);
+/** The argument that names a job. */
+export function jobArgument(completer: Completer) {
+  return argument(jobId(completer), {
+    description: message`The job, by its id or the beginning of it`,
+  });
 }
 
 /** A project's name, completed by asking the runner. */
@@ -158,7 +144,8 @@ function completed(
   };
 }
 
-function parsed<T>(
+/** A value that `parse` makes of what was given. */
+export function parsed<T>(
   metavar: NonEmptyString,
   placeholder: T,
   parse: (input: string) => ValueParserResult<T>,
@@ -166,10 +153,12 @@ function parsed<T>(
   return { mode: "sync", metavar, placeholder, parse, format: String };
 }
 
-function wrong(problem: string): ValueParserResult<never> {
+/** Refuses a value; the flag is named before the problem. */
+export function wrong(problem: string): ValueParserResult<never> {
   return { success: false, error: [text(/[.?]$/.test(problem) ? problem : `${problem}.`)] };
 }
 
-function quoted(input: string): string {
+/** A value as it is shown in a refusal. */
+export function quoted(input: string): string {
   return JSON.stringify(input);
 }

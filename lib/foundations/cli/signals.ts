@@ -4,7 +4,7 @@
  * @module
  */
 
-/** What a command does when it is interrupted. */
+/** Handlers of interrupts. */
 export interface InterruptHandlers {
   readonly first: () => void;
   /** The second and each further time. */

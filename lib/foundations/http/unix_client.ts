@@ -170,11 +170,6 @@ class Incoming implements UnixResponse {
   }
 }
 
-/** Whether an error of {@linkcode UnixClient.send} says that nobody listens. */
-export function isNobodyListening(error: unknown): boolean {
-  return error instanceof Deno.errors.NotFound || error instanceof Deno.errors.ConnectionRefused;
-}
-
 function connectionError(error: Error, socketPath: string): Error {
   const code = "code" in error ? error.code : undefined;
   if (code === "ENOENT") return new Deno.errors.NotFound(`No socket "${socketPath}"`);

@@ -7,7 +7,7 @@
 import { Backoff } from "@lib/core/backoff.ts";
 import type { Clock } from "@lib/core/clock.ts";
 import type { ErrorCode } from "@lib/core/error_codes.ts";
-import { CicdError, toCicdError } from "@lib/core/errors.ts";
+import { CicdError, isNobodyListening, toCicdError } from "@lib/core/errors.ts";
 import type { ProjectName } from "@lib/core/ids.ts";
 import type { Logger } from "@lib/core/logger.ts";
 import { readLines } from "@lib/core/lines.ts";
@@ -20,11 +20,7 @@ import {
   parseAttemptLine,
   SIGN_OF_LIFE_MS,
 } from "@lib/spine/agent_link/protocol.ts";
-import {
-  isNobodyListening,
-  UnixClient,
-  type UnixResponse,
-} from "@lib/foundations/http/unix_client.ts";
+import { UnixClient, type UnixResponse } from "@lib/foundations/http/unix_client.ts";
 import { parseProblem } from "@lib/foundations/http/problem.ts";
 import type { AttemptRunner, RunAttemptOptions } from "@lib/spine/queue/dispatcher.ts";
 import type { AttemptOutcome, Job } from "@lib/spine/jobs/model.ts";

@@ -35,7 +35,7 @@ export interface JobLogReaderOptions {
 }
 
 /** What is wanted of a log. */
-export interface JobLogWish {
+export interface LogQuery {
   readonly from: number;
   readonly to?: number;
   /** One stream of a split log, without the setup; absent: everything. */
@@ -60,21 +60,21 @@ export class JobLogReader {
   }
 
   /** Reads a log with its secrets masked; pull-based. */
-  read(job: Job, wish: JobLogWish): LogReading {
+  read(job: Job, query: LogQuery): LogReading {
     const { clock } = this.#options;
     return readLog({
-      sources: this.#sources(job, wish.stream),
+      sources: this.#sources(job, query.stream),
       patterns: this.#patterns(job),
-      from: wish.from,
-      to: wish.to,
-      stream: wish.stream,
-      timestamps: wish.timestamps ? clock : undefined,
-      follow: wish.follow ? this.#follow(job, wish.stream) : undefined,
-      signal: wish.signal,
+      from: query.from,
+      to: query.to,
+      stream: query.stream,
+      timestamps: query.timestamps ? clock : undefined,
+      follow: query.follow ? this.#follow(job, query.stream) : undefined,
+      signal: query.signal,
     });
   }
 
-  #follow(job: Job, stream: JobLogWish["stream"]): FollowPort {
+  #follow(job: Job, stream: LogQuery["stream"]): FollowPort {
     const { watcher, events, read } = this.#options;
     const until = (isWanted: (now: Job) => boolean, signal: AbortSignal) =>
       events.waitFor(job.id, { read: () => read(job.id), isWanted, signal });
@@ -104,7 +104,7 @@ export class JobLogReader {
   }
 
   /** What there is now; nothing lies behind what is not settled. */
-  #sources(job: Job, stream: JobLogWish["stream"]): readonly LogSource[] {
+  #sources(job: Job, stream: LogQuery["stream"]): readonly LogSource[] {
     const sources: LogSource[] = [];
     for (;;) {
       const part = partAt(job.spec, stream, sources.length);
@@ -156,7 +156,7 @@ interface LogPart {
 }
 
 /** The part after the first `count` ones. */
-function partAt(spec: JobSpec, stream: JobLogWish["stream"], count: number): LogPart {
+function partAt(spec: JobSpec, stream: LogQuery["stream"], count: number): LogPart {
   if (stream !== undefined || !hasSetup(spec)) return { number: count + 1, isSetup: false };
   return { number: Math.floor(count / 2) + 1, isSetup: count % 2 === 0 };
 }

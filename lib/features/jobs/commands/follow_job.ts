@@ -4,19 +4,29 @@
  * @module
  */
 import { messageOf } from "@lib/core/errors.ts";
-import type { JobAnswer } from "@lib/api/client/answers.ts";
-import { jobExitCode } from "@lib/features/jobs/client/exit_code.ts";
-import { followLog } from "@lib/features/jobs/client/follow_log.ts";
-import type { LogPart, RunnerClient } from "@lib/features/jobs/client/runner_client.ts";
-import { plainCounter, stampedCounter } from "@lib/features/jobs/client/stamped_counter.ts";
-import { waitForEnd } from "@lib/features/jobs/client/wait_for_end.ts";
+import { TaskGroup } from "@lib/core/task_group.ts";
 import type { CliContext } from "@lib/api/client/context.ts";
 import { resultLine } from "@lib/api/client/format.ts";
-import { OutputClosedError } from "@lib/foundations/cli/output.ts";
+import type { JobAnswer } from "@lib/api/client/jobs.ts";
+import { OutputClosedError } from "@lib/api/client/output.ts";
+import type { RunnerTransport } from "@lib/api/client/transport.ts";
+import { EXIT_CANCELLED, jobExitCode } from "@lib/features/jobs/commands/exit_code.ts";
+import { followLog } from "@lib/features/jobs/commands/follow_log.ts";
+import {
+  changeJob,
+  type LogPart,
+  openLog,
+  openLogRest,
+  showJob,
+  waitForEnd,
+  waitOnce,
+} from "@lib/features/jobs/client.ts";
+import { onInterrupt } from "@lib/foundations/cli/signals.ts";
+import { plainCounter, stampedCounter } from "@lib/features/jobs/commands/stamped_counter.ts";
 
 /** A job to follow. */
 export interface FollowedJob {
-  readonly client: RunnerClient;
+  readonly runner: RunnerTransport;
   readonly id: string;
   readonly part: LogPart;
   readonly signal: AbortSignal;
@@ -29,13 +39,12 @@ export interface FollowedJob {
  * @throws {OutputClosedError} If nobody reads the output any more.
  */
 export async function writeLog(context: CliContext, followed: FollowedJob): Promise<JobAnswer> {
-  const { client, id, part, signal } = followed;
-  const at = (offset: number): LogPart => ({ ...part, from: offset });
+  const { runner, id, part, signal } = followed;
   return await followLog({
     port: {
-      follow: (offset) => client.followLog(id, at(offset), signal),
-      rest: (offset) => client.openLogRest(id, at(offset), signal),
-      job: () => client.job(id, signal),
+      follow: (offset) => openLog(runner, { ...part, id, from: offset, follow: true }, signal),
+      rest: (offset) => openLogRest(runner, { ...part, id, from: offset }, signal),
+      job: () => showJob(runner, id, signal),
     },
     from: part.from,
     reconnect: context.reconnect(signal),
@@ -60,13 +69,56 @@ export function logWriter(
 }
 
 /**
- * Follows a job as `run` does: the first interrupt cancels the job, the second
- * leaves; a closed output is no reason to leave the job alone.
+ * Starts a job, follows it, and returns its exit code.
  *
- * @returns The exit code.
+ * The first interrupt cancels the job, as soon as it is accepted; the second leaves. A closed
+ * output is no reason to leave the job alone.
+ *
+ * @param start Starts the job; tells from which byte on its log is of interest.
  */
-export async function followToEnd(context: CliContext, followed: FollowedJob): Promise<number> {
-  const { client, id, signal } = followed;
+export async function runToEnd(
+  context: CliContext,
+  start: (
+    runner: RunnerTransport,
+    signal: AbortSignal,
+  ) => Promise<{ readonly job: JobAnswer; readonly from: number }>,
+): Promise<number> {
+  const { out, flags } = context;
+  using runner = await context.connect();
+  const leave = new AbortController();
+  const signal = AbortSignal.any([context.signal, leave.signal]);
+  let id: string | undefined;
+  let isCancelled = false;
+  await using tasks = new TaskGroup({ onFailure: (_name, error) => out.note(String(error)) });
+  const cancel = (job: string) =>
+    tasks.spawn("cancel", () => cancelOnInterrupt(context, { runner, id: job, signal }));
+  using _interrupts = onInterrupt({
+    first() {
+      isCancelled = true;
+      out.note("cancelling the job; press Ctrl-C again to leave");
+      if (id !== undefined) cancel(id);
+    },
+    again: () => leave.abort(new DOMException("The user left", "AbortError")),
+  });
+  try {
+    const { job, from } = await start(runner, signal);
+    id = job.id;
+    if (isCancelled) cancel(id);
+    if (flags.json) await out.json({ event: "job", job });
+    return await followToEnd(context, { runner, id, part: { from }, signal });
+  } catch (error) {
+    if (!leave.signal.aborted) throw error;
+    out.note(
+      id === undefined
+        ? "left before the job was accepted"
+        : `left job ${id}; see it with: cicd-runner logs -f ${id}`,
+    );
+    return EXIT_CANCELLED;
+  }
+}
+
+async function followToEnd(context: CliContext, followed: FollowedJob): Promise<number> {
+  const { runner, id, signal } = followed;
   const { out, clock } = context;
   let job: JobAnswer;
   try {
@@ -75,7 +127,7 @@ export async function followToEnd(context: CliContext, followed: FollowedJob): P
     if (!(error instanceof OutputClosedError)) throw error;
     out.note("nobody reads the log any more; waiting for the job's end");
     job = await waitForEnd({
-      waitOnce: (timeoutMs) => client.waitOnce(id, timeoutMs, signal),
+      waitOnce: (timeoutMs) => waitOnce(runner, { id, timeoutMs }, signal),
       reconnect: context.reconnect(signal),
       clock,
     });
@@ -85,7 +137,7 @@ export async function followToEnd(context: CliContext, followed: FollowedJob): P
 }
 
 /** Tells how a job ended, as the last line. */
-export async function tellEnd({ out, flags }: CliContext, job: JobAnswer): Promise<void> {
+async function tellEnd({ out, flags }: CliContext, job: JobAnswer): Promise<void> {
   out.note(resultLine(job));
   if (!flags.json) return;
   await out.json({ event: "end", job }).catch((error) => {
@@ -94,12 +146,12 @@ export async function tellEnd({ out, flags }: CliContext, job: JobAnswer): Promi
 }
 
 /** Cancels a job because the user asked for it with Ctrl-C; failures are only told. */
-export async function cancelOnInterrupt(
+async function cancelOnInterrupt(
   { out, reconnect }: CliContext,
-  { client, id, signal }: Pick<FollowedJob, "client" | "id" | "signal">,
+  { runner, id, signal }: Pick<FollowedJob, "runner" | "id" | "signal">,
 ): Promise<void> {
   try {
-    await reconnect(signal).run(() => client.cancel(id, signal));
+    await reconnect(signal).run(() => changeJob(runner, { id, verb: "cancel" }, signal));
   } catch (error) {
     if (!signal.aborted) out.note(messageOf(error));
   }

@@ -3,57 +3,85 @@
  *
  * @module
  */
-import type { JobAnswer } from "@lib/api/client/answers.ts";
-import type { JobFilter, RunnerClient } from "@lib/features/jobs/client/runner_client.ts";
-import type { CliContext } from "@lib/api/client/context.ts";
-import { printChanges } from "@lib/features/jobs/commands/events.ts";
-import type { InvocationOf } from "../../../../cmd/runner/commands/grammar.ts";
-import { renderJobs } from "@lib/features/jobs/commands/job_table.ts";
-import { watchView } from "@lib/api/client/watch.ts";
+import { object } from "@optique/core/constructs";
+import { message } from "@optique/core/message";
+import { optional, withDefault } from "@optique/core/modifiers";
+import type { Suggestion } from "@optique/core/parser";
+import { option } from "@optique/core/primitives";
+import { integer, type ValueParser } from "@optique/core/valueparser";
+import { didYouMean } from "@lib/core/nearest.ts";
+import { JOB_STATES } from "@lib/spine/jobs/model.ts";
+import { defineCommand } from "@lib/api/client/command.ts";
+import { renderJobs } from "@lib/api/client/job_table.ts";
+import { type JobAnswer, type JobFilter, listJobs } from "@lib/api/client/jobs.ts";
+import type { RunnerTransport } from "@lib/api/client/transport.ts";
+import { printChanges, watchView } from "@lib/api/client/watch.ts";
+import { parsed, projectName, quoted, toggle, wrong } from "@lib/foundations/cli/grammar_values.ts";
 
 /** Jobs asked for at a time: the most that the runner gives. */
 const PAGE = 500;
 
 /** Lists jobs, newest first. */
-export async function jobs(invocation: InvocationOf<"jobs">, context: CliContext): Promise<number> {
-  const { out, flags, clock, paint, signal } = context;
-  using client = await context.connect();
-  const { project, states, limit, all, watch } = invocation;
-  const filter: JobFilter = {
-    ...(project === undefined ? {} : { project }),
-    ...(states === undefined ? {} : { states }),
-  };
-  const max = all ? Infinity : limit;
-  if (watch && out.isTerminal && !flags.json) {
-    const load = (own: AbortSignal) => collect(client, filter, max, own);
-    return await watchView(context, {
-      client,
-      load,
-      render: (found, { columns }) =>
-        renderJobs(found, { now: clock.now(), paint, width: columns }),
+export const jobs = defineCommand({
+  name: "jobs",
+  brief: message`List jobs, newest first`,
+  examples: [
+    "cicd-runner jobs -p web --state failed,timed_out",
+    "cicd-runner jobs --all --json | jq -r .id",
+  ],
+  flags: (completer) =>
+    object({
+      project: optional(option("-p", "--project", projectName(completer), {
+        description: message`Only those of a project`,
+      })),
+      states: optional(option("-s", "--state", stateList(), {
+        description: message`Only those in these states, such as queued,running`,
+      })),
+      limit: withDefault(
+        option("-n", "--limit", integer({ metavar: "COUNT", min: 1 }), {
+          description: message`How many`,
+        }),
+        50,
+      ),
+      all: toggle(["-a", "--all"], message`All there are, however many`),
+      watch: toggle(["-w", "--watch"], message`Keep the list up to date until Ctrl-C`),
+    }),
+  async run({ project, states, limit, all, watch }, context) {
+    const { out, flags, clock, paint, signal } = context;
+    using runner = await context.connect();
+    const filter: JobFilter = {
+      ...(project === undefined ? {} : { project }),
+      ...(states === undefined ? {} : { states }),
+    };
+    const found = (own: AbortSignal) => pages(runner, filter, all ? Infinity : limit, own);
+    if (watch && out.isTerminal && !flags.json) {
+      return await watchView(context, {
+        runner,
+        load: (own) => Array.fromAsync(found(own)),
+        render: (loaded, { columns }) =>
+          renderJobs(loaded, { now: clock.now(), paint, width: columns }),
+      });
+    }
+    if (flags.json) {
+      for await (const job of found(signal)) await out.json(job);
+    } else {
+      const loaded = await Array.fromAsync(found(signal));
+      const options = { now: clock.now(), paint, width: out.size()?.columns };
+      if (loaded.length === 0) out.note("there are no such jobs");
+      else for (const line of renderJobs(loaded, options)) await out.line(line);
+    }
+    if (!watch) return 0;
+    return await printChanges(context, runner, {
+      isWanted: (job) =>
+        (project === undefined || job.project === project) &&
+        (states === undefined || states.includes(job.state)),
     });
-  }
-  if (flags.json) {
-    for await (const job of pages(client, filter, max, signal)) await out.json(job);
-  } else {
-    const found = await collect(client, filter, max, signal);
-    const width = out.size()?.columns;
-    if (found.length === 0) out.note("there are no such jobs");
-    else {for (const line of renderJobs(found, { now: clock.now(), paint, width })) {
-        await out.line(line);
-      }}
-  }
-  if (!watch) return 0;
-  return await printChanges(context, client, {
-    wants: (job) =>
-      (project === undefined || job.project === project) &&
-      (states === undefined || states.includes(job.state)),
-  });
-}
+  },
+});
 
 /** Yields jobs page by page, `max` at most. */
-export async function* pages(
-  client: RunnerClient,
+async function* pages(
+  runner: RunnerTransport,
   filter: JobFilter,
   max: number,
   signal: AbortSignal,
@@ -62,7 +90,8 @@ export async function* pages(
   let cursor: string | undefined;
   while (left > 0) {
     const limit = Math.min(PAGE, left);
-    const page = await client.jobs(
+    const page = await listJobs(
+      runner,
       { ...filter, limit, ...(cursor === undefined ? {} : { cursor }) },
       signal,
     );
@@ -73,11 +102,21 @@ export async function* pages(
   }
 }
 
-async function collect(
-  client: RunnerClient,
-  filter: JobFilter,
-  max: number,
-  signal: AbortSignal,
-): Promise<readonly JobAnswer[]> {
-  return await Array.fromAsync(pages(client, filter, max, signal));
+/** States of jobs, as a list with commas. */
+export function stateList(): ValueParser<"sync", readonly string[]> {
+  return {
+    ...parsed<readonly string[]>("STATES", [], (input) => {
+      const states = input.split(",").map((state) => state.trim());
+      const unknown = states.find((state) => !JOB_STATES.some((known) => known === state));
+      if (unknown === undefined) return { success: true, value: states };
+      const hint = didYouMean(unknown, JOB_STATES);
+      return wrong(`${quoted(unknown)} is none of ${JOB_STATES.join(", ")}${hint}`);
+    }),
+    *suggest(prefix): Iterable<Suggestion> {
+      const listed = prefix.slice(0, prefix.lastIndexOf(",") + 1);
+      for (const state of JOB_STATES) {
+        if (`${listed}${state}`.startsWith(prefix)) yield { kind: "literal", text: listed + state };
+      }
+    },
+  };
 }

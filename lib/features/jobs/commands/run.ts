@@ -3,87 +3,90 @@
  *
  * @module
  */
+import { merge, object } from "@optique/core/constructs";
+import { message } from "@optique/core/message";
 import { CicdError } from "@lib/core/errors.ts";
-import { TaskGroup } from "@lib/core/task_group.ts";
-import type { JobAnswer } from "@lib/api/client/answers.ts";
-import { EXIT_CANCELLED } from "@lib/features/jobs/client/exit_code.ts";
-import type { RunnerClient } from "@lib/features/jobs/client/runner_client.ts";
-import { submitSafely } from "@lib/features/jobs/client/submit_safely.ts";
+import { defineCommand } from "@lib/api/client/command.ts";
 import type { CliContext } from "@lib/api/client/context.ts";
-import { cancelOnInterrupt, followToEnd } from "@lib/features/jobs/commands/follow_job.ts";
-import type { InvocationOf } from "../../../../cmd/runner/commands/grammar.ts";
-import { openInput } from "@lib/features/jobs/commands/input.ts";
-import { type JobSpecInput, readJobSpec } from "@lib/features/jobs/commands/job_spec.ts";
-import { onInterrupt } from "@lib/foundations/cli/signals.ts";
+import type { JobAnswer } from "@lib/api/client/jobs.ts";
+import type { RunnerTransport } from "@lib/api/client/transport.ts";
+import { submitJob, submitSafely } from "@lib/features/jobs/client.ts";
+import { runToEnd } from "@lib/features/jobs/commands/follow_job.ts";
+import { type JobFlags, jobFlags } from "@lib/features/jobs/commands/grammar_job_flags.ts";
+import type { JobSpecInput } from "@lib/features/jobs/commands/job_spec.ts";
+import { toggle } from "@lib/foundations/cli/grammar_values.ts";
 
-/** How long a submission whose answer got lost is tried again, in milliseconds. */
+/** A submission whose answer got lost is tried again for so long, in milliseconds. */
 const SUBMIT_FOR_MS = 60_000;
 
 /** Submits a job and prints its id. */
-export async function submit(
-  invocation: InvocationOf<"submit" | "run">,
-  context: CliContext,
-): Promise<number> {
-  const spec = await readJobSpec(invocation, openInput(context.env));
-  using client = await context.connect();
-  const job = await submitSpec(context, client, spec, context.signal);
+export const submit = defineCommand({
+  name: "submit",
+  brief: message`Submit a job and print its id`,
+  description: message`Returns when the job is on disk; it is then never lost.`,
+  examples: [
+    "cicd-runner submit -p web -- make deploy",
+    "id=$(cicd-runner submit --file job.yaml) && cicd-runner wait $id",
+  ],
+  flags: jobFlags,
+  run: submitOnly,
+});
+
+/** Submits a job, follows it, and exits with its exit code. */
+export const run = defineCommand({
+  name: "run",
+  brief: message`Run a job, follow its log, and exit with its exit code`,
+  description:
+    message`Submits a job and writes its log to standard output, byte for byte, also across
+restarts of the runner. The last line on standard error tells how it ended. Ctrl-C cancels the
+job, a second Ctrl-C leaves at once.`,
+  examples: [
+    "cicd-runner run -p web -- make test",
+    'cicd-runner run -p web --workdir "$PWD" --limit-memory 2G --timeout 20m -- npm ci',
+    "cicd-runner run -p web --secret NPM_TOKEN=env:NPM_TOKEN --script build.sh",
+    "cicd-runner run --image node:22 --git https://example.org/app.git -- npm test",
+    "cicd-runner run --file job.yaml",
+  ],
+  flags: (completer) =>
+    merge(
+      object({ detach: toggle(["-d", "--detach"], message`Print the job's id and leave`) }),
+      jobFlags(completer),
+    ),
+  async run({ detach, ...flags }, context) {
+    if (detach) return await submitOnly(flags, context);
+    const spec = await readSpec(flags, context);
+    return await runToEnd(context, async (runner, signal) => ({
+      job: await submitSpec(context, runner, spec, signal),
+      from: 0,
+    }));
+  },
+});
+
+async function submitOnly(flags: JobFlags, context: CliContext): Promise<number> {
+  const spec = await readSpec(flags, context);
+  using runner = await context.connect();
+  const job = await submitSpec(context, runner, spec, context.signal);
   if (context.flags.json) await context.out.json(job);
   else await context.out.line(job.id);
   return 0;
 }
 
-/**
- * Submits a job, follows it, and exits with its exit code.
- *
- * An interrupt before the job is accepted takes effect as soon as it is.
- */
-export async function run(invocation: InvocationOf<"run">, context: CliContext): Promise<number> {
-  if (invocation.detach) return await submit(invocation, context);
-  const spec = await readJobSpec(invocation, openInput(context.env));
-  const { out, flags } = context;
-  using client = await context.connect();
-  const leave = new AbortController();
-  const signal = AbortSignal.any([context.signal, leave.signal]);
-  let id: string | undefined;
-  let isCancelled = false;
-  await using tasks = new TaskGroup({ onFailure: (_name, error) => out.note(String(error)) });
-  const cancel = (job: string) =>
-    tasks.spawn("cancel", () => cancelOnInterrupt(context, { client, id: job, signal }));
-  using _interrupts = onInterrupt({
-    first() {
-      isCancelled = true;
-      out.note("cancelling the job; press Ctrl-C again to leave");
-      if (id !== undefined) cancel(id);
-    },
-    again: () => leave.abort(new DOMException("The user left", "AbortError")),
-  });
-  try {
-    const job = await submitSpec(context, client, spec, signal);
-    id = job.id;
-    if (isCancelled) cancel(id);
-    if (flags.json) await out.json({ event: "job", job });
-    return await followToEnd(context, { client, id, part: { from: 0 }, signal });
-  } catch (error) {
-    if (!leave.signal.aborted) throw error;
-    out.note(
-      id === undefined
-        ? "left before the job was accepted"
-        : `left job ${id}; see it with: cicd-runner logs -f ${id}`,
-    );
-    return EXIT_CANCELLED;
-  }
+async function readSpec(flags: JobFlags, { env }: CliContext): Promise<JobSpecInput> {
+  const { openInput } = await import("@lib/features/jobs/commands/input.ts");
+  const { readJobSpec } = await import("@lib/features/jobs/commands/job_spec.ts");
+  return await readJobSpec(flags, openInput(env));
 }
 
 async function submitSpec(
   context: CliContext,
-  client: RunnerClient,
+  runner: RunnerTransport,
   { request, explain }: JobSpecInput,
   signal: AbortSignal,
 ): Promise<JobAnswer> {
   const key = crypto.randomUUID();
   try {
     return await submitSafely(
-      () => client.submit(request, key, signal),
+      () => submitJob(runner, { request, key }, signal),
       context.reconnect(signal, SUBMIT_FOR_MS),
     );
   } catch (error) {

@@ -3,10 +3,11 @@
  *
  * @module
  */
+import { object } from "@optique/core/constructs";
+import { message } from "@optique/core/message";
 import { formatDuration } from "@lib/core/duration.ts";
 import { formatSize } from "@lib/core/size.ts";
-import type { JobAnswer } from "@lib/api/client/answers.ts";
-import type { CliContext } from "@lib/api/client/context.ts";
+import { defineCommand } from "@lib/api/client/command.ts";
 import {
   ago,
   oneLine,
@@ -16,25 +17,33 @@ import {
   stateColour,
   workOf,
 } from "@lib/api/client/format.ts";
-import type { InvocationOf } from "../../../../cmd/runner/commands/grammar.ts";
+import { type JobAnswer, type SpecAnswer, specOf } from "@lib/api/client/jobs.ts";
+import { showJob } from "@lib/features/jobs/client.ts";
+import { jobArgument } from "@lib/foundations/cli/grammar_values.ts";
 import { renderFields, renderTable } from "@lib/foundations/cli/table.ts";
 
 /** Shows a job. */
-export async function show({ id }: InvocationOf<"show">, context: CliContext): Promise<number> {
-  const { out, flags, clock, paint, signal } = context;
-  using client = await context.connect();
-  const job = await client.job(id, signal);
-  if (flags.json) await out.json(job);
-  else for (const line of renderJob(job, { now: clock.now(), paint })) await out.line(line);
-  return 0;
-}
+export const show = defineCommand({
+  name: "show",
+  brief: message`Show a job: state, reason, attempts, usage, limits`,
+  examples: ["cicd-runner show 0192f3a4"],
+  flags: (completer) => object({ id: jobArgument(completer) }),
+  async run({ id }, { connect, out, flags, clock, paint, signal }) {
+    using runner = await connect();
+    const job = await showJob(runner, id, signal);
+    if (flags.json) await out.json(job);
+    else for (const line of renderJob(job, { now: clock.now(), paint })) await out.line(line);
+    return 0;
+  },
+});
 
 /** Renders a job with its attempts, a line each. */
 export function renderJob(
   job: JobAnswer,
   { now, paint }: { readonly now: number; readonly paint: Painter },
 ): readonly string[] {
-  const { spec, limits, usage, attempts = [] } = job;
+  const { limits, usage, attempts = [] } = job;
+  const spec = specOf(job);
   const why = outcome(job);
   const state = why === "" ? job.state : `${job.state} (${why})`;
   const fields = renderFields([
@@ -100,29 +109,33 @@ function usageText(usage: JobAnswer["usage"]): string {
 }
 
 function limitsText(limits: JobAnswer["limits"]): string {
+  const shown = (name: string, show: (value: number) => string) => {
+    const value = limits[name] ?? null;
+    return value === null ? [] : [show(value)];
+  };
   return [
-    limits.cpu === null ? "" : `${limits.cpu} CPU`,
-    limits.memory_bytes === null ? "" : `${formatSize(limits.memory_bytes)} memory`,
-    limits.tasks === null ? "" : `${limits.tasks} tasks`,
-    (limits.disk_bytes ?? null) === null ? "" : `${formatSize(limits.disk_bytes ?? 0)} disk`,
-    `${formatDuration(limits.timeout_seconds * 1_000)} time`,
-    `${formatDuration(limits.grace_seconds * 1_000)} grace`,
-  ].filter((part) => part !== "").join(", ");
+    ...shown("cpu", (value) => `${value} CPU`),
+    ...shown("memory_bytes", (value) => `${formatSize(value)} memory`),
+    ...shown("tasks", (value) => `${value} tasks`),
+    ...shown("disk_bytes", (value) => `${formatSize(value)} disk`),
+    ...shown("timeout_seconds", (value) => `${formatDuration(value * 1_000)} time`),
+    ...shown("grace_seconds", (value) => `${formatDuration(value * 1_000)} grace`),
+  ].join(", ");
 }
 
-function imageText({ image, network }: JobAnswer["spec"]): string | undefined {
+function imageText({ image, network }: SpecAnswer): string | undefined {
   if (image === undefined) return undefined;
   return oneLine(network === undefined ? image : `${image} (network ${network})`);
 }
 
 /** The repository, and which commit of it was asked for. */
-function gitText(git: JobAnswer["spec"]["git"]): string | undefined {
+function gitText(git: SpecAnswer["git"]): string | undefined {
   if (git === undefined) return undefined;
   const commit = [git.ref, git.sha].filter((part) => part !== undefined).join(" at ");
   return oneLine(`${git.url} ${commit === "" ? "(its default branch)" : `(${commit})`}`);
 }
 
-function artifactsText(artifacts: JobAnswer["spec"]["artifacts"]): string | undefined {
+function artifactsText(artifacts: SpecAnswer["artifacts"]): string | undefined {
   if (artifacts === undefined) return undefined;
   return oneLine(`${artifacts.paths.join(", ")} (kept after: ${artifacts.when})`);
 }

@@ -8,10 +8,10 @@ import {
   runTime,
   workOf,
 } from "@lib/api/client/format.ts";
-import { renderJobs, shortIdLength } from "@lib/features/jobs/commands/job_table.ts";
+import { renderJobs, shortIdLength } from "@lib/api/client/job_table.ts";
 import { renderJob } from "@lib/features/jobs/commands/show.ts";
 import { renderOverview } from "@lib/features/status/command_status.ts";
-import { jobAnswer } from "../../features/jobs/client/_fakes.ts";
+import { jobAnswer } from "./_fakes.ts";
 
 const now = Date.parse("2026-01-01T01:00:05Z");
 const plain = painter(false);
@@ -146,6 +146,7 @@ const WEB = { project: "web", mode: "open", queued: 0, in_flight: 1, max_running
 Deno.test("renderOverview() shows what holds projects, and why the runner is not ready", () => {
   const lines = renderOverview({
     status: {
+      build: "source",
       version: "1.2.3",
       pid: 1,
       started_at: "2026-01-01T00:00:00Z",

@@ -2,11 +2,10 @@ import assert from "node:assert/strict";
 import { Backoff } from "@lib/core/backoff.ts";
 import { CicdError } from "@lib/core/errors.ts";
 import { Reconnect } from "@lib/api/client/reconnect.ts";
-import { submitSafely } from "@lib/features/jobs/client/submit_safely.ts";
-import { ConnectionLostError } from "@lib/api/client/connection_lost.ts";
-import { waitForEnd } from "@lib/features/jobs/client/wait_for_end.ts";
+import { ConnectionLostError } from "@lib/api/client/transport.ts";
+import { submitSafely, waitForEnd } from "@lib/features/jobs/client.ts";
 import { FakeClock } from "../../../support/fake_clock.ts";
-import { hastyClock, hastyReconnect, jobAnswer, lost } from "../../features/jobs/client/_fakes.ts";
+import { hastyClock, hastyReconnect, jobAnswer, lost } from "./_fakes.ts";
 
 function failing(times: number, error: unknown = lost()) {
   let calls = 0;

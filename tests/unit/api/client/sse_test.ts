@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { readServerSentEvents } from "@lib/api/client/sse.ts";
-import { bytesOf } from "../../features/jobs/client/_fakes.ts";
+import { bytesOf } from "./_fakes.ts";
 
 async function* source(text: string, cuts: readonly number[] = []) {
   const bytes = bytesOf(text);

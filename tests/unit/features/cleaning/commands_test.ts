@@ -13,6 +13,7 @@ function item(changes: Partial<CleanItemAnswer> = {}): CleanItemAnswer {
     name: "web/npm",
     project: "web",
     bytes: 1_024,
+    last_used_at: "2026-01-01T00:00:00.000Z",
     cause: "age",
     outcome: "removed",
     detail: null,

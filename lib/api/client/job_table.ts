@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { JobAnswer } from "@lib/api/client/answers.ts";
+import type { JobAnswer } from "@lib/api/client/jobs.ts";
 import {
   ago,
   outcome,

@@ -3,10 +3,14 @@
  *
  * @module
  */
-import type { JobAnswer } from "@lib/api/client/answers.ts";
-import { ConnectionLostError } from "@lib/api/client/connection_lost.ts";
-import type { ByteStream } from "@lib/features/jobs/client/follow_log.ts";
+import type { JobAnswer } from "@lib/api/client/jobs.ts";
 import { Reconnect } from "@lib/api/client/reconnect.ts";
+import {
+  type ByteStream,
+  ConnectionLostError,
+  RunnerTransport,
+} from "@lib/api/client/transport.ts";
+import type { UnixRequest, UnixResponse } from "@lib/foundations/http/unix_client.ts";
 import type { Clock } from "@lib/core/clock.ts";
 
 /** A job as the runner answers with it. */
@@ -91,4 +95,35 @@ export function bytesOf(text: string): Uint8Array {
 export function textOf(pieces: readonly Uint8Array[]): string {
   const decoder = new TextDecoder();
   return pieces.map((piece) => decoder.decode(piece, { stream: true })).join("") + decoder.decode();
+}
+
+/** An answer of the runner: a text, or what becomes JSON. */
+export function answer(
+  status: number,
+  value: unknown,
+  headers: Readonly<Record<string, string>> = {},
+): UnixResponse {
+  const text = typeof value === "string" ? value : JSON.stringify(value);
+  return {
+    ...streamOf([bytesOf(text)], "whole"),
+    status,
+    headers,
+    text: () => Promise.resolve(text),
+  };
+}
+
+/** A runner whose answers `send` makes. */
+export function fakeRunner(send: (request: UnixRequest) => UnixResponse | Promise<UnixResponse>) {
+  const sent: UnixRequest[] = [];
+  const runner = new RunnerTransport({
+    socketPath: "/run/user/1000/cicd-runner.sock",
+    sender: {
+      send: async (request) => {
+        sent.push(request);
+        return await send(request);
+      },
+      [Symbol.dispose]() {},
+    },
+  });
+  return { sent, runner };
 }

@@ -1,37 +1,50 @@
 import assert from "node:assert/strict";
+import { object } from "@optique/core/constructs";
 import { formatMessage } from "@optique/core/message";
 import { parseAsync } from "@optique/core/parser";
-import type { JobFlags } from "@lib/features/jobs/commands/grammar_job_flags.ts";
-import { makeGrammar } from "../../../cmd/runner/commands/grammar.ts";
+import { argument } from "@optique/core/primitives";
+import { type JobFlags, jobFlags } from "@lib/features/jobs/commands/grammar_job_flags.ts";
+import { stateList } from "@lib/features/jobs/commands/jobs.ts";
+import { loadCommands, makeGrammar } from "../../../cmd/runner/commands/cli.ts";
 
-const parser = makeGrammar({
+const completer = {
   jobIds: () => Promise.resolve([]),
   projects: () => Promise.resolve([]),
-});
+};
+
+async function grammar() {
+  return makeGrammar(await loadCommands(), completer);
+}
 
 async function parsed(...args: readonly string[]) {
-  const result = await parseAsync(parser, args);
+  const result = await parseAsync(await grammar(), args);
   assert.ok(result.success, `${args.join(" ")} was refused`);
   return result.value;
 }
 
+async function parsedJob(...args: readonly string[]) {
+  const result = await parseAsync(jobFlags(completer), args);
+  assert.ok(result.success, `${args.join(" ")} was refused`);
+  return result.value;
+}
+
+async function refused(...args: readonly string[]): Promise<boolean> {
+  return !(await parseAsync(await grammar(), args)).success;
+}
+
 /** The fields of a job that flags gave. */
-function given({ given }: JobFlags): Readonly<Record<string, unknown>> {
+function fieldsOf({ given }: JobFlags): Readonly<Record<string, unknown>> {
   return Object.fromEntries(
     Object.entries(given).filter(([, value]) => value !== undefined && String(value) !== ""),
   );
 }
 
-async function refused(...args: readonly string[]): Promise<boolean> {
-  return !(await parseAsync(parser, args)).success;
-}
-
 Deno.test("makeGrammar() gives what follows -- to the job untouched", async () => {
-  const value = await parsed("run", "-p", "web", "--", "grep", "--json", "--", "-x", "--help");
-  assert.ok(value.command === "run");
-  assert.deepEqual(value.argv, ["grep", "--json", "--", "-x", "--help"]);
-  assert.equal(value.json, false);
-  assert.deepEqual(given(value), { project: "web" });
+  const args = ["-p", "web", "--", "grep", "--json", "--", "-x", "--help"];
+  const flags = await parsedJob(...args);
+  assert.deepEqual(flags.argv, ["grep", "--json", "--", "-x", "--help"]);
+  assert.deepEqual(fieldsOf(flags), { project: "web" });
+  assert.equal((await parsed("run", ...args)).json, false);
 });
 
 Deno.test("makeGrammar() takes the flags of all commands before and after the command", async () => {
@@ -41,38 +54,36 @@ Deno.test("makeGrammar() takes the flags of all commands before and after the co
   }
 });
 
-Deno.test("makeGrammar() reads durations, sizes and lists", async () => {
-  const run = await parsed("run", "-t", "1h30m", "--limit-memory", "2G", "--", "x");
-  assert.ok(run.command === "run");
-  assert.deepEqual(given(run), { timeout: "1h30m", "limits.memory": "2G" });
-  const jobs = await parsed("jobs", "--state", "queued,running");
-  assert.ok(jobs.command === "jobs");
-  assert.deepEqual(jobs.states, ["queued", "running"]);
+Deno.test("the commands read durations, sizes and lists", async () => {
+  const run = await parsedJob("-t", "1h30m", "--limit-memory", "2G", "--", "x");
+  assert.deepEqual(fieldsOf(run), { timeout: "1h30m", "limits.memory": "2G" });
+  const jobs = await parseAsync(object({ states: argument(stateList()) }), ["queued,running"]);
+  assert.ok(jobs.success);
+  assert.deepEqual(jobs.value.states, ["queued", "running"]);
 });
 
-Deno.test("makeGrammar() reads what is around a job, for run and submit", async () => {
+Deno.test("jobFlags() reads what is around a job", async () => {
   const flags =
     "--git https://example.org/a.git --sha abc --depth 0 --lfs --artifact a --artifact b " +
     "--cache c=d --image i --pull never --mount /a:/b --cap-add X --disk 1G --ulimit nofile=9";
-  for (const command of ["run", "submit"] as const) {
-    const value = await parsed(command, ...flags.split(" "), "--", "x", "--image", "y");
-    assert.ok(value.command === command);
-    assert.deepEqual(value.argv, ["x", "--image", "y"]);
-    assert.deepEqual(given(value), {
-      "git.url": "https://example.org/a.git",
-      "git.sha": "abc",
-      "git.depth": 0,
-      "git.lfs": true,
-      "artifacts.paths": ["a", "b"],
-      caches: ["c=d"],
-      image: "i",
-      pull: "never",
-      "container.mounts": ["/a:/b"],
-      "container.capabilities": ["X"],
-      "container.ulimits": ["nofile=9"],
-      "limits.disk": "1G",
-    });
-  }
+  const args = [...flags.split(" "), "--", "x", "--image", "y"];
+  const value = await parsedJob(...args);
+  assert.deepEqual(value.argv, ["x", "--image", "y"]);
+  assert.deepEqual(fieldsOf(value), {
+    "git.url": "https://example.org/a.git",
+    "git.sha": "abc",
+    "git.depth": 0,
+    "git.lfs": true,
+    "artifacts.paths": ["a", "b"],
+    caches: ["c=d"],
+    image: "i",
+    pull: "never",
+    "container.mounts": ["/a:/b"],
+    "container.capabilities": ["X"],
+    "container.ulimits": ["nofile=9"],
+    "limits.disk": "1G",
+  });
+  for (const command of ["run", "submit"]) await parsed(command, ...args);
 });
 
 Deno.test("makeGrammar() refuses what it does not know", async () => {
@@ -101,7 +112,7 @@ Deno.test("makeGrammar() refuses what it does not know", async () => {
 
 Deno.test("makeGrammar() names the flag whose value is missing or no good", async () => {
   const problem = async (...args: readonly string[]) => {
-    const result = await parseAsync(parser, args);
+    const result = await parseAsync(await grammar(), args);
     assert.ok(!result.success);
     return formatMessage(result.error);
   };

@@ -4,15 +4,15 @@
  * @module
  */
 import { constants } from "node:os";
-import type { JobAnswer } from "@lib/api/client/answers.ts";
+import type { JobAnswer } from "@lib/api/client/jobs.ts";
 
 /** The job's time limit passed; as timeout(1) has it. */
-export const EXIT_TIMED_OUT = 124;
+const EXIT_TIMED_OUT = 124;
 /**
  * How the job ended is not known, or it never began: it could not be started, its repository not
  * be checked out, its image not be had.
  */
-export const EXIT_LOST = 125;
+const EXIT_LOST = 125;
 /** The job was cancelled; as a shell has it for Ctrl-C. */
 export const EXIT_CANCELLED = 130;
 

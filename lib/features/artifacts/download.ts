@@ -1,5 +1,5 @@
 /**
- * `artifacts`.
+ * Downloading artifacts: which ones, and writing them in one piece.
  *
  * @module
  */
@@ -9,36 +9,17 @@ import { formatSize } from "@lib/core/size.ts";
 import { type Folder, NotAFolderError, openFolder } from "@lib/foundations/files/folder.ts";
 import { compileGlobs, globProblem } from "@lib/foundations/files/glob.ts";
 import { insidePathProblem, openParent } from "@lib/foundations/files/inside.ts";
-import type { ArtifactAnswer, ArtifactsAnswer } from "@lib/features/artifacts/client.ts";
-import type { RunnerClient } from "@lib/features/jobs/client/runner_client.ts";
 import type { CliContext } from "@lib/api/client/context.ts";
-import { oneLine, type Painter } from "@lib/api/client/format.ts";
-import type { InvocationOf } from "../../../cmd/runner/commands/grammar.ts";
-import { renderTable } from "@lib/foundations/cli/table.ts";
+import { oneLine } from "@lib/api/client/format.ts";
+import type { RunnerTransport } from "@lib/api/client/transport.ts";
+import {
+  type ArtifactAnswer,
+  type ArtifactsAnswer,
+  openArtifact,
+} from "@lib/features/artifacts/client.ts";
 
-/** Lists the artifacts of a job, or downloads them. */
-export async function artifacts(
-  invocation: InvocationOf<"artifacts">,
-  context: CliContext,
-): Promise<number> {
-  const { id, attempt, globs, download } = invocation;
-  const { out, flags, paint, signal } = context;
-  const isWanted = filterOf(globs);
-  using client = await context.connect();
-  const of = { id, ...(attempt === undefined ? {} : { attempt }) };
-  const all = await client.artifacts(of, signal);
-  const list = { ...all, files: all.files.filter(({ path }) => isWanted(path)) };
-  if (download !== undefined) await downloadAll(context, client, { list, folder: download });
-  if (flags.json) await out.json(list);
-  else if (download === undefined) {
-    if (list.files.length === 0) out.note(whyNone(all));
-    else for (const line of renderList(list, paint)) await out.line(line);
-  }
-  tellWhatIsMissing(context, list);
-  return 0;
-}
-
-function filterOf(globs: readonly string[]): (path: string) => boolean {
+/** Makes a filter of globs. @throws {CicdError} `usage` if one cannot be read. */
+export function filterOf(globs: readonly string[]): (path: string) => boolean {
   for (const glob of globs) {
     const problem = globProblem(glob);
     if (problem !== undefined) {
@@ -54,44 +35,16 @@ function filterOf(globs: readonly string[]): (path: string) => boolean {
   };
 }
 
-/** Renders a list, a line each. */
-export function renderList({ files }: ArtifactsAnswer, paint: Painter): readonly string[] {
-  return renderTable({
-    columns: [{ title: "SIZE", align: "right" }, { title: "SHA-256" }, { title: "PATH" }],
-    rows: files.map(({ path, bytes, sha256 }) => [
-      formatSize(bytes),
-      sha256.slice(0, 12),
-      oneLine(path),
-    ]),
-    paintTitle: (text) => paint("faint", text),
-  });
-}
-
-function whyNone({ complete, files }: ArtifactsAnswer): string {
-  if (files.length > 0) return "no artifact matches";
-  return complete ? "there are no artifacts" : "there are no artifacts, or not yet";
-}
-
-function tellWhatIsMissing({ out }: CliContext, list: ArtifactsAnswer): void {
-  for (const { path, why } of list.left_out) out.note(`left out: ${oneLine(path)} ${oneLine(why)}`);
-  const more = list.left_out_count - list.left_out.length;
-  if (more > 0) out.note(`left out: ${more} more`);
-  for (const glob of list.unmatched) out.note(`no file was found for ${oneLine(glob)}`);
-  if (list.uploaded !== null) {
-    const { to, files, missing, problem } = list.uploaded;
-    out.note(`uploaded to ${to}: ${files} files${missing === 0 ? "" : `; ${missing} are missing`}`);
-    if (problem !== null) out.note(`not uploaded: ${oneLine(problem)}`);
-  }
-}
-
+/** A download. */
 interface Download {
   readonly list: ArtifactsAnswer;
   readonly folder: string;
 }
 
-async function downloadAll(
+/** Writes the listed files below a directory, which is made if need be. */
+export async function downloadAll(
   { out, signal }: CliContext,
-  client: RunnerClient,
+  runner: RunnerTransport,
   { list, folder }: Download,
 ): Promise<void> {
   await Deno.mkdir(folder, { recursive: true });
@@ -101,7 +54,7 @@ async function downloadAll(
   let bytes = 0;
   for (const [index, file] of files.entries()) {
     out.note(`${index + 1}/${files.length} ${oneLine(file.path)} (${formatSize(file.bytes)})`);
-    using response = await client.openArtifact({ id, attempt, path: file.path }, signal);
+    using response = await openArtifact(runner, { id, attempt, path: file.path }, signal);
     await writeChecked(top, file, response.body);
     bytes += file.bytes;
   }
@@ -113,7 +66,7 @@ async function downloadAll(
  *
  * @throws {CicdError} `io_failed` if the bytes are not those that were listed, or the path is taken.
  */
-export async function writeChecked(
+async function writeChecked(
   top: Folder,
   { path, bytes, sha256, executable }: ArtifactAnswer,
   body: AsyncIterable<Uint8Array>,

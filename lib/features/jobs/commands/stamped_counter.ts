@@ -14,7 +14,7 @@ export interface ByteCounter {
   flush(): CountedBytes;
 }
 
-/** What of a chunk may be written. */
+/** The part of a chunk that may be written. */
 export interface CountedBytes {
   readonly bytes: Uint8Array;
   /** Bytes of the log that they stand for. */

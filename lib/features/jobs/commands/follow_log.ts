@@ -4,10 +4,10 @@
  *
  * @module
  */
-import { hasEnded, type JobAnswer } from "@lib/api/client/answers.ts";
-import { ConnectionLostError } from "@lib/api/client/connection_lost.ts";
+import { hasEnded, type JobAnswer } from "@lib/api/client/jobs.ts";
 import type { Reconnect } from "@lib/api/client/reconnect.ts";
-import { type ByteCounter, plainCounter } from "@lib/features/jobs/client/stamped_counter.ts";
+import { type ByteStream, ConnectionLostError } from "@lib/api/client/transport.ts";
+import { type ByteCounter, plainCounter } from "@lib/features/jobs/commands/stamped_counter.ts";
 
 /** A job and its log, as far as following needs them. */
 export interface FollowPort {
@@ -16,11 +16,6 @@ export interface FollowPort {
   /** Opens what there is of the log from a byte on; `undefined` if there is nothing. */
   rest(offset: number): Promise<ByteStream | undefined>;
   job(): Promise<JobAnswer>;
-}
-
-/** A body. */
-export interface ByteStream extends Disposable {
-  readonly body: AsyncIterable<Uint8Array>;
 }
 
 /** Options for {@linkcode followLog}. */

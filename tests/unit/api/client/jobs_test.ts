@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { followEvents } from "@lib/features/jobs/client/follow_events.ts";
+import { followEvents } from "@lib/api/client/jobs.ts";
 import { bytesOf, hastyReconnect, jobAnswer, streamOf } from "./_fakes.ts";
 
 function eventOf(revision: number): Uint8Array {

@@ -1,9 +1,16 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { CicdError } from "@lib/core/errors.ts";
-import { followLog, type FollowPort } from "@lib/features/jobs/client/follow_log.ts";
-import { stampedCounter } from "@lib/features/jobs/client/stamped_counter.ts";
-import { bytesOf, hastyReconnect, jobAnswer, lost, streamOf, textOf } from "./_fakes.ts";
+import { followLog, type FollowPort } from "@lib/features/jobs/commands/follow_log.ts";
+import { stampedCounter } from "@lib/features/jobs/commands/stamped_counter.ts";
+import {
+  bytesOf,
+  hastyReconnect,
+  jobAnswer,
+  lost,
+  streamOf,
+  textOf,
+} from "../../../api/client/_fakes.ts";
 
 /** How one connection goes: how much it gives, in pieces of which size, and how it ends. */
 interface Connection {

@@ -1,0 +1,179 @@
+/**
+ * Requests about single jobs.
+ *
+ * Each function throws what {@linkcode RunnerTransport.json} throws; a job is named by its id, or
+ * the beginning of it.
+ *
+ * @module
+ */
+import { CicdError } from "@lib/core/errors.ts";
+import type { Clock } from "@lib/core/clock.ts";
+import type { UnixResponse } from "@lib/foundations/http/unix_client.ts";
+import { hasEnded, type JobAnswer, readJob } from "@lib/api/client/jobs.ts";
+import type { Reconnect } from "@lib/api/client/reconnect.ts";
+import {
+  ConnectionLostError,
+  jobPath,
+  type QueryFields,
+  queryOf,
+  type RunnerTransport,
+} from "@lib/api/client/transport.ts";
+
+/** Submits a job; the same key gives the same job. */
+export function submitJob(
+  runner: RunnerTransport,
+  { request, key }: { readonly request: unknown; readonly key: string },
+  signal: AbortSignal,
+): Promise<JobAnswer> {
+  return runner.ask(readJob, {
+    method: "POST",
+    path: "/v1/jobs",
+    headers: { "idempotency-key": key },
+    body: request,
+    signal,
+  });
+}
+
+/**
+ * Submits until there is an answer; `submit` sends the same idempotency key
+ * each time, so however often it arrives, there is one job.
+ *
+ * @throws {ConnectionLostError} At once if nobody has ever listened.
+ */
+export async function submitSafely(
+  submit: () => Promise<JobAnswer>,
+  reconnect: Reconnect,
+): Promise<JobAnswer> {
+  try {
+    return await submit();
+  } catch (error) {
+    if (error instanceof ConnectionLostError && !error.isListening) throw error;
+    await reconnect.afterFailure(error);
+  }
+  return await reconnect.run(submit);
+}
+
+/** Shows a job with its attempts. */
+export function showJob(
+  runner: RunnerTransport,
+  id: string,
+  signal: AbortSignal,
+): Promise<JobAnswer> {
+  return runner.ask(readJob, { path: jobPath(id), signal });
+}
+
+/** Cancels a job or runs it again. */
+export function changeJob(
+  runner: RunnerTransport,
+  { id, verb }: { readonly id: string; readonly verb: "cancel" | "retry" },
+  signal: AbortSignal,
+): Promise<JobAnswer> {
+  return runner.ask(readJob, { method: "POST", path: `${jobPath(id)}/${verb}`, signal });
+}
+
+/** Waits for a job's end, at most `timeoutMs`; then answers with the job as it stands. */
+export function waitOnce(
+  runner: RunnerTransport,
+  { id, timeoutMs }: { readonly id: string; readonly timeoutMs: number },
+  signal: AbortSignal,
+): Promise<JobAnswer> {
+  const seconds = Math.max(1, Math.ceil(timeoutMs / 1_000));
+  const path = `${jobPath(id)}/wait?timeout=${seconds}s`;
+  return runner.ask(readJob, { path, signal, extraMs: seconds * 1_000 });
+}
+
+/** Longest single question, in milliseconds. */
+const POLL_MS = 60_000;
+
+/** Options for {@linkcode waitForEnd}. */
+export interface WaitOptions {
+  /** Waits for the end, at most `timeoutMs`; answers with the job as it stands then. */
+  readonly waitOnce: (timeoutMs: number) => Promise<JobAnswer>;
+  readonly reconnect: Reconnect;
+  readonly clock: Clock;
+  /** When to stop waiting, in milliseconds since the epoch. @default {Infinity} */
+  readonly until?: number;
+}
+
+/**
+ * Waits for a job's end, across restarts of the runner.
+ *
+ * @returns The ended job, or the job as it stands when `until` has come.
+ */
+export async function waitForEnd(options: WaitOptions): Promise<JobAnswer> {
+  const { waitOnce, reconnect, clock, until = Infinity } = options;
+  while (true) {
+    const timeoutMs = Math.max(0, Math.min(POLL_MS, until - clock.now()));
+    const job = await reconnect.run(() => waitOnce(timeoutMs));
+    if (hasEnded(job) || clock.now() >= until) return job;
+  }
+}
+
+/** A part of a log. */
+export interface LogPart {
+  /** Offset of the first byte. */
+  readonly from: number;
+  readonly stream?: "stdout" | "stderr";
+  readonly timestamps?: boolean;
+}
+
+/** Opens a job's log: as it is now, or as it goes on until the job has ended. */
+export function openLog(
+  runner: RunnerTransport,
+  { id, follow = false, ...part }: LogPart & { readonly id: string; readonly follow?: boolean },
+  signal: AbortSignal,
+): Promise<UnixResponse> {
+  const query = { ...queryFields(part), follow: follow ? "1" : undefined, offset: part.from };
+  return open(runner, { id, query }, signal);
+}
+
+/**
+ * Opens the rest of a log from `part.from` on.
+ *
+ * @returns `undefined` if there is nothing.
+ */
+export async function openLogRest(
+  runner: RunnerTransport,
+  { id, ...part }: LogPart & { readonly id: string },
+  signal: AbortSignal,
+): Promise<UnixResponse | undefined> {
+  try {
+    const range = `bytes=${part.from}-`;
+    return await open(runner, { id, query: queryFields(part), range }, signal);
+  } catch (error) {
+    if (error instanceof CicdError && error.code === "range_not_satisfiable") return undefined;
+    throw error;
+  }
+}
+
+/** Returns the bytes of a job's log now. */
+export async function logSize(
+  runner: RunnerTransport,
+  { id, stream }: { readonly id: string; readonly stream?: LogPart["stream"] | undefined },
+  signal: AbortSignal,
+): Promise<number> {
+  using response = await open(runner, { id, query: { stream }, range: "bytes=-1" }, signal);
+  const total = /\/(\d{1,15})$/.exec(response.headers["content-range"] ?? "")?.[1];
+  if (total !== undefined) return Number(total);
+  throw new CicdError("internal", "Cannot learn the size of the log: the answer does not tell");
+}
+
+function open(
+  runner: RunnerTransport,
+  { id, query, range }: {
+    readonly id: string;
+    readonly query: QueryFields;
+    readonly range?: string;
+  },
+  signal: AbortSignal,
+): Promise<UnixResponse> {
+  return runner.open({
+    path: `${jobPath(id)}/logs${queryOf(query)}`,
+    headers: { accept: "text/plain", ...(range === undefined ? {} : { range }) },
+    signal,
+  });
+}
+
+function queryFields({ stream, timestamps }: LogPart): QueryFields {
+  return { stream, timestamps: timestamps === true ? "1" : undefined };
+}

@@ -1,0 +1,41 @@
+/**
+ * Answers of the routes about the runner and its projects.
+ *
+ * @module
+ */
+import * as v from "valibot";
+import { added, projectSchema } from "@lib/api/answers.ts";
+
+/** Readiness. */
+export const readySchema = v.object({ ready: v.boolean(), reasons: v.array(v.string()) });
+
+/** The runner at a glance. */
+export const statusSchema = v.object({
+  version: v.string(),
+  build: v.string(),
+  pid: v.number(),
+  started_at: v.string(),
+  agents: v.pipe(v.string(), v.description("How agents are started: systemd or child")),
+  state_dir: v.string(),
+  mode: v.string(),
+  queued: v.number(),
+  in_flight: v.number(),
+  max_running: v.number(),
+  ready: v.boolean(),
+  reasons: v.array(v.string()),
+  warnings: added(
+    v.pipe(v.array(v.string()), v.description("What is dangerous about the set-up")),
+  ),
+});
+
+/** A project, its queue and its agent. */
+export const projectDetailSchema = v.object({
+  ...projectSchema.entries,
+  agent: v.looseObject({
+    running: v.boolean(),
+    limits: v.exactOptional(v.pipe(
+      v.record(v.string(), v.number()),
+      v.description("Of everything the project does, such as `memory_bytes`"),
+    )),
+  }),
+});

@@ -1,0 +1,44 @@
+import assert from "node:assert/strict";
+import { toProblem } from "@lib/foundations/http/problem.ts";
+import { listJobs } from "@lib/api/client/jobs.ts";
+import { logSize, openLog, openLogRest, submitJob, waitOnce } from "@lib/features/jobs/client.ts";
+import { answer, fakeRunner, jobAnswer } from "../../api/client/_fakes.ts";
+
+const { signal } = new AbortController();
+
+Deno.test("the requests about jobs name what they ask for", async () => {
+  const { runner, sent } = fakeRunner(({ path }) =>
+    path.startsWith("/v1/jobs?")
+      ? answer(200, { jobs: [], next_cursor: null })
+      : answer(200, jobAnswer())
+  );
+  await listJobs(runner, { project: "web", states: ["queued", "running"], limit: 5 }, signal);
+  await submitJob(runner, { request: { project: "web" }, key: "k-1" }, signal);
+  await waitOnce(runner, { id: "../x", timeoutMs: 1_500 }, signal);
+  using _log = await openLog(
+    runner,
+    { id: "1", from: 7, timestamps: true, stream: "stdout", follow: true },
+    signal,
+  );
+  assert.deepEqual(sent.map(({ method, path }) => `${method} ${path}`), [
+    "GET /v1/jobs?project=web&state=queued%2Crunning&limit=5",
+    "POST /v1/jobs",
+    "GET /v1/jobs/..%2Fx/wait?timeout=2s",
+    "GET /v1/jobs/1/logs?stream=stdout&timestamps=1&follow=1&offset=7",
+  ]);
+  assert.equal(sent[1]?.headers?.["idempotency-key"], "k-1");
+  assert.equal(sent[1]?.body, '{"project":"web"}');
+});
+
+Deno.test("openLogRest() gives nothing where the log has no more", async () => {
+  const { runner, sent } = fakeRunner(() =>
+    answer(416, toProblem("range_not_satisfiable", "No more"))
+  );
+  assert.equal(await openLogRest(runner, { id: "1", from: 9 }, signal), undefined);
+  assert.equal(sent[0]?.headers?.["range"], "bytes=9-");
+});
+
+Deno.test("logSize() reads the size from the range", async () => {
+  const { runner } = fakeRunner(() => answer(206, "x", { "content-range": "bytes 41-41/42" }));
+  assert.equal(await logSize(runner, { id: "1" }, signal), 42);
+});
