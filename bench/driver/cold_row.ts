@@ -6,7 +6,7 @@
 import type { Comparison } from "../report.ts";
 import { BARE_SOCKET, BARE_UNIT, installPeers, LEAST_SOCKET } from "./activated_peers.ts";
 import { Fifo } from "./fifo.ts";
-import type { Bench } from "./main.ts";
+import type { Bench } from "./bench.ts";
 import { AGENT_UNIT, rest, RUNNER_UNIT } from "./product.ts";
 import { systemctl } from "./programs.ts";
 

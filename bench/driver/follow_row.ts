@@ -6,7 +6,7 @@
 import type { Comparison } from "../report.ts";
 import { toLines } from "../text_lines.ts";
 import { Fifo } from "./fifo.ts";
-import type { Bench } from "./main.ts";
+import type { Bench } from "./bench.ts";
 import { rest } from "./product.ts";
 import { listen, run, script, systemctl } from "./programs.ts";
 

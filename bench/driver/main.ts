@@ -6,16 +6,8 @@
  */
 import type { Comparison } from "../report.ts";
 import { isMachineRow, type MachineRowName } from "../rows.ts";
+import type { Bench } from "./bench.ts";
 import { Product } from "./product.ts";
-
-/** What a benchmark gets. */
-export interface Bench {
-  readonly product: Product;
-  /** Few samples. */
-  readonly quick: boolean;
-  readonly say: (text: string) => void;
-  readonly signal: AbortSignal;
-}
 
 const ROWS: Readonly<Record<MachineRowName, (bench: Bench) => Promise<readonly Comparison[]>>> = {
   start: async (bench) => await (await import("./start_row.ts")).measureStart(bench),

@@ -5,7 +5,7 @@
  */
 import type { Comparison } from "../report.ts";
 import { BARE_SOCKET, BARE_UNIT, installPeers } from "./activated_peers.ts";
-import type { Bench } from "./main.ts";
+import type { Bench } from "./bench.ts";
 import { AGENT_UNIT, rest, RUNNER_UNIT } from "./product.ts";
 import { run, systemctl } from "./programs.ts";
 

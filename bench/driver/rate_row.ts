@@ -4,7 +4,7 @@
  * @module
  */
 import type { Comparison } from "../report.ts";
-import type { Bench } from "./main.ts";
+import type { Bench } from "./bench.ts";
 import { rest } from "./product.ts";
 import { run } from "./programs.ts";
 

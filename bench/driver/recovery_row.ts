@@ -5,7 +5,7 @@
  */
 import type { Comparison } from "../report.ts";
 import { Fifo } from "./fifo.ts";
-import type { Bench } from "./main.ts";
+import type { Bench } from "./bench.ts";
 import { rest, RUNNER_UNIT } from "./product.ts";
 import { systemctl } from "./programs.ts";
 

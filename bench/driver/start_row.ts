@@ -8,7 +8,7 @@ import { parseUnitName } from "@lib/foundations/systemd/unit_name.ts";
 import { unitProperty } from "@lib/foundations/systemd/unit_property.ts";
 import type { Comparison, Series } from "../report.ts";
 import { Fifo } from "./fifo.ts";
-import type { Bench } from "./main.ts";
+import type { Bench } from "./bench.ts";
 import { PROJECT, rest } from "./product.ts";
 import { launch, LIMIT_FLAGS, LIMITS } from "./programs.ts";
 

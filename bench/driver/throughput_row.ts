@@ -5,7 +5,7 @@
  */
 import { ignore } from "@lib/core/errors.ts";
 import type { Comparison } from "../report.ts";
-import type { Bench } from "./main.ts";
+import type { Bench } from "./bench.ts";
 import { rest } from "./product.ts";
 import { launch, listen, script } from "./programs.ts";
 

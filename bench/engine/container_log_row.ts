@@ -4,7 +4,7 @@
  * @module
  */
 import type { Comparison } from "../report.ts";
-import type { EngineBench } from "./rows.ts";
+import type { EngineBench } from "./bench.ts";
 
 const LINE_BYTES = 1_000;
 const MIB = 1_024 * 1_024;

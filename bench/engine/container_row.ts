@@ -6,7 +6,7 @@
 import type { UnixClient } from "@lib/foundations/http/unix_client.ts";
 import type { Comparison } from "../report.ts";
 import { rest, textOf } from "../driver/product.ts";
-import type { EngineBench } from "./rows.ts";
+import type { EngineBench } from "./bench.ts";
 
 /** Measures a whole container job against the engine's own calls for the same container. */
 export async function measureContainer(bench: EngineBench): Promise<readonly Comparison[]> {

@@ -5,7 +5,7 @@
  */
 import type { Comparison } from "../report.ts";
 import { rest } from "../driver/product.ts";
-import type { EngineBench } from "./rows.ts";
+import type { EngineBench } from "./bench.ts";
 
 const JOBS = 8;
 

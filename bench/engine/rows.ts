@@ -5,22 +5,11 @@
  */
 import type { Comparison } from "../report.ts";
 import type { EngineRowName } from "../rows.ts";
+import type { EngineBench } from "./bench.ts";
 import { measureCheckout } from "./checkout_row.ts";
 import { measureContainerLog } from "./container_log_row.ts";
 import { measureContainer } from "./container_row.ts";
 import { measureHealth } from "./health_row.ts";
-import type { EngineStage } from "./stage.ts";
-
-/** What a benchmark gets. */
-export interface EngineBench {
-  readonly stage: EngineStage;
-  /** An image with a shell. */
-  readonly image: string;
-  /** Few samples. */
-  readonly quick: boolean;
-  readonly say: (text: string) => void;
-  readonly signal: AbortSignal;
-}
 
 /** Runs one benchmark. */
 export const ENGINE_ROWS: Readonly<

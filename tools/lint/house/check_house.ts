@@ -1,0 +1,68 @@
+import { EXPORTED_FOR_TESTS, NOT_YET } from "./exceptions.ts";
+import { findDeadExports } from "./dead_exports.ts";
+import { findLongFiles, findSmallNeighbors } from "./file_sizes.ts";
+import { findCircles } from "./import_circles.ts";
+import { buildModuleGraph } from "./module_graph.ts";
+import { findWording } from "./plain_english.ts";
+
+/** The findings of {@linkcode checkHouse}, a line of text each. */
+export interface HouseReport {
+  /** Each is a reason to refuse the change. */
+  readonly faults: readonly string[];
+  /** Words and openings that the house no longer uses. */
+  readonly wording: readonly string[];
+  /** Small files that a reviewer may want to see moved. */
+  readonly hints: readonly string[];
+}
+
+/** Options for {@linkcode checkHouse}. */
+export interface HouseOptions {
+  /** Exports that only tests import, by file: name and reason. */
+  readonly forTests?: Readonly<Record<string, Readonly<Record<string, string>>>>;
+  /** Beginnings of the paths whose faults do not count yet. */
+  readonly notYet?: readonly string[];
+}
+
+/** Checks a project's files; `texts` holds each by its path below the project's directory. */
+export function checkHouse(
+  texts: ReadonlyMap<string, string>,
+  { forTests = EXPORTED_FOR_TESTS, notYet = NOT_YET }: HouseOptions = {},
+): HouseReport {
+  const code = new Map([...texts].filter(([path]) => path.endsWith(".ts")));
+  const graph = buildModuleGraph(code);
+  const waits = (path: string) => notYet.some((start) => path.startsWith(start));
+  const dead = findDeadExports(graph);
+  const isDead = ({ path, name, testsOnly }: typeof dead[number]) =>
+    !waits(path) && !(testsOnly && forTests[path]?.[name] !== undefined);
+  const stale = Object.entries(forTests).flatMap(([path, names]) =>
+    Object.keys(names)
+      .filter((name) => !dead.some((it) => it.path === path && it.name === name && it.testsOnly))
+      .map((name) => `${path}: "${name}" needs no exception in tools/lint/house/exceptions.ts`)
+  );
+  return {
+    faults: [
+      ...findCircles(graph)
+        .filter((way) => !way.every(waits))
+        .map((way) => `import circle: ${way.join(" -> ")}`),
+      ...dead.filter(isDead).map(({ path, line, name, testsOnly }) =>
+        testsOnly
+          ? `${path}:${line}: only tests import "${name}"; test it through what the product uses, ` +
+            `or give a reason in tools/lint/house/exceptions.ts`
+          : `${path}:${line}: no other file imports "${name}"`
+      ),
+      ...stale,
+      ...findLongFiles(graph)
+        .map(({ path, lines }) => `${path}: ${lines} lines are more than 400; split it`),
+    ],
+    wording: [...texts]
+      .filter(([path]) => !/^(tests|bench)\/|^tools\/lint\/house\//.test(path))
+      .flatMap(([path, text]) =>
+        findWording(path, text).map(({ line, text: word, advice }) =>
+          `${path}:${line}: "${word}": ${advice}`
+        )
+      ),
+    hints: findSmallNeighbors(graph).map(({ path, lines, importer }) =>
+      `${path}: ${lines} lines, imported only by ${importer}`
+    ),
+  };
+}

@@ -1,0 +1,45 @@
+import type { ModuleGraph } from "./module_graph.ts";
+
+/** Lines from which on a file of the product is too long to read in one go. */
+const MAX_LINES = 400;
+
+/** Lines below which a file may be worth moving into the one that uses it. */
+const SMALL_LINES = 60;
+
+/** A file of the product that is longer than a file should be. */
+export interface LongFile {
+  readonly path: string;
+  readonly lines: number;
+}
+
+/** A small file that only one file next to it imports. */
+export interface SmallNeighbor extends LongFile {
+  readonly importer: string;
+}
+
+/** Finds files of `lib/` and `cmd/` with more than 400 lines. */
+export function findLongFiles(graph: ModuleGraph): readonly LongFile[] {
+  return productFiles(graph).filter(({ lines }) => lines > MAX_LINES);
+}
+
+/** Finds files of under 60 lines that could move into the one file that imports them. */
+export function findSmallNeighbors(graph: ModuleGraph): readonly SmallNeighbor[] {
+  return productFiles(graph).filter(({ lines }) => lines < SMALL_LINES).flatMap((small) => {
+    const importers = [...graph.values()]
+      .filter(({ path, imports }) => imports.has(small.path) && !path.startsWith("tests/"));
+    const [first, second] = importers;
+    if (first === undefined || second !== undefined) return [];
+    if (directoryOf(first.path) !== directoryOf(small.path)) return [];
+    return [{ ...small, importer: first.path }];
+  });
+}
+
+function productFiles(graph: ModuleGraph): LongFile[] {
+  return [...graph.values()]
+    .filter(({ path }) => /^(lib|cmd)\//.test(path))
+    .map(({ path, text }) => ({ path, lines: text.replace(/\n$/, "").split("\n").length }));
+}
+
+function directoryOf(path: string): string {
+  return path.slice(0, path.lastIndexOf("/"));
+}
