@@ -1,7 +1,5 @@
 import assert from "node:assert/strict";
-import type { JobSpec } from "@lib/spine/spec/job_spec.ts";
 import { StepFailure } from "@lib/spine/jobs/step.ts";
-import { checkedOutSha } from "@lib/features/checkout/checkout_step.ts";
 import { setUpCheckouts } from "../support/checkout_fixture.ts";
 import { startGitServer } from "../support/git_server.ts";
 
@@ -102,11 +100,6 @@ for (const mirrors of [true, false]) {
     await app.commit({ files: { "hello.txt": "hello" } });
     const done = await t.checkOut({ url: app.url, path: "src/app" });
     assert.equal(await Deno.readTextFile(`${done.workspace}/src/app/hello.txt`), "hello");
-    const spec: NonNullable<JobSpec["git"]> = {
-      ...{ url: app.url, path: "src/app", depth: 1, submodules: false, lfs: false },
-    };
-    assert.equal(await checkedOutSha(done.workspace, spec), await done.git("rev-parse", "HEAD"));
-    assert.equal(await checkedOutSha(done.workspace, { ...spec, path: "." }), undefined);
   });
 
   Deno.test(`checkout ${how} begins anew over what a crash left`, async () => {

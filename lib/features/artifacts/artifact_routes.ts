@@ -70,7 +70,7 @@ export function artifactRoutes(artifacts: ArtifactReading): readonly AnyRoute[] 
 type Artifact = NonNullable<Awaited<ReturnType<ArtifactReading["find"]>>>;
 
 /** The file or a part of it, as the request's conditions have it (RFC 9110, sections 13 and 14). */
-export function download(request: Request, file: Artifact): Response {
+function download(request: Request, file: Artifact): Response {
   const { bytes, sha256, path } = file;
   const etag = `"${sha256}"`;
   const headers = new Headers({

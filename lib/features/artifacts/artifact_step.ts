@@ -96,7 +96,7 @@ function isWanted({ when }: ArtifactSpec, { state }: AttemptOutcome): boolean {
 }
 
 /** What its owner should know of a list; nothing if all is well. */
-export function sentences(list: ArtifactList): readonly string[] {
+function sentences(list: ArtifactList): readonly string[] {
   const { left_out: leftOut, left_out_count: count, unmatched, uploaded } = list;
   const told: string[] = [];
   if (unmatched.length > 0) {

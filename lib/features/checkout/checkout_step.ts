@@ -58,19 +58,6 @@ export function createCheckoutStep(options: CheckoutOptions): AttemptStep {
   };
 }
 
-/** The commit that stands in a workspace; `undefined` if none was checked out. */
-export async function checkedOutSha(workspace: string, git: GitSpec): Promise<string | undefined> {
-  try {
-    const head = await Deno.readTextFile(`${targetOf(workspace, git)}/.git/HEAD`);
-    return /^[0-9a-f]{40,64}$/.exec(head.trim())?.[0];
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) {
-      return undefined;
-    }
-    throw error;
-  }
-}
-
 interface Call {
   readonly context: SetupContext;
   readonly spec: GitSpec;

@@ -55,7 +55,7 @@ export async function fetchLfs(
 }
 
 /** Where the server of a repository keeps LFS, if nothing else is said. */
-export function lfsUrl({ scheme, url }: GitRemote): string {
+function lfsUrl({ scheme, url }: GitRemote): string {
   if (scheme === "ssh" || scheme === "file") return url;
   const base = url.replace(/\/+$/, "");
   return `${base.endsWith(".git") ? base : `${base}.git`}/info/lfs`;

@@ -95,7 +95,7 @@ export async function prepareMirror({ path, remote, format }: MirrorInput): Prom
 }
 
 /** The format of a mirror's objects; `undefined` if there is none that could be used. */
-export async function mirrorFormat(path: string): Promise<ObjectFormat | undefined> {
+async function mirrorFormat(path: string): Promise<ObjectFormat | undefined> {
   try {
     await Deno.stat(`${path}/HEAD`);
     const config = await Deno.readTextFile(`${path}/config`);

@@ -26,7 +26,7 @@ export interface Leftover extends ContainerSummary {
 }
 
 /** Lists the containers of a state folder that no attempt wants; those of others are not seen. */
-export async function findLeftovers(
+async function findLeftovers(
   engine: Engine,
   { stateDir, project, isWanted }: LeftoverOptions,
   signal: AbortSignal,

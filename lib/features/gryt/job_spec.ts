@@ -9,7 +9,7 @@ import { type FernetKey, openFernet } from "@lib/features/gryt/fernet.ts";
 import type { GrytRequest } from "@lib/features/gryt/request.ts";
 
 /** Where the workspace lies in the container. */
-export const GRYT_WORKSPACE = "/workspace";
+const GRYT_WORKSPACE = "/workspace";
 /** The label that holds the job's number at the main API. */
 export const GRYT_JOB_LABEL = "gryt.job_id";
 /** The name under which the repository's token is sealed; the job does not get it. */

@@ -196,7 +196,7 @@ function checkDelivery(result: OutgoingResult): TryOutcome {
 }
 
 /** The value of `X-Signature-256`. */
-export function signatureOf(body: Uint8Array, apiKey: string): string {
+function signatureOf(body: Uint8Array, apiKey: string): string {
   return `sha256=${createHmac("sha256", apiKey).update(body).digest("hex")}`;
 }
 

@@ -36,7 +36,7 @@ import {
   type PullEvent,
   type RegistryLogin,
 } from "@lib/foundations/docker/engine_types.ts";
-import { type EngineAddress, formatEngineAddress } from "@lib/foundations/docker/find_engine.ts";
+import type { EngineAddress } from "@lib/foundations/docker/find_engine.ts";
 import {
   type ReadLogOptions,
   readLogStream,
@@ -315,11 +315,6 @@ export class Engine implements Disposable {
   [Symbol.dispose](): void {
     this.#agent.destroy();
   }
-}
-
-/** Says where an engine is, for messages. */
-export function describeEngine({ address }: Engine): string {
-  return formatEngineAddress(address);
 }
 
 function inSeconds(ms: number): string {

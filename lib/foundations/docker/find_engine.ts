@@ -58,7 +58,7 @@ export function findEngine(options: FindEngineOptions): EngineAddress {
 }
 
 /** The sockets that are looked at when nothing is named, in their order. */
-export function engineSockets(
+function engineSockets(
   { XDG_RUNTIME_DIR: runtimeDir }: FindEngineOptions["env"],
 ): readonly string[] {
   const own = runtimeDir === undefined || runtimeDir === ""

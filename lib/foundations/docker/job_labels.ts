@@ -6,7 +6,7 @@
 import { createHash } from "node:crypto";
 
 /** What a container's labels say. */
-export const JOB_LABELS = {
+const JOB_LABELS = {
   /** Names the state folder, so that two suites on one engine know their own. */
   state: "cicd-toolkit.state",
   job: "cicd-toolkit.job",
@@ -23,7 +23,7 @@ export interface JobLabels {
 }
 
 /** Names a state folder in a label. */
-export function stateIdOf(stateDir: string): string {
+function stateIdOf(stateDir: string): string {
   return createHash("sha256").update(stateDir).digest("hex").slice(0, 16);
 }
 

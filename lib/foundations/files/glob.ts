@@ -12,7 +12,7 @@
  */
 
 /** Most alternatives that the braces of one pattern may make. */
-export const MAX_ALTERNATIVES = 64;
+const MAX_ALTERNATIVES = 64;
 
 /** Says what is wrong with a pattern; `undefined` if nothing is. */
 export function globProblem(pattern: string): string | undefined {

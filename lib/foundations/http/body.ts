@@ -19,7 +19,7 @@ export interface BodyLimits {
  * @throws {CicdError} `body_too_large` as soon as it is too large, `request_timeout` if it does
  * not end in time.
  */
-export async function readBody(
+async function readBody(
   request: Request,
   { maxBytes, timeoutMs }: BodyLimits,
 ): Promise<Uint8Array<ArrayBuffer>> {

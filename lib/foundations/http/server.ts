@@ -28,7 +28,7 @@ import { makeRequestListener } from "@lib/foundations/http/request_listener.ts";
 import { assertTlsFits } from "@lib/foundations/http/tls_texts.ts";
 import { makeUpgrader, type UpgradeHandler } from "@lib/foundations/http/upgrade.ts";
 
-export type { BoundAddress, Listener, Origin, TlsTexts } from "@lib/foundations/http/listener.ts";
+export type { Listener, TlsTexts } from "@lib/foundations/http/listener.ts";
 
 /** Bounds on what clients may do. */
 export interface HttpLimits {

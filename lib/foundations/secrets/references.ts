@@ -13,7 +13,7 @@ import { readSmallFile } from "@lib/foundations/secrets/private_file.ts";
 import { Secret } from "@lib/foundations/secrets/secret.ts";
 
 /** Longest secret in a file, in bytes. */
-export const SECRET_FILE_MAX_BYTES = 64 * 1024;
+const SECRET_FILE_MAX_BYTES = 64 * 1024;
 
 /** Where a secret is to be found. */
 export type SecretReference =

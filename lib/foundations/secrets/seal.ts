@@ -16,7 +16,7 @@ import { createCipheriv, createDecipheriv, randomBytes } from "node:crypto";
 import { CicdError } from "@lib/core/errors.ts";
 import { KEY_ID_BYTES, type SealingKey } from "@lib/foundations/secrets/sealing_key.ts";
 
-export { openKey, type SealingKey } from "@lib/foundations/secrets/sealing_key.ts";
+export { openKey } from "@lib/foundations/secrets/sealing_key.ts";
 
 const ALGORITHM = "aes-256-gcm";
 const PREAMBLE = new Uint8Array([0x53, 1]);

@@ -10,7 +10,7 @@ import { readSmallFile } from "@lib/foundations/secrets/private_file.ts";
 import { Secret } from "@lib/foundations/secrets/secret.ts";
 
 /** Bytes of a key: AES-256. */
-export const KEY_BYTES = 32;
+const KEY_BYTES = 32;
 /** Bytes of a key's id. */
 export const KEY_ID_BYTES = 8;
 

@@ -76,20 +76,6 @@ export function journalFieldName(key: string): string | undefined {
   return name === "" ? undefined : name.slice(0, MAX_NAME_CHARS);
 }
 
-/**
- * Whether a stream of this process goes to the journal, so that entries may
- * be written to it directly instead.
- *
- * @param journalStream The variable `JOURNAL_STREAM`.
- * @param stream Device and inode of the stream.
- */
-export function journalStreamIs(
-  journalStream: string | undefined,
-  stream: { readonly dev: number | null; readonly ino: number | null },
-): boolean {
-  return stream.ino !== null && journalStream === `${stream.dev}:${stream.ino}`;
-}
-
 /** A value with a line break is preceded by its length, in 8 bytes, little-endian. */
 function encodeField(name: string, value: Uint8Array): Uint8Array {
   const encoder = new TextEncoder();

@@ -33,9 +33,6 @@ import {
 import type { UnitName } from "@lib/foundations/systemd/unit_name.ts";
 import type { UnitProperty } from "@lib/foundations/systemd/unit_property.ts";
 
-export type { ListedUnit, UnitState } from "@lib/foundations/systemd/manager_calls.ts";
-export type { FinishedJob } from "@lib/foundations/systemd/manager_signals.ts";
-
 /** Options for {@linkcode UserManager.connect}. */
 export interface ConnectOptions {
   readonly env: BusEnvironment;

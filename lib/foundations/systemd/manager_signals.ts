@@ -29,7 +29,7 @@ const BUS = {
 } as const;
 
 /** Callbacks for one kind of event; each is called until it is disposed. */
-export class Listeners<T> {
+class Listeners<T> {
   readonly #callbacks = new Set<(event: T) => void>();
 
   /** Adds a callback; it must not throw. */

@@ -78,7 +78,7 @@ export function containerOf({ container }: JobSpec): ContainerSpec {
 }
 
 /** Where the job starts, in its container. */
-export function containerWorkdir({ workdir }: JobSpec): string {
+function containerWorkdir({ workdir }: JobSpec): string {
   if (workdir === undefined || workdir === "" || workdir === ".") return CONTAINER_WORKSPACE;
   return workdir.startsWith("/") ? workdir : `${CONTAINER_WORKSPACE}/${workdir}`;
 }

@@ -45,7 +45,7 @@ export function jobProgram(
 }
 
 /** Where a job starts: absolute, or below its workspace. */
-export function workdirOf(spec: JobSpec, folder: AttemptFolder): string {
+function workdirOf(spec: JobSpec, folder: AttemptFolder): string {
   const { workdir } = spec;
   if (workdir === undefined || workdir === "" || workdir === ".") return folder.workspace;
   return workdir.startsWith("/") ? workdir : `${folder.workspace}/${workdir}`;

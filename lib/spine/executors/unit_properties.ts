@@ -33,7 +33,7 @@ export interface JobUnitOptions {
  * systemd gives the same time to `ExecStopPost=`: with less of it a busy
  * machine would lose the record of the end.
  */
-export const MIN_STOP_MS = 2_000;
+const MIN_STOP_MS = 2_000;
 
 /** What systemd 252 to 257 hand to a service by themselves. */
 const SERVICE_VARIABLES = [

@@ -141,7 +141,7 @@ export async function jobLogSize(
 }
 
 /** Size of a file in bytes; 0 if it does not exist. */
-export async function fileSize(path: string): Promise<number> {
+async function fileSize(path: string): Promise<number> {
   try {
     return (await Deno.stat(path)).size;
   } catch (error) {

@@ -23,11 +23,11 @@ import { secretForms } from "@lib/foundations/secrets/secret_forms.ts";
 import { isSetupDone } from "@lib/spine/logs/setup_done.ts";
 
 /** What each line begins with, so that it is told from the job's own output. */
-export const SETUP_PREFIX = "[setup] ";
+const SETUP_PREFIX = "[setup] ";
 /** Longest line, in bytes, with its prefix and its end. */
 export const SETUP_LINE_MAX_BYTES = 4 * 1024;
 /** Most bytes of one attempt's setup log. */
-export const SETUP_LOG_MAX_BYTES = 4 * 1024 * 1024;
+const SETUP_LOG_MAX_BYTES = 4 * 1024 * 1024;
 
 /** Characters of a line that are looked at; a longer one is cut far before its end anyway. */
 const LOOKED_AT_CHARS = 16 * SETUP_LINE_MAX_BYTES;

@@ -45,7 +45,7 @@ export type ConnectionEnd =
   | { readonly kind: "lost"; readonly error: CicdError };
 
 /** Longest wait for a reply unless a call says otherwise. */
-export const DEFAULT_CALL_TIMEOUT_MS = 25_000;
+const DEFAULT_CALL_TIMEOUT_MS = 25_000;
 /** Calls that may wait for their reply at once. */
 const MAX_PENDING_CALLS = 1_024;
 

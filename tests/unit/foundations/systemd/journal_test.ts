@@ -4,7 +4,6 @@ import {
   createJournalWriter,
   encodeJournalEntry,
   journalFieldName,
-  journalStreamIs,
 } from "@lib/foundations/systemd/journal.ts";
 import type { SendResult } from "@lib/foundations/systemd/libc.ts";
 
@@ -52,11 +51,4 @@ Deno.test("createJournalWriter() counts what the journal does not take", () => {
     assert.equal(writer.dropped, 2);
   }
   assert(disposed);
-});
-
-Deno.test("journalStreamIs() compares device and inode", () => {
-  assert(journalStreamIs("9:123", { dev: 9, ino: 123 }));
-  assert(!journalStreamIs("9:124", { dev: 9, ino: 123 }));
-  assert(!journalStreamIs(undefined, { dev: 9, ino: 123 }));
-  assert(!journalStreamIs("null:null", { dev: null, ino: null }));
 });
