@@ -31,7 +31,9 @@ Deno.test("openKey() makes a private key once and reads it from then on", async 
 Deno.test("openKey() gives processes that race for it the same key", async () => {
   await using dir = await tempDir();
   const code = `
-    import { openKey } from ${JSON.stringify(import.meta.resolve("@lib/foundations/secrets/seal.ts"))};
+    import { openKey } from ${
+    JSON.stringify(import.meta.resolve("@lib/foundations/secrets/seal.ts"))
+  };
     await Deno.stdin.read(new Uint8Array(1));
     const { key } = openKey(${JSON.stringify(`${dir.path}/key`)});
     console.log(key.expose().join());`;

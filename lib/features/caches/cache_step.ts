@@ -3,6 +3,7 @@
  *
  * @module
  */
+import * as v from "valibot";
 import { buildHelperEnv } from "@lib/foundations/process/scrubbed_env.ts";
 import type { Clock } from "@lib/core/clock.ts";
 import { messageOf } from "@lib/core/errors.ts";
@@ -13,16 +14,11 @@ import type { AttemptOutcome } from "@lib/spine/jobs/model.ts";
 import type { CacheSpec } from "@lib/spine/spec/job_spec.ts";
 import type { AttemptStep, SetupContext, StepContext } from "@lib/spine/jobs/step.ts";
 import type { RunCommand } from "@lib/foundations/process/run_command.ts";
+import { readIfThere, writeAtomic } from "@lib/foundations/files/records.ts";
 import { removeTree } from "@lib/foundations/store/remove_tree.ts";
 import type { CacheLimits } from "@lib/features/caches/keys.ts";
 import { type Archiver, measure, pack, unpack } from "@lib/features/caches/cache_archive.ts";
-import { planCacheEviction } from "@lib/features/caches/cache_eviction.ts";
 import { cacheKey } from "@lib/features/caches/cache_key.ts";
-import {
-  type CacheRecord,
-  readCacheRecords,
-  writeCacheRecords,
-} from "@lib/features/caches/cache_records.ts";
 import {
   type CacheEntry,
   cachesPath,
@@ -30,8 +26,25 @@ import {
   listCaches,
   listEntries,
   packingOf,
+  planCacheEviction,
   removeCache,
 } from "@lib/features/caches/cache_store.ts";
+
+/**
+ * A record of what was restored before a job, for what is saved after it: an agent may die in
+ * between.
+ */
+const record = v.object({
+  /** The key as the checkout had it; the job may change the key files. */
+  key: v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/)),
+  /** `near`: an entry of another key. */
+  hit: v.picklist(["exact", "near", "miss"]),
+  /** Without key files an entry is never final, and is saved anew each time. */
+  isRolling: v.boolean(),
+});
+
+/** What became of a cache before the job. */
+type CacheRecord = v.InferOutput<typeof record>;
 
 /** Options for {@linkcode cacheStep}. */
 export interface CacheStepOptions {
@@ -238,4 +251,25 @@ function archiverFinder({ run, env: own }: CacheStepOptions): Tools["archiver"] 
     }
     return { run, env, packing };
   };
+}
+
+/** Writes the records, by the name of the cache. */
+function writeCacheRecords(
+  folder: AttemptFolder,
+  records: ReadonlyMap<string, CacheRecord>,
+): Promise<void> {
+  return writeAtomic(fileOf(folder), JSON.stringify(Object.fromEntries(records)));
+}
+
+/** Reads them; none if nothing was restored. */
+async function readCacheRecords(
+  folder: AttemptFolder,
+): Promise<ReadonlyMap<string, CacheRecord>> {
+  const text = await readIfThere(fileOf(folder));
+  if (text === undefined || text.trim() === "") return new Map();
+  return new Map(Object.entries(v.parse(v.record(v.string(), record), JSON.parse(text))));
+}
+
+function fileOf({ path }: AttemptFolder): string {
+  return `${path}/caches.json`;
 }

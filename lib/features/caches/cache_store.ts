@@ -90,3 +90,27 @@ export async function removeCache({ path }: Pick<CacheEntry, "path">): Promise<v
     if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
 }
+
+/** Bounds of a project's caches, and the time they are held against. */
+export interface EvictionLimits {
+  readonly maxBytes: number;
+  readonly maxAgeMs: number;
+  /** Milliseconds since the epoch. */
+  readonly now: number;
+}
+
+/** Chooses what goes: what was not used for too long, then what was not used for longest. */
+export function planCacheEviction<E extends Pick<CacheEntry, "bytes" | "lastUsedAt">>(
+  entries: readonly E[],
+  { maxBytes, maxAgeMs, now }: EvictionLimits,
+): readonly E[] {
+  const oldestFirst = entries.toSorted((a, b) => a.lastUsedAt - b.lastUsedAt);
+  let bytes = entries.reduce((sum, entry) => sum + entry.bytes, 0);
+  const gone: E[] = [];
+  for (const entry of oldestFirst) {
+    if (now - entry.lastUsedAt <= maxAgeMs && bytes <= maxBytes) break;
+    gone.push(entry);
+    bytes -= entry.bytes;
+  }
+  return gone;
+}

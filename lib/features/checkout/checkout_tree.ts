@@ -15,8 +15,11 @@ import {
 import { GitFailure, plainText } from "@lib/features/checkout/git_failure.ts";
 import { fetchLfs } from "@lib/features/checkout/lfs.ts";
 import { activateSubmodule } from "@lib/features/checkout/repository.ts";
-import { resolveSubmoduleUrl } from "@lib/features/checkout/submodule_url.ts";
-import { listSubmodules, type Submodule } from "@lib/features/checkout/submodules.ts";
+import {
+  listSubmodules,
+  resolveSubmoduleUrl,
+  type Submodule,
+} from "@lib/features/checkout/submodules.ts";
 
 /** What to check out beside the repository itself. */
 export interface TreeParts {

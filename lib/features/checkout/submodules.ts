@@ -1,5 +1,5 @@
 /**
- * Which submodules a commit has.
+ * The submodules of a commit, and their addresses.
  *
  * `.gitmodules` is data of a stranger: nothing in it is used before it was checked.
  *
@@ -8,6 +8,7 @@
 import type { Git, GitCall } from "@lib/features/checkout/git_command.ts";
 import { GitFailure, plainText } from "@lib/features/checkout/git_failure.ts";
 import { gitPathProblem } from "@lib/spine/spec/git_policy.ts";
+import { type GitRemote, type GitUrl, parseGitUrl } from "@lib/spine/spec/git_url.ts";
 
 /** A submodule of a commit. */
 export interface Submodule {
@@ -82,4 +83,24 @@ function nameProblem(name: string): string | undefined {
 
 function refused(what: string): GitFailure {
   return new GitFailure("refused", `Cannot check out the submodules: ${what}`);
+}
+
+/** Reads the `url` of a submodule as git does: `../lib.git` is a sibling of the parent. */
+export function resolveSubmoduleUrl(parent: GitRemote, url: string): GitUrl {
+  if (!/^\.\.?\//.test(url)) return parseGitUrl(url);
+  const parts = parent.path.replace(/\/+$/, "").split("/");
+  let rest = url;
+  for (;;) {
+    if (rest.startsWith("./")) {
+      rest = rest.slice("./".length);
+    } else if (rest.startsWith("../")) {
+      rest = rest.slice("../".length);
+      // The first part of an absolute path is empty: above it there is nothing.
+      if (parts.length <= (parent.path.startsWith("/") ? 1 : 0)) {
+        return { kind: "refused", message: "leads above the server's root" };
+      }
+      parts.pop();
+    } else break;
+  }
+  return parseGitUrl(`${parent.origin}${[...parts, rest].join("/")}`);
 }

@@ -13,6 +13,7 @@ import { raceAbort, withDeadline } from "@lib/core/abort.ts";
 import { Connections } from "@lib/foundations/http/connections.ts";
 import { Handshakes } from "@lib/foundations/http/handshakes.ts";
 import {
+  assertTlsFits,
   bind,
   type BoundAddress,
   descriptorOf,
@@ -25,7 +26,6 @@ import {
 } from "@lib/foundations/http/listener.ts";
 import { refuse, refuseBroken } from "@lib/foundations/http/refusal.ts";
 import { makeRequestListener } from "@lib/foundations/http/request_listener.ts";
-import { assertTlsFits } from "@lib/foundations/http/tls_texts.ts";
 import { makeUpgrader, type UpgradeHandler } from "@lib/foundations/http/upgrade.ts";
 
 export type { Listener, TlsTexts } from "@lib/foundations/http/listener.ts";

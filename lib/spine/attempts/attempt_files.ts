@@ -1,13 +1,25 @@
 /**
- * The files of an attempt that the agent writes itself.
+ * The files of an attempt that the agent writes itself, and what an earlier agent left of them.
  *
  * @module
  */
 import { CicdError, messageOf } from "@lib/core/errors.ts";
-import { readIfThere, writeAtomic, writeAtomicSync } from "@lib/foundations/files/records.ts";
+import { parseJobId, type ProjectName } from "@lib/core/ids.ts";
+import {
+  existsSync,
+  foldersIn,
+  readIfThere,
+  writeAtomic,
+  writeAtomicSync,
+} from "@lib/foundations/files/records.ts";
 import { parseOutcome } from "@lib/spine/jobs/attempt_record.ts";
 import { type JobSpec, parseSpec } from "@lib/spine/spec/job_spec.ts";
-import type { AttemptFolder } from "@lib/spine/jobs/attempt_folder.ts";
+import {
+  type AttemptFolder,
+  attemptFolder,
+  type AttemptRef,
+  projectJobsPath,
+} from "@lib/spine/jobs/attempt_folder.ts";
 import type { AttemptHandle } from "@lib/spine/jobs/executor.ts";
 import type { AttemptOutcome } from "@lib/spine/jobs/model.ts";
 import { removeTree } from "@lib/foundations/store/remove_tree.ts";
@@ -63,4 +75,35 @@ function parsedOrNone<T>(text: string | undefined, parse: (value: unknown) => T)
       cause: error,
     });
   }
+}
+
+/** Attempts of an earlier agent that need one. */
+export interface Orphans {
+  /** Attempts without an outcome: alive, ended unseen, or never begun. */
+  readonly unsettled: readonly AttemptRef[];
+  /** Attempts with an outcome whose workspace is still there. */
+  readonly untidy: readonly AttemptRef[];
+}
+
+/**
+ * Finds what an earlier agent left in the folders of a project's jobs.
+ *
+ * Synchronous: a history of thousands of jobs must not delay the first job's start.
+ */
+export function findOrphans(stateDir: string, project: ProjectName): Orphans {
+  const unsettled: AttemptRef[] = [];
+  const untidy: AttemptRef[] = [];
+  const jobs = projectJobsPath(stateDir, project);
+  for (const name of foldersIn(jobs)) {
+    const jobId = parseJobId(name);
+    if (jobId === undefined) continue;
+    for (const number of foldersIn(`${jobs}/${name}`)) {
+      if (!/^[1-9]\d{0,5}$/.test(number)) continue;
+      const ref = { project, jobId, number: Number(number) };
+      const folder = attemptFolder(stateDir, ref);
+      if (!existsSync(folder.outcomeFile)) unsettled.push(ref);
+      else if (existsSync(folder.workspace) || existsSync(folder.home)) untidy.push(ref);
+    }
+  }
+  return { unsettled, untidy };
 }

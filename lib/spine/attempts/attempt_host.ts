@@ -17,6 +17,7 @@ import type { AttemptFound, AttemptHandle } from "@lib/spine/jobs/executor.ts";
 import type { AttemptOutcome, CancelRequest } from "@lib/spine/jobs/model.ts";
 import type { JobSpec } from "@lib/spine/spec/job_spec.ts";
 import {
+  findOrphans,
   prepareFolder,
   readOutcome,
   readSpec,
@@ -28,7 +29,6 @@ import {
   type Setup,
   type StarterOptions,
 } from "@lib/spine/attempts/attempt_starter.ts";
-import { findLeftBehind } from "@lib/spine/attempts/left_behind.ts";
 
 /** What is needed to run one attempt. */
 export interface AttemptInput {
@@ -96,7 +96,7 @@ export class AttemptHost implements AsyncDisposable {
   /** Takes over what an earlier agent left without an outcome. */
   async adopt(): Promise<void> {
     const { stateDir, project, log } = this.#options;
-    const { unsettled, untidy } = findLeftBehind(stateDir, project);
+    const { unsettled, untidy } = findOrphans(stateDir, project);
     if (unsettled.length > 0) {
       // They write to what is set up, or finished, anew.
       const helpers = await this.#options.endHelpers();

@@ -7,7 +7,6 @@
  */
 import { createHash } from "node:crypto";
 import type { UnitName } from "@lib/foundations/systemd/unit_name.ts";
-import { formatEnvironmentFile } from "@lib/spine/executors/environment_file.ts";
 import { RECORD_PROGRAM } from "@lib/spine/executors/record_result.ts";
 
 /** The files of mode 0600 in `$XDG_RUNTIME_DIR/cicd-toolkit`. */
@@ -72,4 +71,27 @@ function isThere(path: string): boolean {
     if (error instanceof Deno.errors.NotFound) return false;
     throw error;
   }
+}
+
+/**
+ * Formats variables, one after the other, as the text of an `EnvironmentFile=`.
+ *
+ * Every value stands in double quotes. There systemd's reader ends at `"`, and drops a backslash
+ * only in front of `"`, `\`, `` ` `` and `$`; everything else, line ends and control characters
+ * included, is taken as it is, and nothing is expanded.
+ *
+ * @throws {RangeError} If a name is no variable name or a value holds a NUL.
+ */
+export function formatEnvironmentFile(variables: Iterable<readonly [string, string]>): string {
+  let text = "";
+  for (const [name, value] of variables) {
+    if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) {
+      throw new RangeError(`Cannot write variable "${name}": it is no variable name`);
+    }
+    if (value.includes("\0") || !value.isWellFormed()) {
+      throw new RangeError(`Cannot write variable "${name}": its value is no text for execve`);
+    }
+    text += `${name}="${value.replaceAll(/["\\`$]/g, "\\$&")}"\n`;
+  }
+  return text;
 }

@@ -12,7 +12,6 @@ import {
   encodeMessage,
   type Message,
 } from "@lib/foundations/systemd/dbus/message.ts";
-import { matches, type MatchRule, ruleText } from "@lib/foundations/systemd/dbus/match.ts";
 import { Outbox } from "@lib/foundations/systemd/dbus/outbox.ts";
 import {
   authenticate,
@@ -37,6 +36,17 @@ export interface CallOptions {
   readonly signal: AbortSignal;
   /** How long to wait for the reply. @default {25000} */
   readonly timeoutMs?: number;
+}
+
+/** Which signals to receive; every given part must be equal. */
+export interface MatchRule {
+  /** A unique name such as `:1.7`, or `org.freedesktop.DBus`. */
+  readonly sender: string;
+  readonly path: string;
+  readonly interface: string;
+  readonly member: string;
+  /** The first argument, if it is a string. */
+  readonly arg0?: string;
 }
 
 /** Why a connection ended. */
@@ -285,4 +295,17 @@ function lostError(cause: unknown): CicdError {
 
 function unavailable(message: string, cause?: unknown): CicdError {
   return new CicdError("systemd_unavailable", message, { cause });
+}
+
+/** Returns true if the signal is one of those. */
+function matches(rule: MatchRule, signal: Message): boolean {
+  return signal.member === rule.member && signal.interface === rule.interface &&
+    signal.path === rule.path && signal.sender === rule.sender &&
+    (rule.arg0 === undefined || signal.body?.[0] === rule.arg0);
+}
+
+/** The rule in the words of `AddMatch`. */
+function ruleText(rule: MatchRule): string {
+  const parts = Object.entries({ type: "signal", ...rule });
+  return parts.map(([key, value]) => `${key}='${value.replaceAll("'", "'\\''")}'`).join(",");
 }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import * as fc from "fast-check";
-import { planCacheEviction } from "@lib/features/caches/cache_eviction.ts";
+import { planCacheEviction } from "@lib/features/caches/cache_store.ts";
 
 const entry = fc.record({ bytes: fc.nat(1_000), lastUsedAt: fc.nat(1_000) });
 

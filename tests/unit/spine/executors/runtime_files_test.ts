@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { formatEnvironmentFile } from "@lib/spine/executors/environment_file.ts";
+import { formatEnvironmentFile } from "@lib/spine/executors/runtime_files.ts";
 
 /** What systemd's reader does with `NAME="…"` lines, written after `parse_env_file_internal`. */
 function readBack(text: string): [string, string][] {
