@@ -18,7 +18,7 @@ import type { Logger } from "@lib/core/logger.ts";
 import { TaskGroup } from "@lib/core/task_group.ts";
 import { VERSION } from "@lib/core/version.ts";
 import { CONTAINER_HOME, CONTAINER_WORKSPACE } from "@lib/spine/executors/container_paths.ts";
-import { ChosenExecutor } from "@lib/spine/executors/chosen_executor.ts";
+import { ExecutorRouter } from "@lib/spine/executors/executor_router.ts";
 import { type Listener, startHttpServer } from "@lib/foundations/http/server.ts";
 import type { AttemptRef } from "@lib/spine/jobs/attempt_folder.ts";
 import type { Executor } from "@lib/spine/jobs/executor.ts";
@@ -229,7 +229,7 @@ async function makeExecutor(
   features: readonly AgentPart[],
 ): Promise<Executor> {
   const made = features.find(({ containers }) => containers !== undefined)?.containers;
-  return new ChosenExecutor({
+  return new ExecutorRouter({
     processes: await makeProcessExecutor(input),
     makeContainers: made ?? (() => {
       throw new CicdError("executor_failed", "Cannot run the job: containers are not built in");

@@ -106,7 +106,7 @@ Deno.test("a database whose pages were overwritten is store_corrupt, not an answ
     const store = storeOn(db);
     store.list({ limit: 200 });
     store.counts();
-    store.heads(0, 1_000);
+    store.candidates(0, 1_000);
   }, code("store_corrupt"));
 });
 
@@ -160,7 +160,7 @@ Deno.test("10,000 queued jobs are there after a restart, in their order, with th
     for (let count = 0; count < 10_000; count++) {
       store.insert({ job: makeJob({ createdAt: count, notBefore: count }) });
     }
-    const first = store.heads(20_000, 5)[0]?.heads ?? [];
+    const first = store.candidates(20_000, 5)[0]?.candidates ?? [];
     for (const { id } of first) store.apply(id, { kind: "claimed", bootId: "b" });
     const [done] = first;
     assert(done !== undefined);
@@ -170,10 +170,10 @@ Deno.test("10,000 queued jobs are there after a restart, in their order, with th
   const store = storeOn(db);
   assert.equal(store.queuedCount(), 9_995);
   assert.equal(store.inFlight().length, 4);
-  const [project] = store.heads(20_000, 3);
+  const [project] = store.candidates(20_000, 3);
   assert.equal(project?.running, 4);
   assert.deepEqual(
-    project?.heads.map(({ id }) => store.require(id).createdAt),
+    project?.candidates.map(({ id }) => store.require(id).createdAt),
     [5, 6, 7],
   );
   // What the queue asks for at every turn must not read every row.

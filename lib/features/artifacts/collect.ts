@@ -71,7 +71,7 @@ interface Room {
   readonly maxFiles: number;
 }
 
-interface KeepOptions {
+interface MonitorOptions {
   readonly to: Folder;
   readonly room: Room;
   readonly signal: AbortSignal;
@@ -80,7 +80,7 @@ interface KeepOptions {
 /** Keeps one file; else says why it is left out. */
 async function keep(
   { folder, name, path, kind, problem }: Found,
-  { to, room, signal }: KeepOptions,
+  { to, room, signal }: MonitorOptions,
 ): Promise<ArtifactFile | string> {
   if (problem !== undefined) return problem;
   if (name.includes("\ufffd")) return "has a name that is not UTF-8";

@@ -63,7 +63,7 @@ export async function putObject(
   const writing = write(request, object.file, AbortSignal.any([signal, answered.signal]));
   try {
     const [response] = await Promise.all([firstAnswer(request, answered), writing]);
-    return await judge(response);
+    return await readAnswer(response);
   } catch (error) {
     signal.throwIfAborted();
     return { kind: "failed", problem: `the connection broke: ${messageOf(error)}` };
@@ -129,7 +129,7 @@ async function write(request: ClientRequest, file: FileReader, stop: AbortSignal
   }
 }
 
-async function judge(response: IncomingMessage): Promise<PutResult> {
+async function readAnswer(response: IncomingMessage): Promise<PutResult> {
   const status = response.statusCode ?? 0;
   const text = await readText(response);
   if (status >= 200 && status < 300) return { kind: "stored" };

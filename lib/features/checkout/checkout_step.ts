@@ -68,7 +68,7 @@ async function checkOut(options: CheckoutOptions, call: Call): Promise<void> {
   const { context, spec, signal } = call;
   const { folder, ref, spec: { container, timeoutMs }, say } = context;
   const { stateDir, config, clock, own, runCommand } = options;
-  const remote = judge(spec, config.schemes);
+  const remote = checkRemote(spec, config.schemes);
   const begun = clock.now();
   // The step is the first: whatever is there was left by a life that ended in its middle.
   await emptyFolder(folder.workspace);
@@ -106,7 +106,7 @@ async function checkOut(options: CheckoutOptions, call: Call): Promise<void> {
 }
 
 /** The configuration may have changed since the job was accepted. */
-function judge(spec: GitSpec, schemes: readonly GitScheme[]): GitRemote {
+function checkRemote(spec: GitSpec, schemes: readonly GitScheme[]): GitRemote {
   const issues = gitIssues(spec, { schemes });
   const parsed = parseGitUrl(spec.url);
   if (issues.length === 0 && parsed.kind === "remote") return parsed.remote;

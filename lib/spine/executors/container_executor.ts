@@ -23,13 +23,13 @@ import type {
 } from "@lib/spine/jobs/executor.ts";
 import type { ContainerRules } from "@lib/spine/spec/container_policy.ts";
 import type { AttemptOutcome } from "@lib/spine/jobs/model.ts";
-import { keepContainer, wasStarted } from "@lib/spine/executors/container_keeper.ts";
+import { monitorContainer, wasStarted } from "@lib/spine/executors/container_monitor.ts";
 import {
   containerNameOf,
   fenceIfMade,
   startContainer,
 } from "@lib/spine/executors/container_start.ts";
-import { judgeFolder, settleFolder, wasBegun } from "@lib/spine/executors/evidence.ts";
+import { checkFolder, settleFolder, wasBegun } from "@lib/spine/executors/evidence.ts";
 import { requestStop } from "@lib/spine/executors/folder_files.ts";
 
 /** Options for {@linkcode ContainerExecutor}. */
@@ -104,7 +104,7 @@ export class ContainerExecutor implements Executor {
       const found = await this.#findContainer(attempt, signal);
       if (found !== "none") return { kind: found };
     }
-    return await judgeFolder(attempt, this.#evidenceOptions());
+    return await checkFolder(attempt, this.#evidenceOptions());
   }
 
   async ended(attempt: AttemptHandle, signal: AbortSignal): Promise<AttemptOutcome> {
@@ -225,7 +225,7 @@ export class ContainerExecutor implements Executor {
     for (let failures = 0;;) {
       try {
         const engine = await this.#engine(signal);
-        return await keepContainer(engine, attempt, {
+        return await monitorContainer(engine, attempt, {
           container: containerNameOf(attempt),
           withoutLog: failures >= LOG_TRIES,
           stopAsked: () => askedOnce(kept),
@@ -264,7 +264,7 @@ export class ContainerExecutor implements Executor {
   }
 
   #evidenceOptions() {
-    return { keeper: "the container engine", now: this.#options.clock.now() };
+    return { monitor: "the container engine", now: this.#options.clock.now() };
   }
 }
 

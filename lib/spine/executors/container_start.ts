@@ -20,7 +20,7 @@ import {
   containerOf,
   jobContainerName,
 } from "@lib/spine/executors/container_config.ts";
-import { isRunning, wasStarted } from "@lib/spine/executors/container_keeper.ts";
+import { isRunning, wasStarted } from "@lib/spine/executors/container_monitor.ts";
 import { execFailureOf } from "@lib/spine/executors/container_result.ts";
 import { wasBegun } from "@lib/spine/executors/evidence.ts";
 import { logFilesOf, recordExecFailure } from "@lib/spine/executors/folder_files.ts";
@@ -83,7 +83,7 @@ export async function startContainer(
  *
  * @returns The request with the links of its mounts followed, as they were judged.
  */
-function judged(
+function checked(
   engine: Engine,
   request: AttemptRequest,
   { rules }: StartContainerOptions,
@@ -150,7 +150,7 @@ async function create(
 ): Promise<"created" | "exists"> {
   const { stateDir, rules, account, withoutInit, signal } = options;
   const facts = await engine.facts(signal);
-  const body = containerBody(judged(engine, request, options), {
+  const body = containerBody(checked(engine, request, options), {
     facts,
     init: facts.hasInit && !withoutInit,
     account,

@@ -18,7 +18,7 @@ import type {
   StopRequest,
 } from "@lib/spine/jobs/executor.ts";
 import type { AttemptOutcome } from "@lib/spine/jobs/model.ts";
-import { judgeFolder, settleFolder, wasBegun } from "@lib/spine/executors/evidence.ts";
+import { checkFolder, settleFolder, wasBegun } from "@lib/spine/executors/evidence.ts";
 import { recordExecFailure, requestStop } from "@lib/spine/executors/folder_files.ts";
 import { jobProgram } from "@lib/spine/executors/job_program.ts";
 import { sleepUnless } from "@lib/spine/executors/sleep_unless.ts";
@@ -68,7 +68,7 @@ export class DirectExecutor implements Executor {
     if (!existsSync(attempt.folder.resultFile) && await isSupervised(attempt, signal)) {
       return { kind: "alive" };
     }
-    const found = await judgeFolder(attempt, this.#evidenceOptions());
+    const found = await checkFolder(attempt, this.#evidenceOptions());
     if (found.kind === "vanished") await sweep(attempt, signal);
     return found;
   }
@@ -100,7 +100,7 @@ export class DirectExecutor implements Executor {
   }
 
   #evidenceOptions() {
-    return { keeper: "its supervisor", now: this.#clock.now() };
+    return { monitor: "its supervisor", now: this.#clock.now() };
   }
 
   /** Resolves once the record is there, or the supervisor is not. */

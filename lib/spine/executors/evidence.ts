@@ -18,13 +18,13 @@ import { logFilesOf } from "@lib/spine/executors/folder_files.ts";
 /** Where the evidence of an attempt's end is read from, besides its folder. */
 export interface EvidenceOptions {
   /** What ran the attempt, such as `the service manager`. */
-  readonly keeper: string;
+  readonly monitor: string;
   /** Milliseconds since the epoch. */
   readonly now: number;
 }
 
 /** What a look at the folder of an attempt says, once nothing of the attempt lives. */
-export async function judgeFolder(
+export async function checkFolder(
   handle: AttemptHandle,
   options: EvidenceOptions,
 ): Promise<Exclude<AttemptFound, { readonly kind: "alive" }>> {
@@ -55,7 +55,7 @@ export function wasBegun({ spec, folder }: Omit<AttemptHandle, "ref">): boolean 
 
 async function readEvidence(
   { spec, folder }: AttemptHandle,
-  { keeper, now }: EvidenceOptions,
+  { monitor, now }: EvidenceOptions,
 ): Promise<Evidence> {
   const [record, stop] = await Promise.all([
     readBounded(folder.resultFile, RESULT_MAX_BYTES),
@@ -76,7 +76,7 @@ async function readEvidence(
     : begunAt;
   return {
     spec,
-    keeper,
+    monitor,
     finishedAt: record?.mtime ?? now,
     logBytes: logs.reduce((sum, info) => sum + info.size, 0),
     bootedAt: now - uptime() * 1_000,

@@ -45,7 +45,7 @@ export interface ResultRecord {
   readonly refusedTasks?: number;
   readonly cpuUsageUs?: number;
   readonly cpuThrottledUs?: number;
-  /** When the main process was started, where its keeper knows better than the log file. */
+  /** When the main process was started, where its monitor knows better than the log file. */
   readonly startedAt?: number;
   readonly finishedAt?: number;
 }

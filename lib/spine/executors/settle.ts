@@ -45,7 +45,7 @@ export interface Evidence {
   /** When the machine was last started. */
   readonly bootedAt?: number;
   /** What ran the attempt, for the message of a lost one. */
-  readonly keeper: string;
+  readonly monitor: string;
 }
 
 /** Judges an attempt that is over. */
@@ -95,7 +95,7 @@ export function settleNeverBegun(evidence: Evidence): AttemptOutcome {
   return conclude(evidence, {
     state: "failed",
     reason: "start_failed",
-    message: `The job was not started: ${evidence.keeper} did not execute it`,
+    message: `The job was not started: ${evidence.monitor} did not execute it`,
   });
 }
 
@@ -251,12 +251,12 @@ function settleExecFailed(evidence: Evidence, record: ResultRecord): AttemptOutc
 }
 
 function settleLost(evidence: Evidence, problem: string | undefined): AttemptOutcome {
-  const { startedAt, bootedAt, keeper } = evidence;
+  const { startedAt, bootedAt, monitor } = evidence;
   const why = problem !== undefined
     ? `the record of its end ${problem}`
     : startedAt !== undefined && bootedAt !== undefined && bootedAt > startedAt
     ? "the machine was restarted while it ran"
-    : `${keeper} went away while it ran`;
+    : `${monitor} went away while it ran`;
   return conclude(evidence, {
     state: "lost",
     reason: "agent_lost",

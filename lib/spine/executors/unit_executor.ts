@@ -18,7 +18,7 @@ import type {
 import type { AttemptOutcome } from "@lib/spine/jobs/model.ts";
 import type { UnitProperty } from "@lib/foundations/systemd/unit_property.ts";
 import { jobUnitName } from "@lib/foundations/systemd/unit_name.ts";
-import { judgeFolder, settleFolder, wasBegun } from "@lib/spine/executors/evidence.ts";
+import { checkFolder, settleFolder, wasBegun } from "@lib/spine/executors/evidence.ts";
 import { recordExecFailure, requestStop } from "@lib/spine/executors/folder_files.ts";
 import { jobProgram, type ReadyProgram } from "@lib/spine/executors/job_program.ts";
 import { ManagerLink } from "@lib/spine/executors/manager_link.ts";
@@ -93,7 +93,7 @@ export class UnitExecutor implements Executor {
     // The unit before the files: it goes after the last of them was written, so files that are
     // read after it was seen gone are final.
     if (await manager.unitExists(jobUnitName(attempt.ref), signal)) return { kind: "alive" };
-    const found = await judgeFolder(attempt, this.#evidenceOptions());
+    const found = await checkFolder(attempt, this.#evidenceOptions());
     this.#files.removeEnvironment(jobUnitName(attempt.ref));
     return found;
   }
@@ -136,7 +136,7 @@ export class UnitExecutor implements Executor {
   }
 
   #evidenceOptions() {
-    return { keeper: "the service manager", now: this.#options.clock.now() };
+    return { monitor: "the service manager", now: this.#options.clock.now() };
   }
 
   /** Writes what the unit reads, and says what the unit is. */

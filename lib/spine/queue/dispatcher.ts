@@ -146,7 +146,7 @@ export class Dispatcher implements AsyncDisposable {
     if (running >= maxRunning || store.queuedCount() === 0) return 0;
     const modes = store.intakeModes();
     if (modes.get(ALL_PROJECTS) === "paused") return 0;
-    const picks = pickJobs(store.heads(clock.now(), maxRunning - running), {
+    const picks = pickJobs(store.candidates(clock.now(), maxRunning - running), {
       running,
       maxRunning,
       maxRunningOf,

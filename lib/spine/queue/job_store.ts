@@ -42,7 +42,7 @@ import {
   nextNotBefore,
   oldestQueuedAt,
   positionOf,
-  type ProjectHeads,
+  type ProjectCandidates,
   queueHeads,
   rankOf,
 } from "@lib/spine/queue/queue_queries.ts";
@@ -281,7 +281,7 @@ export class JobStore {
   }
 
   /** For each project with queued work, the jobs that may start now, best first. */
-  heads(now: number, perProject: number): readonly ProjectHeads[] {
+  candidates(now: number, perProject: number): readonly ProjectCandidates[] {
     return queueHeads(this.#db, { now, perProject });
   }
 

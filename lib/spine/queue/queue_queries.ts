@@ -9,14 +9,14 @@ import type { Job } from "@lib/spine/jobs/model.ts";
 import type { Database } from "@lib/foundations/store/database.ts";
 
 /** The first queued jobs of a project that nothing but a free place holds back. */
-export interface ProjectHeads {
+export interface ProjectCandidates {
   readonly project: ProjectName;
   readonly running: number;
-  readonly heads: readonly QueuedHead[];
+  readonly candidates: readonly Candidate[];
 }
 
 /** A queued job as the scheduler sees it. */
-export interface QueuedHead {
+export interface Candidate {
   readonly id: JobId;
   /** Smaller starts earlier; see {@linkcode rankOf}. */
   readonly rank: number;
@@ -36,14 +36,14 @@ export function rankOf(job: Job, ageingMs: number): number {
 export function queueHeads(
   db: Database,
   { now, perProject }: { readonly now: number; readonly perProject: number },
-): readonly ProjectHeads[] {
+): readonly ProjectCandidates[] {
   return db.all("SELECT DISTINCT project FROM jobs WHERE state = 'queued'").map((row) => {
     const project = requireProject(text(row, "project"));
     const running = db.first(
       "SELECT count(*) AS n FROM jobs WHERE project = ? AND state IN ('starting', 'running')",
       project,
     );
-    const heads = db.all(
+    const candidates = db.all(
       `SELECT id, rank, concurrency_group FROM jobs AS queued
        WHERE state = 'queued' AND project = ? AND not_before <= ?
          AND (concurrency_group IS NULL OR NOT EXISTS (
@@ -54,15 +54,15 @@ export function queueHeads(
       project,
       now,
       perProject,
-    ).map((head): QueuedHead => {
-      const group = head["concurrency_group"];
+    ).map((candidate): Candidate => {
+      const group = candidate["concurrency_group"];
       return {
-        id: requireJobId(text(head, "id")),
-        rank: integer(head, "rank"),
+        id: requireJobId(text(candidate, "id")),
+        rank: integer(candidate, "rank"),
         ...(typeof group === "string" ? { group } : {}),
       };
     });
-    return { project, running: integer(running ?? {}, "n"), heads };
+    return { project, running: integer(running ?? {}, "n"), candidates };
   });
 }
 

@@ -9,7 +9,7 @@
  * @module
  */
 import type { JobId, ProjectName } from "@lib/core/ids.ts";
-import type { ProjectHeads, QueuedHead } from "@lib/spine/queue/queue_queries.ts";
+import type { Candidate, ProjectCandidates } from "@lib/spine/queue/queue_queries.ts";
 
 /** What bounds the choice. */
 export interface SchedulingBounds {
@@ -32,7 +32,7 @@ export interface Pick {
 
 interface Contender {
   readonly project: ProjectName;
-  readonly heads: QueuedHead[];
+  readonly candidates: Candidate[];
   readonly groups: Set<string>;
   running: number;
   lastTurn: number;
@@ -40,14 +40,14 @@ interface Contender {
 
 /** Chooses the jobs to start now, in order; never more than the bounds allow. */
 export function pickJobs(
-  projects: readonly ProjectHeads[],
+  projects: readonly ProjectCandidates[],
   bounds: SchedulingBounds,
 ): readonly Pick[] {
   const contenders = projects.filter(({ project }) => !bounds.isHeld(project))
-    .map(({ project, running, heads }): Contender => ({
+    .map(({ project, running, candidates }): Contender => ({
       project,
       running,
-      heads: [...heads],
+      candidates: [...candidates],
       groups: new Set(),
       lastTurn: bounds.lastTurnOf(project),
     }));
@@ -56,25 +56,25 @@ export function pickJobs(
   while (bounds.running + picks.length < bounds.maxRunning) {
     const next = contenders
       .filter((one) =>
-        one.running < bounds.maxRunningOf(one.project) && nextHead(one) !== undefined
+        one.running < bounds.maxRunningOf(one.project) && nextCandidate(one) !== undefined
       )
       .sort(byTurn)[0];
-    const head = next === undefined ? undefined : nextHead(next);
-    if (next === undefined || head === undefined) break;
-    next.heads.splice(next.heads.indexOf(head), 1);
-    if (head.group !== undefined) next.groups.add(head.group);
+    const candidate = next === undefined ? undefined : nextCandidate(next);
+    if (next === undefined || candidate === undefined) break;
+    next.candidates.splice(next.candidates.indexOf(candidate), 1);
+    if (candidate.group !== undefined) next.groups.add(candidate.group);
     next.running++;
     next.lastTurn = ++turn;
-    picks.push({ id: head.id, project: next.project });
+    picks.push({ id: candidate.id, project: next.project });
   }
   return picks;
 }
 
-function nextHead({ heads, groups }: Contender): QueuedHead | undefined {
-  return heads.find(({ group }) => group === undefined || !groups.has(group));
+function nextCandidate({ candidates, groups }: Contender): Candidate | undefined {
+  return candidates.find(({ group }) => group === undefined || !groups.has(group));
 }
 
 function byTurn(a: Contender, b: Contender): number {
   return a.running - b.running || a.lastTurn - b.lastTurn ||
-    (nextHead(a)?.rank ?? 0) - (nextHead(b)?.rank ?? 0);
+    (nextCandidate(a)?.rank ?? 0) - (nextCandidate(b)?.rank ?? 0);
 }

@@ -30,7 +30,7 @@ function evidence(
     startedAt: T0,
     finishedAt: T0 + 5_000,
     logBytes: 42,
-    keeper: "the service manager",
+    monitor: "the service manager",
     ...(record === undefined
       ? {}
       : { result: { kind: "record", record: { serviceResult: "success", ...record } } as const }),

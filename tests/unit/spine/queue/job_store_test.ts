@@ -158,17 +158,17 @@ Deno.test("list() and changedSince() give fewer jobs when these are large, but a
   assert.equal(t.store.changedSince(0, 5).length, 1);
 });
 
-Deno.test("heads() holds back jobs whose group is at work or whose time has not come", () => {
+Deno.test("candidates() holds back jobs whose group is at work or whose time has not come", () => {
   using t = openMemoryStore();
   const spec = makeSpec({ concurrencyGroup: "deploy" });
   t.claim(t.add({ spec }).id);
   t.add({ spec });
   const later = t.add({ notBefore: 100 });
   const free = t.add();
-  const at = (now: number) => t.store.heads(now, 9)[0]?.heads.map(({ id }) => id);
+  const at = (now: number) => t.store.candidates(now, 9)[0]?.candidates.map(({ id }) => id);
   assert.deepEqual(at(99), [free.id]);
   assert.deepEqual(new Set(at(100)), new Set([free.id, later.id]));
-  assert.equal(t.store.heads(0, 9)[0]?.running, 1);
+  assert.equal(t.store.candidates(0, 9)[0]?.running, 1);
   assert.equal(t.store.nextNotBefore(0), 100);
   assert.equal(t.store.nextNotBefore(100), undefined);
 });

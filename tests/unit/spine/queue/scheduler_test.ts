@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import * as fc from "fast-check";
 import { newJobId } from "@lib/core/ids.ts";
-import { type ProjectHeads, type QueuedHead, rankOf } from "@lib/spine/queue/queue_queries.ts";
+import { type Candidate, type ProjectCandidates, rankOf } from "@lib/spine/queue/queue_queries.ts";
 import { pickJobs, type SchedulingBounds } from "@lib/spine/queue/scheduler.ts";
 import { makeJob, makeSpec, projectName } from "../../../support/job_fixtures.ts";
 
@@ -16,11 +16,11 @@ function bounds(changes: Partial<SchedulingBounds> = {}): SchedulingBounds {
   };
 }
 
-function heads(name: string, count: number, running = 0, group?: string): ProjectHeads {
+function candidates(name: string, count: number, running = 0, group?: string): ProjectCandidates {
   return {
     project: projectName(name),
     running,
-    heads: Array.from({ length: count }, (_, rank): QueuedHead => ({
+    candidates: Array.from({ length: count }, (_, rank): Candidate => ({
       id: newJobId(),
       rank,
       ...(group === undefined ? {} : { group }),
@@ -28,45 +28,48 @@ function heads(name: string, count: number, running = 0, group?: string): Projec
   };
 }
 
-function names(projects: readonly ProjectHeads[], wish: SchedulingBounds): string[] {
+function names(projects: readonly ProjectCandidates[], wish: SchedulingBounds): string[] {
   return pickJobs(projects, wish).map(({ project }) => project);
 }
 
 Deno.test("pickJobs() takes projects in turn when all are alike", () => {
-  assert.deepEqual(names([heads("a", 9), heads("b", 9)], bounds()), ["a", "b", "a", "b"]);
+  assert.deepEqual(names([candidates("a", 9), candidates("b", 9)], bounds()), ["a", "b", "a", "b"]);
 });
 
 Deno.test("pickJobs() favours the project with the fewest running jobs", () => {
-  const picked = names([heads("a", 9, 2), heads("b", 9)], bounds({ running: 2 }));
+  const picked = names([candidates("a", 9, 2), candidates("b", 9)], bounds({ running: 2 }));
   assert.deepEqual(picked, ["b", "b"]);
 });
 
 Deno.test("pickJobs() favours whoever had no turn for the longest time", () => {
   const lastTurnOf = (project: string) => project === "a" ? 7 : 3;
-  assert.deepEqual(names([heads("a", 1), heads("b", 1)], bounds({ maxRunning: 1, lastTurnOf })), [
-    "b",
-  ]);
+  assert.deepEqual(
+    names([candidates("a", 1), candidates("b", 1)], bounds({ maxRunning: 1, lastTurnOf })),
+    [
+      "b",
+    ],
+  );
 });
 
 Deno.test("pickJobs() starts the smallest rank of a project first", () => {
-  const one = heads("a", 3);
+  const one = candidates("a", 3);
   const picked = pickJobs([one], bounds({ maxRunning: 2 })).map(({ id }) => id);
-  assert.deepEqual(picked, one.heads.slice(0, 2).map(({ id }) => id));
+  assert.deepEqual(picked, one.candidates.slice(0, 2).map(({ id }) => id));
 });
 
 Deno.test("pickJobs() starts one job of a group and goes on with those behind it", () => {
-  const grouped = heads("a", 3, 0, "deploy");
-  const free = heads("a", 1);
+  const grouped = candidates("a", 3, 0, "deploy");
+  const free = candidates("a", 1);
   const picked = pickJobs(
-    [{ ...grouped, heads: [...grouped.heads, ...free.heads] }],
+    [{ ...grouped, candidates: [...grouped.candidates, ...free.candidates] }],
     bounds(),
   ).map(({ id }) => id);
-  assert.deepEqual(picked, [grouped.heads[0]?.id, free.heads[0]?.id]);
+  assert.deepEqual(picked, [grouped.candidates[0]?.id, free.candidates[0]?.id]);
 });
 
 Deno.test("pickJobs() leaves a held project alone", () => {
   const isHeld = (project: string) => project === "a";
-  assert.deepEqual(names([heads("a", 2), heads("b", 1)], bounds({ isHeld })), ["b"]);
+  assert.deepEqual(names([candidates("a", 2), candidates("b", 1)], bounds({ isHeld })), ["b"]);
 });
 
 Deno.test("rankOf() lets a waiting job overtake a later one of higher priority", () => {
@@ -83,7 +86,7 @@ const anyProjects = fc.uniqueArray(
     max: fc.integer({ min: 1, max: 4 }),
     held: fc.boolean(),
     lastTurn: fc.nat(20),
-    heads: fc.array(
+    candidates: fc.array(
       fc.record({ rank: fc.integer(), group: fc.option(fc.constantFrom("x", "y")) }),
       {
         maxLength: 8,
@@ -98,10 +101,10 @@ Deno.test("pickJobs() never passes a bound, never starts two of a group, leaves 
     const running = wishes.reduce((sum, wish) => sum + wish.running, 0);
     const byName = new Map(wishes.map((wish): [string, typeof wish] => [wish.name, wish]));
     const of = (project: string) => byName.get(project);
-    const given = wishes.map((wish): ProjectHeads => ({
+    const given = wishes.map((wish): ProjectCandidates => ({
       project: projectName(wish.name),
       running: wish.running,
-      heads: wish.heads.map(({ rank, group }): QueuedHead => ({
+      candidates: wish.candidates.map(({ rank, group }): Candidate => ({
         id: newJobId(),
         rank,
         ...(group === null ? {} : { group }),
@@ -117,15 +120,15 @@ Deno.test("pickJobs() never passes a bound, never starts two of a group, leaves 
     assert(picks.length <= Math.max(0, maxRunning - running));
     assert.equal(new Set(picks.map(({ id }) => id)).size, picks.length, "a job was picked twice");
     let couldStart = 0;
-    for (const { project, heads, running } of given) {
+    for (const { project, candidates, running } of given) {
       const mine = new Set(picks.filter((pick) => pick.project === project).map(({ id }) => id));
       const max = of(project)?.max ?? 0;
       assert(mine.size === 0 || running + mine.size <= max);
       if (of(project)?.held) assert.equal(mine.size, 0);
-      const groups = heads.filter(({ id }) => mine.has(id)).map(({ group }) => group)
+      const groups = candidates.filter(({ id }) => mine.has(id)).map(({ group }) => group)
         .filter((group) => group !== undefined);
       assert.equal(new Set(groups).size, groups.length, "two of a group");
-      const free = heads.filter(({ id, group }) =>
+      const free = candidates.filter(({ id, group }) =>
         !mine.has(id) && (group === undefined || !groups.includes(group))
       );
       if (!of(project)?.held && running + mine.size < max && free.length > 0) couldStart++;
@@ -139,7 +142,7 @@ Deno.test("pickJobs() starves no project, however many jobs the others have", ()
     const lastTurn = new Map<string, number>();
     const seen = new Set<string>();
     for (let turn = 1; turn <= count; turn++) {
-      const projects = Array.from({ length: count }, (_, index) => heads(`p${index}`, 50));
+      const projects = Array.from({ length: count }, (_, index) => candidates(`p${index}`, 50));
       const [pick] = pickJobs(
         projects,
         bounds({ maxRunning: 1, lastTurnOf: (project) => lastTurn.get(project) ?? 0 }),

@@ -15,7 +15,7 @@ import type { AttemptOutcome } from "@lib/spine/jobs/model.ts";
 import type { JobSpec } from "@lib/spine/spec/job_spec.ts";
 
 /** The executors there are. */
-export interface ChosenExecutorOptions {
+export interface ExecutorRouterOptions {
   /** For jobs without a container. */
   readonly processes: Executor;
   /** Makes the one for jobs with a container; called for the first of them. */
@@ -29,13 +29,13 @@ export interface ChosenExecutorOptions {
  * What it says of itself is what the executor of processes says: the container engine is no part
  * of the agent, and a restart of the agent would not bring it back.
  */
-export class ChosenExecutor implements Executor {
+export class ExecutorRouter implements Executor {
   readonly kind: Executor["kind"];
   readonly #processes: Executor;
   readonly #makeContainers: () => Promise<Executor>;
   #containers: Promise<Executor> | undefined;
 
-  constructor({ processes, makeContainers }: ChosenExecutorOptions) {
+  constructor({ processes, makeContainers }: ExecutorRouterOptions) {
     this.kind = processes.kind;
     this.#processes = processes;
     this.#makeContainers = makeContainers;

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { ChosenExecutor } from "@lib/spine/executors/chosen_executor.ts";
+import { ExecutorRouter } from "@lib/spine/executors/executor_router.ts";
 import type { AttemptHandle, Executor } from "@lib/spine/jobs/executor.ts";
 import { newJobId, parseProjectName } from "@lib/core/ids.ts";
 import { attemptFolder } from "@lib/spine/jobs/attempt_folder.ts";
@@ -30,7 +30,7 @@ function attempt(container: boolean): AttemptHandle {
 function setup() {
   const calls: string[] = [];
   let made = 0;
-  const executor = new ChosenExecutor({
+  const executor = new ExecutorRouter({
     processes: recording("direct", calls),
     makeContainers: () => {
       made++;
@@ -40,7 +40,7 @@ function setup() {
   return { executor, calls, made: () => made, signal: AbortSignal.timeout(1_000) };
 }
 
-Deno.test("ChosenExecutor sends a job with a container to the engine, all others not", async () => {
+Deno.test("ExecutorRouter sends a job with a container to the engine, all others not", async () => {
   const { executor, calls, made, signal } = setup();
   await executor.look(attempt(false), signal);
   assert.equal(made(), 0);
@@ -53,10 +53,10 @@ Deno.test("ChosenExecutor sends a job with a container to the engine, all others
   assert.deepEqual(calls.slice(4).sort(), ["container dispose", "direct dispose"]);
 });
 
-Deno.test("ChosenExecutor tries again where the engine's executor could not be made", async () => {
+Deno.test("ExecutorRouter tries again where the engine's executor could not be made", async () => {
   const calls: string[] = [];
   let tries = 0;
-  await using executor = new ChosenExecutor({
+  await using executor = new ExecutorRouter({
     processes: recording("direct", calls),
     makeContainers: () =>
       ++tries === 1
@@ -68,7 +68,7 @@ Deno.test("ChosenExecutor tries again where the engine's executor could not be m
   assert.deepEqual(await executor.look(attempt(true), signal), { kind: "alive" });
 });
 
-Deno.test("ChosenExecutor is as healthy as what runs processes", async () => {
+Deno.test("ExecutorRouter is as healthy as what runs processes", async () => {
   const { executor, signal } = setup();
   assert.equal(executor.kind, "direct");
   assert.equal(executor.unhealthyReason(), "direct");

@@ -26,8 +26,8 @@ import { sleepUnless } from "@lib/spine/executors/sleep_unless.ts";
 /** How long a container lives before it is asked about. */
 const LOOK_AFTER_MS = 40;
 
-/** Options for {@linkcode keepContainer}. */
-export interface KeepOptions {
+/** Options for {@linkcode monitorContainer}. */
+export interface MonitorOptions {
   /** Name or id. */
   readonly container: string;
   /** Leaves the output where it is: reading it has failed again and again. */
@@ -45,10 +45,10 @@ export interface KeepOptions {
  * Returns at once if there is no such container, or if it was never started: then nothing is
  * written. May be called again after any failure.
  */
-export async function keepContainer(
+export async function monitorContainer(
   engine: Engine,
   attempt: AttemptHandle,
-  options: KeepOptions,
+  options: MonitorOptions,
 ): Promise<void> {
   const { container, clock, signal } = options;
   if (!existsSync(attempt.folder.resultFile)) {
@@ -105,7 +105,7 @@ async function wasOutOfMemory(
 async function follow(
   engine: Engine,
   attempt: AttemptHandle,
-  { container, withoutLog, stopAsked, clock, signal }: KeepOptions,
+  { container, withoutLog, stopAsked, clock, signal }: MonitorOptions,
 ): Promise<ContainerUsage> {
   const over = new AbortController();
   const alive = AbortSignal.any([signal, over.signal]);
@@ -160,7 +160,7 @@ async function follow(
 /** How long an engine may keep the rest of the output of a container that has ended. */
 const QUIET_MS = 10_000;
 
-interface CopyAllOptions extends Pick<KeepOptions, "container" | "clock" | "signal"> {
+interface CopyAllOptions extends Pick<MonitorOptions, "container" | "clock" | "signal"> {
   /** Aborts when the container has ended. */
   readonly exited: AbortSignal;
   readonly follow: boolean;
@@ -170,7 +170,7 @@ interface CopyAllOptions extends Pick<KeepOptions, "container" | "clock" | "sign
 async function completeLog(
   engine: Engine,
   attempt: AttemptHandle,
-  { container, withoutLog, clock, signal }: KeepOptions,
+  { container, withoutLog, clock, signal }: MonitorOptions,
 ): Promise<void> {
   const { podman, mayCutOutput } = await engine.facts(signal);
   if (withoutLog || podman || !mayCutOutput) return;
@@ -227,7 +227,7 @@ async function orGone(promise: Promise<void>): Promise<void> {
 async function tidy(
   engine: Engine,
   { ref }: AttemptHandle,
-  { container, log, signal }: KeepOptions,
+  { container, log, signal }: MonitorOptions,
 ): Promise<void> {
   try {
     await engine.removeContainer(container, signal);
