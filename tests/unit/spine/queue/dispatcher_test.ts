@@ -253,7 +253,7 @@ Deno.test("unreadyReason() names what keeps the queue from running, without call
     wrap: (store) =>
       new Proxy(store, {
         get(target, name) {
-          if (name === "heads" && broken) throw new CicdError("disk_full", "The disk is full");
+          if (name === "candidates" && broken) throw new CicdError("disk_full", "The disk is full");
           const value = Reflect.get(target, name);
           return typeof value === "function" ? value.bind(target) : value;
         },
