@@ -21,6 +21,8 @@ export interface RunnerBenchOptions {
   readonly config?: string;
   /** Made before the runner; removed by whoever made it. */
   readonly stateDir?: string;
+  /** The program's entry, of another release for example; absent: this tree's. */
+  readonly main?: string;
 }
 
 /** The folders of one runner, which can be started and killed again and again. */
@@ -28,12 +30,15 @@ export class RunnerBench implements AsyncDisposable {
   readonly folder = Deno.makeTempDirSync({ prefix: "rb-" });
   readonly stateDir: string;
   readonly socket = `${this.folder}/r.sock`;
+  /** The program's entry; another one takes over what the one before has left. */
+  main: string;
   readonly #config: string;
   readonly #http: Deno.HttpClient;
   #process: Deno.ChildProcess | undefined;
   #stderr: Promise<string> = Promise.resolve("");
 
-  constructor({ config = "", stateDir }: RunnerBenchOptions = {}) {
+  constructor({ config = "", stateDir, main = MAIN }: RunnerBenchOptions = {}) {
+    this.main = main;
     this.stateDir = stateDir ?? `${this.folder}/state`;
     this.#config = `${this.folder}/config.yaml`;
     Deno.mkdirSync(`${this.folder}/xdg`, { mode: 0o700 });
@@ -52,7 +57,7 @@ export class RunnerBench implements AsyncDisposable {
         "run",
         "--quiet",
         "--allow-all",
-        MAIN,
+        this.main,
         "daemon",
         `--config=${this.#config}`,
         `--socket=${this.socket}`,
