@@ -9,6 +9,9 @@ const MAIN = fromFileUrl(new URL("../../cmd/runner/main.ts", import.meta.url).hr
 /** How long a runner may take to answer, on a busy machine. */
 const START_DEADLINE_MS = 30_000;
 
+/** How long agents that begin may stand in the way of removing their folder. */
+const REMOVE_DEADLINE_MS = 10_000;
+
 /** How a runner ended. */
 export interface RunnerExit {
   readonly code: number;
@@ -159,9 +162,18 @@ export class RunnerBench implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#process !== undefined) await this.kill();
-    for (const pid of this.agentPids()) Deno.kill(pid, "SIGKILL");
     this.#http.close();
-    await Deno.remove(this.folder, { recursive: true });
+    const deadline = Date.now() + REMOVE_DEADLINE_MS;
+    while (true) {
+      for (const pid of this.agentPids()) killIfThere(pid);
+      try {
+        return await Deno.remove(this.folder, { recursive: true });
+      } catch (error) {
+        // An agent that the runner started last takes its lock, and can be found, a moment later.
+        if (Date.now() > deadline) throw error;
+      }
+      await pause(50);
+    }
   }
 }
 
@@ -198,6 +210,14 @@ function optionalEnv(name: string, value: string | undefined): Record<string, st
 function denoDir(): string | undefined {
   const home = Deno.env.get("HOME");
   return home === undefined ? undefined : `${home}/.cache/deno`;
+}
+
+function killIfThere(pid: number): void {
+  try {
+    Deno.kill(pid, "SIGKILL");
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
 }
 
 function foldersIn(path: string): readonly string[] {
