@@ -9,7 +9,10 @@ export const EXPORTED_FOR_TESTS: Readonly<Record<string, Readonly<Record<string,
   "lib/features/checkout/place_objects.ts": { shallowCommits: "parses a file of git" },
   "lib/features/checkout/submodules.ts": { parseGitmodules: "parses a file of a repository" },
   "lib/features/gryt/envrc.ts": { parseEnvrc: "parses a file that a person wrote" },
-  "lib/features/gryt/settings.ts": { GRYT_DEFAULT_IMAGE: "a fake needs the same default" },
+  "lib/features/gryt/settings.ts": {
+    GRYT_DEFAULT_IMAGE: "a fake needs the same default",
+    grytListenAddress: "a table of its own",
+  },
   "lib/foundations/docker/find_engine.ts": { parseEngineHost: "parses what a person wrote" },
   "lib/foundations/http/problem.ts": {
     Problem: "the answer of a fake runner is one",
