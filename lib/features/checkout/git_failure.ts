@@ -86,7 +86,7 @@ function classify({ stderr, remote, token }: FailureInput): GitFailureKind {
   }
   if (says(/Host key verification failed/)) return "host_key";
   if (says(/Permission denied \([a-z,-]+\)|Too many authentication failures/)) return "ssh_key";
-  if (asked !== undefined || says(/KeyAuthenticator failed|HTTP Basic: Access denied/)) {
+  if (asked !== undefined || says(/Authentication failed|HTTP Basic: Access denied/)) {
     return token === undefined ? "needs_token" : "token_refused";
   }
   if (says(/returned error: 40[13]/)) return token === undefined ? "needs_token" : "token_refused";

@@ -19,7 +19,7 @@ Deno.test("explainFailure() tells the failures of a remote apart", () => {
     [asks, undefined, "needs_token"],
     [asks, "t0ken", "token_refused"],
     [elsewhere, "t0ken", "redirected"],
-    ["fatal: KeyAuthenticator failed for 'https://example.org/app.git/'", "t0ken", "token_refused"],
+    ["fatal: Authentication failed for 'https://example.org/app.git/'", "t0ken", "token_refused"],
     [`${unable} The requested URL returned error: 403`, undefined, "needs_token"],
     [`${unable} The requested URL returned error: 500`, undefined, "unreachable"],
     [`${unable} Could not resolve host: example.org`, undefined, "unreachable"],
