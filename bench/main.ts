@@ -132,9 +132,9 @@ async function commitOf(signal: AbortSignal): Promise<string> {
 }
 
 async function save(report: RunReport, text: string): Promise<string> {
-  const folder = `${ROOT}/bench/results`;
-  await Deno.mkdir(folder, { recursive: true });
-  const path = `${folder}/${new Date().toISOString().replaceAll(/[:.]/g, "-")}`;
+  const directory = `${ROOT}/bench/results`;
+  await Deno.mkdir(directory, { recursive: true });
+  const path = `${directory}/${new Date().toISOString().replaceAll(/[:.]/g, "-")}`;
   await Deno.writeTextFile(`${path}.json`, `${JSON.stringify(report, null, 2)}\n`);
   await Deno.writeTextFile(`${path}.md`, text);
   return path;

@@ -10,11 +10,11 @@ import type { Comparison } from "./report.ts";
 
 /** Options for {@linkcode Stage.open}. */
 export interface StageOptions {
-  /** A build: a folder with `bin/`, `lib/` and `install.sh`. */
+  /** A build: a directory with `bin/`, `lib/` and `install.sh`. */
   readonly dist: string;
   /** The bundle of `bench/driver/main.ts`. */
   readonly driver: string;
-  /** A folder on a disk, for the state of the machine's user. */
+  /** A directory on a disk, for the state of the machine's user. */
   readonly scratch: string;
   readonly progress: (text: string) => void;
   readonly signal: AbortSignal;
@@ -58,7 +58,8 @@ export class Stage implements AsyncDisposable {
   static async open(options: StageOptions): Promise<Stage> {
     const { dist, driver, progress, signal } = options;
     progress("boot");
-    // The machine's own root is an overlay, on which folders and commits cost more than on a disk.
+    // The machine's own root is an overlay, on which directories and commits cost more than on a
+    // disk.
     const disk = await Deno.makeTempDir({ dir: options.scratch, prefix: "disk-" });
     const machine = await bootMachine({
       users: [USER],

@@ -1,6 +1,6 @@
 /**
  * `deno task demo`: the suite on its embedded default, without systemd, Docker
- * or a configuration: starts it in a folder of its own, runs one real job,
+ * or a configuration: starts it in a directory of its own, runs one real job,
  * shows its log and result, cleans up, and exits with the job's code.
  *
  * @module
@@ -28,37 +28,37 @@ const START_DEADLINE_MS = 60_000;
 if (import.meta.main) Deno.exitCode = await demo();
 
 async function demo(): Promise<number> {
-  const folder = await Deno.makeTempDir({ prefix: "cicd-demo-" });
+  const directory = await Deno.makeTempDir({ prefix: "cicd-demo-" });
   const interrupted = new AbortController();
   const onSignal = () => interrupted.abort(new DOMException("Interrupted", "AbortError"));
   Deno.addSignalListener("SIGINT", onSignal);
   try {
-    return await runIn(folder, interrupted.signal);
+    return await runIn(directory, interrupted.signal);
   } finally {
     Deno.removeSignalListener("SIGINT", onSignal);
-    await Deno.remove(folder, { recursive: true });
+    await Deno.remove(directory, { recursive: true });
   }
 }
 
-async function runIn(folder: string, signal: AbortSignal): Promise<number> {
+async function runIn(directory: string, signal: AbortSignal): Promise<number> {
   const settings = [
-    `--socket=${folder}/runner.sock`,
-    `--state-dir=${folder}/state`,
-    `--runtime-dir=${folder}/run`,
+    `--socket=${directory}/runner.sock`,
+    `--state-dir=${directory}/state`,
+    `--runtime-dir=${directory}/run`,
     "--agents=child",
     "--executor=direct",
     "--log-level=warning",
   ];
-  say(`Starting the runner in ${folder}`);
+  say(`Starting the runner in ${directory}`);
   await using runner = startRunner(["daemon", ...settings]);
-  using client = new UnixClient(`${folder}/runner.sock`);
+  using client = new UnixClient(`${directory}/runner.sock`);
   await untilReady(client, runner, signal);
   say("Submitting a job of project demo and following its log\n");
   await using _agent = agentOf(client);
   const job = startRunner(
     [
       "run",
-      `--socket=${folder}/runner.sock`,
+      `--socket=${directory}/runner.sock`,
       "--project=demo",
       "--secret=DEMO_TOKEN=env:DEMO_TOKEN",
       "--script=-",
@@ -66,7 +66,7 @@ async function runIn(folder: string, signal: AbortSignal): Promise<number> {
     { stdin: SCRIPT, env: { DEMO_TOKEN: `t0ken-${crypto.randomUUID()}` } },
   );
   const { code } = await job.child.status;
-  say(`\nThe job's exit code was ${code}; stopping the suite and removing ${folder}`);
+  say(`\nThe job's exit code was ${code}; stopping the suite and removing ${directory}`);
   return code;
 }
 

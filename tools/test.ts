@@ -12,7 +12,7 @@ import { whyNoEngine } from "../tests/support/docker_engine.ts";
 import { whyNoMachines } from "../tests/support/suite.ts";
 import { addCounts, type Counts, readJunit, summaryLine } from "./test_counts.ts";
 
-/** A folder of tests that run under the same rights. */
+/** A directory of tests that run under the same rights. */
 interface Suite {
   readonly name: string;
   readonly permissions: readonly string[];
@@ -77,10 +77,10 @@ async function runSuite(suite: Suite, passedOn: readonly string[]): Promise<Coun
     return { passed: 0, failed: 0, skipped: 1 };
   }
   console.log(`\n== ${name} suite`);
-  const folder = await Deno.makeTempDir({ prefix: "cicd-test-" });
+  const directory = await Deno.makeTempDir({ prefix: "cicd-test-" });
   const started = performance.now();
   try {
-    const junit = `${folder}/junit.xml`;
+    const junit = `${directory}/junit.xml`;
     const args = ["test", ...permissions, `--junit-path=${junit}`, ...passedOn, `tests/${name}/`];
     const code = await run([Deno.execPath(), ...args], AbortSignal.timeout(timeoutMs));
     const counts = readJunit(await Deno.readTextFile(junit).catch(() => ""));
@@ -94,7 +94,7 @@ async function runSuite(suite: Suite, passedOn: readonly string[]): Promise<Coun
     }
     return counts;
   } finally {
-    await Deno.remove(folder, { recursive: true });
+    await Deno.remove(directory, { recursive: true });
   }
 }
 
@@ -103,7 +103,7 @@ function fail(counts: Counts, why: string): Counts {
   return { ...counts, failed: counts.failed + 1 };
 }
 
-/** Runs a program in the project's folder with this one's output; gives its exit code. */
+/** Runs a program in the project's directory with this one's output; gives its exit code. */
 async function run(argv: readonly string[], signal?: AbortSignal): Promise<number> {
   const [program = "", ...args] = argv;
   const child = new Deno.Command(program, {

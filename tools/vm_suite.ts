@@ -12,7 +12,7 @@ import process from "node:process";
 import { parseArgs } from "node:util";
 import { messageOf } from "@lib/core/errors.ts";
 import {
-  newMachineFolder,
+  newMachineDirectory,
   removeMachine,
   sweepMachines,
 } from "../tests/support/machine_leftovers.ts";
@@ -124,11 +124,11 @@ async function runSuite({ checks, minutes, keep, json }: Options): Promise<numbe
     const root = await ensureVmRoot(signal);
     say("building the release");
     const payload = await makePayload(stack, { root, checks, signal });
-    const folder = await newMachineFolder();
-    stack.defer(() => removeMachine(folder, AbortSignal.timeout(60_000)));
-    if (keep) stack.defer(async () => say(`kept ${await keepFolder(folder)}`));
+    const directory = await newMachineDirectory();
+    stack.defer(() => removeMachine(directory, AbortSignal.timeout(60_000)));
+    if (keep) stack.defer(async () => say(`kept ${await keepDirectory(directory)}`));
     say("making the disks and booting");
-    for await (const event of runVm({ folder, root, payload, signal })) {
+    for await (const event of runVm({ directory, root, payload, signal })) {
       if (event.event === "check") found.push(event);
       if (json) console.log(JSON.stringify(event));
       else for (const line of describe(event)) say(line);
@@ -172,12 +172,14 @@ function describe(event: VmEvent): readonly string[] {
 }
 
 /** Moves what may be of interest to where no later run clears it away. */
-async function keepFolder(folder: Awaited<ReturnType<typeof newMachineFolder>>): Promise<string> {
-  const kept = `${machineCache()}/kept/${folder.name}`;
+async function keepDirectory(
+  directory: Awaited<ReturnType<typeof newMachineDirectory>>,
+): Promise<string> {
+  const kept = `${machineCache()}/kept/${directory.name}`;
   await Deno.mkdir(kept, { recursive: true });
   for (const name of ["disk.img", "console"]) {
     // The machine may not have come so far as to make it.
-    await Deno.rename(`${folder.path}/${name}`, `${kept}/${name}`).catch((error: unknown) => {
+    await Deno.rename(`${directory.path}/${name}`, `${kept}/${name}`).catch((error: unknown) => {
       if (!(error instanceof Deno.errors.NotFound)) throw error;
     });
   }

@@ -26,7 +26,7 @@ printf 'HTTP/1.1 200 OK\\r\\nContent-Length: 3\\r\\n\\r\\nok\\n'
 
 /** Installs the peers' units and starts their sockets. */
 export async function installPeers(): Promise<void> {
-  const folder = `${HOME}/.config/systemd/user`;
+  const directory = `${HOME}/.config/systemd/user`;
   await Deno.mkdir(`${HOME}/bench`, { recursive: true });
   await Deno.writeTextFile(`${HOME}/bench/bare.js`, SERVER);
   await Deno.writeTextFile(`${HOME}/bench/least.sh`, ANSWER);
@@ -45,7 +45,7 @@ ExecStart=/bin/sh %h/bench/least.sh
 `,
   };
   for (const [name, text] of Object.entries(units)) {
-    await Deno.writeTextFile(`${folder}/${name}`, text);
+    await Deno.writeTextFile(`${directory}/${name}`, text);
   }
   await systemctl("daemon-reload");
   await systemctl("start", "bench-bare.socket", "bench-least.socket");

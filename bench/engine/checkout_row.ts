@@ -13,7 +13,7 @@ const FILE_BYTES = 4_096;
 /** Measures a whole job with a checkout, and without, against `git worktree add`. */
 export async function measureCheckout(bench: EngineBench): Promise<readonly Comparison[]> {
   const { stage, quick, signal } = bench;
-  const repository = `${stage.folder}/repository`;
+  const repository = `${stage.directory}/repository`;
   const sha = await makeRepository(repository);
   const rounds = quick ? 3 : 25;
   const checkouts: number[] = [];
@@ -28,7 +28,7 @@ export async function measureCheckout(bench: EngineBench): Promise<readonly Comp
     });
     // What the measured job left is removed behind it; it must not fall into what follows.
     await rest(500, signal);
-    const tree = `${stage.folder}/tree-${round}`;
+    const tree = `${stage.directory}/tree-${round}`;
     const worktreeMs = await timed(() =>
       run(["git", "-C", repository, "worktree", "add", "--quiet", "--detach", tree, sha])
     );
@@ -51,9 +51,9 @@ export async function measureCheckout(bench: EngineBench): Promise<readonly Comp
 async function makeRepository(path: string): Promise<string> {
   await Deno.mkdir(path);
   for (let index = 0; index < FILES; index++) {
-    const folder = `${path}/${index % 50}`;
-    if (index < 50) await Deno.mkdir(folder);
-    await Deno.writeTextFile(`${folder}/${index}`, `${index}\n`.repeat(FILE_BYTES / 8));
+    const directory = `${path}/${index % 50}`;
+    if (index < 50) await Deno.mkdir(directory);
+    await Deno.writeTextFile(`${directory}/${index}`, `${index}\n`.repeat(FILE_BYTES / 8));
   }
   const git = ["git", "-C", path, "-c", "user.name=bench", "-c", "user.email=bench@example.org"];
   await run(["git", "-C", path, "init", "--quiet"]);

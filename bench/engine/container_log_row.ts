@@ -37,7 +37,7 @@ export async function measureContainerLog(bench: EngineBench): Promise<readonly 
     name: "container log, 500 MB",
     unit: "MiB/s",
     better: "higher",
-    ours: { name: "follower over HTTP, log kept in the job's folder", samples: rates },
+    ours: { name: "follower over HTTP, log kept in the job's directory", samples: rates },
     peers: [{ name: "docker run, output read from a pipe", samples: cli }],
     notes: [],
   }, {

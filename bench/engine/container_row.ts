@@ -22,7 +22,7 @@ export async function measureContainer(bench: EngineBench): Promise<readonly Com
     const oursMs = performance.now() - begun;
     await rest(20, signal);
     const rawBegun = performance.now();
-    await runRaw(stage.raw, { image, folder: stage.folder, signal });
+    await runRaw(stage.raw, { image, directory: stage.directory, signal });
     const rawMs = performance.now() - rawBegun;
     await rest(20, signal);
     if (round < 0) continue;
@@ -54,12 +54,12 @@ export async function measureContainer(bench: EngineBench): Promise<readonly Com
 interface RawRun {
   readonly image: string;
   /** Is mounted where a job has its workspace and its home. */
-  readonly folder: string;
+  readonly directory: string;
   readonly signal: AbortSignal;
 }
 
 /** The same container by the engine's own API, one call after the other. */
-async function runRaw(client: UnixClient, { image, folder, signal }: RawRun): Promise<void> {
+async function runRaw(client: UnixClient, { image, directory, signal }: RawRun): Promise<void> {
   const call = async (method: string, path: string, body?: unknown): Promise<unknown> => {
     const answer = await client.send({
       method,
@@ -72,7 +72,7 @@ async function runRaw(client: UnixClient, { image, folder, signal }: RawRun): Pr
     if (answer.status >= 300) throw new Error(`The engine answered ${answer.status}: ${text}`);
     return text === "" ? undefined : JSON.parse(text);
   };
-  const mount = (target: string) => ({ Type: "bind", Source: folder, Target: target });
+  const mount = (target: string) => ({ Type: "bind", Source: directory, Target: target });
   const created = await call("POST", "/containers/create", {
     Image: image,
     Entrypoint: ["/bin/true"],

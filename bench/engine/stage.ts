@@ -18,9 +18,9 @@ import { rest, sendJson, textOf } from "../driver/product.ts";
 
 /** Options for {@linkcode EngineStage.open}. */
 export interface EngineStageOptions {
-  /** A build: a folder with `bin/` and `lib/`. */
+  /** A build: a directory with `bin/` and `lib/`. */
   readonly dist: string;
-  /** A folder on a disk. */
+  /** A directory on a disk. */
   readonly scratch: string;
   readonly signal: AbortSignal;
 }
@@ -34,25 +34,25 @@ export class EngineStage implements AsyncDisposable {
   readonly engine: DockerEngine;
   /** Of the API of the engine itself. */
   readonly raw: UnixClient;
-  readonly folder: string;
+  readonly directory: string;
   readonly #runner: Deno.ChildProcess;
   readonly #client: UnixClient;
 
-  private constructor(engine: DockerEngine, folder: string, runner: Deno.ChildProcess) {
+  private constructor(engine: DockerEngine, directory: string, runner: Deno.ChildProcess) {
     this.engine = engine;
-    this.folder = folder;
+    this.directory = directory;
     this.raw = new UnixClient(engine.socket);
     this.#runner = runner;
-    this.#client = new UnixClient(`${folder}/r.sock`);
+    this.#client = new UnixClient(`${directory}/r.sock`);
   }
 
   /** Starts both; resolves when the product answers. */
   static async open({ dist, scratch, signal }: EngineStageOptions): Promise<EngineStage> {
     const engine = await startDockerEngine();
     await engine.importBusybox();
-    const folder = await Deno.makeTempDir({ dir: scratch, prefix: "engine-" });
+    const directory = await Deno.makeTempDir({ dir: scratch, prefix: "engine-" });
     await Deno.writeTextFile(
-      `${folder}/config.yaml`,
+      `${directory}/config.yaml`,
       [
         "idle_exit: 1h",
         "agent_idle_exit: 1h",
@@ -64,22 +64,26 @@ export class EngineStage implements AsyncDisposable {
         "",
       ].join("\n"),
     );
-    await Deno.mkdir(`${folder}/cache`);
+    await Deno.mkdir(`${directory}/cache`);
     const runner = new Deno.Command(`${dist}/bin/cicd-runner`, {
       args: [
         "daemon",
-        `--config=${folder}/config.yaml`,
-        `--socket=${folder}/r.sock`,
-        `--state-dir=${folder}/state`,
-        `--runtime-dir=${folder}/run`,
+        `--config=${directory}/config.yaml`,
+        `--socket=${directory}/r.sock`,
+        `--state-dir=${directory}/state`,
+        `--runtime-dir=${directory}/run`,
       ],
       clearEnv: true,
-      env: { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", HOME: folder, DENO_DIR: `${folder}/cache` },
+      env: {
+        PATH: "/usr/sbin:/usr/bin:/sbin:/bin",
+        HOME: directory,
+        DENO_DIR: `${directory}/cache`,
+      },
       stdin: "null",
       stdout: "null",
       stderr: "null",
     }).spawn();
-    const stage = new EngineStage(engine, folder, runner);
+    const stage = new EngineStage(engine, directory, runner);
     try {
       await stage.#ready(AbortSignal.any([signal, AbortSignal.timeout(START_TIMEOUT_MS)]));
       return stage;
@@ -123,9 +127,9 @@ export class EngineStage implements AsyncDisposable {
     }
   }
 
-  /** The pid of the agent, which keeps a lock in its folder. */
+  /** The pid of the agent, which keeps a lock in its directory. */
   async agentPid(): Promise<number> {
-    const lock = `${this.folder}/state/projects/${PROJECT}/cicd-agent.lock`;
+    const lock = `${this.directory}/state/projects/${PROJECT}/cicd-agent.lock`;
     return Number(await Deno.readTextFile(lock));
   }
 
@@ -142,7 +146,7 @@ export class EngineStage implements AsyncDisposable {
     }
     await this.#runner.status;
     await this.engine[Symbol.asyncDispose]();
-    await Deno.remove(this.folder, { recursive: true });
+    await Deno.remove(this.directory, { recursive: true });
   }
 
   async #ready(signal: AbortSignal): Promise<void> {

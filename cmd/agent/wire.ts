@@ -20,7 +20,7 @@ import { VERSION } from "@lib/core/version.ts";
 import { CONTAINER_HOME, CONTAINER_WORKSPACE } from "@lib/spine/executors/container_paths.ts";
 import { ExecutorRouter } from "@lib/spine/executors/executor_router.ts";
 import { type Listener, startHttpServer } from "@lib/foundations/http/server.ts";
-import type { AttemptRef } from "@lib/spine/jobs/attempt_folder.ts";
+import type { AttemptRef } from "@lib/spine/jobs/attempt_directory.ts";
 import type { Executor } from "@lib/spine/jobs/executor.ts";
 import type { JobSpec } from "@lib/spine/spec/job_spec.ts";
 import { recordLog } from "@lib/spine/logs/log_recorder.ts";
@@ -29,8 +29,8 @@ import { readBootId } from "@lib/foundations/process/boot_id.ts";
 import { LogWatcher } from "@lib/spine/logs/log_watcher.ts";
 import { buildContainerEnv, buildJobEnv } from "@lib/foundations/process/scrubbed_env.ts";
 import { openKey, sealMap } from "@lib/foundations/secrets/seal.ts";
-import { lockFolder } from "@lib/foundations/store/state_lock.ts";
-import { ensurePrivateFolder } from "../shared/folders.ts";
+import { lockDirectory } from "@lib/foundations/store/state_lock.ts";
+import { ensurePrivateDirectory } from "../shared/directories.ts";
 import { FEATURES } from "../features.ts";
 
 /** What the agent is made from. */
@@ -63,14 +63,14 @@ export async function startAgent(input: AgentInput): Promise<Agent> {
   const clock = systemClock;
   const startedAt = clock.now();
   await using parts = new AsyncDisposableStack();
-  ensurePrivateFolder(stateDir);
-  ensurePrivateFolder(runtimeDir);
-  const folder = `${stateDir}/projects/${project}`;
-  ensurePrivateFolder(folder);
+  ensurePrivateDirectory(stateDir);
+  ensurePrivateDirectory(runtimeDir);
+  const directory = `${stateDir}/projects/${project}`;
+  ensurePrivateDirectory(directory);
   // Two agents that start at once must not both take over the same attempts.
-  parts.use(lockFolder({ folder, program: "cicd-agent", remedy: "it serves this project" }));
+  parts.use(lockDirectory({ directory, program: "cicd-agent", remedy: "it serves this project" }));
   const key = openKey(`${stateDir}/secrets.key`);
-  const helperMark = folder;
+  const helperMark = directory;
   const services: AgentServices = {
     project,
     config,
@@ -96,9 +96,9 @@ export async function startAgent(input: AgentInput): Promise<Agent> {
       stateDir,
       executor,
       bootId: readBootId(),
-      recordLog: (folder, spec, signal) =>
+      recordLog: (directory, spec, signal) =>
         recordLog({
-          folder,
+          directory,
           output: spec.output,
           maxBytes: spec.logMaxBytes,
           clock,
@@ -112,8 +112,8 @@ export async function startAgent(input: AgentInput): Promise<Agent> {
         return endMarked(helperMark);
       },
       setupTimeoutMs: () => config().of(JOB_DEFAULTS).setupTimeoutMs,
-      openSetupLog: (folder, secrets) =>
-        openSetupLog(folder, {
+      openSetupLog: (directory, secrets) =>
+        openSetupLog(directory, {
           clock,
           secrets,
           onFailure: (error) => log.warning("Cannot write a setup log", { error }),

@@ -12,7 +12,7 @@ import { systemClock } from "@lib/core/clock.ts";
 import type { ProjectName } from "@lib/core/ids.ts";
 import { answers } from "@lib/foundations/http/socket_path.ts";
 import { toDaemonArgs } from "../shared/daemon_flags.ts";
-import { ensurePrivateFolder } from "../shared/folders.ts";
+import { ensurePrivateDirectory } from "../shared/directories.ts";
 import { agentCommand } from "../shared/program_paths.ts";
 import type { RunnerInput } from "./wire.ts";
 
@@ -27,7 +27,7 @@ export async function makeAgentHost(input: AgentHostInput): Promise<AgentHost> {
     const { SystemdAgentHost } = await import("@lib/spine/agent_link/systemd_host.ts");
     return new SystemdAgentHost({ socketPath, env });
   }
-  ensurePrivateFolder(`${runtimeDir}/agents`);
+  ensurePrivateDirectory(`${runtimeDir}/agents`);
   const command = agentCommand(Deno.execPath(), Deno.mainModule);
   return new ChildAgentHost({
     socketPath,

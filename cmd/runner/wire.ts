@@ -29,7 +29,7 @@ import { isTerminal, type Job } from "@lib/spine/jobs/model.ts";
 import { JobLogReader } from "@lib/spine/logs/job_logs.ts";
 import { LogWatcher } from "@lib/spine/logs/log_watcher.ts";
 import type { DaemonFlags } from "../shared/daemon_flags.ts";
-import { ensurePrivateFolder } from "../shared/folders.ts";
+import { ensurePrivateDirectory } from "../shared/directories.ts";
 import { layoutOf } from "../shared/program_paths.ts";
 import { FEATURES } from "../features.ts";
 import { makeAgentHost } from "./agent_host.ts";
@@ -73,8 +73,8 @@ export async function startRunner(input: RunnerInput): Promise<Runner> {
   const startedAt = clock.now();
   await using parts = new AsyncDisposableStack();
   const { stateDir, runtimeDir } = config.current.of(PROGRAM);
-  ensurePrivateFolder(stateDir);
-  ensurePrivateFolder(runtimeDir);
+  ensurePrivateDirectory(stateDir);
+  ensurePrivateDirectory(runtimeDir);
   parts.use(lockState(stateDir));
   const modules = await Promise.all(
     FEATURES.flatMap(({ name, runner }) =>

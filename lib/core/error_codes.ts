@@ -65,7 +65,7 @@ export const ERROR_CODES = {
   systemd_unavailable: entry(503, 69, true, "The service manager is away"),
   engine_unavailable: entry(503, 69, true, "The container engine cannot be reached"),
   executor_failed: entry(500, 70, true, "The job could not be started"),
-  store_locked: entry(500, 75, true, "Another daemon owns the state folder"),
+  store_locked: entry(500, 75, true, "Another daemon owns the state directory"),
   store_corrupt: entry(500, 74, false, "The database is damaged"),
   store_newer: entry(500, 78, false, "The database is of a newer version"),
   socket_in_use: entry(500, 73, false, "The socket path is taken"),

@@ -19,7 +19,7 @@ async function run(
   const request = bench.request(script(text), spec);
   await executor.start(request, deadline());
   const outcome = await executor.ended(request, deadline());
-  return { outcome, log: Deno.readTextFileSync(request.folder.logFile("merged")) };
+  return { outcome, log: Deno.readTextFileSync(request.directory.logFile("merged")) };
 }
 
 Deno.test("ContainerExecutor tells a kill for want of memory from an exit with 137", async () => {
@@ -113,22 +113,26 @@ Deno.test("ContainerExecutor opens what is asked for and allowed, and nothing el
 });
 
 Deno.test("ContainerExecutor follows the links of a mount before it judges it", async () => {
-  const folder = await Deno.makeTempDir();
-  await Deno.mkdir(`${folder}/open`);
-  await Deno.writeTextFile(`${folder}/open/word`, "hello");
-  await Deno.symlink("/etc", `${folder}/open/link`);
+  const directory = await Deno.makeTempDir();
+  await Deno.mkdir(`${directory}/open`);
+  await Deno.writeTextFile(`${directory}/open/word`, "hello");
+  await Deno.symlink("/etc", `${directory}/open/link`);
   const mounted = (source: string) => ({
     container: { ...CLOSED, mounts: [{ source, target: "/data", readOnly: true }] },
   });
-  const rules = { allow: ["mounts"], mounts: [`${folder}/open`] };
-  const { log } = await run("cat /data/word; touch /data/x 2>&1", mounted(`${folder}/open`), rules);
+  const rules = { allow: ["mounts"], mounts: [`${directory}/open`] };
+  const { log } = await run(
+    "cat /data/word; touch /data/x 2>&1",
+    mounted(`${directory}/open`),
+    rules,
+  );
   assert.match(log, /hello/);
   assert.match(log, /Read-only/);
   await assert.rejects(
-    run("cat /data/passwd", mounted(`${folder}/open/link`), rules),
+    run("cat /data/passwd", mounted(`${directory}/open/link`), rules),
     /not below a path of the project/,
   );
-  await Deno.remove(folder, { recursive: true });
+  await Deno.remove(directory, { recursive: true });
 });
 
 Deno.test("ContainerExecutor says why the disk cannot be limited", async () => {

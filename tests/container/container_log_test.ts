@@ -34,7 +34,7 @@ async function runRecorded(
   await executor.start(request, deadline());
   const { output, logMaxBytes: maxBytes } = request.spec;
   const recording = recordLog({
-    folder: request.folder,
+    directory: request.directory,
     output,
     maxBytes,
     clock: systemClock,
@@ -43,7 +43,7 @@ async function runRecorded(
   });
   await executor.ended(request, deadline());
   const bytes = await recording.finish();
-  const source = { folder: request.folder, output, maxBytes, settled: true };
+  const source = { directory: request.directory, output, maxBytes, settled: true };
   const { droppedBytes } = await logExtent(source, output === "merged" ? "merged" : "all");
   return { bytes, dropped: droppedBytes };
 }
@@ -54,7 +54,7 @@ Deno.test("ContainerExecutor brings 16 MB of output over byte for byte", async (
   const request = bench.request(script(lines(MIB / 4)), { logMaxBytes: 64 * MIB });
   await executor.start(request, deadline());
   assert.equal((await executor.ended(request, deadline())).state, "succeeded");
-  assert.equal(hashOf(request.folder.logFile("merged")), expected(MIB / 4));
+  assert.equal(hashOf(request.directory.logFile("merged")), expected(MIB / 4));
 });
 
 Deno.test("ContainerExecutor keeps bytes that are no text, and a line without an end", async () => {
@@ -63,7 +63,7 @@ Deno.test("ContainerExecutor keeps bytes that are no text, and a line without an
   const request = bench.request(script("printf '\\377\\0\\200x\\n'; printf 'no end'"));
   await executor.start(request, deadline());
   await executor.ended(request, deadline());
-  const bytes = Deno.readFileSync(request.folder.logFile("merged"));
+  const bytes = Deno.readFileSync(request.directory.logFile("merged"));
   assert.deepEqual([...bytes], [255, 0, 128, 120, 10, ...new TextEncoder().encode("no end")]);
 });
 
@@ -83,11 +83,11 @@ exit 3`),
     await first.start(request, deadline());
     const ready = output === "split" ? "stderr" : "merged";
     const signal = deadline();
-    while (!Deno.readTextFileSync(request.folder.logFile(ready)).includes("ready")) {
+    while (!Deno.readTextFileSync(request.directory.logFile(ready)).includes("ready")) {
       await systemClock.sleep(5, { signal });
     }
     await first[Symbol.asyncDispose]();
-    Deno.writeTextFileSync(`${request.folder.workspace}/go`, "");
+    Deno.writeTextFileSync(`${request.directory.workspace}/go`, "");
 
     // Cut off wherever it was: what is on disk is all that a later one knows.
     const second = await bench.executor();
@@ -98,7 +98,7 @@ exit 3`),
     const outcome = await (await bench.executor()).ended(request, deadline());
     assert.equal(outcome.exitCode, 3, outcome.message);
     const text = Deno.readTextFileSync(
-      request.folder.logFile(output === "split" ? "stdout" : "merged"),
+      request.directory.logFile(output === "split" ? "stdout" : "merged"),
     );
     const numbers = text.split("\n").filter((line) => /^\d{63}$/.test(line)).map(Number);
     assert.deepEqual(numbers, [
@@ -106,7 +106,7 @@ exit 3`),
       ...Array.from({ length: 50_000 }, (_, i) => i),
     ]);
     const errors = output === "split"
-      ? Deno.readTextFileSync(request.folder.logFile("stderr"))
+      ? Deno.readTextFileSync(request.directory.logFile("stderr"))
       : text;
     assert.equal(errors.match(/ready/g)?.length, 1);
     assert.equal(errors.match(/trouble/g)?.length, 1);
@@ -120,7 +120,7 @@ Deno.test("ContainerExecutor stops at the cap, and readers learn how much was dr
     const request = bench.request(script(lines(5_000)), { output, logMaxBytes: maxBytes });
     const { bytes, dropped } = await runRecorded(bench, request);
     assert.equal(bytes, maxBytes);
-    const path = request.folder.logFile(output === "merged" ? "merged" : "stdout");
+    const path = request.directory.logFile(output === "merged" ? "merged" : "stdout");
     const kept = Deno.readFileSync(path).subarray(0, maxBytes);
     assert(!kept.includes(0), "something else than output has a place in the log");
     assert((dropped ?? 0) >= 1);
@@ -140,5 +140,5 @@ Deno.test("ContainerExecutor is not filled up by a job that never stops writing"
   await executor.stop(request, { reason: "cancelled", by: "by request" }, deadline());
   const outcome = await executor.ended(request, deadline());
   assert.equal(outcome.state, "cancelled");
-  assert(Deno.statSync(request.folder.logFile("merged")).blocks !== null);
+  assert(Deno.statSync(request.directory.logFile("merged")).blocks !== null);
 });

@@ -44,10 +44,10 @@ echo done; exit 7`),
   assert.deepEqual(await executor.look(request, deadline()), { kind: "alive" });
   assert.equal(await executor.start(request, deadline()), "exists");
   const ended = executor.ended(request, deadline());
-  Deno.writeTextFileSync(`${request.folder.workspace}/go`, "");
+  Deno.writeTextFileSync(`${request.directory.workspace}/go`, "");
   const outcome = await ended;
   assert.equal(outcome.exitCode, 7, outcome.message);
-  const lines = Deno.readTextFileSync(request.folder.logFile("merged")).split("\n");
+  const lines = Deno.readTextFileSync(request.directory.logFile("merged")).split("\n");
   assert.deepEqual(lines, [
     "ready",
     ...Array.from({ length: 2_000 }, (_, i) => `line ${i}`),
@@ -64,7 +64,7 @@ Deno.test("ContainerExecutor settles a job that ended while no agent was alive",
   const executor = await bench.executor();
   const outcome = await executor.ended(request, deadline());
   assert.equal(outcome.exitCode, 5, outcome.message);
-  assert.equal(Deno.readTextFileSync(request.folder.logFile("merged")), "ready\nmore\n");
+  assert.equal(Deno.readTextFileSync(request.directory.logFile("merged")), "ready\nmore\n");
   assert.equal((await executor.look(request, deadline())).kind, "ended");
 });
 
@@ -86,7 +86,7 @@ Deno.test("ContainerExecutor starts what was made and never started, and only on
   const signal = deadline();
   // As an agent leaves it that dies between the two calls: the last may still be under way.
   const executor = await bench.executor();
-  Deno.mkdirSync(request.folder.home);
+  Deno.mkdirSync(request.directory.home);
   const body = containerBody(request, {
     facts: await use.engine.client.facts(signal),
     init: true,
@@ -95,7 +95,7 @@ Deno.test("ContainerExecutor starts what was made and never started, and only on
     tasks: 256,
   });
   await use.engine.client.createContainer(jobContainerName(request.ref), body, signal);
-  Deno.writeTextFileSync(request.folder.logFile("merged"), "");
+  Deno.writeTextFileSync(request.directory.logFile("merged"), "");
   assert.equal((await executor.look(request, signal)).kind, "never_begun");
   // The dead agent's request arrives now, and finds nothing of that name.
   await assert.rejects(
@@ -104,7 +104,7 @@ Deno.test("ContainerExecutor starts what was made and never started, and only on
   );
   assert.equal(await executor.start(request, signal), "started");
   assert.equal((await executor.ended(request, signal)).state, "succeeded");
-  assert.equal(Deno.readTextFileSync(`${request.folder.workspace}/ran`), "run\n");
+  assert.equal(Deno.readTextFileSync(`${request.directory.workspace}/ran`), "run\n");
   assert.deepEqual(await use.engine.containers(), []);
 });
 

@@ -85,7 +85,7 @@ Deno.test("a token of the checkout is in no process, no container and no file wh
   assert(!told.includes(TOKEN), "the engine knows it");
   assert(!everythingInProc().includes(TOKEN), "a process has it");
   const found = await new Deno.Command("grep", {
-    args: ["-rlaF", "--", TOKEN, t.runner.folder],
+    args: ["-rlaF", "--", TOKEN, t.runner.directory],
     stderr: "null",
   }).output();
   assert.equal(new TextDecoder().decode(found.stdout), "");

@@ -154,16 +154,16 @@ Deno.test("started as root, the image hands the volume on and drops every right"
 
 Deno.test("a listener and a key from a file are configured as the files of deploy/ do it", async () => {
   await using t = new Deployed();
-  const folder = await Deno.makeTempDir({ prefix: "deployed-" });
+  const directory = await Deno.makeTempDir({ prefix: "deployed-" });
   try {
-    await Deno.chmod(folder, 0o755);
-    await Deno.copyFile("deploy/compose/config.yaml", `${folder}/config.yaml`);
-    await Deno.writeTextFile(`${folder}/agent_api_key`, "the-pre-shared-key\n");
-    await Deno.writeTextFile(`${folder}/gryt_encryption_key`, `${"A".repeat(43)}=\n`);
+    await Deno.chmod(directory, 0o755);
+    await Deno.copyFile("deploy/compose/config.yaml", `${directory}/config.yaml`);
+    await Deno.writeTextFile(`${directory}/agent_api_key`, "the-pre-shared-key\n");
+    await Deno.writeTextFile(`${directory}/gryt_encryption_key`, `${"A".repeat(43)}=\n`);
     await t.start(
       ...CLOSED,
-      `--volume=${folder}/config.yaml:/etc/cicd-toolkit/config.yaml:ro`,
-      `--volume=${folder}:/run/secrets:ro`,
+      `--volume=${directory}/config.yaml:/etc/cicd-toolkit/config.yaml:ro`,
+      `--volume=${directory}:/run/secrets:ro`,
     );
     const ask = async (...args: readonly string[]) => {
       const { stdout } = await t.exec(
@@ -192,6 +192,6 @@ Deno.test("a listener and a key from a file are configured as the files of deplo
     const { stdout } = await t.exec("cicd-runner", "run", "-p", "web", "--", "env");
     assert.doesNotMatch(stdout, /the-pre-shared-key|CREDENTIALS_DIRECTORY/);
   } finally {
-    await Deno.remove(folder, { recursive: true });
+    await Deno.remove(directory, { recursive: true });
   }
 });

@@ -20,17 +20,17 @@ const docker = useDockerEngine(async (engine) => {
 /** A runner that is set up by a file of variables, as Gryt's agent is. */
 async function setup() {
   const git = await startGitServer({ token: TOKEN });
-  const folder = await Deno.makeTempDir({ prefix: "gryt-" });
+  const directory = await Deno.makeTempDir({ prefix: "gryt-" });
   const variables = [
     `export AGENT_API_KEY="${API_KEY}"`,
     `export GRYT_ENCRYPTION_KEY="${FERNET_KEY.toBase64()}"`,
     `export GRYT_DOCKER_IMAGE="${GRYT_IMAGE}"`,
   ];
-  await Deno.writeTextFile(`${folder}/.envrc`, `${variables.join("\n")}\n`, { mode: 0o600 });
+  await Deno.writeTextFile(`${directory}/.envrc`, `${variables.join("\n")}\n`, { mode: 0o600 });
   const bench = new RunnerBench({
     config: `
 containers: { host: "${docker.host}", network: none }
-gryt: { env_file: ${folder}/.envrc }
+gryt: { env_file: ${directory}/.envrc }
 `,
   });
   await bench.start();
@@ -43,7 +43,7 @@ gryt: { env_file: ${folder}/.envrc }
     async [Symbol.asyncDispose]() {
       await bench[Symbol.asyncDispose]();
       await git[Symbol.asyncDispose]();
-      await Deno.remove(folder, { recursive: true });
+      await Deno.remove(directory, { recursive: true });
     },
   };
 }
@@ -93,9 +93,12 @@ Deno.test("a Gryt client runs a pipeline on a checkout, and the token is nowhere
   const { workspace, container } = await running(t.bench);
   assert.equal(await Deno.readTextFile(`${workspace}/hello.txt`), "hello from the repository\n");
   // Under way: what the engine knows, what every process was given, and every file of the runner.
-  assert.deepEqual(await placesOf(TOKEN, { container, folder: t.bench.folder }), []);
+  assert.deepEqual(await placesOf(TOKEN, { container, directory: t.bench.directory }), []);
   // The search finds what is there.
-  assert.notDeepEqual(await placesOf("GRYT_WORKSPACE", { container, folder: t.bench.folder }), []);
+  assert.notDeepEqual(
+    await placesOf("GRYT_WORKSPACE", { container, directory: t.bench.directory }),
+    [],
+  );
   await Deno.writeTextFile(`${workspace}/go`, "");
   const { status, body } = await result;
   assert.equal(status, 200);
@@ -108,7 +111,7 @@ Deno.test("a Gryt client runs a pipeline on a checkout, and the token is nowhere
   assert.match(step1.stdout, /^FOO=bar$/m);
   assert.doesNotMatch(JSON.stringify(body), new RegExp(TOKEN));
   assert(t.git.requests.some(({ authorization }) => authorization !== undefined));
-  assert.deepEqual(await placesOf(TOKEN, { folder: t.bench.folder }), []);
+  assert.deepEqual(await placesOf(TOKEN, { directory: t.bench.directory }), []);
   assert.deepEqual(await docker.engine.containers(), []);
 });
 
@@ -194,7 +197,7 @@ async function running(bench: RunnerBench) {
 /** Where a text is to be found: in a container's description, in processes, in files. */
 async function placesOf(
   text: string,
-  { container, folder }: { readonly container?: string; readonly folder: string },
+  { container, directory }: { readonly container?: string; readonly directory: string },
 ): Promise<readonly string[]> {
   const places = (await processesWith(text)).map((pid) => `process ${pid}`);
   if (container !== undefined) {
@@ -204,7 +207,7 @@ async function placesOf(
     assert(inspected.success);
     if (new TextDecoder().decode(inspected.stdout).includes(text)) places.push("docker inspect");
   }
-  const found = await new Deno.Command("grep", { args: ["-rlaF", "-e", text, folder] }).output();
+  const found = await new Deno.Command("grep", { args: ["-rlaF", "-e", text, directory] }).output();
   return [
     ...places,
     ...new TextDecoder().decode(found.stdout).split("\n").filter((one) => one !== ""),

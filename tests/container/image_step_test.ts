@@ -29,7 +29,7 @@ async function prepare(
 ): Promise<Prepared> {
   await using bench = new Bench(containerContract(use));
   using engines = new EngineSource(() => ({ host, env: {} }));
-  const { ref, spec, folder } = bench.request(script("true"), {
+  const { ref, spec, directory } = bench.request(script("true"), {
     container: { ...CLOSED, ...container },
   });
   const lines: string[] = [];
@@ -43,7 +43,7 @@ async function prepare(
   await step.before?.({
     ref,
     spec,
-    folder,
+    directory,
     secrets: new Map(Object.entries(secrets)),
     say: (line) => void lines.push(line),
     setEnv: () => {},

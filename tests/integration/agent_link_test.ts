@@ -17,7 +17,7 @@ type Answer = (request: IncomingMessage, response: ServerResponse) => void;
 
 /** A runner's link to an agent whose answers are written down beforehand. */
 class Bench implements AsyncDisposable {
-  readonly folder = Deno.makeTempDirSync({ prefix: "agent-link-" });
+  readonly directory = Deno.makeTempDirSync({ prefix: "agent-link-" });
   readonly requests: string[] = [];
   readonly bodies: unknown[] = [];
   readonly log = new RecordingLogger();
@@ -45,7 +45,7 @@ class Bench implements AsyncDisposable {
   }
 
   get socketPath(): string {
-    return `${this.folder}/agent.sock`;
+    return `${this.directory}/agent.sock`;
   }
 
   run(job: Job, onStarted = () => {}): Promise<AttemptOutcome> {
@@ -74,7 +74,7 @@ class Bench implements AsyncDisposable {
     this.link[Symbol.dispose]();
     this.#server?.closeAllConnections();
     this.#server?.close();
-    await Deno.remove(this.folder, { recursive: true });
+    await Deno.remove(this.directory, { recursive: true });
   }
 }
 
@@ -164,10 +164,10 @@ Deno.test("status() starts no agent", async () => {
 
 /** An agent's server over a port that the test plays. */
 async function serve(port: Partial<AttemptPort>) {
-  const folder = await Deno.makeTempDir({ prefix: "agent-link-" });
+  const directory = await Deno.makeTempDir({ prefix: "agent-link-" });
   const clock = new FakeClock();
   const errors: unknown[] = [];
-  const socketPath = `${folder}/agent.sock`;
+  const socketPath = `${directory}/agent.sock`;
   const server = await startHttpServer({
     listeners: [{ kind: "unix", path: socketPath }],
     limits: { maxConnections: 8, maxHeaderBytes: 16_384, headerTimeoutMs: 10_000 },
@@ -196,7 +196,7 @@ async function serve(port: Partial<AttemptPort>) {
     async [Symbol.asyncDispose]() {
       http.close();
       await server[Symbol.asyncDispose]();
-      await Deno.remove(folder, { recursive: true });
+      await Deno.remove(directory, { recursive: true });
     },
   };
 }

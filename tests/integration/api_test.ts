@@ -73,13 +73,13 @@ Deno.test("SIGTERM ends the runner with 0 and leaves the job alone, which a late
     body: {
       project: "web",
       script: 'while [ ! -e "$GO" ]; do sleep 0.05; done; exit 5',
-      env: { GO: `${t.folder}/go` },
+      env: { GO: `${t.directory}/go` },
     },
   });
   while ((await t.json("GET", `/v1/jobs/${job.id}`)).body.state !== "running");
   assert.equal((await t.kill("SIGTERM")).code, 0);
   await t.start();
-  await Deno.writeTextFile(`${t.folder}/go`, "");
+  await Deno.writeTextFile(`${t.directory}/go`, "");
   const { body: ended } = await t.json("GET", `/v1/jobs/${job.id}/wait?timeout=60s`);
   assert.equal(ended.exit_code, 5);
   assert.equal(ended.attempt, 1);

@@ -5,7 +5,7 @@ import { collect } from "@lib/features/artifacts/collect.ts";
 import { artifactRoutes } from "@lib/features/artifacts/artifact_routes.ts";
 import { startHttpServer } from "@lib/foundations/http/server.ts";
 import { UnixClient } from "@lib/foundations/http/unix_client.ts";
-import { attemptFolder } from "@lib/spine/jobs/attempt_folder.ts";
+import { attemptDirectory } from "@lib/spine/jobs/attempt_directory.ts";
 import { openApi } from "../support/api_fixture.ts";
 import { projectName } from "../support/job_fixtures.ts";
 
@@ -18,17 +18,21 @@ async function serve(files: Readonly<Record<string, string>>) {
   const routes = artifactRoutes(new ArtifactReader(stateDir));
   const api = openApi({ replaced: { artifacts: () => ({ routes }) } });
   const job = api.claim(api.add().id);
-  const folder = attemptFolder(stateDir, { project: projectName(), jobId: job.id, number: 1 });
-  await Deno.mkdir(folder.artifacts, { recursive: true });
+  const directory = attemptDirectory(stateDir, {
+    project: projectName(),
+    jobId: job.id,
+    number: 1,
+  });
+  await Deno.mkdir(directory.artifacts, { recursive: true });
   for (const [path, text] of Object.entries(files)) {
-    const full = `${folder.workspace}/${path}`;
+    const full = `${directory.workspace}/${path}`;
     await Deno.mkdir(full.slice(0, full.lastIndexOf("/")), { recursive: true });
     await Deno.writeTextFile(full, text, { mode: path.endsWith(".sh") ? 0o755 : 0o644 });
   }
   const bounds = { maxBytes: 1e9, maxFiles: 100 };
-  const { workspace, artifacts: target } = folder;
+  const { workspace, artifacts: target } = directory;
   const list = await collect({ workspace, target, globs: ["**/*"], ...bounds }, NEVER);
-  await writeArtifactList(folder.artifactList, list);
+  await writeArtifactList(directory.artifactList, list);
   const socket = `${stateDir}/r.sock`;
   const server = await startHttpServer({
     keepFromChildren() {},
@@ -40,7 +44,7 @@ async function serve(files: Readonly<Record<string, string>>) {
   return {
     stateDir,
     socket,
-    folder,
+    directory,
     id: job.id,
     log: api.log,
     async cli(...args: string[]) {
@@ -89,10 +93,10 @@ Deno.test("cicd-runner artifacts writes through no link, and keeps nothing damag
   await Deno.symlink(`${t.stateDir}/outside`, `${t.stateDir}/out/dist`);
   const linked = await t.cli("artifacts", t.id, "--download", "out");
   assert.equal(linked.code, 74);
-  assert.match(linked.stderr, /a link or a file is where "dist\/app.js" needs a folder/);
+  assert.match(linked.stderr, /a link or a file is where "dist\/app.js" needs a directory/);
   assert.deepEqual([...Deno.readDirSync(`${t.stateDir}/outside`)], []);
 
-  await Deno.writeTextFile(`${t.folder.artifacts}/ok`, "ko");
+  await Deno.writeTextFile(`${t.directory.artifacts}/ok`, "ko");
   const damaged = await t.cli("artifacts", t.id, "ok", "--download", "new");
   assert.equal(damaged.code, 74);
   assert.match(damaged.stderr, /"ok" arrived damaged/);

@@ -29,7 +29,7 @@ async function keep(
     outcome,
     NEVER,
   );
-  const list = await readArtifactList(t.folder.artifactList);
+  const list = await readArtifactList(t.directory.artifactList);
   return { told: told ?? [], list, paths: list?.files.map(({ path }) => path) };
 }
 
@@ -45,7 +45,7 @@ Deno.test("artifactStep() keeps what the globs take, with size, hash and mode", 
   await t.write("dist/deep/.hidden", "two");
   await t.write("dist/a.js.map", "three");
   await t.write("src/b.js", "four");
-  await Deno.chmod(`${t.folder.workspace}/dist/a.js`, 0o755);
+  await Deno.chmod(`${t.directory.workspace}/dist/a.js`, 0o755);
   const { told, list } = await keep(t, ["dist", "!**/*.map"]);
   assert.deepEqual(told, []);
   assert.deepEqual(list?.files, [
@@ -62,40 +62,45 @@ Deno.test("artifactStep() keeps what the globs take, with size, hash and mode", 
       mode: 0o600,
     },
   ]);
-  assert.equal(await Deno.readTextFile(`${t.folder.artifacts}/dist/a.js`), "one");
+  assert.equal(await Deno.readTextFile(`${t.directory.artifacts}/dist/a.js`), "one");
 });
 
 Deno.test("artifactStep() keeps what it kept when the workspace is gone", async () => {
   await using t = await openWorkspace();
   await t.write("report.xml", "x".repeat(100_000));
   await keep(t, ["report.xml"]);
-  await Deno.remove(t.folder.workspace, { recursive: true });
+  await Deno.remove(t.directory.workspace, { recursive: true });
   const again = await keep(t, ["report.xml"]);
   assert.deepEqual(again.paths, ["report.xml"]);
-  assert.equal((await Deno.stat(`${t.folder.artifacts}/report.xml`)).nlink, 1);
+  assert.equal((await Deno.stat(`${t.directory.artifacts}/report.xml`)).nlink, 1);
 });
 
 Deno.test("artifactStep() follows no link and opens no pipe", { timeout: 20_000 }, async () => {
   await using t = await openWorkspace();
-  const work = t.folder.workspace;
+  const work = t.directory.workspace;
   const outside = `${t.stateDir}/outside`;
   await Deno.mkdir(outside);
   await Deno.writeTextFile(`${outside}/secret`, "secret");
   await Deno.symlink(`${outside}/secret`, `${work}/link`);
-  await Deno.symlink(outside, `${work}/folder`);
+  await Deno.symlink(outside, `${work}/directory`);
   await Deno.symlink("..", `${work}/up`);
   await run("mkfifo", `${work}/pipe`);
   await t.write("plain", "plain");
-  const { told, list } = await keep(t, ["*", "folder/secret", "up/**", "pipe"]);
+  const { told, list } = await keep(t, ["*", "directory/secret", "up/**", "pipe"]);
   assert.deepEqual(list?.files.map(({ path }) => path), ["plain"]);
   assert.deepEqual(list?.left_out, [
-    { path: "folder", why: "is a symbolic link" },
+    { path: "directory", why: "is a symbolic link" },
     { path: "link", why: "is a symbolic link" },
     { path: "pipe", why: "is no regular file" },
     { path: "up", why: "is a symbolic link" },
   ]);
-  assert.match(told.join("\n"), /4 files were left out of the artifacts: "folder" is a symbolic/);
-  const { stdout } = await new Deno.Command("grep", { args: ["-r", "secret", t.folder.artifacts] })
+  assert.match(
+    told.join("\n"),
+    /4 files were left out of the artifacts: "directory" is a symbolic/,
+  );
+  const { stdout } = await new Deno.Command("grep", {
+    args: ["-r", "secret", t.directory.artifacts],
+  })
     .output();
   assert.equal(stdout.length, 0);
 });
@@ -103,10 +108,10 @@ Deno.test("artifactStep() follows no link and opens no pipe", { timeout: 20_000 
 Deno.test("artifactStep() copies a file that has another name, so that it cannot change later", async () => {
   await using t = await openWorkspace();
   await t.write("a", "before");
-  await Deno.link(`${t.folder.workspace}/a`, `${t.stateDir}/other-name`);
+  await Deno.link(`${t.directory.workspace}/a`, `${t.stateDir}/other-name`);
   await keep(t, ["a"]);
   await Deno.writeTextFile(`${t.stateDir}/other-name`, "after!");
-  assert.equal(await Deno.readTextFile(`${t.folder.artifacts}/a`), "before");
+  assert.equal(await Deno.readTextFile(`${t.directory.artifacts}/a`), "before");
 });
 
 Deno.test("artifactStep() leaves out and names what does not fit", async () => {
@@ -115,7 +120,7 @@ Deno.test("artifactStep() leaves out and names what does not fit", async () => {
   const size = await keep(t, ["*"], { limits: { maxBytes: 1_000 } });
   assert.deepEqual(size.paths, ["a", "b"]);
   assert.match(size.told.join(), /2 files were left out .*"c" does not fit with its 400B/);
-  await Deno.remove(t.folder.artifactList);
+  await Deno.remove(t.directory.artifactList);
   const count = await keep(t, ["*"], { limits: { maxFiles: 3 } });
   assert.deepEqual(count.paths, ["a", "b", "c"]);
   assert.match(count.told.join(), /"d" is beyond the limit of 3 files/);
@@ -150,18 +155,18 @@ Deno.test("artifactStep() keeps after the endings that were asked for only", asy
 Deno.test("artifactStep() starts over after it died half-way", async () => {
   await using t = await openWorkspace();
   await t.write("a", "whole");
-  await Deno.mkdir(`${t.folder.artifacts}/old`, { recursive: true });
-  await Deno.writeTextFile(`${t.folder.artifacts}/a`, "ha");
+  await Deno.mkdir(`${t.directory.artifacts}/old`, { recursive: true });
+  await Deno.writeTextFile(`${t.directory.artifacts}/a`, "ha");
   const { paths } = await keep(t, ["a"]);
   assert.deepEqual(paths, ["a"]);
-  assert.equal(await Deno.readTextFile(`${t.folder.artifacts}/a`), "whole");
-  await assert.rejects(Deno.stat(`${t.folder.artifacts}/old`), Deno.errors.NotFound);
+  assert.equal(await Deno.readTextFile(`${t.directory.artifacts}/a`), "whole");
+  await assert.rejects(Deno.stat(`${t.directory.artifacts}/old`), Deno.errors.NotFound);
 });
 
 Deno.test("artifactStep() bounds what it says about names that a job chose", async () => {
   await using t = await openWorkspace();
   for (let index = 0; index < 300; index++) {
-    await Deno.symlink("/", `${t.folder.workspace}/${"\n\u001b[2J".repeat(20)}${index}`);
+    await Deno.symlink("/", `${t.directory.workspace}/${"\n\u001b[2J".repeat(20)}${index}`);
   }
   const { told, list } = await keep(t, ["*"]);
   assert.equal(list?.left_out_count, 300);
@@ -170,14 +175,14 @@ Deno.test("artifactStep() bounds what it says about names that a job chose", asy
   assert(!/\p{Cc}/u.test(told.join("") + list.left_out.map(({ path }) => path).join("")));
 });
 
-Deno.test("artifactStep() goes into folders that are very deep only so far", async () => {
+Deno.test("artifactStep() goes into directories that are very deep only so far", async () => {
   await using t = await openWorkspace();
-  const path = `${t.folder.workspace}/${"d/".repeat(150)}`;
+  const path = `${t.directory.workspace}/${"d/".repeat(150)}`;
   await Deno.mkdir(path, { recursive: true });
   await Deno.writeTextFile(`${path}f`, "deep");
   const { list } = await keep(t, ["d"]);
   assert.deepEqual(list?.files, []);
-  assert.match(list?.left_out[0]?.why ?? "", /100 folders deep/);
+  assert.match(list?.left_out[0]?.why ?? "", /100 directories deep/);
 });
 
 Deno.test("artifactStep() leaves no descriptor open", async () => {
@@ -206,7 +211,7 @@ Deno.test("ArtifactReader finds what is listed, and nothing else", async () => {
     assert.equal(await reader.find(job, 1, path), undefined, path);
   }
   assert.equal(await reader.list(job, 2), undefined);
-  await Deno.remove(`${t.folder.artifacts}/dist/a`);
-  await Deno.symlink("/etc/hostname", `${t.folder.artifacts}/dist/a`);
+  await Deno.remove(`${t.directory.artifacts}/dist/a`);
+  await Deno.symlink("/etc/hostname", `${t.directory.artifacts}/dist/a`);
   assert.equal(await reader.find(job, 1, "dist/a"), undefined);
 });

@@ -4,7 +4,7 @@ import { raceAbort } from "@lib/core/abort.ts";
 import { systemClock } from "@lib/core/clock.ts";
 import { CicdError } from "@lib/core/errors.ts";
 import { newJobId } from "@lib/core/ids.ts";
-import { attemptFolder, type AttemptRef } from "@lib/spine/jobs/attempt_folder.ts";
+import { attemptDirectory, type AttemptRef } from "@lib/spine/jobs/attempt_directory.ts";
 import { type AttemptStep, StepFailure } from "@lib/spine/jobs/step.ts";
 import { FakeExecutor, FakeMachine } from "../support/fake_executor.ts";
 import { makeOutcome, makeSpec, projectName } from "../support/job_fixtures.ts";
@@ -13,7 +13,7 @@ import { RecordingLogger } from "../support/recording_logger.ts";
 const input: AttemptInput = { spec: makeSpec(), secrets: {}, bootId: "boot-1" };
 const cancel = { reason: "cancelled", by: "by request" } as const;
 
-/** A machine and a state folder, on which agents come and go. */
+/** A machine and a state directory, on which agents come and go. */
 class Bench implements AsyncDisposable {
   readonly machine = new FakeMachine();
   readonly log = new RecordingLogger();
@@ -30,8 +30,8 @@ class Bench implements AsyncDisposable {
     return `${this.ref.jobId}/${this.ref.number}`;
   }
 
-  get folder() {
-    return attemptFolder(this.stateDir, this.ref);
+  get directory() {
+    return attemptDirectory(this.stateDir, this.ref);
   }
 
   /** Starts an agent in the place of the one before. */
@@ -174,10 +174,10 @@ Deno.test("adopt() ends the helpers of an earlier agent where one left something
   assert.equal(t.helpersEnded, 1);
 });
 
-Deno.test("adopt() starts with a damaged folder among the others", async () => {
+Deno.test("adopt() starts with a damaged directory among the others", async () => {
   await using t = new Bench();
   await (await t.agent()).begin(t.ref, input);
-  const other = attemptFolder(t.stateDir, { ...t.ref, jobId: newJobId() });
+  const other = attemptDirectory(t.stateDir, { ...t.ref, jobId: newJobId() });
   await Deno.mkdir(other.path, { recursive: true });
   await Deno.writeTextFile(other.attemptFile, '{"project":');
   const host = await t.agent();
@@ -202,32 +202,32 @@ Deno.test("a workspace goes with its attempt, also one that the job made read-on
   await using t = new Bench();
   const host = await t.agent();
   await host.begin(t.ref, input);
-  await Deno.mkdir(`${t.folder.workspace}/cache/mod`, { recursive: true });
-  await Deno.writeTextFile(`${t.folder.workspace}/cache/mod/file`, "x");
-  await Deno.chmod(`${t.folder.workspace}/cache/mod`, 0o500);
+  await Deno.mkdir(`${t.directory.workspace}/cache/mod`, { recursive: true });
+  await Deno.writeTextFile(`${t.directory.workspace}/cache/mod/file`, "x");
+  await Deno.chmod(`${t.directory.workspace}/cache/mod`, 0o500);
   t.machine.end(t.key, makeOutcome());
   await host.ended(t.ref);
   await host[Symbol.asyncDispose]();
-  await assert.rejects(Deno.lstat(t.folder.workspace), Deno.errors.NotFound);
+  await assert.rejects(Deno.lstat(t.directory.workspace), Deno.errors.NotFound);
 });
 
 Deno.test("adopt() removes the workspace that an agent left when it was killed", async () => {
   await using t = new Bench();
-  await Deno.mkdir(t.folder.workspace, { recursive: true });
-  await Deno.writeTextFile(t.folder.outcomeFile, JSON.stringify(makeOutcome()));
+  await Deno.mkdir(t.directory.workspace, { recursive: true });
+  await Deno.writeTextFile(t.directory.outcomeFile, JSON.stringify(makeOutcome()));
   const host = await t.agent();
   await host[Symbol.asyncDispose]();
-  await assert.rejects(Deno.lstat(t.folder.workspace), Deno.errors.NotFound);
+  await assert.rejects(Deno.lstat(t.directory.workspace), Deno.errors.NotFound);
   assert.deepEqual(t.log.of("info"), []);
 });
 
-Deno.test("no secret is written to an attempt's folder in the clear", async () => {
+Deno.test("no secret is written to an attempt's directory in the clear", async () => {
   await using t = new Bench();
   const host = await t.agent();
   await host.begin(t.ref, { ...input, secrets: { TOKEN: "hunter2-hunter2" } });
-  for await (const entry of Deno.readDir(t.folder.path)) {
+  for await (const entry of Deno.readDir(t.directory.path)) {
     if (!entry.isFile) continue;
-    const path = `${t.folder.path}/${entry.name}`;
+    const path = `${t.directory.path}/${entry.name}`;
     assert.doesNotMatch(await Deno.readTextFile(path), /hunter2/);
     assert.equal(((await Deno.stat(path)).mode ?? 0) & 0o777, 0o600, path);
   }

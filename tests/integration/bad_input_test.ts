@@ -246,7 +246,7 @@ Deno.test("a socket path that is a file is refused, and the file stays", async (
   assert.equal(await Deno.readTextFile(bench.socket), "precious");
 });
 
-Deno.test("a second daemon on a state folder is refused, and the first goes on", async () => {
+Deno.test("a second daemon on a state directory is refused, and the first goes on", async () => {
   await using bench = new RunnerBench();
   await bench.start();
   await using second = new RunnerBench({ stateDir: bench.stateDir });

@@ -43,18 +43,18 @@ async function job(
 }
 
 const read = (t: Workspace, path: string) =>
-  Deno.readTextFile(`${t.folder.workspace}/${path}`).catch(() => undefined);
+  Deno.readTextFile(`${t.directory.workspace}/${path}`).catch(() => undefined);
 
 async function firstJob(t: Workspace, lock = "v1") {
   await t.write("package-lock.json", lock);
   return await job(t, async (own) => {
     await own.write("node_modules/a/index.js", `module of ${lock}`);
-    await Deno.chmod(`${own.folder.workspace}/node_modules/a/index.js`, 0o755);
-    await Deno.symlink("a/index.js", `${own.folder.workspace}/node_modules/link`);
+    await Deno.chmod(`${own.directory.workspace}/node_modules/a/index.js`, 0o755);
+    await Deno.symlink("a/index.js", `${own.directory.workspace}/node_modules/link`);
   });
 }
 
-Deno.test("cacheStep() carries a folder to the next job with the same key files", async () => {
+Deno.test("cacheStep() carries a directory to the next job with the same key files", async () => {
   await using t = await openWorkspace();
   assert.deepEqual(await firstJob(t), []);
   assert.match(t.said.join(), /Cache "npm": nothing saved yet/);
@@ -62,9 +62,12 @@ Deno.test("cacheStep() carries a folder to the next job with the same key files"
   await next.write("package-lock.json", "v1");
   await job(next, async () => {
     assert.equal(await read(next, "node_modules/a/index.js"), "module of v1");
-    const { mode } = await Deno.stat(`${next.folder.workspace}/node_modules/a/index.js`);
+    const { mode } = await Deno.stat(`${next.directory.workspace}/node_modules/a/index.js`);
     assert.equal((mode ?? 0) & 0o111, 0o111);
-    assert.equal(await Deno.readLink(`${next.folder.workspace}/node_modules/link`), "a/index.js");
+    assert.equal(
+      await Deno.readLink(`${next.directory.workspace}/node_modules/link`),
+      "a/index.js",
+    );
   });
   assert.match(next.said.join(), /Cache "npm": restored, .* in /);
   assert.equal((await listCaches(t.stateDir, t.ref.project)).length, 1);
@@ -126,8 +129,8 @@ Deno.test("cacheStep() writes through no link that the checkout brought", async 
   const outside = `${t.stateDir}/outside`;
   await Deno.mkdir(`${outside}/b`, { recursive: true });
   const next = await t.next();
-  await Deno.symlink(outside, `${next.folder.workspace}/a`);
-  await Deno.symlink(outside, `${next.folder.workspace}/top`);
+  await Deno.symlink(outside, `${next.directory.workspace}/a`);
+  await Deno.symlink(outside, `${next.directory.workspace}/top`);
   await job(next, () => Promise.resolve(), {
     caches: [deep],
     outcome: makeOutcome({ state: "failed" }),
@@ -144,13 +147,13 @@ Deno.test("cacheStep() reads through no link when it saves", async () => {
   await Deno.writeTextFile(`${outside}/secret`, "top secret");
   const caches = [{ name: "x", paths: ["a/secret", "b"], keyFiles: [] }];
   await job(t, async (own) => {
-    await Deno.symlink(outside, `${own.folder.workspace}/a`);
-    await Deno.symlink(outside, `${own.folder.workspace}/b`);
+    await Deno.symlink(outside, `${own.directory.workspace}/a`);
+    await Deno.symlink(outside, `${own.directory.workspace}/b`);
   }, { caches, path: "/usr/bin:/bin" });
   const next = await t.next();
   await job(next, () => Promise.resolve(), { caches });
   assert.equal(await read(next, "a/secret"), undefined);
-  assert.equal((await Deno.lstat(`${next.folder.workspace}/b`)).isSymlink, true);
+  assert.equal((await Deno.lstat(`${next.directory.workspace}/b`)).isSymlink, true);
 });
 
 Deno.test("cacheStep() leaves what the checkout brought as it is", async () => {
@@ -178,12 +181,12 @@ Deno.test("cacheStep() ends in the same state when it is interrupted and begins 
   await next.write("package-lock.json", "v1");
   const context = next.context({ caches: [npm] });
   await stepOf(next).before?.(context, NEVER);
-  await Deno.remove(`${next.folder.workspace}/node_modules/link`);
-  await Deno.mkdir(`${next.folder.path}/cache.tmp/files`, { recursive: true });
+  await Deno.remove(`${next.directory.workspace}/node_modules/link`);
+  await Deno.mkdir(`${next.directory.path}/cache.tmp/files`, { recursive: true });
   await stepOf(next).before?.(context, NEVER);
   assert.equal(await read(next, "node_modules/a/index.js"), "module of v1");
-  assert.equal(await Deno.readLink(`${next.folder.workspace}/node_modules/link`), "a/index.js");
-  await assert.rejects(Deno.stat(`${next.folder.path}/cache.tmp`), Deno.errors.NotFound);
+  assert.equal(await Deno.readLink(`${next.directory.workspace}/node_modules/link`), "a/index.js");
+  await assert.rejects(Deno.stat(`${next.directory.path}/cache.tmp`), Deno.errors.NotFound);
 });
 
 Deno.test("cacheStep() goes on without a cache that is damaged", async () => {
@@ -207,13 +210,16 @@ Deno.test("cacheStep() does not save what is larger than all caches may be", asy
     t,
     async (own) => {
       await own.write("node_modules/sparse", "");
-      await Deno.truncate(`${own.folder.workspace}/node_modules/sparse`, 1024 ** 4);
+      await Deno.truncate(`${own.directory.workspace}/node_modules/sparse`, 1024 ** 4);
     },
     { maxBytes: MIB },
   );
   assert.match(told.join(), /The cache "npm" was not saved: it has 1T, and .* at most 1M/);
   assert.deepEqual(await listCaches(t.stateDir, t.ref.project), []);
-  assert.deepEqual([...Deno.readDirSync(t.folder.path)].filter(({ name }) => /tmp/.test(name)), []);
+  assert.deepEqual(
+    [...Deno.readDirSync(t.directory.path)].filter(({ name }) => /tmp/.test(name)),
+    [],
+  );
 });
 
 Deno.test("cacheStep() makes room by what was not used for longest", async () => {
@@ -225,7 +231,7 @@ Deno.test("cacheStep() makes room by what was not used for longest", async () =>
     await job(next, async (own) => {
       await own.write("node_modules/a", "");
       const noise = crypto.getRandomValues(new Uint8Array(60_000));
-      await Deno.writeFile(`${own.folder.workspace}/node_modules/a`, noise);
+      await Deno.writeFile(`${own.directory.workspace}/node_modules/a`, noise);
     }, {
       maxBytes: 150_000,
       now: () => now += 60_000,

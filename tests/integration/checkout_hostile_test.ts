@@ -14,11 +14,11 @@ async function failure(checkout: Promise<unknown>): Promise<string> {
   return error.message;
 }
 
-/** The paths of the files below a folder that hold a text. */
-async function filesWith(folder: string, text: string): Promise<readonly string[]> {
+/** The paths of the files below a directory that hold a text. */
+async function filesWith(directory: string, text: string): Promise<readonly string[]> {
   const found: string[] = [];
-  for await (const { name, isDirectory, isFile } of Deno.readDir(folder)) {
-    const path = `${folder}/${name}`;
+  for await (const { name, isDirectory, isFile } of Deno.readDir(directory)) {
+    const path = `${directory}/${name}`;
     if (isDirectory) found.push(...await filesWith(path, text));
     else if (isFile) {
       const content = new TextDecoder("latin1").decode(await Deno.readFile(path));
@@ -131,8 +131,8 @@ Deno.test("checkout judges the address of every submodule", async () => {
     ["lib", "../../../../etc", /leads above the server's root/],
     ["lib", `https://u:${TOKEN}@example.org/x`, /holds credentials/],
     ["../lib", lib.url, /empty part, "\." or "\.\."/],
-    [".git/hooks", lib.url, /git's own folder/],
-    [".GIT/x", lib.url, /git's own folder/],
+    [".git/hooks", lib.url, /git's own directory/],
+    [".GIT/x", lib.url, /git's own directory/],
   ];
   for (const [index, [path, url, words]] of cases.entries()) {
     const app = await server.repository(`app${index}`);

@@ -4,7 +4,7 @@ import { Git } from "@lib/features/checkout/git_command.ts";
 import { placeObjects } from "@lib/features/checkout/place_objects.ts";
 import { checkOutCommit, writeRepository } from "@lib/features/checkout/repository.ts";
 import { runCommand } from "@lib/foundations/process/run_command.ts";
-import { lockFolder } from "@lib/foundations/store/state_lock.ts";
+import { lockDirectory } from "@lib/foundations/store/state_lock.ts";
 import { processesWith } from "../support/processes.ts";
 import { setUpCheckouts } from "../support/checkout_fixture.ts";
 import { type GitRepository } from "../support/git_repository.ts";
@@ -57,7 +57,7 @@ Deno.test("checkout of a branch that has not moved fetches no objects", async ()
   assert.equal(packsOf(mirrorOf(t)).length, 2);
 });
 
-Deno.test("checkout survives a branch that becomes a folder of branches, and a force push", async () => {
+Deno.test("checkout survives a branch that becomes a directory of branches, and a force push", async () => {
   await using server = await startGitServer();
   await using t = await setUpCheckouts();
   const { app } = await withApp(server);
@@ -231,7 +231,7 @@ Deno.test("checkout that waits for a mirror can be given up", async () => {
   const { app } = await withApp(server);
   await t.checkOut({ url: app.url });
   const name = mirrorOf(t).split("/").at(-1)?.replace(/\.git$/, "") ?? "";
-  using _held = lockFolder({ folder: t.mirrors, program: name, remedy: "" });
+  using _held = lockDirectory({ directory: t.mirrors, program: name, remedy: "" });
   const stop = new AbortController();
   const reason = new Error("enough");
   await assert.rejects(

@@ -93,7 +93,7 @@ for (const mirrors of [true, false]) {
     }
   });
 
-  Deno.test(`checkout ${how} goes into a folder below the workspace`, async () => {
+  Deno.test(`checkout ${how} goes into a directory below the workspace`, async () => {
     await using server = await startGitServer();
     await using t = await setUpCheckouts({ mirrors });
     const app = await server.repository("app");
@@ -254,7 +254,7 @@ Deno.test("checkout with LFS says that git-lfs is not installed", async () => {
   await using server = await startGitServer();
   const app = await server.repository("app");
   await app.commit({ files: { "hello.txt": "hello" } });
-  // A folder with git and without git-lfs.
+  // A directory with git and without git-lfs.
   await using bin = await setUpCheckouts();
   await Deno.symlink("/usr/bin/git", `${bin.root}/git`);
   await using t = await setUpCheckouts({ env: { PATH: bin.root } });
@@ -301,9 +301,9 @@ Deno.test({
 });
 
 function isInstalled(program: string): boolean {
-  return (Deno.env.get("PATH") ?? "").split(":").some((folder) => {
+  return (Deno.env.get("PATH") ?? "").split(":").some((directory) => {
     try {
-      return Deno.statSync(`${folder}/${program}`).isFile;
+      return Deno.statSync(`${directory}/${program}`).isFile;
     } catch {
       return false;
     }

@@ -15,7 +15,7 @@ interface Result {
   readonly stderr: string;
 }
 
-/** A runner with folders of its own; agents are its children. */
+/** A runner with directories of its own; agents are its children. */
 class RunnerUnderTest implements AsyncDisposable {
   readonly #dir: string;
   #daemon: Deno.ChildProcess | undefined;
@@ -34,12 +34,17 @@ class RunnerUnderTest implements AsyncDisposable {
     return `${this.#dir}/r.sock`;
   }
 
-  get #folders(): readonly string[] {
+  get #directories(): readonly string[] {
     return [`--state-dir=${this.#dir}/state`, `--runtime-dir=${this.#dir}/run`];
   }
 
   async startDaemon(): Promise<void> {
-    const args = ["daemon", `--socket=${this.socket}`, ...this.#folders, "--agent-idle-exit=3s"];
+    const args = [
+      "daemon",
+      `--socket=${this.socket}`,
+      ...this.#directories,
+      "--agent-idle-exit=3s",
+    ];
     this.#daemon = command(args, {}, "null").spawn();
     const until = systemClock.now() + LISTEN_WITHIN_MS;
     while ((await this.cli(["version"], {})).code !== 0 || !await listens(this.socket)) {
@@ -101,13 +106,13 @@ function listens(path: string): Promise<boolean> {
   });
 }
 
-/** The processes that name a folder: the agents, which are in sessions of their own. */
-async function processesWith(folder: string): Promise<readonly number[]> {
+/** The processes that name a directory: the agents, which are in sessions of their own. */
+async function processesWith(directory: string): Promise<readonly number[]> {
   const found: number[] = [];
   for await (const { name } of Deno.readDir("/proc")) {
     if (!/^\d+$/.test(name)) continue;
     const line = await Deno.readTextFile(`/proc/${name}/cmdline`).catch(() => "");
-    if (line.includes(folder)) found.push(Number(name));
+    if (line.includes(directory)) found.push(Number(name));
   }
   return found;
 }

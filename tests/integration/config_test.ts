@@ -41,7 +41,7 @@ function withoutPadding(document: string): string {
   return document.replace(/[ \t]+/g, " ").replace(/-{3,}/g, "---");
 }
 
-async function folder() {
+async function directory() {
   const path = await Deno.makeTempDir();
   return {
     path,
@@ -139,14 +139,14 @@ Deno.test("renderConfigYaml() gives a file that means the same, whatever the var
 });
 
 Deno.test("readConfig() without a file in the usual place gives the defaults", async () => {
-  await using home = await folder();
+  await using home = await directory();
   const loaded = await readConfig({ sections, env: { HOME: home.path }, signal });
   assert.equal(loaded.file, undefined);
   assert.equal(loaded.config.of(PROGRAM).stateDir, `${home.path}/.local/state/cicd-toolkit`);
 });
 
 Deno.test("readConfig() finds the usual file, that of CICD_CONFIG, and that of --config", async () => {
-  await using home = await folder();
+  await using home = await directory();
   const usual = `${home.path}/.config/cicd-toolkit/config.yaml`;
   await Deno.mkdir(`${home.path}/.config/cicd-toolkit`, { recursive: true });
   await Deno.writeTextFile(usual, "idle_exit: 1m\n");
@@ -169,7 +169,7 @@ Deno.test("readConfig() finds the usual file, that of CICD_CONFIG, and that of -
 });
 
 Deno.test("readConfig() refuses a named file that is missing, no file, no text or too large", async () => {
-  await using home = await folder();
+  await using home = await directory();
   const refused = async (path: string): Promise<string> => {
     const error = await readConfig({ sections, path, env: { HOME: home.path }, signal }).catch((
       e,
@@ -188,7 +188,7 @@ Deno.test("readConfig() refuses a named file that is missing, no file, no text o
 });
 
 Deno.test("readConfig() warns of a file that others can read or change", async () => {
-  await using home = await folder();
+  await using home = await directory();
   const path = `${home.path}/c.yaml`;
   await Deno.writeTextFile(path, "defaults: {env: {TOKEN: x}}\n");
   const warnings = async (mode: number) => {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { newJobId } from "@lib/core/ids.ts";
 import { formatContainerEnd } from "@lib/spine/executors/container_result.ts";
 import { parseResultRecord } from "@lib/spine/executors/result_record.ts";
-import { attemptFolder } from "@lib/spine/jobs/attempt_folder.ts";
+import { attemptDirectory } from "@lib/spine/jobs/attempt_directory.ts";
 import type { AttemptHandle } from "@lib/spine/jobs/executor.ts";
 import { makeSpec, projectName } from "../support/job_fixtures.ts";
 
@@ -11,7 +11,7 @@ Deno.test("formatContainerEnd() takes the kernel's word for a want of memory, wh
   try {
     const ref = { project: projectName(), jobId: newJobId(), number: 1 };
     const spec = makeSpec();
-    const attempt: AttemptHandle = { ref, spec, folder: attemptFolder(stateDir, ref) };
+    const attempt: AttemptHandle = { ref, spec, directory: attemptDirectory(stateDir, ref) };
     const end = (oomKilled: boolean, oomKills?: number) => {
       const usage = oomKills === undefined ? {} : { oomKills };
       const info = { exitCode: 137, oomKilled, startedAt: 1, finishedAt: 5 };

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 
 Deno.test("the demo runs a real job, shows its log and result, and leaves nothing behind", async () => {
-  const folder = await Deno.makeTempDir({ prefix: "cicd-demo-test-" });
+  const directory = await Deno.makeTempDir({ prefix: "cicd-demo-test-" });
   try {
     const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
       args: ["run", "--quiet", "--allow-all", "tools/demo.ts"],
-      env: { TMPDIR: folder, NO_COLOR: "1" },
+      env: { TMPDIR: directory, NO_COLOR: "1" },
     }).output();
     const log = new TextDecoder().decode(stdout);
     const said = new TextDecoder().decode(stderr);
@@ -14,8 +14,8 @@ Deno.test("the demo runs a real job, shows its log and result, and leaves nothin
     assert.match(log, /== test\n {3}test: part 1 of 3 done\n/);
     assert.match(log, /counted to 200000, token is \*{42}\n$/);
     assert.match(said, /succeeded/);
-    assert.deepEqual([...Deno.readDirSync(folder)], []);
+    assert.deepEqual([...Deno.readDirSync(directory)], []);
   } finally {
-    await Deno.remove(folder, { recursive: true });
+    await Deno.remove(directory, { recursive: true });
   }
 });

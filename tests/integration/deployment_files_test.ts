@@ -10,11 +10,11 @@ import { SECTIONS } from "../../cmd/shared/config_sections.ts";
 const signal = new AbortController().signal;
 const DEPLOY = new URL("../../deploy", import.meta.url).pathname;
 
-async function filesBelow(folder: string): Promise<readonly string[]> {
+async function filesBelow(directory: string): Promise<readonly string[]> {
   const found: string[] = [];
-  for await (const { name, isDirectory } of Deno.readDir(folder)) {
-    if (isDirectory) found.push(...await filesBelow(`${folder}/${name}`));
-    else found.push(`${folder}/${name}`);
+  for await (const { name, isDirectory } of Deno.readDir(directory)) {
+    if (isDirectory) found.push(...await filesBelow(`${directory}/${name}`));
+    else found.push(`${directory}/${name}`);
   }
   return found.sort();
 }
@@ -127,16 +127,16 @@ Deno.test("Kustomize makes one manifest of the files, with the engine as a sidec
     "PersistentVolumeClaim",
     "Service",
   ]);
-  const folder = await Deno.makeTempDir({ prefix: "kustomize-" });
+  const directory = await Deno.makeTempDir({ prefix: "kustomize-" });
   try {
     for (const path of await filesBelow(`${DEPLOY}/kubernetes`)) {
-      await Deno.copyFile(path, `${folder}/${path.slice(path.lastIndexOf("/") + 1)}`);
+      await Deno.copyFile(path, `${directory}/${path.slice(path.lastIndexOf("/") + 1)}`);
     }
-    const file = `${folder}/kustomization.yaml`;
+    const file = `${directory}/kustomization.yaml`;
     const asked = Deno.readTextFileSync(file).replace(/^# (patches:)$/m, "$1")
       .replace(/^# ( {2}- path: engine)/m, "$1");
     Deno.writeTextFileSync(file, asked);
-    const withEngine = await check("kubectl", "kustomize", folder) ?? "";
+    const withEngine = await check("kubectl", "kustomize", directory) ?? "";
     const deployment = parseAllDocuments(withEngine).map((one) => one.toJS())
       .find(({ kind }) => kind === "Deployment");
     assert.equal(deployment.spec.template.spec.initContainers[0].name, "engine");
@@ -144,6 +144,6 @@ Deno.test("Kustomize makes one manifest of the files, with the engine as a sidec
     assert(runner.env.some(({ name }: { name: string }) => name === "CICD_CONTAINERS_HOST"));
     assert(runner.env.some(({ name }: { name: string }) => name === "STOP_WAIT_SECONDS"));
   } finally {
-    await Deno.remove(folder, { recursive: true });
+    await Deno.remove(directory, { recursive: true });
   }
 });

@@ -25,7 +25,7 @@ Deno.test("DirectExecutor calls an attempt lost whose supervisor was killed, and
   const request = bench.request(script(`setsid sleep ${marker} &\necho ready\nsleep ${marker}`));
   await executor.start(request, deadline());
   await logged(request, "ready");
-  const [pid] = Deno.readTextFileSync(`${request.folder.path}/supervisor`).split("\n");
+  const [pid] = Deno.readTextFileSync(`${request.directory.path}/supervisor`).split("\n");
   Deno.kill(Number(pid), "SIGKILL");
   const outcome = await executor.ended(request, deadline());
   assert.equal(outcome.state, "lost");

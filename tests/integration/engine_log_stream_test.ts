@@ -3,8 +3,8 @@ import { raceAbort } from "@lib/core/abort.ts";
 import { readLogStream } from "@lib/foundations/docker/log_stream.ts";
 
 Deno.test("readLogStream() ends when it is aborted before the engine took the connection", async () => {
-  await using folder = await temporaryFolder();
-  const path = `${folder.path}/engine.sock`;
+  await using directory = await temporaryDirectory();
+  const path = `${directory.path}/engine.sock`;
   // Takes connections and never answers.
   using _engine = Deno.listen({ transport: "unix", path });
   const stop = new AbortController();
@@ -18,7 +18,7 @@ Deno.test("readLogStream() ends when it is aborted before the engine took the co
   await assert.rejects(raceAbort(first, AbortSignal.timeout(10_000)), /Enough/);
 });
 
-async function temporaryFolder() {
+async function temporaryDirectory() {
   const path = await Deno.makeTempDir();
   return { path, [Symbol.asyncDispose]: () => Deno.remove(path, { recursive: true }) };
 }

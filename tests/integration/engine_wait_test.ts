@@ -4,8 +4,8 @@ import { waitForEnd } from "@lib/foundations/docker/log_stream.ts";
 
 /** An engine that answers one request with `answer`, and then closes the connection. */
 function engine(answer: string) {
-  const folder = Deno.makeTempDirSync({ prefix: "engine-" });
-  const path = `${folder}/sock`;
+  const directory = Deno.makeTempDirSync({ prefix: "engine-" });
+  const path = `${directory}/sock`;
   const listener = Deno.listen({ transport: "unix", path });
   const asked = (async () => {
     const connection = await listener.accept();
@@ -20,7 +20,7 @@ function engine(answer: string) {
     asked,
     [Symbol.dispose]() {
       listener.close();
-      Deno.removeSync(folder, { recursive: true });
+      Deno.removeSync(directory, { recursive: true });
     },
   };
 }

@@ -1,8 +1,13 @@
 import assert from "node:assert/strict";
-import { NotAFolderError, openFolder } from "@lib/foundations/files/folder.ts";
+import { NotADirectoryError, openDirectory } from "@lib/foundations/files/directory.ts";
 import { compileGlobs } from "@lib/foundations/files/glob.ts";
 import { openInside, writeInside } from "@lib/foundations/files/inside.ts";
-import { existsSync, foldersIn, readIfThere, writeAtomic } from "@lib/foundations/files/records.ts";
+import {
+  directoriesIn,
+  existsSync,
+  readIfThere,
+  writeAtomic,
+} from "@lib/foundations/files/records.ts";
 import { walk } from "@lib/foundations/files/walk.ts";
 import { StepFailure } from "@lib/spine/jobs/step.ts";
 import { filesStep } from "@lib/features/files/files_step.ts";
@@ -18,40 +23,40 @@ async function outsideOf(t: Workspace): Promise<string> {
   return outside;
 }
 
-Deno.test("Folder keeps to its folder when a part of its path is swapped for a link", async () => {
+Deno.test("Directory keeps to its directory when a part of its path is swapped for a link", async () => {
   await using t = await openWorkspace();
   const outside = await outsideOf(t);
   await t.write("a/b/file", "inside");
-  using top = openFolder(t.folder.workspace);
-  using a = top.folder("a");
-  using b = a.folder("b");
-  await Deno.rename(`${t.folder.workspace}/a`, `${t.folder.workspace}/moved`);
-  await Deno.symlink(outside, `${t.folder.workspace}/a`);
-  await Deno.symlink(outside, `${t.folder.workspace}/b`);
+  using top = openDirectory(t.directory.workspace);
+  using a = top.directory("a");
+  using b = a.directory("b");
+  await Deno.rename(`${t.directory.workspace}/a`, `${t.directory.workspace}/moved`);
+  await Deno.symlink(outside, `${t.directory.workspace}/a`);
+  await Deno.symlink(outside, `${t.directory.workspace}/b`);
   assert.deepEqual(b.entries(), [{ name: "file", kind: "file" }]);
   await b.writeFile("new", [bytes("new")], 0o600);
   assert.equal(existsSync(`${outside}/new`), false);
-  assert.equal(existsSync(`${t.folder.workspace}/moved/b/new`), true);
-  assert.throws(() => top.folder("a"), NotAFolderError);
+  assert.equal(existsSync(`${t.directory.workspace}/moved/b/new`), true);
+  assert.throws(() => top.directory("a"), NotADirectoryError);
 });
 
-Deno.test("Folder refuses names that lead elsewhere", async () => {
+Deno.test("Directory refuses names that lead elsewhere", async () => {
   await using t = await openWorkspace();
-  using top = openFolder(t.folder.workspace);
+  using top = openDirectory(t.directory.workspace);
   for (const name of ["", ".", "..", "a/b", "/etc", "a\0"]) {
     assert.throws(() => top.look(name), RangeError);
   }
 });
 
-Deno.test("Folder.file() opens regular files only", { timeout: 20_000 }, async () => {
+Deno.test("Directory.file() opens regular files only", { timeout: 20_000 }, async () => {
   await using t = await openWorkspace();
   const outside = await outsideOf(t);
-  const work = t.folder.workspace;
+  const work = t.directory.workspace;
   await t.write("plain", "plain");
   await Deno.symlink(`${outside}/file`, `${work}/link`);
   await new Deno.Command("mkfifo", { args: [`${work}/pipe`] }).output();
   using socket = Deno.listen({ transport: "unix", path: `${work}/socket` });
-  using top = openFolder(work);
+  using top = openDirectory(work);
   for (const name of ["link", "pipe", "socket", "nothing"]) {
     assert.equal(top.file(name), undefined, name);
   }
@@ -60,11 +65,11 @@ Deno.test("Folder.file() opens regular files only", { timeout: 20_000 }, async (
   assert.equal(socket.addr.transport, "unix");
 });
 
-Deno.test("Folder.writeFile() takes no name twice, sets the mode, leaves nothing half", async () => {
+Deno.test("Directory.writeFile() takes no name twice, sets the mode, leaves nothing half", async () => {
   await using t = await openWorkspace();
   const outside = await outsideOf(t);
-  using top = openFolder(t.folder.workspace);
-  await Deno.symlink(`${outside}/made`, `${t.folder.workspace}/link`);
+  using top = openDirectory(t.directory.workspace);
+  await Deno.symlink(`${outside}/made`, `${t.directory.workspace}/link`);
   await assert.rejects(top.writeFile("link", [bytes("x")], 0o644), Deno.errors.AlreadyExists);
   assert.equal(existsSync(`${outside}/made`), false);
   await top.writeFile("open", [bytes("x")], 0o777);
@@ -81,9 +86,9 @@ Deno.test("openInside() goes through no link, wherever it is in the path", async
   await using t = await openWorkspace();
   const outside = await outsideOf(t);
   await t.write("a/file", "inside");
-  await Deno.symlink(outside, `${t.folder.workspace}/a/out`);
-  await Deno.symlink("a", `${t.folder.workspace}/same`);
-  const top = t.folder.workspace;
+  await Deno.symlink(outside, `${t.directory.workspace}/a/out`);
+  await Deno.symlink("a", `${t.directory.workspace}/same`);
+  const top = t.directory.workspace;
   using found = openInside(top, "a/file");
   assert.equal(found?.size, 6);
   for (const path of ["a/out/file", "same/file", "a", "a/file/x", "x/y"]) {
@@ -95,31 +100,31 @@ Deno.test("openInside() goes through no link, wherever it is in the path", async
 Deno.test("writeInside() replaces a link, and refuses one on the way", async () => {
   await using t = await openWorkspace();
   const outside = await outsideOf(t);
-  const work = t.folder.workspace;
+  const work = t.directory.workspace;
   await Deno.symlink(`${outside}/file`, `${work}/link`);
-  await Deno.symlink(outside, `${work}/folder`);
-  using top = openFolder(work);
+  await Deno.symlink(outside, `${work}/directory`);
+  using top = openDirectory(work);
   await writeInside(top, "link", { bytes: bytes("new"), mode: 0o644 });
   assert.equal((await Deno.lstat(`${work}/link`)).isFile, true);
   await assert.rejects(
-    writeInside(top, "folder/x", { bytes: bytes("new"), mode: 0o644 }),
-    NotAFolderError,
+    writeInside(top, "directory/x", { bytes: bytes("new"), mode: 0o644 }),
+    NotADirectoryError,
   );
   await assert.rejects(
     writeInside(top, "link/x", { bytes: bytes("new"), mode: 0o644 }),
-    NotAFolderError,
+    NotADirectoryError,
   );
   await writeInside(top, "deep/er/x", { bytes: bytes("new"), mode: 0o755 });
   assert.equal((await Deno.stat(`${work}/deep/er/x`)).mode, 0o100755);
   assert.equal(await Deno.readTextFile(`${outside}/file`), "outside");
 });
 
-Deno.test("walk() closes its folders when the reader leaves early", async () => {
+Deno.test("walk() closes its directories when the reader leaves early", async () => {
   await using t = await openWorkspace();
   await t.write("a/b/c/one", "1");
   await t.write("a/b/c/two", "2");
   const open = () => [...Deno.readDirSync("/proc/self/fd")].length;
-  using top = openFolder(t.folder.workspace);
+  using top = openDirectory(t.directory.workspace);
   const before = open();
   for await (const { path } of walk(top, compileGlobs(["**/*"]), NEVER)) {
     assert.equal(path, "a/b/c/one");
@@ -136,25 +141,25 @@ Deno.test("writeAtomic() and readIfThere() write and read whole files", async ()
   await writeAtomic(path, "two");
   assert.equal(await readIfThere(path), "two");
   assert.equal((await Deno.stat(path)).mode, 0o100600);
-  assert.deepEqual(foldersIn(`${t.stateDir}/nothing`), []);
-  assert.deepEqual(foldersIn(t.stateDir), ["projects"]);
+  assert.deepEqual(directoriesIn(`${t.stateDir}/nothing`), []);
+  assert.deepEqual(directoriesIn(t.stateDir), ["projects"]);
 });
 
-Deno.test("filesStep() writes files and folders over what the checkout brought", async () => {
+Deno.test("filesStep() writes files and directories over what the checkout brought", async () => {
   await using t = await openWorkspace();
   await t.write("old.txt", "old");
   const step = filesStep();
   const files = [
     { path: "old.txt", content: btoa("new"), executable: false },
     { path: "bin/run", content: btoa("#!/bin/sh\n"), executable: true },
-    { path: "empty/folder/", content: "", executable: false },
+    { path: "empty/directory/", content: "", executable: false },
   ];
   await step.before?.(t.context({ files }), NEVER);
   await step.before?.(t.context({ files }), NEVER);
-  const work = t.folder.workspace;
+  const work = t.directory.workspace;
   assert.equal(await Deno.readTextFile(`${work}/old.txt`), "new");
   assert.equal((await Deno.stat(`${work}/bin/run`)).mode, 0o100755);
-  assert.equal((await Deno.stat(`${work}/empty/folder`)).isDirectory, true);
+  assert.equal((await Deno.stat(`${work}/empty/directory`)).isDirectory, true);
   assert.deepEqual(t.said, [
     "Wrote 3 files of the request",
     "Wrote 3 files of the request",
@@ -164,7 +169,7 @@ Deno.test("filesStep() writes files and folders over what the checkout brought",
 Deno.test("filesStep() fails the job when the checkout put a link in the way", async () => {
   await using t = await openWorkspace();
   const outside = await outsideOf(t);
-  await Deno.symlink(outside, `${t.folder.workspace}/conf`);
+  await Deno.symlink(outside, `${t.directory.workspace}/conf`);
   for (const path of ["conf/file", "conf/"]) {
     const files = [{ path, content: btoa(""), executable: false }];
     const failure = await filesStep().before?.(t.context({ files }), NEVER).then(

@@ -158,12 +158,12 @@ Deno.test("a runner stands before other agents, and runs jobs itself when none i
 });
 
 Deno.test("AGENT_PORT opens a TCP listener, on which Gryt's routes ask for Gryt's key alone", async () => {
-  const folder = await Deno.makeTempDir({ prefix: "gryt-" });
+  const directory = await Deno.makeTempDir({ prefix: "gryt-" });
   const port = freePort();
   const lines = [`export AGENT_API_KEY="${API_KEY}"`, `export AGENT_PORT="${port}"`];
-  await Deno.writeTextFile(`${folder}/.envrc`, `${lines.join("\n")}\n`, { mode: 0o600 });
+  await Deno.writeTextFile(`${directory}/.envrc`, `${lines.join("\n")}\n`, { mode: 0o600 });
   await using bench = new RunnerBench({
-    config: `containers: { host: "unix:///nowhere" }\ngryt: { env_file: ${folder}/.envrc }\n`,
+    config: `containers: { host: "unix:///nowhere" }\ngryt: { env_file: ${directory}/.envrc }\n`,
   });
   await bench.start();
   const base = `http://127.0.0.1:${port}`;
@@ -181,5 +181,5 @@ Deno.test("AGENT_PORT opens a TCP listener, on which Gryt's routes ask for Gryt'
   const other = await fetch(`${base}/v1/jobs`, { headers: { "x-api-key": API_KEY } });
   await other.body?.cancel();
   assert.equal(other.status, 401);
-  await Deno.remove(folder, { recursive: true });
+  await Deno.remove(directory, { recursive: true });
 });

@@ -3,11 +3,11 @@ import { existsSync } from "@lib/foundations/files/records.ts";
 import { mirrorSource } from "@lib/features/checkout/cleaning.ts";
 import { temporarySource, workspaceSource } from "@lib/features/cleaning/own_sources.ts";
 import { containerSource, imageSource } from "@lib/features/containers/cleaning.ts";
-import { attemptFolder } from "@lib/spine/jobs/attempt_folder.ts";
+import { attemptDirectory } from "@lib/spine/jobs/attempt_directory.ts";
 import type { Job } from "@lib/spine/jobs/model.ts";
 import type { CleanSource, StoredThing } from "@lib/api/clean_source.ts";
 import { treeBytes } from "@lib/foundations/store/disk_space.ts";
-import { lockFolder } from "@lib/foundations/store/state_lock.ts";
+import { lockDirectory } from "@lib/foundations/store/state_lock.ts";
 import { FakeCleaningEngine, makeContainerSummary } from "../support/fake_cleaning_engine.ts";
 import { makeJob, projectName } from "../support/job_fixtures.ts";
 import { RunnerBench } from "../support/runner_process.ts";
@@ -47,7 +47,7 @@ async function findOne(source: CleanSource): Promise<StoredThing> {
 
 const limits = () => ({ maxAgeMs: DAY_MS, maxBytes: 1e9 });
 
-Deno.test("treeBytes() counts what is in a folder and follows no link out of it", async () => {
+Deno.test("treeBytes() counts what is in a directory and follows no link out of it", async () => {
   using t = setup();
   t.write("outside/large", { text: "x".repeat(1_000_000) });
   t.write("inside/deep/file", { text: "x".repeat(10_000) });
@@ -78,8 +78,8 @@ Deno.test("mirrorSource() takes the last use from the mark, and removes under th
   const thing = await findOne(source);
   assert(Math.abs(t.now() - thing.lastUsedAt - 5 * DAY_MS) < 60_000);
   {
-    const folder = `${stateDir}/projects/web/mirrors`;
-    using _ = lockFolder({ folder, program: "abc", remedy: "wait" });
+    const directory = `${stateDir}/projects/web/mirrors`;
+    using _ = lockDirectory({ directory, program: "abc", remedy: "wait" });
     assert.equal((await source.remove(thing, never)).kind, "kept");
     assert(existsSync(mirror));
   }
@@ -108,7 +108,7 @@ Deno.test("workspaceSource() removes what an attempt left that is over, and noth
   const left = (job: Job, number: number) => {
     jobs.set(job.id, job);
     const ref = { project: projectName(), jobId: job.id, number };
-    const { workspace } = attemptFolder(t.stateDir, ref);
+    const { workspace } = attemptDirectory(t.stateDir, ref);
     Deno.mkdirSync(workspace, { recursive: true });
     Deno.writeTextFileSync(`${workspace}/file`, "x");
     return workspace;
@@ -297,7 +297,7 @@ Deno.test("cicd-runner clean keeps a mirror that a checkout has locked", async (
   const mirrors = `${bench.stateDir}/projects/web/mirrors`;
   Deno.mkdirSync(`${mirrors}/abc.git`, { recursive: true });
   Deno.utimeSync(`${mirrors}/abc.git`, new Date(0), new Date(0));
-  using _ = lockFolder({ folder: mirrors, program: "abc", remedy: "wait" });
+  using _ = lockDirectory({ directory: mirrors, program: "abc", remedy: "wait" });
   await bench.start();
   const { items } = JSON.parse((await cli(bench, "clean", "--json")).stdout);
   assert.deepEqual(

@@ -26,8 +26,8 @@ async function serve(
   handle: HttpServerOptions["handle"],
   limits: Partial<HttpServerOptions["limits"]> = {},
 ): Promise<Bench> {
-  const folder = await Deno.makeTempDir({ prefix: "http-" });
-  const path = `${folder}/s.sock`;
+  const directory = await Deno.makeTempDir({ prefix: "http-" });
+  const path = `${directory}/s.sock`;
   const errors: unknown[] = [];
   const descriptors: number[] = [];
   const server = await startHttpServer({
@@ -62,7 +62,7 @@ async function serve(
       }),
     async [Symbol.asyncDispose]() {
       await server[Symbol.asyncDispose]();
-      await Deno.remove(folder, { recursive: true });
+      await Deno.remove(directory, { recursive: true });
     },
   };
 }

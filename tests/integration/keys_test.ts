@@ -15,7 +15,7 @@ async function cli(
     clearEnv: true,
     env: {
       PATH: Deno.env.get("PATH") ?? "/usr/bin:/bin",
-      HOME: bench.folder,
+      HOME: bench.directory,
       DENO_DIR: Deno.env.get("DENO_DIR") ?? `${Deno.env.get("HOME")}/.cache/deno`,
       ...env,
     },
@@ -84,20 +84,20 @@ Deno.test("a key is nowhere on disk, and good after the runner was killed", asyn
 Deno.test("the command line reaches a runner elsewhere over TLS with a key, and only so", async () => {
   await using bench = new RunnerBench();
   const port = freePort();
-  await makeCertificate(bench.folder, "one");
+  await makeCertificate(bench.directory, "one");
   await bench.start([
     `--listen-address=127.0.0.1:${port}`,
-    `--listen-tls-certificate=${bench.folder}/one.crt`,
-    `--listen-tls-key=${bench.folder}/one.key`,
+    `--listen-tls-certificate=${bench.directory}/one.crt`,
+    `--listen-tls-key=${bench.directory}/one.key`,
   ]);
   const { body: { key } } = await bench.json("POST", "/v1/keys", {
     body: { name: "CI", scopes: ["read"] },
   });
-  await Deno.writeTextFile(`${bench.folder}/key`, `${key}\n`, { mode: 0o600 });
+  await Deno.writeTextFile(`${bench.directory}/key`, `${key}\n`, { mode: 0o600 });
   const env = {
     CICD_URL: `https://localhost:${port}`,
-    CICD_API_KEY: `file:${bench.folder}/key`,
-    CICD_CA_FILE: `${bench.folder}/one.crt`,
+    CICD_API_KEY: `file:${bench.directory}/key`,
+    CICD_CA_FILE: `${bench.directory}/one.crt`,
   };
   const good = await cli(bench, ["status", "--json"], env);
   assert.equal(good.code, 0, good.stderr);

@@ -23,7 +23,7 @@ function read(options: Partial<ReadLogOptions> & Pick<ReadLogOptions, "sources">
   return readLog({ patterns: NO_SECRETS, from: 0, signal, ...options });
 }
 
-function record(options: Pick<RecordLogOptions, "folder"> & Partial<RecordLogOptions>) {
+function record(options: Pick<RecordLogOptions, "directory"> & Partial<RecordLogOptions>) {
   return recordLog({
     output: "merged",
     maxBytes: 1 << 30,
@@ -61,15 +61,15 @@ function appendNow(path: string, text: string): void {
   Deno.writeTextFileSync(path, text, { append: true, create: true });
 }
 
-/** Waits until the index of a folder has records up to `bytes` of log. */
-async function indexedTo(folder: { logIndex: string; path: string }, bytes: number) {
-  for await (const _ of pulse(folder.path)) {
-    using index = openLogIndex(folder.logIndex);
+/** Waits until the index of a directory has records up to `bytes` of log. */
+async function indexedTo(directory: { logIndex: string; path: string }, bytes: number) {
+  for await (const _ of pulse(directory.path)) {
+    using index = openLogIndex(directory.logIndex);
     if ((index?.at(index.soundCount() - 1)?.viewEnd ?? 0) >= bytes) return;
   }
 }
 
-/** Comes round at once, and after every change of the folder. */
+/** Comes round at once, and after every change of the directory. */
 async function* pulse(path: string): AsyncGenerator<void> {
   using watcher = Deno.watchFs(path);
   yield;
@@ -78,12 +78,12 @@ async function* pulse(path: string): AsyncGenerator<void> {
 
 Deno.test("readLog() gives every follower the same bytes, whatever its pace or start", async () => {
   await using files = await logFiles();
-  const folder = await files.attempt(1);
+  const directory = await files.attempt(1);
   const follow = followPort(files.watcher);
   const patterns = patternsOf("hunter2-and-more");
   const text = linesOf(20_000, "hunter2-and-more");
   const expected = masked(text, patterns);
-  const sources = [sourceOf(folder, { settled: false })];
+  const sources = [sourceOf(directory, { settled: false })];
   const pause = () => new Promise((resolve) => setTimeout(resolve, 0));
   const readings = [
     textOf(read({ sources, follow, patterns })),
@@ -92,7 +92,7 @@ Deno.test("readLog() gives every follower the same bytes, whatever its pace or s
     textOf(read({ sources, follow, patterns, from: 100_001 })),
     textOf(read({ sources, follow, patterns, to: 50_000 })),
   ];
-  await append(folder.logFile("merged"), text);
+  await append(directory.logFile("merged"), text);
   follow.settle();
   const [fast, slow, early, late, bounded] = await Promise.all(readings);
   assert.equal(fast, expected);
@@ -105,12 +105,12 @@ Deno.test("readLog() gives every follower the same bytes, whatever its pace or s
 
 Deno.test("readLog() resumes at any offset with the rest of the log", async () => {
   await using files = await logFiles();
-  const folder = await files.attempt(1);
+  const directory = await files.attempt(1);
   const patterns = patternsOf("abcabd", "cab", "line 1");
   const text = linesOf(60, "abcabcabdab");
-  appendNow(folder.logFile("merged"), text);
+  appendNow(directory.logFile("merged"), text);
   const whole = masked(text, patterns);
-  const sources = [sourceOf(folder)];
+  const sources = [sourceOf(directory)];
   for (let from = 0; from <= whole.length; from += 3) {
     const to = Math.min(whole.length, from + 100);
     const reading = read({ sources, patterns, from, to });
@@ -119,14 +119,14 @@ Deno.test("readLog() resumes at any offset with the rest of the log", async () =
   }
 });
 
-Deno.test("readLog() follows a log whose folder does not exist yet", async () => {
+Deno.test("readLog() follows a log whose directory does not exist yet", async () => {
   await using files = await logFiles();
   const follow = followPort(files.watcher);
   const reading = read({ sources: [sourceOf(files.paths(1), { settled: false })], follow });
   const chunks = reading[Symbol.asyncIterator]();
   const first = chunks.next();
-  const folder = await files.attempt(1);
-  appendNow(folder.logFile("merged"), "hello\n");
+  const directory = await files.attempt(1);
+  appendNow(directory.logFile("merged"), "hello\n");
   assert.equal(new TextDecoder().decode((await first).value), "hello\n");
   follow.settle();
   assert.equal((await chunks.next()).done, true);
@@ -141,10 +141,10 @@ Deno.test("readLog() of a job that is over ends at once, log or no log", async (
 
 Deno.test("readLog() rejects with the signal's reason while it waits", async () => {
   await using files = await logFiles();
-  const folder = await files.attempt(1);
+  const directory = await files.attempt(1);
   const stop = new AbortController();
   const follow = followPort(files.watcher);
-  const sources = [sourceOf(folder, { settled: false })];
+  const sources = [sourceOf(directory, { settled: false })];
   const chunks = read({ sources, follow, signal: stop.signal })[Symbol.asyncIterator]();
   const waiting = chunks.next();
   const reason = new Error("the client went away");
@@ -155,12 +155,12 @@ Deno.test("readLog() rejects with the signal's reason while it waits", async () 
 
 Deno.test("readLog() masks the beginning of a secret at the end of a living log", async () => {
   await using files = await logFiles();
-  const folder = await files.attempt(1);
+  const directory = await files.attempt(1);
   const patterns = patternsOf("hunter2");
-  appendNow(folder.logFile("merged"), "pass hunte");
-  const living = sourceOf(folder, { settled: false });
+  appendNow(directory.logFile("merged"), "pass hunte");
+  const living = sourceOf(directory, { settled: false });
   assert.equal(await textOf(read({ sources: [living], patterns })), "pass *****");
-  assert.equal(await textOf(read({ sources: [sourceOf(folder)], patterns })), "pass hunte");
+  assert.equal(await textOf(read({ sources: [sourceOf(directory)], patterns })), "pass hunte");
 });
 
 Deno.test("readLog() strings a job's attempts together, and goes on to the next", async () => {
@@ -184,24 +184,24 @@ Deno.test("readLog() strings a job's attempts together, and goes on to the next"
 
 Deno.test("recordLog() keeps a log to its cap, and readers are told", async () => {
   await using files = await logFiles();
-  const folder = await files.attempt(1);
+  const directory = await files.attempt(1);
   const maxBytes = 10_240;
   const follow = followPort(files.watcher);
-  const recording = record({ folder, maxBytes });
-  const living = sourceOf(folder, { maxBytes, settled: false });
+  const recording = record({ directory, maxBytes });
+  const living = sourceOf(directory, { maxBytes, settled: false });
   const reading = read({ sources: [living], follow });
   const following = textOf(reading);
   const text = linesOf(20_000, "x");
-  await append(folder.logFile("merged"), text);
+  await append(directory.logFile("merged"), text);
   assert.equal(await recording.finish(), maxBytes);
   follow.settle();
-  assert.equal((await Deno.stat(folder.logFile("merged"))).size, maxBytes);
+  assert.equal((await Deno.stat(directory.logFile("merged"))).size, maxBytes);
   const followed = await following;
   const note = /\n\[cicd-toolkit\] log limit 10K reached: at least \d+ bytes dropped\n$/;
   assert.match(followed, note);
   assert.equal(followed.replace(note, ""), text.slice(0, maxBytes));
   assert.equal(reading.offset, maxBytes);
-  const source = sourceOf(folder, { maxBytes });
+  const source = sourceOf(directory, { maxBytes });
   assert.equal(await logSize(source), maxBytes);
   assert.equal(await textOf(read({ sources: [source] })), followed);
   const ranged = await textOf(read({ sources: [source], from: 5, to: maxBytes }));
@@ -210,25 +210,25 @@ Deno.test("recordLog() keeps a log to its cap, and readers are told", async () =
 
 Deno.test("recordLog() counts what is dropped across a restart", async () => {
   await using files = await logFiles();
-  const folder = await files.attempt(1);
+  const directory = await files.attempt(1);
   for (const _round of [1, 2]) {
-    appendNow(folder.logFile("merged"), "x".repeat(150));
-    assert.equal(await record({ folder, maxBytes: 100 }).finish(), 100);
+    appendNow(directory.logFile("merged"), "x".repeat(150));
+    assert.equal(await record({ directory, maxBytes: 100 }).finish(), 100);
   }
-  assert.equal(await Deno.readTextFile(folder.logCapped), "200\n");
+  assert.equal(await Deno.readTextFile(directory.logCapped), "200\n");
 });
 
 Deno.test("recordLog() makes no log file", async () => {
   await using files = await logFiles();
-  const folder = await files.attempt(1);
-  assert.equal(await record({ folder, output: "split" }).finish(), 0);
-  assert.deepEqual([...Deno.readDirSync(folder.path)], []);
+  const directory = await files.attempt(1);
+  assert.equal(await record({ directory, output: "split" }).finish(), 0);
+  assert.deepEqual([...Deno.readDirSync(directory.path)], []);
 });
 
 Deno.test("recordLog() gives a split log one order that outlives the recorder's death", async () => {
   await using files = await logFiles();
-  const folder = await files.attempt(1);
-  const living = sourceOf(folder, { output: "split", settled: false });
+  const directory = await files.attempt(1);
+  const living = sourceOf(directory, { output: "split", settled: false });
   const script = import.meta.resolve("../support/record_log_process.ts");
   const first = new Deno.Command(Deno.execPath(), {
     args: ["run", "-A", script, files.stateDir],
@@ -236,10 +236,10 @@ Deno.test("recordLog() gives a split log one order that outlives the recorder's 
   }).spawn();
   let bytes = 0;
   for (let at = 0; at < 5; at++) {
-    appendNow(folder.logFile("stdout"), `out ${at}\n`);
-    await indexedTo(folder, bytes += 6);
-    appendNow(folder.logFile("stderr"), `err ${at}\n`);
-    await indexedTo(folder, bytes += 6);
+    appendNow(directory.logFile("stdout"), `out ${at}\n`);
+    await indexedTo(directory, bytes += 6);
+    appendNow(directory.logFile("stderr"), `err ${at}\n`);
+    await indexedTo(directory, bytes += 6);
   }
   first.kill("SIGKILL");
   await first.stdin.close().catch(ignore("the reader is dead"));
@@ -247,21 +247,21 @@ Deno.test("recordLog() gives a split log one order that outlives the recorder's 
   const before = await textOf(read({ sources: [living] }));
   assert.equal(before, [0, 1, 2, 3, 4].map((at) => `out ${at}\nerr ${at}\n`).join(""));
 
-  appendNow(folder.logIndex, "torn record");
-  appendNow(folder.logFile("stdout"), "out late\n");
-  appendNow(folder.logFile("stderr"), "err late\n");
+  appendNow(directory.logIndex, "torn record");
+  appendNow(directory.logFile("stdout"), "out late\n");
+  appendNow(directory.logFile("stderr"), "err late\n");
   assert.equal(await textOf(read({ sources: [living] })), before);
   const all = `${before}out late\nerr late\n`;
-  const settled = sourceOf(folder, { output: "split" });
+  const settled = sourceOf(directory, { output: "split" });
   assert.equal(await textOf(read({ sources: [settled] })), all);
 
-  assert.equal(await record({ folder, output: "split" }).finish(), all.length);
+  assert.equal(await record({ directory, output: "split" }).finish(), all.length);
   assert.equal(await textOf(read({ sources: [living] })), all);
   for (let from = 0; from <= all.length; from++) {
     assert.equal(await textOf(read({ sources: [settled], from })), all.slice(from));
   }
   for (const stream of ["stdout", "stderr"] as const) {
-    const file = await Deno.readTextFile(folder.logFile(stream));
+    const file = await Deno.readTextFile(directory.logFile(stream));
     assert.equal(await textOf(read({ sources: [settled], stream })), file);
     assert.equal(await logSize(settled, stream), file.length);
   }
@@ -269,51 +269,51 @@ Deno.test("recordLog() gives a split log one order that outlives the recorder's 
 
 Deno.test("recordLog() forgets records of bytes that the log has lost", async () => {
   await using files = await logFiles();
-  const folder = await files.attempt(1);
-  appendNow(folder.logFile("stdout"), "kept\n");
-  await record({ folder, output: "split" }).finish();
-  appendNow(folder.logFile("stderr"), "lost\n");
-  await record({ folder, output: "split" }).finish();
-  await Deno.truncate(folder.logFile("stderr"), 0);
-  const source = sourceOf(folder, { output: "split" });
+  const directory = await files.attempt(1);
+  appendNow(directory.logFile("stdout"), "kept\n");
+  await record({ directory, output: "split" }).finish();
+  appendNow(directory.logFile("stderr"), "lost\n");
+  await record({ directory, output: "split" }).finish();
+  await Deno.truncate(directory.logFile("stderr"), 0);
+  const source = sourceOf(directory, { output: "split" });
   assert.equal(await textOf(read({ sources: [source] })), "kept\n");
-  appendNow(folder.logFile("stdout"), "more\n");
-  assert.equal(await record({ folder, output: "split" }).finish(), 10);
+  appendNow(directory.logFile("stdout"), "more\n");
+  assert.equal(await record({ directory, output: "split" }).finish(), 10);
   assert.equal(await textOf(read({ sources: [source] })), "kept\nmore\n");
 });
 
 Deno.test("readLog() follows a split log in the order of its index", async () => {
   await using files = await logFiles();
-  const folder = await files.attempt(1);
-  const recording = record({ folder, output: "split", watcher: files.watcher });
+  const directory = await files.attempt(1);
+  const recording = record({ directory, output: "split", watcher: files.watcher });
   const follow = followPort(files.watcher);
-  const sources = [sourceOf(folder, { output: "split", settled: false })];
+  const sources = [sourceOf(directory, { output: "split", settled: false })];
   const views = [
     textOf(read({ sources, follow })),
     textOf(read({ sources, follow, stream: "stderr" })),
   ];
   await Promise.all([
-    append(folder.logFile("stdout"), linesOf(3_000, "o")),
-    append(folder.logFile("stderr"), linesOf(3_000, "e")),
+    append(directory.logFile("stdout"), linesOf(3_000, "o")),
+    append(directory.logFile("stderr"), linesOf(3_000, "e")),
   ]);
   await recording.finish();
   follow.settle();
   const [all, stderr] = await Promise.all(views);
   assert.equal(stderr, linesOf(3_000, "e"));
-  assert.equal(all, await textOf(read({ sources: [sourceOf(folder, { output: "split" })] })));
+  assert.equal(all, await textOf(read({ sources: [sourceOf(directory, { output: "split" })] })));
   assert.equal(all?.length, linesOf(3_000, "o").length + linesOf(3_000, "e").length);
 });
 
 Deno.test("readLog() masks a secret whose halves the other stream parts", async () => {
   await using files = await logFiles();
-  const folder = await files.attempt(1);
+  const directory = await files.attempt(1);
   for (
     const [stream, text] of [["stdout", "a hunt"], ["stderr", "-"], ["stdout", "er2 b"]] as const
   ) {
-    appendNow(folder.logFile(stream), text);
-    await record({ folder, output: "split" }).finish();
+    appendNow(directory.logFile(stream), text);
+    await record({ directory, output: "split" }).finish();
   }
-  const sources = [sourceOf(folder, { output: "split" })];
+  const sources = [sourceOf(directory, { output: "split" })];
   const patterns = patternsOf("hunter2");
   assert.equal(await textOf(read({ sources, patterns })), "a ****-*** b");
   for (let from = 0; from < 12; from++) {
@@ -329,15 +329,15 @@ Deno.test("readLog() refuses one stream of a merged log", async () => {
 
 Deno.test("readLog() puts the time of the index before each line, else the present", async () => {
   await using files = await logFiles();
-  const folder = await files.attempt(1);
-  appendNow(folder.logFile("merged"), "a\nb\nc\nd");
+  const directory = await files.attempt(1);
+  appendNow(directory.logFile("merged"), "a\nb\nc\nd");
   const header = encodeIndexHeader();
   const records = encodeIndexRecords([
     { stream: "merged", timeMs: 1_000, viewEnd: 2, streamEnd: 2 },
     { stream: "merged", timeMs: 2_000, viewEnd: 5, streamEnd: 5 },
   ]);
-  await Deno.writeFile(folder.logIndex, new Uint8Array([...header, ...records]));
-  const sources = [sourceOf(folder, { settled: false })];
+  await Deno.writeFile(directory.logIndex, new Uint8Array([...header, ...records]));
+  const sources = [sourceOf(directory, { settled: false })];
   const timestamps = new FakeClock(9_000);
   const lines = [
     "1970-01-01T00:00:01.000Z a\n",
@@ -351,7 +351,7 @@ Deno.test("readLog() puts the time of the index before each line, else the prese
   assert.equal(middle, `\n${lines.slice(2).join("")}`);
 });
 
-Deno.test("LogWatcher shares one watch per folder and ends it with the last holder", async () => {
+Deno.test("LogWatcher shares one watch per directory and ends it with the last holder", async () => {
   await using files = await logFiles();
   const { path } = await files.attempt(1);
   const first = files.watcher.watch(path);

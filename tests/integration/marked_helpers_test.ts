@@ -7,7 +7,7 @@ const env = { PATH: "/usr/local/bin:/usr/bin:/bin" };
 Deno.test("endMarked() ends helpers with its mark, their children too, and no others", async () => {
   const mark = `/tmp/${crypto.randomUUID()}`;
   const stop = new AbortController();
-  using ready = readyFolder();
+  using ready = readyDirectory();
   const script = `sleep 1000 & touch "${ready.path}/$$"; wait`;
   const run = (of: string) =>
     marked(runCommand, of)(["/bin/sh", "-c", script], {
@@ -38,8 +38,8 @@ Deno.test("marked() keeps the rest of a helper's environment", async () => {
   ]);
 });
 
-/** A folder in which helpers say that they are ready. */
-function readyFolder() {
+/** A directory in which helpers say that they are ready. */
+function readyDirectory() {
   const path = Deno.makeTempDirSync({ prefix: "marked-" });
   const watcher = Deno.watchFs(path);
   return {

@@ -32,7 +32,7 @@ async function submit(bench: RunnerBench, job: Accepted): Promise<string> {
   const body = {
     project: "web",
     script: scriptOf(job),
-    env: { LEDGER: `${bench.folder}/ledger` },
+    env: { LEDGER: `${bench.directory}/ledger` },
   };
   while (true) {
     try {
@@ -78,7 +78,7 @@ Deno.test("kill -9 of runner and agents at any moment loses no job, doubles none
     const log = await (await bench.ask("GET", `/v1/jobs/${id}/logs`)).text();
     assert.equal(log, Array.from({ length: lines }, (_, line) => `${key} ${line}\n`).join(""));
   }
-  const ledger = (await Deno.readTextFile(`${bench.folder}/ledger`)).trim().split("\n").sort();
+  const ledger = (await Deno.readTextFile(`${bench.directory}/ledger`)).trim().split("\n").sort();
   const wanted = [...jobs.values()].flatMap(({ key }) => [`begin ${key}`, `end ${key}`]).sort();
   assert.deepEqual(ledger, wanted);
   const { body: list } = await bench.json("GET", "/v1/jobs?limit=500");
@@ -94,7 +94,7 @@ Deno.test("jobs that wait survive kill -9 and start in their order", async () =>
     const { body } = await bench.json("POST", "/v1/jobs", {
       body: {
         project: "web",
-        script: `echo ${count} >> "${bench.folder}/order"`,
+        script: `echo ${count} >> "${bench.directory}/order"`,
         concurrency_group: "one",
       },
     });
@@ -109,7 +109,7 @@ Deno.test("jobs that wait survive kill -9 and start in their order", async () =>
     const { body } = await bench.json("GET", `/v1/jobs/${id}/wait?timeout=60s`);
     assert.equal(body.state, "succeeded");
   }
-  assert.equal(await Deno.readTextFile(`${bench.folder}/order`), "0\n1\n2\n3\n4\n");
+  assert.equal(await Deno.readTextFile(`${bench.directory}/order`), "0\n1\n2\n3\n4\n");
 });
 
 Deno.test("a queue that an older release wrote is read and run, though its jobs lack newer fields", async () => {

@@ -10,19 +10,19 @@ interface Ended {
 
 /** Runs the program as the service manager does; `prefix` starts it. */
 async function recordEnd(end: Ended, prefix: readonly string[] = []) {
-  const folder = await Deno.makeTempDir({ prefix: "cicd-record-" });
+  const directory = await Deno.makeTempDir({ prefix: "cicd-record-" });
   try {
     // Whoever the program runs as.
-    await Deno.chmod(folder, 0o777);
-    await Deno.writeTextFile(`${folder}/recorder`, RECORD_PROGRAM);
-    await Deno.writeTextFile(`${folder}/environment`, "");
-    await Deno.chmod(`${folder}/environment`, 0o666);
+    await Deno.chmod(directory, 0o777);
+    await Deno.writeTextFile(`${directory}/recorder`, RECORD_PROGRAM);
+    await Deno.writeTextFile(`${directory}/environment`, "");
+    await Deno.chmod(`${directory}/environment`, 0o666);
     const argv = recordResultArgv({
-      recorder: `${folder}/recorder`,
-      resultFile: `${folder}/result`,
+      recorder: `${directory}/recorder`,
+      resultFile: `${directory}/result`,
       unit: "cicd-job-none-1.service",
-      runtimeDir: folder,
-      environmentFile: `${folder}/environment`,
+      runtimeDir: directory,
+      environmentFile: `${directory}/environment`,
     });
     const [program = "", ...args] = [...prefix, ...argv];
     const output = await new Deno.Command(program, {
@@ -34,12 +34,12 @@ async function recordEnd(end: Ended, prefix: readonly string[] = []) {
       stderr: "piped",
     }).output();
     const names: string[] = [];
-    for await (const { name } of Deno.readDir(folder)) names.push(name);
+    for await (const { name } of Deno.readDir(directory)) names.push(name);
     const said = new TextDecoder().decode(output.stdout) + new TextDecoder().decode(output.stderr);
-    const text = await Deno.readTextFile(`${folder}/result`);
+    const text = await Deno.readTextFile(`${directory}/result`);
     return { parsed: parseResultRecord(text), names: names.toSorted(), said };
   } finally {
-    await Deno.remove(folder, { recursive: true });
+    await Deno.remove(directory, { recursive: true });
   }
 }
 

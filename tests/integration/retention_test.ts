@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { newJobId } from "@lib/core/ids.ts";
 import { existsSync } from "@lib/foundations/files/records.ts";
-import { jobPath } from "@lib/spine/jobs/attempt_folder.ts";
+import { jobPath } from "@lib/spine/jobs/attempt_directory.ts";
 import type { Job } from "@lib/spine/jobs/model.ts";
 import { runCleanings } from "@lib/features/cleaning/runner.ts";
 import { type CleanRequest, openCleaner } from "@lib/features/cleaning/cleaner.ts";
@@ -44,7 +44,7 @@ function setup(limits: Partial<HistoryLimits> = {}, stateDir = makeStateDir()) {
     const { items } = await cleaner.clean(request, never);
     return items.map(({ name, cause }) => [name, cause]);
   };
-  const folderOf = (job: Pick<Job, "id">) => jobPath(stateDir, projectName(), job.id);
+  const directoryOf = (job: Pick<Job, "id">) => jobPath(stateDir, projectName(), job.id);
   return {
     ...memory,
     cleaner,
@@ -52,14 +52,14 @@ function setup(limits: Partial<HistoryLimits> = {}, stateDir = makeStateDir()) {
     stateDir,
     clock,
     log,
-    folderOf,
-    /** A job that ended so long ago, with a folder. */
+    directoryOf,
+    /** A job that ended so long ago, with a directory. */
     ended(agoMs: number): Job {
       const { id } = memory.add();
       memory.claim(id);
       const outcome = makeOutcome({ finishedAt: clock.now() - agoMs, logBytes: 10 });
       memory.store.apply(id, { kind: "ended", attempt: 1, outcome });
-      Deno.mkdirSync(`${folderOf({ id })}/1`, { recursive: true });
+      Deno.mkdirSync(`${directoryOf({ id })}/1`, { recursive: true });
       return memory.store.require(id);
     },
     async [Symbol.asyncDispose]() {
@@ -77,18 +77,18 @@ Deno.test("a sweep removes the directory and the record of what is too old, and 
   assert(t.store.has(old.id));
   assert.deepEqual(await t.clean(), [[old.id, "age"]]);
   assert.equal(t.store.has(old.id), false);
-  assert.equal(existsSync(t.folderOf(old)), false);
-  assert(existsSync(t.folderOf(young)));
+  assert.equal(existsSync(t.directoryOf(old)), false);
+  assert(existsSync(t.directoryOf(young)));
 });
 
 Deno.test("a sweep counts all that a job keeps on disk as its disk space", async () => {
   await using t = setup({ maxBytes: 500_000 });
   const large = t.ended(2_000);
   const small = t.ended(1_000);
-  Deno.mkdirSync(`${t.folderOf(large)}/1/artifacts/dist`, { recursive: true });
-  writeBytes(`${t.folderOf(large)}/1/artifacts/dist/app`, 1_000_000);
+  Deno.mkdirSync(`${t.directoryOf(large)}/1/artifacts/dist`, { recursive: true });
+  writeBytes(`${t.directoryOf(large)}/1/artifacts/dist/app`, 1_000_000);
   assert.deepEqual(await t.clean(), [[large.id, "bytes"]]);
-  assert(existsSync(t.folderOf(small)));
+  assert(existsSync(t.directoryOf(small)));
 });
 
 Deno.test("a sweep leaves a job alone that was retried after the plan was made", async () => {
@@ -106,18 +106,18 @@ Deno.test("a sweep leaves a job alone that was retried after the plan was made",
   const { items } = await t.cleaner.clean(sweep, never);
   assert.deepEqual(items.map(({ outcome }) => outcome), ["removed", "kept"]);
   assert.equal(t.store.require(retried.id).state, "queued");
-  assert(existsSync(t.folderOf(retried)));
+  assert(existsSync(t.directoryOf(retried)));
 });
 
 Deno.test("a sweep goes on when one directory cannot be removed, and says so", async () => {
   await using t = setup();
   const stuck = t.ended(3 * DAY_MS);
   const other = t.ended(2 * DAY_MS);
-  Deno.removeSync(t.folderOf(stuck), { recursive: true });
+  Deno.removeSync(t.directoryOf(stuck), { recursive: true });
   // A mount point cannot be removed, whoever asks.
-  Deno.mkdirSync(t.folderOf(stuck));
+  Deno.mkdirSync(t.directoryOf(stuck));
   const mounted = await new Deno.Command("mount", {
-    args: ["-t", "tmpfs", "stuck", t.folderOf(stuck)],
+    args: ["-t", "tmpfs", "stuck", t.directoryOf(stuck)],
     stderr: "null",
   }).output().catch(() => ({ success: false }));
   if (!mounted.success) return console.error("SKIPPED: only root may mount");
@@ -125,9 +125,9 @@ Deno.test("a sweep goes on when one directory cannot be removed, and says so", a
     const { items } = await t.cleaner.clean(sweep, never);
     assert.deepEqual(items.map(({ outcome }) => outcome), ["failed", "removed"]);
     assert.equal(t.store.has(other.id), false);
-    assert.equal(existsSync(t.folderOf(other)), false);
+    assert.equal(existsSync(t.directoryOf(other)), false);
   } finally {
-    await new Deno.Command("umount", { args: [t.folderOf(stuck)] }).output();
+    await new Deno.Command("umount", { args: [t.directoryOf(stuck)] }).output();
   }
 });
 
@@ -135,13 +135,13 @@ Deno.test("a sweep removes what no job owns once it is older than anything kept"
   await using t = setup();
   const orphan = { id: newJobId() };
   const recent = { id: newJobId() };
-  for (const job of [orphan, recent]) Deno.mkdirSync(t.folderOf(job), { recursive: true });
+  for (const job of [orphan, recent]) Deno.mkdirSync(t.directoryOf(job), { recursive: true });
   Deno.writeTextFileSync(`${t.stateDir}/projects/web/jobs/notes.txt`, "mine");
   const then = new Date(t.clock.now() - 2 * DAY_MS);
-  await Deno.utime(t.folderOf(orphan), then, then);
+  await Deno.utime(t.directoryOf(orphan), then, then);
   assert.deepEqual(await t.clean(), [[orphan.id, "left_behind"]]);
-  assert.equal(existsSync(t.folderOf(orphan)), false);
-  assert(existsSync(t.folderOf(recent)));
+  assert.equal(existsSync(t.directoryOf(orphan)), false);
+  assert(existsSync(t.directoryOf(recent)));
   assert(existsSync(`${t.stateDir}/projects/web/jobs/notes.txt`));
 });
 
@@ -172,7 +172,7 @@ async function setupFull(minFreeDiskBytes: number, options: { readonly cacheByte
   const t = setup({ minFreeDiskBytes }, disk.path);
   const jobs = Array.from({ length: 200 }, (_, at) => {
     const job = t.ended(10_000 - at);
-    writeBytes(`${t.folderOf(job)}/1/output.log`, 20_000);
+    writeBytes(`${t.directoryOf(job)}/1/output.log`, 20_000);
     return job;
   });
   const cache = `${disk.path}/projects/web/caches/npm/${"a".repeat(64)}.tar`;

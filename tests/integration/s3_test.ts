@@ -43,7 +43,7 @@ async function upload(
   });
   const context = t.context({ artifacts: { paths: ["**/*"], when: "always" } });
   const told = await step.after?.(context, makeOutcome(), signal) ?? [];
-  const list = await readArtifactList(t.folder.artifactList);
+  const list = await readArtifactList(t.directory.artifactList);
   return { told, uploaded: list?.uploaded };
 }
 
@@ -129,7 +129,7 @@ Deno.test("s3Upload() needs no more memory for a large file", async () => {
   await using t = await openWorkspace();
   await using storage = await openStorage();
   await t.write("large", "");
-  await Deno.truncate(`${t.folder.workspace}/large`, 300 * 1024 ** 2);
+  await Deno.truncate(`${t.directory.workspace}/large`, 300 * 1024 ** 2);
   // A storage that takes everything and keeps nothing.
   const { createServer } = await import("node:http");
   let taken = 0;

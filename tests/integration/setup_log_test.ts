@@ -3,7 +3,7 @@ import * as fc from "fast-check";
 import { systemClock } from "@lib/core/clock.ts";
 import { CicdError } from "@lib/core/errors.ts";
 import { JobEvents } from "@lib/spine/jobs/job_events.ts";
-import { type AttemptFolder, attemptFolder } from "@lib/spine/jobs/attempt_folder.ts";
+import { type AttemptDirectory, attemptDirectory } from "@lib/spine/jobs/attempt_directory.ts";
 import type { Job } from "@lib/spine/jobs/model.ts";
 import type { JobSpec } from "@lib/spine/spec/job_spec.ts";
 import { JobLogReader, type LogQuery } from "@lib/spine/logs/job_logs.ts";
@@ -21,9 +21,9 @@ const GIT = {
   path: ".",
 } as const;
 
-function open(folder: AttemptFolder, changes: { maxBytes?: number; clock?: FakeClock } = {}) {
+function open(directory: AttemptDirectory, changes: { maxBytes?: number; clock?: FakeClock } = {}) {
   const failures: unknown[] = [];
-  const log = openSetupLog(folder, {
+  const log = openSetupLog(directory, {
     clock: systemClock,
     secrets: new Map([["TOKEN", SECRET]]),
     onFailure: (error) => failures.push(error),
@@ -55,13 +55,13 @@ function jobLog(files: LogFiles, spec: JobSpec = makeSpec({ git: GIT, secretName
       job = { ...job, ...changes };
       events.publish(job, before);
     },
-    begin(): AttemptFolder {
+    begin(): AttemptDirectory {
       const number = job.attempt + 1;
       this.change({ attempt: number, state: "running" });
       const { project } = job.spec;
-      const folder = attemptFolder(files.stateDir, { project, jobId: job.id, number });
-      Deno.mkdirSync(folder.path, { recursive: true });
-      return folder;
+      const directory = attemptDirectory(files.stateDir, { project, jobId: job.id, number });
+      Deno.mkdirSync(directory.path, { recursive: true });
+      return directory;
     },
     read: (query: Partial<LogQuery> = {}) => textOf(chunks(query)),
     size: (stream?: "stdout" | "stderr") => reader.size(job, stream),
@@ -74,32 +74,32 @@ function append(path: string, text: string): void {
 
 Deno.test("SetupLog.say() writes one marked line for its owner only, controls escaped", async () => {
   await using files = await logFiles();
-  const folder = await files.attempt(1);
-  using log = open(folder);
-  assert.deepEqual([...Deno.readDirSync(folder.path)], []);
+  const directory = await files.attempt(1);
+  using log = open(directory);
+  assert.deepEqual([...Deno.readDirSync(directory.path)], []);
   log.say("Cloning\n\x1b[31mred\x7f\u0085\u202eend\ttab  \n");
   log.say("ünï 🐢");
   assert.equal(
-    Deno.readTextFileSync(folder.setupLog),
+    Deno.readTextFileSync(directory.setupLog),
     "[setup] Cloning\\n\\u001b[31mred\\u007f\\u0085\\u202eend\ttab\n[setup] ünï 🐢\n",
   );
-  for (const path of [folder.setupLog, folder.setupIndex]) {
+  for (const path of [directory.setupLog, directory.setupIndex]) {
     assert.equal((Deno.statSync(path).mode ?? 0) & 0o777, 0o600);
   }
   log.done();
-  assert.equal(Deno.statSync(folder.setupDone).size, 0);
-  assert.equal((Deno.statSync(folder.setupDone).mode ?? 0) & 0o777, 0o600);
+  assert.equal(Deno.statSync(directory.setupDone).size, 0);
+  assert.equal((Deno.statSync(directory.setupDone).mode ?? 0) & 0o777, 0o600);
 });
 
 Deno.test("SetupLog.say() cuts a long line between characters and leaves no part of a secret", async () => {
   await using files = await logFiles();
-  const folder = await files.attempt(1);
-  using log = open(folder);
+  const directory = await files.attempt(1);
+  using log = open(directory);
   for (let pad = SETUP_LINE_MAX_BYTES - 40; pad < SETUP_LINE_MAX_BYTES; pad++) {
     log.say(`${"x".repeat(pad)}${SECRET}${"y".repeat(100)}`);
     log.say(`${"x".repeat(pad)}${"🐢".repeat(100_000)}`);
   }
-  const lines = Deno.readTextFileSync(folder.setupLog).trimEnd().split("\n");
+  const lines = Deno.readTextFileSync(directory.setupLog).trimEnd().split("\n");
   assert.equal(lines.length, 80);
   for (const line of lines) {
     assert.ok(new TextEncoder().encode(`${line}\n`).length <= SETUP_LINE_MAX_BYTES);
@@ -109,13 +109,13 @@ Deno.test("SetupLog.say() cuts a long line between characters and leaves no part
 
 Deno.test("SetupLog.say() ends at its limit with one note, also when opened again", async () => {
   await using files = await logFiles();
-  const folder = await files.attempt(1);
+  const directory = await files.attempt(1);
   const maxBytes = 4_096;
   for (let life = 0; life < 3; life++) {
-    using log = open(folder, { maxBytes });
+    using log = open(directory, { maxBytes });
     for (let at = 0; at < 200; at++) log.say(`line ${at} of a long setup`);
   }
-  const text = Deno.readTextFileSync(folder.setupLog);
+  const text = Deno.readTextFileSync(directory.setupLog);
   assert.ok(text.length <= maxBytes);
   assert.ok(text.endsWith("\n[setup] further lines are left out: the limit of 4K is reached\n"));
   assert.equal(text.split("further lines").length, 2);
@@ -124,17 +124,17 @@ Deno.test("SetupLog.say() ends at its limit with one note, also when opened agai
 
 Deno.test("openSetupLog() goes on behind what a dead agent left, on a line of its own", async () => {
   await using files = await logFiles();
-  const folder = await files.attempt(1);
+  const directory = await files.attempt(1);
   {
-    using log = open(folder);
+    using log = open(directory);
     log.say("one");
   }
-  append(folder.setupLog, "[setup] tor");
-  using log = open(folder);
+  append(directory.setupLog, "[setup] tor");
+  using log = open(directory);
   log.say("one");
   log.done();
   assert.equal(
-    Deno.readTextFileSync(folder.setupLog),
+    Deno.readTextFileSync(directory.setupLog),
     "[setup] one\n[setup] tor\n[setup] the agent was started anew: the setup begins again\n" +
       "[setup] one\n",
   );
@@ -142,43 +142,46 @@ Deno.test("openSetupLog() goes on behind what a dead agent left, on a line of it
 
 Deno.test("openSetupLog() ends a log in which there is no room to begin again", async () => {
   await using files = await logFiles();
-  const folder = await files.attempt(1);
+  const directory = await files.attempt(1);
   const note = "[setup] further lines are left out: the limit of 4K is reached\n";
   // Just not full: the line that tells of the restart is what does not fit.
-  append(folder.setupLog, `${"x".repeat(4_096 - note.length - 2)}\n`);
+  append(directory.setupLog, `${"x".repeat(4_096 - note.length - 2)}\n`);
   for (let life = 0; life < 2; life++) {
-    using log = open(folder, { maxBytes: 4_096 });
+    using log = open(directory, { maxBytes: 4_096 });
     log.say("one");
     log.say("two");
     if (life === 1) log.done();
     assert.deepEqual(log.failures, []);
   }
-  const text = Deno.readTextFileSync(folder.setupLog);
+  const text = Deno.readTextFileSync(directory.setupLog);
   assert.equal(text.slice(text.indexOf("\n") + 1), note);
 });
 
 Deno.test("openSetupLog() takes the beginning of its note for a torn line", async () => {
   await using files = await logFiles();
-  const folder = await files.attempt(1);
-  append(folder.setupLog, "[setup] f");
-  using log = open(folder);
+  const directory = await files.attempt(1);
+  append(directory.setupLog, "[setup] f");
+  using log = open(directory);
   log.say("one");
-  assert.match(Deno.readTextFileSync(folder.setupLog), /^\[setup\] f\n.* begins again\n.* one\n$/);
+  assert.match(
+    Deno.readTextFileSync(directory.setupLog),
+    /^\[setup\] f\n.* begins again\n.* one\n$/,
+  );
 });
 
 Deno.test("openSetupLog() adds nothing to a log that is done", async () => {
   await using files = await logFiles();
-  const folder = await files.attempt(1);
+  const directory = await files.attempt(1);
   {
-    using log = open(folder);
+    using log = open(directory);
     log.say("one");
     log.done();
     log.say("two");
   }
-  using log = open(folder);
+  using log = open(directory);
   log.say("three");
   log.done();
-  assert.equal(Deno.readTextFileSync(folder.setupLog), "[setup] one\n");
+  assert.equal(Deno.readTextFileSync(directory.setupLog), "[setup] one\n");
   assert.deepEqual(log.failures, []);
 });
 
@@ -201,11 +204,11 @@ Deno.test("JobLogReader.read() gives the setup, then the output, for any range o
       const log = jobLog(files);
       let whole = "";
       for (const [lines, text] of made) {
-        const folder = log.begin();
-        using setup = open(folder);
+        const directory = log.begin();
+        using setup = open(directory);
         for (const one of lines) setup.say(one);
         setup.done();
-        if (text !== "") append(folder.logFile("merged"), text);
+        if (text !== "") append(directory.logFile("merged"), text);
         whole += lines.map((one) => `[setup] ${one}\n`).join("");
         whole += text;
       }
@@ -230,25 +233,25 @@ Deno.test("JobLogReader.read() gives a follower each byte once, whenever it come
   const log = jobLog(files);
   const followers: { from: number; text: Promise<string> }[] = [];
   const seen: string[] = [];
-  let folder = files.paths(1);
-  let setup = open(folder);
+  let directory = files.paths(1);
+  let setup = open(directory);
   const steps: (() => void)[] = [
-    () => (setup = open(folder = log.begin())),
+    () => (setup = open(directory = log.begin())),
     () => setup.say("cloning"),
     // The agent dies, and the next one begins again.
     () => setup[Symbol.dispose](),
-    () => (setup = open(folder)).say(`cloning with ${SECRET}`),
+    () => (setup = open(directory)).say(`cloning with ${SECRET}`),
     () => setup.done(),
-    () => append(folder.logFile("merged"), `hello ${SECRET}\nwor`),
-    () => append(folder.logFile("merged"), "ld"),
+    () => append(directory.logFile("merged"), `hello ${SECRET}\nwor`),
+    () => append(directory.logFile("merged"), "ld"),
     () => log.change({ state: "queued" }),
     // Fails in its setup, before that is called done.
-    () => (setup = open(folder = log.begin())),
+    () => (setup = open(directory = log.begin())),
     () => setup.say("no such branch"),
     () => log.change({ state: "queued" }),
-    () => (setup = open(folder = log.begin())),
+    () => (setup = open(directory = log.begin())),
     () => setup.done(),
-    () => append(folder.logFile("merged"), "third\n"),
+    () => append(directory.logFile("merged"), "third\n"),
     () => log.change({ state: "succeeded" }),
   ];
   for (const step of steps) {
@@ -272,8 +275,8 @@ Deno.test("JobLogReader.read() gives a follower each byte once, whenever it come
 Deno.test("JobLogReader.read() shows setup lines while they are written", async () => {
   await using files = await logFiles();
   const log = jobLog(files);
-  const folder = log.begin();
-  using setup = open(folder);
+  const directory = log.begin();
+  using setup = open(directory);
   setup.say("one");
   let text = "";
   for await (const chunk of log.chunks({ follow: true })) {
@@ -287,7 +290,7 @@ Deno.test("JobLogReader.read() shows setup lines while they are written", async 
 Deno.test("JobLogReader.read() goes on when the agent is killed amid a setup", async () => {
   await using files = await logFiles();
   const log = jobLog(files);
-  const folder = log.begin();
+  const directory = log.begin();
   const script = import.meta.resolve("../support/setup_log_process.ts");
   const agent = (...mode: string[]) =>
     new Deno.Command(Deno.execPath(), {
@@ -304,12 +307,12 @@ Deno.test("JobLogReader.read() goes on when the agent is killed amid a setup", a
     await first.status;
     second = agent("--done");
     void second.status.then(() => {
-      append(folder.logFile("merged"), "out\n");
+      append(directory.logFile("merged"), "out\n");
       log.change({ state: "succeeded" });
     });
   }
   assert.equal(text, await log.read());
-  assert.equal(text, Deno.readTextFileSync(folder.setupLog) + "out\n");
+  assert.equal(text, Deno.readTextFileSync(directory.setupLog) + "out\n");
   assert.match(
     text,
     /^(\[setup\] line \d+\n)+\[setup\] the agent .* begins again\n(\[setup\] line [012]\n){3}out\n$/,
@@ -319,10 +322,10 @@ Deno.test("JobLogReader.read() goes on when the agent is killed amid a setup", a
 Deno.test("JobLogReader.read() looks at no output while the setup goes on", async () => {
   await using files = await logFiles();
   const log = jobLog(files);
-  const folder = log.begin();
-  using setup = open(folder);
+  const directory = log.begin();
+  using setup = open(directory);
   setup.say("one");
-  append(folder.logFile("merged"), "from nowhere\n");
+  append(directory.logFile("merged"), "from nowhere\n");
   assert.equal(await log.read(), "[setup] one\n");
   assert.equal(await log.size(), 12);
   setup.done();
@@ -333,12 +336,12 @@ Deno.test("JobLogReader.read() leaves the setup out of one stream, and needs a s
   await using files = await logFiles();
   for (const output of ["split", "merged"] as const) {
     const log = jobLog(files, makeSpec({ git: GIT, output }));
-    const folder = log.begin();
-    using setup = open(folder);
+    const directory = log.begin();
+    using setup = open(directory);
     setup.say("one");
     setup.done();
-    append(folder.logFile(output === "split" ? "stdout" : "merged"), "out\n");
-    if (output === "split") append(folder.logFile("stderr"), "err\n");
+    append(directory.logFile(output === "split" ? "stdout" : "merged"), "out\n");
+    if (output === "split") append(directory.logFile("stderr"), "err\n");
     log.change({ state: "succeeded" });
     if (output === "merged") {
       await assert.rejects(
@@ -358,9 +361,9 @@ Deno.test("JobLogReader.read() leaves the setup out of one stream, and needs a s
 Deno.test("JobLogReader.read() knows when each line of the setup was written", async () => {
   await using files = await logFiles();
   const log = jobLog(files);
-  const folder = log.begin();
+  const directory = log.begin();
   const clock = new FakeClock(Date.UTC(2026, 0, 2));
-  using setup = open(folder, { clock });
+  using setup = open(directory, { clock });
   setup.say("one");
   await clock.tick(1_500);
   setup.say("two");
@@ -374,9 +377,9 @@ Deno.test("JobLogReader.read() asks nothing of the setup of a job that has none"
   await using files = await logFiles();
   for (const spec of [makeSpec(), makeSpec({ files: [], caches: [] })]) {
     const log = jobLog(files, spec);
-    const folder = log.begin();
-    append(folder.setupLog, "stray\n");
-    append(folder.logFile("merged"), "out\n");
+    const directory = log.begin();
+    append(directory.setupLog, "stray\n");
+    append(directory.logFile("merged"), "out\n");
     assert.equal(await log.read(), "out\n");
   }
 });

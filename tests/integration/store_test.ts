@@ -11,7 +11,7 @@ import { removeTree } from "@lib/foundations/store/remove_tree.ts";
 import { makeJob, makeOutcome, makeSpec } from "../support/job_fixtures.ts";
 import { mountSmallDisk } from "../support/small_disk.ts";
 
-class Folder implements AsyncDisposable {
+class Directory implements AsyncDisposable {
   readonly path = Deno.makeTempDirSync({ prefix: "store-" });
   readonly db = `${this.path}/runner.db`;
 
@@ -33,7 +33,7 @@ function code(wanted: ErrorCode) {
 }
 
 Deno.test("openDatabase() keeps what was stored across reopening", async () => {
-  await using t = new Folder();
+  await using t = new Directory();
   const job = makeJob();
   {
     using db = open(t.db);
@@ -47,7 +47,7 @@ Deno.test("openDatabase() keeps what was stored across reopening", async () => {
 });
 
 Deno.test("openDatabase() brings a database of an earlier release up to date", async () => {
-  await using t = new Folder();
+  await using t = new Directory();
   const [first] = JOB_MIGRATIONS;
   assert(first !== undefined);
   openDatabase({ path: t.db, schemas: [{ name: "jobs", migrations: [first] }] })[Symbol.dispose]();
@@ -57,7 +57,7 @@ Deno.test("openDatabase() brings a database of an earlier release up to date", a
 });
 
 Deno.test("openDatabase() leaves nothing of a migration that fails", async () => {
-  await using t = new Folder();
+  await using t = new Directory();
   const broken = ["CREATE TABLE a (x);\nCREATE TABLE a (x);\n"];
   assert.throws(
     () => openDatabase({ path: t.db, schemas: [{ name: "jobs", migrations: broken }] }),
@@ -71,7 +71,7 @@ Deno.test("openDatabase() leaves nothing of a migration that fails", async () =>
 });
 
 Deno.test("openDatabase() refuses a database of a later release and does not touch it", async () => {
-  await using t = new Folder();
+  await using t = new Directory();
   {
     using db = open(t.db);
     db.run("PRAGMA user_version=99");
@@ -81,18 +81,18 @@ Deno.test("openDatabase() refuses a database of a later release and does not tou
 });
 
 Deno.test("openDatabase() refuses a file that is no database", async () => {
-  await using t = new Folder();
+  await using t = new Directory();
   await Deno.writeTextFile(t.db, "this is no database".repeat(100));
   assert.throws(() => open(t.db), code("store_corrupt"));
 });
 
 Deno.test("openDatabase() says io_failed for a path that cannot be a file", async () => {
-  await using t = new Folder();
+  await using t = new Directory();
   assert.throws(() => open(t.path), code("io_failed"));
 });
 
 Deno.test("a database whose pages were overwritten is store_corrupt, not an answer", async () => {
-  await using t = new Folder();
+  await using t = new Directory();
   {
     using db = open(t.db);
     const store = storeOn(db);
@@ -131,7 +131,7 @@ Deno.test("a full disk refuses a job with disk_full and changes nothing", async 
 });
 
 Deno.test("lockState() keeps a second daemon out and tells the pid of the first", async () => {
-  await using t = new Folder();
+  await using t = new Directory();
   {
     using _held = lockState(t.path);
     const second = await new Deno.Command(Deno.execPath(), {
@@ -152,7 +152,7 @@ Deno.test("lockState() keeps a second daemon out and tells the pid of the first"
 });
 
 Deno.test("10,000 queued jobs are there after a restart, in their order, with those at work", async () => {
-  await using t = new Folder();
+  await using t = new Directory();
   {
     using db = open(t.db);
     db.run("PRAGMA synchronous=OFF");

@@ -39,7 +39,7 @@ async function serve(
   return { server, port, errors, [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() };
 }
 
-async function folder(): Promise<AsyncDisposable & { readonly path: string }> {
+async function directory(): Promise<AsyncDisposable & { readonly path: string }> {
   const path = await Deno.makeTempDir({ prefix: "tcp-" });
   return { path, [Symbol.asyncDispose]: () => Deno.remove(path, { recursive: true }) };
 }
@@ -88,7 +88,7 @@ Deno.test("a program that asks nobody refuses to serve a network", async () => {
 });
 
 Deno.test("TLS serves who trusts the certificate, and nobody without TLS", async () => {
-  await using place = await folder();
+  await using place = await directory();
   const tls = await makeCertificate(place.path, "one");
   await using t = await serve({ tls });
   const trusted = await curl("--cacert", `${place.path}/one.crt`, `https://localhost:${t.port}/`);
@@ -100,7 +100,7 @@ Deno.test("TLS serves who trusts the certificate, and nobody without TLS", async
 });
 
 Deno.test("TLS takes another certificate for new connections while it runs", async () => {
-  await using place = await folder();
+  await using place = await directory();
   await using t = await serve({ tls: await makeCertificate(place.path, "one") });
   t.server.renewCertificate(await makeCertificate(place.path, "two"));
   const ask = (name: string) =>
@@ -110,7 +110,7 @@ Deno.test("TLS takes another certificate for new connections while it runs", asy
 });
 
 Deno.test("TLS refuses a key that does not belong to the certificate, and says which setting", async () => {
-  await using place = await folder();
+  await using place = await directory();
   const one = await makeCertificate(place.path, "one");
   const { key } = await makeCertificate(place.path, "two");
   const { certificate } = one;
@@ -127,7 +127,7 @@ Deno.test("TLS refuses a key that does not belong to the certificate, and says w
 });
 
 Deno.test("a handshake that does not come is broken off, and its place given to others", async () => {
-  await using place = await folder();
+  await using place = await directory();
   await using t = await serve({ tls: await makeCertificate(place.path, "one") }, {
     maxConnections: 1,
     handshakeTimeoutMs: 300,
@@ -143,7 +143,7 @@ Deno.test("a handshake that does not come is broken off, and its place given to 
 });
 
 Deno.test("connections over TLS are bounded and let go", async () => {
-  await using place = await folder();
+  await using place = await directory();
   await using t = await serve({ tls: await makeCertificate(place.path, "one") }, {
     maxConnections: 3,
   });
@@ -164,7 +164,7 @@ Deno.test("connections over TLS are bounded and let go", async () => {
 });
 
 Deno.test("a network cannot take the places of this machine", async () => {
-  await using place = await folder();
+  await using place = await directory();
   const path = `${place.path}/s.sock`;
   await using server = await startHttpServer({
     listeners: [{ kind: "tcp", host: "127.0.0.1", port: 0 }, { kind: "unix", path }],
@@ -184,7 +184,7 @@ Deno.test("a network cannot take the places of this machine", async () => {
 });
 
 Deno.test("a header that is too long is refused over TLS as it is without", async () => {
-  await using place = await folder();
+  await using place = await directory();
   await using t = await serve({ tls: await makeCertificate(place.path, "one") });
   const { text } = await curl(
     "-k",
@@ -221,7 +221,7 @@ Deno.test("the runner on TCP asks for a key, takes and follows a job with one, a
 });
 
 Deno.test("the runner names the setting when the port is taken or the key lies open", async () => {
-  await using place = await folder();
+  await using place = await directory();
   await makeCertificate(place.path, "one");
   await using taken = await serve();
   await using bench = new RunnerBench();
@@ -244,7 +244,7 @@ Deno.test({
   name: "a TCP socket of the service manager asks for a key, one of Unix does not",
   ignore: !await isThere(ACTIVATE),
   async fn() {
-    await using place = await folder();
+    await using place = await directory();
     const port = await freePort();
     const path = `${place.path}/passed.sock`;
     await using _activated = activate([`127.0.0.1:${port}`, path], place.path);
@@ -263,7 +263,7 @@ Deno.test({
   name: "a connection of a network that the service manager accepted is not led past the keys",
   ignore: !await isThere(ACTIVATE),
   async fn() {
-    await using place = await folder();
+    await using place = await directory();
     const port = await freePort();
     await using _activated = activate([`127.0.0.1:${port}`], place.path, {
       options: ["--accept", "--inetd"],
@@ -283,8 +283,8 @@ Deno.test({
   name: "a runner with a TCP listener of its own does not exit when it is idle, one without does",
   ignore: !await isThere(ACTIVATE),
   async fn() {
-    await using stays = await folder();
-    await using leaves = await folder();
+    await using stays = await directory();
+    await using leaves = await directory();
     const port = await freePort();
     const idle = ["--idle-exit=1s", "--agents=child"];
     await using _staying = activate([`${stays.path}/s.sock`], stays.path, {
@@ -303,7 +303,7 @@ Deno.test({
   name: "who waits at a socket for a runner that cannot start is told why, a network is not",
   ignore: !await isThere(ACTIVATE),
   async fn() {
-    await using place = await folder();
+    await using place = await directory();
     const port = await freePort();
     const path = `${place.path}/passed.sock`;
     const args = [`--config=${place.path}/config.yaml`];

@@ -6,8 +6,8 @@
 import type { TlsTexts } from "@lib/foundations/http/server.ts";
 
 /** A certificate for loopback, and its key. */
-export async function makeCertificate(folder: string, name: string): Promise<TlsTexts> {
-  const [certificate, key] = [`${folder}/${name}.crt`, `${folder}/${name}.key`];
+export async function makeCertificate(directory: string, name: string): Promise<TlsTexts> {
+  const [certificate, key] = [`${directory}/${name}.crt`, `${directory}/${name}.key`];
   const { success, stderr } = await new Deno.Command("openssl", {
     args: [
       "req",

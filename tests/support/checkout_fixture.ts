@@ -1,5 +1,5 @@
 /**
- * A checkout step on folders of its own.
+ * A checkout step on directories of its own.
  *
  * @module
  */
@@ -7,7 +7,7 @@ import { systemClock } from "@lib/core/clock.ts";
 import { newJobId } from "@lib/core/ids.ts";
 import type { GitScheme } from "@lib/spine/spec/git_url.ts";
 import { createCheckoutStep } from "@lib/features/checkout/checkout_step.ts";
-import { attemptFolder, type AttemptRef } from "@lib/spine/jobs/attempt_folder.ts";
+import { attemptDirectory, type AttemptRef } from "@lib/spine/jobs/attempt_directory.ts";
 import type { GitSpec, JobSpec } from "@lib/spine/spec/job_spec.ts";
 import { type RunCommand, runCommand } from "@lib/foundations/process/run_command.ts";
 import { git } from "./git_repository.ts";
@@ -53,7 +53,7 @@ export interface DoneCheckout {
 
 const CONTAINER = makeContainer();
 
-/** Makes a state folder with a checkout step on it; disposing removes it. */
+/** Makes a state directory with a checkout step on it; disposing removes it. */
 export async function setUpCheckouts(options: CheckoutFixtureOptions = {}) {
   const root = await Deno.makeTempDir({ prefix: "checkout-" });
   const stateDir = `${root}/state`;
@@ -86,9 +86,9 @@ export async function setUpCheckouts(options: CheckoutFixtureOptions = {}) {
     async checkOut(wish: CheckoutWish): Promise<DoneCheckout> {
       const { token, contained, signal, onWorkspace, onSay, attempt, ...wanted } = wish;
       const ref = attempt ?? { project, jobId: newJobId(), number: 1 };
-      const folder = attemptFolder(stateDir, ref);
-      await Deno.mkdir(folder.workspace, { recursive: true });
-      await onWorkspace?.(folder.workspace);
+      const directory = attemptDirectory(stateDir, ref);
+      await Deno.mkdir(directory.workspace, { recursive: true });
+      await onWorkspace?.(directory.workspace);
       const lines: string[] = [];
       const env: Record<string, string> = {};
       const spec: JobSpec = {
@@ -106,7 +106,7 @@ export async function setUpCheckouts(options: CheckoutFixtureOptions = {}) {
       await step.before?.({
         ref,
         spec,
-        folder,
+        directory,
         secrets: new Map(token === undefined ? [] : [["TOKEN", token]]),
         setEnv: (name, value) => void (env[name] = value),
         say(line) {
@@ -116,11 +116,11 @@ export async function setUpCheckouts(options: CheckoutFixtureOptions = {}) {
         },
       }, signal ?? new AbortController().signal);
       const at = spec.git?.path === "."
-        ? folder.workspace
-        : `${folder.workspace}/${spec.git?.path}`;
+        ? directory.workspace
+        : `${directory.workspace}/${spec.git?.path}`;
       return {
-        workspace: folder.workspace,
-        attemptPath: folder.path,
+        workspace: directory.workspace,
+        attemptPath: directory.path,
         said: lines,
         env,
         git: (...args) => git(["-C", at, ...args]),

@@ -7,7 +7,7 @@
  */
 import assert from "node:assert/strict";
 import { parseJobId, parseProjectName } from "@lib/core/ids.ts";
-import { attemptFolder } from "@lib/spine/jobs/attempt_folder.ts";
+import { attemptDirectory } from "@lib/spine/jobs/attempt_directory.ts";
 import { parseSpec } from "@lib/spine/spec/job_spec.ts";
 import { containerContract } from "./container_bench.ts";
 
@@ -27,9 +27,9 @@ if (import.meta.main) {
   const jobId = parseJobId(order.jobId);
   assert(project !== undefined && jobId !== undefined);
   const ref = { project, jobId, number: 1 };
-  const folder = attemptFolder(order.stateDir, ref);
+  const directory = attemptDirectory(order.stateDir, ref);
   const executor = await containerContract(order).create(project, order.stateDir);
-  const attempt = { ref, spec: parseSpec(order.spec), folder };
+  const attempt = { ref, spec: parseSpec(order.spec), directory };
   const signal = AbortSignal.timeout(60_000);
   await executor.start({ ...attempt, env: order.env, secrets: new Map() }, signal);
   console.log("started");

@@ -67,10 +67,10 @@ export async function whyNoEngine(): Promise<string | undefined> {
 
 /** Starts a daemon with its own state; stopping it leaves nothing behind. */
 export async function startDockerEngine(): Promise<DockerEngine> {
-  const folder = await Deno.makeTempDir({ prefix: "cicd-dockerd-" });
-  const socket = `${folder}/docker.sock`;
+  const directory = await Deno.makeTempDir({ prefix: "cicd-dockerd-" });
+  const socket = `${directory}/docker.sock`;
   const address = { kind: "unix", path: socket } as const;
-  let daemon = await startDaemon(folder, socket);
+  let daemon = await startDaemon(directory, socket);
   const client = await Engine.open(address);
   return {
     socket,
@@ -84,8 +84,8 @@ export async function startDockerEngine(): Promise<DockerEngine> {
     async restart() {
       await stopDaemon(daemon, "SIGKILL");
       // It took its helper along, whose pid may count as alive until somebody reaps it.
-      await Deno.remove(`${folder}/exec/containerd/containerd.pid`);
-      daemon = await startDaemon(folder, socket);
+      await Deno.remove(`${directory}/exec/containerd/containerd.pid`);
+      daemon = await startDaemon(directory, socket);
     },
     async [Symbol.asyncDispose]() {
       const signal = AbortSignal.timeout(PATIENCE_MS);
@@ -96,19 +96,19 @@ export async function startDockerEngine(): Promise<DockerEngine> {
       } finally {
         client[Symbol.dispose]();
         await stopDaemon(daemon, "SIGTERM");
-        await unmountBelow(folder);
-        await Deno.remove(folder, { recursive: true });
+        await unmountBelow(directory);
+        await Deno.remove(directory, { recursive: true });
       }
     },
   };
 }
 
-async function startDaemon(folder: string, socket: string): Promise<Deno.ChildProcess> {
-  const log = await Deno.open(`${folder}/log`, { create: true, append: true });
+async function startDaemon(directory: string, socket: string): Promise<Deno.ChildProcess> {
+  const log = await Deno.open(`${directory}/log`, { create: true, append: true });
   const daemon = new Deno.Command("dockerd", {
     args: [
-      ...["--data-root", `${folder}/data`, "--exec-root", `${folder}/exec`],
-      ...["--pidfile", `${folder}/pid`, "--host", `unix://${socket}`],
+      ...["--data-root", `${directory}/data`, "--exec-root", `${directory}/exec`],
+      ...["--pidfile", `${directory}/pid`, "--host", `unix://${socket}`],
       // A container of the tests has loopback at most, and the machine keeps its firewall.
       ...["--bridge", "none", "--iptables=false", "--ip6tables=false"],
       ...["--log-level", "warn"],
@@ -128,7 +128,7 @@ async function startDaemon(folder: string, socket: string): Promise<Deno.ChildPr
       return daemon;
     } catch {
       if (over || signal.aborted) {
-        throw new Error(`dockerd did not start: ${await Deno.readTextFile(`${folder}/log`)}`);
+        throw new Error(`dockerd did not start: ${await Deno.readTextFile(`${directory}/log`)}`);
       }
       await systemClock.sleep(20, { signal });
     }
@@ -147,10 +147,10 @@ async function stopDaemon(daemon: Deno.ChildProcess, how: "SIGTERM" | "SIGKILL")
   clearTimeout(late);
 }
 
-async function unmountBelow(folder: string): Promise<void> {
+async function unmountBelow(directory: string): Promise<void> {
   const mounts = (await Deno.readTextFile("/proc/self/mounts")).split("\n")
     .map((line) => line.split(" ")[1] ?? "")
-    .filter((path) => path.startsWith(`${folder}/`));
+    .filter((path) => path.startsWith(`${directory}/`));
   for (const path of mounts.reverse()) {
     await new Deno.Command("umount", { args: ["-l", path], stderr: "null" }).output();
   }
@@ -222,10 +222,10 @@ async function isInstalled(program: string): Promise<boolean> {
 }
 
 async function whereIs(program: string): Promise<string> {
-  for (const folder of [...(Deno.env.get("PATH") ?? "").split(":"), "/usr/sbin", "/usr/bin"]) {
+  for (const directory of [...(Deno.env.get("PATH") ?? "").split(":"), "/usr/sbin", "/usr/bin"]) {
     try {
-      await Deno.stat(`${folder}/${program}`);
-      return `${folder}/${program}`;
+      await Deno.stat(`${directory}/${program}`);
+      return `${directory}/${program}`;
     } catch (error) {
       if (!(error instanceof Deno.errors.NotFound)) throw error;
     }

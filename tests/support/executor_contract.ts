@@ -9,7 +9,7 @@
 import assert from "node:assert/strict";
 import { systemClock } from "@lib/core/clock.ts";
 import { newJobId, parseProjectName, type ProjectName } from "@lib/core/ids.ts";
-import { attemptFolder } from "@lib/spine/jobs/attempt_folder.ts";
+import { attemptDirectory } from "@lib/spine/jobs/attempt_directory.ts";
 import type { AttemptRequest, Executor } from "@lib/spine/jobs/executor.ts";
 import type { AttemptOutcome } from "@lib/spine/jobs/model.ts";
 import type { JobSpec } from "@lib/spine/spec/job_spec.ts";
@@ -38,7 +38,7 @@ export interface ContractOptions {
 /** The environment of the suite's jobs. */
 const JOB_PATH = "/usr/local/bin:/usr/bin:/bin";
 
-/** One executor in a state folder of its own. */
+/** One executor in a state directory of its own. */
 export class Bench implements AsyncDisposable {
   readonly project: ProjectName;
   readonly stateDir: string;
@@ -68,8 +68,8 @@ export class Bench implements AsyncDisposable {
     } = {},
   ): AttemptRequest {
     const ref = { project: this.project, jobId: newJobId(), number: 1 };
-    const folder = attemptFolder(this.stateDir, ref);
-    Deno.mkdirSync(folder.workspace, { recursive: true, mode: 0o700 });
+    const directory = attemptDirectory(this.stateDir, ref);
+    Deno.mkdirSync(directory.workspace, { recursive: true, mode: 0o700 });
     const spec = makeSpec({
       project: this.project,
       work,
@@ -79,14 +79,14 @@ export class Bench implements AsyncDisposable {
       ...this.#options.spec,
       ...rest,
     });
-    if (work.kind === "script") Deno.writeTextFileSync(folder.scriptFile, work.text);
-    Deno.writeTextFileSync(folder.attemptFile, JSON.stringify(spec));
+    if (work.kind === "script") Deno.writeTextFileSync(directory.scriptFile, work.text);
+    Deno.writeTextFileSync(directory.attemptFile, JSON.stringify(spec));
     return {
       ref,
       spec,
       env: { PATH: JOB_PATH, CICD_JOB_ID: ref.jobId, CICD_ATTEMPT: "1", ...env },
       secrets: new Map(Object.entries(secrets)),
-      folder,
+      directory,
     };
   }
 
@@ -115,8 +115,8 @@ async function run(executor: Executor, request: AttemptRequest): Promise<Attempt
   return await executor.ended(request, deadline());
 }
 
-function logOf({ folder }: AttemptRequest, stream: "merged" | "stdout" | "stderr" = "merged") {
-  return Deno.readTextFileSync(folder.logFile(stream));
+function logOf({ directory }: AttemptRequest, stream: "merged" | "stdout" | "stderr" = "merged") {
+  return Deno.readTextFileSync(directory.logFile(stream));
 }
 
 /** Resolves when the job has written `text`. */
@@ -277,11 +277,11 @@ while :; do sleep ${marker}; done`),
     assert.equal(starts.filter((start) => start.status === "rejected").length, 0);
     await logged(request, "ready");
     assert.equal(await executor.start(request, deadline()), "exists");
-    Deno.writeTextFileSync(`${request.folder.workspace}/go`, "");
+    Deno.writeTextFileSync(`${request.directory.workspace}/go`, "");
     assert.equal((await executor.ended(request, deadline())).state, "succeeded");
     assert.equal(await executor.start(request, deadline()), "exists");
     assert.equal((await executor.ended(request, deadline())).state, "succeeded");
-    assert.equal(Deno.readTextFileSync(`${request.folder.workspace}/ran`), "run\n");
+    assert.equal(Deno.readTextFileSync(`${request.directory.workspace}/ran`), "run\n");
   });
 
   test("is found by a later instance while it runs and after", async (bench) => {
@@ -297,7 +297,7 @@ while :; do sleep ${marker}; done`),
     const second = await bench.executor();
     assert.deepEqual(await second.look(request, deadline()), { kind: "alive" });
     const ends = [second.ended(request, deadline()), second.ended(request, deadline())];
-    Deno.writeTextFileSync(`${request.folder.workspace}/go`, "");
+    Deno.writeTextFileSync(`${request.directory.workspace}/go`, "");
     for (const outcome of await Promise.all(ends)) assert.equal(outcome.exitCode, 9);
 
     const third = await bench.executor();
@@ -331,9 +331,9 @@ while :; do sleep ${marker}; done`),
     );
     for (const name of options.inside?.variables ?? []) delete got[name];
     assert.deepEqual(got, { ...request.env, ...secrets });
-    for (const entry of Deno.readDirSync(request.folder.path)) {
-      const path = `${request.folder.path}/${entry.name}`;
-      if (!entry.isFile || path === request.folder.logFile("merged")) continue;
+    for (const entry of Deno.readDirSync(request.directory.path)) {
+      const path = `${request.directory.path}/${entry.name}`;
+      if (!entry.isFile || path === request.directory.logFile("merged")) continue;
       assert(!Deno.readTextFileSync(path).includes("s3cret"), `${entry.name} holds a secret`);
     }
   });
@@ -355,13 +355,16 @@ while :; do sleep ${marker}; done`),
     assert.match(missing.message, /no-such-program-at-all/);
 
     const broken = bench.request(command("./broken"));
-    const path = `${broken.folder.workspace}/broken`;
+    const path = `${broken.directory.workspace}/broken`;
     Deno.writeTextFileSync(path, "#!/no/such/interpreter\n", { mode: 0o755 });
     const outcome = await run(executor, broken);
     assert.equal(outcome.reason, "exec_failed", outcome.message);
     assert.equal(outcome.exitCode, 126);
 
-    const nowhere = await run(executor, bench.request(command("true"), { workdir: "no/folder" }));
+    const nowhere = await run(
+      executor,
+      bench.request(command("true"), { workdir: "no/directory" }),
+    );
     assert.equal(nowhere.reason, "exec_failed", nowhere.message);
   });
 
@@ -370,7 +373,7 @@ while :; do sleep ${marker}; done`),
     const request = bench.request(script('pwd; cat; umask; rm -rf "$PWD" 2>/dev/null; exit 4'));
     const outcome = await run(executor, request);
     assert.equal(outcome.exitCode, 4, outcome.message);
-    const workspace = options.inside?.workspace ?? request.folder.workspace;
+    const workspace = options.inside?.workspace ?? request.directory.workspace;
     assert.equal(logOf(request), `${workspace}\n0022\n`);
   });
 
@@ -388,7 +391,7 @@ while :; do sleep ${marker}; done`),
     controller.abort(reason);
     await assert.rejects(waiting, reason);
     assert.deepEqual(await executor.look(request, deadline()), { kind: "alive" });
-    Deno.writeTextFileSync(`${request.folder.workspace}/go`, "");
+    Deno.writeTextFileSync(`${request.directory.workspace}/go`, "");
     assert.equal((await executor.ended(request, deadline())).state, "succeeded");
   });
 }

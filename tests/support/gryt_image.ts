@@ -42,18 +42,18 @@ export async function importGrytImage(host: string, signal: AbortSignal): Promis
 }
 
 async function ensureArchive(signal: AbortSignal) {
-  const folder = `${machineCache()}/gryt`;
-  await Deno.mkdir(folder, { recursive: true });
+  const directory = `${machineCache()}/gryt`;
+  await Deno.mkdir(directory, { recursive: true });
   const recipe = JSON.stringify(RECIPE) + SCRIPT + await Deno.readTextFile(STAND_IN);
   const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(recipe));
-  const name = `${folder}/${new Uint8Array(digest).toHex().slice(0, 16)}`;
+  const name = `${directory}/${new Uint8Array(digest).toHex().slice(0, 16)}`;
   const archives = { package: `${name}.package.tar`, stand_in: `${name}.stand_in.tar` } as const;
   using lock = await Deno.open(`${name}.lock`, { create: true, write: true });
   await lock.lock(true);
   for (const kind of ["package", "stand_in"] as const) {
     if (await isThere(archives[kind])) return { kind, path: archives[kind] };
   }
-  console.error(`Making an image with gryt in ${folder}; this happens once`);
+  console.error(`Making an image with gryt in ${directory}; this happens once`);
   const work = await Deno.makeTempDir({ prefix: "gryt-image-" });
   try {
     const root = `${work}/root.tar`;

@@ -45,8 +45,8 @@ export async function startRunner(
  * @param until What it waits for before it says so.
  */
 export async function startEmptyEngine(until: Promise<void> = Promise.resolve()) {
-  const folder = await Deno.makeTempDir({ prefix: "engine-" });
-  const path = `${folder}/docker.sock`;
+  const directory = await Deno.makeTempDir({ prefix: "engine-" });
+  const path = `${directory}/docker.sock`;
   const asked = Promise.withResolvers<void>();
   const server: Server = createServer((incoming, outgoing) => {
     incoming.resume();
@@ -71,7 +71,7 @@ export async function startEmptyEngine(until: Promise<void> = Promise.resolve())
       server.close(() => closed.resolve());
       server.closeAllConnections();
       await closed.promise;
-      await Deno.remove(folder, { recursive: true });
+      await Deno.remove(directory, { recursive: true });
     },
   };
 }

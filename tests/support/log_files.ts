@@ -1,11 +1,11 @@
 /**
- * Attempt folders with logs in them, for tests.
+ * Attempt directories with logs in them, for tests.
  *
  * @module
  */
 import { systemClock } from "@lib/core/clock.ts";
 import { parseJobId, parseProjectName } from "@lib/core/ids.ts";
-import { type AttemptFolder, attemptFolder } from "@lib/spine/jobs/attempt_folder.ts";
+import { type AttemptDirectory, attemptDirectory } from "@lib/spine/jobs/attempt_directory.ts";
 import type { FollowPort } from "@lib/spine/logs/log_follow.ts";
 import type { LogSource } from "@lib/spine/logs/log_source.ts";
 import { LogWatcher } from "@lib/spine/logs/log_watcher.ts";
@@ -15,29 +15,29 @@ import {
   type SecretPatterns,
 } from "@lib/foundations/secrets/redactor.ts";
 
-/** A state folder with the attempts of one job; removed when disposed. */
+/** A state directory with the attempts of one job; removed when disposed. */
 export interface LogFiles extends AsyncDisposable {
   readonly stateDir: string;
   readonly watcher: LogWatcher;
-  /** Makes the folder of an attempt. */
-  readonly attempt: (number: number) => Promise<AttemptFolder>;
+  /** Makes the directory of an attempt. */
+  readonly attempt: (number: number) => Promise<AttemptDirectory>;
   /** Paths of an attempt, without making anything. */
-  readonly paths: (number: number) => AttemptFolder;
+  readonly paths: (number: number) => AttemptDirectory;
 }
 
-/** Makes an empty state folder. */
+/** Makes an empty state directory. */
 export async function logFiles(): Promise<LogFiles> {
   const stateDir = await Deno.makeTempDir({ prefix: "cicd-logs-" });
   const watcher = new LogWatcher({ clock: systemClock });
-  const paths = (number: number) => folderIn(stateDir, number);
+  const paths = (number: number) => directoryIn(stateDir, number);
   return {
     stateDir,
     watcher,
     paths,
     async attempt(number) {
-      const folder = paths(number);
-      await Deno.mkdir(folder.path, { recursive: true, mode: 0o700 });
-      return folder;
+      const directory = paths(number);
+      await Deno.mkdir(directory.path, { recursive: true, mode: 0o700 });
+      return directory;
     },
     async [Symbol.asyncDispose]() {
       await watcher[Symbol.asyncDispose]();
@@ -46,23 +46,27 @@ export async function logFiles(): Promise<LogFiles> {
   };
 }
 
-/** The folder of an attempt of the one job of {@linkcode logFiles}. */
-export function folderIn(stateDir: string, number: number): AttemptFolder {
+/** The directory of an attempt of the one job of {@linkcode logFiles}. */
+export function directoryIn(stateDir: string, number: number): AttemptDirectory {
   const project = parseProjectName("web");
   const jobId = parseJobId("01930000-0000-7000-8000-000000000001");
   if (project === undefined || jobId === undefined) throw new TypeError("bad test ids");
-  return attemptFolder(stateDir, { project, jobId, number });
+  return attemptDirectory(stateDir, { project, jobId, number });
 }
 
 /** A source with a roomy cap, settled unless told otherwise. */
-export function sourceOf(folder: AttemptFolder, change: Partial<LogSource> = {}): LogSource {
-  return { folder, output: "merged", maxBytes: 1 << 30, settled: true, ...change };
+export function sourceOf(directory: AttemptDirectory, change: Partial<LogSource> = {}): LogSource {
+  return { directory, output: "merged", maxBytes: 1 << 30, settled: true, ...change };
 }
 
 /** A follow port whose attempts are settled when told. */
 export function followPort(watcher: LogWatcher): FollowPort & { readonly settle: () => void } {
   const { promise, resolve } = Promise.withResolvers<void>();
-  return { watch: (folder) => watcher.watch(folder), settled: () => promise, settle: resolve };
+  return {
+    watch: (directory) => watcher.watch(directory),
+    settled: () => promise,
+    settle: resolve,
+  };
 }
 
 /** Patterns of plain texts. */

@@ -11,8 +11,8 @@
 import { messageOf } from "@lib/core/errors.ts";
 import { type Finished, readIfThere, runOnHost } from "./machine_host.ts";
 import {
-  type MachineFolder,
-  newMachineFolder,
+  type MachineDirectory,
+  newMachineDirectory,
   removeMachine,
   sweepMachines,
 } from "./machine_leftovers.ts";
@@ -62,7 +62,7 @@ export interface MachineWaitOptions {
   readonly signal?: AbortSignal;
 }
 
-/** The folder of this project on the host. */
+/** The directory of this project on the host. */
 const CHECKOUT = new URL("../..", import.meta.url).pathname.replace(/\/$/, "");
 
 const BOOT_TIMEOUT_MS = 60_000;
@@ -79,14 +79,16 @@ export async function bootMachine(options: MachineOptions = {}): Promise<Machine
   const signal = options.signal ?? new AbortController().signal;
   await sweepMachines(signal);
   const lower = await ensureMachineRoot(signal);
-  const folder = await newMachineFolder();
-  const machine = new Machine(folder, options, signal);
+  const directory = await newMachineDirectory();
+  const machine = new Machine(directory, options, signal);
   try {
-    for (const path of [folder.upper, folder.work, folder.root]) {
+    for (const path of [directory.upper, directory.work, directory.root]) {
       await Deno.mkdir(path, { recursive: true });
     }
-    const layers = `lowerdir=${lower},upperdir=${folder.upper},workdir=${folder.work}`;
-    await runOnHost(["mount", "-t", "overlay", "-o", layers, folder.name, folder.root], { signal });
+    const layers = `lowerdir=${lower},upperdir=${directory.upper},workdir=${directory.work}`;
+    await runOnHost(["mount", "-t", "overlay", "-o", layers, directory.name, directory.root], {
+      signal,
+    });
     await machine.addUsers();
     await machine.start();
     return machine;
@@ -98,15 +100,15 @@ export async function bootMachine(options: MachineOptions = {}): Promise<Machine
 
 /** A running machine. Disposing is a power cut and leaves nothing. */
 export class Machine implements AsyncDisposable {
-  readonly #folder: MachineFolder;
+  readonly #directory: MachineDirectory;
   readonly #options: MachineOptions;
   readonly #signal: AbortSignal;
   readonly #users: readonly (MachineAccount & { readonly linger: boolean })[];
   #running: Supervised | undefined;
 
   /** Use {@linkcode bootMachine}. */
-  constructor(folder: MachineFolder, options: MachineOptions, signal: AbortSignal) {
-    this.#folder = folder;
+  constructor(directory: MachineDirectory, options: MachineOptions, signal: AbortSignal) {
+    this.#directory = directory;
     this.#options = options;
     this.#signal = signal;
     this.#users = (options.users ?? ["dev"]).map((user, index) => {
@@ -117,7 +119,7 @@ export class Machine implements AsyncDisposable {
 
   /** Also the host name inside. */
   get name(): string {
-    return this.#folder.name;
+    return this.#directory.name;
   }
 
   /** The account of one of the machine's users, or of `root`. */
@@ -185,13 +187,13 @@ export class Machine implements AsyncDisposable {
 
   /** The last of what the machine printed on its console. */
   async console(): Promise<string> {
-    return (await readIfThere(this.#folder.console))?.slice(-8_000) ?? "";
+    return (await readIfThere(this.#directory.console))?.slice(-8_000) ?? "";
   }
 
   /** Makes the users, on a machine that is off. */
   async addUsers(): Promise<void> {
-    const inRoot = ["chroot", this.#folder.root];
-    const lingering = `${this.#folder.root}/var/lib/systemd/linger`;
+    const inRoot = ["chroot", this.#directory.root];
+    const lingering = `${this.#directory.root}/var/lib/systemd/linger`;
     await Deno.mkdir(lingering, { recursive: true });
     for (const { name, uid, linger } of this.#users) {
       const id = ["--uid", `${uid}`, "--user-group", "--create-home", "--shell", "/bin/bash"];
@@ -204,7 +206,7 @@ export class Machine implements AsyncDisposable {
   async start(): Promise<void> {
     const wait = { timeoutMs: BOOT_TIMEOUT_MS, signal: this.#signal };
     try {
-      this.#running = await supervise(this.#folder, {
+      this.#running = await supervise(this.#directory, {
         binds: this.#binds(),
         signal: this.#signal,
       });
@@ -220,7 +222,7 @@ export class Machine implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await removeMachine(this.#folder, AbortSignal.timeout(60_000));
+    await removeMachine(this.#directory, AbortSignal.timeout(60_000));
     await this.#running?.child.status;
     this.#running = undefined;
   }

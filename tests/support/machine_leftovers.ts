@@ -1,5 +1,5 @@
 /**
- * The folders of test machines, and what earlier runs left behind.
+ * The directories of test machines, and what earlier runs left behind.
  *
  * A machine's name holds the number and the start time of the process that
  * owns it. So a machine whose owner is gone is known for what it is, even
@@ -21,8 +21,8 @@ import {
 import { machineCache } from "./machine_root.ts";
 import { waitFor } from "./machine_wait.ts";
 
-/** The folder of one machine. */
-export interface MachineFolder {
+/** The directory of one machine. */
+export interface MachineDirectory {
   /** Also its host name and the name of its cgroup. */
   readonly name: string;
   readonly path: string;
@@ -35,12 +35,12 @@ export interface MachineFolder {
 }
 
 /** Names a new machine of this process. */
-export async function newMachineFolder(): Promise<MachineFolder> {
+export async function newMachineDirectory(): Promise<MachineDirectory> {
   const owner = `${Deno.pid}-${await startTicks(Deno.pid) ?? "0"}`;
-  return machineFolder(`cicd-${owner}-${crypto.randomUUID().slice(0, 8)}`);
+  return machineDirectory(`cicd-${owner}-${crypto.randomUUID().slice(0, 8)}`);
 }
 
-function machineFolder(name: string): MachineFolder {
+function machineDirectory(name: string): MachineDirectory {
   const path = `${machineCache()}/machines/${name}`;
   return {
     name,
@@ -61,14 +61,17 @@ export async function sweepMachines(signal: AbortSignal): Promise<void> {
   for await (const { name } of Deno.readDir(machines)) {
     const [, pid, started] = /^cicd-(\d+)-(\d+)-[0-9a-f]+$/.exec(name) ?? [];
     if (pid === undefined || await startTicks(Number(pid)) === started) continue;
-    await removeMachine(machineFolder(name), signal);
+    await removeMachine(machineDirectory(name), signal);
   }
 }
 
 /** Kills a machine as a power cut does and removes everything of it. Idempotent. */
-export async function removeMachine(folder: MachineFolder, signal: AbortSignal): Promise<void> {
-  await waitFor(`the end of machine ${folder.name}`, async () => {
-    const pids = await supervisorsOf(folder);
+export async function removeMachine(
+  directory: MachineDirectory,
+  signal: AbortSignal,
+): Promise<void> {
+  await waitFor(`the end of machine ${directory.name}`, async () => {
+    const pids = await supervisorsOf(directory);
     for (const pid of pids) {
       // The machine's first process would outlive its supervisor.
       const init = await findInit(pid);
@@ -77,23 +80,23 @@ export async function removeMachine(folder: MachineFolder, signal: AbortSignal):
     }
     return pids.length === 0;
   }, { timeoutMs: 20_000, signal });
-  const groups = await cgroupsNamed(folder.name);
+  const groups = await cgroupsNamed(directory.name);
   // Only cgroup v2 can do this; it reaches those whose supervisor is gone.
   await Promise.all(groups.map(killCgroup));
   for (const group of groups) {
     await waitFor(`an empty cgroup ${group}`, () => removeCgroup(group), { signal });
   }
-  await unmountBelow(folder.path, signal);
+  await unmountBelow(directory.path, signal);
   // A bind mount that were still there must not have its source emptied.
-  await runOnHost(["rm", "-rf", "--one-file-system", "--", folder.path], { signal });
+  await runOnHost(["rm", "-rf", "--one-file-system", "--", directory.path], { signal });
 }
 
-/** Processes that hold the machine's folder in their command line: `systemd-nspawn`. */
-async function supervisorsOf(folder: MachineFolder): Promise<number[]> {
+/** Processes that hold the machine's directory in their command line: `systemd-nspawn`. */
+async function supervisorsOf(directory: MachineDirectory): Promise<number[]> {
   const found: number[] = [];
   for (const pid of await processIds()) {
     const words = (await readIfThere(`/proc/${pid}/cmdline`))?.split("\0") ?? [];
-    if (words.includes(`--directory=${folder.root}`)) found.push(pid);
+    if (words.includes(`--directory=${directory.root}`)) found.push(pid);
   }
   return found;
 }

@@ -48,7 +48,7 @@ export interface ExecOptions extends Omit<SpawnOptions, "stdin"> {
 export interface MachineEntry {
   /** The machine's first process, as the host numbers it. */
   readonly initPid: number;
-  /** A cgroup v2 folder of the machine to make the program's own group in. */
+  /** A cgroup v2 directory of the machine to make the program's own group in. */
   readonly cgroup: string;
   readonly account: MachineAccount;
 }

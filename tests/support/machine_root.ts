@@ -44,7 +44,7 @@ const RECIPE: RootRecipe = {
   ],
 };
 
-/** Folder for everything the test machines keep between runs. */
+/** Directory for everything the test machines keep between runs. */
 export function machineCache(): string {
   const cache = Deno.env.get("XDG_CACHE_HOME") ?? `${Deno.env.get("HOME") ?? "/root"}/.cache`;
   return `${cache}/cicd-toolkit-tests`;
@@ -61,7 +61,7 @@ export async function machineRootPath(recipe = RECIPE): Promise<string> {
  * Makes the root of a recipe unless it is there; takes half a minute or more and a Debian mirror.
  *
  * Of several processes one builds and the others wait. A build that dies
- * leaves a folder that the next one removes.
+ * leaves a directory that the next one removes.
  *
  * @returns The root's path; it must not be written to.
  * @throws {Error} If the build fails.

@@ -4,7 +4,7 @@
  * @module
  */
 import { findInit, killProcess, readIfThere } from "./machine_host.ts";
-import type { MachineFolder } from "./machine_leftovers.ts";
+import type { MachineDirectory } from "./machine_leftovers.ts";
 import { waitFor } from "./machine_wait.ts";
 
 /** Something of the host that a machine sees. */
@@ -20,7 +20,7 @@ export interface MachineBind {
 export interface Supervised {
   /** The machine's first process, as the host numbers it. */
   readonly initPid: number;
-  /** The cgroup v2 folder that is the machine's top. */
+  /** The cgroup v2 directory that is the machine's top. */
   readonly cgroup: string;
   readonly child: Deno.ChildProcess;
 }
@@ -34,9 +34,9 @@ export interface SuperviseOptions {
 /** Time an orderly shutdown may take before the power is cut. */
 const SHUTDOWN_MAX_MS = 20_000;
 
-/** Boots the root of `folder`, which must be mounted. */
+/** Boots the root of `directory`, which must be mounted. */
 export async function supervise(
-  folder: MachineFolder,
+  directory: MachineDirectory,
   { binds, signal }: SuperviseOptions,
 ): Promise<Supervised> {
   const mount = await cgroupMount();
@@ -44,16 +44,16 @@ export async function supervise(
   // Where systemd runs the host, it gives the container a scope. Elsewhere all
   // containers would meet in the same cgroup, so each gets one of its own.
   const managed = await Deno.stat("/run/systemd/system").then(() => true, () => false);
-  const group = `${mount}/${folder.name}`;
+  const group = `${mount}/${directory.name}`;
   if (!managed) await Deno.mkdir(group, { recursive: true });
   const enter = managed ? ":" : 'echo 0 >"$1/cgroup.procs"';
   const child = new Deno.Command("/bin/sh", {
     args: [
       ...["-c", `exec >>"$2" 2>&1; ${enter} || exit 1; shift 2; exec setsid "$@"`, "boot"],
-      ...[group, folder.console],
+      ...[group, directory.console],
       ...["systemd-nspawn", "--quiet", "--boot", "--register=no"],
       ...(managed ? [] : ["--keep-unit"]),
-      ...[`--machine=${folder.name}`, `--directory=${folder.root}`],
+      ...[`--machine=${directory.name}`, `--directory=${directory.root}`],
       ...["--private-network", "--resolv-conf=off", "--timezone=off", "--link-journal=no"],
       ...["--settings=no", "--console=pipe"],
       ...binds.map(({ host, machine, writable = false }) =>

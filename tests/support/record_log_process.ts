@@ -1,16 +1,16 @@
 /**
  * Records the split log of attempt 1 until it is killed; its one argument is
- * the state folder.
+ * the state directory.
  *
  * @module
  */
 import { systemClock } from "@lib/core/clock.ts";
 import { recordLog } from "@lib/spine/logs/log_recorder.ts";
-import { folderIn } from "./log_files.ts";
+import { directoryIn } from "./log_files.ts";
 
 if (import.meta.main) {
   const recording = recordLog({
-    folder: folderIn(Deno.args[0] ?? "", 1),
+    directory: directoryIn(Deno.args[0] ?? "", 1),
     output: "split",
     maxBytes: 1 << 30,
     clock: systemClock,

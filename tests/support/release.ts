@@ -8,10 +8,10 @@ import { runOnHost } from "./machine_host.ts";
 const CHECKOUT = new URL("../..", import.meta.url).pathname.replace(/\/$/, "");
 
 /**
- * Builds a release; `CICD_TEST_RELEASE` names a folder with one that is to be tested instead.
+ * Builds a release; `CICD_TEST_RELEASE` names a directory with one that is to be tested instead.
  *
  * @param stack Takes over what was made.
- * @returns The release's folder, in the layout with one runtime for both programs.
+ * @returns The release's directory, in the layout with one runtime for both programs.
  */
 export async function releaseUnderTest(
   stack: AsyncDisposableStack,
@@ -19,11 +19,11 @@ export async function releaseUnderTest(
 ): Promise<string> {
   const given = Deno.env.get("CICD_TEST_RELEASE");
   if (given !== undefined) return given;
-  const folder = await Deno.makeTempDir({ prefix: "cicd-release-" });
-  stack.defer(() => Deno.remove(folder, { recursive: true }));
+  const directory = await Deno.makeTempDir({ prefix: "cicd-release-" });
+  stack.defer(() => Deno.remove(directory, { recursive: true }));
   // Others than its maker have to see into it.
-  await Deno.chmod(folder, 0o755);
-  const out = `${folder}/release`;
+  await Deno.chmod(directory, 0o755);
+  const out = `${directory}/release`;
   const tool = [`${CHECKOUT}/tools/build.ts`, "--layout=shared-runtime", "--offline"];
   const config = `--config=${CHECKOUT}/deno.json`;
   await runOnHost([Deno.execPath(), "run", "-A", config, ...tool, `--out=${out}`], { signal });

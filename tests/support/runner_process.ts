@@ -1,5 +1,5 @@
 /**
- * A real runner with its agents as child processes, in folders of its own.
+ * A real runner with its agents as child processes, in directories of its own.
  *
  * @module
  */
@@ -9,7 +9,7 @@ const MAIN = fromFileUrl(new URL("../../cmd/runner/main.ts", import.meta.url).hr
 /** How long a runner may take to answer, on a busy machine. */
 const START_DEADLINE_MS = 30_000;
 
-/** How long agents that begin may stand in the way of removing their folder. */
+/** How long agents that begin may stand in the way of removing their directory. */
 const REMOVE_DEADLINE_MS = 10_000;
 
 /** How a runner ended. */
@@ -28,11 +28,11 @@ export interface RunnerBenchOptions {
   readonly main?: string;
 }
 
-/** The folders of one runner, which can be started and killed again and again. */
+/** The directories of one runner, which can be started and killed again and again. */
 export class RunnerBench implements AsyncDisposable {
-  readonly folder = Deno.makeTempDirSync({ prefix: "rb-" });
+  readonly directory = Deno.makeTempDirSync({ prefix: "rb-" });
   readonly stateDir: string;
-  readonly socket = `${this.folder}/r.sock`;
+  readonly socket = `${this.directory}/r.sock`;
   /** The program's entry; another one takes over what the one before has left. */
   main: string;
   readonly #config: string;
@@ -42,9 +42,9 @@ export class RunnerBench implements AsyncDisposable {
 
   constructor({ config = "", stateDir, main = MAIN }: RunnerBenchOptions = {}) {
     this.main = main;
-    this.stateDir = stateDir ?? `${this.folder}/state`;
-    this.#config = `${this.folder}/config.yaml`;
-    Deno.mkdirSync(`${this.folder}/xdg`, { mode: 0o700 });
+    this.stateDir = stateDir ?? `${this.directory}/state`;
+    this.#config = `${this.directory}/config.yaml`;
+    Deno.mkdirSync(`${this.directory}/xdg`, { mode: 0o700 });
     Deno.writeTextFileSync(this.#config, `agent_idle_exit: 2s\n${config}`);
     this.#http = Deno.createHttpClient({ proxy: { transport: "unix", path: this.socket } });
   }
@@ -65,14 +65,14 @@ export class RunnerBench implements AsyncDisposable {
         `--config=${this.#config}`,
         `--socket=${this.socket}`,
         `--state-dir=${this.stateDir}`,
-        `--runtime-dir=${this.folder}/run`,
+        `--runtime-dir=${this.directory}/run`,
         ...args,
       ],
       clearEnv: true,
       env: {
         PATH: Deno.env.get("PATH") ?? "/usr/bin:/bin",
-        HOME: this.folder,
-        XDG_RUNTIME_DIR: `${this.folder}/xdg`,
+        HOME: this.directory,
+        XDG_RUNTIME_DIR: `${this.directory}/xdg`,
         ...optionalEnv("DENO_DIR", Deno.env.get("DENO_DIR") ?? denoDir()),
       },
       stdin: "null",
@@ -153,7 +153,7 @@ export class RunnerBench implements AsyncDisposable {
   /** The pids of the agents that live. */
   agentPids(): readonly number[] {
     const pids: number[] = [];
-    for (const project of foldersIn(`${this.stateDir}/projects`)) {
+    for (const project of directoriesIn(`${this.stateDir}/projects`)) {
       const pid = Number(readIfThere(`${this.stateDir}/projects/${project}/cicd-agent.lock`));
       if (pid > 0 && readIfThere(`/proc/${pid}/cmdline`).includes("--session-id")) pids.push(pid);
     }
@@ -167,7 +167,7 @@ export class RunnerBench implements AsyncDisposable {
     while (true) {
       for (const pid of this.agentPids()) killIfThere(pid);
       try {
-        return await Deno.remove(this.folder, { recursive: true });
+        return await Deno.remove(this.directory, { recursive: true });
       } catch (error) {
         // An agent that the runner started last takes its lock, and can be found, a moment later.
         if (Date.now() > deadline) throw error;
@@ -220,7 +220,7 @@ function killIfThere(pid: number): void {
   }
 }
 
-function foldersIn(path: string): readonly string[] {
+function directoriesIn(path: string): readonly string[] {
   try {
     return [...Deno.readDirSync(path)].map(({ name }) => name);
   } catch (error) {

@@ -1,12 +1,12 @@
 /**
  * Writes the setup log of an attempt: endlessly, or with `--done` a few lines
- * and its end. Arguments: the state folder, the job, the mode.
+ * and its end. Arguments: the state directory, the job, the mode.
  *
  * @module
  */
 import { systemClock } from "@lib/core/clock.ts";
 import { parseJobId, parseProjectName } from "@lib/core/ids.ts";
-import { attemptFolder } from "@lib/spine/jobs/attempt_folder.ts";
+import { attemptDirectory } from "@lib/spine/jobs/attempt_directory.ts";
 import { openSetupLog } from "@lib/spine/logs/setup_log.ts";
 
 if (import.meta.main) {
@@ -14,7 +14,7 @@ if (import.meta.main) {
   const project = parseProjectName("web");
   const jobId = parseJobId(id);
   if (project === undefined || jobId === undefined) throw new TypeError("bad test ids");
-  using log = openSetupLog(attemptFolder(stateDir, { project, jobId, number: 1 }), {
+  using log = openSetupLog(attemptDirectory(stateDir, { project, jobId, number: 1 }), {
     clock: systemClock,
     secrets: new Map(),
     onFailure: (error) => {

@@ -56,9 +56,9 @@ async function whyNoCgroup(): Promise<string | undefined> {
 }
 
 async function isInstalled(program: string): Promise<boolean> {
-  const folders = [...(Deno.env.get("PATH") ?? "").split(":"), "/usr/sbin", "/usr/bin"];
-  for (const folder of folders) {
-    if (await exists(`${folder}/${program}`)) return true;
+  const directories = [...(Deno.env.get("PATH") ?? "").split(":"), "/usr/sbin", "/usr/bin"];
+  for (const directory of directories) {
+    if (await exists(`${directory}/${program}`)) return true;
   }
   return false;
 }

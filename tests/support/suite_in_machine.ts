@@ -86,7 +86,7 @@ export const TERMINAL_STATES: readonly string[] = [
 /**
  * Boots a machine and installs the suite in it, as `install.sh` does it.
  *
- * The release is built from this checkout; `CICD_TEST_RELEASE` names a folder
+ * The release is built from this checkout; `CICD_TEST_RELEASE` names a directory
  * with one that is to be tested instead.
  */
 export async function bootSuite(options: SuiteOptions = {}): Promise<SuiteInMachine> {

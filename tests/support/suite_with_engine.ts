@@ -2,7 +2,7 @@
  * The installed suite of an ordinary account, with a container engine that root runs beside it.
  *
  * The engine is the host's. What the two share is what they share on a real machine: the engine's
- * socket, which the group `docker` may use, and the state folder, at the same path for both.
+ * socket, which the group `docker` may use, and the state directory, at the same path for both.
  *
  * @module
  */
@@ -33,7 +33,8 @@ export interface SuiteWithEngine extends AsyncDisposable {
 /**
  * Starts all of it.
  *
- * @param config What the configuration says besides the state folder and the containers' network.
+ * @param config What the configuration says besides the state directory and the containers'
+ * network.
  */
 export async function bootSuiteWithEngine(config: string): Promise<SuiteWithEngine> {
   await using stack = new AsyncDisposableStack();

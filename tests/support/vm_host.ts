@@ -34,9 +34,9 @@ export async function whyNoVm(): Promise<string | undefined> {
 }
 
 async function isInstalled(program: string): Promise<boolean> {
-  const folders = [...(Deno.env.get("PATH") ?? "").split(":"), "/usr/sbin", "/usr/bin"];
-  for (const folder of folders) {
-    if (await Deno.stat(`${folder}/${program}`).then(() => true, () => false)) return true;
+  const directories = [...(Deno.env.get("PATH") ?? "").split(":"), "/usr/sbin", "/usr/bin"];
+  for (const directory of directories) {
+    if (await Deno.stat(`${directory}/${program}`).then(() => true, () => false)) return true;
   }
   return false;
 }

@@ -8,16 +8,16 @@
  */
 import { readLines } from "@lib/core/lines.ts";
 import { readIfThere, runOnHost } from "./machine_host.ts";
-import type { MachineFolder } from "./machine_leftovers.ts";
+import type { MachineDirectory } from "./machine_leftovers.ts";
 import type { VmRoot } from "./vm_root.ts";
 import { parseEvent, type VmEvent } from "./vm_report.ts";
 
 /** What {@linkcode runVm} needs. */
 export interface VmOptions {
-  /** Takes the disks; `disk.img` stays until the folder is removed. */
-  readonly folder: MachineFolder;
+  /** Takes the disks; `disk.img` stays until the directory is removed. */
+  readonly directory: MachineDirectory;
   readonly root: VmRoot;
-  /** A folder of the host that the machine sees, read-only, as {@linkcode VM_PAYLOAD}. */
+  /** A directory of the host that the machine sees, read-only, as {@linkcode VM_PAYLOAD}. */
   readonly payload: string;
   /** Cuts the power. */
   readonly signal: AbortSignal;
@@ -35,10 +35,10 @@ const LINE_MAX_BYTES = 256 * 1024;
  * the console is in the message.
  */
 export async function* runVm(options: VmOptions): AsyncGenerator<VmEvent, void, undefined> {
-  const { folder, root, payload, signal } = options;
-  await Deno.mkdir(folder.path, { recursive: true });
-  const disk = `${folder.path}/disk.img`;
-  const payloadDisk = `${folder.path}/payload.img`;
+  const { directory, root, payload, signal } = options;
+  await Deno.mkdir(directory.path, { recursive: true });
+  const disk = `${directory.path}/disk.img`;
+  const payloadDisk = `${directory.path}/payload.img`;
   await makeDisk(disk, root.path, DISK_SIZE, signal);
   await makeDisk(payloadDisk, payload, "1G", signal);
   const child = new Deno.Command("setpriv", {
@@ -63,17 +63,17 @@ export async function* runVm(options: VmOptions): AsyncGenerator<VmEvent, void, 
   }
   signal.throwIfAborted();
   if (!ended) {
-    throw new Error(`The machine went down in the middle\n${await consoleEnd(folder)}`);
+    throw new Error(`The machine went down in the middle\n${await consoleEnd(directory)}`);
   }
 }
 
 /** The last of what the machine printed on its console. */
-export async function consoleEnd(folder: MachineFolder): Promise<string> {
-  return (await readIfThere(folder.console))?.slice(-6_000) ?? "";
+export async function consoleEnd(directory: MachineDirectory): Promise<string> {
+  return (await readIfThere(directory.console))?.slice(-6_000) ?? "";
 }
 
 function emulator(
-  { folder, root }: VmOptions,
+  { directory, root }: VmOptions,
   { disk, payloadDisk }: { readonly disk: string; readonly payloadDisk: string },
 ): readonly string[] {
   // What is written is gone with the machine, so nothing waits for the host's disk.
@@ -82,7 +82,7 @@ function emulator(
     "qemu-system-x86_64",
     ...["-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", `${MEMORY_MIB}`],
     ...["-display", "none", "-monitor", "none", "-parallel", "none", "-nic", "none", "-no-reboot"],
-    ...["-serial", `file:${folder.console}`, "-serial", "stdio"],
+    ...["-serial", `file:${directory.console}`, "-serial", "stdio"],
     ...["-kernel", root.kernel, "-initrd", root.initrd],
     "-append",
     "console=ttyS0 quiet mitigations=off systemd.show_status=false panic=-1",

@@ -24,7 +24,7 @@ printf '%s' "$EDIT_TEXT" >"$1"
 `;
 
 /**
- * Makes the folder that becomes the second disk.
+ * Makes the directory that becomes the second disk.
  *
  * @param stack Takes over what was made.
  * @param checks Names of the checks that are to be carried out.
@@ -38,29 +38,31 @@ export async function makePayload(
   },
 ): Promise<string> {
   const release = await releaseUnderTest(stack, signal);
-  const folder = await Deno.makeTempDir({ prefix: "cicd-vm-" });
-  stack.defer(() => Deno.remove(folder, { recursive: true }));
-  await Deno.chmod(folder, 0o755);
-  await runOnHost(["cp", "-a", "--", release, `${folder}/release`], { signal });
+  const directory = await Deno.makeTempDir({ prefix: "cicd-vm-" });
+  stack.defer(() => Deno.remove(directory, { recursive: true }));
+  await Deno.chmod(directory, 0o755);
+  await runOnHost(["cp", "-a", "--", release, `${directory}/release`], { signal });
   await runOnHost([
     ...[Deno.execPath(), "bundle", "--quiet", "--no-check", "--platform=deno"],
-    ...[`--config=${CHECKOUT}/deno.json`, `--output=${folder}/checks.js`],
+    ...[`--config=${CHECKOUT}/deno.json`, `--output=${directory}/checks.js`],
     `${CHECKOUT}/tests/vm/main.ts`,
   ], { signal });
-  await Deno.writeTextFile(`${folder}/start`, START);
-  await Deno.writeTextFile(`${folder}/editor`, EDITOR, { mode: 0o755 });
-  await Deno.writeTextFile(`${folder}/plan.json`, JSON.stringify({ checks }));
-  await makeImage(`${folder}/image`, root, signal);
-  return folder;
+  await Deno.writeTextFile(`${directory}/start`, START);
+  await Deno.writeTextFile(`${directory}/editor`, EDITOR, { mode: 0o755 });
+  await Deno.writeTextFile(`${directory}/plan.json`, JSON.stringify({ checks }));
+  await makeImage(`${directory}/image`, root, signal);
+  return directory;
 }
 
 /** An image to import: Debian's static busybox and nothing else. */
-async function makeImage(folder: string, root: VmRoot, signal: AbortSignal): Promise<void> {
-  await Deno.mkdir(`${folder}/bin`, { recursive: true });
-  await Deno.mkdir(`${folder}/tmp`);
-  await Deno.chmod(`${folder}/tmp`, 0o1777);
-  await runOnHost(["cp", "--", `${root.path}/bin/busybox`, `${folder}/bin/busybox`], { signal });
-  for (const program of IMAGE_PROGRAMS) await Deno.symlink("busybox", `${folder}/bin/${program}`);
-  await runOnHost(["tar", "-C", folder, "-cf", `${folder}.tar`, "."], { signal });
-  await Deno.remove(folder, { recursive: true });
+async function makeImage(directory: string, root: VmRoot, signal: AbortSignal): Promise<void> {
+  await Deno.mkdir(`${directory}/bin`, { recursive: true });
+  await Deno.mkdir(`${directory}/tmp`);
+  await Deno.chmod(`${directory}/tmp`, 0o1777);
+  await runOnHost(["cp", "--", `${root.path}/bin/busybox`, `${directory}/bin/busybox`], { signal });
+  for (const program of IMAGE_PROGRAMS) {
+    await Deno.symlink("busybox", `${directory}/bin/${program}`);
+  }
+  await runOnHost(["tar", "-C", directory, "-cf", `${directory}.tar`, "."], { signal });
+  await Deno.remove(directory, { recursive: true });
 }

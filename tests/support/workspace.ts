@@ -1,24 +1,24 @@
 /**
- * An attempt's folder on disk with a workspace, for steps.
+ * An attempt's directory on disk with a workspace, for steps.
  *
  * @module
  */
 import { newJobId } from "@lib/core/ids.ts";
 import {
-  type AttemptFolder,
-  attemptFolder,
+  type AttemptDirectory,
+  attemptDirectory,
   type AttemptRef,
-} from "@lib/spine/jobs/attempt_folder.ts";
+} from "@lib/spine/jobs/attempt_directory.ts";
 import type { JobSpec } from "@lib/spine/spec/job_spec.ts";
 import type { SetupContext } from "@lib/spine/jobs/step.ts";
 import { removeTree } from "@lib/foundations/store/remove_tree.ts";
 import { makeSpec, projectName } from "./job_fixtures.ts";
 
-/** A state folder with one attempt. */
+/** A state directory with one attempt. */
 export interface Workspace extends AsyncDisposable {
   readonly stateDir: string;
   readonly ref: AttemptRef;
-  readonly folder: AttemptFolder;
+  readonly directory: AttemptDirectory;
   /** What was said before the job. */
   readonly said: string[];
   /** Writes a file below the workspace. */
@@ -36,23 +36,23 @@ export async function openWorkspace(): Promise<Workspace> {
 
 async function attemptIn(stateDir: string): Promise<Workspace> {
   const ref = { project: projectName(), jobId: newJobId(), number: 1 };
-  const folder = attemptFolder(stateDir, ref);
-  await Deno.mkdir(folder.workspace, { recursive: true, mode: 0o700 });
+  const directory = attemptDirectory(stateDir, ref);
+  await Deno.mkdir(directory.workspace, { recursive: true, mode: 0o700 });
   const said: string[] = [];
   return {
     stateDir,
     ref,
-    folder,
+    directory,
     said,
     async write(path, text) {
-      const full = `${folder.workspace}/${path}`;
+      const full = `${directory.workspace}/${path}`;
       await Deno.mkdir(full.slice(0, full.lastIndexOf("/")), { recursive: true });
       await Deno.writeTextFile(full, text);
     },
     context: (spec) => ({
       ref,
       spec: makeSpec(spec),
-      folder,
+      directory,
       secrets: new Map(),
       say: (line) => void said.push(line),
       setEnv() {},

@@ -182,7 +182,7 @@ Deno.test("container jobs run for an ordinary account with the system's engine",
   });
 });
 
-/** Files in the state folder that do not belong to the account. */
+/** Files in the state directory that do not belong to the account. */
 function foreign(suite: SuiteInMachine, stateDir: string): Promise<string> {
   return suite.machine.run([
     "find",

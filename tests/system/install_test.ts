@@ -7,17 +7,17 @@ const user = "dev";
 
 /** A machine that sees a release and its archive in `/release`. */
 class Fixture implements AsyncDisposable {
-  readonly #folder: string;
+  readonly #directory: string;
   readonly machine: Machine;
 
-  constructor(folder: string, machine: Machine) {
-    this.#folder = folder;
+  constructor(directory: string, machine: Machine) {
+    this.#directory = directory;
     this.machine = machine;
   }
 
   /** Where the release lies on the host. */
   get release(): string {
-    return `${this.#folder}/release`;
+    return `${this.#directory}/release`;
   }
 
   install(...args: readonly string[]) {
@@ -40,20 +40,20 @@ class Fixture implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.machine[Symbol.asyncDispose]();
-    await Deno.remove(this.#folder, { recursive: true });
+    await Deno.remove(this.#directory, { recursive: true });
   }
 }
 
 async function setup(options: { readonly archive?: boolean } = {}): Promise<Fixture> {
-  const folder = await Deno.makeTempDir({ prefix: "cicd-install-" });
+  const directory = await Deno.makeTempDir({ prefix: "cicd-install-" });
   try {
     // Others than its maker have to see into it.
-    await Deno.chmod(folder, 0o755);
-    await build(`${folder}/release`, options.archive === true ? ["--archive"] : []);
-    const binds = [{ host: folder, machine: "/release" }];
-    return new Fixture(folder, await bootMachine({ binds }));
+    await Deno.chmod(directory, 0o755);
+    await build(`${directory}/release`, options.archive === true ? ["--archive"] : []);
+    const binds = [{ host: directory, machine: "/release" }];
+    return new Fixture(directory, await bootMachine({ binds }));
   } catch (error) {
-    await Deno.remove(folder, { recursive: true });
+    await Deno.remove(directory, { recursive: true });
     throw error;
   }
 }

@@ -69,7 +69,7 @@ Deno.test("curl submits and follows a job to its result line", async (t) => {
   await t.step("a job holds no file of the suite open", async () => {
     const { id } = await suite.submit({ project: "web", script: "ls -l /proc/self/fd | wc -l" });
     await suite.ended(id);
-    // A heading, 0, 1, 2, and the folder itself; 10 is the shell's own script, if it leaks it.
+    // A heading, 0, 1, 2, and the directory itself; 10 is the shell's own script, if it leaks it.
     assert.ok(Number(await suite.log(id)) <= 6, await suite.log(id));
   });
 

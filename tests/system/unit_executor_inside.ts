@@ -57,7 +57,7 @@ Deno.test("UnitExecutor keeps the record of a job across a daemon-reload", async
   await executor.start(request, deadline());
   await logged(request, "ready");
   await systemctl("daemon-reload");
-  Deno.writeTextFileSync(`${request.folder.workspace}/go`, "");
+  Deno.writeTextFileSync(`${request.directory.workspace}/go`, "");
   const outcome = await executor.ended(request, deadline());
   assert.equal(outcome.exitCode, 5, outcome.message);
 });
@@ -66,7 +66,7 @@ Deno.test("UnitExecutor says so when the kernel refuses the program", async () =
   await using bench = new Bench(CONTRACT);
   const executor = await bench.executor();
   const request = bench.request({ kind: "command", argv: ["./garbage"] });
-  Deno.writeTextFileSync(`${request.folder.workspace}/garbage`, "no program", { mode: 0o755 });
+  Deno.writeTextFileSync(`${request.directory.workspace}/garbage`, "no program", { mode: 0o755 });
   await executor.start(request, deadline());
   const outcome = await executor.ended(request, deadline());
   assert.equal(outcome.reason, "exec_failed", outcome.message);
@@ -88,7 +88,7 @@ Deno.test("UnitExecutor leaves no secret behind, also when no one waits for the 
   await first[Symbol.asyncDispose]();
   const later = await bench.executor();
   const ended = later.ended(request, deadline());
-  Deno.writeTextFileSync(`${request.folder.workspace}/go`, "");
+  Deno.writeTextFileSync(`${request.directory.workspace}/go`, "");
   await ended;
   assert.throws(() => Deno.statSync(file), Deno.errors.NotFound);
 });
@@ -103,7 +103,7 @@ Deno.test("UnitExecutor waits through a restart of the bus", async () => {
   await logged(request, "ready");
   const ended = executor.ended(request, deadline());
   await systemctl("restart", "dbus.service");
-  Deno.writeTextFileSync(`${request.folder.workspace}/go`, "");
+  Deno.writeTextFileSync(`${request.directory.workspace}/go`, "");
   assert.equal((await ended).exitCode, 6);
 });
 
@@ -130,7 +130,7 @@ Deno.test("UnitExecutor puts the agent's limits on the project's slice, and foll
   await edit("MemoryMax=100M");
   const patience = deadline();
   while (!await sliceHas(String(100 * 1024 ** 2))) patience.throwIfAborted();
-  Deno.writeTextFileSync(`${request.folder.workspace}/go`, "");
+  Deno.writeTextFileSync(`${request.directory.workspace}/go`, "");
   await executor.ended(request, deadline());
   Deno.removeSync(`${units}/${agentServiceName(bench.project)}`);
   await systemctl("daemon-reload");

@@ -129,7 +129,7 @@ export function unitOf(id: string): string {
   return `cicd-job-${id}-1.service`;
 }
 
-/** The folder of a job's first attempt. */
+/** The directory of a job's first attempt. */
 function attempt(id: string): string {
   return `${STATE}/projects/web/jobs/${id}/1`;
 }

@@ -8,7 +8,7 @@ import { run } from "./run.ts";
 
 /** Options for {@linkcode pack}. */
 export interface PackOptions {
-  /** The release's folder. */
+  /** The release's directory. */
   readonly releaseDir: string;
   /** Where the archive goes. */
   readonly outDir: string;

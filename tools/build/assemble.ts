@@ -12,7 +12,7 @@ import { run } from "./run.ts";
 /** Options for {@linkcode assemble}. */
 export interface AssembleOptions {
   readonly root: string;
-  /** An empty folder that becomes the release. */
+  /** An empty directory that becomes the release. */
   readonly outDir: string;
   readonly info: BuildInfo;
   readonly progress: Progress;

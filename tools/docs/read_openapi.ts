@@ -10,12 +10,16 @@ import { UnixClient } from "@lib/foundations/http/unix_client.ts";
 /** A JSON object. */
 export type Json = Readonly<Record<string, unknown>>;
 
-/** Starts a runner in a folder of its own and reads `/openapi.json`. */
+/** Starts a runner in a directory of its own and reads `/openapi.json`. */
 export async function readOpenApi(): Promise<Json> {
-  const folder = await Deno.makeTempDir({ prefix: "cicd-docs-" });
+  const directory = await Deno.makeTempDir({ prefix: "cicd-docs-" });
   const main = new URL("../../cmd/runner/main.ts", import.meta.url).pathname;
-  const socket = `${folder}/runner.sock`;
-  const settings = [`--state-dir=${folder}/state`, `--runtime-dir=${folder}/run`, "--agents=child"];
+  const socket = `${directory}/runner.sock`;
+  const settings = [
+    `--state-dir=${directory}/state`,
+    `--runtime-dir=${directory}/run`,
+    "--agents=child",
+  ];
   const runner = new Deno.Command(Deno.execPath(), {
     args: ["run", "--quiet", "--allow-all", main, "daemon", `--socket=${socket}`, ...settings],
     env: { CICD_LOG_LEVEL: "warning" },
@@ -35,6 +39,6 @@ export async function readOpenApi(): Promise<Json> {
   } finally {
     runner.kill("SIGTERM");
     await runner.status;
-    await Deno.remove(folder, { recursive: true });
+    await Deno.remove(directory, { recursive: true });
   }
 }

@@ -5,7 +5,7 @@
  * awaited, returned, kept, or marked with `void`. Deno's own linter has no
  * types and cannot see this.
  *
- * Usage: `check_floating.ts FILE_OR_FOLDER…`; exits with 1 if it finds any.
+ * Usage: `check_floating.ts FILE_OR_DIRECTORY…`; exits with 1 if it finds any.
  *
  * @module
  */
@@ -24,7 +24,7 @@ export interface FloatingPromise {
 
 /** Options for {@linkcode findFloating}. */
 export interface FindFloatingOptions {
-  /** The project's folder: of `deno.json`, `lib/` and `node_modules/`. */
+  /** The project's directory: of `deno.json`, `lib/` and `node_modules/`. */
   readonly project: string;
   /** Text of the declarations that `deno types` prints. */
   readonly denoTypes: string;
@@ -124,7 +124,7 @@ function isThenable(type: ts.Type, checker: ts.TypeChecker): boolean {
   return then !== undefined && checker.getTypeOfSymbol(then).getCallSignatures().length > 0;
 }
 
-/** Paths of the TypeScript files in a folder, in order; a file stands for itself. */
+/** Paths of the TypeScript files in a directory, in order; a file stands for itself. */
 export function typeScriptFiles(path: string): string[] {
   if (!Deno.statSync(path).isDirectory) return [path];
   return [...Deno.readDirSync(path)]

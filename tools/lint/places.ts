@@ -1,8 +1,8 @@
 /**
  * Where a file stands in the project, and what may be used there.
  *
- * The two tables here are the architecture: which folder is in which layer,
- * and which folder owns which outside thing.
+ * The two tables here are the architecture: which directory is in which layer,
+ * and which directory owns which outside thing.
  *
  * @module
  */
@@ -64,7 +64,7 @@ export interface Place {
   readonly depth: number | undefined;
 }
 
-/** The place of a file; `undefined` outside the folders that hold code. */
+/** The place of a file; `undefined` outside the directories that hold code. */
 export function placeOf(filename: string): Place | undefined {
   const path = filename.replaceAll("\\", "/").replace(projectRoot(), "");
   return /^(lib|cmd|tests|tools|bench)\/(?!.*\bnode_modules\/)/.test(path)

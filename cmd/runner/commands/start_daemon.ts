@@ -18,7 +18,7 @@ const OWN_VARIABLES = /^(LISTEN_.*|NOTIFY_SOCKET|WATCHDOG_.*|INVOCATION_ID|SYSTE
 /**
  * Starts a daemon that listens on `socketPath`; does not wait until it does.
  *
- * Two that are started at once are no harm: one of them gets the state folder,
+ * Two that are started at once are no harm: one of them gets the state directory,
  * the other ends.
  */
 export async function startDaemon(

@@ -30,7 +30,7 @@ const uploadRecord = v.object({
 const listRecord = v.object({
   version: v.literal(1),
   files: v.array(v.object({
-    /** Below the workspace, and below the folder of the artifacts. */
+    /** Below the workspace, and below the directory of the artifacts. */
     path,
     bytes: wholeNumber,
     /** In hex. */

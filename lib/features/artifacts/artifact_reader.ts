@@ -6,7 +6,7 @@
 import type { FilePart } from "@lib/foundations/files/file_reader.ts";
 import { openInside } from "@lib/foundations/files/inside.ts";
 import { statIfThere } from "@lib/foundations/files/records.ts";
-import { attemptFolder } from "@lib/spine/jobs/attempt_folder.ts";
+import { attemptDirectory } from "@lib/spine/jobs/attempt_directory.ts";
 import type { Job } from "@lib/spine/jobs/model.ts";
 import {
   type ArtifactFile,
@@ -34,7 +34,7 @@ interface KeptList {
   readonly byPath: ReadonlyMap<string, ArtifactFile>;
 }
 
-/** Reads artifacts below a state folder. */
+/** Reads artifacts below a state directory. */
 export class ArtifactReader {
   readonly #stateDir: string;
   readonly #kept = new Map<string, KeptList>();
@@ -60,7 +60,7 @@ export class ArtifactReader {
   async find(job: Job, attempt: number, path: string): Promise<ReadableArtifact | undefined> {
     const file = (await this.#read(job, attempt))?.byPath.get(path);
     if (file === undefined) return undefined;
-    const { artifacts } = this.#folder(job, attempt);
+    const { artifacts } = this.#directory(job, attempt);
     using now = openInside(artifacts, path);
     if (now?.size !== file.bytes) return undefined;
     return {
@@ -74,7 +74,7 @@ export class ArtifactReader {
   }
 
   async #read(job: Job, attempt: number): Promise<KeptList | undefined> {
-    const { artifactList } = this.#folder(job, attempt);
+    const { artifactList } = this.#directory(job, attempt);
     const stat = await statIfThere(artifactList);
     if (stat === undefined) {
       this.#kept.delete(artifactList);
@@ -95,7 +95,7 @@ export class ArtifactReader {
     return read;
   }
 
-  #folder({ id, spec: { project } }: Job, number: number) {
-    return attemptFolder(this.#stateDir, { project, jobId: id, number });
+  #directory({ id, spec: { project } }: Job, number: number) {
+    return attemptDirectory(this.#stateDir, { project, jobId: id, number });
   }
 }

@@ -51,35 +51,35 @@ async function keepArtifacts(
   outcome: AttemptOutcome,
   { limits, upload, signal }: ArtifactStepOptions & { readonly signal: AbortSignal },
 ): Promise<readonly string[]> {
-  const { spec: { artifacts }, folder } = context;
+  const { spec: { artifacts }, directory } = context;
   if (artifacts === undefined || !isWanted(artifacts, outcome)) return [];
   let isKept = true;
   try {
-    let list = await readArtifactList(folder.artifactList);
+    let list = await readArtifactList(directory.artifactList);
     if (list === undefined) {
       isKept = false;
-      if (await statIfThere(folder.workspace) === undefined) return [];
-      await removeTree(folder.artifacts);
-      await Deno.mkdir(folder.artifacts, { mode: 0o700 });
+      if (await statIfThere(directory.workspace) === undefined) return [];
+      await removeTree(directory.artifacts);
+      await Deno.mkdir(directory.artifacts, { mode: 0o700 });
       list = await collect({
-        workspace: folder.workspace,
-        target: folder.artifacts,
+        workspace: directory.workspace,
+        target: directory.artifacts,
         globs: artifacts.paths,
         ...limits(),
       }, signal);
-      await writeArtifactList(folder.artifactList, list);
+      await writeArtifactList(directory.artifactList, list);
       isKept = true;
     }
     const send = upload();
     if (send !== undefined && list.uploaded === undefined && list.files.length > 0) {
       list = { ...list, uploaded: await send(context, list, signal) };
-      await writeArtifactList(folder.artifactList, list);
+      await writeArtifactList(directory.artifactList, list);
     }
     return sentences(list);
   } catch (error) {
     signal.throwIfAborted();
     // Without a list nobody finds them, and the disk may be full of them.
-    if (!isKept) await removeTree(folder.artifacts).catch(ignore("retention removes it later"));
+    if (!isKept) await removeTree(directory.artifacts).catch(ignore("retention removes it later"));
     return [`The artifacts could not be kept: ${messageOf(error)}`];
   }
 }

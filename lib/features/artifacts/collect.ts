@@ -9,7 +9,7 @@
 import { createHash } from "node:crypto";
 import { formatSize } from "@lib/core/size.ts";
 import type { FileReader } from "@lib/foundations/files/file_reader.ts";
-import { type Folder, openFolder } from "@lib/foundations/files/folder.ts";
+import { type Directory, openDirectory } from "@lib/foundations/files/directory.ts";
 import { compileGlobs } from "@lib/foundations/files/glob.ts";
 import { insidePathProblem, openParent } from "@lib/foundations/files/inside.ts";
 import { type Found, walk } from "@lib/foundations/files/walk.ts";
@@ -23,7 +23,7 @@ import {
 export interface CollectOptions {
   /** Trusted up to its last part; what is in it is not. */
   readonly workspace: string;
-  /** An empty folder of our own, on the same file system if possible. */
+  /** An empty directory of our own, on the same file system if possible. */
   readonly target: string;
   readonly globs: readonly string[];
   readonly maxBytes: number;
@@ -35,8 +35,8 @@ export async function collect(
   { workspace, target, globs, maxBytes, maxFiles }: CollectOptions,
   signal: AbortSignal,
 ): Promise<ArtifactList> {
-  using from = openFolder(workspace);
-  using to = openFolder(target);
+  using from = openDirectory(workspace);
+  using to = openDirectory(target);
   const set = compileGlobs(globs);
   const used = new Set<number>();
   const files: ArtifactFile[] = [];
@@ -72,14 +72,14 @@ interface Room {
 }
 
 interface MonitorOptions {
-  readonly to: Folder;
+  readonly to: Directory;
   readonly room: Room;
   readonly signal: AbortSignal;
 }
 
 /** Keeps one file; else says why it is left out. */
 async function keep(
-  { folder, name, path, kind, problem }: Found,
+  { directory, name, path, kind, problem }: Found,
   { to, room, signal }: MonitorOptions,
 ): Promise<ArtifactFile | string> {
   if (problem !== undefined) return problem;
@@ -89,7 +89,7 @@ async function keep(
   if (kind === "link") return "is a symbolic link";
   if (kind !== "file") return "is no regular file";
   if (room.files <= 0) return `is beyond the limit of ${room.maxFiles} files`;
-  const opened = openReadable(folder, name);
+  const opened = openReadable(directory, name);
   if (typeof opened === "string") return opened;
   using file = opened;
   if (file.size > room.bytes) {
@@ -98,9 +98,9 @@ async function keep(
     }`;
   }
   const parent = openParent(to, path);
-  using target = parent.folder;
+  using target = parent.directory;
   const mode = 0o600 | (file.mode & 0o100);
-  const linked = giveName(file, { folder, name, target });
+  const linked = giveName(file, { directory, name, target });
   if (linked !== undefined) {
     using own = linked;
     return { path, bytes: own.size, sha256: await own.sha256(signal), mode };
@@ -116,9 +116,9 @@ async function keep(
   return { path, bytes, sha256: hash.digest("hex"), mode };
 }
 
-function openReadable(folder: Folder, name: string): FileReader | string {
+function openReadable(directory: Directory, name: string): FileReader | string {
   try {
-    return folder.file(name) ?? "is no regular file";
+    return directory.file(name) ?? "is no regular file";
   } catch (error) {
     if (error instanceof Deno.errors.PermissionDenied) return "may not be read";
     throw error;
@@ -134,15 +134,15 @@ function openReadable(folder: Folder, name: string): FileReader | string {
  */
 function giveName(
   file: FileReader,
-  { folder, name, target }: {
-    readonly folder: Folder;
+  { directory, name, target }: {
+    readonly directory: Directory;
     readonly name: string;
-    readonly target: Folder;
+    readonly target: Directory;
   },
 ): FileReader | undefined {
   if (file.links !== 1 || !file.isOwn) return undefined;
   try {
-    target.link(name, folder);
+    target.link(name, directory);
   } catch (error) {
     if (error instanceof Error) return undefined;
     throw error;

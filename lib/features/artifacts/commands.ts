@@ -33,7 +33,7 @@ are replaced; links on the way are not followed.`,
         description: message`Only these; one that begins with ! takes away`,
       })),
       download: optional(option("-d", "--download", filePath("PATH"), {
-        description: message`Write the files into this folder, which is made if need be`,
+        description: message`Write the files into this directory, which is made if need be`,
       })),
       attempt: optional(option("--attempt", integer({ metavar: "NUMBER", min: 1 }), {
         description: message`Those of an earlier attempt`,
@@ -47,7 +47,7 @@ are replaced; links on the way are not followed.`,
     const of = { id, ...(attempt === undefined ? {} : { attempt }) };
     const all = await listArtifacts(runner, of, signal);
     const list = { ...all, files: all.files.filter(({ path }) => isWanted(path)) };
-    if (download !== undefined) await downloadAll(context, runner, { list, folder: download });
+    if (download !== undefined) await downloadAll(context, runner, { list, directory: download });
     if (flags.json) await out.json(list);
     else if (download === undefined) {
       if (list.files.length === 0) out.note(whyNone(all));

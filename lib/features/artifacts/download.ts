@@ -6,7 +6,11 @@
 import { createHash } from "node:crypto";
 import { CicdError } from "@lib/core/errors.ts";
 import { formatSize } from "@lib/core/size.ts";
-import { type Folder, NotAFolderError, openFolder } from "@lib/foundations/files/folder.ts";
+import {
+  type Directory,
+  NotADirectoryError,
+  openDirectory,
+} from "@lib/foundations/files/directory.ts";
 import { compileGlobs, globProblem } from "@lib/foundations/files/glob.ts";
 import { insidePathProblem, openParent } from "@lib/foundations/files/inside.ts";
 import type { CliContext } from "@lib/api/client/context.ts";
@@ -38,18 +42,18 @@ export function filterOf(globs: readonly string[]): (path: string) => boolean {
 /** A download. */
 interface Download {
   readonly list: ArtifactsAnswer;
-  readonly folder: string;
+  readonly directory: string;
 }
 
 /** Writes the listed files below a directory, which is made if need be. */
 export async function downloadAll(
   { out, signal }: CliContext,
   runner: RunnerTransport,
-  { list, folder }: Download,
+  { list, directory }: Download,
 ): Promise<void> {
-  await Deno.mkdir(folder, { recursive: true });
-  // A link to a folder is fine for the one that the user names.
-  using top = openFolder(await Deno.realPath(folder));
+  await Deno.mkdir(directory, { recursive: true });
+  // A link to a directory is fine for the one that the user names.
+  using top = openDirectory(await Deno.realPath(directory));
   const { job: id, attempt, files } = list;
   let bytes = 0;
   for (const [index, file] of files.entries()) {
@@ -58,7 +62,7 @@ export async function downloadAll(
     await writeChecked(top, file, response.body);
     bytes += file.bytes;
   }
-  out.note(`${files.length} files, ${formatSize(bytes)}, are in ${folder}`);
+  out.note(`${files.length} files, ${formatSize(bytes)}, are in ${directory}`);
 }
 
 /**
@@ -67,7 +71,7 @@ export async function downloadAll(
  * @throws {CicdError} `io_failed` if the bytes are not those that were listed, or the path is taken.
  */
 async function writeChecked(
-  top: Folder,
+  top: Directory,
   { path, bytes, sha256, executable }: ArtifactAnswer,
   body: AsyncIterable<Uint8Array>,
 ): Promise<void> {
@@ -75,8 +79,8 @@ async function writeChecked(
   const shown = JSON.stringify(path);
   if (problem !== undefined) throw failed(`the path ${shown} ${problem}`);
   try {
-    const { folder, name } = openParent(top, path);
-    using parent = folder;
+    const { directory, name } = openParent(top, path);
+    using parent = directory;
     const draft = `.cicd-download-${crypto.randomUUID()}`;
     const hash = createHash("sha256");
     const hashed = async function* () {
@@ -90,14 +94,14 @@ async function writeChecked(
       parent.remove(draft);
       throw failed(`${shown} arrived damaged; try again`);
     }
-    if (parent.look(name) === "folder") {
+    if (parent.look(name) === "directory") {
       parent.remove(draft);
-      throw failed(`${shown} is a folder here`);
+      throw failed(`${shown} is a directory here`);
     }
     parent.take(name, parent, draft);
   } catch (error) {
-    if (!(error instanceof NotAFolderError)) throw error;
-    throw failed(`a link or a file is where ${shown} needs a folder`, error);
+    if (!(error instanceof NotADirectoryError)) throw error;
+    throw failed(`a link or a file is where ${shown} needs a directory`, error);
   }
 }
 

@@ -37,10 +37,10 @@ const DEADLINE_MS = 30 * 60_000;
  * same object.
  */
 export function s3Upload(config: S3Settings, options: S3UploadOptions): UploadArtifacts {
-  return async ({ ref, folder }, { files }, signal) => {
+  return async ({ ref, directory }, { files }, signal) => {
     const place = [config.prefix, ref.project, ref.jobId, String(ref.number)]
       .flatMap((part) => part.split("/")).filter((part) => part !== "").join("/");
-    const upload = { config, options, place, top: folder.artifacts };
+    const upload = { config, options, place, top: directory.artifacts };
     const { stored, problem } = await uploadAll(files, upload, signal);
     return {
       to: `s3://${config.bucket}/${place}/`,
@@ -57,7 +57,7 @@ interface Upload {
   readonly options: S3UploadOptions;
   /** What the names of the objects begin with. */
   readonly place: string;
-  /** The folder of the artifacts. */
+  /** The directory of the artifacts. */
   readonly top: string;
 }
 

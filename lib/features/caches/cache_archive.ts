@@ -2,13 +2,17 @@
  * Packing the paths of a cache, and unpacking them into a workspace.
  *
  * `tar` does the work, in a process of its own. It never sees a workspace that it is to write to: it
- * unpacks into an empty folder, and from there the paths are moved to their place without following
- * a link that the checkout brought.
+ * unpacks into an empty directory, and from there the paths are moved to their place without
+ * following a link that the checkout brought.
  *
  * @module
  */
 import { CicdError } from "@lib/core/errors.ts";
-import { type Folder, NotAFolderError, openFolder } from "@lib/foundations/files/folder.ts";
+import {
+  type Directory,
+  NotADirectoryError,
+  openDirectory,
+} from "@lib/foundations/files/directory.ts";
 import { compileGlobs } from "@lib/foundations/files/glob.ts";
 import { openParent } from "@lib/foundations/files/inside.ts";
 import { walk } from "@lib/foundations/files/walk.ts";
@@ -40,14 +44,14 @@ export async function measure(
   paths: readonly string[],
   signal: AbortSignal,
 ): Promise<CacheContent> {
-  using top = openFolder(workspace);
+  using top = openDirectory(workspace);
   // Paths are plain, and no globs.
   const globs = compileGlobs(paths.map((path) => `./${path.replaceAll("\\", "\\\\")}`));
   const used = new Set<number>();
   let bytes = 0;
-  for await (const { folder, name, takenBy } of walk(top, globs, signal)) {
+  for await (const { directory, name, takenBy } of walk(top, globs, signal)) {
     for (const number of takenBy) used.add(number);
-    bytes += folder.stat(name)?.size ?? 0;
+    bytes += directory.stat(name)?.size ?? 0;
   }
   return { paths: paths.filter((_, index) => used.has(index)), bytes };
 }
@@ -83,8 +87,8 @@ export async function pack(
 }
 
 /**
- * Unpacks an archive into `stage`, an empty folder beside the workspace, and moves the paths from
- * there. What the checkout brought stays as it is.
+ * Unpacks an archive into `stage`, an empty directory beside the workspace, and moves the paths
+ * from there. What the checkout brought stays as it is.
  *
  * @throws {CicdError} `io_failed` if the archive is damaged.
  */
@@ -108,8 +112,8 @@ export async function unpack(
     "--no-same-permissions",
   ], { env, signal, timeoutMs: TIMEOUT_MS, maxBytes: 4_096 });
   if (code !== 0) throw new CicdError("io_failed", `tar ended with code ${code}`);
-  using from = openFolder(stage);
-  using to = openFolder(workspace);
+  using from = openDirectory(stage);
+  using to = openDirectory(workspace);
   for (const path of paths) {
     signal.throwIfAborted();
     movePath(from, to, path);
@@ -120,39 +124,39 @@ function flagsOf(packing: Packing): readonly string[] {
   return packing === "zstd" ? ["--zstd"] : [];
 }
 
-function movePath(from: Folder, to: Folder, path: string): void {
+function movePath(from: Directory, to: Directory, path: string): void {
   using source = existingParent(from, path);
   if (source === undefined) return;
   const name = path.replace(/\/$/, "").split("/").at(-1) ?? "";
   if (source.look(name) === undefined) return;
-  using target = openParent(to, path).folder;
+  using target = openParent(to, path).directory;
   move(source, target, name);
 }
 
-function existingParent(top: Folder, path: string): Folder | undefined {
-  let folder = top.again();
+function existingParent(top: Directory, path: string): Directory | undefined {
+  let directory = top.again();
   for (const part of path.replace(/\/$/, "").split("/").slice(0, -1)) {
-    using outer = folder;
+    using outer = directory;
     try {
-      folder = outer.folder(part);
+      directory = outer.directory(part);
     } catch (error) {
-      if (error instanceof Deno.errors.NotFound || error instanceof NotAFolderError) {
+      if (error instanceof Deno.errors.NotFound || error instanceof NotADirectoryError) {
         return undefined;
       }
       throw error;
     }
   }
-  return folder;
+  return directory;
 }
 
-/** Moves an entry to where nothing is; of two folders, each entry. */
-function move(from: Folder, to: Folder, name: string): void {
+/** Moves an entry to where nothing is; of two directories, each entry. */
+function move(from: Directory, to: Directory, name: string): void {
   const there = to.look(name);
   // A name that is not UTF-8 cannot be looked up; it stays behind.
   if (from.look(name) === undefined) return;
   if (there === undefined) return to.take(name, from);
-  if (there !== "folder" || from.look(name) !== "folder") return;
-  using source = from.folder(name);
-  using target = to.folder(name);
+  if (there !== "directory" || from.look(name) !== "directory") return;
+  using source = from.directory(name);
+  using target = to.directory(name);
   for (const entry of source.entries()) move(source, target, entry.name);
 }

@@ -4,7 +4,7 @@
  * @module
  */
 import { createHash } from "node:crypto";
-import { openFolder } from "@lib/foundations/files/folder.ts";
+import { openDirectory } from "@lib/foundations/files/directory.ts";
 import { compileGlobs } from "@lib/foundations/files/glob.ts";
 import { walk } from "@lib/foundations/files/walk.ts";
 import type { CacheSpec } from "@lib/spine/spec/job_spec.ts";
@@ -32,10 +32,10 @@ export async function cacheKey(
   const hash = createHash("sha256").update(JSON.stringify([VERSION, name, paths.toSorted()]));
   let files = 0;
   if (keyFiles.length > 0) {
-    using top = openFolder(workspace);
+    using top = openDirectory(workspace);
     for await (const found of walk(top, compileGlobs(keyFiles), signal)) {
       if (found.kind !== "file") continue;
-      using file = found.folder.file(found.name);
+      using file = found.directory.file(found.name);
       if (file === undefined) continue;
       hash.update(JSON.stringify([found.path, await file.sha256(signal)]));
       files++;

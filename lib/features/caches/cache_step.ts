@@ -9,7 +9,7 @@ import type { Clock } from "@lib/core/clock.ts";
 import { messageOf } from "@lib/core/errors.ts";
 import { formatDuration } from "@lib/core/duration.ts";
 import { formatSize } from "@lib/core/size.ts";
-import type { AttemptFolder } from "@lib/spine/jobs/attempt_folder.ts";
+import type { AttemptDirectory } from "@lib/spine/jobs/attempt_directory.ts";
 import type { AttemptOutcome } from "@lib/spine/jobs/model.ts";
 import type { CacheSpec } from "@lib/spine/spec/job_spec.ts";
 import type { AttemptStep, SetupContext, StepContext } from "@lib/spine/jobs/step.ts";
@@ -79,32 +79,32 @@ interface Tools extends CacheStepOptions {
 }
 
 async function restoreAll(
-  { ref, spec: { caches = [] }, folder, say }: SetupContext,
+  { ref, spec: { caches = [] }, directory, say }: SetupContext,
   tools: Tools,
   signal: AbortSignal,
 ): Promise<void> {
   const records = new Map<string, CacheRecord>();
   for (const cache of caches) {
     try {
-      const { key, files } = await cacheKey(cache, folder.workspace, signal);
+      const { key, files } = await cacheKey(cache, directory.workspace, signal);
       if (files === 0 && cache.keyFiles.length > 0) {
         say(`Cache "${cache.name}": no key file was found; one entry is kept for all`);
       }
-      const place = { folder: cachesPath(tools.stateDir, ref.project), project: ref.project };
-      const hit = await restore(cache, { place, key, attempt: folder, say, tools, signal });
+      const place = { directory: cachesPath(tools.stateDir, ref.project), project: ref.project };
+      const hit = await restore(cache, { place, key, attempt: directory, say, tools, signal });
       records.set(cache.name, { key, hit, isRolling: files === 0 });
     } catch (error) {
       signal.throwIfAborted();
       say(`Cache "${cache.name}": could not be restored: ${messageOf(error)}`);
     }
   }
-  await writeCacheRecords(folder, records);
+  await writeCacheRecords(directory, records);
 }
 
 interface Restore {
-  readonly place: { readonly folder: string; readonly project: CacheEntry["project"] };
+  readonly place: { readonly directory: string; readonly project: CacheEntry["project"] };
   readonly key: string;
-  readonly attempt: AttemptFolder;
+  readonly attempt: AttemptDirectory;
   readonly say: (line: string) => void;
   readonly tools: Tools;
   readonly signal: AbortSignal;
@@ -112,8 +112,8 @@ interface Restore {
 
 /** Restores the entry of the key, else the one that was used last. */
 async function restore(cache: CacheSpec, options: Restore): Promise<CacheRecord["hit"]> {
-  const { place: { folder, project }, key, say, tools: { clock } } = options;
-  const entries = await listEntries(folder, { project, name: cache.name });
+  const { place: { directory, project }, key, say, tools: { clock } } = options;
+  const entries = await listEntries(directory, { project, name: cache.name });
   const newestFirst = entries.toSorted((a, b) => b.lastUsedAt - a.lastUsedAt);
   const entry = newestFirst.find((one) => one.key === key) ?? newestFirst[0];
   if (entry === undefined) {
@@ -171,11 +171,11 @@ async function saveAll(
   tools: Save,
 ): Promise<readonly string[]> {
   if (state !== "succeeded") return [];
-  const { ref: { project }, spec: { caches = [] }, folder } = context;
+  const { ref: { project }, spec: { caches = [] }, directory } = context;
   const { stateDir, limits, clock, signal } = tools;
   const problems: string[] = [];
   try {
-    const records = await readCacheRecords(folder);
+    const records = await readCacheRecords(directory);
     for (const cache of caches) {
       const record = records.get(cache.name);
       if (record === undefined || (record.hit === "exact" && !record.isRolling)) continue;
@@ -198,16 +198,16 @@ async function saveAll(
 /** Saves an entry; says why it could not. */
 async function save(
   { name, paths }: CacheSpec,
-  { context: { ref, folder: { workspace } }, record, tools }: {
+  { context: { ref, directory: { workspace } }, record, tools }: {
     readonly context: StepContext;
     readonly record: CacheRecord;
     readonly tools: Save;
   },
 ): Promise<string | undefined> {
   const { stateDir, limits, clock, signal } = tools;
-  const folder = cachesPath(stateDir, ref.project);
+  const directory = cachesPath(stateDir, ref.project);
   // An agent that was killed while it saved has left the same one.
-  const draft = `${folder}/.tmp-${ref.jobId}-${ref.number}`;
+  const draft = `${directory}/.tmp-${ref.jobId}-${ref.number}`;
   try {
     await removeTree(draft);
     const content = await measure(workspace, paths, signal);
@@ -219,13 +219,13 @@ async function save(
       }`;
     }
     const archiver = await tools.archiver(signal);
-    await Deno.mkdir(`${folder}/${name}`, { recursive: true, mode: 0o700 });
+    await Deno.mkdir(`${directory}/${name}`, { recursive: true, mode: 0o700 });
     await pack(archiver, { workspace, paths: content.paths, archive: draft }, signal);
     await Deno.chmod(draft, 0o600);
     const now = clock.now();
     await Deno.utime(draft, now / 1_000, now / 1_000);
     const { packing } = archiver;
-    await Deno.rename(draft, entryPath(folder, { name, key: record.key, packing }));
+    await Deno.rename(draft, entryPath(directory, { name, key: record.key, packing }));
     return undefined;
   } catch (error) {
     signal.throwIfAborted();
@@ -255,21 +255,21 @@ function archiverFinder({ run, env: own }: CacheStepOptions): Tools["archiver"] 
 
 /** Writes the records, by the name of the cache. */
 function writeCacheRecords(
-  folder: AttemptFolder,
+  directory: AttemptDirectory,
   records: ReadonlyMap<string, CacheRecord>,
 ): Promise<void> {
-  return writeAtomic(fileOf(folder), JSON.stringify(Object.fromEntries(records)));
+  return writeAtomic(fileOf(directory), JSON.stringify(Object.fromEntries(records)));
 }
 
 /** Reads them; none if nothing was restored. */
 async function readCacheRecords(
-  folder: AttemptFolder,
+  directory: AttemptDirectory,
 ): Promise<ReadonlyMap<string, CacheRecord>> {
-  const text = await readIfThere(fileOf(folder));
+  const text = await readIfThere(fileOf(directory));
   if (text === undefined || text.trim() === "") return new Map();
   return new Map(Object.entries(v.parse(v.record(v.string(), record), JSON.parse(text))));
 }
 
-function fileOf({ path }: AttemptFolder): string {
+function fileOf({ path }: AttemptDirectory): string {
   return `${path}/caches.json`;
 }

@@ -9,7 +9,7 @@
  * @module
  */
 import type { ProjectName } from "@lib/core/ids.ts";
-import { filesIn, foldersIn, statIfThere } from "@lib/foundations/files/records.ts";
+import { directoriesIn, filesIn, statIfThere } from "@lib/foundations/files/records.ts";
 import { cacheNameProblem } from "@lib/spine/spec/workspace_paths.ts";
 
 /** An entry of a project's caches. */
@@ -31,21 +31,21 @@ export type Packing = "zstd" | "none";
 
 const SUFFIX = { zstd: ".tar.zst", none: ".tar" } as const satisfies Record<Packing, string>;
 
-/** The folder of a project's caches. */
+/** The directory of a project's caches. */
 export function cachesPath(stateDir: string, project: ProjectName): string {
   return `${stateDir}/projects/${project}/caches`;
 }
 
 /** Where an entry lies. */
 export function entryPath(
-  folder: string,
+  directory: string,
   { name, key, packing }: {
     readonly name: string;
     readonly key: string;
     readonly packing: Packing;
   },
 ): string {
-  return `${folder}/${name}/${key}${SUFFIX[packing]}`;
+  return `${directory}/${name}/${key}${SUFFIX[packing]}`;
 }
 
 /** How the archive of an entry is packed. */
@@ -58,22 +58,22 @@ export async function listCaches(
   stateDir: string,
   project: ProjectName,
 ): Promise<readonly CacheEntry[]> {
-  const folder = cachesPath(stateDir, project);
-  const names = foldersIn(folder).filter((name) => cacheNameProblem(name) === undefined);
-  const lists = await Promise.all(names.map((name) => listEntries(folder, { project, name })));
+  const directory = cachesPath(stateDir, project);
+  const names = directoriesIn(directory).filter((name) => cacheNameProblem(name) === undefined);
+  const lists = await Promise.all(names.map((name) => listEntries(directory, { project, name })));
   return lists.flat();
 }
 
 /** The entries of one cache of a project, in no order. */
 export async function listEntries(
-  folder: string,
+  directory: string,
   { project, name }: { readonly project: ProjectName; readonly name: string },
 ): Promise<readonly CacheEntry[]> {
   const entries: CacheEntry[] = [];
-  for (const file of filesIn(`${folder}/${name}`)) {
+  for (const file of filesIn(`${directory}/${name}`)) {
     const key = /^([0-9a-f]{64})\.tar(?:\.zst)?$/.exec(file)?.[1];
     if (key === undefined) continue;
-    const path = `${folder}/${name}/${file}`;
+    const path = `${directory}/${name}/${file}`;
     const stat = await statIfThere(path);
     if (stat?.isFile !== true) continue;
     const lastUsedAt = stat.mtime?.getTime() ?? 0;

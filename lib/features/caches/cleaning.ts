@@ -14,7 +14,7 @@ import { listCaches, removeCache } from "@lib/features/caches/cache_store.ts";
 import { CACHES } from "@lib/features/caches/keys.ts";
 import { PROGRAM } from "@lib/foundations/config/program_keys.ts";
 import { treeBytes } from "@lib/foundations/store/disk_space.ts";
-import { projectsIn } from "@lib/spine/jobs/attempt_folder.ts";
+import { projectsIn } from "@lib/spine/jobs/attempt_directory.ts";
 
 /** Makes the sources. */
 export function sources({ config }: RunnerServices): readonly CleanSource[] {

@@ -34,12 +34,12 @@ import {
 export interface CheckoutJob {
   readonly git: Git;
   readonly schemes: readonly GitScheme[];
-  /** Folder of the project's mirrors; absent: none are kept. */
+  /** Directory of the project's mirrors; absent: none are kept. */
   readonly mirrors: string | undefined;
   /** Whether the job must have no file in common with a mirror. */
   readonly isolated: boolean;
   readonly credentials: Credentials | undefined;
-  /** An empty folder, for commands that need no repository. */
+  /** An empty directory, for commands that need no repository. */
   readonly nowhere: string;
   /** Longest wait for a mirror that another works with. */
   readonly waitMs: number;
@@ -54,7 +54,7 @@ export interface CheckoutOrder {
   readonly wanted: Wanted;
   /** Commits of history; 0: all. */
   readonly depth: number;
-  /** An empty folder. */
+  /** An empty directory. */
   readonly target: string;
 }
 
@@ -77,22 +77,22 @@ export async function checkOutRepository(
 ): Promise<CheckedOutRepository> {
   const known = order.wanted.sha === undefined ? await ask(job, order) : undefined;
   if (job.mirrors === undefined) return await checkOutDirectly(job, order, known);
-  const place = { folder: job.mirrors, name: mirrorName(order.remote) };
+  const place = { directory: job.mirrors, name: mirrorName(order.remote) };
   const first = await tryMirror(job, order, { ...place, known });
   if (first.kind === "done") return first.repository;
   job.say(`The mirror of ${order.remote.url} is damaged and is made anew (${first.why})`);
   {
     using _held = await hold(job, order, place);
-    await removeTree(`${place.folder}/${place.name}.git`);
+    await removeTree(`${place.directory}/${place.name}.git`);
   }
-  await emptyFolder(order.target);
+  await emptyDirectory(order.target);
   const second = await tryMirror(job, order, { ...place, known });
   if (second.kind === "done") return second.repository;
   throw new GitFailure("other", `Cannot check out ${order.remote.url}: ${second.why}`);
 }
 
-/** Removes all that is in a folder, which is made if it is not there. */
-export async function emptyFolder(path: string): Promise<void> {
+/** Removes all that is in a directory, which is made if it is not there. */
+export async function emptyDirectory(path: string): Promise<void> {
   await Deno.mkdir(path, { recursive: true });
   for await (const { name } of Deno.readDir(path)) await removeTree(`${path}/${name}`);
 }
@@ -112,7 +112,7 @@ async function ask(job: CheckoutJob, { remote, wanted }: CheckoutOrder): Promise
 }
 
 interface MirrorPlace {
-  readonly folder: string;
+  readonly directory: string;
   readonly name: string;
 }
 
@@ -155,7 +155,7 @@ async function fillFromMirror(
 ): Promise<Obtained> {
   const { git, say, signal } = job;
   const { remote, wanted } = order;
-  const mirror = `${place.folder}/${place.name}.git`;
+  const mirror = `${place.directory}/${place.name}.git`;
   const format = formatOf(wanted.sha ?? known?.sha ?? "");
   using _held = await hold(job, order, place);
   onPrepared(await prepareMirror({ path: mirror, remote, format }));
@@ -186,10 +186,10 @@ async function fillFromMirror(
 async function hold(
   { clock, say, signal, waitMs }: CheckoutJob,
   { remote }: CheckoutOrder,
-  { folder, name }: MirrorPlace,
+  { directory, name }: MirrorPlace,
 ): Promise<Disposable> {
   return await lockMirror({
-    ...{ folder, name, clock, signal },
+    ...{ directory, name, clock, signal },
     timeoutMs: waitMs,
     onWait: () => say(`Waiting for another checkout of ${remote.url}`),
   });

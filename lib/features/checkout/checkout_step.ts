@@ -12,7 +12,7 @@ import type { GitSpec } from "@lib/spine/spec/job_spec.ts";
 import { type AttemptStep, type SetupContext, StepFailure } from "@lib/spine/jobs/step.ts";
 import type { RunCommand } from "@lib/foundations/process/run_command.ts";
 import { removeTree } from "@lib/foundations/store/remove_tree.ts";
-import { type CheckoutJob, emptyFolder } from "@lib/features/checkout/checkout_repository.ts";
+import { type CheckoutJob, emptyDirectory } from "@lib/features/checkout/checkout_repository.ts";
 import { checkOutTree } from "@lib/features/checkout/checkout_tree.ts";
 import { type Credentials, openCredentials } from "@lib/features/checkout/credentials.ts";
 import { Git } from "@lib/features/checkout/git_command.ts";
@@ -29,7 +29,9 @@ export interface CheckoutOptions {
     readonly mirrors: boolean;
     readonly knownHosts?: string;
   };
-  /** Folder of the account in memory, for the token; absent: it lies in the attempt's folder. */
+  /**
+   * Directory of the account in memory, for the token; absent: it lies in the attempt's directory.
+   */
   readonly runtimeDir?: string;
   /** The agent's own environment: the way to git, proxies, and ssh's agent are taken from it. */
   readonly own: Readonly<Record<string, string | undefined>>;
@@ -66,13 +68,13 @@ interface Call {
 
 async function checkOut(options: CheckoutOptions, call: Call): Promise<void> {
   const { context, spec, signal } = call;
-  const { folder, ref, spec: { container, timeoutMs }, say } = context;
+  const { directory, ref, spec: { container, timeoutMs }, say } = context;
   const { stateDir, config, clock, own, runCommand } = options;
   const remote = checkRemote(spec, config.schemes);
   const begun = clock.now();
   // The step is the first: whatever is there was left by a life that ended in its middle.
-  await emptyFolder(folder.workspace);
-  const scratch = `${folder.path}/checkout`;
+  await emptyDirectory(directory.workspace);
+  const scratch = `${directory.path}/checkout`;
   await using cleanup = new AsyncDisposableStack();
   cleanup.defer(() => removeTree(scratch));
   await removeTree(scratch);
@@ -94,7 +96,7 @@ async function checkOut(options: CheckoutOptions, call: Call): Promise<void> {
     nowhere: home,
     waitMs: commandMs,
   };
-  const target = targetOf(folder.workspace, spec);
+  const target = targetOf(directory.workspace, spec);
   await Deno.mkdir(target, { recursive: true });
   const wanted = { ref: spec.ref, sha: spec.sha };
   const done = await checkOutTree(job, { remote, wanted, depth: spec.depth, target }, spec);
@@ -138,8 +140,8 @@ async function openToken(
   return await openCredentials({
     remote,
     secret,
-    programFolder: `${scratch}/askpass`,
-    secretFolder: runtimeDir === undefined
+    programDirectory: `${scratch}/askpass`,
+    secretDirectory: runtimeDir === undefined
       ? `${scratch}/token`
       : `${runtimeDir}/checkout/${jobId}-${number}`,
   });

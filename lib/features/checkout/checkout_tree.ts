@@ -10,7 +10,7 @@ import {
   type CheckoutJob,
   type CheckoutOrder,
   checkOutRepository,
-  emptyFolder,
+  emptyDirectory,
 } from "@lib/features/checkout/checkout_repository.ts";
 import { GitFailure, plainText } from "@lib/features/checkout/git_failure.ts";
 import { fetchLfs } from "@lib/features/checkout/lfs.ts";
@@ -84,15 +84,15 @@ async function checkOutSubmodule(
     throw refused(submodule, `its address ${problem ?? ""}`);
   }
   const url = parsed.remote.url;
-  const folder = await realFolder(target, submodule);
-  await emptyFolder(folder);
+  const directory = await realDirectory(target, submodule);
+  await emptyDirectory(directory);
   job.say(`Submodule ${plainText(submodule.path, 200)}: ${submodule.sha} of ${url}`);
   try {
     await checkOutLevel(job, {
       remote: parsed.remote,
       wanted: { ref: undefined, sha: submodule.sha },
       depth,
-      target: folder,
+      target: directory,
     }, { ...level, level: level.level + 1 });
   } catch (error) {
     if (!(error instanceof GitFailure)) throw error;
@@ -105,18 +105,18 @@ async function checkOutSubmodule(
   await activateSubmodule(`${target}/.git`, { name: submodule.name, url });
 }
 
-/** The folder that git made for a submodule; a link in its place would lead elsewhere. */
-async function realFolder(target: string, submodule: Submodule): Promise<string> {
-  let folder = target;
+/** The directory that git made for a submodule; a link in its place would lead elsewhere. */
+async function realDirectory(target: string, submodule: Submodule): Promise<string> {
+  let directory = target;
   for (const part of submodule.path.split("/")) {
-    folder = `${folder}/${part}`;
-    const info = await Deno.lstat(folder).catch((error) => {
+    directory = `${directory}/${part}`;
+    const info = await Deno.lstat(directory).catch((error) => {
       if (error instanceof Deno.errors.NotFound) return undefined;
       throw error;
     });
-    if (info?.isDirectory !== true) throw refused(submodule, "its path is no folder");
+    if (info?.isDirectory !== true) throw refused(submodule, "its path is no directory");
   }
-  return folder;
+  return directory;
 }
 
 function refused({ path }: Submodule, why: string): GitFailure {

@@ -13,12 +13,12 @@ import type { RunnerServices } from "@lib/api/feature.ts";
 import { CicdError } from "@lib/core/errors.ts";
 import { MIRRORS } from "@lib/features/checkout/keys.ts";
 import { mirrorsPath } from "@lib/features/checkout/mirror.ts";
-import { foldersIn, statIfThere } from "@lib/foundations/files/records.ts";
+import { directoriesIn, statIfThere } from "@lib/foundations/files/records.ts";
 import { PROGRAM } from "@lib/foundations/config/program_keys.ts";
 import { treeBytes } from "@lib/foundations/store/disk_space.ts";
 import { removeTree } from "@lib/foundations/store/remove_tree.ts";
-import { lockFolder } from "@lib/foundations/store/state_lock.ts";
-import { projectsIn } from "@lib/spine/jobs/attempt_folder.ts";
+import { lockDirectory } from "@lib/foundations/store/state_lock.ts";
+import { projectsIn } from "@lib/spine/jobs/attempt_directory.ts";
 
 /** Makes the sources. */
 export function sources({ config, store }: RunnerServices): readonly CleanSource[] {
@@ -48,7 +48,7 @@ export function mirrorSource(options: MirrorSourceOptions): CleanSource {
       const busy = busyProjects();
       for (const project of projectsIn(stateDir)) {
         const mirrors = mirrorsPath(stateDir, project);
-        for (const name of foldersIn(mirrors).filter((each) => each.endsWith(".git"))) {
+        for (const name of directoriesIn(mirrors).filter((each) => each.endsWith(".git"))) {
           const path = `${mirrors}/${name}`;
           things.push({
             kind: "mirror",
@@ -86,7 +86,11 @@ function tryLock(mirror: string): Disposable | undefined {
   const at = mirror.lastIndexOf("/");
   const program = mirror.slice(at + 1).replace(/\.git$/, "");
   try {
-    return lockFolder({ folder: mirror.slice(0, at), program, remedy: "wait until it is done" });
+    return lockDirectory({
+      directory: mirror.slice(0, at),
+      program,
+      remedy: "wait until it is done",
+    });
   } catch (error) {
     if (error instanceof CicdError && error.code === "store_locked") return undefined;
     throw error;

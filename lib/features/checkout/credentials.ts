@@ -2,7 +2,7 @@
  * The token of a checkout, for as long as git may ask for it.
  *
  * It lies in a file that only the account can read, in memory where the system has a runtime
- * folder, and a small program gives it to git when git asks for exactly this remote. So it is in
+ * directory, and a small program gives it to git when git asks for exactly this remote. So it is in
  * no argument, no environment and no file of the repository; and a server that redirects to
  * another host makes git ask for that host, and gets nothing.
  *
@@ -18,9 +18,9 @@ export interface CredentialsInput {
   /** As given in the secret: a token, or `user:token`. */
   readonly secret: string;
   /** For the program; is made, and removed with what is in it. */
-  readonly programFolder: string;
+  readonly programDirectory: string;
   /** For the token; is made, and removed with what is in it. */
-  readonly secretFolder: string;
+  readonly secretDirectory: string;
 }
 
 /** What opens one remote; disposing removes it from the disk. */
@@ -39,17 +39,17 @@ export interface Credentials extends AsyncDisposable {
  * @throws {GitFailure} `token_refused` if the secret cannot be a token.
  */
 export async function openCredentials(input: CredentialsInput): Promise<Credentials> {
-  const { remote: { origin }, programFolder, secretFolder } = input;
+  const { remote: { origin }, programDirectory, secretDirectory } = input;
   const { user, token } = splitSecret(input.secret, origin);
   await using made = new AsyncDisposableStack();
-  for (const folder of [programFolder, secretFolder]) {
+  for (const directory of [programDirectory, secretDirectory]) {
     // A life that ended here before may have left its own.
-    await removeTree(folder);
-    made.defer(() => removeTree(folder));
-    await Deno.mkdir(folder, { recursive: true, mode: 0o700 });
+    await removeTree(directory);
+    made.defer(() => removeTree(directory));
+    await Deno.mkdir(directory, { recursive: true, mode: 0o700 });
   }
-  const tokenFile = `${secretFolder}/token`;
-  const askpass = `${programFolder}/askpass`;
+  const tokenFile = `${secretDirectory}/token`;
+  const askpass = `${programDirectory}/askpass`;
   await Deno.writeTextFile(tokenFile, `${token}\n`, { mode: 0o600, createNew: true });
   await Deno.writeTextFile(askpass, askpassProgram({ origin, user, tokenFile }), {
     mode: 0o700,

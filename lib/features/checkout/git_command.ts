@@ -16,7 +16,7 @@ export interface GitSetting {
   readonly runCommand: RunCommand;
   /** The agent's own environment, of which a few variables are passed on. */
   readonly own: Readonly<Record<string, string | undefined>>;
-  /** An empty folder in place of the account's home. */
+  /** An empty directory in place of the account's home. */
   readonly home: string;
   /** Host keys for ssh; absent: the account's own. */
   readonly knownHosts?: string;
@@ -35,9 +35,9 @@ export interface GitAccess {
 
 /** One command. */
 export interface GitCall {
-  /** Folder of the repository itself: `….git`. */
+  /** Directory of the repository itself: `….git`. */
   readonly gitDir: string;
-  /** Folder of the files. */
+  /** Directory of the files. */
   readonly workTree?: string;
   /** Absent: nothing outside of this machine is talked to. */
   readonly access?: GitAccess;

@@ -15,12 +15,12 @@ import { CicdError } from "@lib/core/errors.ts";
 import type { ProjectName } from "@lib/core/ids.ts";
 import type { GitRemote } from "@lib/spine/spec/git_url.ts";
 import { removeTree } from "@lib/foundations/store/remove_tree.ts";
-import { lockFolder } from "@lib/foundations/store/state_lock.ts";
+import { lockDirectory } from "@lib/foundations/store/state_lock.ts";
 import type { Git } from "@lib/features/checkout/git_command.ts";
 import { GitFailure } from "@lib/features/checkout/git_failure.ts";
 import { type ObjectFormat, writeRepository } from "@lib/features/checkout/repository.ts";
 
-/** The folder that holds a project's mirrors. */
+/** The directory that holds a project's mirrors. */
 export function mirrorsPath(stateDir: string, project: ProjectName): string {
   return `${stateDir}/projects/${project}/mirrors`;
 }
@@ -33,7 +33,7 @@ export function mirrorName(remote: GitRemote): string {
 /** Options for {@linkcode lockMirror}. */
 export interface LockInput {
   /** See {@linkcode mirrorsPath}. */
-  readonly folder: string;
+  readonly directory: string;
   /** See {@linkcode mirrorName}. */
   readonly name: string;
   /** Called once if another holds it. */
@@ -50,14 +50,14 @@ export interface LockInput {
  * @throws {CicdError} `store_locked` if it is still held after `timeoutMs`.
  */
 export async function lockMirror(input: LockInput): Promise<Disposable> {
-  const { folder, name, clock, signal } = input;
-  await Deno.mkdir(folder, { recursive: true, mode: 0o700 });
+  const { directory, name, clock, signal } = input;
+  await Deno.mkdir(directory, { recursive: true, mode: 0o700 });
   const until = clock.now() + input.timeoutMs;
   const backoff = new Backoff({ firstMs: 20, maxMs: 500 });
   for (let tries = 0;; tries++) {
     signal.throwIfAborted();
     try {
-      return lockFolder({ folder, program: name, remedy: "wait until it is done" });
+      return lockDirectory({ directory, program: name, remedy: "wait until it is done" });
     } catch (error) {
       const held = error instanceof CicdError && error.code === "store_locked";
       if (!held || clock.now() >= until) throw error;
@@ -113,9 +113,9 @@ async function touch(path: string): Promise<void> {
 }
 
 /** We hold the mirror, so a git that left a lock behind lives no more. */
-async function removeStaleLocks(folder: string): Promise<void> {
-  for await (const entry of Deno.readDir(folder)) {
-    const path = `${folder}/${entry.name}`;
+async function removeStaleLocks(directory: string): Promise<void> {
+  for await (const entry of Deno.readDir(directory)) {
+    const path = `${directory}/${entry.name}`;
     if (entry.isDirectory && entry.name !== "objects") await removeStaleLocks(path);
     else if (entry.isFile && entry.name.endsWith(".lock")) await Deno.remove(path);
   }

@@ -9,12 +9,12 @@ import { statIfThere } from "@lib/foundations/files/records.ts";
 import { treeBytes } from "@lib/foundations/store/disk_space.ts";
 import { removeTree } from "@lib/foundations/store/remove_tree.ts";
 import {
-  attemptFolder,
+  attemptDirectory,
   type AttemptRef,
   jobPath,
   projectJobsPath,
   projectsIn,
-} from "@lib/spine/jobs/attempt_folder.ts";
+} from "@lib/spine/jobs/attempt_directory.ts";
 import { isTerminal, type Job } from "@lib/spine/jobs/model.ts";
 import type { JobStore } from "@lib/spine/queue/job_store.ts";
 import { type CleanSource, REMOVED, type StoredThing } from "@lib/api/clean_source.ts";
@@ -182,7 +182,7 @@ export function workspaceSource({ stateDir, read, now }: WorkspaceOptions): Clea
       for await (const ref of attemptsIn(stateDir, signal)) {
         const since = overSince(ref);
         if (since === undefined || now() - since < SETTLED_FOR_MS) continue;
-        const { workspace, home } = attemptFolder(stateDir, ref);
+        const { workspace, home } = attemptDirectory(stateDir, ref);
         for (const path of [workspace, home]) {
           if (await statIfThere(path) === undefined) continue;
           things.push(leftover("workspace", path, {
@@ -224,7 +224,7 @@ export function temporarySource({ stateDir, runtimeDir, now }: TemporaryOptions)
         }
       }
       for await (const ref of attemptsIn(stateDir, signal)) {
-        directories.push(attemptFolder(stateDir, ref).path);
+        directories.push(attemptDirectory(stateDir, ref).path);
       }
       const things: StoredThing[] = [];
       for (const directory of directories) {

@@ -10,7 +10,7 @@ import { ignore } from "@lib/core/errors.ts";
 import { parseJobId, parseProjectName } from "@lib/core/ids.ts";
 import type { EngineSource } from "@lib/foundations/docker/engine_source.ts";
 import { existsSync } from "@lib/foundations/files/records.ts";
-import { attemptFolder } from "@lib/spine/jobs/attempt_folder.ts";
+import { attemptDirectory } from "@lib/spine/jobs/attempt_directory.ts";
 import type { AgentPart, AgentServices } from "@lib/api/feature.ts";
 
 /** Prepares the parts; the engine is looked for by the first job that needs it. */
@@ -38,8 +38,8 @@ export function part({ project, config, env, log, clock }: AgentServices): Agent
           const jobId = parseJobId(job);
           const owner = parseProjectName(name);
           if (jobId === undefined || owner === undefined) return false;
-          const folder = attemptFolder(stateDir, { project: owner, jobId, number: attempt });
-          return existsSync(folder.attemptFile) && !existsSync(folder.outcomeFile);
+          const directory = attemptDirectory(stateDir, { project: owner, jobId, number: attempt });
+          return existsSync(directory.attemptFile) && !existsSync(directory.outcomeFile);
         },
       }, signal);
       for (const { names } of removed) {

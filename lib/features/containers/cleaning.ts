@@ -266,8 +266,8 @@ async function isOnDiskOf(
   signal: AbortSignal,
 ): Promise<boolean> {
   if (engine.address.kind !== "unix") return false;
-  const { storageFolder } = await engine.facts(signal);
-  const device = deviceOf(storageFolder);
+  const { storageDirectory } = await engine.facts(signal);
+  const device = deviceOf(storageDirectory);
   return device !== undefined && device === deviceOf(directory);
 }
 

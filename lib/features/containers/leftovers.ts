@@ -14,9 +14,11 @@ import {
 /** Whose containers are looked at. */
 export interface LeftoverOptions {
   readonly stateDir: string;
-  /** Absent: of all projects of the state folder. */
+  /** Absent: of all projects of the state directory. */
   readonly project?: string;
-  /** Whether an attempt may still need its container: its folder is there, without an outcome. */
+  /**
+   * Whether an attempt may still need its container: its directory is there, without an outcome.
+   */
   readonly isWanted: (attempt: JobLabels) => boolean;
 }
 
@@ -25,7 +27,9 @@ export interface Leftover extends ContainerSummary {
   readonly attempt: JobLabels | undefined;
 }
 
-/** Lists the containers of a state folder that no attempt wants; those of others are not seen. */
+/**
+ * Lists the containers of a state directory that no attempt wants; those of others are not seen.
+ */
 async function findLeftovers(
   engine: Engine,
   { stateDir, project, isWanted }: LeftoverOptions,

@@ -4,15 +4,15 @@
  * @module
  */
 import { Buffer } from "node:buffer";
-import { NotAFolderError, openFolder } from "@lib/foundations/files/folder.ts";
+import { NotADirectoryError, openDirectory } from "@lib/foundations/files/directory.ts";
 import { openParent, writeInside } from "@lib/foundations/files/inside.ts";
 import { type AttemptStep, type SetupContext, StepFailure } from "@lib/spine/jobs/step.ts";
 
 /**
  * Makes the step that writes `spec.files` after the checkout.
  *
- * A file or link that the checkout brought is replaced; a link where a folder of the path must be
- * fails the job, as the file would end up somewhere else.
+ * A file or link that the checkout brought is replaced; a link where a directory of the path must
+ * be fails the job, as the file would end up somewhere else.
  */
 export function filesStep(): AttemptStep {
   return {
@@ -23,26 +23,26 @@ export function filesStep(): AttemptStep {
 }
 
 async function writeFiles(
-  { spec: { files = [] }, folder, say }: SetupContext,
+  { spec: { files = [] }, directory, say }: SetupContext,
   signal: AbortSignal,
 ): Promise<void> {
-  using workspace = openFolder(folder.workspace);
+  using workspace = openDirectory(directory.workspace);
   for (const { path, content, executable } of files) {
     signal.throwIfAborted();
     try {
       if (path.endsWith("/")) {
-        const { folder: outer, name } = openParent(workspace, path);
+        const { directory: outer, name } = openParent(workspace, path);
         using parent = outer;
-        using _made = parent.makeFolder(name);
+        using _made = parent.makeDirectory(name);
       } else {
         const bytes = Buffer.from(content, "base64");
         await writeInside(workspace, path, { bytes, mode: executable ? 0o755 : 0o644 });
       }
     } catch (error) {
-      if (!(error instanceof NotAFolderError)) throw error;
+      if (!(error instanceof NotADirectoryError)) throw error;
       throw new StepFailure(
         "checkout_failed",
-        `Cannot write the file "${path}": a link, or something that is no folder, is in its way; ` +
+        `Cannot write the file "${path}": a link, or something that is no directory, is in its way; ` +
           "the checkout brought it",
         { cause: error },
       );

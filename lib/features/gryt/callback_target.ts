@@ -37,8 +37,8 @@ function parseUrl(text: string): URL | undefined {
 /** Compared as addresses: as text, `https://ci.example` would also allow `https://ci.example.evil`. */
 function isBelow(url: URL, prefix: URL | undefined): boolean {
   if (prefix === undefined || url.origin !== prefix.origin) return false;
-  const folder = prefix.pathname.endsWith("/") ? prefix.pathname : `${prefix.pathname}/`;
-  return url.pathname === prefix.pathname || url.pathname.startsWith(folder);
+  const directory = prefix.pathname.endsWith("/") ? prefix.pathname : `${prefix.pathname}/`;
+  return url.pathname === prefix.pathname || url.pathname.startsWith(directory);
 }
 
 function refused(why: string): CallbackTarget {

@@ -70,7 +70,7 @@ export interface InstallationPaths {
   readonly binDir: string | undefined;
   /** Holds `build.json`, `units/`, and the bundles; `undefined` in a checkout. */
   readonly libDir: string | undefined;
-  /** The folder of the unit files. */
+  /** The directory of the unit files. */
   readonly unitsDir: string;
 }
 
@@ -90,7 +90,7 @@ export function installationPaths(execPath: string, mainModule: string): Install
     const libDir = parent(module);
     return { binDir: `${parent(parent(libDir))}/bin`, libDir, unitsDir: `${libDir}/units` };
   }
-  // An upgrade moves `current` on; the folder of one release it removes some day.
+  // An upgrade moves `current` on; the directory of one release it removes some day.
   const binDir = parent(execPath).replace(/\/releases\/[^/]+\/bin$/, "/current/bin");
   const libDir = `${parent(binDir)}/lib/cicd-toolkit`;
   return { binDir, libDir, unitsDir: `${libDir}/units` };

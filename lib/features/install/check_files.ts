@@ -11,9 +11,9 @@ const GROUP_AND_OTHERS = 0o077;
 const WRITE_FOR_OTHERS = 0o022;
 
 const ROLES: Readonly<Record<GuardedPath["role"], string>> = {
-  config_dir: "Configuration folder",
+  config_dir: "Configuration directory",
   config_file: "Configuration file",
-  state_dir: "State folder",
+  state_dir: "State directory",
   socket: "Socket",
   key_file: "Key file",
 };

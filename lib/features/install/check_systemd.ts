@@ -13,7 +13,7 @@ const OLDEST_SYSTEMD = 240;
 /** The controllers that limits need, and the limits that need them. */
 const CONTROLLERS = [["cpu", "CPU"], ["memory", "memory"], ["pids", "task"]] as const;
 
-/** Checks the user's manager, lingering and the runtime folder. */
+/** Checks the user's manager, lingering and the runtime directory. */
 export function checkSystemd(facts: DoctorFacts): readonly Check[] {
   const { manager } = facts;
   switch (manager.kind) {
@@ -131,7 +131,7 @@ function checkControllers(manager: Extract<ManagerFacts, { kind: "answers" }>): 
 }
 
 function checkRuntimeDir({ runtimeDir, uid }: DoctorFacts): Check {
-  const title = "Runtime folder";
+  const title = "Runtime directory";
   const fix = `log in again; it should be /run/user/${uid}, owned by you, with mode 0700`;
   if (runtimeDir === undefined) {
     return problem("runtime_dir", title, "XDG_RUNTIME_DIR is not set", fix);

@@ -65,7 +65,7 @@ export interface GuardedPath {
   readonly facts: PathFacts;
 }
 
-/** Room for the state folder. */
+/** Room for the state directory. */
 export interface DiskFacts {
   readonly path: string;
   readonly freeBytes: number | undefined;

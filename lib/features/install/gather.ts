@@ -197,8 +197,10 @@ async function findUnit(
   signal: AbortSignal,
 ): Promise<string | undefined> {
   const config = subject.configDir.replace(/\/[^/]*$/, "");
-  for (const folder of [`${config}/systemd/user`, "/etc/systemd/user", "/usr/lib/systemd/user"]) {
-    const path = `${folder}/${name}`;
+  for (
+    const directory of [`${config}/systemd/user`, "/etc/systemd/user", "/usr/lib/systemd/user"]
+  ) {
+    const path = `${directory}/${name}`;
     if ((await stat(path, signal)).kind === "found") return path;
   }
   return undefined;

@@ -42,7 +42,7 @@ export function runnerRoutes(
       errors: [],
       handle: ({ caller }, reply) => {
         const { ready: isReady, reasons } = ready();
-        // Reasons tell of folders and disks: not to just anybody.
+        // Reasons tell of directories and disks: not to just anybody.
         const shown = caller.kind === "anonymous" ? [] : reasons;
         return reply.json(isReady ? 200 : 503, { ready: isReady, reasons: shown });
       },

@@ -45,7 +45,7 @@ export const PROGRAM = section({
     stateDir: key(
       "state_dir",
       path("absolute"),
-      "Folder of the database, the jobs' logs and the workspaces; mode 0700.",
+      "Directory of the database, the jobs' logs and the workspaces; mode 0700.",
       grantedStateDir,
       {
         text: "`$STATE_DIRECTORY`, else `$XDG_STATE_HOME/cicd-toolkit`, else " +
@@ -56,7 +56,7 @@ export const PROGRAM = section({
     runtimeDir: key(
       "runtime_dir",
       path("absolute"),
-      "Folder of the sockets between the two programs, those of the agents in `agents/`; mode 0700.",
+      "Directory of the sockets between the two programs, those of the agents in `agents/`; mode 0700.",
       inRuntimeDir("cicd-toolkit", { below: "state_dir", name: "run" }),
       {
         text: "`$XDG_RUNTIME_DIR/cicd-toolkit`; without `XDG_RUNTIME_DIR`, `run` in `state_dir`",

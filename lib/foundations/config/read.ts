@@ -85,8 +85,8 @@ function homeOf(env: Readonly<Record<string, string | undefined>>): string {
 
 /** The file that is read where none is named: `$XDG_CONFIG_HOME/cicd-toolkit/config.yaml`. */
 export function usualPath(places: Parameters<typeof placeOf>[1]): string | undefined {
-  const folder = placeOf("XDG_CONFIG_HOME", places);
-  return folder === undefined ? undefined : `${folder}/cicd-toolkit/config.yaml`;
+  const directory = placeOf("XDG_CONFIG_HOME", places);
+  return directory === undefined ? undefined : `${directory}/cicd-toolkit/config.yaml`;
 }
 
 /** Warns of a file whose mode lets others read its secrets or change it. */

@@ -28,7 +28,7 @@ export async function loadClient(address: EngineAddress): Promise<LoadedClient> 
   }
   // @ts-types="./dockerode.d.ts"
   const { default: Client } = await import("dockerode");
-  const secure = address.kind === "tcp" && address.tlsFolder !== undefined;
+  const secure = address.kind === "tcp" && address.tlsDirectory !== undefined;
   const agent = quiet(
     new (secure ? HttpsAgent : HttpAgent)({ keepAlive: true, maxFreeSockets: 8, timeout: 0 }),
   );
@@ -38,10 +38,10 @@ export async function loadClient(address: EngineAddress): Promise<LoadedClient> 
 
 function clientOptions(address: EngineAddress): Docker.DockerOptions {
   if (address.kind === "unix") return { socketPath: address.path };
-  const { host, port, tlsFolder } = address;
-  if (tlsFolder === undefined) return { host, port, protocol: "http" };
+  const { host, port, tlsDirectory } = address;
+  if (tlsDirectory === undefined) return { host, port, protocol: "http" };
   const [ca, cert, key] = ["ca.pem", "cert.pem", "key.pem"].map((name) =>
-    readPem(`${tlsFolder}/${name}`)
+    readPem(`${tlsDirectory}/${name}`)
   );
   return { host, port, protocol: "https", ca, cert, key };
 }

@@ -220,7 +220,7 @@ export const engineFacts = v.pipe(
      */
     mayCutOutput: /^(1\d|2[0-2])\./.test(info.ServerVersion),
     /** Where it keeps images and containers, on its own machine; empty if it does not say. */
-    storageFolder: info.DockerRootDir,
+    storageDirectory: info.DockerRootDir,
     /** Which limits the engine can enforce on this machine. */
     enforces: {
       cpu: info.CpuCfsQuota,

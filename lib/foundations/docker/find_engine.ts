@@ -12,8 +12,8 @@ export type EngineAddress =
     readonly kind: "tcp";
     readonly host: string;
     readonly port: number;
-    /** Folder of `ca.pem`, `cert.pem` and `key.pem`; absent: plain HTTP. */
-    readonly tlsFolder?: string;
+    /** Directory of `ca.pem`, `cert.pem` and `key.pem`; absent: plain HTTP. */
+    readonly tlsDirectory?: string;
   };
 
 /** What the choice depends on. */
@@ -78,14 +78,14 @@ export function parseEngineHost(
   const { hostname, port, username, password } = new URL(text.replace(/^tcp:/, "http:"));
   if (username !== "" || password !== "" || hostname === "") return undefined;
   const secure = text.startsWith("https:") || (env["DOCKER_TLS_VERIFY"] ?? "") !== "";
-  const tlsFolder = env["DOCKER_CERT_PATH"] ?? `${env["HOME"] ?? ""}/.docker`;
+  const tlsDirectory = env["DOCKER_CERT_PATH"] ?? `${env["HOME"] ?? ""}/.docker`;
   return {
     kind: "tcp",
     // IPv6 comes in brackets.
     host: hostname.replace(/^\[(.*)\]$/, "$1"),
     // The URL leaves out the usual port of its scheme.
     port: port === "" ? defaultPort(text, secure) : Number(port),
-    ...(secure ? { tlsFolder } : {}),
+    ...(secure ? { tlsDirectory } : {}),
   };
 }
 
@@ -114,7 +114,7 @@ function isSocket(path: string): boolean {
   try {
     return Deno.statSync(path).isSocket === true;
   } catch {
-    // Not there, or in a folder of somebody else: nothing this account could use.
+    // Not there, or in a directory of somebody else: nothing this account could use.
     return false;
   }
 }

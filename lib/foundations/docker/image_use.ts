@@ -28,8 +28,8 @@ const record = v.object({ reference: v.string(), project: v.string(), pulled: v.
 export function recordImageUse(stateDir: string, use: Omit<ImageUse, "usedAt">): void {
   const path = fileOf(stateDir, use.id);
   const pulled = use.pulled || (readUse(path)?.pulled ?? false);
-  Deno.mkdirSync(folderOf(stateDir), { recursive: true, mode: 0o700 });
-  const draft = Deno.makeTempFileSync({ dir: folderOf(stateDir), prefix: ".draft-" });
+  Deno.mkdirSync(directoryOf(stateDir), { recursive: true, mode: 0o700 });
+  const draft = Deno.makeTempFileSync({ dir: directoryOf(stateDir), prefix: ".draft-" });
   const { reference, project } = use;
   Deno.writeTextFileSync(draft, JSON.stringify({ reference, project, pulled }) + "\n");
   Deno.renameSync(draft, path);
@@ -38,10 +38,10 @@ export function recordImageUse(stateDir: string, use: Omit<ImageUse, "usedAt">):
 /** The images that jobs used, in no order; a damaged record counts as not there. */
 export function readImageUses(stateDir: string): readonly ImageUse[] {
   const uses: ImageUse[] = [];
-  for (const name of filesIn(folderOf(stateDir))) {
+  for (const name of filesIn(directoryOf(stateDir))) {
     const [, algorithm, hex] = /^([a-z0-9]+)-([0-9a-f]{32,128})$/.exec(name) ?? [];
     if (algorithm === undefined) continue;
-    const path = `${folderOf(stateDir)}/${name}`;
+    const path = `${directoryOf(stateDir)}/${name}`;
     const use = readUse(path);
     const usedAt = use === undefined ? undefined : changedAt(path);
     if (use !== undefined && usedAt !== undefined) {
@@ -60,7 +60,7 @@ export function forgetImageUse(stateDir: string, id: string): void {
   }
 }
 
-function folderOf(stateDir: string): string {
+function directoryOf(stateDir: string): string {
   return `${stateDir}/images`;
 }
 
@@ -68,7 +68,7 @@ function folderOf(stateDir: string): string {
 function fileOf(stateDir: string, id: string): string {
   const [, algorithm = "sha256", hex] = /^(?:([a-z0-9]+):)?([0-9a-f]{32,128})$/.exec(id) ?? [];
   if (hex === undefined) throw new RangeError(`Cannot record the use of image "${id}": no id`);
-  return `${folderOf(stateDir)}/${algorithm}-${hex}`;
+  return `${directoryOf(stateDir)}/${algorithm}-${hex}`;
 }
 
 function filesIn(path: string): readonly string[] {

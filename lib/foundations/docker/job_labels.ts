@@ -7,7 +7,7 @@ import { createHash } from "node:crypto";
 
 /** What a container's labels say. */
 const JOB_LABELS = {
-  /** Names the state folder, so that two suites on one engine know their own. */
+  /** Names the state directory, so that two suites on one engine know their own. */
   state: "cicd-toolkit.state",
   job: "cicd-toolkit.job",
   project: "cicd-toolkit.project",
@@ -22,7 +22,7 @@ export interface JobLabels {
   readonly attempt: number;
 }
 
-/** Names a state folder in a label. */
+/** Names a state directory in a label. */
 function stateIdOf(stateDir: string): string {
   return createHash("sha256").update(stateDir).digest("hex").slice(0, 16);
 }
@@ -40,7 +40,9 @@ export function jobLabels(
   };
 }
 
-/** What to ask an engine for, to list the containers of a state folder, or of one project in it. */
+/**
+ * What to ask an engine for, to list the containers of a state directory, or of one project in it.
+ */
 export function jobLabelFilter(stateDir: string, project?: string): readonly string[] {
   const state = `${JOB_LABELS.state}=${stateIdOf(stateDir)}`;
   return project === undefined ? [state] : [state, `${JOB_LABELS.project}=${project}`];

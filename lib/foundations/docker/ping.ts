@@ -33,7 +33,7 @@ export async function pingEngine(
 ): Promise<PingAnswer> {
   signal.throwIfAborted();
   try {
-    return address.kind === "tcp" && address.tlsFolder !== undefined
+    return address.kind === "tcp" && address.tlsDirectory !== undefined
       ? await connects(address, deadlineMs)
       : await asks(address, deadlineMs, signal);
   } catch (error) {

@@ -79,10 +79,10 @@ type Connection = Pick<Deno.Conn, "read" | "write" | "close">;
 
 async function connect(address: EngineAddress): Promise<Connection> {
   if (address.kind === "unix") return await Deno.connect({ transport: "unix", path: address.path });
-  const { host: hostname, port, tlsFolder } = address;
-  if (tlsFolder === undefined) return await Deno.connect({ hostname, port });
+  const { host: hostname, port, tlsDirectory } = address;
+  if (tlsDirectory === undefined) return await Deno.connect({ hostname, port });
   const [ca = "", cert = "", key = ""] = await Promise.all(
-    ["ca.pem", "cert.pem", "key.pem"].map((name) => Deno.readTextFile(`${tlsFolder}/${name}`)),
+    ["ca.pem", "cert.pem", "key.pem"].map((name) => Deno.readTextFile(`${tlsDirectory}/${name}`)),
   );
   return await Deno.connectTls({ hostname, port, caCerts: [ca], cert, key });
 }

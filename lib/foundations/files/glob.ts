@@ -5,8 +5,8 @@
  * the agent busy for ever; here every name costs its length times the length of the pattern.
  *
  * `*` and `?` match within a segment, `[a-z]` and `[!a-z]` one character, `{a,b}` alternatives,
- * `**` any number of folders; a backslash takes the meaning away. Names that begin with a dot are
- * matched only by a pattern that names the dot.
+ * `**` any number of directories; a backslash takes the meaning away. Names that begin with a dot
+ * are matched only by a pattern that names the dot.
  *
  * @module
  */
@@ -17,7 +17,7 @@ const MAX_ALTERNATIVES = 64;
 /** Says what is wrong with a pattern; `undefined` if nothing is. */
 export function globProblem(pattern: string): string | undefined {
   const text = positivePart(pattern);
-  if (text === "") return "is empty; name a file, a folder or a glob";
+  if (text === "") return "is empty; name a file, a directory or a glob";
   if (text.startsWith("/")) return "is absolute; write it relative to the workspace";
   if (/\p{Cc}/u.test(text)) return "contains a control character";
   const alternatives = expandBraces(text);
@@ -33,9 +33,9 @@ export function globProblem(pattern: string): string | undefined {
 
 /** Where a path stands in a set of globs; made by {@linkcode GlobSet.root} and `enter`. */
 export interface GlobState {
-  /** Numbers of the patterns that take the path, or a folder above it. */
+  /** Numbers of the patterns that take the path, or a directory above it. */
   readonly takenBy: ReadonlySet<number>;
-  /** Whether a pattern takes the path, or a folder above it, away. */
+  /** Whether a pattern takes the path, or a directory above it, away. */
   readonly isExcluded: boolean;
   /** Whether anything below may be taken. */
   readonly mayGoOn: boolean;
@@ -43,13 +43,13 @@ export interface GlobState {
   readonly progress: readonly Progress[];
 }
 
-/** Compiled globs. A folder that is matched stands for everything below it. */
+/** Compiled globs. A directory that is matched stands for everything below it. */
 export interface GlobSet {
   /** The patterns that take, as they were given, by number. */
   readonly patterns: readonly string[];
-  /** The state of the top folder itself. */
+  /** The state of the top directory itself. */
   readonly root: GlobState;
-  /** The state of an entry of a folder. */
+  /** The state of an entry of a directory. */
   enter(state: GlobState, name: string): GlobState;
 }
 
@@ -106,7 +106,7 @@ export function compileGlobs(patterns: readonly string[]): GlobSet {
 const NONE: ReadonlySet<number> = new Set();
 
 /** One segment of a pattern. */
-type Step = { readonly kind: "folders" } | { readonly kind: "name"; readonly tokens: Token[] };
+type Step = { readonly kind: "directories" } | { readonly kind: "name"; readonly tokens: Token[] };
 
 type Token =
   | { readonly kind: "star" }
@@ -133,13 +133,13 @@ function compile(pattern: string, number: number | undefined): Automaton[] {
   }
   return (expandBraces(positivePart(pattern)) ?? []).map((alternative) => {
     const parts = alternative.split("/").filter((part) => part !== "" && part !== ".");
-    // All that is below a folder is the folder; of the top, it is what has no dot.
+    // All that is below a directory is the directory; of the top, it is what has no dot.
     while (parts.length > 1 && parts.at(-1) === "**") parts.pop();
     if (parts.at(-1) === "**" || parts.length === 0) parts.push("*");
     return {
       number,
       steps: parts.map((part): Step =>
-        part === "**" ? { kind: "folders" } : { kind: "name", tokens: tokensOf(part) }
+        part === "**" ? { kind: "directories" } : { kind: "name", tokens: tokensOf(part) }
       ),
     };
   });
@@ -149,10 +149,10 @@ function positivePart(pattern: string): string {
   return pattern.startsWith("!") ? pattern.slice(1) : pattern;
 }
 
-/** Steps that are reached without a name: `**` stands for no folder too. */
+/** Steps that are reached without a name: `**` stands for no directory too. */
 function closure({ steps }: Automaton, at: readonly number[]): readonly number[] {
   const reached = new Set(at);
-  for (const index of reached) if (steps[index]?.kind === "folders") reached.add(index + 1);
+  for (const index of reached) if (steps[index]?.kind === "directories") reached.add(index + 1);
   return [...reached];
 }
 
@@ -167,7 +167,7 @@ function advance(
   for (const index of at) {
     const step = automaton.steps[index];
     if (step === undefined) continue;
-    if (step.kind === "folders") {
+    if (step.kind === "directories") {
       if (!isHidden) next.push(index);
     } else if (matchesName(step.tokens, name, isHidden)) next.push(index + 1);
   }

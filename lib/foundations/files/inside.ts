@@ -1,12 +1,16 @@
 /**
- * Single files below a folder, by a path that may come from anyone.
+ * Single files below a directory, by a path that may come from anyone.
  *
  * @module
  */
 import type { FileReader } from "@lib/foundations/files/file_reader.ts";
-import { type Folder, NotAFolderError, openFolder } from "@lib/foundations/files/folder.ts";
+import {
+  type Directory,
+  NotADirectoryError,
+  openDirectory,
+} from "@lib/foundations/files/directory.ts";
 
-/** Says what is wrong with a path below a folder; `undefined` if nothing is. */
+/** Says what is wrong with a path below a directory; `undefined` if nothing is. */
 export function insidePathProblem(path: string): string | undefined {
   if (path === "") return "is empty";
   if (path.startsWith("/")) return "is absolute; write it relative to the workspace";
@@ -36,53 +40,55 @@ const MAX_PATH_BYTES = 1_024;
 export function openInside(top: string, path: string): FileReader | undefined {
   try {
     using stack = new DisposableStack();
-    const { folders, name } = partsOf(path);
-    let folder = stack.use(openFolder(top));
-    for (const part of folders) folder = stack.use(folder.folder(part));
-    return folder.file(name);
+    const { directories, name } = partsOf(path);
+    let directory = stack.use(openDirectory(top));
+    for (const part of directories) directory = stack.use(directory.directory(part));
+    return directory.file(name);
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound || error instanceof NotAFolderError) return undefined;
+    if (error instanceof Deno.errors.NotFound || error instanceof NotADirectoryError) {
+      return undefined;
+    }
     throw error;
   }
 }
 
 /**
- * Opens the folder that is to hold `path`, and makes the folders on the way.
+ * Opens the directory that is to hold `path`, and makes the directories on the way.
  *
- * @returns The folder, to be disposed, and the last part of the path.
- * @throws {NotAFolderError} If a link or a file is in the way.
+ * @returns The directory, to be disposed, and the last part of the path.
+ * @throws {NotADirectoryError} If a link or a file is in the way.
  */
-export function openParent(top: Folder, path: string): { folder: Folder; name: string } {
-  const { folders, name } = partsOf(path);
-  let folder = top.again();
-  for (const part of folders) {
-    using outer = folder;
-    folder = outer.makeFolder(part);
+export function openParent(top: Directory, path: string): { directory: Directory; name: string } {
+  const { directories, name } = partsOf(path);
+  let directory = top.again();
+  for (const part of directories) {
+    using outer = directory;
+    directory = outer.makeDirectory(part);
   }
-  return { folder, name };
+  return { directory, name };
 }
 
 /**
  * Writes a file below `top`. A file or link of the name is replaced, never written through.
  *
- * @throws {NotAFolderError} If a link or a file is where a folder of the path must be, or a folder
- * where the file must be.
+ * @throws {NotADirectoryError} If a link or a file is where a directory of the path must be, or a
+ * directory where the file must be.
  */
 export async function writeInside(
-  top: Folder,
+  top: Directory,
   path: string,
   { bytes, mode }: { readonly bytes: Uint8Array; readonly mode: number },
 ): Promise<void> {
-  const { folder, name } = openParent(top, path);
-  using parent = folder;
-  if (parent.look(name) === "folder") throw new NotAFolderError(`"${path}" is a folder`);
+  const { directory, name } = openParent(top, path);
+  using parent = directory;
+  if (parent.look(name) === "directory") throw new NotADirectoryError(`"${path}" is a directory`);
   parent.remove(name);
   await parent.writeFile(name, [bytes], mode);
 }
 
-function partsOf(path: string): { readonly folders: readonly string[]; readonly name: string } {
+function partsOf(path: string): { readonly directories: readonly string[]; readonly name: string } {
   const problem = insidePathProblem(path);
   if (problem !== undefined) throw new RangeError(`The path ${JSON.stringify(path)} ${problem}`);
   const parts = path.replace(/\/$/, "").split("/");
-  return { folders: parts.slice(0, -1), name: parts.at(-1) ?? "" };
+  return { directories: parts.slice(0, -1), name: parts.at(-1) ?? "" };
 }

@@ -30,12 +30,12 @@ export function existsSync(path: string): boolean {
   }
 }
 
-/** The names of the folders in a folder, links not among them; none if it is not there. */
-export function foldersIn(path: string): readonly string[] {
+/** The names of the directories in a directory, links not among them; none if it is not there. */
+export function directoriesIn(path: string): readonly string[] {
   return namesIn(path, ({ isDirectory }) => isDirectory);
 }
 
-/** The names of the regular files in a folder; none if it is not there. */
+/** The names of the regular files in a directory; none if it is not there. */
 export function filesIn(path: string): readonly string[] {
   return namesIn(path, ({ isFile }) => isFile);
 }

@@ -11,7 +11,7 @@ import { CicdError } from "@lib/core/errors.ts";
 const SUN_PATH_MAX = 107;
 
 /**
- * Makes the folder (0700) and removes a socket that a dead process left.
+ * Makes the directory (0700) and removes a socket that a dead process left.
  *
  * @throws {CicdError} `socket_in_use` if something lives there, or it is no socket.
  */
@@ -36,7 +36,7 @@ export async function prepareSocketPath(path: string): Promise<void> {
     throw new CicdError(
       "socket_in_use",
       `Cannot listen on "${path}": a ${
-        info.isDirectory ? "folder" : "file"
+        info.isDirectory ? "directory" : "file"
       } of that name exists and is no socket; move it away or choose another path`,
     );
   }

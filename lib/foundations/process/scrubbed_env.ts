@@ -23,7 +23,7 @@ export interface JobEnvInput {
     /** Counts from 1. */
     readonly attempt: number;
     readonly project: string;
-    /** Absolute path of the job's own folder. */
+    /** Absolute path of the job's own directory. */
     readonly workspace: string;
   };
   /** Weakest first: of the configuration, of the project, of the job. */
@@ -35,7 +35,7 @@ const FALLBACK_LANG = "C.UTF-8";
 
 /**
  * What the service manager tells the agent itself, and would mislead a job:
- * it might take the agent's sockets, answer its watchdog or write to its folders.
+ * it might take the agent's sockets, answer its watchdog or write to its directories.
  */
 const NEVER_PASSED = new RegExp(
   "^(?:LISTEN_.*|WATCHDOG_.*|NOTIFY_SOCKET|FDSTORE|MAINPID|MANAGERPID|INVOCATION_ID" +

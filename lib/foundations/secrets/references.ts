@@ -88,15 +88,15 @@ export function resolveSecret(text: string, options: ResolveSecretOptions): Secr
     case "file":
       return readSecret(reference.path, { field, mustBePrivate: true });
     case "credential": {
-      const folder = env("CREDENTIALS_DIRECTORY");
-      if (folder === undefined || folder === "") {
+      const directory = env("CREDENTIALS_DIRECTORY");
+      if (directory === undefined || directory === "") {
         throw invalid(
           field,
           `there are no credentials here; set LoadCredential=${reference.name}:/path in the unit`,
         );
       }
-      // systemd guards this folder by itself; its files may be 0440.
-      return readSecret(`${folder}/${reference.name}`, { field, mustBePrivate: false });
+      // systemd guards this directory by itself; its files may be 0440.
+      return readSecret(`${directory}/${reference.name}`, { field, mustBePrivate: false });
     }
   }
 }

@@ -25,7 +25,7 @@ export interface SealingKey {
  * Reads the key file, making it if there is none.
  *
  * Several processes may do this at once: one of them makes the key and all get
- * the same. The folder must exist.
+ * the same. The directory must exist.
  *
  * @throws {CicdError} `invalid_config` if the file's mode is wider than 0600 or
  * its length is wrong, `io_failed` if it cannot be read or made.
@@ -72,8 +72,8 @@ function makeKey(path: string): Uint8Array {
     } finally {
       Deno.removeSync(temporary);
     }
-    using folder = Deno.openSync(dirname(path), { read: true });
-    folder.syncSync();
+    using directory = Deno.openSync(dirname(path), { read: true });
+    directory.syncSync();
   } catch (error) {
     throw new CicdError("io_failed", `Cannot make key file "${path}": ${messageOf(error)}`, {
       cause: error,

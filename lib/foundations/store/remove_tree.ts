@@ -1,13 +1,13 @@
 /**
- * Removing folders that a job has filled.
+ * Removing directories that a job has filled.
  *
  * @module
  */
 
 /**
- * Removes a folder and all that is in it; one that is not there is no error.
+ * Removes a directory and all that is in it; one that is not there is no error.
  *
- * A job may leave folders that it took the right to write from, as Go's module cache does; the
+ * A job may leave directories that it took the right to write from, as Go's module cache does; the
  * right is given back. Symbolic links are removed, not followed.
  */
 export async function removeTree(path: string): Promise<void> {

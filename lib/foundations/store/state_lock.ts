@@ -1,14 +1,14 @@
 /**
- * One daemon per folder.
+ * One daemon per directory.
  *
  * @module
  */
 import { CicdError, messageOf } from "@lib/core/errors.ts";
 
-/** Whose folder is locked. */
-export interface FolderLock {
+/** Whose directory is locked. */
+export interface DirectoryLock {
   /** Holds the lock's file. */
-  readonly folder: string;
+  readonly directory: string;
   /** Such as `cicd-runner`; the file is named after it. */
   readonly program: string;
   /** What to do about it, for the message. */
@@ -16,28 +16,28 @@ export interface FolderLock {
 }
 
 /**
- * Takes the state folder for this runner until disposed, or until it dies.
+ * Takes the state directory for this runner until disposed, or until it dies.
  *
  * @throws {CicdError} `store_locked` if another process holds it, `io_failed` if the file cannot
  * be made.
  */
 export function lockState(stateDir: string): Disposable {
-  return lockFolder({
-    folder: stateDir,
+  return lockDirectory({
+    directory: stateDir,
     program: "cicd-runner",
-    remedy: "stop that one, or choose another folder with --state-dir",
+    remedy: "stop that one, or choose another directory with --state-dir",
   });
 }
 
-/** As {@linkcode lockState}, for any program and folder. */
-export function lockFolder({ folder, program, remedy }: FolderLock): Disposable {
-  const file = openLock(`${folder}/${program}.lock`);
+/** As {@linkcode lockState}, for any program and directory. */
+export function lockDirectory({ directory, program, remedy }: DirectoryLock): Disposable {
+  const file = openLock(`${directory}/${program}.lock`);
   if (!file.tryLockSync(true)) {
     const owner = readStart(file);
     file.close();
     throw new CicdError(
       "store_locked",
-      `Cannot use folder "${folder}": another ${program}${
+      `Cannot use directory "${directory}": another ${program}${
         /^\d+$/.test(owner) ? ` (pid ${owner})` : ""
       } owns it; ${remedy}`,
     );

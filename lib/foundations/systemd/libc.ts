@@ -185,7 +185,7 @@ export class Libc {
 /**
  * By its bare name where every library is permitted. Where only one is, its
  * absolute path is needed: the runtime looks for a bare name in the working
- * folder then.
+ * directory then.
  */
 const LIBRARIES = [
   "libc.so.6",

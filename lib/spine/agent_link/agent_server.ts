@@ -8,7 +8,7 @@ import type { Clock } from "@lib/core/clock.ts";
 import { parseJobId, type ProjectName } from "@lib/core/ids.ts";
 import { readJson } from "@lib/foundations/http/body.ts";
 import { problemResponse } from "@lib/foundations/http/problem.ts";
-import type { AttemptRef } from "@lib/spine/jobs/attempt_folder.ts";
+import type { AttemptRef } from "@lib/spine/jobs/attempt_directory.ts";
 import type { AttemptOutcome, CancelRequest } from "@lib/spine/jobs/model.ts";
 import {
   type AgentStatus,

@@ -6,8 +6,8 @@
 import { CicdError, messageOf } from "@lib/core/errors.ts";
 import { parseJobId, type ProjectName } from "@lib/core/ids.ts";
 import {
+  directoriesIn,
   existsSync,
-  foldersIn,
   readIfThere,
   writeAtomic,
   writeAtomicSync,
@@ -15,54 +15,59 @@ import {
 import { parseOutcome } from "@lib/spine/jobs/attempt_record.ts";
 import { type JobSpec, parseSpec } from "@lib/spine/spec/job_spec.ts";
 import {
-  type AttemptFolder,
-  attemptFolder,
+  type AttemptDirectory,
+  attemptDirectory,
   type AttemptRef,
   projectJobsPath,
-} from "@lib/spine/jobs/attempt_folder.ts";
+} from "@lib/spine/jobs/attempt_directory.ts";
 import type { AttemptHandle } from "@lib/spine/jobs/executor.ts";
 import type { AttemptOutcome } from "@lib/spine/jobs/model.ts";
 import { removeTree } from "@lib/foundations/store/remove_tree.ts";
 
 /**
- * Makes an attempt's folder with everything the executor needs.
+ * Makes an attempt's directory with everything the executor needs.
  *
  * Synchronous, as each turn of the event loop would add to the job's start. `attempt.json` comes
- * last: a folder without it was never ready.
+ * last: a directory without it was never ready.
  */
-export function prepareFolder(
-  { folder, spec }: AttemptHandle,
+export function prepareDirectory(
+  { directory, spec }: AttemptHandle,
   sealedSecrets: Uint8Array | undefined,
 ): void {
-  Deno.mkdirSync(folder.workspace, { recursive: true, mode: 0o700 });
+  Deno.mkdirSync(directory.workspace, { recursive: true, mode: 0o700 });
   if (spec.work.kind === "script") {
-    Deno.writeTextFileSync(folder.scriptFile, spec.work.text, { mode: 0o600 });
+    Deno.writeTextFileSync(directory.scriptFile, spec.work.text, { mode: 0o600 });
   }
   if (sealedSecrets !== undefined) {
-    Deno.writeFileSync(folder.secretsFile, sealedSecrets, { mode: 0o600 });
+    Deno.writeFileSync(directory.secretsFile, sealedSecrets, { mode: 0o600 });
   }
-  writeAtomicSync(folder.attemptFile, JSON.stringify(spec));
+  writeAtomicSync(directory.attemptFile, JSON.stringify(spec));
 }
 
 /** The spec of a prepared attempt; `undefined` if it was never ready. */
-export async function readSpec(folder: AttemptFolder): Promise<JobSpec | undefined> {
-  return parsedOrNone(await readIfThere(folder.attemptFile), parseSpec);
+export async function readSpec(directory: AttemptDirectory): Promise<JobSpec | undefined> {
+  return parsedOrNone(await readIfThere(directory.attemptFile), parseSpec);
 }
 
 /** The verdict on an attempt; `undefined` while there is none. */
-export async function readOutcome(folder: AttemptFolder): Promise<AttemptOutcome | undefined> {
-  return parsedOrNone(await readIfThere(folder.outcomeFile), parseOutcome);
+export async function readOutcome(
+  directory: AttemptDirectory,
+): Promise<AttemptOutcome | undefined> {
+  return parsedOrNone(await readIfThere(directory.outcomeFile), parseOutcome);
 }
 
 /** Writes the verdict in one step. */
-export async function writeOutcome(folder: AttemptFolder, outcome: AttemptOutcome): Promise<void> {
-  await writeAtomic(folder.outcomeFile, JSON.stringify(outcome));
+export async function writeOutcome(
+  directory: AttemptDirectory,
+  outcome: AttemptOutcome,
+): Promise<void> {
+  await writeAtomic(directory.outcomeFile, JSON.stringify(outcome));
 }
 
 /** Removes what only a running attempt needs: the workspace and its home. */
-export async function removeWorkspace(folder: AttemptFolder): Promise<void> {
-  await removeTree(folder.workspace);
-  await removeTree(folder.home);
+export async function removeWorkspace(directory: AttemptDirectory): Promise<void> {
+  await removeTree(directory.workspace);
+  await removeTree(directory.home);
 }
 
 /** A power cut can leave a file empty that was complete: it counts as not there. */
@@ -86,7 +91,7 @@ export interface Orphans {
 }
 
 /**
- * Finds what an earlier agent left in the folders of a project's jobs.
+ * Finds what an earlier agent left in the directories of a project's jobs.
  *
  * Synchronous: a history of thousands of jobs must not delay the first job's start.
  */
@@ -94,15 +99,15 @@ export function findOrphans(stateDir: string, project: ProjectName): Orphans {
   const unsettled: AttemptRef[] = [];
   const untidy: AttemptRef[] = [];
   const jobs = projectJobsPath(stateDir, project);
-  for (const name of foldersIn(jobs)) {
+  for (const name of directoriesIn(jobs)) {
     const jobId = parseJobId(name);
     if (jobId === undefined) continue;
-    for (const number of foldersIn(`${jobs}/${name}`)) {
+    for (const number of directoriesIn(`${jobs}/${name}`)) {
       if (!/^[1-9]\d{0,5}$/.test(number)) continue;
       const ref = { project, jobId, number: Number(number) };
-      const folder = attemptFolder(stateDir, ref);
-      if (!existsSync(folder.outcomeFile)) unsettled.push(ref);
-      else if (existsSync(folder.workspace) || existsSync(folder.home)) untidy.push(ref);
+      const directory = attemptDirectory(stateDir, ref);
+      if (!existsSync(directory.outcomeFile)) unsettled.push(ref);
+      else if (existsSync(directory.workspace) || existsSync(directory.home)) untidy.push(ref);
     }
   }
   return { unsettled, untidy };

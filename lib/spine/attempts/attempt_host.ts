@@ -1,5 +1,5 @@
 /**
- * The life of attempts on the agent's side: prepare the folder, set up, start,
+ * The life of attempts on the agent's side: prepare the directory, set up, start,
  * record the log, settle. What an earlier agent left alive is adopted.
  *
  * @module
@@ -9,16 +9,16 @@ import type { ProjectName } from "@lib/core/ids.ts";
 import { TaskGroup } from "@lib/core/task_group.ts";
 import { exists } from "@lib/foundations/files/records.ts";
 import {
-  type AttemptFolder,
-  attemptFolder,
+  type AttemptDirectory,
+  attemptDirectory,
   type AttemptRef,
-} from "@lib/spine/jobs/attempt_folder.ts";
+} from "@lib/spine/jobs/attempt_directory.ts";
 import type { AttemptFound, AttemptHandle } from "@lib/spine/jobs/executor.ts";
 import type { AttemptOutcome, CancelRequest } from "@lib/spine/jobs/model.ts";
 import type { JobSpec } from "@lib/spine/spec/job_spec.ts";
 import {
   findOrphans,
-  prepareFolder,
+  prepareDirectory,
   readOutcome,
   readSpec,
   removeWorkspace,
@@ -52,7 +52,11 @@ export interface AttemptHostOptions extends StarterOptions {
   /** Names this boot of the machine. */
   readonly bootId: string;
   /** Begins to record; the log need not exist yet. */
-  readonly recordLog: (folder: AttemptFolder, spec: JobSpec, signal: AbortSignal) => LogRecorder;
+  readonly recordLog: (
+    directory: AttemptDirectory,
+    spec: JobSpec,
+    signal: AbortSignal,
+  ) => LogRecorder;
   readonly seal: (secrets: Readonly<Record<string, string>>, ref: AttemptRef) => Uint8Array;
   /** Ends what an earlier agent ran around its jobs and still lives; returns how many those were. */
   readonly endHelpers: () => Promise<number>;
@@ -103,7 +107,7 @@ export class AttemptHost implements AsyncDisposable {
       if (helpers > 0) log.info("Ended helper programs of an earlier agent", { helpers });
     }
     for (const ref of untidy) {
-      this.#tasks.spawn(`tidy ${keyOf(ref)}`, () => this.#tidy(ref, this.#folder(ref)));
+      this.#tasks.spawn(`tidy ${keyOf(ref)}`, () => this.#tidy(ref, this.#directory(ref)));
     }
     for (const ref of unsettled) {
       const handle = await this.#handleOf(ref);
@@ -131,7 +135,7 @@ export class AttemptHost implements AsyncDisposable {
   async ended(ref: AttemptRef): Promise<AttemptOutcome> {
     const live = this.#live.get(keyOf(ref));
     if (live !== undefined) return await live.ended;
-    const outcome = await readOutcome(this.#folder(ref));
+    const outcome = await readOutcome(this.#directory(ref));
     if (outcome !== undefined) return outcome;
     throw new CicdError("not_found", `Cannot follow attempt ${keyOf(ref)}: it was never begun`);
   }
@@ -140,7 +144,7 @@ export class AttemptHost implements AsyncDisposable {
   async stop(ref: AttemptRef, why: CancelRequest): Promise<boolean> {
     await this.#beginning.get(keyOf(ref));
     const live = this.#live.get(keyOf(ref));
-    if (live === undefined) return await readOutcome(this.#folder(ref)) !== undefined;
+    if (live === undefined) return await readOutcome(this.#directory(ref)) !== undefined;
     if (live.setup !== undefined) {
       live.setup.stop(why);
       if (!await live.setup.over) return true;
@@ -157,22 +161,22 @@ export class AttemptHost implements AsyncDisposable {
     const { executor, seal } = this.#options;
     const { spec, secrets } = input;
     const notToBegin = this.#whyNotToBegin(input);
-    const handle: AttemptHandle = { ref, spec, folder: this.#folder(ref) };
-    if (notToBegin !== undefined || await exists(handle.folder.attemptFile)) {
-      if (await readOutcome(handle.folder) !== undefined) return;
+    const handle: AttemptHandle = { ref, spec, directory: this.#directory(ref) };
+    if (notToBegin !== undefined || await exists(handle.directory.attemptFile)) {
+      if (await readOutcome(handle.directory) !== undefined) return;
       const found = await executor.look(handle, this.#tasks.signal);
       if (found.kind !== "never_begun") {
         return this.#watch(handle, { known: knownOf(found) });
       }
       // A power cut may have taken the files of what ran: their absence proves nothing.
       if (notToBegin !== undefined) {
-        await Deno.mkdir(handle.folder.path, { recursive: true, mode: 0o700 });
+        await Deno.mkdir(handle.directory.path, { recursive: true, mode: 0o700 });
         return this.#watch(handle, { known: { outcome: notToBegin, begun: false } });
       }
     }
     if (secrets === null) throw new TypeError("An attempt without its secrets is not begun");
     const sealed = Object.keys(secrets).length === 0 ? undefined : seal(secrets, ref);
-    prepareFolder(handle, sealed);
+    prepareDirectory(handle, sealed);
     const { signal } = this.#tasks;
     if (this.#starter.needsSetup(spec)) {
       // Whoever asked is told meanwhile that the attempt is alive.
@@ -201,14 +205,14 @@ export class AttemptHost implements AsyncDisposable {
       } finally {
         this.#live.delete(keyOf(handle.ref));
       }
-      await this.#tidy(handle.ref, handle.folder);
+      await this.#tidy(handle.ref, handle.directory);
     });
   }
 
   /** What is left of a workspace costs space only; the next agent tries again. */
-  async #tidy(ref: AttemptRef, folder: AttemptFolder): Promise<void> {
+  async #tidy(ref: AttemptRef, directory: AttemptDirectory): Promise<void> {
     try {
-      await removeWorkspace(folder);
+      await removeWorkspace(directory);
     } catch (error) {
       this.#options.log.warning("Cannot remove a workspace", { ...fieldsOf(ref), error });
     }
@@ -220,13 +224,13 @@ export class AttemptHost implements AsyncDisposable {
     signal: AbortSignal,
   ): Promise<AttemptOutcome> {
     const { executor, recordLog, log } = this.#options;
-    const recorder = recordLog(handle.folder, handle.spec, signal);
+    const recorder = recordLog(handle.directory, handle.spec, signal);
     const ended = known?.outcome ?? await executor.ended(handle, signal);
     const recorded = { ...ended, logBytes: await recorder.finish() };
     const outcome = known?.begun === false
       ? recorded
       : await this.#starter.finish(handle, recorded, signal);
-    await writeOutcome(handle.folder, outcome);
+    await writeOutcome(handle.directory, outcome);
     log.info("Attempt ended", {
       ...fieldsOf(handle.ref),
       state: outcome.state,
@@ -263,19 +267,19 @@ export class AttemptHost implements AsyncDisposable {
   }
 
   async #handleOf(ref: AttemptRef): Promise<AttemptHandle | undefined> {
-    const folder = this.#folder(ref);
+    const directory = this.#directory(ref);
     try {
-      const spec = await readSpec(folder);
-      return spec === undefined ? undefined : { ref, spec, folder };
+      const spec = await readSpec(directory);
+      return spec === undefined ? undefined : { ref, spec, directory };
     } catch (error) {
-      // One damaged folder must not keep the agent from all others; the runner asks for it anew.
+      // One damaged directory must not keep the agent from all others; the runner asks for it anew.
       this.#options.log.error("Cannot read an attempt", { ...fieldsOf(ref), error });
       return undefined;
     }
   }
 
-  #folder(ref: AttemptRef): AttemptFolder {
-    return attemptFolder(this.#options.stateDir, ref);
+  #directory(ref: AttemptRef): AttemptDirectory {
+    return attemptDirectory(this.#options.stateDir, ref);
   }
 }
 

@@ -1,5 +1,5 @@
 /**
- * Brings one attempt from its prepared folder to a running job, and does what
+ * Brings one attempt from its prepared directory to a running job, and does what
  * is to be done after the job.
  *
  * @module
@@ -7,7 +7,7 @@
 import type { Clock } from "@lib/core/clock.ts";
 import { CicdError } from "@lib/core/errors.ts";
 import type { Logger } from "@lib/core/logger.ts";
-import type { AttemptFolder, AttemptRef } from "@lib/spine/jobs/attempt_folder.ts";
+import type { AttemptDirectory, AttemptRef } from "@lib/spine/jobs/attempt_directory.ts";
 import type { AttemptHandle, Executor } from "@lib/spine/jobs/executor.ts";
 import type { AttemptOutcome, CancelRequest } from "@lib/spine/jobs/model.ts";
 import { type JobSpec, setupSecretNames } from "@lib/spine/spec/job_spec.ts";
@@ -28,7 +28,7 @@ export interface StarterOptions {
   /** For everything before a job, and again for each step after it. */
   readonly setupTimeoutMs: () => number;
   readonly openSetupLog: (
-    folder: AttemptFolder,
+    directory: AttemptDirectory,
     secrets: ReadonlyMap<string, string>,
   ) => SetupLog;
   /** The job's environment, secrets apart. */
@@ -70,7 +70,7 @@ export class AttemptStarter {
 
   /** @returns The verdict if the executor could not begin the attempt. */
   async start(
-    { ref, spec, folder }: AttemptHandle,
+    { ref, spec, directory }: AttemptHandle,
     secrets: Secrets,
     signal: AbortSignal,
     setupEnv: Readonly<Record<string, string>> = {},
@@ -81,9 +81,9 @@ export class AttemptStarter {
       await executor.start({
         ref,
         spec,
-        env: { ...setupEnv, ...environmentOf(ref, spec, folder.workspace) },
+        env: { ...setupEnv, ...environmentOf(ref, spec, directory.workspace) },
         secrets: new Map(Object.entries(secrets).filter(([name]) => !withheld.has(name))),
-        folder,
+        directory,
       }, signal);
       return undefined;
     } catch (error) {
@@ -115,7 +115,7 @@ export class AttemptStarter {
     let begun = true;
     try {
       const all = new Map(Object.entries(secrets));
-      using setupLog = this.#options.openSetupLog(handle.folder, all);
+      using setupLog = this.#options.openSetupLog(handle.directory, all);
       const options = this.#stepOptions(handle.spec);
       const end = await setUp(handle, all, setupLog, options, AbortSignal.any([signal, stop]));
       setupLog.done();

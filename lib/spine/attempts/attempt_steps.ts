@@ -59,7 +59,7 @@ export class SetupStopped extends Error {
  * over, and the next agent sets it up anew.
  */
 export async function setUp(
-  { ref, spec, folder }: AttemptHandle,
+  { ref, spec, directory }: AttemptHandle,
   secrets: ReadonlyMap<string, string>,
   setupLog: SetupLog,
   { steps, timeoutMs, log }: StepOptions,
@@ -70,7 +70,7 @@ export async function setUp(
   const context = {
     ref,
     spec,
-    folder,
+    directory,
     secrets,
     say: (line: string) => setupLog.say(line),
     setEnv: (name: string, value: string) => {
@@ -103,7 +103,7 @@ export async function setUp(
  * @returns Sentences on what went wrong; how the job ended stays as it is.
  */
 export async function tearDown(
-  { ref, spec, folder }: AttemptHandle,
+  { ref, spec, directory }: AttemptHandle,
   outcome: AttemptOutcome,
   { steps, timeoutMs, log }: StepOptions,
   signal: AbortSignal,
@@ -113,7 +113,7 @@ export async function tearDown(
     if (step.after === undefined) continue;
     using deadline = withDeadline(signal, timeoutMs, step.name);
     try {
-      notes.push(...await step.after({ ref, spec, folder }, outcome, deadline));
+      notes.push(...await step.after({ ref, spec, directory }, outcome, deadline));
     } catch (error) {
       if (signal.aborted) throw signal.reason;
       log.error("Cannot finish an attempt", { jobId: ref.jobId, step: step.name, error });

@@ -10,7 +10,7 @@ import type {
   MountBody,
 } from "@lib/foundations/docker/engine_types.ts";
 import { jobLabels } from "@lib/foundations/docker/job_labels.ts";
-import type { AttemptRef } from "@lib/spine/jobs/attempt_folder.ts";
+import type { AttemptRef } from "@lib/spine/jobs/attempt_directory.ts";
 import type { AttemptRequest } from "@lib/spine/jobs/executor.ts";
 import type { ContainerSpec, JobSpec } from "@lib/spine/spec/job_spec.ts";
 import { projectSliceName } from "@lib/foundations/systemd/unit_name.ts";
@@ -144,7 +144,7 @@ function nanoCpus(cpu: number, cpus: number): number {
 }
 
 function mounts(
-  { folder, spec }: AttemptRequest,
+  { directory, spec }: AttemptRequest,
   container: ContainerSpec,
 ): readonly MountBody[] {
   const bind = (Source: string, Target: string, ReadOnly: boolean): MountBody => ({
@@ -154,9 +154,9 @@ function mounts(
     ReadOnly,
   });
   return [
-    bind(folder.workspace, CONTAINER_WORKSPACE, false),
-    bind(folder.home, CONTAINER_HOME, false),
-    ...(spec.work.kind === "script" ? [bind(folder.scriptFile, CONTAINER_SCRIPT, true)] : []),
+    bind(directory.workspace, CONTAINER_WORKSPACE, false),
+    bind(directory.home, CONTAINER_HOME, false),
+    ...(spec.work.kind === "script" ? [bind(directory.scriptFile, CONTAINER_SCRIPT, true)] : []),
     ...container.mounts.map(({ source, target, readOnly }) => bind(source, target, readOnly)),
   ];
 }

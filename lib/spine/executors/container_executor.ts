@@ -29,8 +29,8 @@ import {
   fenceIfMade,
   startContainer,
 } from "@lib/spine/executors/container_start.ts";
-import { checkFolder, settleFolder, wasBegun } from "@lib/spine/executors/evidence.ts";
-import { requestStop } from "@lib/spine/executors/folder_files.ts";
+import { checkDirectory, settleDirectory, wasBegun } from "@lib/spine/executors/evidence.ts";
+import { requestStop } from "@lib/spine/executors/directory_files.ts";
 
 /** Options for {@linkcode ContainerExecutor}. */
 export interface ContainerExecutorOptions {
@@ -98,13 +98,13 @@ export class ContainerExecutor implements Executor {
     signal.throwIfAborted();
     if (this.#kept.has(keyOf(attempt))) return { kind: "alive" };
     // Without a log it was never started; with a record it is over.
-    if (existsSync(attempt.folder.resultFile)) {
+    if (existsSync(attempt.directory.resultFile)) {
       this.#tasks.spawn(`tidy ${keyOf(attempt)}`, (tidying) => this.#tidy(attempt, tidying));
     } else if (wasBegun(attempt)) {
       const found = await this.#findContainer(attempt, signal);
       if (found !== "none") return { kind: found };
     }
-    return await checkFolder(attempt, this.#evidenceOptions());
+    return await checkDirectory(attempt, this.#evidenceOptions());
   }
 
   async ended(attempt: AttemptHandle, signal: AbortSignal): Promise<AttemptOutcome> {
@@ -114,7 +114,7 @@ export class ContainerExecutor implements Executor {
 
   stop(attempt: AttemptHandle, why: StopRequest, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
-    if (requestStop(attempt.folder, why)) this.#keep(attempt).stopAsked.resolve();
+    if (requestStop(attempt.directory, why)) this.#keep(attempt).stopAsked.resolve();
     return Promise.resolve();
   }
 
@@ -203,7 +203,7 @@ export class ContainerExecutor implements Executor {
     this.#tasks.spawn(`container ${key}`, async (signal) => {
       try {
         await this.#keepTrying(attempt, kept, signal);
-        outcome.resolve(await settleFolder(attempt, this.#evidenceOptions()));
+        outcome.resolve(await settleDirectory(attempt, this.#evidenceOptions()));
       } catch (error) {
         outcome.reject(error);
         if (!signal.aborted) throw error;

@@ -11,7 +11,7 @@ import type { Clock } from "@lib/core/clock.ts";
 import { type ContainerStream, Demultiplexer } from "@lib/foundations/docker/demux.ts";
 import { existsSync } from "@lib/foundations/files/records.ts";
 import type { AttemptHandle } from "@lib/spine/jobs/executor.ts";
-import { logFilesOf } from "@lib/spine/executors/folder_files.ts";
+import { logFilesOf } from "@lib/spine/executors/directory_files.ts";
 
 /** Written at once at most. */
 const PENDING_BYTES = 64 * 1024;
@@ -75,12 +75,12 @@ class OutputFiles implements Disposable {
   #untold = 0;
 
   constructor(handle: AttemptHandle) {
-    const { spec, folder } = handle;
+    const { spec, directory } = handle;
     this.#handle = handle;
     this.#countedMaxBytes = Math.max(spec.logMaxBytes, COUNTED_MIN_BYTES);
     const files: LogFile[] = [];
     this.#files = files;
-    for (const path of logFilesOf(folder, spec.output)) {
+    for (const path of logFilesOf(directory, spec.output)) {
       // Not made here: that it exists says that the job was begun.
       const file = Deno.openSync(path, { append: true });
       const size = file.statSync().size;
@@ -88,7 +88,7 @@ class OutputFiles implements Disposable {
       this.#kept += size;
     }
     // Once it was cut the sizes do not tell any more what was read.
-    if (this.#kept > spec.logMaxBytes || existsSync(folder.logCapped)) this.#dropped = Infinity;
+    if (this.#kept > spec.logMaxBytes || existsSync(directory.logCapped)) this.#dropped = Infinity;
   }
 
   /** Whether nothing that comes would change anything. */
@@ -119,9 +119,9 @@ class OutputFiles implements Disposable {
   tellDropped(): void {
     const [first] = this.#files;
     if (this.#untold === 0 || first === undefined) return;
-    const { spec, folder } = this.#handle;
+    const { spec, directory } = this.#handle;
     // Of two files the recorder must have seen first that the bytes before them fill the log.
-    if (spec.output === "split" && !existsSync(folder.logCapped)) return;
+    if (spec.output === "split" && !existsSync(directory.logCapped)) return;
     first.file.truncateSync(first.file.statSync().size + this.#untold);
     this.#untold = 0;
   }

@@ -2,8 +2,8 @@
  * Stays with one container until it is over: brings its output into the log, ends it when its time
  * is up or somebody wants it, writes the record of its end, and removes it.
  *
- * All that it knows is in the attempt's folder and at the engine, so that a later one goes on where
- * an earlier one died.
+ * All that it knows is in the attempt's directory and at the engine, so that a later one goes on
+ * where an earlier one died.
  *
  * @module
  */
@@ -20,7 +20,7 @@ import { copyOutput } from "@lib/spine/executors/container_log.ts";
 import { formatContainerEnd } from "@lib/spine/executors/container_result.ts";
 import { enforceEnd } from "@lib/spine/executors/container_stop.ts";
 import { type ContainerUsage, watchUsage } from "@lib/spine/executors/container_usage.ts";
-import { logFilesOf, writeResult } from "@lib/spine/executors/folder_files.ts";
+import { logFilesOf, writeResult } from "@lib/spine/executors/directory_files.ts";
 import { sleepUnless } from "@lib/spine/executors/sleep_unless.ts";
 
 /** How long a container lives before it is asked about. */
@@ -51,7 +51,7 @@ export async function monitorContainer(
   options: MonitorOptions,
 ): Promise<void> {
   const { container, clock, signal } = options;
-  if (!existsSync(attempt.folder.resultFile)) {
+  if (!existsSync(attempt.directory.resultFile)) {
     const usage = await follow(engine, attempt, options);
     const [info] = await Promise.all([
       engine.inspectContainer(container, signal),
@@ -64,7 +64,7 @@ export async function monitorContainer(
     if (wasStarted(info)) {
       const oomKilled = info.oomKilled || await wasOutOfMemory(engine, attempt, info, signal);
       const end = { info: { ...info, oomKilled }, usage, now: clock.now() };
-      await writeResult(attempt.folder, formatContainerEnd(attempt, end));
+      await writeResult(attempt.directory, formatContainerEnd(attempt, end));
     }
   }
   await tidy(engine, attempt, options);
@@ -90,13 +90,13 @@ const NEWS_MS = 500;
 /** Looks once more at an end that looks like a kill for want of memory. */
 async function wasOutOfMemory(
   engine: Engine,
-  { spec, folder }: AttemptHandle,
+  { spec, directory }: AttemptHandle,
   { id, exitCode, startedAt, finishedAt }: ContainerInfo,
   signal: AbortSignal,
 ): Promise<boolean> {
   if (exitCode !== KILLED || spec.limits.memoryBytes === undefined) return false;
   if (startedAt === undefined || finishedAt === undefined) return false;
-  if (existsSync(folder.stopFile) || (await engine.facts(signal)).podman) return false;
+  if (existsSync(directory.stopFile) || (await engine.facts(signal)).podman) return false;
   const between = { sinceMs: startedAt, untilMs: finishedAt + NEWS_MS };
   return await engine.heardOutOfMemory(id, between, signal);
 }
@@ -185,7 +185,7 @@ async function copyAll(
 ): Promise<void> {
   const { container, follow, clock, signal } = options;
   // Without its log the attempt was never begun.
-  if (!logFilesOf(attempt.folder, attempt.spec.output).every(existsSync)) return;
+  if (!logFilesOf(attempt.directory, attempt.spec.output).every(existsSync)) return;
   const frames = untilQuiet(engine.readLogs({ container, follow, signal }), options);
   await orGone(copyOutput(attempt, frames, { clock, signal }));
 }

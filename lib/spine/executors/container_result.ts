@@ -7,7 +7,7 @@ import type { ContainerInfo } from "@lib/foundations/docker/engine_types.ts";
 import { existsSync } from "@lib/foundations/files/records.ts";
 import type { AttemptHandle } from "@lib/spine/jobs/executor.ts";
 import type { ContainerUsage } from "@lib/spine/executors/container_usage.ts";
-import { logFilesOf } from "@lib/spine/executors/folder_files.ts";
+import { logFilesOf } from "@lib/spine/executors/directory_files.ts";
 import { type ExecFailureCode, formatExecFailure } from "@lib/spine/executors/result_record.ts";
 
 /** What else is known of the end. */
@@ -92,7 +92,7 @@ const INIT_WORD_MAX_BYTES = 4_096;
 
 function execFailure(attempt: AttemptHandle, exitCode: number): 126 | 127 | undefined {
   if (exitCode !== 126 && exitCode !== 127) return undefined;
-  const logs = logFilesOf(attempt.folder, attempt.spec.output);
+  const logs = logFilesOf(attempt.directory, attempt.spec.output);
   const path = logs[logs.length - 1] ?? "";
   if (!existsSync(path) || Deno.statSync(path).size > INIT_WORD_MAX_BYTES) return undefined;
   if (!INIT_FAILED.test(Deno.readTextFileSync(path))) return undefined;
@@ -100,7 +100,7 @@ function execFailure(attempt: AttemptHandle, exitCode: number): 126 | 127 | unde
 }
 
 /** Whether the program is a file of the workspace: then its interpreter is what is not there. */
-function foundInWorkspace({ spec, folder }: AttemptHandle): boolean {
+function foundInWorkspace({ spec, directory }: AttemptHandle): boolean {
   if (spec.work.kind !== "command") return false;
   const [program = ""] = spec.work.argv;
   const relative = program.startsWith("/workspace/")
@@ -108,15 +108,15 @@ function foundInWorkspace({ spec, folder }: AttemptHandle): boolean {
     : program;
   if (!relative.includes("/") && relative === program) return false;
   return !relative.startsWith("/") &&
-    existsSync(`${folder.workspace}/${spec.workdir ?? "."}/${relative}`);
+    existsSync(`${directory.workspace}/${spec.workdir ?? "."}/${relative}`);
 }
 
 function knownSignal(
-  { folder }: AttemptHandle,
+  { directory }: AttemptHandle,
   exitCode: number,
   oomKilled: boolean,
 ): "KILL" | "TERM" | undefined {
-  const stopped = existsSync(folder.stopFile);
+  const stopped = existsSync(directory.stopFile);
   if (exitCode === SIGNAL_BASE + SIGKILL && (oomKilled || stopped)) return "KILL";
   return exitCode === SIGNAL_BASE + SIGTERM && stopped ? "TERM" : undefined;
 }

@@ -23,7 +23,7 @@ import {
 import { isRunning, wasStarted } from "@lib/spine/executors/container_monitor.ts";
 import { execFailureOf } from "@lib/spine/executors/container_result.ts";
 import { wasBegun } from "@lib/spine/executors/evidence.ts";
-import { logFilesOf, recordExecFailure } from "@lib/spine/executors/folder_files.ts";
+import { logFilesOf, recordExecFailure } from "@lib/spine/executors/directory_files.ts";
 
 /** Options for {@linkcode startContainer}. */
 export interface StartContainerOptions {
@@ -38,9 +38,9 @@ export interface StartContainerOptions {
 }
 
 /** The name of an attempt's container: usually its own, see {@linkcode fenceIfMade}. */
-export function containerNameOf({ ref, folder }: AttemptHandle): string {
+export function containerNameOf({ ref, directory }: AttemptHandle): string {
   try {
-    return Deno.readTextFileSync(otherNameFile(folder.path)).trim();
+    return Deno.readTextFileSync(otherNameFile(directory.path)).trim();
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return jobContainerName(ref);
     throw error;
@@ -60,8 +60,8 @@ export async function startContainer(
   options: StartContainerOptions,
 ): Promise<"started" | "exists"> {
   const { clock, signal } = options;
-  const { folder } = request;
-  if (existsSync(folder.resultFile)) return "exists";
+  const { directory } = request;
+  if (existsSync(directory.resultFile)) return "exists";
   let name = jobContainerName(request.ref);
   if (wasBegun(request)) {
     const info = await fenceIfMade(engine, request, signal);
@@ -69,7 +69,7 @@ export async function startContainer(
     name = info.id;
   } else {
     if (!canEnter(request)) {
-      await recordExecFailure(folder, 200, clock.now());
+      await recordExecFailure(directory, 200, clock.now());
       return "started";
     }
     prepare(request, options);
@@ -115,12 +115,12 @@ function refused(why: string): CicdError {
   return new CicdError("executor_failed", `Cannot make the job's container: ${why}`);
 }
 
-/** Whether the job's folder is there; the engine would make a missing one, as root. */
-function canEnter({ spec: { workdir = "." }, folder }: AttemptRequest): boolean {
+/** Whether the job's directory is there; the engine would make a missing one, as root. */
+function canEnter({ spec: { workdir = "." }, directory }: AttemptRequest): boolean {
   if (workdir.startsWith("/")) return true;
   try {
-    const workspace = Deno.realPathSync(folder.workspace);
-    const path = Deno.realPathSync(`${folder.workspace}/${workdir}`);
+    const workspace = Deno.realPathSync(directory.workspace);
+    const path = Deno.realPathSync(`${directory.workspace}/${workdir}`);
     return Deno.statSync(path).isDirectory &&
       (path === workspace || path.startsWith(`${workspace}/`));
   } catch (error) {
@@ -132,14 +132,14 @@ function canEnter({ spec: { workdir = "." }, folder }: AttemptRequest): boolean 
 }
 
 /** Makes what the container mounts. */
-function prepare({ spec, folder }: AttemptRequest, { account }: StartContainerOptions): void {
-  Deno.mkdirSync(folder.home, { recursive: true, mode: 0o700 });
+function prepare({ spec, directory }: AttemptRequest, { account }: StartContainerOptions): void {
+  Deno.mkdirSync(directory.home, { recursive: true, mode: 0o700 });
   const { user } = containerOf(spec);
   if (account.uid !== 0 && user === undefined) return;
-  // Another user than the account may be at work; no one else gets through the folder above.
-  Deno.chmodSync(folder.home, 0o777);
-  Deno.chmodSync(folder.workspace, 0o777);
-  if (spec.work.kind === "script") Deno.chmodSync(folder.scriptFile, 0o644);
+  // Another user than the account may be at work; no one else gets through the directory above.
+  Deno.chmodSync(directory.home, 0o777);
+  Deno.chmodSync(directory.workspace, 0o777);
+  if (spec.work.kind === "script") Deno.chmodSync(directory.scriptFile, 0o644);
 }
 
 async function create(
@@ -176,7 +176,7 @@ async function start(
   options: StartContainerOptions,
 ): Promise<"started" | "exists"> {
   const { clock, signal } = options;
-  for (const path of logFilesOf(request.folder, request.spec.output)) {
+  for (const path of logFilesOf(request.directory, request.spec.output)) {
     Deno.openSync(path, { create: true, append: true, mode: 0o600 }).close();
   }
   try {
@@ -196,10 +196,10 @@ async function start(
     }
     const exitCode = execFailureOf(request, error.message);
     if (exitCode !== undefined) {
-      await recordExecFailure(request.folder, exitCode, clock.now());
+      await recordExecFailure(request.directory, exitCode, clock.now());
       return "started";
     }
-    for (const path of logFilesOf(request.folder, request.spec.output)) Deno.removeSync(path);
+    for (const path of logFilesOf(request.directory, request.spec.output)) Deno.removeSync(path);
     throw error;
   }
 }
@@ -220,15 +220,15 @@ export async function fenceIfMade(
 ): Promise<ContainerInfo | undefined> {
   const info = await engine.inspectContainer(containerNameOf(attempt), signal);
   if (info === undefined || wasStarted(info)) return info;
-  const { ref, folder } = attempt;
+  const { ref, directory } = attempt;
   const name = `${jobContainerName(ref)}-${crypto.randomUUID().slice(0, 8)}`;
   await engine.renameContainer(info.id, name, signal);
-  writeAtomicSync(otherNameFile(folder.path), `${name}\n`);
+  writeAtomicSync(otherNameFile(directory.path), `${name}\n`);
   return await engine.inspectContainer(info.id, signal);
 }
 
-function otherNameFile(folder: string): string {
-  return `${folder}/container`;
+function otherNameFile(directory: string): string {
+  return `${directory}/container`;
 }
 
 function saysNoInit({ message }: EngineError): boolean {

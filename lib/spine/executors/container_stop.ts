@@ -6,7 +6,7 @@
 import type { Clock } from "@lib/core/clock.ts";
 import type { Engine } from "@lib/foundations/docker/engine.ts";
 import type { AttemptHandle } from "@lib/spine/jobs/executor.ts";
-import { requestStop } from "@lib/spine/executors/folder_files.ts";
+import { requestStop } from "@lib/spine/executors/directory_files.ts";
 import { sleepUnless } from "@lib/spine/executors/sleep_unless.ts";
 
 /** Options for {@linkcode enforceEnd}. */
@@ -31,20 +31,20 @@ const KILL_AGAIN_MS = 5_000;
  */
 export async function enforceEnd(
   engine: Engine,
-  { spec, folder }: AttemptHandle,
+  { spec, directory }: AttemptHandle,
   { container, startedAt, stopAsked, clock, signal }: EnforceOptions,
 ): Promise<void> {
   const limitAt = startedAt + spec.timeoutMs;
   let asked = stopAsked();
-  let stopAt = stopTime(folder.stopFile);
+  let stopAt = stopTime(directory.stopFile);
   while (stopAt === undefined) {
     if (clock.now() >= limitAt) {
-      const wanted = requestStop(folder, { reason: "timeout", by: "the time limit" });
+      const wanted = requestStop(directory, { reason: "timeout", by: "the time limit" });
       if (!wanted) return;
     } else if (await sleepUnless(asked, { ms: limitAt - clock.now(), clock, signal })) {
       asked = stopAsked();
     }
-    stopAt = stopTime(folder.stopFile);
+    stopAt = stopTime(directory.stopFile);
   }
   const killAt = stopAt + spec.graceMs;
   if (clock.now() < killAt) {

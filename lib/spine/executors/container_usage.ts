@@ -75,33 +75,37 @@ function cgroupFiles(id: string, pid: number): CgroupFiles | undefined {
     .map(([, controllers = "", path = ""]) => ({ controllers: controllers.split(","), path }))
     .filter(({ path }) => path.includes(id));
   const unified = groups.find(({ controllers }) => controllers[0] === "")?.path;
-  for (const folder of unified === undefined ? [] : foldersV2(unified, id)) {
-    if (readText(`${folder}/memory.peak`) === undefined) continue;
-    return { read: () => readV2(folder), news: NEWS.map((name) => `${folder}/${name}`) };
+  for (const directory of unified === undefined ? [] : directoriesV2(unified, id)) {
+    if (readText(`${directory}/memory.peak`) === undefined) continue;
+    return { read: () => readV2(directory), news: NEWS.map((name) => `${directory}/${name}`) };
   }
-  const folderOf = (controller: string) => {
+  const directoryOf = (controller: string) => {
     const path = groups.find(({ controllers }) => controllers.includes(controller))?.path;
     return path === undefined ? undefined : `${V1_MOUNT}/${controller}${path}`;
   };
-  const [memory, cpuacct, cpu] = [folderOf("memory"), folderOf("cpuacct"), folderOf("cpu")];
+  const [memory, cpuacct, cpu] = [
+    directoryOf("memory"),
+    directoryOf("cpuacct"),
+    directoryOf("cpu"),
+  ];
   return memory === undefined && cpuacct === undefined
     ? undefined
     : { read: () => readV1(memory ?? "", cpuacct ?? "", cpu ?? ""), news: [] };
 }
 
-/** The container's folder; some runtimes have the processes in another one below it. */
-function foldersV2(path: string, id: string): readonly string[] {
+/** The container's directory; some runtimes have the processes in another one below it. */
+function directoriesV2(path: string, id: string): readonly string[] {
   const parts = path.split("/");
   const own = parts.findIndex((part) => part.includes(id));
   const above = parts.slice(0, own + 1).join("/");
   return V2_MOUNTS.map((mount) => `${mount}${above}`);
 }
 
-function readV2(folder: string): ContainerUsage | undefined {
-  const peak = readText(`${folder}/memory.peak`);
-  const stat = readText(`${folder}/cpu.stat`);
+function readV2(directory: string): ContainerUsage | undefined {
+  const peak = readText(`${directory}/memory.peak`);
+  const stat = readText(`${directory}/cpu.stat`);
   if (peak === undefined && stat === undefined) return undefined;
-  const oomKills = line(readText(`${folder}/memory.events`), "oom_kill");
+  const oomKills = line(readText(`${directory}/memory.events`), "oom_kill");
   return {
     ...usageOf(count(peak), line(stat, "usage_usec"), line(stat, "throttled_usec")),
     ...(oomKills === undefined ? {} : { oomKills }),

@@ -18,8 +18,8 @@ import type {
   StopRequest,
 } from "@lib/spine/jobs/executor.ts";
 import type { AttemptOutcome } from "@lib/spine/jobs/model.ts";
-import { checkFolder, settleFolder, wasBegun } from "@lib/spine/executors/evidence.ts";
-import { recordExecFailure, requestStop } from "@lib/spine/executors/folder_files.ts";
+import { checkDirectory, settleDirectory, wasBegun } from "@lib/spine/executors/evidence.ts";
+import { recordExecFailure, requestStop } from "@lib/spine/executors/directory_files.ts";
 import { jobProgram } from "@lib/spine/executors/job_program.ts";
 import { sleepUnless } from "@lib/spine/executors/sleep_unless.ts";
 import {
@@ -34,13 +34,13 @@ export interface DirectExecutorOptions {
   readonly clock: Clock;
 }
 
-/** How often to look whether a supervisor was killed, which leaves no trace in the folder. */
+/** How often to look whether a supervisor was killed, which leaves no trace in the directory. */
 const RECHECK_MS = 2_000;
 
 /**
  * The executor for machines without systemd.
  *
- * At most once: the supervisor puts its own name down in the folder with
+ * At most once: the supervisor puts its own name down in the directory with
  * `link(2)`, which only one of many can do, before it runs the job.
  */
 export class DirectExecutor implements Executor {
@@ -57,7 +57,7 @@ export class DirectExecutor implements Executor {
     if (wasBegun(request)) return "exists";
     const program = jobProgram(request);
     if (program.kind === "failed") {
-      await recordExecFailure(request.folder, program.exitCode, this.#clock.now());
+      await recordExecFailure(request.directory, program.exitCode, this.#clock.now());
       return "started";
     }
     return await beginSupervised(request, program, signal);
@@ -65,10 +65,10 @@ export class DirectExecutor implements Executor {
 
   async look(attempt: AttemptHandle, signal: AbortSignal): Promise<AttemptFound> {
     // The supervisor before the files: it goes after the last of them was written.
-    if (!existsSync(attempt.folder.resultFile) && await isSupervised(attempt, signal)) {
+    if (!existsSync(attempt.directory.resultFile) && await isSupervised(attempt, signal)) {
       return { kind: "alive" };
     }
-    const found = await checkFolder(attempt, this.#evidenceOptions());
+    const found = await checkDirectory(attempt, this.#evidenceOptions());
     if (found.kind === "vanished") await sweep(attempt, signal);
     return found;
   }
@@ -77,13 +77,13 @@ export class DirectExecutor implements Executor {
     const either = AbortSignal.any([signal, this.#disposed.signal]);
     await this.#gone(attempt, either);
     // Killed, then: nothing stands over what is left.
-    if (!existsSync(attempt.folder.resultFile)) await sweep(attempt, either);
-    return await settleFolder(attempt, this.#evidenceOptions());
+    if (!existsSync(attempt.directory.resultFile)) await sweep(attempt, either);
+    return await settleDirectory(attempt, this.#evidenceOptions());
   }
 
   async stop(attempt: AttemptHandle, why: StopRequest, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
-    if (requestStop(attempt.folder, why)) await stopSupervised(attempt, signal);
+    if (requestStop(attempt.directory, why)) await stopSupervised(attempt, signal);
   }
 
   describeProject(): Promise<ProjectUse> {
@@ -106,7 +106,7 @@ export class DirectExecutor implements Executor {
   /** Resolves once the record is there, or the supervisor is not. */
   async #gone(attempt: AttemptHandle, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
-    const { resultFile, path } = attempt.folder;
+    const { resultFile, path } = attempt.directory;
     using changes = Deno.watchFs(path, { recursive: false });
     const events = changes[Symbol.asyncIterator]();
     let change = events.next();

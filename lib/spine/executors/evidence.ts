@@ -1,5 +1,5 @@
 /**
- * Reads from an attempt's folder what {@linkcode settle} judges by.
+ * Reads from an attempt's directory what {@linkcode settle} judges by.
  *
  * @module
  */
@@ -13,9 +13,9 @@ import {
 } from "@lib/spine/executors/result_record.ts";
 import { type Evidence, settle, settleNeverBegun } from "@lib/spine/executors/settle.ts";
 import { parseStop, STOP_MAX_BYTES } from "@lib/spine/executors/stop_file.ts";
-import { logFilesOf } from "@lib/spine/executors/folder_files.ts";
+import { logFilesOf } from "@lib/spine/executors/directory_files.ts";
 
-/** Where the evidence of an attempt's end is read from, besides its folder. */
+/** Where the evidence of an attempt's end is read from, besides its directory. */
 export interface EvidenceOptions {
   /** What ran the attempt, such as `the service manager`. */
   readonly monitor: string;
@@ -23,8 +23,8 @@ export interface EvidenceOptions {
   readonly now: number;
 }
 
-/** What a look at the folder of an attempt says, once nothing of the attempt lives. */
-export async function checkFolder(
+/** What a look at the directory of an attempt says, once nothing of the attempt lives. */
+export async function checkDirectory(
   handle: AttemptHandle,
   options: EvidenceOptions,
 ): Promise<Exclude<AttemptFound, { readonly kind: "alive" }>> {
@@ -36,7 +36,7 @@ export async function checkFolder(
 }
 
 /** The verdict on an attempt of which nothing lives and nothing will. */
-export async function settleFolder(
+export async function settleDirectory(
   handle: AttemptHandle,
   options: EvidenceOptions,
 ): Promise<AttemptOutcome> {
@@ -47,27 +47,27 @@ export async function settleFolder(
 }
 
 /** Whether the attempt was begun: by its log or its record, not by what lives. */
-export function wasBegun({ spec, folder }: Omit<AttemptHandle, "ref">): boolean {
-  return [...logFilesOf(folder, spec.output), folder.resultFile].some((path) =>
+export function wasBegun({ spec, directory }: Omit<AttemptHandle, "ref">): boolean {
+  return [...logFilesOf(directory, spec.output), directory.resultFile].some((path) =>
     statIfThere(path) !== undefined
   );
 }
 
 async function readEvidence(
-  { spec, folder }: AttemptHandle,
+  { spec, directory }: AttemptHandle,
   { monitor, now }: EvidenceOptions,
 ): Promise<Evidence> {
   const [record, stop] = await Promise.all([
-    readBounded(folder.resultFile, RESULT_MAX_BYTES),
-    readBounded(folder.stopFile, STOP_MAX_BYTES),
+    readBounded(directory.resultFile, RESULT_MAX_BYTES),
+    readBounded(directory.stopFile, STOP_MAX_BYTES),
   ]);
-  const logs = logFilesOf(folder, spec.output)
+  const logs = logFilesOf(directory, spec.output)
     .map(statIfThere)
     .filter((info) => info !== undefined);
   const begunAt = logs.length === 0 ? undefined : Math.min(
     ...logs.map((info) =>
       // Not every file system keeps the time of birth; `attempt.json` is made just before.
-      info.birthtime?.getTime() ?? statIfThere(folder.attemptFile)?.mtime?.getTime() ?? now
+      info.birthtime?.getTime() ?? statIfThere(directory.attemptFile)?.mtime?.getTime() ?? now
     ),
   );
   const result = record === undefined ? undefined : parsedResult(record);

@@ -4,7 +4,7 @@
  * @module
  */
 import { assertNever } from "@lib/core/assert_never.ts";
-import type { AttemptFolder } from "@lib/spine/jobs/attempt_folder.ts";
+import type { AttemptDirectory } from "@lib/spine/jobs/attempt_directory.ts";
 import type { AttemptRequest } from "@lib/spine/jobs/executor.ts";
 import type { JobSpec } from "@lib/spine/spec/job_spec.ts";
 import type { ExecFailureCode } from "@lib/spine/executors/result_record.ts";
@@ -24,13 +24,13 @@ export type JobProgram =
 
 /** Finds the program of an attempt, as it stands on disk now. */
 export function jobProgram(
-  { spec, env, secrets, folder }: Pick<AttemptRequest, "spec" | "env" | "secrets" | "folder">,
+  { spec, env, secrets, directory }: Pick<AttemptRequest, "spec" | "env" | "secrets" | "directory">,
 ): JobProgram {
-  const workdir = workdirOf(spec, folder);
-  if (!isFolder(workdir)) return { kind: "failed", exitCode: 200 };
+  const workdir = workdirOf(spec, directory);
+  if (!isDirectory(workdir)) return { kind: "failed", exitCode: 200 };
   const [name, ...args] = spec.work.kind === "command"
     ? spec.work.argv
-    : [spec.work.shell, folder.scriptFile];
+    : [spec.work.shell, directory.scriptFile];
   const found = resolveProgram(name ?? "", { path: secrets.get("PATH") ?? env.PATH, workdir });
   switch (found.kind) {
     case "found":
@@ -45,13 +45,13 @@ export function jobProgram(
 }
 
 /** Where a job starts: absolute, or below its workspace. */
-function workdirOf(spec: JobSpec, folder: AttemptFolder): string {
+function workdirOf(spec: JobSpec, directory: AttemptDirectory): string {
   const { workdir } = spec;
-  if (workdir === undefined || workdir === "" || workdir === ".") return folder.workspace;
-  return workdir.startsWith("/") ? workdir : `${folder.workspace}/${workdir}`;
+  if (workdir === undefined || workdir === "" || workdir === ".") return directory.workspace;
+  return workdir.startsWith("/") ? workdir : `${directory.workspace}/${workdir}`;
 }
 
-function isFolder(path: string): boolean {
+function isDirectory(path: string): boolean {
   try {
     return Deno.statSync(path).isDirectory;
   } catch {

@@ -33,8 +33,8 @@ export interface SearchOptions {
 export function resolveProgram(program: string, { path, workdir }: SearchOptions): ResolvedProgram {
   const candidates = program.includes("/")
     ? [program]
-    : (path ?? DEFAULT_PATH).split(":").map((folder) =>
-      `${folder === "" ? "." : folder}/${program}`
+    : (path ?? DEFAULT_PATH).split(":").map((directory) =>
+      `${directory === "" ? "." : directory}/${program}`
     );
   let seen = false;
   for (const candidate of candidates) {
@@ -56,7 +56,7 @@ function examine(path: string, workdir: string): "executable" | "other" | "absen
   try {
     if (!Deno.statSync(path).isFile) return "other";
   } catch {
-    // Not there, not a folder on the way, not readable: execve would not get there either.
+    // Not there, not a directory on the way, not readable: execve would not get there either.
     return "absent";
   }
   if (!isExecutable(path)) return "other";

@@ -1,6 +1,6 @@
 /**
  * The record of an attempt's end: what `ExecStopPost=` or the supervisor
- * writes into `folder.resultFile` when no program of ours need be alive.
+ * writes into `directory.resultFile` when no program of ours need be alive.
  *
  * Lines of `key=value`. The names in capitals and the names in small letters
  * have different writers: `systemctl show` and the shell. Unknown keys are

@@ -1,6 +1,6 @@
 /**
  * What units need on disk while they run: their secrets, and the program that
- * records their end. All of it lies on the runtime folder's tmpfs, which lives
+ * records their end. All of it lies on the runtime directory's tmpfs, which lives
  * exactly as long as the user's service manager, and so as its units.
  *
  * @module
@@ -16,11 +16,11 @@ export class RuntimeFiles {
 
   /** @param runtimeDir `$XDG_RUNTIME_DIR`. */
   constructor(runtimeDir: string) {
-    const folder = `${runtimeDir}/cicd-toolkit`;
+    const directory = `${runtimeDir}/cicd-toolkit`;
     // Named by its content, so that an upgrade leaves alone what running units will still call.
     const hash = createHash("sha256").update(RECORD_PROGRAM).digest("hex").slice(0, 16);
-    this.#secrets = `${folder}/secrets`;
-    this.#recorder = `${folder}/record-result-${hash}.sh`;
+    this.#secrets = `${directory}/secrets`;
+    this.#recorder = `${directory}/record-result-${hash}.sh`;
   }
 
   /** Sees to it that the program for `ExecStopPost=` is there; returns its path. */

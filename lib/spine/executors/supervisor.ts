@@ -11,10 +11,10 @@
  *
  * | call | what |
  * |---|---|
- * | `run FOLDER JOB ATTEMPT LIMIT GRACE OUT ERR UNSET ARGV…` | stands over the job; says `begun` or `exists` |
- * | `alive FOLDER` | exits with 0 while the supervisor lives |
- * | `stop FOLDER` | asks the attempt to end |
- * | `sweep FOLDER JOB ATTEMPT` | kills what a dead supervisor left |
+ * | `run DIRECTORY JOB ATTEMPT LIMIT GRACE OUT ERR UNSET ARGV…` | stands over the job; says `begun` or `exists` |
+ * | `alive DIRECTORY` | exits with 0 while the supervisor lives |
+ * | `stop DIRECTORY` | asks the attempt to end |
+ * | `sweep DIRECTORY JOB ATTEMPT` | kills what a dead supervisor left |
  *
  * @module
  */
@@ -77,7 +77,7 @@ cicd__kill_all() {
   done
 } 2>/dev/null
 cicd__over() {
-  [ -e "$cicd__folder/stop" ] || [ -e "$cicd__draft.ended" ]
+  [ -e "$cicd__directory/stop" ] || [ -e "$cicd__draft.ended" ]
 }
 cicd__reap() {
   trap '' TERM
@@ -89,7 +89,7 @@ cicd__reap() {
   cicd__over || (
     umask 077
     set -C
-    echo '{"reason":"timeout","by":"the time limit"}' >"$cicd__folder/stop"
+    echo '{"reason":"timeout","by":"the time limit"}' >"$cicd__directory/stop"
   )
   trap '' TERM
   read -r cicd__line </proc/self/stat
@@ -113,15 +113,15 @@ cicd__reap() {
   done
 }
 cicd__run() {
-  cicd__folder=$1 cicd__job=$2 cicd__attempt=$3 cicd__limit=$4 cicd__grace=$5
+  cicd__directory=$1 cicd__job=$2 cicd__attempt=$3 cicd__limit=$4 cicd__grace=$5
   cicd__out=$6 cicd__err=$7 cicd__unset=$8
   shift 8
-  cicd__draft=$cicd__folder/.result.$$
+  cicd__draft=$cicd__directory/.result.$$
   umask 077
   cicd__identity "$$" || exit 70
   printf '%s\\n%s\\n' "$$" "$cicd__identity" >"$cicd__draft" || exit 70
-  if ! command -p ln "$cicd__draft" "$cicd__folder/supervisor"; then
-    [ -e "$cicd__folder/supervisor" ] && echo exists
+  if ! command -p ln "$cicd__draft" "$cicd__directory/supervisor"; then
+    [ -e "$cicd__directory/supervisor" ] && echo exists
     command -p rm -f "$cicd__draft"
     exit 0
   fi
@@ -168,7 +168,7 @@ cicd__run() {
     echo "child_times=$cicd__times"
   } >"$cicd__draft"
   command -p rm -f "$cicd__draft.said" "$cicd__draft.times" "$cicd__draft.ended"
-  command -p mv -f "$cicd__draft" "$cicd__folder/result"
+  command -p mv -f "$cicd__draft" "$cicd__directory/result"
 }
 exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-
 cicd__call=$1

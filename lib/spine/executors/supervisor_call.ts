@@ -8,7 +8,7 @@ import { CicdError, messageOf } from "@lib/core/errors.ts";
 import type { AttemptHandle, AttemptRequest } from "@lib/spine/jobs/executor.ts";
 import type { ReadyProgram } from "@lib/spine/executors/job_program.ts";
 import { SUPERVISOR_PROGRAM } from "@lib/spine/executors/supervisor.ts";
-import { logFilesOf } from "@lib/spine/executors/folder_files.ts";
+import { logFilesOf } from "@lib/spine/executors/directory_files.ts";
 
 /** Variables that shells set by themselves. */
 const SHELL_VARIABLES = ["PWD", "OLDPWD", "SHLVL", "_"] as const;
@@ -22,14 +22,14 @@ const SHELL_VARIABLES = ["PWD", "OLDPWD", "SHLVL", "_"] as const;
  * @throws {CicdError} `executor_failed` if nothing was begun.
  */
 export async function beginSupervised(
-  { ref, spec, env, secrets, folder }: AttemptRequest,
+  { ref, spec, env, secrets, directory }: AttemptRequest,
   { argv, workdir }: ReadyProgram,
   signal: AbortSignal,
 ): Promise<"started" | "exists"> {
   const given = { ...env, ...Object.fromEntries(secrets) };
-  const [outputLog = "", errorLog = outputLog] = logFilesOf(folder, spec.output);
+  const [outputLog = "", errorLog = outputLog] = logFilesOf(directory, spec.output);
   const args = [
-    folder.path,
+    directory.path,
     ref.jobId,
     String(ref.number),
     String(spec.timeoutMs / 1_000),
@@ -68,20 +68,20 @@ export async function beginSupervised(
 
 /** Whether an attempt's supervisor lives. */
 export async function isSupervised(
-  { folder }: AttemptHandle,
+  { directory }: AttemptHandle,
   signal: AbortSignal,
 ): Promise<boolean> {
-  return (await callSupervisor(["alive", folder.path], signal)) === 0;
+  return (await callSupervisor(["alive", directory.path], signal)) === 0;
 }
 
 /** Asks an attempt's supervisor to end the attempt; there need not be one. */
-export async function stopSupervised({ folder }: AttemptHandle, signal: AbortSignal) {
-  await callSupervisor(["stop", folder.path], signal);
+export async function stopSupervised({ directory }: AttemptHandle, signal: AbortSignal) {
+  await callSupervisor(["stop", directory.path], signal);
 }
 
 /** Kills what is left of an attempt whose supervisor is dead. */
-export async function sweep({ ref, folder }: AttemptHandle, signal: AbortSignal): Promise<void> {
-  await callSupervisor(["sweep", folder.path, ref.jobId, String(ref.number)], signal);
+export async function sweep({ ref, directory }: AttemptHandle, signal: AbortSignal): Promise<void> {
+  await callSupervisor(["sweep", directory.path, ref.jobId, String(ref.number)], signal);
 }
 
 async function callSupervisor(args: readonly string[], signal: AbortSignal): Promise<number> {

@@ -18,8 +18,8 @@ import type {
 import type { AttemptOutcome } from "@lib/spine/jobs/model.ts";
 import type { UnitProperty } from "@lib/foundations/systemd/unit_property.ts";
 import { jobUnitName } from "@lib/foundations/systemd/unit_name.ts";
-import { checkFolder, settleFolder, wasBegun } from "@lib/spine/executors/evidence.ts";
-import { recordExecFailure, requestStop } from "@lib/spine/executors/folder_files.ts";
+import { checkDirectory, settleDirectory, wasBegun } from "@lib/spine/executors/evidence.ts";
+import { recordExecFailure, requestStop } from "@lib/spine/executors/directory_files.ts";
 import { jobProgram, type ReadyProgram } from "@lib/spine/executors/job_program.ts";
 import { ManagerLink } from "@lib/spine/executors/manager_link.ts";
 import { copyAgentLimits, describeSlice } from "@lib/spine/executors/project_slice.ts";
@@ -70,7 +70,7 @@ export class UnitExecutor implements Executor {
     if (wasBegun(request)) return "exists";
     const program = jobProgram(request);
     if (program.kind === "failed") {
-      await recordExecFailure(request.folder, program.exitCode, this.#options.clock.now());
+      await recordExecFailure(request.directory, program.exitCode, this.#options.clock.now());
       return "started";
     }
     const manager = await this.#link.use(signal);
@@ -93,7 +93,7 @@ export class UnitExecutor implements Executor {
     // The unit before the files: it goes after the last of them was written, so files that are
     // read after it was seen gone are final.
     if (await manager.unitExists(jobUnitName(attempt.ref), signal)) return { kind: "alive" };
-    const found = await checkFolder(attempt, this.#evidenceOptions());
+    const found = await checkDirectory(attempt, this.#evidenceOptions());
     this.#files.removeEnvironment(jobUnitName(attempt.ref));
     return found;
   }
@@ -101,14 +101,14 @@ export class UnitExecutor implements Executor {
   async ended(attempt: AttemptHandle, signal: AbortSignal): Promise<AttemptOutcome> {
     const unit = jobUnitName(attempt.ref);
     await this.#link.gone(unit, signal);
-    const outcome = await settleFolder(attempt, this.#evidenceOptions());
+    const outcome = await settleDirectory(attempt, this.#evidenceOptions());
     this.#files.removeEnvironment(unit);
     return outcome;
   }
 
   async stop(attempt: AttemptHandle, why: StopRequest, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
-    if (!requestStop(attempt.folder, why)) return;
+    if (!requestStop(attempt.directory, why)) return;
     const manager = await this.#link.use(signal);
     await manager.stopUnit(jobUnitName(attempt.ref), signal);
   }

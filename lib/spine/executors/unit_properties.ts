@@ -7,7 +7,7 @@ import type { AttemptRequest } from "@lib/spine/jobs/executor.ts";
 import type { ExecCommand } from "@lib/foundations/systemd/unit_property.ts";
 import { jobUnitName, projectSliceName } from "@lib/foundations/systemd/unit_name.ts";
 import { type UnitProperty, unitProperty } from "@lib/foundations/systemd/unit_property.ts";
-import { logFilesOf } from "@lib/spine/executors/folder_files.ts";
+import { logFilesOf } from "@lib/spine/executors/directory_files.ts";
 import { recordResultArgv, RESULT_VARIABLES } from "@lib/spine/executors/record_result.ts";
 
 /** What the request does not say. */
@@ -64,12 +64,12 @@ const SERVICE_VARIABLES = [
  * @throws {RangeError} If a path holds what systemd cannot keep.
  */
 export function jobUnitProperties(
-  { ref, spec, env, secrets, folder }: AttemptRequest,
+  { ref, spec, env, secrets, directory }: AttemptRequest,
   options: JobUnitOptions,
 ): readonly UnitProperty[] {
   const { workdir, argv, environment, environmentFile, managerEnvironment, runtimeDir, recorder } =
     options;
-  const logs = logFilesOf(folder, spec.output);
+  const logs = logFilesOf(directory, spec.output);
   const [outputLog = "", errorLog = outputLog] = logs;
   const own = new Set([...Object.keys(env), ...secrets.keys()]);
   const unset = new Set([...SERVICE_VARIABLES, ...managerEnvironment]);
@@ -81,7 +81,7 @@ export function jobUnitProperties(
     unitProperty.collectMode("inactive-or-failed"),
     // systemd makes the log files as it forks the job, and the record after its end: once one
     // of them is there, no start request, however late, gets past this line.
-    unitProperty.assertPathAbsent(...logs, folder.resultFile),
+    unitProperty.assertPathAbsent(...logs, directory.resultFile),
     unitProperty.standardInputNull(),
     unitProperty.standardOutputAppend(outputLog),
     unitProperty.standardErrorAppend(errorLog),
@@ -112,7 +112,7 @@ export function jobUnitProperties(
     unitProperty.execStopPost({
       argv: recordResultArgv({
         recorder,
-        resultFile: folder.resultFile,
+        resultFile: directory.resultFile,
         unit: jobUnitName(ref),
         runtimeDir,
         ...(environmentFile === undefined ? {} : { environmentFile }),

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { AttemptFolder, AttemptRef } from "@lib/spine/jobs/attempt_folder.ts";
+import type { AttemptDirectory, AttemptRef } from "@lib/spine/jobs/attempt_directory.ts";
 import type { AttemptOutcome, CancelRequest } from "@lib/spine/jobs/model.ts";
 import type { JobSpec } from "@lib/spine/spec/job_spec.ts";
 
@@ -18,7 +18,7 @@ export interface AttemptRequest {
    * uses are not among them. */
   readonly secrets: ReadonlyMap<string, string>;
   /** Exists, with `script` written and `work/` made; holds no log yet. */
-  readonly folder: AttemptFolder;
+  readonly directory: AttemptDirectory;
 }
 
 /** What an executor finds of an attempt when it looks. */
@@ -46,12 +46,12 @@ export type StopRequest = CancelRequest | { readonly reason: "timeout"; readonly
  *   most once in its life. The name of the unit (or the log file, where there
  *   is no service manager) is the key that refuses the second.
  * - The attempt outlives this process. Its output and the record of its end
- *   reach its folder while no program of ours is alive.
+ *   reach its directory while no program of ours is alive.
  * - `look` decides from disk and the service manager alone.
  * - `ended` resolves once the main process has ended *and* nothing of the
  *   attempt lives any more, after the record is on disk. Many callers may
  *   wait; it works for attempts begun by an earlier process.
- * - `stop` is idempotent, writes `folder.stopFile` first, asks politely,
+ * - `stop` is idempotent, writes `directory.stopFile` first, asks politely,
  *   and kills everything after the attempt's grace period. It returns when
  *   the stop is under way; `ended` tells when it is over. Stopping what has
  *   ended is no error.
@@ -91,9 +91,9 @@ export interface ProjectUse {
   };
 }
 
-/** An attempt that may be alive: what is known of it from its folder. */
+/** An attempt that may be alive: what is known of it from its directory. */
 export interface AttemptHandle {
   readonly ref: AttemptRef;
   readonly spec: JobSpec;
-  readonly folder: AttemptFolder;
+  readonly directory: AttemptDirectory;
 }

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { AttemptFolder, AttemptRef } from "@lib/spine/jobs/attempt_folder.ts";
+import type { AttemptDirectory, AttemptRef } from "@lib/spine/jobs/attempt_directory.ts";
 import type { AttemptOutcome, EndReason } from "@lib/spine/jobs/model.ts";
 import type { JobSpec } from "@lib/spine/spec/job_spec.ts";
 
@@ -13,7 +13,7 @@ export interface StepContext {
   readonly ref: AttemptRef;
   readonly spec: JobSpec;
   /** The workspace is there; before the first step it is empty. */
-  readonly folder: AttemptFolder;
+  readonly directory: AttemptDirectory;
 }
 
 /** The same before the job, with what only the setup may use. */

@@ -1,5 +1,5 @@
 /**
- * The log of a job of the store: which folders it lies in, what is masked, and
+ * The log of a job of the store: which directories it lies in, what is masked, and
  * when it has ended.
  *
  * Of each attempt first comes what was done before the job began, if its spec
@@ -10,7 +10,7 @@
  */
 import { CicdError, ignore } from "@lib/core/errors.ts";
 import type { Clock } from "@lib/core/clock.ts";
-import { attemptFolder } from "@lib/spine/jobs/attempt_folder.ts";
+import { attemptDirectory } from "@lib/spine/jobs/attempt_directory.ts";
 import type { JobEvents } from "@lib/spine/jobs/job_events.ts";
 import { hasSetup, type JobSpec } from "@lib/spine/spec/job_spec.ts";
 import { isTerminal, type Job } from "@lib/spine/jobs/model.ts";
@@ -79,16 +79,16 @@ export class JobLogReader {
     const until = (isWanted: (now: Job) => boolean, signal: AbortSignal) =>
       events.waitFor(job.id, { read: () => read(job.id), isWanted, signal });
     return {
-      watch: (folder) => watcher.watch(folder),
+      watch: (directory) => watcher.watch(directory),
       settled: async (source, signal) => {
         const number = this.#numberOf(job, source);
         const attemptEnds = async (over: AbortSignal) => {
           await until((now) => isSettled(now, number), over);
         };
         if (source.isSetup !== true) return await attemptEnds(signal);
-        using watch = watcher.watch(source.folder.path);
+        using watch = watcher.watch(source.directory.path);
         const setupEnds = (over: AbortSignal) =>
-          waitForSetupDone(source.folder, watch, { signal: over });
+          waitForSetupDone(source.directory, watch, { signal: over });
         await firstOf([attemptEnds, setupEnds], signal);
       },
       nextSource: async (count, signal) => {
@@ -117,17 +117,17 @@ export class JobLogReader {
 
   #source(job: Job, { number, isSetup }: LogPart): LogSource {
     const { project, output, logMaxBytes } = job.spec;
-    const folder = attemptFolder(this.#options.stateDir, { project, jobId: job.id, number });
+    const directory = attemptDirectory(this.#options.stateDir, { project, jobId: job.id, number });
     const settled = isSettled(job, number);
     return isSetup
-      ? setupSource(folder, settled || isSetupDone(folder))
-      : { folder, output, maxBytes: logMaxBytes, settled };
+      ? setupSource(directory, settled || isSetupDone(directory))
+      : { directory, output, maxBytes: logMaxBytes, settled };
   }
 
-  #numberOf(job: Job, { folder }: LogSource): number {
-    const number = Number(folder.path.slice(folder.path.lastIndexOf("/") + 1));
+  #numberOf(job: Job, { directory }: LogSource): number {
+    const number = Number(directory.path.slice(directory.path.lastIndexOf("/") + 1));
     if (!Number.isInteger(number)) {
-      throw new CicdError("internal", `The log folder of job "${job.id}" has no attempt number`);
+      throw new CicdError("internal", `The log directory of job "${job.id}" has no attempt number`);
     }
     return number;
   }

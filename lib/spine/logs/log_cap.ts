@@ -8,12 +8,12 @@
  * @module
  */
 import { formatSize } from "@lib/core/size.ts";
-import type { AttemptFolder } from "@lib/spine/jobs/attempt_folder.ts";
+import type { AttemptDirectory } from "@lib/spine/jobs/attempt_directory.ts";
 
 /** Reads the bytes dropped at the cap; `undefined` if the cap was not reached. */
-export async function readCapped(folder: AttemptFolder): Promise<number | undefined> {
+export async function readCapped(directory: AttemptDirectory): Promise<number | undefined> {
   try {
-    return parseCapped(await Deno.readTextFile(folder.logCapped));
+    return parseCapped(await Deno.readTextFile(directory.logCapped));
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return undefined;
     throw error;
@@ -21,10 +21,13 @@ export async function readCapped(folder: AttemptFolder): Promise<number | undefi
 }
 
 /** Writes the bytes dropped at the cap, replacing the file in one step. */
-export async function writeCapped(folder: AttemptFolder, droppedBytes: number): Promise<void> {
-  const temporary = `${folder.logCapped}.tmp`;
+export async function writeCapped(
+  directory: AttemptDirectory,
+  droppedBytes: number,
+): Promise<void> {
+  const temporary = `${directory.logCapped}.tmp`;
   await Deno.writeTextFile(temporary, `${droppedBytes}\n`, { mode: 0o600 });
-  await Deno.rename(temporary, folder.logCapped);
+  await Deno.rename(temporary, directory.logCapped);
 }
 
 /** The number in `log.capped`; a damaged file still says that the cap was reached. */

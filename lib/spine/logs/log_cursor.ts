@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { OutputStream } from "@lib/spine/jobs/attempt_folder.ts";
+import type { OutputStream } from "@lib/spine/jobs/attempt_directory.ts";
 import { endOfView, type IndexRecord } from "@lib/spine/logs/log_index.ts";
 import { type LogIndexFile, type LogView, openLogIndex } from "@lib/spine/logs/log_index_file.ts";
 import type { LogExtent, LogSource } from "@lib/spine/logs/log_source.ts";
@@ -30,7 +30,9 @@ export function openLogCursor(
 ): LogCursor {
   return view === "all"
     ? new CombinedCursor(source, options.patterns, options.from)
-    : new FileCursor(new MaskedFile(source.folder.logFile(view), options.patterns, options.from));
+    : new FileCursor(
+      new MaskedFile(source.directory.logFile(view), options.patterns, options.from),
+    );
 }
 
 class FileCursor implements LogCursor {
@@ -88,7 +90,7 @@ class CombinedCursor implements LogCursor {
 
   async #part(room: number, { extent, end }: CursorBounds): Promise<Uint8Array> {
     if (this.#streams === undefined && extent.bytes <= this.#from) return new Uint8Array(0);
-    this.#index ??= openLogIndex(this.#source.folder.logIndex);
+    this.#index ??= openLogIndex(this.#source.directory.logIndex);
     const streams = this.#streams ??= this.#locate(extent);
     const record = this.#record(streams, extent);
     let name: "stdout" | "stderr";
@@ -146,7 +148,7 @@ class CombinedCursor implements LogCursor {
   }
 
   #open(stream: OutputStream, at: number): StreamPosition {
-    return { at, file: new MaskedFile(this.#source.folder.logFile(stream), this.#patterns, at) };
+    return { at, file: new MaskedFile(this.#source.directory.logFile(stream), this.#patterns, at) };
   }
 }
 

@@ -9,8 +9,8 @@ import type { LogWatch } from "@lib/spine/logs/log_watcher.ts";
 
 /** What a follower needs to know beyond the files. */
 export interface FollowPort {
-  /** Watches an attempt folder; see `LogWatcher`. */
-  readonly watch: (folder: string) => LogWatch;
+  /** Watches an attempt directory; see `LogWatcher`. */
+  readonly watch: (directory: string) => LogWatch;
   /**
    * Resolves once the attempt is settled: its log has its last byte, and the
    * index its last record.
@@ -58,7 +58,7 @@ export class Settling implements Disposable {
   }
 
   /**
-   * Waits until the folder has changed since `version`, or the attempt is settled.
+   * Waits until the directory has changed since `version`, or the attempt is settled.
    *
    * Rejects with the signal's reason, or with why the end cannot be known.
    */

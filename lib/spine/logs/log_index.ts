@@ -13,7 +13,7 @@
  *
  * @module
  */
-import type { OutputStream } from "@lib/spine/jobs/attempt_folder.ts";
+import type { OutputStream } from "@lib/spine/jobs/attempt_directory.ts";
 
 /** Bytes of the header, and of each record. */
 export const INDEX_RECORD_BYTES = 20;

@@ -6,7 +6,7 @@
  *
  * @module
  */
-import type { OutputStream } from "@lib/spine/jobs/attempt_folder.ts";
+import type { OutputStream } from "@lib/spine/jobs/attempt_directory.ts";
 import {
   decodeIndexRecord,
   endOfView,

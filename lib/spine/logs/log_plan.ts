@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { OutputStream } from "@lib/spine/jobs/attempt_folder.ts";
+import type { OutputStream } from "@lib/spine/jobs/attempt_directory.ts";
 import type { IndexRecord } from "@lib/spine/logs/log_index.ts";
 
 /** How far a log is indexed. */

@@ -127,7 +127,7 @@ async function* readAttempt(
   else if (timestamps !== undefined) yield* output.endLine();
   using cursor = openLogCursor(source, view, { patterns, from: at });
   using times = timestamps && new LogTimes(source, view, timestamps);
-  using watch = source.settled ? undefined : follow?.watch(source.folder.path);
+  using watch = source.settled ? undefined : follow?.watch(source.directory.path);
   using settling = new Settling(source, { follow, signal });
   for (;;) {
     // In this order: with the end known first, the size seen next is final.

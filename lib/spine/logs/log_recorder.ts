@@ -15,7 +15,7 @@
 import { Backoff } from "@lib/core/backoff.ts";
 import type { Clock } from "@lib/core/clock.ts";
 import { ignore } from "@lib/core/errors.ts";
-import type { AttemptFolder, OutputStream } from "@lib/spine/jobs/attempt_folder.ts";
+import type { AttemptDirectory, OutputStream } from "@lib/spine/jobs/attempt_directory.ts";
 import { readCapped, writeCapped } from "@lib/spine/logs/log_cap.ts";
 import { type IndexWriter, openIndexWriter } from "@lib/spine/logs/log_index_writer.ts";
 import {
@@ -35,14 +35,14 @@ const SLOW_TICK_MS = 250;
 const INDEX_SLACK_BYTES = 1024 * 1024;
 /** After a failed look. */
 const RETRY = { firstMs: 1_000, maxMs: 30_000 } as const;
-/** How long an attempt runs before its folder is watched. */
+/** How long an attempt runs before its directory is watched. */
 const WATCH_AFTER_MS = 20;
 /** Between two writes of a growing count of dropped bytes. */
 const CAPPED_WRITE_MS = 500;
 
 /** Options for {@linkcode recordLog}. */
 export interface RecordLogOptions {
-  readonly folder: AttemptFolder;
+  readonly directory: AttemptDirectory;
   readonly output: "merged" | "split";
   /** The cap on all streams together, in bytes. */
   readonly maxBytes: number;
@@ -65,7 +65,7 @@ export interface LogRecording extends AsyncDisposable {
   finish(): Promise<number>;
 }
 
-/** Starts to record the log of one attempt, whose folder exists. */
+/** Starts to record the log of one attempt, whose directory exists. */
 export function recordLog(options: RecordLogOptions): LogRecording {
   return new Recording(options);
 }
@@ -91,7 +91,7 @@ class Recording implements LogRecording {
   }
 
   async finish(): Promise<number> {
-    const { folder, output, maxBytes, onFailure } = this.#options;
+    const { directory, output, maxBytes, onFailure } = this.#options;
     await this.#end();
     try {
       await this.#look();
@@ -101,7 +101,7 @@ class Recording implements LogRecording {
     }
     this.#close();
     const view = output === "merged" ? "merged" : "all";
-    return (await logExtent({ folder, output, maxBytes, settled: true }, view)).bytes;
+    return (await logExtent({ directory, output, maxBytes, settled: true }, view)).bytes;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -116,13 +116,13 @@ class Recording implements LogRecording {
   }
 
   async #run(watcher: LogWatcher | undefined): Promise<void> {
-    const { folder, clock, onFailure } = this.#options;
+    const { directory, clock, onFailure } = this.#options;
     const signal = AbortSignal.any([this.#options.signal, this.#stop.signal]);
     const backoff = new Backoff(RETRY);
     // Many jobs are over before a watch would pay for itself.
     await clock.sleep(WATCH_AFTER_MS, { signal }).catch(ignore("the loop looks at the signal"));
     if (signal.aborted) return;
-    using watch = watcher?.watch(folder.path);
+    using watch = watcher?.watch(directory.path);
     while (watch !== undefined && !signal.aborted) {
       const version = watch.version;
       try {
@@ -156,9 +156,9 @@ class Recording implements LogRecording {
 
   /** In a blocking call of microseconds: followers of a split log wait for it. */
   #see(stream: OutputStream): SeenStream {
-    const { folder, clock } = this.#options;
+    const { directory, clock } = this.#options;
     try {
-      const { size, mtime } = Deno.statSync(folder.logFile(stream));
+      const { size, mtime } = Deno.statSync(directory.logFile(stream));
       return { stream, size, timeMs: mtime?.getTime() ?? clock.now() };
     } catch (error) {
       if (error instanceof Deno.errors.NotFound) return { stream, size: 0, timeMs: 0 };
@@ -167,10 +167,10 @@ class Recording implements LogRecording {
   }
 
   async #open(seen: readonly SeenStream[]): Promise<void> {
-    const { folder } = this.#options;
-    this.#dropped ??= this.#droppedOnDisk = await readCapped(folder);
+    const { directory } = this.#options;
+    this.#dropped ??= this.#droppedOnDisk = await readCapped(directory);
     const sizeOf = (stream: OutputStream) => seen.find((one) => one.stream === stream)?.size ?? 0;
-    this.#writer = openIndexWriter(folder.logIndex, {
+    this.#writer = openIndexWriter(directory.logIndex, {
       merged: sizeOf("merged"),
       stdout: sizeOf("stdout"),
       stderr: sizeOf("stderr"),
@@ -179,12 +179,12 @@ class Recording implements LogRecording {
   }
 
   async #cut(cuts: readonly CutStream[]): Promise<void> {
-    const { folder, clock } = this.#options;
+    const { directory, clock } = this.#options;
     this.#dropped ??= 0;
     // Before the first cut, so that no reader takes a cut log for a whole one.
     if (this.#droppedOnDisk === undefined) await this.#saveDropped();
     for (const { stream, keepBytes, dropBytes } of cuts) {
-      await Deno.truncate(folder.logFile(stream), keepBytes);
+      await Deno.truncate(directory.logFile(stream), keepBytes);
       this.#dropped += dropBytes;
     }
     if (clock.now() - this.#droppedWrittenAt >= CAPPED_WRITE_MS) await this.#saveDropped();
@@ -193,7 +193,7 @@ class Recording implements LogRecording {
   async #saveDropped(): Promise<void> {
     const dropped = this.#dropped;
     if (dropped === undefined || dropped === this.#droppedOnDisk) return;
-    await writeCapped(this.#options.folder, dropped);
+    await writeCapped(this.#options.directory, dropped);
     this.#droppedOnDisk = dropped;
     this.#droppedWrittenAt = this.#options.clock.now();
   }

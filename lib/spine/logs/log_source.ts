@@ -4,14 +4,14 @@
  * @module
  */
 import { CicdError } from "@lib/core/errors.ts";
-import type { AttemptFolder, OutputStream } from "@lib/spine/jobs/attempt_folder.ts";
+import type { AttemptDirectory, OutputStream } from "@lib/spine/jobs/attempt_directory.ts";
 import { readCapped } from "@lib/spine/logs/log_cap.ts";
 import { endOfView } from "@lib/spine/logs/log_index.ts";
 import { type LogView, openLogIndex } from "@lib/spine/logs/log_index_file.ts";
 
 /** The log of one attempt. */
 export interface LogSource {
-  readonly folder: AttemptFolder;
+  readonly directory: AttemptDirectory;
   readonly output: "merged" | "split";
   /** Bytes of log that are kept. */
   readonly maxBytes: number;
@@ -26,9 +26,9 @@ export interface LogSource {
  *
  * It is kept small by its writer, not by a cap of the job's.
  */
-export function setupSource(folder: AttemptFolder, settled: boolean): LogSource {
+export function setupSource(directory: AttemptDirectory, settled: boolean): LogSource {
   return {
-    folder: { ...folder, logFile: () => folder.setupLog, logIndex: folder.setupIndex },
+    directory: { ...directory, logFile: () => directory.setupLog, logIndex: directory.setupIndex },
     output: "merged",
     maxBytes: Number.MAX_SAFE_INTEGER,
     settled,
@@ -70,10 +70,10 @@ export function viewOf(source: LogSource, stream: "stdout" | "stderr" | undefine
  * the index missed follow its last record, first stdout's, then stderr's.
  */
 export async function logExtent(source: LogSource, view: LogView): Promise<LogExtent> {
-  const { folder, maxBytes } = source;
-  const capped = await readCapped(folder);
+  const { directory, maxBytes } = source;
+  const capped = await readCapped(directory);
   if (source.output === "merged") {
-    const size = await fileSize(folder.logFile("merged"));
+    const size = await fileSize(directory.logFile("merged"));
     const merged = Math.min(size, maxBytes);
     return {
       bytes: merged,
@@ -81,9 +81,9 @@ export async function logExtent(source: LogSource, view: LogView): Promise<LogEx
       droppedBytes: addDropped(capped, size - merged),
     };
   }
-  const stdoutSize = await fileSize(folder.logFile("stdout"));
-  const stderrSize = await fileSize(folder.logFile("stderr"));
-  let { stdout, stderr } = indexedBytes(folder, stdoutSize, stderrSize);
+  const stdoutSize = await fileSize(directory.logFile("stdout"));
+  const stderrSize = await fileSize(directory.logFile("stderr"));
+  let { stdout, stderr } = indexedBytes(directory, stdoutSize, stderrSize);
   let unseen = 0;
   if (source.settled) {
     const room = Math.max(0, maxBytes - stdout - stderr);
@@ -105,12 +105,12 @@ export async function logExtent(source: LogSource, view: LogView): Promise<LogEx
  *
  * A merged log may be read wherever it ends; a split log as far as the index.
  */
-export function liveExtent({ folder, output, maxBytes }: LogSource, view: LogView): LogExtent {
+export function liveExtent({ directory, output, maxBytes }: LogSource, view: LogView): LogExtent {
   if (output === "merged") {
     const streams = { merged: maxBytes, stdout: 0, stderr: 0 };
     return { bytes: maxBytes, streams, droppedBytes: undefined };
   }
-  const { stdout, stderr } = indexedBytes(folder, Infinity, Infinity);
+  const { stdout, stderr } = indexedBytes(directory, Infinity, Infinity);
   return {
     bytes: bytesOf(view, { stdout, stderr }),
     streams: { merged: 0, stdout, stderr },
@@ -151,11 +151,11 @@ async function fileSize(path: string): Promise<number> {
 }
 
 function indexedBytes(
-  folder: AttemptFolder,
+  directory: AttemptDirectory,
   stdoutSize: number,
   stderrSize: number,
 ): { stdout: number; stderr: number } {
-  using index = openLogIndex(folder.logIndex);
+  using index = openLogIndex(directory.logIndex);
   if (index === undefined) return { stdout: 0, stderr: 0 };
   // A record may claim bytes that a power failure took from the log itself.
   const count = index.soundCount((record) =>

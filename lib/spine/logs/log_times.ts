@@ -44,7 +44,7 @@ export class LogTimes implements Disposable {
   }
 
   #indexed(offset: number): number | undefined {
-    this.#index ??= openLogIndex(this.#source.folder.logIndex);
+    this.#index ??= openLogIndex(this.#source.directory.logIndex);
     if (this.#index === undefined) return undefined;
     this.#number ??= this.#index.find(this.#view, offset, this.#index.soundCount());
     for (;; this.#number++) {
@@ -56,7 +56,7 @@ export class LogTimes implements Disposable {
 
   #fallback(): number {
     if (!this.#source.settled) return this.#clock.now();
-    const path = this.#source.folder.logFile(this.#view === "all" ? "stdout" : this.#view);
+    const path = this.#source.directory.logFile(this.#view === "all" ? "stdout" : this.#view);
     try {
       return Deno.statSync(path).mtime?.getTime() ?? this.#clock.now();
     } catch (error) {

@@ -1,15 +1,15 @@
 /**
- * Tells any number of followers that something changed in an attempt folder.
+ * Tells any number of followers that something changed in an attempt directory.
  *
- * One inotify watch per folder, shared and counted. A watch carries no data,
+ * One inotify watch per directory, shared and counted. A watch carries no data,
  * only a version that grows: a follower notes the version, reads to the end of
  * the file, and waits for a later version, so no change is ever missed however
  * slow the follower or however many events were merged or dropped on the way.
  *
- * Where no watch can be had (the folder does not exist yet, or the account's
- * inotify instances, often 128, are used up) the folder is polled until one
+ * Where no watch can be had (the directory does not exist yet, or the account's
+ * inotify instances, often 128, are used up) the directory is polled until one
  * can. A job that writes its lines one by one makes an event of each, which
- * would cost it half its speed: such a folder is looked at every 2 ms instead,
+ * would cost it half its speed: such a directory is looked at every 2 ms instead,
  * until it has calmed down.
  *
  * @module
@@ -17,7 +17,7 @@
 import { raceAbort } from "@lib/core/abort.ts";
 import type { Clock } from "@lib/core/clock.ts";
 
-/** How a folder is looked at while it is not watched. */
+/** How a directory is looked at while it is not watched. */
 interface Pause {
   readonly everyMs: number;
   readonly looks: number;
@@ -27,11 +27,11 @@ interface Pause {
 const AWAY: Pause = { everyMs: 50, looks: 1 };
 /** Where the watch would cost more than looking. */
 const BUSY: Pause = { everyMs: 2, looks: 25 };
-/** So many events in so many milliseconds make a folder busy. */
+/** So many events in so many milliseconds make a directory busy. */
 const BURST_EVENTS = 64;
 const BURST_MS = 20;
 
-/** A follower's hold on a folder's watch; disposing gives it up. */
+/** A follower's hold on a directory's watch; disposing gives it up. */
 export interface LogWatch extends Disposable {
   /** Grows with every change. */
   readonly version: number;
@@ -52,24 +52,24 @@ export interface LogWatcherOptions {
 /** The watches of one process; disposing ends them all. */
 export class LogWatcher implements AsyncDisposable {
   readonly #clock: Clock;
-  readonly #folders = new Map<string, FolderWatch>();
+  readonly #directories = new Map<string, DirectoryWatch>();
   readonly #ending = new Set<Promise<void>>();
 
   constructor(options: LogWatcherOptions) {
     this.#clock = options.clock;
   }
 
-  /** Folders being watched. */
+  /** Directories being watched. */
   get size(): number {
-    return this.#folders.size;
+    return this.#directories.size;
   }
 
-  /** Watches a folder; changes from this moment on are seen. */
-  watch(folder: string): LogWatch {
-    let shared = this.#folders.get(folder);
+  /** Watches a directory; changes from this moment on are seen. */
+  watch(directory: string): LogWatch {
+    let shared = this.#directories.get(directory);
     if (shared === undefined) {
-      shared = new FolderWatch(folder, this.#clock);
-      this.#folders.set(folder, shared);
+      shared = new DirectoryWatch(directory, this.#clock);
+      this.#directories.set(directory, shared);
     }
     const found = shared;
     found.holders++;
@@ -82,37 +82,37 @@ export class LogWatcher implements AsyncDisposable {
       [Symbol.dispose]: () => {
         if (!held) return;
         held = false;
-        if (--found.holders === 0) this.#end(folder, found);
+        if (--found.holders === 0) this.#end(directory, found);
       },
     };
   }
 
-  #end(folder: string, shared: FolderWatch): void {
-    if (this.#folders.get(folder) === shared) this.#folders.delete(folder);
+  #end(directory: string, shared: DirectoryWatch): void {
+    if (this.#directories.get(directory) === shared) this.#directories.delete(directory);
     const ended = shared.end();
     this.#ending.add(ended);
     void ended.finally(() => this.#ending.delete(ended));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const [folder, shared] of [...this.#folders]) this.#end(folder, shared);
+    for (const [directory, shared] of [...this.#directories]) this.#end(directory, shared);
     await Promise.all(this.#ending);
   }
 }
 
-/** The one watch of a folder. */
-class FolderWatch {
+/** The one watch of a directory. */
+class DirectoryWatch {
   version = 0;
   holders = 0;
-  readonly #folder: string;
+  readonly #directory: string;
   readonly #clock: Clock;
   readonly #stop = new AbortController();
   readonly #done: Promise<void>;
   #watcher: Deno.FsWatcher | undefined;
   #next = Promise.withResolvers<void>();
 
-  constructor(folder: string, clock: Clock) {
-    this.#folder = folder;
+  constructor(directory: string, clock: Clock) {
+    this.#directory = directory;
     this.#clock = clock;
     this.#tryWatch();
     this.#done = this.#run();
@@ -181,7 +181,7 @@ class FolderWatch {
 
   #tryWatch(): void {
     try {
-      this.#watcher = Deno.watchFs(this.#folder, { recursive: false });
+      this.#watcher = Deno.watchFs(this.#directory, { recursive: false });
     } catch {
       this.#watcher = undefined; // Polled meanwhile; tried again after the next look.
     }

@@ -3,13 +3,13 @@
  *
  * @module
  */
-import type { AttemptFolder } from "@lib/spine/jobs/attempt_folder.ts";
+import type { AttemptDirectory } from "@lib/spine/jobs/attempt_directory.ts";
 import type { LogWatch } from "@lib/spine/logs/log_watcher.ts";
 
 /** Whether nothing is added to the setup log of an attempt any more; look before its size. */
-export function isSetupDone(folder: AttemptFolder): boolean {
+export function isSetupDone(directory: AttemptDirectory): boolean {
   try {
-    Deno.statSync(folder.setupDone);
+    Deno.statSync(directory.setupDone);
     return true;
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return false;
@@ -20,17 +20,17 @@ export function isSetupDone(folder: AttemptFolder): boolean {
 /**
  * Resolves once nothing is added to the setup log any more.
  *
- * @param watch Watches the attempt's folder, which need not exist yet.
+ * @param watch Watches the attempt's directory, which need not exist yet.
  * @throws The signal's reason when `signal` aborts, and when the watch ends.
  */
 export async function waitForSetupDone(
-  folder: AttemptFolder,
+  directory: AttemptDirectory,
   watch: LogWatch,
   { signal }: { readonly signal: AbortSignal },
 ): Promise<void> {
   for (;;) {
     const version = watch.version;
-    if (isSetupDone(folder)) return;
+    if (isSetupDone(directory)) return;
     await watch.changed(version, signal);
   }
 }

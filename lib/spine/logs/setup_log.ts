@@ -12,7 +12,7 @@
  */
 import type { Clock } from "@lib/core/clock.ts";
 import { formatSize } from "@lib/core/size.ts";
-import type { AttemptFolder } from "@lib/spine/jobs/attempt_folder.ts";
+import type { AttemptDirectory } from "@lib/spine/jobs/attempt_directory.ts";
 import { type IndexWriter, openIndexWriter } from "@lib/spine/logs/log_index_writer.ts";
 import {
   compilePatterns,
@@ -60,13 +60,15 @@ export interface SetupLog extends Disposable {
   done(): void;
 }
 
-/** Opens the setup log of an attempt whose folder exists; no file is made before the first line. */
-export function openSetupLog(folder: AttemptFolder, options: SetupLogOptions): SetupLog {
-  return new SetupLogFile(folder, options);
+/**
+ * Opens the setup log of an attempt whose directory exists; no file is made before the first line.
+ */
+export function openSetupLog(directory: AttemptDirectory, options: SetupLogOptions): SetupLog {
+  return new SetupLogFile(directory, options);
 }
 
 class SetupLogFile implements SetupLog {
-  readonly #folder: AttemptFolder;
+  readonly #directory: AttemptDirectory;
   readonly #options: SetupLogOptions;
   readonly #maxBytes: number;
   readonly #note: Uint8Array;
@@ -74,8 +76,8 @@ class SetupLogFile implements SetupLog {
   #patterns: SecretPatterns | undefined;
   #closed = false;
 
-  constructor(folder: AttemptFolder, options: SetupLogOptions) {
-    this.#folder = folder;
+  constructor(directory: AttemptDirectory, options: SetupLogOptions) {
+    this.#directory = directory;
     this.#options = options;
     this.#maxBytes = options.maxBytes ?? SETUP_LOG_MAX_BYTES;
     this.#note = encodeLine(
@@ -96,7 +98,7 @@ class SetupLogFile implements SetupLog {
 
   done(): void {
     this.#close();
-    Deno.openSync(this.#folder.setupDone, { write: true, create: true, mode: 0o600 }).close();
+    Deno.openSync(this.#directory.setupDone, { write: true, create: true, mode: 0o600 }).close();
   }
 
   [Symbol.dispose](): void {
@@ -105,8 +107,8 @@ class SetupLogFile implements SetupLog {
 
   /** Opens the files, unless nothing may be added to them any more. */
   #open(): void {
-    if (isSetupDone(this.#folder)) return this.#close();
-    const files = this.#files = new SetupFiles(this.#folder);
+    if (isSetupDone(this.#directory)) return this.#close();
+    const files = this.#files = new SetupFiles(this.#directory);
     if (files.size === 0) return;
     const tail = files.tail(this.#note.length);
     if (tail.length === this.#note.length && tail.every((byte, at) => byte === this.#note[at])) {
@@ -148,8 +150,8 @@ class SetupFiles implements Disposable {
   readonly #index: IndexWriter;
   #size: number;
 
-  constructor(folder: AttemptFolder) {
-    this.#log = Deno.openSync(folder.setupLog, {
+  constructor(directory: AttemptDirectory) {
+    this.#log = Deno.openSync(directory.setupLog, {
       read: true,
       append: true,
       create: true,
@@ -158,7 +160,7 @@ class SetupFiles implements Disposable {
     try {
       this.#size = this.#log.statSync().size;
       const sizes = { merged: this.#size, stdout: 0, stderr: 0 };
-      this.#index = openIndexWriter(folder.setupIndex, sizes);
+      this.#index = openIndexWriter(directory.setupIndex, sizes);
     } catch (error) {
       this.#log.close();
       throw error;

@@ -79,7 +79,7 @@ export interface JobStoreOptions {
   readonly onChange: (job: Job, before: Job | undefined) => void;
 }
 
-/** The store of jobs. One per state folder; see `lib/foundations/store/state_lock.ts`. */
+/** The store of jobs. One per state directory; see `lib/foundations/store/state_lock.ts`. */
 export class JobStore {
   readonly #db: Database;
   readonly #options: JobStoreOptions;

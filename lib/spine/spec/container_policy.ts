@@ -45,8 +45,8 @@ export function containerIssues(
 
 /** What an engine's socket is called; who may write to one owns the machine's containers. */
 const ENGINE_SOCKET_NAMES = ["docker.sock", "podman.sock", "containerd.sock", "crio.sock"];
-/** Folders in which engines have their sockets, besides those of accounts. */
-const ENGINE_FOLDERS = ["/run", "/run/podman", "/run/containerd", "/run/crio", "/run/docker"];
+/** Directories in which engines have their sockets, besides those of accounts. */
+const ENGINE_DIRECTORIES = ["/run", "/run/podman", "/run/containerd", "/run/crio", "/run/docker"];
 
 /**
  * Says why a path may not be mounted; `undefined` if it may.
@@ -72,12 +72,12 @@ export function mountSourceProblem(
   return undefined;
 }
 
-/** Whether a path is an engine's socket, or a folder through which one can be reached. */
+/** Whether a path is an engine's socket, or a directory through which one can be reached. */
 function reachesEngine(path: string, engineSockets: readonly string[]): boolean {
   if (ENGINE_SOCKET_NAMES.includes(path.slice(path.lastIndexOf("/") + 1))) return true;
   if (engineSockets.some((socket) => isWithin(socket, path))) return true;
   const inRun = path.replace(/^\/var\/run(?=\/|$)/, "/run");
-  return inRun === "/" || inRun === "/var" || ENGINE_FOLDERS.includes(inRun) ||
+  return inRun === "/" || inRun === "/var" || ENGINE_DIRECTORIES.includes(inRun) ||
     /^\/run\/user(\/[^/]+(\/podman)?)?$/.test(inRun);
 }
 
@@ -184,6 +184,6 @@ function cleanPath(path: string): string | undefined {
   return parts.includes("..") ? undefined : `/${parts.join("/")}`;
 }
 
-function isWithin(path: string, folder: string): boolean {
-  return folder === "/" || path === folder || path.startsWith(`${folder}/`);
+function isWithin(path: string, directory: string): boolean {
+  return directory === "/" || path === directory || path.startsWith(`${directory}/`);
 }

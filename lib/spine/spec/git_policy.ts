@@ -77,11 +77,11 @@ function pathIssue(path: string): string | undefined {
 
 /** Says why no repository may be put at a path below a workspace; `undefined` if it may. */
 export function gitPathProblem(path: string): string | undefined {
-  if (path === "" || path.startsWith("/")) return "must be a folder below the workspace, or `.`";
+  if (path === "" || path.startsWith("/")) return "must be a directory below the workspace, or `.`";
   if (/[\p{Cc}\p{Cs}]/u.test(path)) return "contains a control character";
   for (const part of path.split("/")) {
     if (part === "" || part === "." || part === "..") return `contains an empty part, "." or ".."`;
-    if (/^(?:\.git|git~1)$/i.test(part)) return `contains "${part}", which is git's own folder`;
+    if (/^(?:\.git|git~1)$/i.test(part)) return `contains "${part}", which is git's own directory`;
   }
   return undefined;
 }

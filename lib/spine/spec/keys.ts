@@ -105,7 +105,7 @@ export const JOB_DEFAULTS = section({
     workdir: optionalKey(
       "workdir",
       path("any"),
-      "Folder in which its jobs start; a relative one lies in the job's own workspace.",
+      "Directory in which its jobs start; a relative one lies in the job's own workspace.",
       { text: "the job's own workspace" },
     ),
   },

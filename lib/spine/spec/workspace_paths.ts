@@ -41,7 +41,7 @@ export function cacheIssues(caches: readonly CacheSpec[]): readonly FieldIssue[]
   return issues;
 }
 
-/** Says what is wrong with a cache's name, which names a folder; `undefined` if nothing is. */
+/** Says what is wrong with a cache's name, which names a directory; `undefined` if nothing is. */
 export function cacheNameProblem(name: string): string | undefined {
   return /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(name)
     ? undefined
@@ -59,7 +59,10 @@ export function fileIssues(files: readonly WorkspaceFile[]): readonly FieldIssue
     const size = base64Bytes(content);
     if (size === undefined) issues.push({ path: field, message: "is not valid Base64" });
     else if (size > 0 && path.endsWith("/")) {
-      issues.push({ path: field, message: "ends in / and is a folder; leave its content empty" });
+      issues.push({
+        path: field,
+        message: "ends in / and is a directory; leave its content empty",
+      });
     }
     bytes += size ?? 0;
   }
@@ -91,7 +94,7 @@ function globIssues(field: string, globs: readonly string[]): FieldIssue[] {
 function cachePathProblem(path: string): string | undefined {
   const problem = insidePathProblem(path);
   if (problem !== undefined) return problem;
-  if (/[*?[\]{}]/.test(path)) return "is a glob; name the files and folders themselves";
+  if (/[*?[\]{}]/.test(path)) return "is a glob; name the files and directories themselves";
   return gitProblem(path);
 }
 

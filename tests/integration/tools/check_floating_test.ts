@@ -3,22 +3,22 @@ import { findFloating } from "../../../tools/lint/check_floating.ts";
 
 /** Lines of the source on which a promise floats. */
 async function floatingLines(source: string): Promise<number[]> {
-  const folder = await Deno.makeTempDir();
+  const directory = await Deno.makeTempDir();
   try {
-    await Deno.mkdir(`${folder}/lib`);
+    await Deno.mkdir(`${directory}/lib`);
     await Deno.writeTextFile(
-      `${folder}/lib/work.ts`,
+      `${directory}/lib/work.ts`,
       "export async function work(): Promise<number> { return await Promise.resolve(1); }\n" +
         "export function plain(): number { return 1; }\n",
     );
-    const file = `${folder}/source.ts`;
+    const file = `${directory}/source.ts`;
     await Deno.writeTextFile(file, source);
     // The checker knows Deno by a few lines here; the real ones take seconds.
     const denoTypes = "declare namespace Deno { function mkdir(path: string): Promise<void>; }";
-    const found = findFloating([file], { project: folder, denoTypes });
+    const found = findFloating([file], { project: directory, denoTypes });
     return found.map(({ line }) => line);
   } finally {
-    await Deno.remove(folder, { recursive: true });
+    await Deno.remove(directory, { recursive: true });
   }
 }
 

@@ -45,7 +45,7 @@ Deno.test("projectNameProblem() says what is wrong with others", () => {
   for (const [name, pattern] of cases) assert.match(projectNameProblem(name) ?? "", pattern);
 });
 
-Deno.test("parseProjectName() lets no text leave its folder", () => {
+Deno.test("parseProjectName() lets no text leave its directory", () => {
   fc.assert(fc.property(fc.string({ unit: fc.constantFrom(..."a./\\\0-_@ ") }), (text) => {
     const name = parseProjectName(text);
     if (name === undefined) return;

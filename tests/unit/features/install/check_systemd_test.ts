@@ -52,7 +52,7 @@ Deno.test("checkSystemd() calls a systemd too old for append: a problem", () => 
   assert.equal(statusOf("systemd", { manager: { ...MANAGER, version: "239" } }), "problem");
 });
 
-Deno.test("checkSystemd() wants the runtime folder to be the user's alone", () => {
+Deno.test("checkSystemd() wants the runtime directory to be the user's alone", () => {
   const path = "/run/user/1000";
   const found = { kind: "found", path, mode: 0o700, uid: 1000 } as const;
   assert.equal(statusOf("runtime_dir", { runtimeDir: undefined }), "problem");

@@ -151,13 +151,13 @@ Deno.test("loadConfig() points at the part of a map or list that is wrong", () =
   assert.match(first ?? "", /^c\.yaml:7:1: defaults\.pass_env\.1 is no variable name/);
 });
 
-Deno.test("loadConfig() moves the sockets below the state folder without XDG_RUNTIME_DIR", () => {
+Deno.test("loadConfig() moves the sockets below the state directory without XDG_RUNTIME_DIR", () => {
   const { runtimeDir, socket } = merge({ env: {} }).config.of(PROGRAM);
   assert.equal(runtimeDir, "/home/ann/.local/state/cicd-toolkit/run");
   assert.equal(socket, "/home/ann/.local/state/cicd-toolkit/run/cicd-runner.sock");
 });
 
-Deno.test("loadConfig() takes the state folder the service manager granted, unless told", () => {
+Deno.test("loadConfig() takes the state directory the service manager granted, unless told", () => {
   const env = { ...HOME_ENV, STATE_DIRECTORY: "/var/lib/a:/var/lib/b" };
   const granted = merge({ env }).config;
   assert.equal(granted.of(PROGRAM).stateDir, "/var/lib/a");

@@ -36,7 +36,7 @@ Deno.test("resolvePath() says which variable is not set", () => {
   });
 });
 
-Deno.test("placeOf() ignores a relative XDG folder, as the specification wants", () => {
+Deno.test("placeOf() ignores a relative XDG directory, as the specification wants", () => {
   assert.equal(placeOf("XDG_DATA_HOME", places), "/home/ann/.local/share");
 });
 

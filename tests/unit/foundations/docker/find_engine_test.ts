@@ -60,6 +60,6 @@ Deno.test("parseEngineHost() knows the usual ports, TLS and IPv6", () => {
     kind: "tcp",
     host: "h",
     port: 2376,
-    tlsFolder: "/c",
+    tlsDirectory: "/c",
   });
 });

@@ -3,7 +3,7 @@ import * as fc from "fast-check";
 import picomatch from "picomatch";
 import { compileGlobs, globProblem } from "@lib/foundations/files/glob.ts";
 
-/** Whether the globs take a file; what lies in a folder that is taken is taken. */
+/** Whether the globs take a file; what lies in a directory that is taken is taken. */
 function takes(patterns: readonly string[], path: string): boolean {
   const globs = compileGlobs(patterns);
   let state = globs.root;
@@ -65,7 +65,7 @@ Deno.test("compileGlobs() takes away what a pattern with ! matches, whatever the
   assert.equal(takes(["**/*", "!node_modules"], "node_modules/a"), false);
 });
 
-Deno.test("compileGlobs() goes only into folders in which something may be taken", () => {
+Deno.test("compileGlobs() goes only into directories in which something may be taken", () => {
   const globs = compileGlobs(["build/out/*.txt", "*.log"]);
   assert.equal(globs.enter(globs.root, "build").mayGoOn, true);
   assert.equal(globs.enter(globs.root, "node_modules").mayGoOn, false);
@@ -94,7 +94,7 @@ Deno.test("compileGlobs() agrees with picomatch on plain patterns", () => {
       (parts, names) => {
         const pattern = parts.join("/");
         const isMatch = picomatch(pattern, { noextglob: true });
-        // A folder that is matched stands for what is in it.
+        // A directory that is matched stands for what is in it.
         const expected = names.some((_, index) => isMatch(names.slice(0, index + 1).join("/")));
         assert.equal(takes([pattern], names.join("/")), expected, pattern);
       },

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { newJobId, parseProjectName } from "@lib/core/ids.ts";
-import { attemptFolder } from "@lib/spine/jobs/attempt_folder.ts";
+import { attemptDirectory } from "@lib/spine/jobs/attempt_directory.ts";
 import type { AttemptRequest } from "@lib/spine/jobs/executor.ts";
 import type { ContainerSpec, JobSpec } from "@lib/spine/spec/job_spec.ts";
 import {
@@ -35,7 +35,7 @@ function request(
   const ref = { project, jobId: newJobId(), number: 2 };
   return {
     ref,
-    folder: attemptFolder("/state", ref),
+    directory: attemptDirectory("/state", ref),
     env: { PLAIN: "1", TOKEN: "weak" },
     secrets: new Map([["TOKEN", "s3cret"]]),
     spec: makeSpec({

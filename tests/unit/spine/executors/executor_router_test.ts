@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { ExecutorRouter } from "@lib/spine/executors/executor_router.ts";
 import type { AttemptHandle, Executor } from "@lib/spine/jobs/executor.ts";
 import { newJobId, parseProjectName } from "@lib/core/ids.ts";
-import { attemptFolder } from "@lib/spine/jobs/attempt_folder.ts";
+import { attemptDirectory } from "@lib/spine/jobs/attempt_directory.ts";
 import { makeContainer, makeSpec } from "../../../support/job_fixtures.ts";
 
 function recording(kind: Executor["kind"], calls: string[]): Executor {
@@ -24,7 +24,7 @@ function attempt(container: boolean): AttemptHandle {
   assert(project !== undefined);
   const ref = { project, jobId: newJobId(), number: 1 };
   const spec = makeSpec({ project, ...(container ? { container: makeContainer() } : {}) });
-  return { ref, spec, folder: attemptFolder("/state", ref) };
+  return { ref, spec, directory: attemptDirectory("/state", ref) };
 }
 
 function setup() {

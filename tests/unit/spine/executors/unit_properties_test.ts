@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { newJobId, parseProjectName } from "@lib/core/ids.ts";
-import { attemptFolder } from "@lib/spine/jobs/attempt_folder.ts";
+import { attemptDirectory } from "@lib/spine/jobs/attempt_directory.ts";
 import type { AttemptRequest } from "@lib/spine/jobs/executor.ts";
 import type { JobSpec } from "@lib/spine/spec/job_spec.ts";
 import { jobUnitProperties, splitEnvironment } from "@lib/spine/executors/unit_properties.ts";
@@ -21,7 +21,7 @@ function request(overrides: Partial<JobSpec> = {}, env: Record<string, string> =
     spec,
     env,
     secrets: new Map([["TOKEN", "s3cret"]]),
-    folder: attemptFolder("/state", ref),
+    directory: attemptDirectory("/state", ref),
   };
   return made;
 }
@@ -67,9 +67,9 @@ Deno.test("jobUnitProperties() asserts that neither log nor record exists", () =
   const asserted = JSON.stringify(properties(made).get("Asserts"));
   for (
     const path of [
-      made.folder.logFile("stdout"),
-      made.folder.logFile("stderr"),
-      made.folder.resultFile,
+      made.directory.logFile("stdout"),
+      made.directory.logFile("stderr"),
+      made.directory.resultFile,
     ]
   ) assert(asserted.includes(path));
 });

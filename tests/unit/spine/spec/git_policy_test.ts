@@ -173,8 +173,8 @@ Deno.test("gitIssues() lets nothing through that git would read as an option or 
     }
     if (paths({ ref: text }).length === 0) assert.doesNotMatch(text, /^-|[\p{Cc} :*?[\\^~]|\.\./u);
     if (paths({ path: text }).length === 0 && text !== ".") {
-      const at = new URL(`file:///folder/${text.split("/").map(encodeURIComponent).join("/")}`);
-      assert.ok(at.pathname.startsWith("/folder/"));
+      const at = new URL(`file:///directory/${text.split("/").map(encodeURIComponent).join("/")}`);
+      assert.ok(at.pathname.startsWith("/directory/"));
     }
   }));
 });

@@ -137,7 +137,7 @@ const refusals: Readonly<Record<string, [Readonly<Record<string, unknown>>, read
     { image: "node:22", container: { mounts: [{ source: "/etc", target: "/e" }] } },
     ["container.mounts.0"],
   ],
-  "a mount that leaves its folder": [
+  "a mount that leaves its directory": [
     { image: "node:22", container: { mounts: [{ source: "/srv/data/../x", target: "/e" }] } },
     ["container.mounts.0"],
   ],

@@ -29,12 +29,12 @@ Deno.test("artifactIssues() refuses globs that only take away", () => {
   ]);
 });
 
-Deno.test("cacheIssues() finds nothing wrong with folders below the workspace", () => {
+Deno.test("cacheIssues() finds nothing wrong with directories below the workspace", () => {
   const caches = [cache({ keyFiles: ["**/package-lock.json"] }), cache({ name: "Go.mod-1" })];
   assert.deepEqual(cacheIssues(caches), []);
 });
 
-Deno.test("cacheIssues() refuses names that are no folder's, and twice the same", () => {
+Deno.test("cacheIssues() refuses names that are no directory's, and twice the same", () => {
   for (const name of ["", "..", ".x", "a/b", "a b", "ü", "a".repeat(65)]) {
     assert.deepEqual(pathsOf(cacheIssues([cache({ name })])), ["caches.0.name"], name);
   }
@@ -52,7 +52,7 @@ Deno.test("cacheIssues() refuses paths outside, globs, and what belongs to git",
   ]);
 });
 
-Deno.test("fileIssues() finds nothing wrong with files and folders below the workspace", () => {
+Deno.test("fileIssues() finds nothing wrong with files and directories below the workspace", () => {
   const files = [file("a"), file("b/c.txt", base64("")), file("empty/", ""), file("empty/x")];
   assert.deepEqual(fileIssues(files), []);
 });
@@ -63,7 +63,7 @@ Deno.test("fileIssues() refuses paths outside and what decides what git runs", (
   }
 });
 
-Deno.test("fileIssues() refuses what is no Base64, a folder with content, a file as a folder", () => {
+Deno.test("fileIssues() refuses what is no Base64, a directory with content, a file as a directory", () => {
   assert.deepEqual(pathsOf(fileIssues([file("a", "no base64")])), ["files.a"]);
   assert.deepEqual(pathsOf(fileIssues([file("a", "abc")])), ["files.a"]);
   assert.deepEqual(pathsOf(fileIssues([file("a/")])), ["files.a/"]);

@@ -15,7 +15,7 @@ Deno.test("busSocketPaths() marks abstract sockets by a NUL and keeps the order 
   assert.deepEqual(paths("tcp:host=x;unix:abstract=/tmp/y;unix:path=/z"), ["\0/tmp/y", "/z"]);
 });
 
-Deno.test("busSocketPaths() falls back to the runtime folder", () => {
+Deno.test("busSocketPaths() falls back to the runtime directory", () => {
   const expected = ["/run/user/1/bus"];
   assert.deepEqual(busSocketPaths({ XDG_RUNTIME_DIR: "/run/user/1" }), expected);
   assert.deepEqual(paths(""), expected);

@@ -1,7 +1,7 @@
 /**
  * Where everything of one attempt lies on disk.
  *
- * One folder per attempt, mode 0700, below
+ * One directory per attempt, mode 0700, below
  * `<state>/projects/<project>/jobs/<job id>/<attempt number>/`:
  *
  * | name | written by | what |
@@ -30,7 +30,7 @@
  * @module
  */
 import { type JobId, parseProjectName, type ProjectName } from "@lib/core/ids.ts";
-import { foldersIn } from "@lib/foundations/files/records.ts";
+import { directoriesIn } from "@lib/foundations/files/records.ts";
 
 /** Names one attempt. */
 export interface AttemptRef {
@@ -43,8 +43,8 @@ export interface AttemptRef {
 /** A stream of a job's output. */
 export type OutputStream = "merged" | "stdout" | "stderr";
 
-/** The paths of one attempt's folder. */
-export interface AttemptFolder {
+/** The paths of one attempt's directory. */
+export interface AttemptDirectory {
   readonly path: string;
   readonly attemptFile: string;
   readonly secretsFile: string;
@@ -67,23 +67,23 @@ export interface AttemptFolder {
 
 /** Lists the projects that have a directory. */
 export function projectsIn(stateDir: string): readonly ProjectName[] {
-  return foldersIn(`${stateDir}/projects`)
+  return directoriesIn(`${stateDir}/projects`)
     .map((name) => parseProjectName(name))
     .filter((name) => name !== undefined);
 }
 
-/** The folder that holds the job folders of a project. */
+/** The directory that holds the job directories of a project. */
 export function projectJobsPath(stateDir: string, project: ProjectName): string {
   return `${stateDir}/projects/${project}/jobs`;
 }
 
-/** The folder that holds a job's attempts. */
+/** The directory that holds a job's attempts. */
 export function jobPath(stateDir: string, project: ProjectName, jobId: JobId): string {
   return `${projectJobsPath(stateDir, project)}/${jobId}`;
 }
 
-/** The paths of one attempt's folder; touches nothing. */
-export function attemptFolder(stateDir: string, ref: AttemptRef): AttemptFolder {
+/** The paths of one attempt's directory; touches nothing. */
+export function attemptDirectory(stateDir: string, ref: AttemptRef): AttemptDirectory {
   const path = `${jobPath(stateDir, ref.project, ref.jobId)}/${ref.number}`;
   return {
     path,

@@ -1,57 +1,57 @@
 /**
- * Folders that a hostile job owns, or owned.
+ * Directories that a hostile job owns, or owned.
  *
  * A path such as `work/dist/report` is looked up anew by every call, and a symbolic link in any
- * part of it leads elsewhere. A {@linkcode Folder} is held by its descriptor, and only single names
- * are looked up in it, never through a link: whatever is renamed or replaced meanwhile, nothing
- * outside is reached.
+ * part of it leads elsewhere. A {@linkcode Directory} is held by its descriptor, and only single
+ * names are looked up in it, never through a link: whatever is renamed or replaced meanwhile,
+ * nothing outside is reached.
  *
  * @module
  */
 import { closeSync, constants, fchmodSync, fstatSync, openSync, write } from "node:fs";
 import { FileReader } from "@lib/foundations/files/file_reader.ts";
 
-/** What a name in a folder stands for. */
-export type EntryKind = "file" | "folder" | "link" | "other";
+/** What a name in a directory stands for. */
+export type EntryKind = "file" | "directory" | "link" | "other";
 
-/** A name in a folder. */
+/** A name in a directory. */
 export interface Entry {
   readonly name: string;
   readonly kind: EntryKind;
 }
 
-/** Something is in the way that may not be followed: a link, or what is no folder. */
-export class NotAFolderError extends Error {
-  override readonly name = "NotAFolderError";
+/** Something is in the way that may not be followed: a link, or what is no directory. */
+export class NotADirectoryError extends Error {
+  override readonly name = "NotADirectoryError";
 }
 
-const FOLDER = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW;
+const DIRECTORY = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW;
 // A pipe that nobody writes to would else block the whole program.
 const FILE = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 const NEW_FILE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
 
 /**
- * Opens a folder by a path that is trusted: the state folder's, not one from a job.
+ * Opens a directory by a path that is trusted: the state directory's, not one from a job.
  *
- * @throws {NotAFolderError} If the last part is a link, or no folder.
+ * @throws {NotADirectoryError} If the last part is a link, or no directory.
  * @throws {Deno.errors.NotFound} If it is not there.
  */
-export function openFolder(path: string): Folder {
-  return new Folder(openAsFolder(path, path), path);
+export function openDirectory(path: string): Directory {
+  return new Directory(openAsDirectory(path, path), path);
 }
 
-/** An open folder. Names are single ones: without a slash, neither `.` nor `..`. */
-export class Folder implements Disposable {
+/** An open directory. Names are single ones: without a slash, neither `.` nor `..`. */
+export class Directory implements Disposable {
   #fd: number | undefined;
   readonly #path: string;
 
-  /** Use {@linkcode openFolder}. @param path For messages. */
+  /** Use {@linkcode openDirectory}. @param path For messages. */
   constructor(fd: number, path: string) {
     this.#fd = fd;
     this.#path = path;
   }
 
-  /** Where the folder was when it was opened; for messages. */
+  /** Where the directory was when it was opened; for messages. */
   get path(): string {
     return this.#path;
   }
@@ -68,7 +68,7 @@ export class Folder implements Disposable {
   entries(): readonly Entry[] {
     return [...Deno.readDirSync(this.#via())].map(({ name, isFile, isDirectory, isSymlink }) => ({
       name,
-      kind: isFile ? "file" : isDirectory ? "folder" : isSymlink ? "link" : "other",
+      kind: isFile ? "file" : isDirectory ? "directory" : isSymlink ? "link" : "other",
     }));
   }
 
@@ -84,7 +84,13 @@ export class Folder implements Disposable {
   look(name: string): EntryKind | undefined {
     const stat = this.stat(name);
     if (stat === undefined) return undefined;
-    return stat.isFile ? "file" : stat.isDirectory ? "folder" : stat.isSymlink ? "link" : "other";
+    return stat.isFile
+      ? "file"
+      : stat.isDirectory
+      ? "directory"
+      : stat.isSymlink
+      ? "link"
+      : "other";
   }
 
   /** What is known of a name, a link not followed; `undefined` if there is nothing. */
@@ -98,30 +104,30 @@ export class Folder implements Disposable {
   }
 
   /**
-   * Opens a folder in this one.
+   * Opens a directory in this one.
    *
-   * @throws {NotAFolderError} If it is a link, or no folder.
+   * @throws {NotADirectoryError} If it is a link, or no directory.
    * @throws {Deno.errors.NotFound} If it is not there.
    */
-  folder(name: string): Folder {
+  directory(name: string): Directory {
     const path = `${this.#path}/${name}`;
-    return new Folder(openAsFolder(this.at(name), path), path);
+    return new Directory(openAsDirectory(this.at(name), path), path);
   }
 
-  /** As {@linkcode Folder.folder}; makes it if it is not there. */
-  makeFolder(name: string, mode = 0o755): Folder {
+  /** As {@linkcode Directory.directory}; makes it if it is not there. */
+  makeDirectory(name: string, mode = 0o755): Directory {
     try {
       Deno.mkdirSync(this.at(name), { mode });
     } catch (error) {
       if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
     }
-    return this.folder(name);
+    return this.directory(name);
   }
 
   /**
    * Opens a regular file for reading.
    *
-   * @returns `undefined` if there is none of the name: a link, a folder, a pipe, a device.
+   * @returns `undefined` if there is none of the name: a link, a directory, a pipe, a device.
    * @throws {Deno.errors.PermissionDenied} If it may not be read.
    */
   file(name: string): FileReader | undefined {
@@ -170,31 +176,31 @@ export class Folder implements Disposable {
     return size;
   }
 
-  /** A second hold on the same folder. */
-  again(): Folder {
-    return new Folder(openAsFolder(`${this.#via()}/.`, this.#path), this.#path);
+  /** A second hold on the same directory. */
+  again(): Directory {
+    return new Directory(openAsDirectory(`${this.#via()}/.`, this.#path), this.#path);
   }
 
-  /** Moves what has a name in another folder of the same file system here; replaces a file. */
-  take(name: string, from: Folder, fromName = name): void {
+  /** Moves what has a name in another directory of the same file system here; replaces a file. */
+  take(name: string, from: Directory, fromName = name): void {
     const source = from.at(fromName);
     try {
       Deno.renameSync(source, this.at(name));
     } catch (error) {
-      // A folder that may not be written to may not be moved either.
+      // A directory that may not be written to may not be moved either.
       if (!(error instanceof Deno.errors.PermissionDenied)) throw error;
-      if (from.look(fromName) !== "folder") throw error;
+      if (from.look(fromName) !== "directory") throw error;
       Deno.chmodSync(source, 0o700);
       Deno.renameSync(source, this.at(name));
     }
   }
 
-  /** Gives a file of another folder of the same file system a second name here. */
-  link(name: string, from: Folder, fromName = name): void {
+  /** Gives a file of another directory of the same file system a second name here. */
+  link(name: string, from: Directory, fromName = name): void {
     Deno.linkSync(from.at(fromName), this.at(name));
   }
 
-  /** Removes a file, a link or an empty folder; what is not there is no error. */
+  /** Removes a file, a link or an empty directory; what is not there is no error. */
   remove(name: string): void {
     try {
       Deno.removeSync(this.at(name));
@@ -210,7 +216,7 @@ export class Folder implements Disposable {
   }
 
   #via(): string {
-    if (this.#fd === undefined) throw new TypeError(`The folder "${this.#path}" is closed`);
+    if (this.#fd === undefined) throw new TypeError(`The directory "${this.#path}" is closed`);
     // Where there is no such file system, the checks at opening are all there is.
     return Deno.build.os === "linux" ? `/proc/self/fd/${this.#fd}` : this.#path;
   }
@@ -226,14 +232,16 @@ const NOT_A_FILE: ReadonlySet<string | undefined> = new Set([
   "EISDIR",
 ]);
 
-function openAsFolder(path: string, shown: string): number {
+function openAsDirectory(path: string, shown: string): number {
   try {
-    return openSync(path, FOLDER);
+    return openSync(path, DIRECTORY);
   } catch (error) {
     const code = codeOf(error);
-    if (code === "ENOENT") throw new Deno.errors.NotFound(`No folder "${shown}"`, { cause: error });
+    if (code === "ENOENT") {
+      throw new Deno.errors.NotFound(`No directory "${shown}"`, { cause: error });
+    }
     if (code === "ELOOP" || code === "ENOTDIR") {
-      throw new NotAFolderError(`"${shown}" is a link, or no folder`, { cause: error });
+      throw new NotADirectoryError(`"${shown}" is a link, or no directory`, { cause: error });
     }
     if (code === "EACCES") {
       throw new Deno.errors.PermissionDenied(`Not readable: "${shown}"`, { cause: error });
