@@ -52,8 +52,10 @@ export function reading<Schema extends v.GenericSchema>(
   schema: Schema,
   what: string,
 ): AnswerReader<ReadingOf<Schema>> {
-  const tolerant = loosened(schema);
+  let tolerant: v.GenericSchema | undefined;
   return function parseAnswer(value) {
+    // Made on first use: a command reads few of all answers.
+    tolerant ??= loosened(schema);
     const parsed = v.safeParse(tolerant, value);
     // The schemas are one; the compiler cannot follow the recursion that made the second.
     if (parsed.success) return parsed.output as ReadingOf<Schema>;
