@@ -17,7 +17,7 @@ import type { ProjectName } from "@lib/core/ids.ts";
 import type { Logger } from "@lib/core/logger.ts";
 import { TaskGroup } from "@lib/core/task_group.ts";
 import { VERSION } from "@lib/core/version.ts";
-import { CONTAINER_HOME, CONTAINER_WORKSPACE } from "@lib/spine/executors/container_paths.ts";
+import { CONTAINER_HOME, CONTAINER_WORKSPACE } from "@lib/features/containers/container_paths.ts";
 import { ExecutorRouter } from "@lib/spine/executors/executor_router.ts";
 import { type Listener, startHttpServer } from "@lib/foundations/http/server.ts";
 import type { AttemptRef } from "@lib/spine/jobs/attempt_directory.ts";

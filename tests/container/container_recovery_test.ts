@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { removeLeftovers } from "@lib/features/containers/leftovers.ts";
-import { containerBody, jobContainerName } from "@lib/spine/executors/container_config.ts";
+import { containerBody, jobContainerName } from "@lib/features/containers/container_config.ts";
 import type { AttemptRequest } from "@lib/spine/jobs/executor.ts";
 import { containerContract } from "../support/container_bench.ts";
 import { useDockerEngine } from "../support/container_suite.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { newJobId } from "@lib/core/ids.ts";
-import { formatContainerEnd } from "@lib/spine/executors/container_result.ts";
+import { formatContainerEnd } from "@lib/features/containers/container_result.ts";
 import { parseResultRecord } from "@lib/spine/executors/result_record.ts";
 import { attemptDirectory } from "@lib/spine/jobs/attempt_directory.ts";
 import type { AttemptHandle } from "@lib/spine/jobs/executor.ts";

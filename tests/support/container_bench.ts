@@ -6,8 +6,8 @@
 import { systemClock } from "@lib/core/clock.ts";
 import { silentLogger } from "@lib/core/logger.ts";
 import { EngineSource } from "@lib/foundations/docker/engine_source.ts";
-import { ContainerExecutor } from "@lib/spine/executors/container_executor.ts";
-import { CONTAINER_WORKSPACE } from "@lib/spine/executors/container_paths.ts";
+import { ContainerExecutor } from "@lib/features/containers/container_executor.ts";
+import { CONTAINER_WORKSPACE } from "@lib/features/containers/container_paths.ts";
 import type { ContainerRules } from "@lib/spine/spec/container_policy.ts";
 import { BUSYBOX, type DockerEngine } from "./docker_engine.ts";
 import type { ContractOptions } from "./executor_contract.ts";

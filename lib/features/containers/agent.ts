@@ -52,7 +52,7 @@ export function part({ project, config, env, log, clock }: AgentServices): Agent
   };
   return {
     async containers() {
-      const { ContainerExecutor } = await import("@lib/spine/executors/container_executor.ts");
+      const { ContainerExecutor } = await import("@lib/features/containers/container_executor.ts");
       return new ContainerExecutor({
         engines: await engines(),
         stateDir,

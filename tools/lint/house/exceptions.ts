@@ -33,7 +33,7 @@ export const EXPORTED_FOR_TESTS: Readonly<Record<string, Readonly<Record<string,
     encodeJournalEntry: "a wire format, byte by byte",
     journalFieldName: "makes names of anything",
   },
-  "lib/spine/executors/container_config.ts": { containerUser: "decides whom a job runs as" },
+  "lib/features/containers/container_config.ts": { containerUser: "decides whom a job runs as" },
   "lib/spine/executors/runtime_files.ts": {
     formatEnvironmentFile: "a format that systemd's reader must take",
   },

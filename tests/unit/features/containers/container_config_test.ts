@@ -7,7 +7,7 @@ import {
   containerBody,
   type ContainerConfigOptions,
   containerUser,
-} from "@lib/spine/executors/container_config.ts";
+} from "@lib/features/containers/container_config.ts";
 import { makeContainer, makeSpec } from "../../../support/job_fixtures.ts";
 
 const OPTIONS: ContainerConfigOptions = {

@@ -19,9 +19,9 @@ import {
   containerBody,
   containerOf,
   jobContainerName,
-} from "@lib/spine/executors/container_config.ts";
-import { isRunning, wasStarted } from "@lib/spine/executors/container_monitor.ts";
-import { execFailureOf } from "@lib/spine/executors/container_result.ts";
+} from "@lib/features/containers/container_config.ts";
+import { isRunning, wasStarted } from "@lib/features/containers/container_monitor.ts";
+import { execFailureOf } from "@lib/features/containers/container_result.ts";
 import { wasBegun } from "@lib/spine/executors/evidence.ts";
 import { logFilesOf, recordExecFailure } from "@lib/spine/executors/directory_files.ts";
 

@@ -18,7 +18,7 @@ import {
   CONTAINER_HOME,
   CONTAINER_SCRIPT,
   CONTAINER_WORKSPACE,
-} from "@lib/spine/executors/container_paths.ts";
+} from "@lib/features/containers/container_paths.ts";
 
 /** What the request does not say. */
 export interface ContainerConfigOptions {

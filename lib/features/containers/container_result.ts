@@ -6,7 +6,7 @@
 import type { ContainerInfo } from "@lib/foundations/docker/engine_types.ts";
 import { existsSync } from "@lib/foundations/files/records.ts";
 import type { AttemptHandle } from "@lib/spine/jobs/executor.ts";
-import type { ContainerUsage } from "@lib/spine/executors/container_usage.ts";
+import type { ContainerUsage } from "@lib/features/containers/container_usage.ts";
 import { logFilesOf } from "@lib/spine/executors/directory_files.ts";
 import { type ExecFailureCode, formatExecFailure } from "@lib/spine/executors/result_record.ts";
 

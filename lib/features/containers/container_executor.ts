@@ -23,12 +23,12 @@ import type {
 } from "@lib/spine/jobs/executor.ts";
 import type { ContainerRules } from "@lib/spine/spec/container_policy.ts";
 import type { AttemptOutcome } from "@lib/spine/jobs/model.ts";
-import { monitorContainer, wasStarted } from "@lib/spine/executors/container_monitor.ts";
+import { monitorContainer, wasStarted } from "@lib/features/containers/container_monitor.ts";
 import {
   containerNameOf,
   fenceIfMade,
   startContainer,
-} from "@lib/spine/executors/container_start.ts";
+} from "@lib/features/containers/container_start.ts";
 import { checkDirectory, settleDirectory, wasBegun } from "@lib/spine/executors/evidence.ts";
 import { requestStop } from "@lib/spine/executors/directory_files.ts";
 

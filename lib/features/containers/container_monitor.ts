@@ -16,10 +16,10 @@ import { hasStatus } from "@lib/foundations/docker/engine_error.ts";
 import type { ContainerInfo } from "@lib/foundations/docker/engine_types.ts";
 import { existsSync } from "@lib/foundations/files/records.ts";
 import type { AttemptHandle } from "@lib/spine/jobs/executor.ts";
-import { copyOutput } from "@lib/spine/executors/container_log.ts";
-import { formatContainerEnd } from "@lib/spine/executors/container_result.ts";
-import { enforceEnd } from "@lib/spine/executors/container_stop.ts";
-import { type ContainerUsage, watchUsage } from "@lib/spine/executors/container_usage.ts";
+import { copyOutput } from "@lib/features/containers/container_log.ts";
+import { formatContainerEnd } from "@lib/features/containers/container_result.ts";
+import { enforceEnd } from "@lib/features/containers/container_stop.ts";
+import { type ContainerUsage, watchUsage } from "@lib/features/containers/container_usage.ts";
 import { logFilesOf, writeResult } from "@lib/spine/executors/directory_files.ts";
 import { sleepUnless } from "@lib/spine/executors/sleep_unless.ts";
 
