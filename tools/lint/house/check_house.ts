@@ -1,4 +1,4 @@
-import { EXPORTED_FOR_TESTS, NOT_YET } from "./exceptions.ts";
+import { EXPORTED_FOR_TESTS } from "./exceptions.ts";
 import { findDeadExports } from "./dead_exports.ts";
 import { findLongFiles, findSmallNeighbors } from "./file_sizes.ts";
 import { findCircles } from "./import_circles.ts";
@@ -19,21 +19,18 @@ export interface HouseReport {
 export interface HouseOptions {
   /** Exports that only tests import, by file: name and reason. */
   readonly forTests?: Readonly<Record<string, Readonly<Record<string, string>>>>;
-  /** Beginnings of the paths whose faults do not count yet. */
-  readonly notYet?: readonly string[];
 }
 
 /** Checks a project's files; `texts` holds each by its path below the project's directory. */
 export function checkHouse(
   texts: ReadonlyMap<string, string>,
-  { forTests = EXPORTED_FOR_TESTS, notYet = NOT_YET }: HouseOptions = {},
+  { forTests = EXPORTED_FOR_TESTS }: HouseOptions = {},
 ): HouseReport {
   const code = new Map([...texts].filter(([path]) => path.endsWith(".ts")));
   const graph = buildModuleGraph(code);
-  const waits = (path: string) => notYet.some((start) => path.startsWith(start));
   const dead = findDeadExports(graph);
   const isDead = ({ path, name, testsOnly }: typeof dead[number]) =>
-    !waits(path) && !(testsOnly && forTests[path]?.[name] !== undefined);
+    !(testsOnly && forTests[path]?.[name] !== undefined);
   const stale = Object.entries(forTests).flatMap(([path, names]) =>
     Object.keys(names)
       .filter((name) => !dead.some((it) => it.path === path && it.name === name && it.testsOnly))
@@ -42,7 +39,6 @@ export function checkHouse(
   return {
     faults: [
       ...findCircles(graph)
-        .filter((way) => !way.every(waits))
         .map((way) => `import circle: ${way.join(" -> ")}`),
       ...dead.filter(isDead).map(({ path, line, name, testsOnly }) =>
         testsOnly

@@ -42,22 +42,3 @@ export const EXPORTED_FOR_TESTS: Readonly<Record<string, Readonly<Record<string,
   "lib/spine/logs/log_source.ts": { logSize: "one source of the sum that the product reads" },
   "lib/spine/logs/setup_log.ts": { SETUP_LINE_MAX_BYTES: "a bound that a test tries around" },
 };
-
-/** Beginnings of paths whose circles and dead exports do not count yet. */
-export const NOT_YET: readonly string[] = [
-  "cmd/",
-  "lib/api/",
-  "lib/core/",
-  "lib/features/access/",
-  "lib/features/artifacts/client.ts",
-  "lib/features/artifacts/command.ts",
-  "lib/features/cleaning/",
-  "lib/features/install/",
-  "lib/features/jobs/",
-  "lib/features/status/",
-  "lib/foundations/cli/",
-  "lib/foundations/config/",
-  "lib/foundations/log/",
-  "lib/foundations/metrics/",
-  "lib/spine/spec/",
-];
