@@ -65,9 +65,9 @@ Deno.test("container jobs run for an ordinary account with the system's engine",
     const reader = curl.stdout.pipeThrough(new TextDecoderStream()).getReader();
     let text = "";
     while (!text.includes("one\n")) text += (await reader.read()).value ?? assert.fail(text);
-    assert.match(
-      await suite.show(AGENT, "StatusText"),
-      /^Project web: 1 running/,
+    await suite.machine.waitFor(
+      "the agent to say that a job runs",
+      async () => /^Project web: 1 running/.test(await suite.show(AGENT, "StatusText")),
     );
     await suite.run(["sh", "-c", `cd ${stateDir}/projects/web/jobs/*/1/work && touch go`]);
     for (let next = await reader.read(); next.value !== undefined; next = await reader.read()) {

@@ -22,7 +22,7 @@ Deno.test("UnitExecutor keeps the executor contract under a real user manager", 
   });
   const suite = `${CHECKOUT}/tests/system/unit_executor_inside.ts`;
   const done = await machine.exec(
-    ["deno", "test", "--allow-all", "--no-check", "--no-lock", suite],
+    ["deno", "test", "--allow-all", "--no-check", "--frozen", suite],
     {
       user: "dev",
       cwd: CHECKOUT,
