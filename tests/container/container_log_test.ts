@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { systemClock } from "@lib/core/clock.ts";
 import { recordLog } from "@lib/spine/logs/log_recorder.ts";
 import { logExtent } from "@lib/spine/logs/log_source.ts";
+import { LogWatcher } from "@lib/spine/logs/log_watcher.ts";
 import type { AttemptRequest } from "@lib/spine/jobs/executor.ts";
 import { containerContract } from "../support/container_bench.ts";
 import { useDockerEngine } from "../support/container_suite.ts";
@@ -38,6 +39,7 @@ async function runRecorded(
     output,
     maxBytes,
     clock: systemClock,
+    watcher: new LogWatcher({ clock: systemClock }),
     onFailure: (error) => assert.fail(String(error)),
     signal: deadline(),
   });

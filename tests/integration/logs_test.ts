@@ -5,7 +5,8 @@ import { encodeIndexHeader, encodeIndexRecords } from "@lib/spine/logs/log_index
 import { openLogIndex } from "@lib/spine/logs/log_index_file.ts";
 import { readLog, type ReadLogOptions } from "@lib/spine/logs/log_reader.ts";
 import { recordLog, type RecordLogOptions } from "@lib/spine/logs/log_recorder.ts";
-import { jobLogSize, logSize } from "@lib/spine/logs/log_source.ts";
+import { jobLogSize } from "@lib/spine/logs/log_source.ts";
+import { LogWatcher } from "@lib/spine/logs/log_watcher.ts";
 import { FakeClock } from "../support/fake_clock.ts";
 import {
   followPort,
@@ -28,6 +29,7 @@ function record(options: Pick<RecordLogOptions, "directory"> & Partial<RecordLog
     output: "merged",
     maxBytes: 1 << 30,
     clock: systemClock,
+    watcher: new LogWatcher({ clock: systemClock }),
     onFailure: (error) => {
       throw error;
     },
@@ -65,7 +67,7 @@ function appendNow(path: string, text: string): void {
 async function indexedTo(directory: { logIndex: string; path: string }, bytes: number) {
   for await (const _ of pulse(directory.path)) {
     using index = openLogIndex(directory.logIndex);
-    if ((index?.at(index.soundCount() - 1)?.viewEnd ?? 0) >= bytes) return;
+    if ((index?.at(index.validCount() - 1)?.viewEnd ?? 0) >= bytes) return;
   }
 }
 
@@ -202,7 +204,7 @@ Deno.test("recordLog() keeps a log to its cap, and readers are told", async () =
   assert.equal(followed.replace(note, ""), text.slice(0, maxBytes));
   assert.equal(reading.offset, maxBytes);
   const source = sourceOf(directory, { maxBytes });
-  assert.equal(await logSize(source), maxBytes);
+  assert.equal(await jobLogSize([source]), maxBytes);
   assert.equal(await textOf(read({ sources: [source] })), followed);
   const ranged = await textOf(read({ sources: [source], from: 5, to: maxBytes }));
   assert.equal(ranged, text.slice(5, maxBytes));
@@ -263,7 +265,7 @@ Deno.test("recordLog() gives a split log one order that outlives the recorder's 
   for (const stream of ["stdout", "stderr"] as const) {
     const file = await Deno.readTextFile(directory.logFile(stream));
     assert.equal(await textOf(read({ sources: [settled], stream })), file);
-    assert.equal(await logSize(settled, stream), file.length);
+    assert.equal(await jobLogSize([settled], stream), file.length);
   }
 });
 

@@ -135,7 +135,7 @@ Deno.test("openSetupLog() goes on behind what a dead agent left, on a line of it
   log.done();
   assert.equal(
     Deno.readTextFileSync(directory.setupLog),
-    "[setup] one\n[setup] tor\n[setup] the agent was started anew: the setup begins again\n" +
+    "[setup] one\n[setup] tor\n[setup] the agent restarted: the setup starts again\n" +
       "[setup] one\n",
   );
 });
@@ -165,7 +165,7 @@ Deno.test("openSetupLog() takes the beginning of its note for a torn line", asyn
   log.say("one");
   assert.match(
     Deno.readTextFileSync(directory.setupLog),
-    /^\[setup\] f\n.* begins again\n.* one\n$/,
+    /^\[setup\] f\n.* starts again\n.* one\n$/,
   );
 });
 
@@ -264,7 +264,7 @@ Deno.test("JobLogReader.read() gives a follower each byte once, whenever it come
   }
   setup[Symbol.dispose]();
   const mask = "*".repeat(SECRET.length);
-  const whole = `[setup] cloning\n[setup] the agent was started anew: the setup begins again\n` +
+  const whole = `[setup] cloning\n[setup] the agent restarted: the setup starts again\n` +
     `[setup] cloning with ${mask}\nhello ${mask}\nworld[setup] no such branch\nthird\n`;
   assert.equal(await log.read(), whole);
   assert.equal(await log.size(), whole.length);
@@ -315,7 +315,7 @@ Deno.test("JobLogReader.read() goes on when the agent is killed amid a setup", a
   assert.equal(text, Deno.readTextFileSync(directory.setupLog) + "out\n");
   assert.match(
     text,
-    /^(\[setup\] line \d+\n)+\[setup\] the agent .* begins again\n(\[setup\] line [012]\n){3}out\n$/,
+    /^(\[setup\] line \d+\n)+\[setup\] the agent .* starts again\n(\[setup\] line [012]\n){3}out\n$/,
   );
 });
 

@@ -6,7 +6,7 @@
 import { systemClock } from "@lib/core/clock.ts";
 import { parseJobId, parseProjectName } from "@lib/core/ids.ts";
 import { type AttemptDirectory, attemptDirectory } from "@lib/spine/jobs/attempt_directory.ts";
-import type { FollowPort } from "@lib/spine/logs/log_follow.ts";
+import type { FollowPort } from "@lib/spine/logs/log_reader.ts";
 import type { LogSource } from "@lib/spine/logs/log_source.ts";
 import { LogWatcher } from "@lib/spine/logs/log_watcher.ts";
 import {
@@ -65,6 +65,7 @@ export function followPort(watcher: LogWatcher): FollowPort & { readonly settle:
   return {
     watch: (directory) => watcher.watch(directory),
     settled: () => promise,
+    nextSource: () => Promise.resolve(undefined),
     settle: resolve,
   };
 }

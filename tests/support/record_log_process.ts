@@ -6,6 +6,7 @@
  */
 import { systemClock } from "@lib/core/clock.ts";
 import { recordLog } from "@lib/spine/logs/log_recorder.ts";
+import { LogWatcher } from "@lib/spine/logs/log_watcher.ts";
 import { directoryIn } from "./log_files.ts";
 
 if (import.meta.main) {
@@ -14,6 +15,7 @@ if (import.meta.main) {
     output: "split",
     maxBytes: 1 << 30,
     clock: systemClock,
+    watcher: new LogWatcher({ clock: systemClock }),
     onFailure: (error) => {
       throw error;
     },

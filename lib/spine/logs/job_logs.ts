@@ -1,10 +1,8 @@
 /**
- * The log of a job of the store: which directories it lies in, what is masked, and
- * when it has ended.
+ * The logs of stored jobs: their directories, what is masked, and when they have ended.
  *
- * Of each attempt first comes what was done before the job began, if its spec
- * asks for such a thing, then the job's output. The output's place in the whole
- * is known only once the setup is over; so nobody looks at it before.
+ * The log of an attempt is its setup log, if its spec has a setup, then the job's output. The
+ * offset of the output is known only once the setup is over, so nothing reads it before.
  *
  * @module
  */
@@ -14,27 +12,26 @@ import { attemptDirectory } from "@lib/spine/jobs/attempt_directory.ts";
 import type { JobEvents } from "@lib/spine/jobs/job_events.ts";
 import { hasSetup, type JobSpec } from "@lib/spine/spec/job_spec.ts";
 import { isTerminal, type Job } from "@lib/spine/jobs/model.ts";
-import type { FollowPort } from "@lib/spine/logs/log_follow.ts";
-import { type LogReading, readLog } from "@lib/spine/logs/log_reader.ts";
+import { type FollowPort, type LogReading, readLog } from "@lib/spine/logs/log_reader.ts";
 import { jobLogSize, type LogSource, setupSource } from "@lib/spine/logs/log_source.ts";
-import type { LogWatcher } from "@lib/spine/logs/log_watcher.ts";
+import type { LogWatch, LogWatcher } from "@lib/spine/logs/log_watcher.ts";
+import { existsSync } from "@lib/foundations/files/records.ts";
 import { compilePatterns, type SecretPatterns } from "@lib/foundations/secrets/redactor.ts";
 import { secretForms } from "@lib/foundations/secrets/secret_forms.ts";
-import { isSetupDone, waitForSetupDone } from "@lib/spine/logs/setup_done.ts";
 
 /** Options for {@linkcode JobLogReader}. */
 export interface JobLogReaderOptions {
   readonly stateDir: string;
-  /** Reads a job as it stands now. */
+  /** Reads the current row of a job. */
   readonly read: (id: Job["id"]) => Job;
   readonly events: JobEvents;
   readonly watcher: LogWatcher;
-  /** The values of a job's secrets, by name. */
+  /** Returns the values of a job's secrets, by name. */
   readonly secretsOf: (job: Job) => ReadonlyMap<string, string>;
   readonly clock: Clock;
 }
 
-/** What is wanted of a log. */
+/** A part of a log, and how to read it. */
 export interface LogQuery {
   readonly from: number;
   readonly to?: number;
@@ -54,7 +51,7 @@ export class JobLogReader {
     this.#options = options;
   }
 
-  /** Bytes there are now, over all attempts. */
+  /** Returns the size of the log so far, in bytes, over all attempts. */
   size(job: Job, stream: "stdout" | "stderr" | undefined): Promise<number> {
     return jobLogSize(this.#sources(job, stream), stream);
   }
@@ -86,9 +83,9 @@ export class JobLogReader {
           await until((now) => isSettled(now, number), over);
         };
         if (source.isSetup !== true) return await attemptEnds(signal);
-        using watch = watcher.watch(source.directory.path);
-        const setupEnds = (over: AbortSignal) =>
-          waitForSetupDone(source.directory, watch, { signal: over });
+        const { path, setupDone } = source.directory;
+        using watch = watcher.watch(path);
+        const setupEnds = (over: AbortSignal) => waitForFile(setupDone, watch, over);
         await firstOf([attemptEnds, setupEnds], signal);
       },
       nextSource: async (count, signal) => {
@@ -103,7 +100,7 @@ export class JobLogReader {
     };
   }
 
-  /** What there is now; nothing lies behind what is not settled. */
+  /** Lists the parts so far; only the last may be unsettled. */
   #sources(job: Job, stream: LogQuery["stream"]): readonly LogSource[] {
     const sources: LogSource[] = [];
     for (;;) {
@@ -120,7 +117,7 @@ export class JobLogReader {
     const directory = attemptDirectory(this.#options.stateDir, { project, jobId: job.id, number });
     const settled = isSettled(job, number);
     return isSetup
-      ? setupSource(directory, settled || isSetupDone(directory))
+      ? setupSource(directory, settled || existsSync(directory.setupDone))
       : { directory, output, maxBytes: logMaxBytes, settled };
   }
 
@@ -136,7 +133,7 @@ export class JobLogReader {
     if (job.spec.secretNames.length === 0) return compilePatterns([]);
     let patterns = this.#compiled.get(job.id);
     patterns ??= compilePatterns(secretForms(this.#options.secretsOf(job)).patterns);
-    // The latest stay: followers come back to the same few jobs.
+    // Keeps the most recent ones, as followers return to the same few jobs.
     this.#compiled.delete(job.id);
     this.#compiled.set(job.id, patterns);
     const [oldest] = this.#compiled.keys();
@@ -145,17 +142,17 @@ export class JobLogReader {
   }
 }
 
-/** Jobs whose compiled patterns are kept; compiling takes milliseconds. */
+/** Jobs whose compiled patterns are cached; compiling takes milliseconds. */
 const MAX_COMPILED = 16;
 
-/** A part of a job's log: the output of an attempt, or what was done before it. */
+/** A part of a job's log: the output of an attempt, or its setup log. */
 interface LogPart {
-  /** The attempt's. */
+  /** Of the attempt. */
   readonly number: number;
   readonly isSetup: boolean;
 }
 
-/** The part after the first `count` ones. */
+/** Returns the part after the first `count` ones. */
 function partAt(spec: JobSpec, stream: LogQuery["stream"], count: number): LogPart {
   if (stream !== undefined || !hasSetup(spec)) return { number: count + 1, isSetup: false };
   return { number: Math.floor(count / 2) + 1, isSetup: count % 2 === 0 };
@@ -177,7 +174,16 @@ async function firstOf(
   }
 }
 
-/** Whether an attempt's log has its last byte. */
+/** Resolves once the file exists; rejects when `signal` aborts or the watch ends. */
+async function waitForFile(path: string, watch: LogWatch, signal: AbortSignal): Promise<void> {
+  for (;;) {
+    const version = watch.version;
+    if (existsSync(path)) return;
+    await watch.changed(version, signal);
+  }
+}
+
+/** Returns true if an attempt's log has its last byte. */
 function isSettled(job: Job, number: number): boolean {
   return number < job.attempt || isTerminal(job.state) || job.state === "queued";
 }

@@ -1,24 +1,30 @@
 /**
- * A position in one attempt's log.
+ * A position in one attempt's log, whose secrets are masked as it is read.
  *
  * @module
  */
 import type { OutputStream } from "@lib/spine/jobs/attempt_directory.ts";
-import { endOfView, type IndexRecord } from "@lib/spine/logs/log_index.ts";
+import { endOfView, type IndexRecord, isCovered } from "@lib/spine/logs/log_index.ts";
 import { type LogIndexFile, type LogView, openLogIndex } from "@lib/spine/logs/log_index_file.ts";
 import type { LogExtent, LogSource } from "@lib/spine/logs/log_source.ts";
-import { MaskedFile, type ReadBounds } from "@lib/spine/logs/masked_file.ts";
-import type { SecretPatterns } from "@lib/foundations/secrets/redactor.ts";
+import { Redactor, type SecretPatterns } from "@lib/foundations/secrets/redactor.ts";
+
+/** Bytes read at once. */
+export const LOG_CHUNK_BYTES = 64 * 1024;
 
 /** How far a {@linkcode LogCursor} may read. */
 export interface CursorBounds {
   readonly extent: Pick<LogExtent, "bytes" | "streams">;
-  readonly end: ReadBounds["end"];
+  /**
+   * What the end of the extent means: more may come, the text ends there, or it is cut off there
+   * and a secret with it.
+   */
+  readonly end: "more" | "complete" | "cut";
 }
 
 /** A position in a view of one attempt's log, moved by reading. */
 export interface LogCursor extends Disposable {
-  /** The next masked bytes, at most `max`; none if there are none within the bounds. */
+  /** Returns the next masked bytes, at most `max`; none if there are none within the bounds. */
   next(max: number, bounds: CursorBounds): Promise<Uint8Array>;
 }
 
@@ -26,36 +32,21 @@ export interface LogCursor extends Disposable {
 export function openLogCursor(
   source: LogSource,
   view: LogView,
-  options: { readonly patterns: SecretPatterns; readonly from: number },
+  { patterns, from }: { readonly patterns: SecretPatterns; readonly from: number },
 ): LogCursor {
-  return view === "all"
-    ? new CombinedCursor(source, options.patterns, options.from)
-    : new FileCursor(
-      new MaskedFile(source.directory.logFile(view), options.patterns, options.from),
-    );
-}
-
-class FileCursor implements LogCursor {
-  readonly #file: MaskedFile;
-
-  constructor(file: MaskedFile) {
-    this.#file = file;
-  }
-
-  next(max: number, { extent, end }: CursorBounds): Promise<Uint8Array> {
-    return this.#file.take(max, { limit: extent.bytes, end });
-  }
-
-  [Symbol.dispose](): void {
-    this.#file[Symbol.dispose]();
-  }
+  if (view === "all") return new CombinedCursor(source, patterns, from);
+  const file = new MaskedFile(source.directory.logFile(view), patterns, from);
+  return {
+    next: (max, { extent, end }) => file.take(max, extent.bytes, end),
+    [Symbol.dispose]: () => file[Symbol.dispose](),
+  };
 }
 
 /**
  * Both streams of a split log in the order of the index.
  *
- * Each stream is masked on its own before they are woven together: a secret
- * whose halves are parted by a line of the other stream is masked all the same.
+ * Each stream is masked before they are merged, so that a secret is masked even where a line of the
+ * other stream splits it.
  */
 class CombinedCursor implements LogCursor {
   readonly #source: LogSource;
@@ -63,7 +54,7 @@ class CombinedCursor implements LogCursor {
   readonly #from: number;
   #index: LogIndexFile | undefined;
   #number = 0;
-  #streams: { stdout: StreamPosition; stderr: StreamPosition } | undefined;
+  #streams: StreamPositions | undefined;
 
   constructor(source: LogSource, patterns: SecretPatterns, from: number) {
     this.#source = source;
@@ -104,33 +95,28 @@ class CombinedCursor implements LogCursor {
     }
     if (left <= 0) return new Uint8Array(0);
     const stream = streams[name];
-    const part = await stream.file.take(Math.min(room, left), {
-      limit: extent.streams[name],
-      end,
-    });
+    const part = await stream.file.take(Math.min(room, left), extent.streams[name], end);
     stream.at += part.length;
     return part;
   }
 
-  /** The record that holds the next byte; `undefined` after the last one. */
+  /** Returns the record that holds the next byte; `undefined` after the last one. */
   #record(
-    { stdout, stderr }: { stdout: StreamPosition; stderr: StreamPosition },
+    { stdout, stderr }: StreamPositions,
     extent: CursorBounds["extent"],
   ): IndexRecord | undefined {
     for (;;) {
       const record = this.#index?.at(this.#number);
-      if (record === undefined || !within(record, extent)) return undefined;
+      if (record === undefined || !isCovered(record, extent.streams)) return undefined;
       if (record.viewEnd > stdout.at + stderr.at) return record;
       this.#number++;
     }
   }
 
-  /** Finds where in each stream the wanted offset lies. */
-  #locate(
-    extent: CursorBounds["extent"],
-  ): { stdout: StreamPosition; stderr: StreamPosition } {
+  /** Finds the starting offset in each stream. */
+  #locate({ streams }: CursorBounds["extent"]): StreamPositions {
     const index = this.#index;
-    const count = index?.soundCount((record) => within(record, extent)) ?? 0;
+    const count = index?.validCount(streams) ?? 0;
     this.#number = index?.find("all", this.#from, count) ?? 0;
     const before = index?.at(this.#number - 1);
     const record = this.#number < count ? index?.at(this.#number) : undefined;
@@ -140,7 +126,7 @@ class CombinedCursor implements LogCursor {
     if (record?.stream === "stderr") stderr += into;
     else if (record !== undefined) stdout += into;
     else {
-      const intoStdout = Math.min(into, extent.streams.stdout - stdout);
+      const intoStdout = Math.min(into, streams.stdout - stdout);
       stdout += intoStdout;
       stderr += into - intoStdout;
     }
@@ -153,15 +139,86 @@ class CombinedCursor implements LogCursor {
 }
 
 interface StreamPosition {
-  /** The next byte of the stream to be given out. */
+  /** The next byte of the stream to return. */
   at: number;
   readonly file: MaskedFile;
 }
 
-/** Whether everything a record tells of can be read. */
-function within(record: IndexRecord, { streams }: CursorBounds["extent"]): boolean {
-  return endOfView(record, "stdout") <= streams.stdout &&
-    endOfView(record, "stderr") <= streams.stderr;
+interface StreamPositions {
+  readonly stdout: StreamPosition;
+  readonly stderr: StreamPosition;
+}
+
+/** A position in one log file; a file that does not exist counts as empty. */
+class MaskedFile implements Disposable {
+  readonly #path: string;
+  readonly #redactor: Redactor;
+  readonly #buffer = new Uint8Array(LOG_CHUNK_BYTES);
+  #file: Deno.FsFile | undefined;
+  /** The next byte to read from the file. */
+  #readAt: number;
+  /** Bytes before the starting offset that the redactor has yet to return. */
+  #skip: number;
+  #ready = new Uint8Array(0);
+  #flushed = false;
+
+  constructor(path: string, patterns: SecretPatterns, from: number) {
+    this.#path = path;
+    this.#redactor = new Redactor(patterns);
+    this.#skip = Math.min(from, patterns.maxLookbehind);
+    this.#readAt = from - this.#skip;
+  }
+
+  /**
+   * Returns the next 1 to `max` masked bytes before byte `limit` of the file; none if there are
+   * none now. An empty result with another `end` than `more` is the last one.
+   */
+  async take(max: number, limit: number, end: CursorBounds["end"]): Promise<Uint8Array> {
+    while (this.#ready.length === 0) {
+      if (this.#flushed) return this.#ready;
+      const chunk = await this.#read(limit);
+      if (chunk.length > 0) this.#deliver(this.#redactor.push(chunk));
+      else if (end === "more") return this.#ready;
+      else {
+        this.#flushed = true;
+        this.#deliver(this.#redactor.flush(end));
+      }
+    }
+    const taken = this.#ready.subarray(0, max);
+    this.#ready = this.#ready.subarray(taken.length);
+    return taken;
+  }
+
+  [Symbol.dispose](): void {
+    this.#file?.close();
+    this.#file = undefined;
+  }
+
+  #deliver(bytes: Uint8Array<ArrayBuffer>): void {
+    const dropped = Math.min(this.#skip, bytes.length);
+    this.#skip -= dropped;
+    this.#ready = bytes.subarray(dropped);
+  }
+
+  async #read(limit: number): Promise<Uint8Array> {
+    const length = Math.min(this.#buffer.length, limit - this.#readAt);
+    if (length <= 0) return new Uint8Array(0);
+    this.#file ??= await this.#open();
+    const count = await this.#file?.read(this.#buffer.subarray(0, length)) ?? 0;
+    this.#readAt += count;
+    return this.#buffer.subarray(0, count);
+  }
+
+  async #open(): Promise<Deno.FsFile | undefined> {
+    try {
+      const file = await Deno.open(this.#path, { read: true });
+      await file.seek(this.#readAt, Deno.SeekMode.Start);
+      return file;
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return undefined;
+      throw error;
+    }
+  }
 }
 
 function concat(parts: readonly Uint8Array[]): Uint8Array {

@@ -1,15 +1,14 @@
 /**
- * The format of `log.index`: which bytes of a log arrived when.
+ * The format of `log.index`, which records when the bytes of a log arrived.
  *
- * A header, then records of a fixed width, appended. A record says that up to
- * `timeMs` one stream had grown to `streamEnd` bytes, and the log as a whole,
- * all streams in the order of the records, to `viewEnd`. As both ends are
- * totals, the file is searched by bisection and never read whole. For a merged
- * log the two are the same; for a split log the records *define* the combined
- * view, so an offset in it is stable for ever.
+ * A header, then appended records of fixed width. A record says that at `timeMs` one stream had
+ * grown to `streamEnd` bytes, and the whole log, all streams in the order of the records, to
+ * `viewEnd`. Both are totals, so readers bisect the file instead of reading all of it. For a merged
+ * log the two are equal; for a split log the records *define* the combined view, so an offset in it
+ * is stable.
  *
- * A torn or zeroed tail (a crash, a power failure) is told by the length and by
- * the check byte, and is as if it had not been written.
+ * A torn or zeroed tail (after a crash or power failure) is detected by length and check byte, and
+ * ignored.
  *
  * @module
  */
@@ -21,6 +20,9 @@ export const INDEX_RECORD_BYTES = 20;
 const MAGIC = "cicdlog";
 const VERSION = 1;
 const STREAMS = ["merged", "stdout", "stderr"] as const satisfies readonly OutputStream[];
+
+/** Sizes of the files of a log, in bytes. */
+export type StreamSizes = Readonly<Record<OutputStream, number>>;
 
 /** One record; sizes in bytes from the start of the log. */
 export interface IndexRecord {
@@ -42,7 +44,7 @@ export function encodeIndexHeader(): Uint8Array<ArrayBuffer> {
   return bytes;
 }
 
-/** Whether `bytes` begin with the header of this version. */
+/** Returns true if `bytes` begin with the header of this version. */
 export function isIndexHeader(bytes: Uint8Array): boolean {
   return bytes.length >= INDEX_RECORD_BYTES &&
     encodeIndexHeader().every((byte, at) => bytes[at] === byte);
@@ -62,7 +64,7 @@ export function encodeIndexRecords(records: readonly IndexRecord[]): Uint8Array<
   return bytes;
 }
 
-/** Decodes the record at byte `at`; `undefined` if there is no sound one. */
+/** Decodes the record at byte `at`; `undefined` if it is missing or damaged. */
 export function decodeIndexRecord(bytes: Uint8Array, at: number): IndexRecord | undefined {
   if (at + INDEX_RECORD_BYTES > bytes.length || bytes[at] !== checkByte(bytes, at)) {
     return undefined;
@@ -77,16 +79,19 @@ export function decodeIndexRecord(bytes: Uint8Array, at: number): IndexRecord | 
   };
 }
 
-/**
- * How far `view` had grown when `record` was written: one stream's file, or
- * with `all` the whole log.
- */
+/** Returns the size of one stream's file, or with `all` of the whole log, as of `record`. */
 export function endOfView(record: IndexRecord, view: OutputStream | "all"): number {
   if (view === "all" || view === "merged") return record.viewEnd;
   return record.stream === view ? record.streamEnd : record.viewEnd - record.streamEnd;
 }
 
-/** Never 0 for a record of zeros, so that a zeroed block holds no sound record. */
+/** Returns true if the files have all the bytes that `record` covers. */
+export function isCovered(record: IndexRecord, sizes: StreamSizes): boolean {
+  if (record.stream === "merged") return record.viewEnd <= sizes.merged;
+  return endOfView(record, "stdout") <= sizes.stdout && endOfView(record, "stderr") <= sizes.stderr;
+}
+
+/** Never 0 for a record of zeros, so that a zeroed block holds no valid record. */
 function checkByte(bytes: Uint8Array, at: number): number {
   let sum = 90;
   for (let i = at + 1; i < at + INDEX_RECORD_BYTES; i++) sum = (sum * 31 + (bytes[i] ?? 0)) & 255;

@@ -1,19 +1,25 @@
 /**
- * Reads `log.index` from disk.
+ * Reads and appends to `log.index` on disk.
  *
- * Records are fetched one at a time by position, in blocking calls of a few
- * microseconds: a bisection takes about twenty, whatever the length of the log.
+ * Records are fetched by position in blocking calls of a few microseconds: a bisection takes about
+ * twenty, however long the log is.
  *
  * @module
  */
+import { CicdError } from "@lib/core/errors.ts";
 import type { OutputStream } from "@lib/spine/jobs/attempt_directory.ts";
 import {
   decodeIndexRecord,
+  encodeIndexHeader,
+  encodeIndexRecords,
   endOfView,
   INDEX_RECORD_BYTES,
   type IndexRecord,
+  isCovered,
   isIndexHeader,
+  type StreamSizes,
 } from "@lib/spine/logs/log_index.ts";
+import type { IndexedLog } from "@lib/spine/logs/log_plan.ts";
 
 /** A view of a log: all streams together, or one. */
 export type LogView = OutputStream | "all";
@@ -32,8 +38,7 @@ export function openLogIndex(path: string): LogIndexFile | undefined {
   return index;
 }
 
-/** Reads the index in an open file; `undefined` if it is none of this version. */
-export function readLogIndex(file: Deno.FsFile): LogIndexFile | undefined {
+function readLogIndex(file: Deno.FsFile): LogIndexFile | undefined {
   const header = new Uint8Array(INDEX_RECORD_BYTES);
   file.seekSync(0, Deno.SeekMode.Start);
   const count = file.readSync(header);
@@ -52,12 +57,7 @@ export class LogIndexFile implements Disposable {
     this.#file = file;
   }
 
-  /** Whole records on disk now, sound or not. */
-  count(): number {
-    return Math.max(0, Math.floor(this.#file.statSync().size / INDEX_RECORD_BYTES) - 1);
-  }
-
-  /** Record `number`, from 0; `undefined` if it is not there or not sound. */
+  /** Returns record `number`, from 0; `undefined` if it is missing or damaged. */
   at(number: number): IndexRecord | undefined {
     if (number < this.#blockFirst || number >= this.#blockFirst + this.#blockCount) {
       this.#fetch(number);
@@ -68,21 +68,22 @@ export class LogIndexFile implements Disposable {
   }
 
   /**
-   * How many leading records can be relied on: sound, and accepted by `fits`.
+   * Counts the leading records that are valid and covered by files of these sizes.
    *
-   * Only a tail may be unsound, so the search runs from the end.
+   * Only the tail can be invalid, so the search runs from the end.
    */
-  soundCount(fits: (record: IndexRecord) => boolean = () => true): number {
-    for (let number = this.count(); number > 0; number--) {
-      const record = this.at(number - 1);
-      if (record !== undefined && fits(record)) return number;
+  validCount(sizes?: StreamSizes): number {
+    let count = Math.floor(this.#file.statSync().size / INDEX_RECORD_BYTES) - 1;
+    for (; count > 0; count--) {
+      const record = this.at(count - 1);
+      if (record !== undefined && (sizes === undefined || isCovered(record, sizes))) return count;
     }
     return 0;
   }
 
   /**
-   * The number of the first of `count` records whose end in `view` lies after
-   * `offset`; `count` if there is none.
+   * Returns the number of the first of `count` records whose end in `view` is after `offset`, or
+   * `count`.
    */
   find(view: LogView, offset: number, count: number): number {
     let low = 0;
@@ -106,4 +107,79 @@ export class LogIndexFile implements Disposable {
     this.#blockFirst = number;
     this.#blockCount = Math.floor(bytes / INDEX_RECORD_BYTES);
   }
+}
+
+/**
+ * Opens the index for appending, creating it if needed.
+ *
+ * Cuts off what a crash or power failure left at its end: torn records, and records of bytes that
+ * the log itself has lost.
+ *
+ * @param sizes Of the log's files now.
+ * @throws {CicdError} `io_failed` if the file is not an index of this version.
+ */
+export function openIndexWriter(path: string, sizes: StreamSizes): IndexWriter {
+  const file = Deno.openSync(path, { read: true, append: true, create: true, mode: 0o600 });
+  try {
+    if (file.statSync().size < INDEX_RECORD_BYTES) {
+      file.truncateSync(0);
+      writeAll(file, encodeIndexHeader());
+    }
+    const index = readLogIndex(file);
+    if (index === undefined) {
+      throw new CicdError(
+        "io_failed",
+        `Cannot append to "${path}": it is not a log index of this version; remove it`,
+      );
+    }
+    const count = index.validCount(sizes);
+    const last = index.at(count - 1);
+    file.truncateSync((count + 1) * INDEX_RECORD_BYTES);
+    return new IndexWriter(file, indexedBy(last));
+  } catch (error) {
+    file.close();
+    throw error;
+  }
+}
+
+/** An index open for appending; at most one per attempt. */
+export class IndexWriter implements Disposable {
+  readonly #file: Deno.FsFile;
+  /** How much of the log was indexed when the writer was opened. */
+  readonly indexed: IndexedLog;
+  #bytes: number;
+
+  constructor(file: Deno.FsFile, indexed: IndexedLog) {
+    this.#file = file;
+    this.indexed = indexed;
+    this.#bytes = file.statSync().size;
+  }
+
+  /** Size of the index in bytes. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Appends records; after a failure, open a new writer. */
+  append(records: readonly IndexRecord[]): void {
+    if (records.length === 0) return;
+    const bytes = encodeIndexRecords(records);
+    writeAll(this.#file, bytes);
+    this.#bytes += bytes.length;
+  }
+
+  [Symbol.dispose](): void {
+    this.#file.close();
+  }
+}
+
+function indexedBy(last: IndexRecord | undefined): IndexedLog {
+  if (last === undefined) return { ends: {}, timeMs: 0 };
+  const { timeMs } = last;
+  if (last.stream === "merged") return { ends: { merged: last.viewEnd }, timeMs };
+  return { ends: { stdout: endOfView(last, "stdout"), stderr: endOfView(last, "stderr") }, timeMs };
+}
+
+function writeAll(file: Deno.FsFile, bytes: Uint8Array): void {
+  for (let at = 0; at < bytes.length;) at += file.writeSync(bytes.subarray(at));
 }

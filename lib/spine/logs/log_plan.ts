@@ -1,6 +1,5 @@
 /**
- * Decides what to write into the index, and what to cut, after a look at the
- * sizes of a log's files.
+ * Plans index records and cuts from the sizes of a log's files.
  *
  * @module
  */
@@ -9,13 +8,13 @@ import type { IndexRecord } from "@lib/spine/logs/log_index.ts";
 
 /** How far a log is indexed. */
 export interface IndexedLog {
-  /** Bytes of each stream that have a place in the log. */
+  /** Bytes of each stream that are indexed. */
   readonly ends: Readonly<Partial<Record<OutputStream, number>>>;
   /** Time of the last record, in milliseconds since the epoch. */
   readonly timeMs: number;
 }
 
-/** What was seen of one stream's file. */
+/** The state of one stream's file. */
 export interface SeenStream {
   readonly stream: OutputStream;
   /** Size of the file in bytes. */
@@ -24,28 +23,18 @@ export interface SeenStream {
   readonly timeMs: number;
 }
 
-/** What is to be cut off a stream's file. */
+/** A cut of a stream's file. */
 export interface CutStream {
   readonly stream: OutputStream;
   readonly keepBytes: number;
   readonly dropBytes: number;
 }
 
-/** What {@linkcode planRecords} decided. */
-export interface RecordPlan {
-  /** To be appended to the index. */
-  readonly records: readonly IndexRecord[];
-  /** To be cut, once the records are written. */
-  readonly cuts: readonly CutStream[];
-  /** How far the log is indexed then. */
-  readonly indexed: IndexedLog;
-}
-
 /**
- * Plans the next step of recording.
+ * Plans the next step of recording: first append the records, then cut the files.
  *
- * New bytes get their place in the order of `seen`, up to the cap; what is left
- * over is cut. A file smaller than before (the job emptied it) adds nothing.
+ * New bytes are indexed in the order of `seen`, up to the cap; the rest is cut. A file smaller than
+ * before (the job emptied it) adds nothing.
  *
  * @param options.maxBytes The cap on all streams together.
  */
@@ -53,7 +42,7 @@ export function planRecords(
   before: IndexedLog,
   seen: readonly SeenStream[],
   { maxBytes }: { readonly maxBytes: number },
-): RecordPlan {
+): { records: readonly IndexRecord[]; cuts: readonly CutStream[]; indexed: IndexedLog } {
   const ends: Partial<Record<OutputStream, number>> = { ...before.ends };
   const records: IndexRecord[] = [];
   const cuts: CutStream[] = [];
@@ -74,7 +63,7 @@ export function planRecords(
   return { records, cuts, indexed: { ends, timeMs } };
 }
 
-/** Bytes of all streams that have a place in the log. */
+/** Returns the indexed bytes of all streams. */
 export function totalBytes({ ends }: IndexedLog): number {
   return Object.values(ends).reduce((sum, end) => sum + end, 0);
 }

@@ -1,74 +1,86 @@
 /**
  * Reads a job's log from disk, masked, from any offset on, and follows it.
  *
- * The log of a job is its attempts' logs, one after another, each with its setup
- * log before it; so is its offset space. Bytes are pulled: a reader holds one chunk, the tail that may be the
- * beginning of a secret, and nothing else, however slow it is.
+ * The log of a job is its attempts' logs, one after another, each preceded by its setup log; offsets
+ * run over all of them. Reading is pull-based: a reader holds one chunk and the tail that may begin
+ * a secret, however slow it is.
  *
- * Where the last attempt's log was cut at its cap, a line that says so follows
- * the last kept byte. That line lies outside the offset space: `offset` does not
- * count it, it is left out of a read with a `to`, and nothing ever follows it, so
- * that who counts what came resumes at the right byte.
+ * Where the last attempt's log was cut at its cap, a line that says so follows the last kept byte.
+ * Offsets do not count that line, a read with a `to` omits it, and nothing follows it, so a client
+ * that counts bytes resumes at the right one.
  *
- * A read that does not follow ends where the log ended when the read began. If
- * the attempt is still alive then, and the last bytes may be the beginning of a
- * secret, they are masked: what comes next is not known.
+ * A read that does not follow ends where the log ended when the read began. If the attempt is still
+ * running and the last bytes may begin a secret, they are masked, as the rest is not known.
  *
  * @module
  */
 import type { Clock } from "@lib/core/clock.ts";
-import { cappedLine } from "@lib/spine/logs/log_cap.ts";
-import { type CursorBounds, openLogCursor } from "@lib/spine/logs/log_cursor.ts";
-import { type FollowPort, Settling } from "@lib/spine/logs/log_follow.ts";
-import { LogOutput } from "@lib/spine/logs/log_output.ts";
+import { ignore } from "@lib/core/errors.ts";
+import { type CursorBounds, LOG_CHUNK_BYTES, openLogCursor } from "@lib/spine/logs/log_cursor.ts";
+import { LogOutput, LogTimes } from "@lib/spine/logs/log_output.ts";
 import {
+  cappedLine,
   liveExtent,
   type LogExtent,
   logExtent,
   type LogSource,
   viewOf,
 } from "@lib/spine/logs/log_source.ts";
-import { LogTimes } from "@lib/spine/logs/log_times.ts";
-import { LOG_CHUNK_BYTES } from "@lib/spine/logs/masked_file.ts";
+import type { LogWatch } from "@lib/spine/logs/log_watcher.ts";
 import type { SecretPatterns } from "@lib/foundations/secrets/redactor.ts";
 
 const NEWLINE = 10;
+
+/** What a follower needs beyond the files. */
+export interface FollowPort {
+  /** Watches an attempt directory; see `LogWatcher`. */
+  readonly watch: (directory: string) => LogWatch;
+  /**
+   * Resolves once the attempt is settled: its log has its last byte, and the index its last record.
+   *
+   * Rejects with the signal's reason when `signal` aborts; any other rejection ends the reading.
+   */
+  readonly settled: (source: LogSource, signal: AbortSignal) => Promise<void>;
+  /**
+   * Resolves with the part of the job's log after its first `count` ones once its attempt has
+   * begun, or with `undefined` once it is known that there is none.
+   */
+  readonly nextSource: (count: number, signal: AbortSignal) => Promise<LogSource | undefined>;
+}
 
 /** Options for {@linkcode readLog}. */
 export interface ReadLogOptions {
   /** The attempts' logs in order; only the last may be unsettled. */
   readonly sources: readonly LogSource[];
   readonly patterns: SecretPatterns;
-  /** First byte wanted. */
+  /** Offset of the first byte. */
   readonly from: number;
-  /** The byte after the last one wanted; absent: to the end. */
+  /** Offset after the last byte; absent: the end. */
   readonly to?: number | undefined;
   /** One stream of a split log; absent: all of them. */
   readonly stream?: "stdout" | "stderr" | undefined;
-  /** Go on until the job has ended; absent: only what is there. */
+  /** Goes on until the job has ended; absent: reads what is there. */
   readonly follow?: FollowPort | undefined;
-  /**
-   * Put its time before each line. The clock gives the time of lines that the
-   * index has not reached.
-   */
+  /** Puts its time before each line; the clock dates lines that the index does not have yet. */
   readonly timestamps?: Clock | undefined;
   readonly signal: AbortSignal;
 }
 
-/** Chunks of a log, none longer than 64 KiB, each owned by who gets it. */
+/** Chunks of a log, each at most 64 KiB and owned by its receiver. */
 export interface LogReading extends AsyncIterable<Uint8Array> {
-  /** Where in the offset space the chunk handed out last ended; resume there. */
+  /** The end of the last chunk, counted in the job's log; resume there. */
   readonly offset: number;
 }
 
 /**
- * Reads a log. To be iterated once; to leave it while it waits, abort `signal`.
+ * Reads a log. Iterate it once; to leave it while it waits, abort `signal`.
  *
- * The iteration rejects with the signal's reason when `signal` aborts, and with
- * a `CicdError` `invalid_request` if the log holds no such stream.
+ * The iteration rejects with the signal's reason when `signal` aborts, and with a `CicdError`
+ * `invalid_request` if the log has no such stream.
  */
 export function readLog(options: ReadLogOptions): LogReading {
-  const output = new LogOutput({ from: options.from, timestamps: options.timestamps });
+  const timestamps = options.timestamps !== undefined;
+  const output = new LogOutput({ from: options.from, timestamps });
   const chunks = readSources(options, output);
   return {
     get offset() {
@@ -87,7 +99,7 @@ async function* readSources(
   let note: string | undefined;
   for (let number = 0; to === undefined || output.offset < to; number++) {
     signal.throwIfAborted();
-    const source = sources[number] ?? await follow?.nextSource?.(number, signal);
+    const source = sources[number] ?? await follow?.nextSource(number, signal);
     if (source === undefined) break;
     if (source.settled && number < sources.length - 1) {
       const { bytes } = await logExtent(source, viewOf(source, stream));
@@ -105,32 +117,26 @@ async function* readSources(
   if (to === undefined && note !== undefined) yield* output.note(note, timestamps?.now());
 }
 
-/** One attempt's log, and where it begins in the job's. */
-interface PlacedSource {
-  readonly source: LogSource;
-  readonly base: number;
-}
-
-/** Reads one attempt's log to its end; returns what it came to. */
+/** Reads one attempt's log, which begins at `base` in the job's, to its end; returns its extent. */
 async function* readAttempt(
   options: ReadLogOptions,
   output: LogOutput,
-  { source, base }: PlacedSource,
+  { source, base }: { readonly source: LogSource; readonly base: number },
 ): AsyncGenerator<Uint8Array, LogExtent, undefined> {
   const { follow, patterns, timestamps, signal } = options;
   const view = viewOf(source, options.stream);
   const to = (options.to ?? Infinity) - base;
   let at = Math.max(0, output.offset - base);
-  // Begins one byte early, to learn whether a line begins at the wanted byte.
+  // Starts one byte early, to learn whether a line begins at the first byte.
   let early = at > 0;
   if (early) at--;
   else if (timestamps !== undefined) yield* output.endLine();
   using cursor = openLogCursor(source, view, { patterns, from: at });
   using times = timestamps && new LogTimes(source, view, timestamps);
   using watch = source.settled ? undefined : follow?.watch(source.directory.path);
-  using settling = new Settling(source, { follow, signal });
+  using settling = new Settling(source, follow, signal);
   for (;;) {
-    // In this order: with the end known first, the size seen next is final.
+    // In this order: once the attempt is settled, the size measured next is final.
     const settled = settling.reached;
     const version = watch?.version ?? 0;
     const alive = !settled && watch !== undefined;
@@ -153,4 +159,53 @@ async function* readAttempt(
 
 function endOf(extent: LogExtent, settled: boolean): "complete" | "cut" {
   return settled && extent.droppedBytes === undefined ? "complete" : "cut";
+}
+
+/** Waits for a change of one attempt's log, or for its end. */
+class Settling implements Disposable {
+  /** The attempt is settled; read this before the log's size. */
+  reached: boolean;
+  #failure: { readonly error: unknown } | undefined;
+  readonly #signal: AbortSignal;
+  /** Aborts when there is nothing more to wait for. */
+  readonly #over = new AbortController();
+  readonly #waiting: AbortSignal;
+
+  constructor(source: LogSource, follow: FollowPort | undefined, signal: AbortSignal) {
+    this.reached = source.settled;
+    this.#signal = signal;
+    this.#waiting = AbortSignal.any([signal, this.#over.signal]);
+    if (follow !== undefined && !source.settled) {
+      void this.#await(follow, source).catch(ignore("kept for the next wait"));
+    }
+  }
+
+  /**
+   * Waits until the directory has changed since `version`, or the attempt is settled.
+   *
+   * Rejects with the signal's reason, or with the reason why the end cannot be known.
+   */
+  async wait(watch: LogWatch, version: number): Promise<void> {
+    try {
+      if (!this.reached) await watch.changed(version, this.#waiting);
+    } catch (error) {
+      this.#signal.throwIfAborted();
+      if (this.#failure !== undefined) throw this.#failure.error;
+      if (!this.reached) throw error;
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.#over.abort(new DOMException("The reading has ended", "AbortError"));
+  }
+
+  async #await(follow: FollowPort, source: LogSource): Promise<void> {
+    try {
+      await follow.settled(source, this.#waiting);
+      this.reached = true;
+    } catch (error) {
+      this.#failure = { error };
+    }
+    this.#over.abort(new DOMException("The attempt is settled", "AbortError"));
+  }
 }

@@ -1,14 +1,13 @@
 /**
- * Watches the log files of a running attempt, writes down when their bytes
- * arrived, and keeps them to their cap.
+ * Records when the bytes of a running attempt's log files arrived, and enforces their cap.
  *
- * The job writes the files itself; nothing here is in its way. If the recorder
- * is away for a while, it catches up from the files' sizes; only the times of
- * the bytes it missed are coarse then (the time of the file's last write).
+ * The job writes the files itself and never waits for the recorder. A recorder that was away
+ * catches up from the files' sizes; only the times of the bytes it missed are coarse then (the time
+ * of the file's last write).
  *
- * After a quiet spell a change is recorded at once, then at most every 10 ms
- * (4 ms where the index decides what followers see), however much the job writes. The recorder never makes a log file: that one
- * exists says that the job was begun.
+ * After a quiet spell a change is recorded at once, then at most every 10 ms (4 ms where followers
+ * depend on the index), however much the job writes. The recorder never creates a log file, as the
+ * existence of one says that the job was begun.
  *
  * @module
  */
@@ -16,8 +15,7 @@ import { Backoff } from "@lib/core/backoff.ts";
 import type { Clock } from "@lib/core/clock.ts";
 import { ignore } from "@lib/core/errors.ts";
 import type { AttemptDirectory, OutputStream } from "@lib/spine/jobs/attempt_directory.ts";
-import { readCapped, writeCapped } from "@lib/spine/logs/log_cap.ts";
-import { type IndexWriter, openIndexWriter } from "@lib/spine/logs/log_index_writer.ts";
+import { type IndexWriter, openIndexWriter } from "@lib/spine/logs/log_index_file.ts";
 import {
   type CutStream,
   type IndexedLog,
@@ -25,17 +23,17 @@ import {
   type SeenStream,
   totalBytes,
 } from "@lib/spine/logs/log_plan.ts";
-import { logExtent } from "@lib/spine/logs/log_source.ts";
-import { LogWatcher } from "@lib/spine/logs/log_watcher.ts";
+import { logExtent, readCapped, writeCapped } from "@lib/spine/logs/log_source.ts";
+import type { LogWatcher } from "@lib/spine/logs/log_watcher.ts";
 
-/** Shortest time between two looks; followers of a split log wait for the index. */
+/** Shortest time between two passes; followers of a split log wait for the index. */
 const TICK_MS = { merged: 10, split: 4 } as const;
 /** The tick of a log whose index has outgrown it by this many bytes. */
 const SLOW_TICK_MS = 250;
 const INDEX_SLACK_BYTES = 1024 * 1024;
-/** After a failed look. */
+/** After a failed pass. */
 const RETRY = { firstMs: 1_000, maxMs: 30_000 } as const;
-/** How long an attempt runs before its directory is watched. */
+/** Many jobs end before a watch would pay off. */
 const WATCH_AFTER_MS = 20;
 /** Between two writes of a growing count of dropped bytes. */
 const CAPPED_WRITE_MS = 500;
@@ -47,25 +45,24 @@ export interface RecordLogOptions {
   /** The cap on all streams together, in bytes. */
   readonly maxBytes: number;
   readonly clock: Clock;
-  /** Called when a look failed; the next one is a second later, then ever rarer. */
+  /** Called when a pass failed; the next follows with increasing delay. */
   readonly onFailure: (error: unknown) => void;
-  /** @default {a watcher of its own} */
-  readonly watcher?: LogWatcher | undefined;
-  /** Ends the recording where it stands, as when the agent stops and the job goes on. */
+  readonly watcher: LogWatcher;
+  /** Ends the recording as it stands, when the agent stops and the job goes on. */
   readonly signal: AbortSignal;
 }
 
 /** A recording that runs until it is finished, disposed, or its signal aborts. */
 export interface LogRecording extends AsyncDisposable {
   /**
-   * Records the last bytes and ends. To be called once nothing writes any more.
+   * Records the last bytes and ends; call it once nothing writes any more.
    *
-   * @returns Bytes of log, over all streams.
+   * @returns The size of the log in bytes, over all streams.
    */
   finish(): Promise<number>;
 }
 
-/** Starts to record the log of one attempt, whose directory exists. */
+/** Starts recording the log of an attempt whose directory exists. */
 export function recordLog(options: RecordLogOptions): LogRecording {
   return new Recording(options);
 }
@@ -73,28 +70,24 @@ export function recordLog(options: RecordLogOptions): LogRecording {
 class Recording implements LogRecording {
   readonly #options: RecordLogOptions;
   readonly #stop = new AbortController();
-  readonly #ownWatcher: LogWatcher | undefined;
   readonly #loop: Promise<void>;
   #writer: IndexWriter | undefined;
   #indexed: IndexedLog = { ends: {}, timeMs: 0 };
-  /** Bytes dropped at the cap; `undefined` while it is not known or not reached. */
+  /** Bytes dropped at the cap; `undefined` while unknown, or while it is not reached. */
   #dropped: number | undefined;
   #droppedOnDisk: number | undefined;
   #droppedWrittenAt = 0;
 
   constructor(options: RecordLogOptions) {
     this.#options = options;
-    this.#ownWatcher = options.watcher === undefined
-      ? new LogWatcher({ clock: options.clock })
-      : undefined;
-    this.#loop = this.#run(options.watcher ?? this.#ownWatcher);
+    this.#loop = this.#run();
   }
 
   async finish(): Promise<number> {
     const { directory, output, maxBytes, onFailure } = this.#options;
     await this.#end();
     try {
-      await this.#look();
+      await this.#record();
       await this.#saveDropped();
     } catch (error) {
       onFailure(error);
@@ -112,21 +105,19 @@ class Recording implements LogRecording {
   async #end(): Promise<void> {
     this.#stop.abort(new DOMException("The recording ends", "AbortError"));
     await this.#loop;
-    await this.#ownWatcher?.[Symbol.asyncDispose]();
   }
 
-  async #run(watcher: LogWatcher | undefined): Promise<void> {
-    const { directory, clock, onFailure } = this.#options;
+  async #run(): Promise<void> {
+    const { directory, clock, watcher, onFailure } = this.#options;
     const signal = AbortSignal.any([this.#options.signal, this.#stop.signal]);
     const backoff = new Backoff(RETRY);
-    // Many jobs are over before a watch would pay for itself.
-    await clock.sleep(WATCH_AFTER_MS, { signal }).catch(ignore("the loop looks at the signal"));
+    await clock.sleep(WATCH_AFTER_MS, { signal }).catch(ignore("the loop checks the signal"));
     if (signal.aborted) return;
-    using watch = watcher?.watch(directory.path);
-    while (watch !== undefined && !signal.aborted) {
+    using watch = watcher.watch(directory.path);
+    while (!signal.aborted) {
       const version = watch.version;
       try {
-        await this.#look();
+        await this.#record();
         backoff.reset();
         await clock.sleep(this.#tickMs(), { signal });
         await watch.changed(version, signal);
@@ -134,13 +125,13 @@ class Recording implements LogRecording {
         if (signal.aborted) return;
         this.#close();
         onFailure(error);
-        await clock.sleep(backoff.next(), { signal }).catch(ignore("the loop looks at the signal"));
+        await clock.sleep(backoff.next(), { signal }).catch(ignore("the loop checks the signal"));
       }
     }
   }
 
-  /** One look at the files: index what is new, cut what is too much. */
-  async #look(): Promise<void> {
+  /** Indexes new bytes and cuts those beyond the cap. */
+  async #record(): Promise<void> {
     const { output, maxBytes } = this.#options;
     const streams: OutputStream[] = output === "merged" ? ["merged"] : ["stdout", "stderr"];
     const seen = streams.map((stream) => this.#see(stream));
@@ -154,7 +145,7 @@ class Recording implements LogRecording {
     if (plan.cuts.length > 0) await this.#cut(plan.cuts);
   }
 
-  /** In a blocking call of microseconds: followers of a split log wait for it. */
+  /** Blocks for microseconds, as followers of a split log wait for it. */
   #see(stream: OutputStream): SeenStream {
     const { directory, clock } = this.#options;
     try {
@@ -181,7 +172,7 @@ class Recording implements LogRecording {
   async #cut(cuts: readonly CutStream[]): Promise<void> {
     const { directory, clock } = this.#options;
     this.#dropped ??= 0;
-    // Before the first cut, so that no reader takes a cut log for a whole one.
+    // Before the first cut, so that no reader takes a cut log for a complete one.
     if (this.#droppedOnDisk === undefined) await this.#saveDropped();
     for (const { stream, keepBytes, dropBytes } of cuts) {
       await Deno.truncate(directory.logFile(stream), keepBytes);

@@ -1,12 +1,17 @@
 /**
- * Where the log of one attempt lies, and how much of it there is.
+ * The log of one attempt on disk, and how much of it there is.
+ *
+ * `log.capped` holds the number of bytes dropped at the size cap, in decimal, and exists before the
+ * first byte is dropped. The number is a lower bound: a job writes straight to the file, so what it
+ * adds between a measurement and the cut is not counted.
  *
  * @module
  */
 import { CicdError } from "@lib/core/errors.ts";
-import type { AttemptDirectory, OutputStream } from "@lib/spine/jobs/attempt_directory.ts";
-import { readCapped } from "@lib/spine/logs/log_cap.ts";
-import { endOfView } from "@lib/spine/logs/log_index.ts";
+import { formatSize } from "@lib/core/size.ts";
+import { readIfThere, writeAtomic } from "@lib/foundations/files/records.ts";
+import type { AttemptDirectory } from "@lib/spine/jobs/attempt_directory.ts";
+import { endOfView, type StreamSizes } from "@lib/spine/logs/log_index.ts";
 import { type LogView, openLogIndex } from "@lib/spine/logs/log_index_file.ts";
 
 /** The log of one attempt. */
@@ -15,16 +20,16 @@ export interface LogSource {
   readonly output: "merged" | "split";
   /** Bytes of log that are kept. */
   readonly maxBytes: number;
-  /** Whether the log does not change any more: the attempt, or its setup, is over. */
+  /** The log no longer changes: the attempt, or its setup, is over. */
   readonly settled: boolean;
-  /** What was done before the job began, rather than the job's output. */
+  /** This is the log of the setup, not the job's output. */
   readonly isSetup?: true;
 }
 
 /**
- * The setup log of an attempt: read like a merged log, from files of its own.
+ * Returns the setup log of an attempt: read like a merged log, from files of its own.
  *
- * It is kept small by its writer, not by a cap of the job's.
+ * Its writer limits its size, not the job's cap.
  */
 export function setupSource(directory: AttemptDirectory, settled: boolean): LogSource {
   return {
@@ -38,19 +43,18 @@ export function setupSource(directory: AttemptDirectory, settled: boolean): LogS
 
 /** How much of an attempt's log can be read now. */
 export interface LogExtent {
-  /** Bytes in the wanted view; offsets run from 0 to this. */
+  /** Bytes in the view; offsets run from 0 to this. */
   readonly bytes: number;
   /** Bytes in each stream's file that belong to the log. */
-  readonly streams: Readonly<Record<OutputStream, number>>;
+  readonly streams: StreamSizes;
   /** Bytes dropped at the cap; `undefined` if it was not reached. */
   readonly droppedBytes: number | undefined;
 }
 
 /**
- * The view of a source that is wanted.
+ * Returns the view that shows `stream`, or all streams.
  *
- * @param stream One stream of a split log; absent for all of them.
- * @throws {CicdError} `invalid_request` if the log holds no such stream.
+ * @throws {CicdError} `invalid_request` if the log has no such stream.
  */
 export function viewOf(source: LogSource, stream: "stdout" | "stderr" | undefined): LogView {
   if (source.output === "split") return stream ?? "all";
@@ -65,82 +69,85 @@ export function viewOf(source: LogSource, stream: "stdout" | "stderr" | undefine
 /**
  * Measures an attempt's log.
  *
- * A merged log is its file. Of a split log only what the index covers counts,
- * since the index gives bytes their place; once the attempt is settled, bytes
- * the index missed follow its last record, first stdout's, then stderr's.
+ * A merged log is its file. Of a split log only what the index covers counts, since the index
+ * orders the bytes; once the attempt is settled, bytes that the index missed follow its last
+ * record, first those of stdout, then of stderr.
  */
 export async function logExtent(source: LogSource, view: LogView): Promise<LogExtent> {
-  const { directory, maxBytes } = source;
+  const { directory, maxBytes, output, settled } = source;
   const capped = await readCapped(directory);
-  if (source.output === "merged") {
+  if (output === "merged") {
     const size = await fileSize(directory.logFile("merged"));
     const merged = Math.min(size, maxBytes);
-    return {
-      bytes: merged,
-      streams: { merged, stdout: 0, stderr: 0 },
-      droppedBytes: addDropped(capped, size - merged),
-    };
+    return extentOf(view, { merged, stdout: 0, stderr: 0 }, addDropped(capped, size - merged));
   }
   const stdoutSize = await fileSize(directory.logFile("stdout"));
   const stderrSize = await fileSize(directory.logFile("stderr"));
-  let { stdout, stderr } = indexedBytes(directory, stdoutSize, stderrSize);
+  let { stdout, stderr } = indexed(directory, {
+    merged: 0,
+    stdout: stdoutSize,
+    stderr: stderrSize,
+  });
   let unseen = 0;
-  if (source.settled) {
+  if (settled) {
     const room = Math.max(0, maxBytes - stdout - stderr);
     const moreStdout = Math.min(stdoutSize - stdout, room);
-    const moreStderr = Math.min(stderrSize - stderr, room - moreStdout);
     stdout += moreStdout;
-    stderr += moreStderr;
+    stderr += Math.min(stderrSize - stderr, room - moreStdout);
     unseen = stdoutSize + stderrSize - stdout - stderr;
   }
-  return {
-    bytes: bytesOf(view, { stdout, stderr }),
-    streams: { merged: 0, stdout, stderr },
-    droppedBytes: addDropped(capped, unseen),
-  };
+  return extentOf(view, { merged: 0, stdout, stderr }, addDropped(capped, unseen));
 }
 
 /**
- * How far a follower of an attempt that is alive may read now; cheap.
+ * Returns how far a follower of a running attempt may read now; cheap.
  *
- * A merged log may be read wherever it ends; a split log as far as the index.
+ * A merged log may be read to its end, wherever that is; a split log as far as the index.
  */
 export function liveExtent({ directory, output, maxBytes }: LogSource, view: LogView): LogExtent {
-  if (output === "merged") {
-    const streams = { merged: maxBytes, stdout: 0, stderr: 0 };
-    return { bytes: maxBytes, streams, droppedBytes: undefined };
-  }
-  const { stdout, stderr } = indexedBytes(directory, Infinity, Infinity);
-  return {
-    bytes: bytesOf(view, { stdout, stderr }),
-    streams: { merged: 0, stdout, stderr },
-    droppedBytes: undefined,
-  };
+  const streams = output === "merged"
+    ? { merged: maxBytes, stdout: 0, stderr: 0 }
+    : indexed(directory, undefined);
+  return extentOf(view, streams, undefined);
 }
 
 /**
- * Bytes of one attempt's log that can be read now.
+ * Returns the size of a job's log in bytes: its attempts' logs, one after another.
  *
- * @throws {CicdError} `invalid_request` if the log holds no such stream.
+ * @throws {CicdError} `invalid_request` if the log has no such stream.
  */
-export async function logSize(
-  source: LogSource,
-  stream?: "stdout" | "stderr",
-): Promise<number> {
-  return (await logExtent(source, viewOf(source, stream))).bytes;
-}
-
-/** Bytes of a job's log: its attempts' logs, one after another. */
 export async function jobLogSize(
   sources: readonly LogSource[],
   stream?: "stdout" | "stderr",
 ): Promise<number> {
   let bytes = 0;
-  for (const source of sources) bytes += await logSize(source, stream);
+  for (const source of sources) bytes += (await logExtent(source, viewOf(source, stream))).bytes;
   return bytes;
 }
 
-/** Size of a file in bytes; 0 if it does not exist. */
+/** Reads the bytes dropped at the cap; `undefined` if the cap was not reached. */
+export async function readCapped(directory: AttemptDirectory): Promise<number | undefined> {
+  const text = await readIfThere(directory.logCapped);
+  return text === undefined ? undefined : parseCapped(text);
+}
+
+/** Writes the bytes dropped at the cap, replacing the file atomically. */
+export function writeCapped(directory: AttemptDirectory, droppedBytes: number): Promise<void> {
+  return writeAtomic(directory.logCapped, `${droppedBytes}\n`);
+}
+
+/** Parses `log.capped`; a damaged file still says that the cap was reached. */
+export function parseCapped(text: string): number {
+  const match = /^(\d{1,15})\n?$/.exec(text);
+  return match === null ? 0 : Number(match[1]);
+}
+
+/** Returns the line that ends a log cut at its cap; offsets do not count it. */
+export function cappedLine(maxBytes: number, droppedBytes: number): string {
+  const dropped = droppedBytes === 0 ? "further" : `at least ${droppedBytes}`;
+  return `[cicd-toolkit] log limit ${formatSize(maxBytes)} reached: ${dropped} bytes dropped\n`;
+}
+
 async function fileSize(path: string): Promise<number> {
   try {
     return (await Deno.stat(path)).size;
@@ -150,30 +157,23 @@ async function fileSize(path: string): Promise<number> {
   }
 }
 
-function indexedBytes(
-  directory: AttemptDirectory,
-  stdoutSize: number,
-  stderrSize: number,
-): { stdout: number; stderr: number } {
+/** Bytes that the index covers; a record may claim bytes that a power failure took from the log. */
+function indexed(directory: AttemptDirectory, sizes: StreamSizes | undefined): StreamSizes {
   using index = openLogIndex(directory.logIndex);
-  if (index === undefined) return { stdout: 0, stderr: 0 };
-  // A record may claim bytes that a power failure took from the log itself.
-  const count = index.soundCount((record) =>
-    endOfView(record, "stdout") <= stdoutSize && endOfView(record, "stderr") <= stderrSize
-  );
-  const last = index.at(count - 1);
-  if (last === undefined) return { stdout: 0, stderr: 0 };
-  return { stdout: endOfView(last, "stdout"), stderr: endOfView(last, "stderr") };
+  const last = index?.at(index.validCount(sizes) - 1);
+  if (last === undefined) return { merged: 0, stdout: 0, stderr: 0 };
+  return { merged: 0, stdout: endOfView(last, "stdout"), stderr: endOfView(last, "stderr") };
 }
 
-function bytesOf(
+function extentOf(
   view: LogView,
-  { stdout, stderr }: { readonly stdout: number; readonly stderr: number },
-): number {
-  return view === "stdout" ? stdout : view === "stderr" ? stderr : stdout + stderr;
+  streams: StreamSizes,
+  droppedBytes: number | undefined,
+): LogExtent {
+  const bytes = view === "all" ? streams.stdout + streams.stderr : streams[view];
+  return { bytes, streams, droppedBytes };
 }
 
 function addDropped(capped: number | undefined, unseen: number): number | undefined {
-  if (capped === undefined && unseen === 0) return undefined;
-  return (capped ?? 0) + unseen;
+  return capped === undefined && unseen === 0 ? undefined : (capped ?? 0) + unseen;
 }

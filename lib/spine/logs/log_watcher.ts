@@ -1,52 +1,44 @@
 /**
- * Tells any number of followers that something changed in an attempt directory.
+ * Notifies any number of followers of changes in an attempt directory.
  *
- * One inotify watch per directory, shared and counted. A watch carries no data,
- * only a version that grows: a follower notes the version, reads to the end of
- * the file, and waits for a later version, so no change is ever missed however
- * slow the follower or however many events were merged or dropped on the way.
+ * One inotify watch per directory, shared and reference-counted. A watch carries no data, only a
+ * growing version: a follower notes the version, reads to the end of the file, and waits for a
+ * later version, so it never misses a change, however slow it is and however many events were
+ * merged or dropped.
  *
- * Where no watch can be had (the directory does not exist yet, or the account's
- * inotify instances, often 128, are used up) the directory is polled until one
- * can. A job that writes its lines one by one makes an event of each, which
- * would cost it half its speed: such a directory is looked at every 2 ms instead,
- * until it has calmed down.
+ * While no watch is available (the directory does not exist yet, or the account's inotify instances,
+ * often 128, are used up) the directory is polled. A job that writes line by line causes an event
+ * for each, which would halve its speed: such a directory is polled every 2 ms until it calms down.
  *
  * @module
  */
 import { raceAbort } from "@lib/core/abort.ts";
 import type { Clock } from "@lib/core/clock.ts";
 
-/** How a directory is looked at while it is not watched. */
-interface Pause {
+/** How a directory is polled while it is not watched. */
+interface Polling {
   readonly everyMs: number;
-  readonly looks: number;
+  readonly times: number;
 }
 
-/** Where no watch can be had. */
-const AWAY: Pause = { everyMs: 50, looks: 1 };
-/** Where the watch would cost more than looking. */
-const BUSY: Pause = { everyMs: 2, looks: 25 };
+/** While no watch is available. */
+const UNAVAILABLE: Polling = { everyMs: 50, times: 1 };
+/** While a watch would cost more than polling. */
+const BUSY: Polling = { everyMs: 2, times: 25 };
 /** So many events in so many milliseconds make a directory busy. */
 const BURST_EVENTS = 64;
 const BURST_MS = 20;
 
-/** A follower's hold on a directory's watch; disposing gives it up. */
+/** A follower's reference to a directory's watch; disposing releases it. */
 export interface LogWatch extends Disposable {
   /** Grows with every change. */
   readonly version: number;
   /**
    * Resolves once the version is later than `version`.
    *
-   * Rejects with the signal's reason when `signal` aborts, and when the watch
-   * ends under the follower.
+   * Rejects with the signal's reason when `signal` aborts, and when the watch ends.
    */
   changed(version: number, signal: AbortSignal): Promise<void>;
-}
-
-/** Options for {@linkcode LogWatcher}. */
-export interface LogWatcherOptions {
-  readonly clock: Clock;
 }
 
 /** The watches of one process; disposing ends them all. */
@@ -55,34 +47,34 @@ export class LogWatcher implements AsyncDisposable {
   readonly #directories = new Map<string, DirectoryWatch>();
   readonly #ending = new Set<Promise<void>>();
 
-  constructor(options: LogWatcherOptions) {
-    this.#clock = options.clock;
+  constructor({ clock }: { readonly clock: Clock }) {
+    this.#clock = clock;
   }
 
-  /** Directories being watched. */
+  /** Number of directories being watched. */
   get size(): number {
     return this.#directories.size;
   }
 
-  /** Watches a directory; changes from this moment on are seen. */
+  /** Watches a directory for changes from this moment on. */
   watch(directory: string): LogWatch {
     let shared = this.#directories.get(directory);
     if (shared === undefined) {
       shared = new DirectoryWatch(directory, this.#clock);
       this.#directories.set(directory, shared);
     }
-    const found = shared;
-    found.holders++;
+    const watch = shared;
+    watch.holders++;
     let held = true;
     return {
       get version() {
-        return found.version;
+        return watch.version;
       },
-      changed: (version, signal) => found.changed(version, signal),
+      changed: (version, signal) => watch.changed(version, signal),
       [Symbol.dispose]: () => {
         if (!held) return;
         held = false;
-        if (--found.holders === 0) this.#end(directory, found);
+        if (--watch.holders === 0) this.#end(directory, watch);
       },
     };
   }
@@ -129,36 +121,36 @@ class DirectoryWatch {
   end(): Promise<void> {
     this.#stop.abort(new DOMException("The watch ends", "AbortError"));
     this.#close();
-    this.#tell();
+    this.#notify();
     return this.#done;
   }
 
   async #run(): Promise<void> {
     const signal = this.#stop.signal;
     while (!signal.aborted) {
-      const pause = await this.#listen();
+      const { everyMs, times } = await this.#listen();
       this.#close();
       try {
-        for (let looks = 0; looks < pause.looks; looks++) {
-          await this.#clock.sleep(pause.everyMs, { signal });
-          this.#tell();
+        for (let polls = 0; polls < times; polls++) {
+          await this.#clock.sleep(everyMs, { signal });
+          this.#notify();
         }
       } catch {
         return; // Only the end of the watch interrupts the sleep.
       }
       if (signal.aborted) return;
       this.#tryWatch();
-      this.#tell(); // For what changed between the last look and the new watch.
+      this.#notify(); // Covers changes between the last poll and the new watch.
     }
   }
 
-  /** Passes events on until there are none to be had, or too many. */
-  async #listen(): Promise<Pause> {
+  /** Passes events on until the watch ends, or there are too many. */
+  async #listen(): Promise<Polling> {
     let since = 0;
     let events = 0;
     try {
       for await (const _event of this.#watcher ?? []) {
-        this.#tell();
+        this.#notify();
         const now = this.#clock.now();
         if (now - since > BURST_MS) {
           since = now;
@@ -166,13 +158,13 @@ class DirectoryWatch {
         }
         if (++events === BURST_EVENTS) return BUSY;
       }
-      return AWAY;
+      return UNAVAILABLE;
     } catch {
-      return AWAY; // A watch that fails is replaced, like one that could not be had.
+      return UNAVAILABLE; // A failed watch is replaced, like a missing one.
     }
   }
 
-  #tell(): void {
+  #notify(): void {
     this.version++;
     const { resolve } = this.#next;
     this.#next = Promise.withResolvers<void>();
@@ -183,7 +175,7 @@ class DirectoryWatch {
     try {
       this.#watcher = Deno.watchFs(this.#directory, { recursive: false });
     } catch {
-      this.#watcher = undefined; // Polled meanwhile; tried again after the next look.
+      this.#watcher = undefined; // Polled meanwhile; retried after the next poll.
     }
   }
 
@@ -193,7 +185,7 @@ class DirectoryWatch {
     try {
       watcher?.close();
     } catch (error) {
-      // Leaving its iteration has closed it before.
+      // Leaving the iteration has already closed it.
       if (!(error instanceof Deno.errors.BadResource)) throw error;
     }
   }

@@ -1,68 +1,66 @@
 /**
- * Writes the log of what is done before a job begins: checkout, image, caches.
+ * Writes the log of a job's setup: checkout, image, caches.
  *
- * Readers see it before the job's output, as one log with it. Where the output begins in that log
- * depends on how long the setup log is; so once `setup.done` exists nothing is added any more, and
- * nothing of the job runs before it exists.
+ * Readers see it as one log with the job's output, which follows it. The offset of the output
+ * depends on the length of the setup log; so the setup log is final once `setup.done` exists, and
+ * nothing of the job runs before.
  *
- * An agent that died in the middle of a setup leaves its lines where they are. The next one goes on
- * behind them, after a line that says so; what readers have seen stays as it was.
+ * If an agent dies during a setup, its lines stay. The next agent appends after a line that says so;
+ * what readers have seen does not change.
  *
  * @module
  */
 import type { Clock } from "@lib/core/clock.ts";
 import { formatSize } from "@lib/core/size.ts";
 import type { AttemptDirectory } from "@lib/spine/jobs/attempt_directory.ts";
-import { type IndexWriter, openIndexWriter } from "@lib/spine/logs/log_index_writer.ts";
+import { type IndexWriter, openIndexWriter } from "@lib/spine/logs/log_index_file.ts";
+import { existsSync } from "@lib/foundations/files/records.ts";
 import {
   compilePatterns,
   Redactor,
   type SecretPatterns,
 } from "@lib/foundations/secrets/redactor.ts";
 import { secretForms } from "@lib/foundations/secrets/secret_forms.ts";
-import { isSetupDone } from "@lib/spine/logs/setup_done.ts";
 
-/** What each line begins with, so that it is told from the job's own output. */
+/** Begins each line, to set it apart from the job's own output. */
 const SETUP_PREFIX = "[setup] ";
-/** Longest line, in bytes, with its prefix and its end. */
+/** Longest line, in bytes, with prefix and line break. */
 export const SETUP_LINE_MAX_BYTES = 4 * 1024;
-/** Most bytes of one attempt's setup log. */
+/** Largest setup log of one attempt, in bytes. */
 const SETUP_LOG_MAX_BYTES = 4 * 1024 * 1024;
 
-/** Characters of a line that are looked at; a longer one is cut far before its end anyway. */
-const LOOKED_AT_CHARS = 16 * SETUP_LINE_MAX_BYTES;
+/** Characters of a line that are processed; a longer one is cut far earlier anyway. */
+const PROCESSED_CHARS = 16 * SETUP_LINE_MAX_BYTES;
 const CUT_MARK = " …";
 const NEWLINE = 10;
 
 /** Options for {@linkcode openSetupLog}. */
 export interface SetupLogOptions {
   readonly clock: Clock;
-  /** Every secret of the job: of a line that must be cut, no secret's beginning is to be left. */
+  /** Every secret of the job; a line that is cut must not keep the beginning of one. */
   readonly secrets: ReadonlyMap<string, string>;
-  /** Called once if a line cannot be written; the log says nothing more then. */
+  /** Called once if a line cannot be written; later lines are dropped. */
   readonly onFailure: (error: unknown) => void;
   /** @default {SETUP_LOG_MAX_BYTES} */
   readonly maxBytes?: number;
 }
 
-/** An attempt's setup log, open for writing; disposing leaves it unfinished. */
+/** An attempt's setup log, open for writing; disposing closes it unfinished. */
 export interface SetupLog extends Disposable {
   /**
-   * Appends one line. Control characters are escaped, too much is cut off, and a line that cannot
-   * be written is reported: never throws.
+   * Appends one line; never throws. Escapes control characters, cuts a long line, and reports one
+   * that cannot be written.
    */
   say(line: string): void;
   /**
-   * Ends the log; to be called before anything of the job is started, and when the setup failed.
+   * Ends the log; call it before anything of the job starts, and when the setup failed.
    *
-   * @throws {Deno.errors} If this cannot be written down; the job must not be started then.
+   * @throws {Deno.errors} If this cannot be recorded; the job must not be started then.
    */
   done(): void;
 }
 
-/**
- * Opens the setup log of an attempt whose directory exists; no file is made before the first line.
- */
+/** Opens the setup log of an attempt whose directory exists; creates no file before the first line. */
 export function openSetupLog(directory: AttemptDirectory, options: SetupLogOptions): SetupLog {
   return new SetupLogFile(directory, options);
 }
@@ -105,9 +103,9 @@ class SetupLogFile implements SetupLog {
     this.#close();
   }
 
-  /** Opens the files, unless nothing may be added to them any more. */
+  /** Opens the files, unless the log is final. */
   #open(): void {
-    if (isSetupDone(this.#directory)) return this.#close();
+    if (existsSync(this.#directory.setupDone)) return this.#close();
     const files = this.#files = new SetupFiles(this.#directory);
     if (files.size === 0) return;
     const tail = files.tail(this.#note.length);
@@ -116,10 +114,10 @@ class SetupLogFile implements SetupLog {
     }
     // A power cut may have torn the last line.
     if (tail.at(-1) !== NEWLINE) files.append(new Uint8Array([NEWLINE]), this.#options.clock.now());
-    this.#append(encodeLine("the agent was started anew: the setup begins again"));
+    this.#append(encodeLine("the agent restarted: the setup starts again"));
   }
 
-  /** Adds a line unless the log has ended; it ends when the line would not fit. */
+  /** Adds a line unless the log has ended; ends the log if the line does not fit. */
   #append(bytes: Uint8Array): void {
     const files = this.#files;
     if (files === undefined) return;
@@ -129,12 +127,10 @@ class SetupLogFile implements SetupLog {
   }
 
   #encode(line: string): Uint8Array {
-    const bytes = encodeLine(line.slice(0, LOOKED_AT_CHARS));
-    if (bytes.length <= SETUP_LINE_MAX_BYTES && line.length <= LOOKED_AT_CHARS) return bytes;
+    const bytes = encodeLine(line.slice(0, PROCESSED_CHARS));
+    if (bytes.length <= SETUP_LINE_MAX_BYTES && line.length <= PROCESSED_CHARS) return bytes;
     this.#patterns ??= compilePatterns(secretForms(this.#options.secrets).patterns);
-    const redactor = new Redactor(this.#patterns);
-    const masked = redactor.push(bytes);
-    return cutLine(masked);
+    return cutLine(new Redactor(this.#patterns).push(bytes));
   }
 
   #close(): void {
@@ -148,7 +144,8 @@ class SetupLogFile implements SetupLog {
 class SetupFiles implements Disposable {
   readonly #log: Deno.FsFile;
   readonly #index: IndexWriter;
-  #size: number;
+  /** Bytes in the log. */
+  size: number;
 
   constructor(directory: AttemptDirectory) {
     this.#log = Deno.openSync(directory.setupLog, {
@@ -158,32 +155,30 @@ class SetupFiles implements Disposable {
       mode: 0o600,
     });
     try {
-      this.#size = this.#log.statSync().size;
-      const sizes = { merged: this.#size, stdout: 0, stderr: 0 };
-      this.#index = openIndexWriter(directory.setupIndex, sizes);
+      this.size = this.#log.statSync().size;
+      this.#index = openIndexWriter(directory.setupIndex, {
+        merged: this.size,
+        stdout: 0,
+        stderr: 0,
+      });
     } catch (error) {
       this.#log.close();
       throw error;
     }
   }
 
-  /** Bytes in the log. */
-  get size(): number {
-    return this.#size;
-  }
-
-  /** The last `count` bytes; all if there are fewer. */
+  /** Returns the last `count` bytes, or all if there are fewer. */
   tail(count: number): Uint8Array {
-    const wanted = new Uint8Array(Math.min(count, this.#size));
-    this.#log.seekSync(-wanted.length, Deno.SeekMode.End);
-    for (let at = 0; at < wanted.length;) at += this.#log.readSync(wanted.subarray(at)) ?? count;
-    return wanted;
+    const bytes = new Uint8Array(Math.min(count, this.size));
+    this.#log.seekSync(-bytes.length, Deno.SeekMode.End);
+    for (let at = 0; at < bytes.length;) at += this.#log.readSync(bytes.subarray(at)) ?? count;
+    return bytes;
   }
 
   append(bytes: Uint8Array, timeMs: number): void {
     for (let at = 0; at < bytes.length;) at += this.#log.writeSync(bytes.subarray(at));
-    this.#size += bytes.length;
-    const end = this.#size;
+    this.size += bytes.length;
+    const end = this.size;
     this.#index.append([{ stream: "merged", timeMs, viewEnd: end, streamEnd: end }]);
   }
 
@@ -198,12 +193,12 @@ function encodeLine(line: string): Uint8Array {
 }
 
 /**
- * Control characters, line ends among them, and those that turn the direction of writing, as JSON
- * writes them: in this form a secret that holds one is still masked.
+ * Escapes control characters, line breaks and direction changes as JSON does; a secret with one of
+ * them is masked in this form too.
  */
 function escapeControls(line: string): string {
   return line.trimEnd().replace(
-    // deno-lint-ignore no-control-regex -- those are what is looked for
+    // deno-lint-ignore no-control-regex -- these are what is replaced
     /[\u0000-\u0008\u000a-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]/g,
     (char) => {
       const json = JSON.stringify(char).slice(1, -1);
@@ -212,7 +207,7 @@ function escapeControls(line: string): string {
   );
 }
 
-/** The beginning of a line, cut between two characters and marked as cut. */
+/** Returns the beginning of a line, cut between two characters and marked as cut. */
 function cutLine(bytes: Uint8Array): Uint8Array {
   const mark = new TextEncoder().encode(`${CUT_MARK}\n`);
   let end = Math.min(bytes.length, SETUP_LINE_MAX_BYTES - mark.length);

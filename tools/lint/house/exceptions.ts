@@ -38,7 +38,9 @@ export const EXPORTED_FOR_TESTS: Readonly<Record<string, Readonly<Record<string,
     formatEnvironmentFile: "a format that systemd's reader must take",
   },
   "lib/spine/jobs/state_machine.ts": { retryDelay: "a table of its own" },
-  "lib/spine/logs/log_cap.ts": { parseCapped: "parses a file that may be damaged" },
-  "lib/spine/logs/log_source.ts": { logSize: "one source of the sum that the product reads" },
+  "lib/spine/logs/log_output.ts": { LineStamper: "a property over any chunking" },
+  "lib/spine/logs/log_source.ts": {
+    parseCapped: "parses a file that may be damaged",
+  },
   "lib/spine/logs/setup_log.ts": { SETUP_LINE_MAX_BYTES: "a bound that a test tries around" },
 };

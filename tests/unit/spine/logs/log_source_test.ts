@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { cappedLine, parseCapped } from "@lib/spine/logs/log_cap.ts";
+import { cappedLine, parseCapped } from "@lib/spine/logs/log_source.ts";
 
 Deno.test("cappedLine() names the limit and how much is missing", () => {
   assert.equal(

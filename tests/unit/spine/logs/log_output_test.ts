@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { LineStamper } from "@lib/spine/logs/line_stamper.ts";
+import { LineStamper } from "@lib/spine/logs/log_output.ts";
 
 const encode = (text: string) => new TextEncoder().encode(text);
 const decode = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
