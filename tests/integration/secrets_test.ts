@@ -100,5 +100,5 @@ Deno.test("resolveSecret() refuses what is no secret, naming field and file", as
   refused(/longer than 64K/);
   await Deno.remove(path);
   await Deno.mkdir(path);
-  refused(/it is no file/);
+  refused(/it is not a regular file/);
 });

@@ -1,16 +1,13 @@
 /**
  * Masks secrets in a stream of bytes.
  *
- * A secret is masked with `*` of the same length, so that the offset of a byte
- * in a log never shifts: resuming and HTTP ranges stay exact arithmetic, and a
- * read that starts anywhere yields the same bytes as a read from the start.
- * The price is that the length of a secret shows.
+ * A secret is masked with `*` of the same length, so offsets in a log never shift: resuming and HTTP
+ * ranges stay exact arithmetic, and a read that starts anywhere yields the same bytes as a read from
+ * the start. The price is that the length of a secret shows.
  *
- * The search is Aho–Corasick's: one pass whatever the number of patterns, and
- * time linear in the text for any text. Its trie is kept as child lists, since
- * a private key in all its forms would make a dense table of tens of
- * megabytes; a table of the first byte pairs skips text in which no pattern
- * begins.
+ * The search is Aho–Corasick: one pass for any number of patterns, in time linear in the text. The
+ * trie uses child lists, since a private key in all its forms would make a dense table of tens of
+ * megabytes; a table of the first byte pairs skips text in which no pattern begins.
  *
  * @module
  */
@@ -19,11 +16,11 @@ const MASK = "*".charCodeAt(0);
 /** Shortest beginning of a secret that is masked where the text was cut off. */
 const CUT_MIN_BYTES = 4;
 
-/** Patterns made ready for searching; immutable, shared by any number of redactors. */
+/** Compiled patterns; immutable, shared by any number of redactors. */
 export interface SecretPatterns {
-  /** How many distinct, non-empty patterns there are. */
+  /** Number of distinct, non-empty patterns. */
   readonly count: number;
-  /** Bytes before a wanted offset that a redactor must see first. */
+  /** Bytes before an offset that a redactor must see first to start there. */
   readonly maxLookbehind: number;
   /** @internal */
   readonly trie: Trie;
@@ -38,14 +35,14 @@ interface Trie {
   readonly fail: Int32Array;
   /** Length of the longest pattern that ends here, or 0. */
   readonly maskLength: Int32Array;
-  /** Length of the longest suffix that may go on to become a pattern. */
+  /** Length of the longest suffix that begins a pattern. */
   readonly holdLength: Int32Array;
   readonly rootChild: Int32Array;
-  /** Whether a pattern begins with the two bytes `first << 8 | second`. */
+  /** 1 if a pattern begins with the two bytes `first << 8 | second`. */
   readonly pair: Uint8Array;
 }
 
-/** Makes patterns ready for searching; empty ones are left out. */
+/** Compiles patterns for searching; ignores empty ones. */
 export function compilePatterns(patterns: Iterable<Uint8Array>): SecretPatterns {
   const list = [...patterns].filter((pattern) => pattern.length > 0);
   const size = list.reduce((sum, pattern) => sum + pattern.length, 1);
@@ -86,7 +83,7 @@ export function compilePatterns(patterns: Iterable<Uint8Array>): SecretPatterns 
   return { count, maxLookbehind: Math.max(0, longest - 1), trie };
 }
 
-/** Sets the fail links and what hangs on them, in order of depth. */
+/** Sets the fail links and what depends on them, in order of depth. */
 function link(trie: Trie, nodes: number): void {
   const queue = new Int32Array(nodes);
   const depth = new Int32Array(nodes);
@@ -123,9 +120,8 @@ function step(trie: Trie, from: number, byte: number): number {
 /**
  * Masks one stream, chunk by chunk.
  *
- * The bytes that come out are as many as went in, in the same places. To start
- * in the middle of a text, push the `maxLookbehind` bytes before it first and
- * drop as many from what comes out.
+ * Output and input have the same length and offsets. To start in the middle of a text, push the
+ * `maxLookbehind` bytes before it first and drop as many from the output.
  */
 export class Redactor {
   readonly #trie: Trie;
@@ -140,10 +136,10 @@ export class Redactor {
   }
 
   /**
-   * Takes the next bytes and gives back those that are settled.
+   * Takes the next bytes and returns those that are settled.
    *
-   * Held back is only a tail that is the beginning of a pattern, at most
-   * `maxLookbehind` bytes. `chunk` is neither changed nor kept.
+   * It holds back only a tail that begins a pattern, at most `maxLookbehind` bytes, and neither
+   * changes nor keeps `chunk`.
    */
   push(chunk: Uint8Array): Uint8Array<ArrayBuffer> {
     if (this.#idle) return chunk.slice();
@@ -158,10 +154,9 @@ export class Redactor {
   }
 
   /**
-   * Gives back what is held, at the end of the text; the redactor is as new.
+   * Returns the held tail at the end of the text, and resets the redactor.
    *
-   * @param end `cut` if the text was cut off here and may have gone on: then
-   * what may be the beginning of a secret is masked too.
+   * @param end `cut` if the text was cut off here: then a tail that may begin a secret is masked too.
    */
   flush(end: "complete" | "cut" = "complete"): Uint8Array<ArrayBuffer> {
     const held = this.#held;

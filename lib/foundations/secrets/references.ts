@@ -1,10 +1,9 @@
 /**
- * Where a secret of the configuration comes from.
+ * References to secrets in the configuration.
  *
- * `file:/path` is a file of mode 0600, `credential:NAME` one of systemd's
- * `LoadCredential=`, `env:NAME` a variable of the environment; anything else is
- * the secret itself. Only what the account's owner wrote may be resolved, never
- * what arrives in a request: a reference reads the account's files.
+ * `file:/path` is a file of mode 0600, `credential:NAME` one of systemd's `LoadCredential=`,
+ * `env:NAME` an environment variable; anything else is the secret itself. Resolve only references
+ * that the account's owner wrote, never those of a request: a reference reads the account's files.
  *
  * @module
  */
@@ -15,29 +14,22 @@ import { Secret } from "@lib/foundations/secrets/secret.ts";
 /** Longest secret in a file, in bytes. */
 const SECRET_FILE_MAX_BYTES = 64 * 1024;
 
-/** Where a secret is to be found. */
-export type SecretReference =
+/** The source of a secret. */
+type SecretReference =
   | { readonly kind: "literal"; readonly value: Secret }
   | { readonly kind: "file"; readonly path: string }
   | { readonly kind: "credential"; readonly name: string }
   | { readonly kind: "env"; readonly name: string };
 
-/** Options for {@linkcode parseSecretReference}. */
-export interface ReferenceField {
+interface ReferenceField {
   /** Path of the field that holds the reference, for messages: `api.key`. */
   readonly field: string;
 }
 
-/** Options for {@linkcode resolveSecret}. */
-export interface ResolveSecretOptions extends ReferenceField {
-  /** Reads a variable of the environment. */
-  readonly env: (name: string) => string | undefined;
-}
-
 /**
- * Reads a reference; touches nothing.
+ * Parses a reference without following it.
  *
- * @throws {CicdError} `invalid_config` if it cannot be followed.
+ * @throws {CicdError} `invalid_config` if it is malformed.
  */
 export function parseSecretReference(text: string, { field }: ReferenceField): SecretReference {
   const [, kind, target = ""] = /^(file|credential|env):(.*)$/s.exec(text) ?? [];
@@ -49,12 +41,12 @@ export function parseSecretReference(text: string, { field }: ReferenceField): S
       return { kind, path: target };
     case "credential":
       if (!/^(?!\.)[A-Za-z0-9._-]+$/.test(target)) {
-        throw invalid(field, "the name after credential: is not one of LoadCredential=");
+        throw invalid(field, "the name after credential: is not a valid name of LoadCredential=");
       }
       return { kind, name: target };
     case "env":
       if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(target)) {
-        throw invalid(field, "the name after env: is not a variable's name");
+        throw invalid(field, "the name after env: is not a variable name");
       }
       return { kind, name: target };
     default:
@@ -63,17 +55,19 @@ export function parseSecretReference(text: string, { field }: ReferenceField): S
 }
 
 /**
- * Follows a reference to its secret.
+ * Resolves a reference to its secret.
  *
  * A trailing line break of a file or credential is not part of the secret.
  *
- * @throws {CicdError} `invalid_config` if there is no secret where it points, or
- * it lies open to others; `io_failed` if it cannot be read. No message holds the
- * secret.
+ * @param options.env Reads an environment variable.
+ * @throws {CicdError} `invalid_config` if there is no secret, or others may read it; `io_failed` if
+ * it cannot be read. No message contains the secret.
  */
-export function resolveSecret(text: string, options: ResolveSecretOptions): Secret {
-  const { field, env } = options;
-  const reference = parseSecretReference(text, options);
+export function resolveSecret(
+  text: string,
+  { field, env }: ReferenceField & { readonly env: (name: string) => string | undefined },
+): Secret {
+  const reference = parseSecretReference(text, { field });
   switch (reference.kind) {
     case "literal":
       if (text === "") throw invalid(field, "it is empty");
@@ -86,25 +80,20 @@ export function resolveSecret(text: string, options: ResolveSecretOptions): Secr
       return new Secret(value);
     }
     case "file":
-      return readSecret(reference.path, { field, mustBePrivate: true });
+      return readSecret(reference.path, field, true);
     case "credential": {
       const directory = env("CREDENTIALS_DIRECTORY");
       if (directory === undefined || directory === "") {
-        throw invalid(
-          field,
-          `there are no credentials here; set LoadCredential=${reference.name}:/path in the unit`,
-        );
+        const remedy = `set LoadCredential=${reference.name}:/path in the unit`;
+        throw invalid(field, `the unit has no credentials; ${remedy}`);
       }
-      // systemd guards this directory by itself; its files may be 0440.
-      return readSecret(`${directory}/${reference.name}`, { field, mustBePrivate: false });
+      // systemd protects this directory itself; its files may be 0440.
+      return readSecret(`${directory}/${reference.name}`, field, false);
     }
   }
 }
 
-function readSecret(
-  path: string,
-  { field, mustBePrivate }: ReferenceField & { readonly mustBePrivate: boolean },
-): Secret {
+function readSecret(path: string, field: string, mustBePrivate: boolean): Secret {
   const bytes = readSmallFile(path, {
     what: `the secret of "${field}"`,
     maxBytes: SECRET_FILE_MAX_BYTES,

@@ -1,5 +1,5 @@
 /**
- * A value that does not show itself.
+ * A value that printing does not reveal.
  *
  * @module
  */
@@ -19,7 +19,7 @@ export class Secret<T = string> {
     this.#value = value;
   }
 
-  /** The value itself: to be used at once, and neither kept nor printed. */
+  /** Returns the value: use it at once, and neither keep nor print it. */
   expose(): T {
     return this.#value;
   }

@@ -1,10 +1,9 @@
 /**
- * The ways in which a secret may show up in a log.
+ * The forms in which a secret may appear in a log.
  *
- * Programs print a secret as it is, but also inside JSON, in URLs, in shell
- * traces and in `Authorization: Basic` headers. Each such form becomes a byte
- * pattern for the redactor. What is derived by a key or a hash cannot be
- * foreseen and is not masked.
+ * Programs print a secret as it is, but also inside JSON, in URLs, in shell traces and in
+ * `Authorization: Basic` headers. Each form becomes a byte pattern for the redactor. Values derived
+ * with a key or a hash cannot be foreseen and are not masked.
  *
  * @module
  */
@@ -13,31 +12,26 @@
 export const SECRET_MIN_BYTES = 4;
 
 /**
- * Longest pattern, in bytes. A longer form is cut into overlapping pieces of
- * this length, which together cover it; so a redactor never holds back more.
+ * Longest pattern, in bytes. Longer forms are cut into overlapping pieces of this length, which
+ * together cover them; so a redactor never holds back more.
  */
 export const PATTERN_MAX_BYTES = 1024;
 
-/** A longer value, in bytes, is masked as it is, in JSON and in base64 only: it costs memory. */
+/** Longer values, in bytes, are masked only as they are, in JSON and in base64, to save memory. */
 export const LARGE_SECRET_BYTES = 8 * 1024;
-
-/** What is masked, and what cannot be. */
-export interface SecretForms {
-  /** Distinct, none empty, none longer than {@linkcode PATTERN_MAX_BYTES}. */
-  readonly patterns: readonly Uint8Array[];
-  /** Names of the secrets too short to be masked. */
-  readonly unmasked: readonly string[];
-}
 
 /**
  * Lists the byte patterns of every secret.
  *
- * White space around a value, and around each line of it, is not part of what
- * is masked.
+ * White space around a value, and around each line of it, is not masked.
  *
  * @param secrets Values by name.
+ * @returns Distinct patterns, none empty, none longer than {@linkcode PATTERN_MAX_BYTES}, and the
+ * names of the secrets too short to be masked.
  */
-export function secretForms(secrets: ReadonlyMap<string, string>): SecretForms {
+export function secretForms(
+  secrets: ReadonlyMap<string, string>,
+): { readonly patterns: readonly Uint8Array[]; readonly unmasked: readonly string[] } {
   const forms = new FormSet();
   const unmasked: string[] = [];
   for (const [name, value] of secrets) {
@@ -50,7 +44,10 @@ export function secretForms(secrets: ReadonlyMap<string, string>): SecretForms {
     const addForms = bytes.length > LARGE_SECRET_BYTES ? addPlainForms : addTextForms;
     addForms(forms, whole);
     addBase64Forms(forms, bytes);
-    if (bytes.length <= LARGE_SECRET_BYTES) addHexForms(forms, bytes);
+    if (bytes.length <= LARGE_SECRET_BYTES) {
+      forms.add(bytes.toHex());
+      forms.add(bytes.toHex().toUpperCase());
+    }
     const lines = whole.split(/\r\n|\r|\n/);
     if (lines.length === 1) continue;
     addForms(forms, lines.join("\n"));
@@ -64,17 +61,17 @@ function encode(text: string): Uint8Array {
   return new TextEncoder().encode(text);
 }
 
-/** Collects patterns; drops what is too short, cuts what is too long. */
+/** Collects patterns; drops short forms, cuts long ones. */
 class FormSet {
   readonly #forms = new Map<string, Uint8Array>();
 
-  add(form: string | Uint8Array): void {
-    const bytes = typeof form === "string" ? encode(form) : form;
+  add(form: string): void {
+    const bytes = encode(form);
     if (bytes.length < SECRET_MIN_BYTES) return;
     for (let start = 0;; start += PATTERN_MAX_BYTES) {
       const end = Math.min(start + PATTERN_MAX_BYTES, bytes.length);
       const piece = bytes.slice(Math.max(0, Math.min(start, end - PATTERN_MAX_BYTES)), end);
-      this.#forms.set(latin1(piece), piece);
+      this.#forms.set(piece.toBase64(), piece);
       if (end === bytes.length) return;
     }
   }
@@ -84,7 +81,7 @@ class FormSet {
   }
 }
 
-/** Forms made from characters; also used for the single lines of a value. */
+/** Adds the forms made from characters, of a value or a line of it. */
 function addTextForms(forms: FormSet, text: string): void {
   if (encode(text).length < SECRET_MIN_BYTES) return;
   addPlainForms(forms, text);
@@ -101,7 +98,7 @@ function addTextForms(forms: FormSet, text: string): void {
   forms.add(xml.replaceAll('"', "&quot;").replaceAll("'", "&#39;"));
 }
 
-/** The text itself, and as a JSON string's inside by the common encoders. */
+/** Adds the text itself, and the inside of a JSON string as common encoders write it. */
 function addPlainForms(forms: FormSet, text: string): void {
   if (encode(text).length < SECRET_MIN_BYTES) return;
   forms.add(text);
@@ -116,7 +113,7 @@ function unicodeEscape(unit: string): string {
   return `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`;
 }
 
-/** Characters left as they are by: RFC 3986, `encodeURIComponent`, path encoders, HTML forms. */
+/** Characters that RFC 3986, `encodeURIComponent`, path encoders and HTML forms do not encode. */
 const PERCENT_SAFE: readonly RegExp[] = [
   /[A-Za-z0-9._~-]/,
   /[A-Za-z0-9._~!*'()-]/,
@@ -129,30 +126,21 @@ function percentEncode(text: string, safe: RegExp, upper: boolean): string {
   for (const byte of encode(text)) {
     const char = String.fromCharCode(byte);
     const hex = byte.toString(16).padStart(2, "0");
-    // A space is safe in the form encoding only, which writes it as "+".
+    // A space is safe only in the form encoding, which writes it as "+".
     if (safe.test(char)) encoded += char === " " ? "+" : char;
     else encoded += `%${upper ? hex.toUpperCase() : hex}`;
   }
   return encoded;
 }
 
-function addHexForms(forms: FormSet, value: Uint8Array): void {
-  const hex = Array.from(value, (byte) => byte.toString(16).padStart(2, "0")).join("");
-  forms.add(hex);
-  forms.add(hex.toUpperCase());
-}
-
 function addBase64Forms(forms: FormSet, value: Uint8Array): void {
-  // Encoded alone, or with its line's end as `echo` does, the last character belongs to it too.
+  // Encoded alone, or with a line break as `echo` adds, the last character is masked too.
   for (const end of ["", "\n"]) {
-    const text = btoa(latin1(value) + end);
-    forms.add(text);
-    forms.add(text.replaceAll("+", "-").replaceAll("/", "_"));
+    addBase64(forms, new Uint8Array([...value, ...encode(end)]).toBase64());
   }
   for (const shift of [0, 1, 2]) {
     const text = stableBase64(value, shift);
-    forms.add(text);
-    forms.add(text.replaceAll("+", "-").replaceAll("/", "_"));
+    addBase64(forms, text);
     if (shift > 0) continue;
     // `base64` breaks lines after 76 characters, `openssl base64` after 64.
     for (const width of [76, 64]) {
@@ -164,20 +152,20 @@ function addBase64Forms(forms: FormSet, value: Uint8Array): void {
   }
 }
 
+/** Adds the standard and the URL-safe alphabet. */
+function addBase64(forms: FormSet, text: string): void {
+  forms.add(text);
+  forms.add(text.replaceAll("+", "-").replaceAll("/", "_"));
+}
+
 /**
- * The characters of the base64 text of `value` that do not depend on what
- * stands before it (`shift` bytes into a group of three) or after it.
+ * Returns the characters of the base64 text of `value` that do not depend on the bytes before it
+ * (`shift` bytes into a group of three) or after it.
  */
 function stableBase64(value: Uint8Array, shift: number): string {
   const padded = new Uint8Array(shift + value.length);
   padded.set(value, shift);
-  const text = btoa(latin1(padded));
+  const text = padded.toBase64();
   const firstStable = Math.ceil(shift * 8 / 6);
   return text.slice(firstStable, Math.floor(padded.length * 8 / 6));
-}
-
-function latin1(bytes: Uint8Array): string {
-  let text = "";
-  for (const byte of bytes) text += String.fromCharCode(byte);
-  return text;
 }

@@ -22,9 +22,9 @@ export const EXPORTED_FOR_TESTS: Readonly<Record<string, Readonly<Record<string,
   "lib/foundations/process/scrubbed_env.ts": { mayPass: "decides what a job may see" },
   "lib/foundations/secrets/seal.ts": {
     seal: "cryptography is tested piece by piece",
+    sealingKey: "a key without a file of its own",
     unseal: "cryptography is tested piece by piece",
   },
-  "lib/foundations/secrets/sealing_key.ts": { sealingKey: "a key without a file of its own" },
   "lib/foundations/secrets/secret_forms.ts": {
     LARGE_SECRET_BYTES: "a bound that a property is tried around",
     PATTERN_MAX_BYTES: "a bound that a property is tried around",

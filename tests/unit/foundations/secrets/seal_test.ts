@@ -1,8 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { CicdError } from "@lib/core/errors.ts";
-import { seal, sealMap, unseal, unsealMap } from "@lib/foundations/secrets/seal.ts";
-import { sealingKey } from "@lib/foundations/secrets/sealing_key.ts";
+import { seal, sealingKey, sealMap, unseal, unsealMap } from "@lib/foundations/secrets/seal.ts";
 
 const KEY = sealingKey(new Uint8Array(32).fill(7));
 const OTHER = sealingKey(new Uint8Array(32).fill(8));
