@@ -71,12 +71,12 @@ Deno.test("runCommand() does not wait for what the program left behind", async (
   Deno.kill(Number(pid), "SIGKILL");
 });
 
-Deno.test("runCommand() says that there is no such program", async () => {
+Deno.test("runCommand() says that the command is not found", async () => {
   await assert.rejects(
     runCommand(["/no/such/program"], { signal }),
     (error) =>
       error instanceof CicdError && error.code === "io_failed" &&
-      error.message === 'Cannot run "/no/such/program": there is no such program',
+      error.message === 'Cannot run "/no/such/program": command not found',
   );
 });
 

@@ -1,10 +1,10 @@
 /**
- * Which boot of the machine this is.
+ * The boot of the machine.
  *
  * @module
  */
 
-/** Names this boot; empty where the kernel does not tell, and then every boot seems the same. */
+/** Returns the id of this boot; empty where the kernel has none, so that all boots look the same. */
 export function readBootId(): string {
   try {
     return Deno.readTextFileSync("/proc/sys/kernel/random/boot_id").trim();

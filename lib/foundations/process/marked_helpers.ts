@@ -1,9 +1,8 @@
 /**
- * Helper programs that can be found again when their parent was killed.
+ * Helper programs that can be found again after their parent was killed.
  *
- * A program in a process group of its own goes on when its parent dies by SIGKILL, as nobody is
- * left to end it. Each helper carries a mark in its environment, and so do its children; whoever
- * takes over looks for the mark.
+ * A program in a process group of its own survives the SIGKILL of its parent. Each helper and its
+ * children carry a mark in their environment, by which the next process finds them.
  *
  * @module
  */
@@ -12,19 +11,18 @@ import type { RunCommand } from "@lib/foundations/process/run_command.ts";
 /** The variable that holds the mark. */
 const MARK = "CICD_HELPER_OF";
 
-/** Runs programs as `run` does, with a mark. */
+/** Returns a `run` that marks its programs. */
 export function marked(run: RunCommand, mark: string): RunCommand {
   return (argv, options) => run(argv, { ...options, env: { ...options.env, [MARK]: mark } });
 }
 
 /**
- * Ends every process of this account that carries a mark; to be called where none of one's own
- * can be alive yet.
+ * Kills every process of this account that carries a mark; call it before starting helpers.
  *
- * Only where the system tells the environment of processes (Linux); elsewhere helpers end by
+ * Works only where the environment of processes is visible (Linux); elsewhere helpers end by
  * themselves.
  *
- * @returns How many were ended.
+ * @returns The number of processes killed.
  */
 export function endMarked(mark: string): number {
   let ended = 0;
@@ -34,7 +32,7 @@ export function endMarked(mark: string): number {
       Deno.kill(pid, "SIGKILL");
       ended++;
     } catch (error) {
-      // It ended by itself at the same moment.
+      // It has just ended by itself.
       if (!(error instanceof Deno.errors.NotFound)) throw error;
     }
   }
@@ -54,7 +52,7 @@ function environment(pid: number): readonly string[] {
   try {
     return Deno.readTextFileSync(`/proc/${pid}/environ`).split("\0");
   } catch {
-    // Gone, or another account's: none of ours.
+    // Gone, or of another account.
     return [];
   }
 }

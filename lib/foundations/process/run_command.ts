@@ -1,14 +1,13 @@
 /**
- * Runs a helper program to its end and takes its output.
+ * Runs a helper program to its end and captures its output.
  *
- * For programs of the suite's own choosing, `loginctl` or `git`, not for jobs:
- * those run behind an executor.
+ * For programs that the suite itself chooses, such as `loginctl` or `git`; executors run jobs.
  *
  * @module
  */
+import { Buffer } from "node:buffer";
 import { argvProblem, envProblem } from "@lib/core/exec_limits.ts";
 import { CicdError, ignore } from "@lib/core/errors.ts";
-import { readBounded } from "@lib/foundations/process/bounded_read.ts";
 
 /** Options for {@linkcode RunCommand}. */
 export interface RunCommandOptions {
@@ -19,7 +18,7 @@ export interface RunCommandOptions {
   readonly stdin?: string;
   /** @default {30000} */
   readonly timeoutMs?: number;
-  /** Bytes kept of each stream; the rest is dropped. @default {1 MiB} */
+  /** Bytes captured of each stream; the rest is dropped. @default {1 MiB} */
   readonly maxBytes?: number;
   readonly signal: AbortSignal;
 }
@@ -32,19 +31,16 @@ export interface CommandResult {
   readonly signal: string | undefined;
   readonly stdout: string;
   readonly stderr: string;
-  /** Whether some output was dropped. */
+  /** Some output was dropped. */
   readonly truncated: boolean;
 }
 
 /**
- * Runs a program.
+ * Runs a program without a shell, in a process group of its own that is killed as a whole on abort
+ * and timeout. A non-zero exit code is a result, not an error.
  *
- * It is executed without a shell, in a process group of its own that is killed
- * as a whole on abort and timeout. Ending with a code other than 0 is a
- * result, not an error.
- *
- * @throws {CicdError} `io_failed` if it cannot be executed,
- * `deadline_exceeded` if it takes longer than `timeoutMs`.
+ * @throws {CicdError} `io_failed` if it cannot be executed, `deadline_exceeded` if it takes longer
+ * than `timeoutMs`.
  * @throws The signal's reason if the signal aborts.
  */
 export type RunCommand = (
@@ -52,7 +48,7 @@ export type RunCommand = (
   options: RunCommandOptions,
 ) => Promise<CommandResult>;
 
-/** How long output may come after the program has ended, from what it left behind. */
+/** How long output of orphans may follow the end of the program. */
 const LINGER_MS = 250;
 
 /** Runs programs of this machine; see {@linkcode RunCommand}. */
@@ -67,12 +63,12 @@ export const runCommand: RunCommand = async (argv, options) => {
   }
   signal.throwIfAborted();
 
-  const child = spawn(program, { argv, env, cwd, stdin });
+  const child = spawn(program, argv, options);
   const output = new AbortController();
   let alive = true;
   let timedOut = false;
   const kill = () => {
-    // Once it is reaped, its number may be another's.
+    // Once it is reaped, its pid may belong to another process.
     if (alive) killGroup(child.pid);
   };
   const timer = setTimeout(() => {
@@ -82,13 +78,13 @@ export const runCommand: RunCommand = async (argv, options) => {
   signal.addEventListener("abort", kill, { once: true });
   try {
     const streams = Promise.all([
-      readBounded(child.stdout, maxBytes, output.signal),
-      readBounded(child.stderr, maxBytes, output.signal),
+      capture(child.stdout, maxBytes, output.signal),
+      capture(child.stderr, maxBytes, output.signal),
       stdin === undefined ? undefined : feed(child.stdin, stdin, output.signal),
     ]);
     const status = await child.status;
     alive = false;
-    // Something it left behind may hold the pipes open for ever.
+    // An orphan may hold the pipes open forever.
     const linger = setTimeout(() => output.abort(), LINGER_MS);
     const [out, err] = await streams;
     clearTimeout(linger);
@@ -102,9 +98,9 @@ export const runCommand: RunCommand = async (argv, options) => {
     return {
       code: status.code,
       signal: status.signal ?? undefined,
-      stdout: new TextDecoder().decode(out.bytes),
-      stderr: new TextDecoder().decode(err.bytes),
-      truncated: out.droppedBytes + err.droppedBytes > 0,
+      stdout: out.text,
+      stderr: err.text,
+      truncated: out.truncated || err.truncated,
     };
   } finally {
     clearTimeout(timer);
@@ -112,14 +108,11 @@ export const runCommand: RunCommand = async (argv, options) => {
   }
 };
 
-interface SpawnInput {
-  readonly argv: readonly string[];
-  readonly env: Readonly<Record<string, string>>;
-  readonly cwd: string | undefined;
-  readonly stdin: string | undefined;
-}
-
-function spawn(program: string, { argv, env, cwd, stdin }: SpawnInput): Deno.ChildProcess {
+function spawn(
+  program: string,
+  argv: readonly string[],
+  { env, cwd, stdin }: RunCommandOptions,
+): Deno.ChildProcess {
   try {
     return new Deno.Command(program, {
       args: argv.slice(1),
@@ -133,10 +126,44 @@ function spawn(program: string, { argv, env, cwd, stdin }: SpawnInput): Deno.Chi
     }).spawn();
   } catch (error) {
     const why = error instanceof Deno.errors.NotFound
-      ? "there is no such program"
-      : "it could not be executed";
+      ? "command not found"
+      : "it cannot be executed";
     throw new CicdError("io_failed", `Cannot run "${program}": ${why}`, { cause: error });
   }
+}
+
+/**
+ * Reads `stream` to its end, or until `signal` aborts, and keeps its first `maxBytes`. The rest is
+ * read and dropped, so that the writer never blocks. A stream that fails has ended.
+ */
+async function capture(
+  stream: ReadableStream<Uint8Array>,
+  maxBytes: number,
+  signal: AbortSignal,
+): Promise<{ readonly text: string; readonly truncated: boolean }> {
+  const parts: Uint8Array[] = [];
+  let kept = 0;
+  let truncated = false;
+  const reader = stream.getReader();
+  const onAbort = () => void reader.cancel(signal.reason).catch(ignore("it is closed"));
+  signal.addEventListener("abort", onAbort, { once: true });
+  try {
+    if (signal.aborted) onAbort();
+    for (;;) {
+      const { done, value } = await reader.read().catch(
+        () => ({ done: true, value: undefined } as const),
+      );
+      if (done) break;
+      const part = value.subarray(0, maxBytes - kept);
+      if (part.byteLength > 0) parts.push(part.slice());
+      kept += part.byteLength;
+      truncated ||= part.byteLength < value.byteLength;
+    }
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+    reader.releaseLock();
+  }
+  return { text: new TextDecoder().decode(Buffer.concat(parts)), truncated };
 }
 
 /** A program need not read its input to the end. */
@@ -146,14 +173,14 @@ async function feed(
   signal: AbortSignal,
 ): Promise<void> {
   const bytes = new Blob([text]).stream();
-  await bytes.pipeTo(input, { signal }).catch(ignore("the program wants no more of it"));
+  await bytes.pipeTo(input, { signal }).catch(ignore("the program stopped reading"));
 }
 
 function killGroup(pid: number): void {
   try {
     Deno.kill(-pid, "SIGKILL");
   } catch (error) {
-    // It ended by itself at the same moment.
+    // It has just ended by itself.
     if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
 }

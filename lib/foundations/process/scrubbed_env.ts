@@ -4,20 +4,16 @@
  * @module
  */
 
-/** A set of variables. */
+/** Environment variables by name. */
 export type Env = Readonly<Record<string, string>>;
 
-/** What a job's environment is made of. */
+/** The sources of a job's environment. */
 export interface JobEnvInput {
   /** The agent's own environment. */
   readonly own: Readonly<Record<string, string | undefined>>;
-  /** Names taken over from {@linkcode JobEnvInput.own}. */
+  /** Names to take from {@linkcode JobEnvInput.own}. */
   readonly passEnv: readonly string[];
-  readonly account: {
-    readonly home: string;
-    readonly user: string;
-    readonly shell: string;
-  };
+  readonly account: { readonly home: string; readonly user: string; readonly shell: string };
   readonly job: {
     readonly id: string;
     /** Counts from 1. */
@@ -26,7 +22,7 @@ export interface JobEnvInput {
     /** Absolute path of the job's own directory. */
     readonly workspace: string;
   };
-  /** Weakest first: of the configuration, of the project, of the job. */
+  /** Of the configuration, the project and the job; later ones win. */
   readonly layers: readonly Env[];
 }
 
@@ -34,8 +30,8 @@ const FALLBACK_PATH = "/usr/local/bin:/usr/bin:/bin";
 const FALLBACK_LANG = "C.UTF-8";
 
 /**
- * What the service manager tells the agent itself, and would mislead a job:
- * it might take the agent's sockets, answer its watchdog or write to its directories.
+ * Variables that the service manager sets for the agent itself. A job that got them might take the
+ * agent's sockets, answer its watchdog or write to its directories.
  */
 const NEVER_PASSED = new RegExp(
   "^(?:LISTEN_.*|WATCHDOG_.*|NOTIFY_SOCKET|FDSTORE|MAINPID|MANAGERPID|INVOCATION_ID" +
@@ -43,7 +39,11 @@ const NEVER_PASSED = new RegExp(
     "|(?:STATE|RUNTIME|CACHE|LOGS|CONFIGURATION)_DIRECTORY|CICD_.*)$",
 );
 
-/** Whether `name` may be taken over from the agent. */
+/** Variables that describe this machine or account, and would mislead a job in a container. */
+const OF_THE_MACHINE =
+  /^(?:PATH|HOME|USER|LOGNAME|SHELL|PWD|TMPDIR|LANG|LANGUAGE|LC_.*|TZ|XDG_.*|SSH_.*|DBUS_.*|.*_HOST)$/;
+
+/** Returns true if a job may get the agent's variable `name`. */
 export function mayPass(name: string): boolean {
   return !NEVER_PASSED.test(name);
 }
@@ -51,79 +51,61 @@ export function mayPass(name: string): boolean {
 /**
  * Builds the whole environment of a job; nothing else is inherited.
  *
- * In order, the later wins: the account, what is passed on, the layers, and at
- * last the variables that say which job this is. Those a job cannot change for
- * itself, so that they can be relied on.
+ * In order, later ones win: the account, the passed variables, the layers, and the variables that
+ * identify the job. A job cannot override the latter, so they are reliable.
  *
- * @returns To be checked with `envProblem` of `lib/core/exec_limits.ts`.
+ * @returns Check it with `envProblem` of `lib/core/exec_limits.ts`.
  */
 export function buildJobEnv(input: JobEnvInput): Env {
-  const { own, account, job } = input;
-  const passed = input.passEnv.flatMap((name) => {
-    const value = Object.hasOwn(own, name) && mayPass(name) ? own[name] : undefined;
-    return value === undefined ? [] : [[name, value] as const];
-  });
-  return Object.fromEntries([
-    ["PATH", FALLBACK_PATH],
-    ["LANG", FALLBACK_LANG],
-    ["HOME", account.home],
-    ["USER", account.user],
-    ["LOGNAME", account.user],
-    ["SHELL", account.shell],
-    ...passed,
-    ["CI", "true"],
-    ...input.layers.flatMap((layer) => Object.entries(layer)),
-    ...jobVariables(job),
-  ]);
+  const { home, user, shell } = input.account;
+  return {
+    PATH: FALLBACK_PATH,
+    LANG: FALLBACK_LANG,
+    HOME: home,
+    USER: user,
+    LOGNAME: user,
+    SHELL: shell,
+    ...taken(input.own, input.passEnv.filter(mayPass)),
+    ...jobVariables(input),
+  };
 }
-
-function jobVariables(job: JobEnvInput["job"]): readonly (readonly [string, string])[] {
-  return [
-    ["CICD", "true"],
-    ["CICD_JOB_ID", job.id],
-    ["CICD_ATTEMPT", String(job.attempt)],
-    ["CICD_PROJECT", job.project],
-    ["CICD_WORKSPACE", job.workspace],
-  ];
-}
-
-/** What is of this machine or this account, and would mislead a job that sees neither. */
-const OF_THE_MACHINE =
-  /^(?:PATH|HOME|USER|LOGNAME|SHELL|PWD|TMPDIR|LANG|LANGUAGE|LC_.*|TZ|XDG_.*|SSH_.*|DBUS_.*|.*_HOST)$/;
 
 /**
- * Builds the environment of a job in a container, over the image's own.
+ * Builds the environment of a job in a container, on top of the image's own.
  *
- * As {@linkcode buildJobEnv}, but what describes the machine and the account stays away unless a
- * layer sets it: the image's `PATH` is the job's.
+ * As {@linkcode buildJobEnv}, but without the variables that describe the machine and the account,
+ * unless a layer sets them: the job gets the image's `PATH`.
  *
  * @param input.account.home The home in the container; the rest of the account is not used.
  */
 export function buildContainerEnv(input: JobEnvInput): Env {
-  const { own, account, job } = input;
-  const passed = input.passEnv.flatMap((name) => {
-    const value = Object.hasOwn(own, name) && mayPass(name) && !OF_THE_MACHINE.test(name)
-      ? own[name]
-      : undefined;
-    return value === undefined ? [] : [[name, value] as const];
-  });
-  return Object.fromEntries([
-    ["HOME", account.home],
-    ...passed,
-    ["CI", "true"],
-    ...input.layers.flatMap((layer) => Object.entries(layer)),
-    ...jobVariables(job),
-  ]);
+  const names = input.passEnv.filter((name) => mayPass(name) && !OF_THE_MACHINE.test(name));
+  return { HOME: input.account.home, ...taken(input.own, names), ...jobVariables(input) };
 }
 
-/** The environment of a helper program that the suite itself runs. */
+function jobVariables({ layers, job }: JobEnvInput): Env {
+  return {
+    CI: "true",
+    ...Object.fromEntries(layers.flatMap((layer) => Object.entries(layer))),
+    CICD: "true",
+    CICD_JOB_ID: job.id,
+    CICD_ATTEMPT: String(job.attempt),
+    CICD_PROJECT: job.project,
+    CICD_WORKSPACE: job.workspace,
+  };
+}
+
+/** Builds the environment of a helper program that the suite itself runs. */
 export function buildHelperEnv(
   own: Readonly<Record<string, string | undefined>>,
   names: readonly string[] = ["PATH", "HOME", "USER", "XDG_RUNTIME_DIR"],
 ): Env {
-  const taken = names.flatMap((name) => {
+  return { PATH: FALLBACK_PATH, ...taken(own, names), LC_ALL: FALLBACK_LANG };
+}
+
+function taken(own: JobEnvInput["own"], names: readonly string[]): Env {
+  return Object.fromEntries(names.flatMap((name) => {
     const value = Object.hasOwn(own, name) ? own[name] : undefined;
     return value === undefined ? [] : [[name, value] as const];
-  });
-  return Object.fromEntries([["PATH", FALLBACK_PATH], ...taken, ["LC_ALL", FALLBACK_LANG]]);
+  }));
 }
