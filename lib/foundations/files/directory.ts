@@ -1,99 +1,79 @@
 /**
  * Directories that a hostile job owns, or owned.
  *
- * A path such as `work/dist/report` is looked up anew by every call, and a symbolic link in any
- * part of it leads elsewhere. A {@linkcode Directory} is held by its descriptor, and only single
- * names are looked up in it, never through a link: whatever is renamed or replaced meanwhile,
- * nothing outside is reached.
+ * Every call resolves a path such as `work/dist/report` anew, and a symbolic link in any part of it
+ * leads elsewhere. A {@linkcode Directory} holds its descriptor and resolves only single names in
+ * it, never through a link: whatever a job renames or replaces meanwhile, nothing outside is reached.
  *
  * @module
  */
 import { closeSync, constants, fchmodSync, fstatSync, openSync, write } from "node:fs";
 import { FileReader } from "@lib/foundations/files/file_reader.ts";
 
-/** What a name in a directory stands for. */
+/** The kind of a directory entry. */
 export type EntryKind = "file" | "directory" | "link" | "other";
 
-/** A name in a directory. */
-export interface Entry {
-  readonly name: string;
-  readonly kind: EntryKind;
-}
-
-/** Something is in the way that may not be followed: a link, or what is no directory. */
+/** A link, or something else than a directory, is where a directory must be. */
 export class NotADirectoryError extends Error {
   override readonly name = "NotADirectoryError";
 }
 
 const DIRECTORY = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW;
-// A pipe that nobody writes to would else block the whole program.
+// A pipe without a writer would otherwise block the whole program.
 const FILE = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 const NEW_FILE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
 
 /**
- * Opens a directory by a path that is trusted: the state directory's, not one from a job.
+ * Opens a directory by a trusted path, such as the state directory's; never one from a job.
  *
- * @throws {NotADirectoryError} If the last part is a link, or no directory.
- * @throws {Deno.errors.NotFound} If it is not there.
+ * @throws {NotADirectoryError} If the last part is a link, or not a directory.
+ * @throws {Deno.errors.NotFound} If it does not exist.
  */
 export function openDirectory(path: string): Directory {
   return new Directory(openAsDirectory(path, path), path);
 }
 
-/** An open directory. Names are single ones: without a slash, neither `.` nor `..`. */
+/** An open directory. Names are single: without a slash, neither `.` nor `..`. */
 export class Directory implements Disposable {
   #fd: number | undefined;
-  readonly #path: string;
+  /** The path by which it was opened, for messages. */
+  readonly path: string;
 
-  /** Use {@linkcode openDirectory}. @param path For messages. */
+  /** Use {@linkcode openDirectory}. */
   constructor(fd: number, path: string) {
     this.#fd = fd;
-    this.#path = path;
-  }
-
-  /** Where the directory was when it was opened; for messages. */
-  get path(): string {
-    return this.#path;
+    this.path = path;
   }
 
   /**
-   * A path to `name` that leads through the descriptor. The name itself is not guarded: only for
-   * calls that do not follow it.
+   * Returns a path to `name` through the descriptor. It does not protect the name itself: use it
+   * only for calls that do not follow links.
    */
   at(name: string): string {
     return `${this.#via()}/${checked(name)}`;
   }
 
-  /** The names in it, in no order. */
-  entries(): readonly Entry[] {
-    return [...Deno.readDirSync(this.#via())].map(({ name, isFile, isDirectory, isSymlink }) => ({
-      name,
-      kind: isFile ? "file" : isDirectory ? "directory" : isSymlink ? "link" : "other",
-    }));
+  /** Lists the entries, in no order. */
+  entries(): readonly { readonly name: string; readonly kind: EntryKind }[] {
+    return [...Deno.readDirSync(this.#via())]
+      .map((entry) => ({ name: entry.name, kind: kindOf(entry) }));
   }
 
   /**
-   * Whether it has more names than can be held in memory at once: so many that its own record on
-   * disk is larger than 64 MiB, which are a million and more.
+   * Returns true if it has too many entries to hold in memory: a million and more, so that its own
+   * record on disk is larger than 64 MiB.
    */
   isHuge(): boolean {
     return Deno.statSync(`${this.#via()}/.`).size > HUGE_BYTES;
   }
 
-  /** What a name stands for; `undefined` if there is nothing. */
+  /** Returns the kind of an entry; `undefined` if it does not exist. */
   look(name: string): EntryKind | undefined {
     const stat = this.stat(name);
-    if (stat === undefined) return undefined;
-    return stat.isFile
-      ? "file"
-      : stat.isDirectory
-      ? "directory"
-      : stat.isSymlink
-      ? "link"
-      : "other";
+    return stat === undefined ? undefined : kindOf(stat);
   }
 
-  /** What is known of a name, a link not followed; `undefined` if there is nothing. */
+  /** Returns the status of an entry, without following a link; `undefined` if it does not exist. */
   stat(name: string): Deno.FileInfo | undefined {
     try {
       return Deno.lstatSync(this.at(name));
@@ -106,15 +86,15 @@ export class Directory implements Disposable {
   /**
    * Opens a directory in this one.
    *
-   * @throws {NotADirectoryError} If it is a link, or no directory.
-   * @throws {Deno.errors.NotFound} If it is not there.
+   * @throws {NotADirectoryError} If it is a link, or not a directory.
+   * @throws {Deno.errors.NotFound} If it does not exist.
    */
   directory(name: string): Directory {
-    const path = `${this.#path}/${name}`;
+    const path = `${this.path}/${name}`;
     return new Directory(openAsDirectory(this.at(name), path), path);
   }
 
-  /** As {@linkcode Directory.directory}; makes it if it is not there. */
+  /** Opens a directory in this one, creating it if needed. */
   makeDirectory(name: string, mode = 0o755): Directory {
     try {
       Deno.mkdirSync(this.at(name), { mode });
@@ -127,14 +107,14 @@ export class Directory implements Disposable {
   /**
    * Opens a regular file for reading.
    *
-   * @returns `undefined` if there is none of the name: a link, a directory, a pipe, a device.
-   * @throws {Deno.errors.PermissionDenied} If it may not be read.
+   * @returns `undefined` if there is no such file, but nothing or a link, directory, pipe or device.
+   * @throws {Deno.errors.PermissionDenied} If it is not readable.
    */
   file(name: string): FileReader | undefined {
     const path = this.at(name);
     let fd: number;
     try {
-      // Opening a device can have effects; the check again below is for what is swapped in between.
+      // Opening a device can have effects; the check below catches what is swapped in between.
       if (!Deno.lstatSync(path).isFile) return undefined;
       fd = openSync(path, FILE);
     } catch (error) {
@@ -151,11 +131,11 @@ export class Directory implements Disposable {
   }
 
   /**
-   * Makes a file of pieces; nothing is left of one that fails.
+   * Creates a file from pieces; on failure, removes it.
    *
-   * @param mode Exactly this, whatever the process's mask.
-   * @returns The bytes written.
-   * @throws {Deno.errors.AlreadyExists} If the name is taken.
+   * @param mode Exactly this, whatever the umask.
+   * @returns The number of bytes written.
+   * @throws {Deno.errors.AlreadyExists} If the name exists.
    */
   async writeFile(
     name: string,
@@ -165,7 +145,10 @@ export class Directory implements Disposable {
     const fd = openNew(this.at(name), name);
     let size = 0;
     try {
-      for await (const piece of pieces) size += await writeAll(fd, piece);
+      for await (const piece of pieces) {
+        for (let at = 0; at < piece.length;) at += await writeOnce(fd, piece.subarray(at));
+        size += piece.length;
+      }
       fchmodSync(fd, mode);
     } catch (error) {
       this.remove(name);
@@ -176,18 +159,18 @@ export class Directory implements Disposable {
     return size;
   }
 
-  /** A second hold on the same directory. */
+  /** Opens the same directory a second time. */
   again(): Directory {
-    return new Directory(openAsDirectory(`${this.#via()}/.`, this.#path), this.#path);
+    return new Directory(openAsDirectory(`${this.#via()}/.`, this.path), this.path);
   }
 
-  /** Moves what has a name in another directory of the same file system here; replaces a file. */
+  /** Moves an entry here from another directory of the same file system; replaces a file. */
   take(name: string, from: Directory, fromName = name): void {
     const source = from.at(fromName);
     try {
       Deno.renameSync(source, this.at(name));
     } catch (error) {
-      // A directory that may not be written to may not be moved either.
+      // A directory that is not writable cannot be moved.
       if (!(error instanceof Deno.errors.PermissionDenied)) throw error;
       if (from.look(fromName) !== "directory") throw error;
       Deno.chmodSync(source, 0o700);
@@ -195,12 +178,12 @@ export class Directory implements Disposable {
     }
   }
 
-  /** Gives a file of another directory of the same file system a second name here. */
+  /** Hard-links a file here from another directory of the same file system. */
   link(name: string, from: Directory, fromName = name): void {
     Deno.linkSync(from.at(fromName), this.at(name));
   }
 
-  /** Removes a file, a link or an empty directory; what is not there is no error. */
+  /** Removes a file, a link or an empty directory, if it exists. */
   remove(name: string): void {
     try {
       Deno.removeSync(this.at(name));
@@ -216,9 +199,9 @@ export class Directory implements Disposable {
   }
 
   #via(): string {
-    if (this.#fd === undefined) throw new TypeError(`The directory "${this.#path}" is closed`);
-    // Where there is no such file system, the checks at opening are all there is.
-    return Deno.build.os === "linux" ? `/proc/self/fd/${this.#fd}` : this.#path;
+    if (this.#fd === undefined) throw new TypeError(`The directory "${this.path}" is closed`);
+    // Without /proc, the checks at opening are the only protection.
+    return Deno.build.os === "linux" ? `/proc/self/fd/${this.#fd}` : this.path;
   }
 }
 
@@ -232,6 +215,10 @@ const NOT_A_FILE: ReadonlySet<string | undefined> = new Set([
   "EISDIR",
 ]);
 
+function kindOf({ isFile, isDirectory, isSymlink }: Omit<Deno.DirEntry, "name">): EntryKind {
+  return isFile ? "file" : isDirectory ? "directory" : isSymlink ? "link" : "other";
+}
+
 function openAsDirectory(path: string, shown: string): number {
   try {
     return openSync(path, DIRECTORY);
@@ -241,7 +228,7 @@ function openAsDirectory(path: string, shown: string): number {
       throw new Deno.errors.NotFound(`No directory "${shown}"`, { cause: error });
     }
     if (code === "ELOOP" || code === "ENOTDIR") {
-      throw new NotADirectoryError(`"${shown}" is a link, or no directory`, { cause: error });
+      throw new NotADirectoryError(`"${shown}" is a link, or not a directory`, { cause: error });
     }
     if (code === "EACCES") {
       throw new Deno.errors.PermissionDenied(`Not readable: "${shown}"`, { cause: error });
@@ -255,15 +242,10 @@ function openNew(path: string, name: string): number {
     return openSync(path, NEW_FILE, 0o600);
   } catch (error) {
     if (codeOf(error) === "EEXIST") {
-      throw new Deno.errors.AlreadyExists(`The name "${name}" is taken`, { cause: error });
+      throw new Deno.errors.AlreadyExists(`The name "${name}" exists`, { cause: error });
     }
     throw error;
   }
-}
-
-async function writeAll(fd: number, piece: Uint8Array): Promise<number> {
-  for (let at = 0; at < piece.length;) at += await writeOnce(fd, piece.subarray(at));
-  return piece.length;
 }
 
 function writeOnce(fd: number, bytes: Uint8Array): Promise<number> {
@@ -283,7 +265,7 @@ function codeOf(error: unknown): string | undefined {
 
 function checked(name: string): string {
   if (name === "" || name === "." || name === ".." || /[/\0]/.test(name)) {
-    throw new RangeError(`Cannot look up ${JSON.stringify(name)}: it is no single name`);
+    throw new RangeError(`Cannot look up ${JSON.stringify(name)}: it is not a single name`);
   }
   return name;
 }

@@ -16,18 +16,18 @@ export interface FilePart {
 
 const CHUNK_BYTES = 256 * 1024;
 
-/** A file opened for reading. Its descriptor is the file, whatever becomes of its name. */
+/** A file opened for reading, by its descriptor: renaming or replacing it has no effect. */
 export class FileReader implements Disposable {
   #fd: number | undefined;
-  /** Bytes it had when it was opened. */
+  /** Size in bytes when it was opened. */
   readonly size: number;
   /** Permission bits. */
   readonly mode: number;
-  /** Names that the file has. */
+  /** Number of hard links. */
   readonly links: number;
-  /** Whether it belongs to the account. */
+  /** True if it belongs to this account. */
   readonly isOwn: boolean;
-  /** Tells files apart. */
+  /** Unique to the file. */
   readonly identity: string;
 
   constructor(fd: number, { size, mode, nlink, uid, dev, ino }: Stats) {
@@ -40,8 +40,8 @@ export class FileReader implements Disposable {
   }
 
   /**
-   * The bytes as they are now, in pieces of at most 256 KiB; pull-based. A piece is valid until the
-   * next one is asked for.
+   * Yields the current bytes, in pieces of at most 256 KiB; pull-based. A piece is valid until the
+   * next one is requested.
    */
   async *chunks(signal: AbortSignal, { from = 0, to = Infinity }: FilePart = {}) {
     const buffer = new Uint8Array(Math.max(1, Math.min(CHUNK_BYTES, to - from)));
@@ -54,7 +54,7 @@ export class FileReader implements Disposable {
     }
   }
 
-  /** The SHA-256 of the first {@linkcode FileReader.size} bytes, in hex. */
+  /** Returns the SHA-256 of the first {@linkcode FileReader.size} bytes, in hex. */
   async sha256(signal: AbortSignal): Promise<string> {
     const hash = createHash("sha256");
     for await (const chunk of this.chunks(signal, { to: this.size })) hash.update(chunk);

@@ -1,20 +1,20 @@
 /**
  * Globs over paths, segment by segment.
  *
- * File names come from jobs. A regular expression would let a name of 255 well-chosen letters keep
- * the agent busy for ever; here every name costs its length times the length of the pattern.
+ * File names come from jobs. With regular expressions, a name of 255 well-chosen letters could keep
+ * the agent busy forever; here matching a name costs at most its length times the pattern's.
  *
  * `*` and `?` match within a segment, `[a-z]` and `[!a-z]` one character, `{a,b}` alternatives,
- * `**` any number of directories; a backslash takes the meaning away. Names that begin with a dot
- * are matched only by a pattern that names the dot.
+ * `**` any number of directories; a backslash escapes. Only a pattern that names the dot matches
+ * names that begin with one.
  *
  * @module
  */
 
-/** Most alternatives that the braces of one pattern may make. */
+/** Most alternatives that the braces of one pattern may produce. */
 const MAX_ALTERNATIVES = 64;
 
-/** Says what is wrong with a pattern; `undefined` if nothing is. */
+/** Describes what is wrong with a pattern; `undefined` if it is valid. */
 export function globProblem(pattern: string): string | undefined {
   const text = positivePart(pattern);
   if (text === "") return "is empty; name a file, a directory or a glob";
@@ -22,7 +22,7 @@ export function globProblem(pattern: string): string | undefined {
   if (/\p{Cc}/u.test(text)) return "contains a control character";
   const alternatives = expandBraces(text);
   if (alternatives === undefined) {
-    return `has braces that make more than ${MAX_ALTERNATIVES} alternatives; split it`;
+    return `has braces that produce more than ${MAX_ALTERNATIVES} alternatives; split it`;
   }
   for (const alternative of alternatives) {
     if (alternative.startsWith("/")) return "is absolute; write it relative to the workspace";
@@ -31,45 +31,40 @@ export function globProblem(pattern: string): string | undefined {
   return undefined;
 }
 
-/** Where a path stands in a set of globs; made by {@linkcode GlobSet.root} and `enter`. */
+/** The match of a path; made by {@linkcode GlobSet.root} and `enter`. */
 export interface GlobState {
-  /** Numbers of the patterns that take the path, or a directory above it. */
+  /** Numbers of the patterns that match the path, or a directory above it. */
   readonly takenBy: ReadonlySet<number>;
-  /** Whether a pattern takes the path, or a directory above it, away. */
+  /** A pattern with `!` matches the path, or a directory above it. */
   readonly isExcluded: boolean;
-  /** Whether anything below may be taken. */
+  /** Anything below may match. */
   readonly mayGoOn: boolean;
-  /** How far each pattern has come; nobody else's business. */
+  /** @internal */
   readonly progress: readonly Progress[];
 }
 
-/** Compiled globs. A directory that is matched stands for everything below it. */
+/** Compiled globs. A match of a directory includes everything below it. */
 export interface GlobSet {
-  /** The patterns that take, as they were given, by number. */
+  /** The patterns without `!`, by number. */
   readonly patterns: readonly string[];
-  /** The state of the top directory itself. */
+  /** The state of the top directory. */
   readonly root: GlobState;
-  /** The state of an entry of a directory. */
+  /** Returns the state of an entry of a directory. */
   enter(state: GlobState, name: string): GlobState;
 }
 
 /**
- * Compiles patterns; one that begins with `!` takes away from all others.
+ * Compiles patterns; one that begins with `!` excludes from all others.
  *
- * @throws {SyntaxError} If a pattern is none; {@linkcode globProblem} tells before.
+ * @throws {SyntaxError} If a pattern is invalid; check it with {@linkcode globProblem}.
  */
 export function compileGlobs(patterns: readonly string[]): GlobSet {
   const taking = patterns.filter((pattern) => !pattern.startsWith("!"));
+  const excluding = patterns.filter((pattern) => pattern.startsWith("!"));
   const automata = [
     ...taking.flatMap((pattern, number) => compile(pattern, number)),
-    ...patterns.filter((pattern) => pattern.startsWith("!")).flatMap((pattern) =>
-      compile(pattern, undefined)
-    ),
+    ...excluding.flatMap((pattern) => compile(pattern, undefined)),
   ];
-  const start: Progress[] = automata.map((automaton) => ({
-    automaton,
-    at: closure(automaton, [0]),
-  }));
   const state = (
     takenBy: ReadonlySet<number>,
     isExcluded: boolean,
@@ -83,7 +78,11 @@ export function compileGlobs(patterns: readonly string[]): GlobSet {
   });
   return {
     patterns: taking,
-    root: state(NONE, false, start),
+    root: state(
+      new Set(),
+      false,
+      automata.map((automaton) => ({ automaton, at: closure(automaton, [0]) })),
+    ),
     enter(before, name) {
       const characters = [...name];
       const next: Progress[] = [];
@@ -103,8 +102,6 @@ export function compileGlobs(patterns: readonly string[]): GlobSet {
   };
 }
 
-const NONE: ReadonlySet<number> = new Set();
-
 /** One segment of a pattern. */
 type Step = { readonly kind: "directories" } | { readonly kind: "name"; readonly tokens: Token[] };
 
@@ -115,14 +112,14 @@ type Token =
   | { readonly kind: "set"; readonly negated: boolean; readonly ranges: [string, string][] };
 
 interface Automaton {
-  /** Which pattern it is of; absent: one that takes away, which also sees names with a dot. */
+  /** Of its pattern; absent: a pattern with `!`, which also matches names that begin with a dot. */
   readonly number: number | undefined;
   readonly steps: readonly Step[];
 }
 
 interface Progress {
   readonly automaton: Automaton;
-  /** Steps that may come next. */
+  /** Indices of the possible next steps. */
   readonly at: readonly number[];
 }
 
@@ -133,7 +130,7 @@ function compile(pattern: string, number: number | undefined): Automaton[] {
   }
   return (expandBraces(positivePart(pattern)) ?? []).map((alternative) => {
     const parts = alternative.split("/").filter((part) => part !== "" && part !== ".");
-    // All that is below a directory is the directory; of the top, it is what has no dot.
+    // `a/**` is `a`; at the top, `**` is everything without a dot.
     while (parts.length > 1 && parts.at(-1) === "**") parts.pop();
     if (parts.at(-1) === "**" || parts.length === 0) parts.push("*");
     return {
@@ -149,7 +146,7 @@ function positivePart(pattern: string): string {
   return pattern.startsWith("!") ? pattern.slice(1) : pattern;
 }
 
-/** Steps that are reached without a name: `**` stands for no directory too. */
+/** Adds the steps reached without a name, as `**` matches no directory too. */
 function closure({ steps }: Automaton, at: readonly number[]): readonly number[] {
   const reached = new Set(at);
   for (const index of reached) if (steps[index]?.kind === "directories") reached.add(index + 1);
@@ -161,8 +158,7 @@ function advance(
   at: readonly number[],
   name: readonly string[],
 ): readonly number[] {
-  const seesDots = automaton.number === undefined;
-  const isHidden = name[0] === "." && !seesDots;
+  const isHidden = name[0] === "." && automaton.number !== undefined;
   const next: number[] = [];
   for (const index of at) {
     const step = automaton.steps[index];
@@ -174,7 +170,7 @@ function advance(
   return closure(automaton, next);
 }
 
-/** The greedy match of wildcards: on a mismatch only the latest star gives way. */
+/** Matches greedily: on a mismatch only the latest star takes one more character. */
 function matchesName(tokens: readonly Token[], name: readonly string[], isHidden: boolean) {
   if (isHidden) {
     const [first] = tokens;
@@ -234,7 +230,7 @@ function tokensOf(segment: string): Token[] {
   return tokens;
 }
 
-/** Reads `[…]`; `undefined` if it has no end, and the bracket stands for itself. */
+/** Parses `[…]`; `undefined` if it is not closed, so that the bracket is literal. */
 function setAt(characters: readonly string[], begin: number) {
   let at = begin + 1;
   const negated = characters[at] === "!" || characters[at] === "^";
@@ -251,11 +247,10 @@ function setAt(characters: readonly string[], begin: number) {
       at += 2;
     } else ranges.push([low, low]);
   }
-  const token: Token = { kind: "set", negated, ranges };
-  return { token, end: at - 1 };
+  return { token: { kind: "set", negated, ranges } satisfies Token, end: at - 1 };
 }
 
-/** The alternatives of a pattern; `undefined` if there are too many. */
+/** Lists the alternatives of a pattern; `undefined` if there are too many. */
 function expandBraces(pattern: string): readonly string[] | undefined {
   const done: string[] = [];
   const open = [pattern];
@@ -268,7 +263,7 @@ function expandBraces(pattern: string): readonly string[] | undefined {
   return done.reverse();
 }
 
-/** Puts each alternative of the first innermost pair of braces in its place. */
+/** Replaces the first innermost pair of braces by each of its alternatives. */
 function innermostBraces(text: string): readonly string[] | undefined {
   let begin = -1;
   let commas: number[] = [];

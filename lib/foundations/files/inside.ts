@@ -1,5 +1,5 @@
 /**
- * Single files below a directory, by a path that may come from anyone.
+ * Single files below a directory, by an untrusted path.
  *
  * @module
  */
@@ -10,32 +10,33 @@ import {
   openDirectory,
 } from "@lib/foundations/files/directory.ts";
 
-/** Says what is wrong with a path below a directory; `undefined` if nothing is. */
+/** Describes what is wrong with a path below a directory; `undefined` if it is valid. */
 export function insidePathProblem(path: string): string | undefined {
   if (path === "") return "is empty";
   if (path.startsWith("/")) return "is absolute; write it relative to the workspace";
   if (/\p{Cc}/u.test(path)) return "contains a control character";
-  if (new TextEncoder().encode(path).length > MAX_PATH_BYTES) {
-    return `is longer than ${MAX_PATH_BYTES} bytes`;
-  }
+  if (byteLength(path) > MAX_PATH_BYTES) return `is longer than ${MAX_PATH_BYTES} bytes`;
   const parts = path.replace(/\/$/, "").split("/");
   if (parts.includes("..")) return 'contains ".."; stay in the workspace';
   if (parts.some((part) => part === "" || part === ".")) {
     return 'has an empty part or "."; write it in its shortest form';
   }
-  if (parts.some((part) => new TextEncoder().encode(part).length > 255)) {
-    return "has a part longer than 255 bytes";
-  }
-  return undefined;
+  return parts.some((part) => byteLength(part) > 255)
+    ? "has a part longer than 255 bytes"
+    : undefined;
 }
 
 const MAX_PATH_BYTES = 1_024;
 
+function byteLength(text: string): number {
+  return new TextEncoder().encode(text).length;
+}
+
 /**
  * Opens a regular file below `top`.
  *
- * @returns `undefined` if there is none: also where a link, a pipe or a device is in the way.
- * @throws {RangeError} If the path has a problem.
+ * @returns `undefined` if there is none, or if a link, a pipe or a device is in the way.
+ * @throws {RangeError} If the path is invalid.
  */
 export function openInside(top: string, path: string): FileReader | undefined {
   try {
@@ -53,9 +54,9 @@ export function openInside(top: string, path: string): FileReader | undefined {
 }
 
 /**
- * Opens the directory that is to hold `path`, and makes the directories on the way.
+ * Opens the directory of `path`, creating directories as needed.
  *
- * @returns The directory, to be disposed, and the last part of the path.
+ * @returns The directory, which the caller disposes, and the last part of the path.
  * @throws {NotADirectoryError} If a link or a file is in the way.
  */
 export function openParent(top: Directory, path: string): { directory: Directory; name: string } {
@@ -69,10 +70,10 @@ export function openParent(top: Directory, path: string): { directory: Directory
 }
 
 /**
- * Writes a file below `top`. A file or link of the name is replaced, never written through.
+ * Writes a file below `top`. An existing file or link is replaced, never written through.
  *
- * @throws {NotADirectoryError} If a link or a file is where a directory of the path must be, or a
- * directory where the file must be.
+ * @throws {NotADirectoryError} If a link or a file is in place of a directory of the path, or a
+ * directory in place of the file.
  */
 export async function writeInside(
   top: Directory,

@@ -1,25 +1,25 @@
 /**
- * Small files of our own: read if there, written in one step.
+ * Small files of the suite: read if they exist, written atomically.
  *
  * @module
  */
 
-/** The text of a file; `undefined` if it is not there. */
+/** Reads a text file; `undefined` if it does not exist. */
 export function readIfThere(path: string): Promise<string | undefined> {
   return ifThere(() => Deno.readTextFile(path));
 }
 
-/** What is at a path, links not followed; `undefined` if nothing is. */
+/** Returns the status of a path, without following a link; `undefined` if it does not exist. */
 export function statIfThere(path: string): Promise<Deno.FileInfo | undefined> {
   return ifThere(() => Deno.lstat(path));
 }
 
-/** Whether something is at a path, a dangling link included. */
+/** Returns true if something is at a path, even a dangling link. */
 export async function exists(path: string): Promise<boolean> {
   return await statIfThere(path) !== undefined;
 }
 
-/** As {@linkcode exists}, at once. */
+/** As {@linkcode exists}, but synchronous. */
 export function existsSync(path: string): boolean {
   try {
     Deno.lstatSync(path);
@@ -30,24 +30,24 @@ export function existsSync(path: string): boolean {
   }
 }
 
-/** The names of the directories in a directory, links not among them; none if it is not there. */
+/** Lists the names of the directories in a directory, without links; none if it does not exist. */
 export function directoriesIn(path: string): readonly string[] {
   return namesIn(path, ({ isDirectory }) => isDirectory);
 }
 
-/** The names of the regular files in a directory; none if it is not there. */
+/** Lists the names of the regular files in a directory; none if it does not exist. */
 export function filesIn(path: string): readonly string[] {
   return namesIn(path, ({ isFile }) => isFile);
 }
 
-/** Writes a file of mode 0600 in one step: whoever reads sees the old text or the new one, whole. */
+/** Writes a file of mode 0600 atomically: readers see either the old text or the new one. */
 export async function writeAtomic(path: string, text: string): Promise<void> {
   const draft = `${path}.tmp`;
   await Deno.writeTextFile(draft, text, { mode: 0o600 });
   await Deno.rename(draft, path);
 }
 
-/** As {@linkcode writeAtomic}, at once. */
+/** As {@linkcode writeAtomic}, but synchronous. */
 export function writeAtomicSync(path: string, text: string): void {
   const draft = `${path}.tmp`;
   Deno.writeTextFileSync(draft, text, { mode: 0o600 });
@@ -72,7 +72,7 @@ async function ifThere<T>(read: () => Promise<T>): Promise<T | undefined> {
   }
 }
 
-/** Nothing is below a path that leads through a file, either. */
+/** A path that leads through a file does not exist either. */
 function isGone(error: unknown): boolean {
   return error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory;
 }

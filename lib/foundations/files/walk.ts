@@ -11,49 +11,43 @@ import {
 } from "@lib/foundations/files/directory.ts";
 import type { GlobSet, GlobState } from "@lib/foundations/files/glob.ts";
 
-/** Something that globs take. */
+/** A match of the globs. */
 export interface Found {
   /** Below the top directory, with slashes. */
   readonly path: string;
   readonly name: string;
-  /** `directory` only for one that could not be entered; see {@linkcode Found.problem}. */
+  /** `directory` only for one that cannot be entered; see {@linkcode Found.problem}. */
   readonly kind: EntryKind;
-  /** Holds it; open until the next one is asked for. */
+  /** Its parent; open until the next match is requested. */
   readonly directory: Directory;
-  /** Numbers of the patterns that take it. */
+  /** Numbers of the patterns that match it. */
   readonly takenBy: ReadonlySet<number>;
-  /** Why it cannot be had. */
+  /** The reason why it cannot be entered. */
   readonly problem?: string;
 }
 
-/** Directories within one another; a tree that is deeper was made to be so. */
+/** Deepest nesting of directories; only a malicious tree is deeper. */
 const MAX_DEPTH = 100;
-/** Entries between two turns of the event loop. */
+/** Entries between two yields to the event loop. */
 const TURN = 512;
 
 /**
- * Finds what the globs take, directory by directory, in the order of names.
+ * Finds what the globs match, directory by directory, in the order of names.
  *
- * Directories are entered, and yielded only if they cannot be. Every descriptor is closed when the
- * iteration ends.
+ * Yields a directory only if it cannot be entered. Closes every descriptor when the iteration ends.
  *
- * @throws {CicdError} `io_failed` if the top directory has more entries than can be looked through.
+ * @throws {CicdError} `io_failed` if the top directory has too many entries.
  */
-export async function* walk(
+export function walk(
   top: Directory,
   globs: GlobSet,
   signal: AbortSignal,
 ): AsyncGenerator<Found, void, undefined> {
   if (top.isHuge()) {
-    throw new CicdError("io_failed", `Cannot look through "${top.path}": it has too many entries`);
+    throw new CicdError("io_failed", `Cannot search "${top.path}": it has too many entries`);
   }
-  const count = { entries: 0 };
-  yield* walkDirectory(
-    { directory: top, prefix: "", state: globs.root, depth: 0 },
-    globs,
-    count,
-    signal,
-  );
+  const search = { globs, signal, entries: 0 };
+  return walkDirectory({ directory: top, prefix: "", state: globs.root, depth: 0 }, search);
 }
 
 interface Place {
@@ -65,15 +59,13 @@ interface Place {
 
 async function* walkDirectory(
   { directory, prefix, state, depth }: Place,
-  globs: GlobSet,
-  count: { entries: number },
-  signal: AbortSignal,
+  search: { readonly globs: GlobSet; readonly signal: AbortSignal; entries: number },
 ): AsyncGenerator<Found, void, undefined> {
   const entries = directory.entries().toSorted((a, b) => a.name < b.name ? -1 : 1);
   for (const { name, kind } of entries) {
-    if (++count.entries % TURN === 0) await new Promise((resolve) => setTimeout(resolve, 0));
-    signal.throwIfAborted();
-    const own = globs.enter(state, name);
+    if (++search.entries % TURN === 0) await new Promise((resolve) => setTimeout(resolve, 0));
+    search.signal.throwIfAborted();
+    const own = search.globs.enter(state, name);
     if (own.isExcluded) continue;
     const isTaken = own.takenBy.size > 0;
     const found = { path: `${prefix}${name}`, name, kind, directory, takenBy: own.takenBy };
@@ -83,7 +75,7 @@ async function* walkDirectory(
     }
     if (!own.mayGoOn) continue;
     if (depth >= MAX_DEPTH) {
-      if (isTaken) yield { ...found, problem: `lies more than ${MAX_DEPTH} directories deep` };
+      if (isTaken) yield { ...found, problem: `is more than ${MAX_DEPTH} directories deep` };
       continue;
     }
     const entered = enter(directory, name);
@@ -93,11 +85,11 @@ async function* walkDirectory(
     }
     using inner = entered;
     const place = { directory: inner, prefix: `${found.path}/`, state: own, depth: depth + 1 };
-    yield* walkDirectory(place, globs, count, signal);
+    yield* walkDirectory(place, search);
   }
 }
 
-/** The directory, or why it cannot be entered. */
+/** Opens a directory, or returns the reason why it cannot be entered. */
 function enter(directory: Directory, name: string): Directory | string {
   try {
     const inner = directory.directory(name);
@@ -105,9 +97,9 @@ function enter(directory: Directory, name: string): Directory | string {
     inner[Symbol.dispose]();
     return "has too many entries";
   } catch (error) {
-    if (error instanceof Deno.errors.PermissionDenied) return "may not be read";
+    if (error instanceof Deno.errors.PermissionDenied) return "is not readable";
     if (error instanceof Deno.errors.NotFound || error instanceof NotADirectoryError) {
-      return "is no longer there";
+      return "no longer exists";
     }
     throw error;
   }
