@@ -1,5 +1,5 @@
 /**
- * Which format is written where.
+ * The choice of a log format.
  *
  * @module
  */
@@ -7,17 +7,17 @@
 /** A format that is written. */
 export type WrittenFormat = "text" | "json" | "journal" | "prefixed";
 
-/** What the choice depends on. */
+/** The conditions of the choice. */
 export interface FormatSituation {
   /** As configured. */
   readonly format: "auto" | "journal" | "text" | "json";
-  /** Whether native fields can be sent to the journal. */
+  /** The journal accepts native fields. */
   readonly hasJournal: boolean;
   readonly isTerminal: boolean;
   readonly env: Readonly<Record<string, string | undefined>>;
 }
 
-/** Chooses the format; without the journal's socket, its text gets `<N>` priorities instead. */
+/** Chooses the format; without the journal's socket, text gets `<N>` priorities instead. */
 export function chooseFormat(situation: FormatSituation): WrittenFormat {
   const { format, hasJournal, isTerminal, env } = situation;
   switch (format) {
@@ -27,7 +27,7 @@ export function chooseFormat(situation: FormatSituation): WrittenFormat {
     case "journal":
       return hasJournal ? "journal" : "prefixed";
     case "auto": {
-      // Set by the service manager when stderr leads to the journal.
+      // The service manager sets it when stderr leads to the journal.
       const underJournal = !isTerminal && (env["JOURNAL_STREAM"] ?? "") !== "";
       if (!underJournal) return "text";
       return hasJournal ? "journal" : "prefixed";
@@ -35,7 +35,7 @@ export function chooseFormat(situation: FormatSituation): WrittenFormat {
   }
 }
 
-/** Whether text is coloured: `FORCE_COLOR`, then `NO_COLOR`, then the terminal decides. */
+/** Decides if text is coloured, by `FORCE_COLOR`, then `NO_COLOR`, then the terminal. */
 export function chooseColour(
   { isTerminal, env }: Pick<FormatSituation, "isTerminal" | "env">,
 ): boolean {

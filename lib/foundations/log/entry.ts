@@ -1,5 +1,5 @@
 /**
- * One message, made ready for any format: bounded, redacted, plain.
+ * One message, prepared for any format: bounded, redacted, plain.
  *
  * @module
  */
@@ -26,7 +26,7 @@ export interface CodePlace {
   readonly function?: string;
 }
 
-/** A message as the formats take it. */
+/** A message as the formats need it. */
 export interface LogEntry {
   /** Milliseconds since the epoch. */
   readonly timeMs: number;
@@ -35,21 +35,17 @@ export interface LogEntry {
   /** By snake_case name. */
   readonly fields: ReadonlyMap<string, string | number | boolean>;
   readonly messageId?: string;
-  /** Of an error that is a defect; several lines. */
+  /** Of an error that is a defect, in several lines. */
   readonly stack?: string;
   readonly code?: CodePlace;
 }
 
-/** What an entry is made of. */
-export interface EntryInput {
-  readonly timeMs: number;
-  readonly level: Level;
-  readonly message: string;
+/** The input of {@linkcode makeEntry}. */
+interface EntryInput extends Pick<LogEntry, "timeMs" | "level" | "message" | "code"> {
   readonly fields: LogFields;
-  readonly code?: CodePlace;
 }
 
-/** Takes secrets out of a text. */
+/** Removes secrets from a text. */
 export type Redact = (text: string) => string;
 
 const MESSAGE_MAX = 8_192;
@@ -91,23 +87,18 @@ export function makeEntry(input: EntryInput, redact: Redact): LogEntry {
   };
 }
 
-/** Writes control characters, line breaks among them, as escapes. */
+/** Escapes control characters, including line breaks. */
 export function escapeControls(text: string): string {
-  return text.replace(/[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]/gu, (character) => {
-    switch (character) {
-      case "\n":
-        return "\\n";
-      case "\r":
-        return "\\r";
-      case "\t":
-        return "\\t";
-      default:
-        return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
-    }
-  });
+  return text.replace(
+    /[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]/gu,
+    (character) =>
+      SHORT_ESCAPES[character] ?? `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
 }
 
-/** The message of an error with those of its causes. */
+const SHORT_ESCAPES: Readonly<Record<string, string>> = { "\n": "\\n", "\r": "\\r", "\t": "\\t" };
+
+/** Returns the message of an error with those of its causes. */
 function errorText(thrown: unknown): string {
   const texts: string[] = [];
   const seen = new Set<unknown>();
@@ -134,7 +125,7 @@ function errorCode(thrown: unknown): string | undefined {
   return typeof code === "string" && /^\w{1,64}$/.test(code) ? code : undefined;
 }
 
-/** An expected failure says all in its message; a defect needs its stack. */
+/** Returns the stack of a defect; the message of an expected failure says everything. */
 function defectStack(thrown: unknown): string | undefined {
   if (!(thrown instanceof Error)) return undefined;
   if (thrown instanceof CicdError && thrown.code !== "internal") return undefined;
@@ -187,7 +178,7 @@ function redacted(text: string, redact: Redact): string {
   try {
     return redact(text);
   } catch {
-    // Rather no text than a secret.
+    // No text is better than a secret.
     return "(cannot be redacted)";
   }
 }

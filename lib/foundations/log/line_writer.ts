@@ -1,28 +1,29 @@
 /**
- * Lines to a stream that may be slow, without ever waiting for it.
+ * Writes lines to a stream that may be slow, without ever waiting for it.
  *
  * @module
  */
+import { Buffer } from "node:buffer";
 
-/** Takes lines. */
+/** A queue of lines to a stream. */
 export interface LineWriter extends AsyncDisposable {
-  /** Takes a line without its line feed; never throws or waits. */
+  /** Queues a line without its line feed; never throws or waits. */
   write(line: string): void;
-  /** Resolves when what was taken is written, or cannot be. */
+  /** Resolves when the queued lines are written, or cannot be. */
   flush(): Promise<void>;
 }
 
 /** Options for {@linkcode openLineWriter}. */
 export interface LineWriterOptions {
-  /** Writes some of the bytes and says how many, as `Deno.stderr.write`. */
+  /** Writes some of the bytes and returns their number, as `Deno.stderr.write`. */
   readonly write: (bytes: Uint8Array) => Promise<number>;
-  /** Lines that wait beyond this are dropped and counted. @default {1 MiB} */
+  /** Longest queue; further lines are dropped and counted. @default {1 MiB} */
   readonly maxBytes?: number;
   /** How long disposing waits for the stream. @default {1000} */
   readonly flushMs?: number;
 }
 
-/** Opens a writer over a stream; a stream that fails once is given up. */
+/** Opens a writer over a stream; after a failed write it drops everything. */
 export function openLineWriter(options: LineWriterOptions): LineWriter {
   const { write, maxBytes = 1024 * 1024, flushMs = 1_000 } = options;
   const encoder = new TextEncoder();
@@ -34,10 +35,10 @@ export function openLineWriter(options: LineWriterOptions): LineWriter {
 
   const drain = async (): Promise<void> => {
     try {
-      // Lets the lines of one moment go out together.
+      // Batches lines written in the same turn.
       await undefined;
       while (waiting.length > 0) {
-        const batch = concat(waiting, waitingBytes);
+        const batch = Buffer.concat(waiting);
         waiting = [];
         for (let at = 0; at < batch.byteLength;) {
           const written = await write(batch.subarray(at));
@@ -49,7 +50,7 @@ export function openLineWriter(options: LineWriterOptions): LineWriter {
         dropped = 0;
       }
     } catch {
-      // Nobody is left to be told.
+      // There is nowhere left to report it.
       broken = true;
       waiting = [];
     } finally {
@@ -84,14 +85,4 @@ export function openLineWriter(options: LineWriterOptions): LineWriter {
       broken = true;
     },
   };
-}
-
-function concat(parts: readonly Uint8Array[], length: number): Uint8Array {
-  const whole = new Uint8Array(length);
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.byteLength;
-  }
-  return whole;
 }

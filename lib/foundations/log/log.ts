@@ -1,5 +1,5 @@
 /**
- * The log of a program: levels, children, formats and where lines go.
+ * The log of a program: levels, children, formats and outputs.
  *
  * @module
  */
@@ -13,25 +13,28 @@ import {
   makeEntry,
   type Redact,
 } from "@lib/foundations/log/entry.ts";
-import { toJournalFields } from "@lib/foundations/log/journal_format.ts";
-import { formatJson } from "@lib/foundations/log/json_format.ts";
+import {
+  formatJson,
+  formatPrefixed,
+  formatText,
+  toJournalFields,
+} from "@lib/foundations/log/formats.ts";
 import type { LineWriter } from "@lib/foundations/log/line_writer.ts";
-import { formatPrefixed, formatText } from "@lib/foundations/log/text_format.ts";
 
 /** Options for {@linkcode openLog}. */
 export interface LogOptions {
   readonly program: string;
   /** The least severe level that is written. */
   readonly level: Level;
-  /** What {@linkcode chooseFormat} chose. */
+  /** The choice of {@linkcode chooseFormat}. */
   readonly format: WrittenFormat;
   /** Colours text. @default {false} */
   readonly colour?: boolean;
-  /** Where lines go; flushed, not disposed, with the log. */
+  /** Writes lines; flushed, not disposed, with the log. */
   readonly stderr: LineWriter;
-  /** Sends native fields; must not wait. A message it throws on goes to `stderr`. */
+  /** Sends native fields without waiting. If it throws, the message goes to `stderr`. */
   readonly journal?: (fields: ReadonlyMap<string, string>) => void;
-  /** Takes secrets out of every text, whatever the format. */
+  /** Removes secrets from every text, whatever the format. */
   readonly redact?: Redact;
 }
 
@@ -46,10 +49,10 @@ export interface Log extends Logger, AsyncDisposable {
 /** Opens a log. */
 export function openLog(options: LogOptions): Log {
   let threshold = LOG_LEVELS.indexOf(options.level);
-  const emitter: Emitter = { options, isOff: (level) => LOG_LEVELS.indexOf(level) < threshold };
+  const isOff = (level: Level) => LOG_LEVELS.indexOf(level) < threshold;
   const flush = () => options.stderr.flush();
   return {
-    ...makeLogger(emitter, {}),
+    ...makeLogger(options, isOff, {}),
     setLevel(level) {
       if (threshold < LOG_LEVELS.length) threshold = LOG_LEVELS.indexOf(level);
     },
@@ -61,18 +64,16 @@ export function openLog(options: LogOptions): Log {
   };
 }
 
-interface Emitter {
-  readonly options: LogOptions;
-  readonly isOff: (level: Level) => boolean;
-}
-
 type LogMethod = (message: string, fields?: LogFields) => void;
 
-function makeLogger(emitter: Emitter, base: LogFields): Logger {
-  const { isOff, options } = emitter;
+function makeLogger(
+  options: LogOptions,
+  isOff: (level: Level) => boolean,
+  base: LogFields,
+): Logger {
   const { format, stderr, redact = (text: string) => text } = options;
   const method = (level: Level): LogMethod => {
-    // In the journal, warnings and errors carry the place of their call.
+    // In the journal, warnings and errors carry their place in the source.
     const wantsPlace = format === "journal" && (level === "warning" || level === "error");
     const log: LogMethod = (message, fields) => {
       if (isOff(level)) return;
@@ -88,7 +89,7 @@ function makeLogger(emitter: Emitter, base: LogFields): Logger {
         if (sentToJournal(entry, options)) return;
         for (const line of linesOf(entry, options)) stderr.write(line);
       } catch {
-        // A log that fails must not take its caller along, nor fail unseen.
+        // A failing log must not fail its caller, nor fail silently.
         stderr.write("(a message could not be written)");
       }
     };
@@ -99,7 +100,7 @@ function makeLogger(emitter: Emitter, base: LogFields): Logger {
     info: method("info"),
     warning: method("warning"),
     error: method("error"),
-    child: (fields) => makeLogger(emitter, { ...base, ...fields }),
+    child: (fields) => makeLogger(options, isOff, { ...base, ...fields }),
   };
 }
 
@@ -107,7 +108,7 @@ function joined(base: LogFields, fields: LogFields): LogFields {
   try {
     return { ...base, ...fields };
   } catch {
-    // A getter failed: the message is still worth having.
+    // A getter failed: the message is still useful.
     return { ...base, fields: "(cannot be read)" };
   }
 }
@@ -118,7 +119,7 @@ function sentToJournal(entry: LogEntry, { format, journal, program }: LogOptions
     journal(toJournalFields(entry, program));
     return true;
   } catch {
-    // The journal is away: the service manager still reads stderr.
+    // The journal is unavailable: the service manager still reads stderr.
     return false;
   }
 }
@@ -135,7 +136,7 @@ function linesOf(entry: LogEntry, { format, program, colour }: LogOptions): read
   }
 }
 
-/** Where `method` was called from. */
+/** Returns the caller of `method`. */
 function callerOf(method: LogMethod): CodePlace | undefined {
   const holder: { stack?: string } = {};
   Error.captureStackTrace(holder, method);

@@ -1,31 +1,28 @@
 /**
  * Metrics as OpenMetrics text.
  *
- * The runner exits when it is idle, so nothing is counted in memory that must
- * last: what only grows is summed in the database and read when asked for.
+ * The runner exits when it is idle, so it keeps no lasting count in memory: counters are summed in
+ * the database and read on request.
  *
  * @module
  */
 import { Counter, Gauge, openMetricsContentType, Registry } from "prom-client";
 
-/** A figure with its labels. */
-export interface Sample {
-  readonly labels?: Readonly<Record<string, string>>;
-  readonly value: number;
-}
-
 /** A metric to render. */
 export interface Metric {
-  /** Without a `_total` ending: the format adds it to counters. */
+  /** Without `_total`, which the format adds to counters. */
   readonly name: string;
   readonly help: string;
   readonly type: "counter" | "gauge";
-  /** The labels that every sample has. @default {none} */
+  /** The labels of every sample. @default {none} */
   readonly labelNames?: readonly string[];
-  readonly samples: readonly Sample[];
+  readonly samples: readonly {
+    readonly labels?: Readonly<Record<string, string>>;
+    readonly value: number;
+  }[];
 }
 
-/** Renders metrics. */
+/** Renders metrics for the content type that it returns. */
 export async function renderMetrics(
   metrics: readonly Metric[],
 ): Promise<{ readonly text: string; readonly contentType: string }> {

@@ -1,5 +1,5 @@
 /**
- * The one owner of SQLite.
+ * The only user of SQLite.
  *
  * WAL with `synchronous=FULL`: a committed transaction survives a power cut.
  *
@@ -10,52 +10,47 @@ import { CicdError, messageOf } from "@lib/core/errors.ts";
 
 /** A value that SQLite stores. */
 export type SqlValue = null | number | bigint | string | Uint8Array;
-/** A row as read: column name to value. */
+/** A row: values by column name. */
 export type SqlRow = Readonly<Record<string, SqlValue>>;
 
-/** One step of a schema: its statements, each ended by a semicolon and a line break. */
+/** One step of a schema: statements, each ending in a semicolon and a line break. */
 export type Migration = string;
 
 /** The tables of one owner. */
 export interface Schema {
-  /** Of the owner; stable. */
+  /** The owner's name; stable. */
   readonly name: string;
-  /** In order; an applied one is never edited, only followed by another. */
+  /** In order; never edit an applied one, only add another. */
   readonly migrations: readonly Migration[];
 }
 
-/** Options for {@linkcode openDatabase}. */
-export interface DatabaseOptions {
-  readonly path: string;
-  readonly schemas: readonly Schema[];
-}
-
-/** An open database. Synchronous: a call returns when the disk has it. */
+/** An open database. Synchronous: a call returns once its change is on disk. */
 export interface Database extends Disposable {
   /** Runs a statement that returns no rows; returns the number of rows changed. */
   run(sql: string, ...values: readonly SqlValue[]): number;
-  /** All rows of a query. */
+  /** Returns all rows of a query. */
   all(sql: string, ...values: readonly SqlValue[]): readonly SqlRow[];
-  /** The first row of a query, if any. */
+  /** Returns the first row of a query, if any. */
   first(sql: string, ...values: readonly SqlValue[]): SqlRow | undefined;
   /**
    * Runs `body` in one transaction; a throw rolls back. Not re-entrant.
    *
-   * @param durability `relaxed`: the disk has the change with the next transaction that is not; a
-   * power cut before that loses it, a crash does not.
-   * @throws {CicdError} `disk_full` or `io_failed` if the disk refuses; nothing was changed.
+   * @param durability `relaxed`: the change reaches the disk with the next full transaction; a power
+   * cut before that loses it, a crash does not.
+   * @throws {CicdError} `disk_full` or `io_failed` if the disk fails; nothing was changed.
    */
   transaction<T>(body: () => T, durability?: "full" | "relaxed"): T;
 }
 
 /**
- * Opens the database, making or migrating it as needed.
+ * Opens the database, creating or migrating it as needed.
  *
- * @throws {CicdError} `store_corrupt` if the file is no sound database, `store_newer` if a
- * later version of the suite wrote it, `io_failed` if it cannot be opened.
+ * @throws {CicdError} `store_corrupt` if the file is damaged or not a database, `store_newer` if a
+ * newer version of the suite wrote it, `io_failed` if it cannot be opened.
  */
-export function openDatabase(options: DatabaseOptions): Database {
-  const { path, schemas } = options;
+export function openDatabase(
+  { path, schemas }: { readonly path: string; readonly schemas: readonly Schema[] },
+): Database {
   const statements = new Map<string, StatementSync>();
   const db = open(path);
   const prepare = (sql: string): StatementSync => {
@@ -105,7 +100,7 @@ export function openDatabase(options: DatabaseOptions): Database {
   return database;
 }
 
-/** In WAL mode a commit under NORMAL waits for no disk. */
+/** In WAL mode, a commit under NORMAL does not wait for the disk. */
 function relax(prepare: (sql: string) => StatementSync): Disposable {
   prepare("PRAGMA synchronous=NORMAL").run();
   return { [Symbol.dispose]: () => void prepare("PRAGMA synchronous=FULL").run() };
@@ -123,7 +118,7 @@ function open(path: string): DatabaseSync {
   let db: DatabaseSync | undefined;
   try {
     db = new DatabaseSync(path);
-    // Each prepared: an error of `exec` does not carry SQLite's result code.
+    // Prepared, as an error of `exec` does not carry SQLite's result code.
     for (const pragma of PRAGMAS) db.prepare(`PRAGMA ${pragma}`).all();
     return db;
   } catch (error) {
@@ -133,9 +128,9 @@ function open(path: string): DatabaseSync {
 }
 
 /**
- * The schemas behind `user_version`, in the order in which the first releases counted them.
+ * The schemas that `user_version` counts, in the order of the first releases.
  *
- * It never grows: later versions are rows of `schema_versions`, one for each owner, so that a
+ * The list never grows: later versions are rows of `schema_versions`, one for each owner, so that a
  * release without a feature still opens the database.
  */
 const COUNTED = ["jobs", "jobs", "gryt", "access"] as const;
@@ -153,14 +148,13 @@ function migrate(db: Database, schemas: readonly Schema[], path: string): void {
     (versions.get(name) ?? 0) > migrations.length
   );
   if (counted > COUNTED.length || newer !== undefined) {
-    const found = newer === undefined ? counted : versions.get(newer.name);
+    const [schema, found, known] = newer === undefined
+      ? ["schema", counted, COUNTED.length]
+      : [`schema "${newer.name}"`, versions.get(newer.name), newer.migrations.length];
     throw new CicdError(
       "store_newer",
-      `Cannot open database "${path}": its schema${
-        newer === undefined ? "" : ` "${newer.name}"`
-      } ` +
-        `is version ${found}, this program knows ${newer?.migrations.length ?? COUNTED.length}; ` +
-        "install the newer release again, or restore a backup",
+      `Cannot open database "${path}": its ${schema} is version ${found}, this program knows ` +
+        `${known}; install the newer release again, or restore a backup`,
     );
   }
   const apply = (sql: string, note: () => void) =>
@@ -174,7 +168,7 @@ function migrate(db: Database, schemas: readonly Schema[], path: string): void {
     if (index < counted) continue;
     const done = versions.get(name) ?? 0;
     const sql = schemas.find((schema) => schema.name === name)?.migrations[done];
-    // A program without that owner leaves the count, and the tables to one that has it.
+    // A program without that owner leaves the count and its tables alone.
     if (sql === undefined) break;
     apply(sql, () => db.run(`PRAGMA user_version=${index + 1}`));
     versions.set(name, done + 1);
@@ -192,7 +186,7 @@ function migrate(db: Database, schemas: readonly Schema[], path: string): void {
   }
 }
 
-/** SQLite's result codes that have an answer of their own. */
+/** SQLite's result codes with an error code of their own. */
 const SQLITE_IOERR = 10;
 const SQLITE_CORRUPT = 11;
 const SQLITE_FULL = 13;
@@ -201,7 +195,7 @@ const SQLITE_NOTADB = 26;
 function translate(error: unknown, path: string): unknown {
   if (!(error instanceof Error) || error instanceof CicdError) return error;
   if (!("code" in error) || error.code !== "ERR_SQLITE_ERROR") return error;
-  // A database that cannot even be opened has no result code.
+  // An error while opening the database has no result code.
   const result = "errcode" in error && typeof error.errcode === "number" ? error.errcode : 0;
   switch (result & 0xff) {
     case SQLITE_CORRUPT:
@@ -224,9 +218,8 @@ function translate(error: unknown, path: string): unknown {
         `Cannot use database "${path}": ${messageOf(error)}; nothing was changed`,
         { cause: error, retryAfterMs: 5_000 },
       );
-    default:
-      return new CicdError("io_failed", `Cannot use database "${path}": ${messageOf(error)}`, {
-        cause: error,
-      });
   }
+  return new CicdError("io_failed", `Cannot use database "${path}": ${messageOf(error)}`, {
+    cause: error,
+  });
 }

@@ -1,30 +1,29 @@
 /**
- * Disk space: what is free, and what a directory takes.
+ * Disk space: free, used, and used by a directory.
  *
  * @module
  */
 import { statfsSync } from "node:fs";
 
-/** A file system as an ordinary user sees it. */
+/** The space of a file system for an ordinary user. */
 export interface DiskSpace {
   /** Bytes that may still be written. */
   readonly freeBytes: number;
-  /** Bytes that all its files take. */
+  /** Bytes used by all its files. */
   readonly usedBytes: number;
 }
 
-/** Measures the file system below `path`. */
+/** Measures the file system of `path`. */
 export function diskSpace(path: string): DiskSpace {
   const { bavail, bfree, blocks, bsize } = statfsSync(path);
   return { freeBytes: bavail * bsize, usedBytes: (blocks - bfree) * bsize };
 }
 
 /**
- * Sums up the blocks of a file, or of a directory and all that is in it.
+ * Sums up the blocks of a file, or of a directory and its content.
  *
- * A file with several names counts by its share, as removing one of them frees nothing. Symbolic
- * links are counted, not followed. What vanishes meanwhile, or may not be read, counts nothing; so
- * does a path that is not there.
+ * A file with several hard links counts by its share, as removing one of them frees nothing.
+ * Symbolic links are counted, not followed. Missing and unreadable paths count as 0.
  */
 export async function treeBytes(path: string, signal: AbortSignal): Promise<number> {
   signal.throwIfAborted();
@@ -33,26 +32,18 @@ export async function treeBytes(path: string, signal: AbortSignal): Promise<numb
   const own = info.blocks === null ? info.size : info.blocks * 512;
   if (!info.isDirectory) return Math.ceil(own / (info.nlink ?? 1));
   let bytes = own;
-  for (const name of await unlessGone(() => namesIn(path)) ?? []) {
+  for (const { name } of await unlessGone(() => Array.fromAsync(Deno.readDir(path))) ?? []) {
     bytes += await treeBytes(`${path}/${name}`, signal);
   }
   return bytes;
-}
-
-async function namesIn(path: string): Promise<readonly string[]> {
-  const names: string[] = [];
-  for await (const { name } of Deno.readDir(path)) names.push(name);
-  return names;
 }
 
 async function unlessGone<T>(look: () => Promise<T>): Promise<T | undefined> {
   try {
     return await look();
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) {
-      return undefined;
-    }
-    if (error instanceof Deno.errors.PermissionDenied) return undefined;
+    const { NotFound, NotADirectory, PermissionDenied } = Deno.errors;
+    if ([NotFound, NotADirectory, PermissionDenied].some((kind) => error instanceof kind)) return;
     throw error;
   }
 }

@@ -1,21 +1,21 @@
 /**
- * Removing directories that a job has filled.
+ * Removes directories that a job has filled.
  *
  * @module
  */
 
 /**
- * Removes a directory and all that is in it; one that is not there is no error.
+ * Removes a directory and its content, if it exists.
  *
- * A job may leave directories that it took the right to write from, as Go's module cache does; the
- * right is given back. Symbolic links are removed, not followed.
+ * A job may leave read-only directories, as Go's module cache does; they are made writable first.
+ * Symbolic links are removed, not followed.
  */
 export async function removeTree(path: string): Promise<void> {
   try {
     await removeNow(path);
   } catch (error) {
     if (!(error instanceof Deno.errors.PermissionDenied)) throw error;
-    await giveBackRights(path);
+    await makeWritable(path);
     await removeNow(path);
   }
 }
@@ -28,11 +28,11 @@ async function removeNow(path: string): Promise<void> {
   }
 }
 
-async function giveBackRights(path: string): Promise<void> {
+async function makeWritable(path: string): Promise<void> {
   const { isDirectory } = await Deno.lstat(path);
   if (!isDirectory) return;
   await Deno.chmod(path, 0o700);
   for await (const entry of Deno.readDir(path)) {
-    if (entry.isDirectory) await giveBackRights(`${path}/${entry.name}`);
+    if (entry.isDirectory) await makeWritable(`${path}/${entry.name}`);
   }
 }

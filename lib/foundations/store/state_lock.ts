@@ -5,22 +5,16 @@
  */
 import { CicdError, messageOf } from "@lib/core/errors.ts";
 
-/** Whose directory is locked. */
-export interface DirectoryLock {
-  /** Holds the lock's file. */
+/** A lock of a directory. */
+interface DirectoryLock {
   readonly directory: string;
-  /** Such as `cicd-runner`; the file is named after it. */
+  /** Such as `cicd-runner`; names the lock file. */
   readonly program: string;
-  /** What to do about it, for the message. */
+  /** How to fix it, for the message. */
   readonly remedy: string;
 }
 
-/**
- * Takes the state directory for this runner until disposed, or until it dies.
- *
- * @throws {CicdError} `store_locked` if another process holds it, `io_failed` if the file cannot
- * be made.
- */
+/** Locks the state directory for this runner; see {@linkcode lockDirectory}. */
 export function lockState(stateDir: string): Disposable {
   return lockDirectory({
     directory: stateDir,
@@ -29,28 +23,28 @@ export function lockState(stateDir: string): Disposable {
   });
 }
 
-/** As {@linkcode lockState}, for any program and directory. */
+/**
+ * Locks a directory until disposed, or until the process dies.
+ *
+ * @throws {CicdError} `store_locked` if another process holds it, `io_failed` if the file cannot be
+ * created.
+ */
 export function lockDirectory({ directory, program, remedy }: DirectoryLock): Disposable {
   const file = openLock(`${directory}/${program}.lock`);
   if (!file.tryLockSync(true)) {
-    const owner = readStart(file);
+    const bytes = new Uint8Array(32);
+    const owner = new TextDecoder().decode(bytes.subarray(0, file.readSync(bytes) ?? 0)).trim();
     file.close();
+    const pid = /^\d+$/.test(owner) ? ` (pid ${owner})` : "";
     throw new CicdError(
       "store_locked",
-      `Cannot use directory "${directory}": another ${program}${
-        /^\d+$/.test(owner) ? ` (pid ${owner})` : ""
-      } owns it; ${remedy}`,
+      `Cannot use directory "${directory}": another ${program}${pid} owns it; ${remedy}`,
     );
   }
-  tellOwner(file);
-  let held = true;
-  return {
-    [Symbol.dispose]() {
-      if (!held) return;
-      held = false;
-      file.close();
-    },
-  };
+  writeOwner(file);
+  const held = new DisposableStack();
+  held.defer(() => file.close());
+  return held;
 }
 
 function openLock(path: string): Deno.FsFile {
@@ -63,17 +57,12 @@ function openLock(path: string): Deno.FsFile {
   }
 }
 
-/** The pid is for people; the lock holds without it, for example on a full disk. */
-function tellOwner(file: Deno.FsFile): void {
+/** Writes the pid for people; the lock holds without it, for example on a full disk. */
+function writeOwner(file: Deno.FsFile): void {
   try {
     file.truncateSync();
     file.writeSync(new TextEncoder().encode(`${Deno.pid}\n`));
   } catch (error) {
     if (!(error instanceof Error)) throw error;
   }
-}
-
-function readStart(file: Deno.FsFile): string {
-  const bytes = new Uint8Array(32);
-  return new TextDecoder().decode(bytes.subarray(0, file.readSync(bytes) ?? 0)).trim();
 }

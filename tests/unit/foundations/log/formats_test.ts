@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import * as fc from "fast-check";
 import { makeEntry } from "@lib/foundations/log/entry.ts";
-import { formatPrefixed, formatText } from "@lib/foundations/log/text_format.ts";
+import { formatPrefixed, formatText } from "@lib/foundations/log/formats.ts";
 
 function entryOf(message: string, fields: Readonly<Record<string, unknown>> = {}) {
   return makeEntry({ timeMs: 0, level: "info", message, fields }, (text) => text);
