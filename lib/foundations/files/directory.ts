@@ -1,7 +1,7 @@
 /**
  * Directories that a hostile job owns, or owned.
  *
- * Every call resolves a path such as `work/dist/report` anew, and a symbolic link in any part of it
+ * Every call resolves a path such as `work/dist/report` again, and a symbolic link in any part of it
  * leads elsewhere. A {@linkcode Directory} holds its descriptor and resolves only single names in
  * it, never through a link: whatever a job renames or replaces meanwhile, nothing outside is reached.
  *
@@ -107,7 +107,7 @@ export class Directory implements Disposable {
   /**
    * Opens a regular file for reading.
    *
-   * @returns `undefined` if there is no such file, but nothing or a link, directory, pipe or device.
+   * @returns `undefined` if the name is missing, or a link, directory, pipe or device.
    * @throws {Deno.errors.PermissionDenied} If it is not readable.
    */
   file(name: string): FileReader | undefined {

@@ -180,11 +180,11 @@ function matchesName(tokens: readonly Token[], name: readonly string[], isHidden
   let at = 0;
   let star: { readonly token: number; at: number } | undefined;
   while (at < name.length) {
-    const wanted = tokens[token];
-    if (wanted?.kind === "star") {
+    const next = tokens[token];
+    if (next?.kind === "star") {
       star = { token, at };
       token++;
-    } else if (wanted !== undefined && matchesOne(wanted, name[at] ?? "")) {
+    } else if (next !== undefined && matchesOne(next, name[at] ?? "")) {
       token++;
       at++;
     } else if (star !== undefined) {

@@ -176,7 +176,7 @@ function readKey(path: string): Uint8Array | undefined {
   return readSmallFile(path, { what: "key file", maxBytes: 1024, mustBePrivate: true });
 }
 
-/** Writes the key to a file of its own and links it into place, so that nobody sees half a key. */
+/** Writes the key to a file of its own and links it into place, so that no process sees half a key. */
 function makeKey(path: string): Uint8Array {
   const temporary = `${path}.${randomBytes(8).toString("hex")}.tmp`;
   try {

@@ -9,8 +9,8 @@ const SHOWN = "[secret]";
 /**
  * Holds a secret until the moment of its use.
  *
- * Printing, serializing or inspecting it gives `[secret]`; only
- * {@linkcode Secret.expose} gives the value.
+ * Printing, serializing or inspecting it shows `[secret]`; only
+ * {@linkcode Secret.expose} returns the value.
  */
 export class Secret<T = string> {
   readonly #value: T;

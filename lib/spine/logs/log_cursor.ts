@@ -1,5 +1,5 @@
 /**
- * A position in one attempt's log, whose secrets are masked as it is read.
+ * Reads one attempt's log from a position on, with its secrets masked.
  *
  * @module
  */
@@ -16,8 +16,8 @@ export const LOG_CHUNK_BYTES = 64 * 1024;
 export interface CursorBounds {
   readonly extent: Pick<LogExtent, "bytes" | "streams">;
   /**
-   * What the end of the extent means: more may come, the text ends there, or it is cut off there
-   * and a secret with it.
+   * The meaning of the end of the extent: more may come, the text ends there, or it is cut off
+   * there, and a secret with it.
    */
   readonly end: "more" | "complete" | "cut";
 }

@@ -31,7 +31,7 @@ import type { SecretPatterns } from "@lib/foundations/secrets/redactor.ts";
 
 const NEWLINE = 10;
 
-/** What a follower needs beyond the files. */
+/** The services that a follower needs beyond the files. */
 export interface FollowPort {
   /** Watches an attempt directory; see `LogWatcher`. */
   readonly watch: (directory: string) => LogWatch;
@@ -59,7 +59,7 @@ export interface ReadLogOptions {
   readonly to?: number | undefined;
   /** One stream of a split log; absent: all of them. */
   readonly stream?: "stdout" | "stderr" | undefined;
-  /** Goes on until the job has ended; absent: reads what is there. */
+  /** Continues until the job has ended; absent: reads what exists. */
   readonly follow?: FollowPort | undefined;
   /** Puts its time before each line; the clock dates lines that the index does not have yet. */
   readonly timestamps?: Clock | undefined;

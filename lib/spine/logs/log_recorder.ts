@@ -48,7 +48,7 @@ export interface RecordLogOptions {
   /** Called when a pass failed; the next follows with increasing delay. */
   readonly onFailure: (error: unknown) => void;
   readonly watcher: LogWatcher;
-  /** Ends the recording as it stands, when the agent stops and the job goes on. */
+  /** Ends the recording as it stands, when the agent stops and the job continues. */
   readonly signal: AbortSignal;
 }
 
@@ -134,7 +134,7 @@ class Recording implements LogRecording {
   async #record(): Promise<void> {
     const { output, maxBytes } = this.#options;
     const streams: OutputStream[] = output === "merged" ? ["merged"] : ["stdout", "stderr"];
-    const seen = streams.map((stream) => this.#see(stream));
+    const seen = streams.map((stream) => this.#measure(stream));
     if (this.#writer === undefined) {
       if (seen.every(({ size }) => size === 0)) return;
       await this.#open(seen);
@@ -146,7 +146,7 @@ class Recording implements LogRecording {
   }
 
   /** Blocks for microseconds, as followers of a split log wait for it. */
-  #see(stream: OutputStream): SeenStream {
+  #measure(stream: OutputStream): SeenStream {
     const { directory, clock } = this.#options;
     try {
       const { size, mtime } = Deno.statSync(directory.logFile(stream));
