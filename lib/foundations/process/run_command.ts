@@ -53,7 +53,7 @@ const LINGER_MS = 250;
 
 /** Runs programs of this machine; see {@linkcode RunCommand}. */
 export const runCommand: RunCommand = async (argv, options) => {
-  const { env = {}, cwd, stdin, timeoutMs = 30_000, maxBytes = 1024 * 1024, signal } = options;
+  const { env = {}, stdin, timeoutMs = 30_000, maxBytes = 1024 * 1024, signal } = options;
   const [program] = argv;
   const problem = argvProblem(argv) ?? envProblem(env);
   if (program === undefined || problem !== undefined) {
