@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { removeLeftovers } from "@lib/features/containers/leftovers.ts";
+import { removeOrphans } from "@lib/features/containers/job_labels.ts";
 import { containerBody, jobContainerName } from "@lib/features/containers/container_config.ts";
 import type { AttemptRequest } from "@lib/spine/jobs/executor.ts";
 import { containerContract } from "../support/container_bench.ts";
@@ -135,7 +135,7 @@ Deno.test("ContainerExecutor waits while the engine is away, and does not take i
   assert.deepEqual(await use.engine.containers(), []);
 });
 
-Deno.test("removeLeftovers() removes what no attempt wants, and nothing of others", async () => {
+Deno.test("removeOrphans() removes what no attempt wants, and nothing of others", async () => {
   await using bench = new Bench(CONTRACT);
   await using other = new Bench(CONTRACT);
   const signal = deadline();
@@ -148,12 +148,12 @@ Deno.test("removeLeftovers() removes what no attempt wants, and nothing of other
   await second.start(foreign, signal);
   await first[Symbol.asyncDispose]();
   await second[Symbol.asyncDispose]();
-  const removed = await removeLeftovers(use.engine.client, {
+  const removed = await removeOrphans(use.engine.client, {
     stateDir: bench.stateDir,
     project: bench.project,
     isWanted: ({ job }) => job === wanted.ref.jobId,
   }, signal);
-  assert.deepEqual(removed.map(({ attempt }) => attempt?.job), [unwanted.ref.jobId]);
+  assert.deepEqual(removed, [jobContainerName(unwanted.ref)]);
   const left = await use.engine.containers();
   assert.deepEqual(
     [...left].sort(),

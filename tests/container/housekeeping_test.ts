@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { newJobId } from "@lib/core/ids.ts";
 import { Engine } from "@lib/foundations/docker/engine.ts";
 import { parseEngineHost } from "@lib/foundations/docker/find_engine.ts";
-import { recordImageUse } from "@lib/foundations/docker/image_use.ts";
-import { jobLabels } from "@lib/foundations/docker/job_labels.ts";
-import { imageSource, leftoverSource } from "@lib/features/containers/cleaning.ts";
+import { recordImageUse } from "@lib/features/containers/image_use.ts";
+import { jobLabels } from "@lib/features/containers/job_labels.ts";
+import { imageSource, orphanSource } from "@lib/features/containers/cleaning.ts";
 import type { Job } from "@lib/spine/jobs/model.ts";
 import { useDockerEngine } from "../support/container_suite.ts";
 import { makeJob, projectName } from "../support/job_fixtures.ts";
@@ -66,7 +66,7 @@ Deno.test("cicd-runner clean removes images that jobs brought and none uses, and
   const record = async (name: string, options: { pulled: boolean; hoursAgo: number }) => {
     const id = await idOf(name);
     const reference = `cicd-test/${name}`;
-    recordImageUse(bench.stateDir, { id, reference, project: "web", pulled: options.pulled });
+    await recordImageUse(bench.stateDir, { id, reference, project: "web", pulled: options.pulled });
     const at = new Date(Date.now() - options.hoursAgo * HOUR_MS);
     Deno.utimeSync(`${bench.stateDir}/images/${id.replace(":", "-")}`, at, at);
   };
@@ -97,7 +97,7 @@ Deno.test("cicd-runner clean removes images that jobs brought and none uses, and
   assert.deepEqual((await bench.json("POST", "/v1/housekeeping")).body.items, []);
 });
 
-Deno.test("leftoverSource() removes running containers of attempts that are over, and no others", async () => {
+Deno.test("orphanSource() removes running containers of attempts that are over, and no others", async () => {
   const address = parseEngineHost(docker.host);
   assert(address !== undefined);
   using engine = await Engine.open(address);
@@ -114,7 +114,7 @@ Deno.test("leftoverSource() removes running containers of attempts that are over
   const atWork = await add({ state: "running" });
   const ofOthers = await add({ state: "lost", finishedAt: Date.now() }, "/state/of/others");
   const now = () => Date.now() + HOUR_MS;
-  const source = leftoverSource(engine, { stateDir, read: (id) => jobs.get(id), now });
+  const source = orphanSource(engine, { stateDir, read: (id) => jobs.get(id), now });
   const { things } = await source.find(signal);
   assert.deepEqual(things.map(({ name }) => name), [over]);
   for (const thing of things) await source.remove(thing, signal);
@@ -130,7 +130,7 @@ Deno.test("imageSource() keeps an image that a container uses, also one made sin
   const reference = "cicd-test/late:1";
   await docker.engine.importBusybox(reference, { changes: ["ENV NAME=late"] });
   const id = (await docker.engine.client.inspectImage(reference, signal))?.id ?? "";
-  recordImageUse(stateDir, { id, reference, project: "web", pulled: true });
+  await recordImageUse(stateDir, { id, reference, project: "web", pulled: true });
   const now = () => Date.now() + 2 * HOUR_MS;
   const source = imageSource(engine, { stateDir, wantedImages: () => new Set(), now });
   const { things: [thing] } = await source.find(signal);
@@ -140,7 +140,7 @@ Deno.test("imageSource() keeps an image that a container uses, also one made sin
   assert.equal((await source.find(signal)).things[0]?.inUse, true);
   assert.deepEqual(await source.remove(thing, signal), {
     kind: "kept",
-    why: "a container needs it",
+    why: "a container uses it",
   });
   await engine.removeContainer("late", signal);
   assert.equal((await source.remove(thing, signal)).kind, "removed");

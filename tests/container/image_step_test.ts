@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { imageStep } from "@lib/features/containers/image_step.ts";
+import { prepareImage } from "@lib/features/containers/image_step.ts";
 import { systemClock } from "@lib/core/clock.ts";
 import { EngineSource } from "@lib/foundations/docker/engine_source.ts";
-import { readImageUses } from "@lib/foundations/docker/image_use.ts";
+import { readImageUses } from "@lib/features/containers/image_use.ts";
 import type { ContainerSpec } from "@lib/spine/spec/job_spec.ts";
 import { StepFailure } from "@lib/spine/jobs/step.ts";
 import { CLOSED, CLOSED_RULES, containerContract } from "../support/container_bench.ts";
@@ -15,7 +15,7 @@ const use = useDockerEngine();
 
 interface Prepared {
   readonly lines: readonly string[];
-  readonly uses: ReturnType<typeof readImageUses>;
+  readonly uses: Awaited<ReturnType<typeof readImageUses>>;
 }
 
 /** Runs the step for one container; what it said and recorded is returned. */
@@ -33,22 +33,21 @@ async function prepare(
     container: { ...CLOSED, ...container },
   });
   const lines: string[] = [];
-  const step = imageStep({
-    engines,
-    stateDir: bench.stateDir,
-    rules: () => ({ ...CLOSED_RULES, images }),
-    clock: systemClock,
-  });
-  assert(step.needed(spec));
-  await step.before?.({
+  const context = {
     ref,
     spec,
     directory,
     secrets: new Map(Object.entries(secrets)),
-    say: (line) => void lines.push(line),
+    say: (line: string) => void lines.push(line),
     setEnv: () => {},
+  };
+  await prepareImage(context, {
+    engines,
+    stateDir: bench.stateDir,
+    rules: () => ({ ...CLOSED_RULES, images }),
+    clock: systemClock,
   }, deadline());
-  return { lines, uses: readImageUses(bench.stateDir) };
+  return { lines, uses: await readImageUses(bench.stateDir) };
 }
 
 function failure(pattern: RegExp): (error: unknown) => boolean {
@@ -60,7 +59,7 @@ function failure(pattern: RegExp): (error: unknown) => boolean {
   };
 }
 
-Deno.test("imageStep() uses an image that is here without asking a registry", async () => {
+Deno.test("prepareImage() uses an image that is here without asking a registry", async () => {
   for (const pull of ["missing", "never"] as const) {
     const { lines, uses } = await prepare({ pull });
     assert.match(lines.join("\n"), /^Image cicd-test\/busybox:1 is sha256:[0-9a-f]{64} \(/);
@@ -70,7 +69,7 @@ Deno.test("imageStep() uses an image that is here without asking a registry", as
   }
 });
 
-Deno.test("imageStep() pulls what is missing, and says how far it is", async () => {
+Deno.test("prepareImage() pulls what is missing, and says how far it is", async () => {
   await using registry = await startRegistry();
   const { lines, uses } = await prepare({ image: registry.image, pull: "missing" });
   assert.equal(lines[0], `Pulling image ${registry.image}`);
@@ -83,7 +82,7 @@ Deno.test("imageStep() pulls what is missing, and says how far it is", async () 
   assert(registry.requests.length > asked);
 });
 
-Deno.test("imageStep() pulls by digest", async () => {
+Deno.test("prepareImage() pulls by digest", async () => {
   await using registry = await startRegistry();
   const { lines } = await prepare({ image: registry.pinned, pull: "missing" });
   assert.equal(lines[0], `Pulling image ${registry.pinned}`);
@@ -94,7 +93,7 @@ Deno.test("imageStep() pulls by digest", async () => {
   );
 });
 
-Deno.test("imageStep() opens a registry with a secret, and says so when that is wrong", async () => {
+Deno.test("prepareImage() opens a registry with a secret, and says so when that is wrong", async () => {
   const login = { username: "robot", password: "correct horse" };
   await using registry = await startRegistry({ login });
   const container = {
@@ -108,10 +107,10 @@ Deno.test("imageStep() opens a registry with a secret, and says so when that is 
     prepare(container, { secrets: { REGISTRY: "wrong horse" } }),
     (error) => failure(/Cannot pull image/)(error) && !String(error).includes("wrong horse"),
   );
-  await assert.rejects(prepare(container), failure(/secret "REGISTRY".* was not given/));
+  await assert.rejects(prepare(container), failure(/secret "REGISTRY".* is missing/));
 });
 
-Deno.test("imageStep() says why an image cannot be had", async () => {
+Deno.test("prepareImage() says why an image cannot be had", async () => {
   const image = "cicd-test/absent:1";
   await assert.rejects(
     prepare({ image, pull: "never" }),
@@ -124,6 +123,6 @@ Deno.test("imageStep() says why an image cannot be had", async () => {
   await assert.rejects(prepare({}, { images: ["alpine"] }), failure(/not among the images/));
   await assert.rejects(
     prepare({}, { host: "unix:///nowhere/docker.sock" }),
-    failure(/the container engine does not run/),
+    failure(/the container engine is not running/),
   );
 });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { raceAbort } from "@lib/core/abort.ts";
-import { readLogStream } from "@lib/foundations/docker/log_stream.ts";
+import { readLogStream } from "@lib/foundations/docker/raw_answer.ts";
 
 Deno.test("readLogStream() ends when it is aborted before the engine took the connection", async () => {
   await using directory = await temporaryDirectory();

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { EngineError } from "@lib/foundations/docker/engine_error.ts";
-import { waitForEnd } from "@lib/foundations/docker/log_stream.ts";
+import { waitForEnd } from "@lib/foundations/docker/raw_answer.ts";
 
 /** An engine that answers one request with `answer`, and then closes the connection. */
 function engine(answer: string) {

@@ -70,7 +70,6 @@ export function makeContainerSummary(changes: Partial<ContainerSummary>): Contai
   return {
     id: "c",
     names: ["c"],
-    status: "exited",
     imageId: "",
     labels: {},
     createdAt: 0,

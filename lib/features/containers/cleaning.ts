@@ -19,22 +19,26 @@ import type { Engine } from "@lib/foundations/docker/engine.ts";
 import { hasStatus } from "@lib/foundations/docker/engine_error.ts";
 import type { ImageSummary } from "@lib/foundations/docker/engine_types.ts";
 import { parseImageReference } from "@lib/foundations/docker/image_reference.ts";
-import { forgetImageUse, type ImageUse, readImageUses } from "@lib/foundations/docker/image_use.ts";
+import {
+  forgetImageUse,
+  type ImageUse,
+  readImageUses,
+} from "@lib/features/containers/image_use.ts";
 import {
   jobLabelFilter,
   type JobLabels,
   readJobLabels,
-} from "@lib/foundations/docker/job_labels.ts";
+} from "@lib/features/containers/job_labels.ts";
 import { exists } from "@lib/foundations/files/records.ts";
 import { isTerminal, type Job } from "@lib/spine/jobs/model.ts";
 
-/** How long an agent is given to clear up by itself. */
+/** Time that an agent has to clean up by itself. */
 const SETTLED_FOR_MS = 600_000;
 
-/** Between making an image ready and making its container, nothing but its record shows the use. */
+/** Between the pull of an image and the start of its container, only its record shows the use. */
 const JUST_USED_MS = 3_600_000;
 
-/** The part of an engine that cleaning uses. */
+/** The methods of an engine that cleaning calls. */
 export type CleaningEngine =
   & Disposable
   & Pick<
@@ -49,7 +53,7 @@ export type CleaningEngine =
     | "removeImage"
   >;
 
-/** Makes the sources. */
+/** Makes the cleaning source. */
 export function sources({ config, env, store, clock }: RunnerServices): readonly CleanSource[] {
   return [containerSource({
     stateDir: config().of(PROGRAM).stateDir,
@@ -69,14 +73,14 @@ export function sources({ config, env, store, clock }: RunnerServices): readonly
 }
 
 /** Options for {@linkcode containerSource}. */
-export interface ContainerSourceOptions extends LeftoverOptions, ImageOptions {
-  /** Opens the engine; called only where a job has used one. */
+export interface ContainerSourceOptions extends OrphanOptions, ImageOptions {
+  /** Opens the engine; called only if a job has used one. */
   readonly openEngine: () => Promise<CleaningEngine>;
   /** For all images together. */
   readonly imageLimits: () => KeepLimits;
 }
 
-/** Finds what jobs left at the engine, over one connection for each cleaning. */
+/** Makes a source of orphans and images that uses one connection per cleaning. */
 export function containerSource(options: ContainerSourceOptions): CleanSource {
   const { stateDir, imageLimits, openEngine } = options;
   let engine: CleaningEngine | undefined;
@@ -86,11 +90,11 @@ export function containerSource(options: ContainerSourceOptions): CleanSource {
     keep: () => ({ image: imageLimits() }),
     async find(signal) {
       const things: StoredThing[] = [];
-      // Without a record no job ever used an engine here, so that nothing of ours is there.
+      // Without a record no job ever used an engine here.
       if (!await exists(`${stateDir}/images`)) return { things };
       try {
         engine ??= await openEngine();
-        parts = [leftoverSource(engine, options), imageSource(engine, options)];
+        parts = [orphanSource(engine, options), imageSource(engine, options)];
         const sharesDisk = await isOnDiskOf(engine, stateDir, signal);
         for (const part of parts) {
           for (const thing of (await part.find(signal)).things) {
@@ -101,7 +105,7 @@ export function containerSource(options: ContainerSourceOptions): CleanSource {
       } catch (error) {
         if (signal.aborted) throw signal.reason;
         const why = messageOf(error);
-        return { things, skipped: [`Containers and images were left alone: ${why}`] };
+        return { things, skipped: [`Skipped containers and images: ${why}`] };
       }
     },
     remove(thing, signal) {
@@ -116,16 +120,16 @@ export function containerSource(options: ContainerSourceOptions): CleanSource {
   };
 }
 
-/** Options for {@linkcode leftoverSource}. */
-export interface LeftoverOptions {
+/** Options for {@linkcode orphanSource}. */
+export interface OrphanOptions {
   readonly stateDir: string;
-  /** Reads a job on record. */
+  /** Reads a recorded job. */
   readonly read: (id: Job["id"]) => Job | undefined;
   readonly now: () => number;
 }
 
-/** Finds containers whose attempt is over, and networks; removes them, running or not. */
-export function leftoverSource(engine: CleaningEngine, options: LeftoverOptions): CleanSource {
+/** Makes a source of containers whose attempt is over, running or not, and of networks. */
+export function orphanSource(engine: CleaningEngine, options: OrphanOptions): CleanSource {
   const { read, now } = options;
   const ours = jobLabelFilter(options.stateDir);
   const isWanted = (labels: JobLabels | undefined): boolean => {
@@ -136,7 +140,7 @@ export function leftoverSource(engine: CleaningEngine, options: LeftoverOptions)
   };
   const isOld = ({ createdAt = 0 }: { readonly createdAt?: number | undefined }) =>
     now() - createdAt >= SETTLED_FOR_MS;
-  const leftover = (kind: CleanKind, key: string, name: string, lastUsedAt = 0): StoredThing => (
+  const orphan = (kind: CleanKind, key: string, name: string, lastUsedAt = 0): StoredThing => (
     { kind, key, name, bytes: 0, lastUsedAt, inUse: false }
   );
   const labelsOf = new Map<string, JobLabels | undefined>();
@@ -150,10 +154,10 @@ export function leftoverSource(engine: CleaningEngine, options: LeftoverOptions)
         if (!isOld(container) || isWanted(labels)) continue;
         labelsOf.set(id, labels);
         const project = labels === undefined ? {} : { project: labels.project };
-        things.push({ ...leftover("container", id, name, createdAt), ...project });
+        things.push({ ...orphan("container", id, name, createdAt), ...project });
       }
       for (const network of (await engine.listNetworks(ours, signal)).filter(isOld)) {
-        things.push(leftover("network", network.id, network.name, network.createdAt));
+        things.push(orphan("network", network.id, network.name, network.createdAt));
       }
       return { things };
     },
@@ -162,7 +166,7 @@ export function leftoverSource(engine: CleaningEngine, options: LeftoverOptions)
         await engine.removeNetwork(key, signal);
         return REMOVED;
       }
-      if (isWanted(labelsOf.get(key))) return { kind: "kept", why: "its job is under way" };
+      if (isWanted(labelsOf.get(key))) return { kind: "kept", why: "its job is running" };
       await engine.removeContainer(key, signal);
       return REMOVED;
     },
@@ -172,20 +176,20 @@ export function leftoverSource(engine: CleaningEngine, options: LeftoverOptions)
 /** Options for {@linkcode imageSource}. */
 export interface ImageOptions {
   readonly stateDir: string;
-  /** Lists the images that jobs under way have asked for, as they named them. */
+  /** Returns the images of unfinished jobs, as the jobs name them. */
   readonly wantedImages: () => ReadonlySet<string>;
   readonly now: () => number;
 }
 
 /**
- * Finds images that a job's pull brought. An image that someone else brought, or has given another
- * name since, is left alone, and so is one that any container uses.
+ * Makes a source of images that jobs pulled. It skips images that someone else pulled or has given
+ * another name since, and those that any container uses.
  */
 export function imageSource(engine: CleaningEngine, options: ImageOptions): CleanSource {
   const { stateDir, wantedImages, now } = options;
   const isWanted = ({ reference, usedAt }: ImageUse) =>
     wantedImages().has(reference) || now() - usedAt < JUST_USED_MS;
-  const usesOfOurs = () => readImageUses(stateDir).filter(({ pulled }) => pulled);
+  const pulledByJobs = async () => (await readImageUses(stateDir)).filter(({ pulled }) => pulled);
   const imagesById = async (signal: AbortSignal) =>
     new Map((await engine.listImages(signal)).map((image) => [fullId(image.id), image]));
   return {
@@ -195,9 +199,9 @@ export function imageSource(engine: CleaningEngine, options: ImageOptions): Clea
       const containers = await engine.listContainers([], signal);
       const inUse = new Set(containers.map(({ imageId }) => fullId(imageId)));
       const things: StoredThing[] = [];
-      for (const use of usesOfOurs()) {
+      for (const use of await pulledByJobs()) {
         const image = images.get(use.id);
-        // An image that was removed by hand leaves a useless record, which goes with the others.
+        // The record of an image that was removed by hand goes with the others.
         if (image !== undefined && removableName(image, use) === undefined) continue;
         things.push({
           kind: "image",
@@ -212,17 +216,17 @@ export function imageSource(engine: CleaningEngine, options: ImageOptions): Clea
       return { things };
     },
     async remove({ key }, signal) {
-      const use = usesOfOurs().find(({ id }) => id === key);
+      const use = (await pulledByJobs()).find(({ id }) => id === key);
       if (use === undefined) return REMOVED;
-      if (isWanted(use)) return { kind: "kept", why: "a job has used it meanwhile" };
+      if (isWanted(use)) return { kind: "kept", why: "a job has used it since" };
       const image = (await imagesById(signal)).get(key);
       if (image !== undefined) {
         const name = removableName(image, use);
-        if (name === undefined) return { kind: "kept", why: "it has another name by now" };
+        if (name === undefined) return { kind: "kept", why: "it has another name now" };
         try {
           await engine.removeImage(name, signal);
         } catch (error) {
-          if (hasStatus(error, 409)) return { kind: "kept", why: "a container needs it" };
+          if (hasStatus(error, 409)) return { kind: "kept", why: "a container uses it" };
           throw error;
         }
       }
@@ -233,28 +237,28 @@ export function imageSource(engine: CleaningEngine, options: ImageOptions): Clea
 }
 
 /**
- * Returns what to remove so that the image goes and nothing else: its only name, or its id if it
- * lost its name to a newer image; `undefined` if it has a name that is not ours.
+ * Returns the name to remove an image by: its only name, or its id if it lost its name to a newer
+ * image; `undefined` if it has a name that no job used.
  */
 function removableName(
   { id, tags: all }: Pick<ImageSummary, "id" | "tags">,
   { reference }: ImageUse,
 ): string | undefined {
-  // Docker says `<none>` of an image that has lost its name.
+  // Docker lists `<none>` for an image that has lost its name.
   const tags = all.filter((tag) => !tag.startsWith("<none>"));
   if (tags.length === 0) return id;
   const [only = ""] = tags;
   return tags.length === 1 && isSameImage(only, reference) ? only : undefined;
 }
 
-/** Engines list the images of the public registry by a short name or a long one. */
+/** Engines list images of the public registry by a short or a long name. */
 function isSameImage(a: string, b: string): boolean {
   const [one, other] = [parseImageReference(a), parseImageReference(b)];
   return one !== undefined && other !== undefined && one.repository === other.repository &&
     one.tag === other.tag;
 }
 
-/** Podman leaves out the algorithm. */
+/** Podman omits the algorithm. */
 function fullId(id: string): string {
   return /^[0-9a-f]+$/.test(id) ? `sha256:${id}` : id;
 }
@@ -276,7 +280,7 @@ function deviceOf(path: string): number | undefined {
   try {
     return Deno.statSync(path).dev;
   } catch (error) {
-    // It may lie where this account cannot look, or on the engine's own machine.
+    // It may be inaccessible to this account, or on another machine.
     if (error instanceof Deno.errors.NotFound) return undefined;
     if (error instanceof Deno.errors.PermissionDenied) return undefined;
     throw error;

@@ -9,7 +9,7 @@ import type {
   HostBody,
   MountBody,
 } from "@lib/foundations/docker/engine_types.ts";
-import { jobLabels } from "@lib/foundations/docker/job_labels.ts";
+import { jobLabels } from "@lib/features/containers/job_labels.ts";
 import type { AttemptRef } from "@lib/spine/jobs/attempt_directory.ts";
 import type { AttemptRequest } from "@lib/spine/jobs/executor.ts";
 import type { ContainerSpec, JobSpec } from "@lib/spine/spec/job_spec.ts";

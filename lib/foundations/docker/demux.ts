@@ -1,33 +1,32 @@
 /**
- * Takes apart the stream in which an engine sends stdout and stderr together.
+ * Demultiplexes the stream in which an engine sends stdout and stderr.
  *
  * Each frame is a header of 8 bytes, the stream's number, three zeros and the length (big endian),
- * and then the bytes. A frame is handed on in the pieces in which it arrives, so that nothing is
- * held however long it is.
+ * and then the payload. Parts of a frame are passed on as they arrive, so nothing is buffered.
  *
  * @module
  */
 import { CicdError } from "@lib/core/errors.ts";
 
-/** What a container writes to. */
+/** An output stream of a container. */
 export type ContainerStream = "stdout" | "stderr";
 
 const HEADER_BYTES = 8;
 
-/** Takes the frames of one stream apart, chunk by chunk. */
+/** Demultiplexes one stream, chunk by chunk. */
 export class Demultiplexer {
   readonly #header = new Uint8Array(HEADER_BYTES);
   readonly #view = new DataView(this.#header.buffer);
   #headerBytes = 0;
   #stream: ContainerStream = "stdout";
-  /** Bytes of the frame that have not come yet. */
+  /** Bytes of the frame that are still to come. */
   #left = 0;
 
   /**
-   * Takes a chunk apart.
+   * Demultiplexes a chunk.
    *
-   * @param sink Called for each piece, in order; the bytes are part of the chunk.
-   * @throws {CicdError} `io_failed` if the stream is not made of frames.
+   * @param sink Called for each part, in order; the bytes are a view of the chunk.
+   * @throws {CicdError} `io_failed` if the stream does not consist of frames.
    */
   take(chunk: Uint8Array, sink: (stream: ContainerStream, bytes: Uint8Array) => void): void {
     let at = 0;
@@ -58,11 +57,11 @@ export class Demultiplexer {
 
 function streamOf(header: Uint8Array): ContainerStream {
   if (header[1] === 0 && header[2] === 0 && header[3] === 0) {
-    // 0 is stdin, which engines use for stdout too.
+    // 0 is stdin, which engines also use for stdout.
     if (header[0] === 0 || header[0] === 1) return "stdout";
     if (header[0] === 2) return "stderr";
   }
-  throw broken("it is not made of frames");
+  throw broken("invalid frame header");
 }
 
 function broken(why: string): CicdError {

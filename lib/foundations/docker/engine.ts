@@ -1,9 +1,10 @@
 /**
- * A container engine, Docker or Podman, as far as we use one.
+ * A connection to a container engine, Docker or Podman.
  *
  * @module
  */
-import type { Agent } from "node:http";
+import { Agent as HttpAgent } from "node:http";
+import { Agent as HttpsAgent } from "node:https";
 // @ts-types="./dockerode.d.ts"
 import type Docker from "dockerode";
 import * as v from "valibot";
@@ -11,11 +12,9 @@ import { raceAbort } from "@lib/core/abort.ts";
 import {
   callEngine,
   callUnless,
-  findAtEngine,
   guardCall,
   readStream,
 } from "@lib/foundations/docker/engine_call.ts";
-import { loadClient } from "@lib/foundations/docker/engine_client.ts";
 import { EngineError, oneLine, toEngineError } from "@lib/foundations/docker/engine_error.ts";
 import {
   type ContainerBody,
@@ -23,8 +22,6 @@ import {
   containerInfo,
   type ContainerSummary,
   containerSummary,
-  type DiskUsage,
-  diskUsage,
   type EngineFacts,
   engineFacts,
   type ImageInfo,
@@ -34,50 +31,59 @@ import {
   type NetworkInfo,
   networkInfo,
   type PullEvent,
+  readPullEvents,
   type RegistryLogin,
 } from "@lib/foundations/docker/engine_types.ts";
 import type { EngineAddress } from "@lib/foundations/docker/find_engine.ts";
+import { pingEngine } from "@lib/foundations/docker/ping.ts";
 import {
   type ReadLogOptions,
   readLogStream,
   waitForEnd,
-} from "@lib/foundations/docker/log_stream.ts";
-import { pingEngine } from "@lib/foundations/docker/ping.ts";
-import { readPullEvents } from "@lib/foundations/docker/pull_events.ts";
-
-/** Options for {@linkcode Engine.pullImage}. */
-export interface PullOptions {
-  readonly login?: RegistryLogin;
-  readonly onEvent: (event: PullEvent) => void;
-}
+} from "@lib/foundations/docker/raw_answer.ts";
 
 /**
  * A connection to an engine.
  *
  * Calls reject with `signal.reason` when `signal` aborts, with an {@linkcode EngineError}
- * `engine_unavailable` if the engine did not answer, so that nothing is known of what was asked,
- * and with one of `executor_failed`, and the answer's status, if it refused. Containers are named
- * by name or id.
+ * `engine_unavailable` if the engine did not answer, so that the effect of the call is unknown, and
+ * with one of `executor_failed` and the answer's status if it refused. A container is given by name
+ * or id.
  */
 export class Engine implements Disposable {
   readonly address: EngineAddress;
   readonly #docker: Docker;
-  readonly #agent: Agent;
+  readonly #agent: HttpAgent;
   #facts: EngineFacts | undefined;
 
-  private constructor(address: EngineAddress, docker: Docker, agent: Agent) {
+  private constructor(address: EngineAddress, docker: Docker, agent: HttpAgent) {
     this.address = address;
     this.#docker = docker;
     this.#agent = agent;
   }
 
-  /** Loads the client; nothing is asked of the engine yet. */
+  /**
+   * Loads the client library, which takes a tenth of a second and 25 MB; calls nothing yet.
+   *
+   * @throws {EngineError} `engine_unavailable` if the files for its TLS cannot be read.
+   */
   static async open(address: EngineAddress): Promise<Engine> {
-    const { client, agent } = await loadClient(address);
-    return new Engine(address, client, agent);
+    // In a bundle, a dependency of the client has no `__dirname`.
+    if (!("__dirname" in globalThis)) {
+      Object.assign(globalThis, { __dirname: import.meta.dirname ?? "/" });
+    }
+    // @ts-types="./dockerode.d.ts"
+    const { default: Client } = await import("dockerode");
+    const options = clientOptions(address);
+    const agent = new (options.protocol === "https" ? HttpsAgent : HttpAgent)(
+      { keepAlive: true, maxFreeSockets: 8, timeout: 0 },
+    );
+    // The client formats its options for each request, for a log that is off.
+    Object.assign(agent, { [Symbol.for("nodejs.util.inspect.custom")]: () => "Agent" });
+    return new Engine(address, new Client({ ...options, agent }), agent);
   }
 
-  /** What the engine is; asked once. */
+  /** Returns the engine's properties; asks once. */
   async facts(signal: AbortSignal): Promise<EngineFacts> {
     this.#facts ??= await callEngine("ask the engine what it is", signal, async (abortSignal) => {
       const [info, { podman }] = await Promise.all([
@@ -89,7 +95,7 @@ export class Engine implements Disposable {
     return this.#facts;
   }
 
-  /** Makes a container; status 409 if there is one of that name, 404 if there is no such image. */
+  /** Creates a container; status 409 if the name is taken, 404 if there is no such image. */
   async createContainer(name: string, body: ContainerBody, signal: AbortSignal): Promise<string> {
     return await callEngine(`create container "${name}"`, signal, async (abortSignal) => {
       // Without these two the client would put the whole body, secrets included, into the URL.
@@ -98,14 +104,11 @@ export class Engine implements Disposable {
     });
   }
 
-  /** Starts a container; one that runs is left alone. */
+  /** Starts a container unless it runs. */
   async startContainer(container: string, signal: AbortSignal): Promise<void> {
-    await callUnless(
-      [304],
-      `start container "${container}"`,
-      signal,
-      (abortSignal) => this.#docker.getContainer(container).start({ abortSignal }),
-    );
+    await callUnless([304], `start container "${container}"`, signal, async (abortSignal) => {
+      await this.#docker.getContainer(container).start({ abortSignal });
+    });
   }
 
   /** @returns `undefined` if there is no such container. */
@@ -113,20 +116,19 @@ export class Engine implements Disposable {
     container: string,
     signal: AbortSignal,
   ): Promise<ContainerInfo | undefined> {
-    return await findAtEngine(
-      `inspect container "${container}"`,
-      signal,
-      async (abortSignal) =>
-        v.parse(containerInfo, await this.#docker.getContainer(container).inspect({ abortSignal })),
-    );
+    const what = `inspect container "${container}"`;
+    return await callUnless([404], what, signal, async (abortSignal) => {
+      const answer = await this.#docker.getContainer(container).inspect({ abortSignal });
+      return v.parse(containerInfo, answer);
+    });
   }
 
   /**
-   * Whether the engine heard, between two times of its own, that the kernel killed a process of a
-   * container for want of memory; as soon as it did, else when the later time has come.
+   * Tells if the engine saw the kernel kill a process of a container that ran out of memory,
+   * between two times on the engine's clock; returns once it did, else at the later time.
    *
-   * Docker hears of the kill and of the end from two sides, and what it says of a container is
-   * wrong for ever where the end came first.
+   * Docker learns of the kill and of the end separately. If the end comes first, the state that it
+   * reports of the container stays wrong.
    *
    * @param between In milliseconds since the epoch.
    */
@@ -150,19 +152,17 @@ export class Engine implements Disposable {
     });
   }
 
-  /** Waits without a deadline until a container that was started runs no more. */
+  /** Waits without a deadline until a started container has stopped. */
   async waitContainer(container: string, signal: AbortSignal): Promise<void> {
-    await guardCall(
-      `wait for container "${container}"`,
-      signal,
-      () => waitForEnd(this.address, { container, signal }),
-    );
+    await guardCall(`wait for container "${container}"`, signal, async () => {
+      await waitForEnd(this.address, { container, signal });
+    });
   }
 
   /**
-   * Reads what a container wrote, from the beginning, in frames; with `follow` until it has ended.
+   * Reads the output of a container from the beginning, in frames; with `follow` until it stops.
    *
-   * Only as fast as the caller reads; the engine keeps the rest. A chunk is valid until the next.
+   * Applies back pressure; the engine keeps the rest. A chunk is valid until the next.
    */
   async *readLogs(options: ReadLogOptions): AsyncGenerator<Uint8Array> {
     try {
@@ -173,105 +173,85 @@ export class Engine implements Disposable {
     }
   }
 
-  /** Sends a signal to the first process of a container; one that does not run is left alone. */
+  /** Sends a signal to the first process of a container if it runs. */
   async killContainer(
     container: string,
     name: "SIGTERM" | "SIGKILL",
     signal: AbortSignal,
   ): Promise<void> {
-    await callUnless(
-      [404, 409],
-      `signal container "${container}"`,
-      signal,
-      (abortSignal) => this.#docker.getContainer(container).kill({ signal: name, abortSignal }),
-    );
+    await callUnless([404, 409], `signal container "${container}"`, signal, async (abortSignal) => {
+      await this.#docker.getContainer(container).kill({ signal: name, abortSignal });
+    });
   }
 
-  /** Removes a container and its own volumes, alive or not; there need not be one. */
+  /** Removes a container and its volumes, running or not, if there is one. */
   async removeContainer(container: string, signal: AbortSignal): Promise<void> {
-    await callUnless(
-      [404],
-      `remove container "${container}"`,
-      signal,
-      (abortSignal) =>
-        this.#docker.getContainer(container).remove({ force: true, v: true, abortSignal }),
-    );
+    await callUnless([404], `remove container "${container}"`, signal, async (abortSignal) => {
+      await this.#docker.getContainer(container).remove({ force: true, v: true, abortSignal });
+    });
   }
 
-  /** Gives a container another name. */
+  /** Renames a container. */
   async renameContainer(container: string, name: string, signal: AbortSignal): Promise<void> {
-    await callEngine(
-      `rename container "${container}"`,
-      signal,
-      (abortSignal) => this.#docker.getContainer(container).rename({ name, abortSignal }),
-    );
+    await callEngine(`rename container "${container}"`, signal, async (abortSignal) => {
+      await this.#docker.getContainer(container).rename({ name, abortSignal });
+    });
   }
 
-  /** The containers that have all of the labels, alive or not. */
+  /** Lists the containers with all of the labels, running or not. */
   async listContainers(
     labels: readonly string[],
     signal: AbortSignal,
   ): Promise<readonly ContainerSummary[]> {
-    return await callEngine("list containers", signal, async (abortSignal) =>
-      v.parse(
-        v.array(containerSummary),
-        await this.#docker.listContainers({
-          all: true,
-          filters: { label: [...labels] },
-          abortSignal,
-        }),
-      ));
+    const filters = { label: [...labels] };
+    return await callEngine("list containers", signal, async (abortSignal) => {
+      const answer = await this.#docker.listContainers({ all: true, filters, abortSignal });
+      return v.parse(v.array(containerSummary), answer);
+    });
   }
 
   /** @returns `undefined` if the engine does not have the image. */
   async inspectImage(image: string, signal: AbortSignal): Promise<ImageInfo | undefined> {
-    return await findAtEngine(
-      `inspect image "${image}"`,
-      signal,
-      async (abortSignal) =>
-        v.parse(imageInfo, await raceAbort(this.#docker.getImage(image).inspect(), abortSignal)),
-    );
+    return await callUnless([404], `inspect image "${image}"`, signal, async (abortSignal) => {
+      const answer = await raceAbort(this.#docker.getImage(image).inspect(), abortSignal);
+      return v.parse(imageInfo, answer);
+    });
   }
 
-  /** All images that have a name or a label, intermediate ones apart. */
+  /** Lists all images that have a name or a label, without intermediate ones. */
   async listImages(signal: AbortSignal): Promise<readonly ImageSummary[]> {
-    return await callEngine(
-      "list images",
-      signal,
-      async (abortSignal) =>
-        v.parse(v.array(imageSummary), await this.#docker.listImages({ abortSignal })),
-    );
+    return await callEngine("list images", signal, async (abortSignal) => {
+      return v.parse(v.array(imageSummary), await this.#docker.listImages({ abortSignal }));
+    });
   }
 
-  /** Removes an image by name or id; status 409 while it is used, or has several names. */
+  /** Removes an image by name or id; status 409 while it is in use, or has several names. */
   async removeImage(image: string, signal: AbortSignal): Promise<void> {
-    await callUnless(
-      [404],
-      `remove image "${image}"`,
-      signal,
-      (abortSignal) => this.#docker.getImage(image).remove({ abortSignal }),
-    );
+    await callUnless([404], `remove image "${image}"`, signal, async (abortSignal) => {
+      await this.#docker.getImage(image).remove({ abortSignal });
+    });
   }
 
   /**
-   * Fetches an image, without a deadline.
+   * Pulls an image, without a deadline.
    *
-   * @throws {EngineError} `executor_failed` with what the registry said.
+   * @throws {EngineError} `executor_failed` with the registry's message.
    */
   async pullImage(
     image: string,
-    { login, onEvent }: PullOptions,
+    { login, onEvent }: {
+      readonly login: RegistryLogin | undefined;
+      readonly onEvent: (event: PullEvent) => void;
+    },
     signal: AbortSignal,
   ): Promise<void> {
     const what = `pull image "${image}"`;
-    const authconfig = login === undefined
-      ? undefined
-      : { username: login.username, password: login.password, serveraddress: login.registry };
-    const stream = await guardCall(what, signal, () =>
-      this.#docker.pull(image, {
-        abortSignal: signal,
-        ...(authconfig === undefined ? {} : { authconfig }),
-      }));
+    const options = login === undefined ? {} : { authconfig: login };
+    const stream = await guardCall(
+      what,
+      signal,
+      () => this.#docker.pull(image, { abortSignal: signal, ...options }),
+    );
     for await (const event of readPullEvents(readStream(what, stream, signal))) {
       if (event.error !== undefined) {
         throw new EngineError("executor_failed", `Cannot ${what}: ${oneLine(event.error)}`);
@@ -280,38 +260,26 @@ export class Engine implements Disposable {
     }
   }
 
-  /** The networks that have all of the labels. */
+  /** Lists the networks with all of the labels. */
   async listNetworks(
     labels: readonly string[],
     signal: AbortSignal,
   ): Promise<readonly NetworkInfo[]> {
-    return await callEngine("list networks", signal, async (abortSignal) =>
-      v.parse(
-        v.array(networkInfo),
-        await this.#docker.listNetworks({ filters: { label: [...labels] }, abortSignal }),
-      ));
+    const filters = { label: [...labels] };
+    return await callEngine("list networks", signal, async (abortSignal) => {
+      const answer = await this.#docker.listNetworks({ filters, abortSignal });
+      return v.parse(v.array(networkInfo), answer);
+    });
   }
 
-  /** Removes a network; status 403 or 409 while it is used. */
+  /** Removes a network; status 403 or 409 while it is in use. */
   async removeNetwork(network: string, signal: AbortSignal): Promise<void> {
-    await callUnless(
-      [404],
-      `remove network "${network}"`,
-      signal,
-      (abortSignal) => this.#docker.getNetwork(network).remove({ abortSignal }),
-    );
+    await callUnless([404], `remove network "${network}"`, signal, async (abortSignal) => {
+      await this.#docker.getNetwork(network).remove({ abortSignal });
+    });
   }
 
-  /** What images and containers take of the disk; an engine may need seconds for it. */
-  async diskUsage(signal: AbortSignal): Promise<DiskUsage> {
-    return await callEngine(
-      "measure the engine's disk use",
-      signal,
-      async (abortSignal) => v.parse(diskUsage, await raceAbort(this.#docker.df(), abortSignal)),
-    );
-  }
-
-  /** Closes the connections that nothing uses, and those that are used. */
+  /** Closes all connections, idle or not. */
   [Symbol.dispose](): void {
     this.#agent.destroy();
   }
@@ -319,4 +287,26 @@ export class Engine implements Disposable {
 
 function inSeconds(ms: number): string {
   return (ms / 1_000).toFixed(3);
+}
+
+function clientOptions(address: EngineAddress) {
+  if (address.kind === "unix") return { socketPath: address.path };
+  const { host, port, tlsDirectory } = address;
+  if (tlsDirectory === undefined) return { host, port, protocol: "http" };
+  const [ca, cert, key] = ["ca.pem", "cert.pem", "key.pem"].map((name) =>
+    readPem(`${tlsDirectory}/${name}`)
+  );
+  return { host, port, protocol: "https", ca, cert, key };
+}
+
+function readPem(path: string): string {
+  try {
+    return Deno.readTextFileSync(path);
+  } catch (error) {
+    throw new EngineError(
+      "engine_unavailable",
+      `Cannot read "${path}" for the container engine's TLS`,
+      { cause: error },
+    );
+  }
 }

@@ -1,5 +1,5 @@
 /**
- * One call of the container engine: its deadline, and how its failures are told.
+ * Calls of the container engine: their deadline and the errors they end with.
  *
  * @module
  */
@@ -8,13 +8,13 @@ import { withDeadline } from "@lib/core/abort.ts";
 import { ignore } from "@lib/core/errors.ts";
 import { hasStatus, toEngineError } from "@lib/foundations/docker/engine_error.ts";
 
-/** How long a call may take that is no wait; an engine on a busy disk needs seconds. */
+/** Deadline of a call that does not wait for a job; an engine on a busy disk needs seconds. */
 const CALL_MS = 60_000;
 
 /**
- * Asks the engine, with a deadline.
+ * Calls the engine, with a deadline.
  *
- * @param what What is asked, for the error: `list images`.
+ * @param what Continues `Cannot` in the error: `list images`.
  * @throws {EngineError} If the engine did not answer, or refused.
  * @throws The signal's reason when it aborts.
  */
@@ -27,8 +27,9 @@ export async function callEngine<T>(
   return await guardCall(what, signal, () => call(deadline), deadline);
 }
 
-/** As {@linkcode callEngine}, for what may not be there: `undefined` then. */
-export async function findAtEngine<T>(
+/** As {@linkcode callEngine}; `undefined` if the engine refuses with one of these statuses. */
+export async function callUnless<T>(
+  statuses: readonly number[],
   what: string,
   signal: AbortSignal,
   call: (signal: AbortSignal) => Promise<T>,
@@ -36,22 +37,8 @@ export async function findAtEngine<T>(
   try {
     return await callEngine(what, signal, call);
   } catch (error) {
-    if (hasStatus(error, 404)) return undefined;
+    if (hasStatus(error, ...statuses)) return undefined;
     throw error;
-  }
-}
-
-/** As {@linkcode callEngine}, where refusals with these statuses mean that there is nothing to do. */
-export async function callUnless(
-  statuses: readonly number[],
-  what: string,
-  signal: AbortSignal,
-  call: (signal: AbortSignal) => Promise<unknown>,
-): Promise<void> {
-  try {
-    await callEngine(what, signal, call);
-  } catch (error) {
-    if (!hasStatus(error, ...statuses)) throw error;
   }
 }
 
@@ -71,17 +58,17 @@ export async function guardCall<T>(
   }
 }
 
-/** The bytes of an answer that the client gives as a stream; only as fast as they are read. */
+/** Reads an answer that the client returns as a stream; applies back pressure. */
 export async function* readStream(
   what: string,
   stream: NodeJS.ReadableStream,
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array> {
-  if (!(stream instanceof Readable)) throw new TypeError("The client gave no stream of Node's");
-  // Told again to whoever reads; between two reads nobody may be listening.
-  stream.on("error", ignore("the reader is told"));
+  if (!(stream instanceof Readable)) throw new TypeError("The client returned no Node stream");
+  // The reader gets it again; between two reads nobody may be listening.
+  stream.on("error", ignore("the reader gets it"));
   try {
-    for await (const chunk of stream) yield chunk;
+    yield* stream;
   } catch (error) {
     signal.throwIfAborted();
     throw toEngineError(error, what);

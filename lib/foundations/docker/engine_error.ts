@@ -1,5 +1,5 @@
 /**
- * What goes wrong between us and a container engine.
+ * Failures of calls to a container engine.
  *
  * @module
  */
@@ -15,24 +15,24 @@ export class EngineError extends CicdError {
     message: string,
     options: { readonly status?: number; readonly cause?: unknown } = {},
   ) {
-    super(code, message, options.cause === undefined ? {} : { cause: options.cause });
+    super(code, message, options);
     this.status = options.status;
   }
 }
 
-/** Whether the engine answered with one of these statuses. */
+/** Tells if the engine answered with one of these statuses. */
 export function hasStatus(error: unknown, ...statuses: readonly number[]): boolean {
   return error instanceof EngineError && error.status !== undefined &&
     statuses.includes(error.status);
 }
 
-/** Whether the engine did not answer at all, so that nothing is known of the call. */
+/** Tells if the engine did not answer at all, so that the effect of the call is unknown. */
 export function isEngineAway(error: unknown): boolean {
   return error instanceof CicdError && error.code === "engine_unavailable";
 }
 
 /**
- * Makes an {@linkcode EngineError} of anything thrown by the client.
+ * Makes an {@linkcode EngineError} of anything the client throws.
  *
  * @param what Continues `Cannot`: `start container "…"`.
  */
@@ -40,19 +40,13 @@ export function toEngineError(thrown: unknown, what: string): CicdError {
   if (thrown instanceof EngineError) return thrown;
   const status = fieldOf(thrown, "statusCode");
   if (typeof status === "number") {
-    return new EngineError("executor_failed", `Cannot ${what}: ${engineSaid(thrown)}`, { status });
+    const message = fieldOf(fieldOf(thrown, "json"), "message");
+    const said = oneLine(typeof message === "string" ? message : messageOf(thrown));
+    return new EngineError("executor_failed", `Cannot ${what}: ${said}`, { status });
   }
   if (thrown instanceof CicdError && thrown.code !== "deadline_exceeded") return thrown;
-  return new EngineError("engine_unavailable", `Cannot ${what}: ${whyAway(thrown)}`, {
-    cause: thrown,
-  });
-}
-
-/** The engine's own sentence, on one line and bounded. */
-function engineSaid(thrown: unknown): string {
-  const json = fieldOf(thrown, "json");
-  const message = fieldOf(json, "message");
-  return oneLine(typeof message === "string" ? message : messageOf(thrown));
+  const why = whyAway(thrown);
+  return new EngineError("engine_unavailable", `Cannot ${what}: ${why}`, { cause: thrown });
 }
 
 function whyAway(thrown: unknown): string {
@@ -63,7 +57,7 @@ function whyAway(thrown: unknown): string {
       return NOT_ALLOWED;
     case "ENOENT":
     case "ECONNREFUSED":
-      return "the container engine does not run";
+      return "the container engine is not running";
     default:
       return `the container engine does not answer (${oneLine(messageOf(thrown))})`;
   }
@@ -73,14 +67,12 @@ const NOT_ALLOWED = "this account may not use the engine's socket; is it in the 
 
 const SAID_MAX_CHARS = 500;
 
-/** Makes one bounded line of what an engine or a registry says. */
+/** Makes one bounded line of a message from an engine or a registry. */
 export function oneLine(text: string): string {
   const line = text.replaceAll(/[\p{Cc}\s]+/gu, " ").trim();
   return line.length > SAID_MAX_CHARS ? `${line.slice(0, SAID_MAX_CHARS)}…` : line;
 }
 
 function fieldOf(value: unknown, name: string): unknown {
-  return typeof value === "object" && value !== null && name in value
-    ? Reflect.get(value, name)
-    : undefined;
+  return typeof value === "object" && value !== null ? Reflect.get(value, name) : undefined;
 }

@@ -1,5 +1,5 @@
 /**
- * The one connection of a program to its container engine, made on first use.
+ * A program's connection to its container engine, opened on first use.
  *
  * @module
  */
@@ -7,29 +7,26 @@ import { CicdError, ignore } from "@lib/core/errors.ts";
 import { Engine } from "@lib/foundations/docker/engine.ts";
 import { findEngine, type FindEngineOptions } from "@lib/foundations/docker/find_engine.ts";
 
-/** Where {@linkcode EngineSource} looks; read anew whenever it looks. */
-export type EnginePlaces = () => FindEngineOptions;
-
 /** Finds the engine and keeps the connection to it. */
 export class EngineSource implements Disposable {
-  readonly #places: EnginePlaces;
+  readonly #options: () => FindEngineOptions;
   #engine: Promise<Engine> | undefined;
   #disposed = false;
 
-  constructor(places: EnginePlaces) {
-    this.#places = places;
+  /** @param options Called for each search. */
+  constructor(options: () => FindEngineOptions) {
+    this.#options = options;
   }
 
-  /**
-   * The engine.
-   *
-   * @throws {CicdError} `engine_unavailable` if there is none.
-   */
+  /** @throws {CicdError} `engine_unavailable` if there is no engine. */
   async engine(): Promise<Engine> {
     if (this.#disposed) {
-      throw new CicdError("engine_unavailable", "Cannot use the container engine: we are stopping");
+      throw new CicdError(
+        "engine_unavailable",
+        "Cannot use the container engine: it is being shut down",
+      );
     }
-    this.#engine ??= Engine.open(findEngine(this.#places()));
+    this.#engine ??= Engine.open(findEngine(this.#options()));
     const opened = this.#engine;
     try {
       return await opened;
@@ -39,13 +36,13 @@ export class EngineSource implements Disposable {
     }
   }
 
-  /** Looks for the engine anew on the next use: what was found does not answer. */
+  /** Closes a connection that does not answer; the next use searches again. */
   forget(): void {
     const forgotten = this.#engine;
     this.#engine = undefined;
     void forgotten?.then(
       (engine) => engine[Symbol.dispose](),
-      ignore("whoever asked for the engine was told"),
+      ignore("its callers got the error"),
     );
   }
 

@@ -1,11 +1,11 @@
 /**
- * What we tell a container engine, and what it tells us.
+ * Bodies of requests to a container engine, and schemas of its answers.
  *
  * @module
  */
 import * as v from "valibot";
 
-/** A container to be made, with the names of the engines' API. */
+/** A container to create, in the terms of the engine API. */
 export interface ContainerBody {
   readonly Image: string;
   readonly Entrypoint?: readonly string[];
@@ -19,7 +19,7 @@ export interface ContainerBody {
   readonly HostConfig: HostBody;
 }
 
-/** The part of {@linkcode ContainerBody} that is about the machine. */
+/** The part of {@linkcode ContainerBody} that concerns the machine. */
 export interface HostBody {
   readonly NetworkMode: string;
   readonly Mounts: readonly MountBody[];
@@ -47,7 +47,7 @@ export interface HostBody {
   readonly AutoRemove: false;
 }
 
-/** A path of the machine in a container. */
+/** A bind mount. */
 export interface MountBody {
   readonly Type: "bind";
   readonly Source: string;
@@ -64,125 +64,83 @@ const time = v.pipe(
   }),
 );
 const count = v.pipe(v.number(), v.minValue(0));
-const labels = v.optional(v.nullable(v.record(v.string(), v.string())));
 
-/** What an engine says of a container. */
+/** An engine's answer about a container. */
 export const containerInfo = v.pipe(
   v.object({
     Id: v.string(),
-    Config: v.object({ Labels: labels, Image: v.optional(v.string()) }),
     State: v.object({
       Status: v.string(),
       ExitCode: v.number(),
       OOMKilled: v.optional(v.boolean(), false),
       Pid: v.optional(v.number(), 0),
-      Error: v.optional(v.string(), ""),
       StartedAt: v.optional(time),
       FinishedAt: v.optional(time),
     }),
   }),
-  v.transform(({ Id, Config, State }) => ({
+  v.transform(({ Id, State }) => ({
     id: Id,
-    labels: Config.Labels ?? {},
     /** Such as `created`, `running` or `exited`. */
     status: State.Status,
     exitCode: State.ExitCode,
     oomKilled: State.OOMKilled,
-    /** Of this machine, if the engine is; 0 while it does not run. */
+    /** On the engine's machine; 0 while it does not run. */
     pid: State.Pid,
-    error: State.Error,
     /** In milliseconds since the epoch, as is the next. */
     startedAt: State.StartedAt,
     finishedAt: State.FinishedAt,
   })),
 );
-/** See {@linkcode containerInfo}. */
 export type ContainerInfo = v.InferOutput<typeof containerInfo>;
 
-/** What an engine says of each container in a list. */
+/** One container of an engine's list. */
 export const containerSummary = v.pipe(
   v.object({
     Id: v.string(),
     Names: v.optional(v.nullable(v.array(v.string()))),
-    State: v.optional(v.string(), ""),
     ImageID: v.optional(v.string(), ""),
-    Labels: labels,
+    Labels: v.optional(v.nullable(v.record(v.string(), v.string()))),
     Created: v.optional(v.union([v.number(), v.string()]), 0),
   }),
-  v.transform(({ Id, Names, State, ImageID, Labels, Created }) => ({
+  v.transform(({ Id, Names, ImageID, Labels, Created }) => ({
     id: Id,
     names: (Names ?? []).map((name) => name.replace(/^\//, "")),
-    status: State,
     imageId: ImageID,
     labels: Labels ?? {},
     createdAt: typeof Created === "number" ? Created * 1_000 : Date.parse(Created),
   })),
 );
-/** See {@linkcode containerSummary}. */
 export type ContainerSummary = v.InferOutput<typeof containerSummary>;
 
-/** What an engine says of an image. */
+/** An engine's answer about an image. */
 export const imageInfo = v.pipe(
   v.object({
     Id: v.string(),
-    RepoDigests: v.optional(v.nullable(v.array(v.string()))),
-    RepoTags: v.optional(v.nullable(v.array(v.string()))),
     Size: v.optional(count, 0),
-    Config: v.optional(v.nullable(v.object({ User: v.optional(v.string(), "") }))),
   }),
-  v.transform(({ Id, RepoDigests, RepoTags, Size, Config }) => ({
-    id: Id,
-    digests: RepoDigests ?? [],
-    tags: RepoTags ?? [],
-    bytes: Size,
-    /** Empty: root. */
-    user: Config?.User ?? "",
-  })),
+  v.transform(({ Id, Size }) => ({ id: Id, bytes: Size })),
 );
-/** See {@linkcode imageInfo}. */
 export type ImageInfo = v.InferOutput<typeof imageInfo>;
 
-/** What an engine says of each image in a list. */
+/** One image of an engine's list. */
 export const imageSummary = v.pipe(
   v.object({
     Id: v.string(),
     RepoTags: v.optional(v.nullable(v.array(v.string()))),
-    RepoDigests: v.optional(v.nullable(v.array(v.string()))),
     Size: v.optional(count, 0),
-    Created: v.optional(v.number(), 0),
-    Labels: labels,
   }),
-  v.transform(({ Id, RepoTags, RepoDigests, Size, Created, Labels }) => ({
-    id: Id,
-    tags: RepoTags ?? [],
-    digests: RepoDigests ?? [],
-    bytes: Size,
-    createdAt: Created * 1_000,
-    labels: Labels ?? {},
-  })),
+  v.transform(({ Id, RepoTags, Size }) => ({ id: Id, tags: RepoTags ?? [], bytes: Size })),
 );
-/** See {@linkcode imageSummary}. */
 export type ImageSummary = v.InferOutput<typeof imageSummary>;
 
-/** What an engine says of a network. */
+/** One network of an engine's list. */
 export const networkInfo = v.pipe(
-  v.object({
-    Id: v.string(),
-    Name: v.string(),
-    Labels: labels,
-    Created: v.optional(time),
-  }),
-  v.transform(({ Id, Name, Labels, Created }) => ({
-    id: Id,
-    name: Name,
-    labels: Labels ?? {},
-    createdAt: Created,
-  })),
+  v.object({ Id: v.string(), Name: v.string(), Created: v.optional(time) }),
+  v.transform(({ Id, Name, Created }) => ({ id: Id, name: Name, createdAt: Created })),
 );
-/** See {@linkcode networkInfo}. */
 export type NetworkInfo = v.InferOutput<typeof networkInfo>;
 
-/** What an engine says of itself. */
+/** An engine's answer about itself. */
 export const engineFacts = v.pipe(
   v.object({
     ServerVersion: v.optional(v.string(), ""),
@@ -201,7 +159,7 @@ export const engineFacts = v.pipe(
     NCPU: v.optional(v.number(), 0),
   }),
   v.transform((info) => ({
-    /** CPUs of the engine's machine; 0 if it does not tell. */
+    /** CPUs of the engine's machine; 0 if unknown. */
     cpus: info.NCPU,
     version: info.ServerVersion,
     /** Such as `overlay2`. */
@@ -209,17 +167,17 @@ export const engineFacts = v.pipe(
     /** `systemd` or `cgroupfs`. */
     cgroupDriver: info.CgroupDriver,
     cgroupVersion: info.CgroupVersion,
-    /** Podman says so in a field of its own, older ones only there. */
+    /** Podman has a field of its own; older versions only list an option. */
     rootless: info.Rootless ||
       (info.SecurityOptions ?? []).some((option) => option.includes("rootless")),
     logDrivers: info.Plugins?.Log ?? [],
     hasInit: info.InitBinary !== "",
     /**
-     * Whether an engine of this version may end the output that it is asked to follow before the
-     * last of it: Docker before 23 tosses a coin when the last write and the end come together.
+     * Set if an engine of this version may end followed output before its last bytes: Docker
+     * before 23 does so at random when the last write and the end of the container coincide.
      */
     mayCutOutput: /^(1\d|2[0-2])\./.test(info.ServerVersion),
-    /** Where it keeps images and containers, on its own machine; empty if it does not say. */
+    /** Directory of images and containers on the engine's machine; empty if unknown. */
     storageDirectory: info.DockerRootDir,
     /** Which limits the engine can enforce on this machine. */
     enforces: {
@@ -230,51 +188,45 @@ export const engineFacts = v.pipe(
     },
   })),
 );
-/** See {@linkcode engineFacts}; `podman` is told by the answer to a ping. */
+/** See {@linkcode engineFacts}; a ping tells if it is Podman. */
 export type EngineFacts = v.InferOutput<typeof engineFacts> & { readonly podman: boolean };
 
-/** How an engine's disk is used. */
-export const diskUsage = v.pipe(
-  v.object({
-    LayersSize: v.optional(v.number(), 0),
-    Images: v.optional(v.nullable(v.array(v.object({
-      Id: v.string(),
-      Size: v.optional(v.number(), 0),
-      SharedSize: v.optional(v.number(), 0),
-      Containers: v.optional(v.number(), 0),
-    })))),
-  }),
-  v.transform(({ LayersSize, Images }) => ({
-    layerBytes: LayersSize,
-    images: (Images ?? []).map(({ Id, Size, SharedSize, Containers }) => ({
-      id: Id,
-      bytes: Size,
-      sharedBytes: Math.max(SharedSize, 0),
-      containers: Math.max(Containers, 0),
-    })),
-  })),
-);
-/** See {@linkcode diskUsage}. */
-export type DiskUsage = v.InferOutput<typeof diskUsage>;
-
-/** One word of a pull's progress. */
-export const pullEvent = v.object({
+/** One event of a pull. */
+const pullEvent = v.object({
   status: v.optional(v.string(), ""),
-  /** Of a layer, or the tag. */
+  /** A layer's id, or the tag. */
   id: v.optional(v.string()),
-  progressDetail: v.optional(v.nullable(v.object({
-    current: v.optional(v.number()),
-    total: v.optional(v.number()),
-  }))),
   error: v.optional(v.string()),
 });
-/** See {@linkcode pullEvent}. */
 export type PullEvent = v.InferOutput<typeof pullEvent>;
 
-/** Opens a registry; goes into a header of the pull and nowhere else. */
+/** Credentials of a registry; sent in a header of the pull and nowhere else. */
 export interface RegistryLogin {
   readonly username: string;
   readonly password: string;
   /** Such as `docker.io`. */
-  readonly registry: string;
+  readonly serveraddress: string;
+}
+
+/** A longer line is not from an engine; it is skipped. */
+const LINE_MAX_CHARS = 64 * 1024;
+
+/** Reads the events of a pull, one JSON object per line; skips invalid lines. */
+export async function* readPullEvents(
+  source: AsyncIterable<Uint8Array>,
+): AsyncGenerator<PullEvent> {
+  const decoder = new TextDecoder();
+  let rest = "";
+  for await (const chunk of source) {
+    const lines = (rest + decoder.decode(chunk, { stream: true })).split("\n");
+    rest = lines.pop() ?? "";
+    if (rest.length > LINE_MAX_CHARS) rest = "";
+    yield* lines.flatMap(parsePullEvent);
+  }
+  yield* parsePullEvent(rest);
+}
+
+function parsePullEvent(line: string): readonly PullEvent[] {
+  const { success, output } = v.safeParse(v.pipe(v.string(), v.parseJson(), pullEvent), line);
+  return success ? [output] : [];
 }

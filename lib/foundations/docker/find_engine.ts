@@ -1,11 +1,11 @@
 /**
- * Where the container engine listens.
+ * Addresses of container engines.
  *
  * @module
  */
 import { CicdError } from "@lib/core/errors.ts";
 
-/** How an engine is reached. */
+/** The address of an engine. */
 export type EngineAddress =
   | { readonly kind: "unix"; readonly path: string }
   | {
@@ -16,58 +16,55 @@ export type EngineAddress =
     readonly tlsDirectory?: string;
   };
 
-/** What the choice depends on. */
+/** Options for {@linkcode findEngine}. */
 export interface FindEngineOptions {
   /** `containers.host` of the configuration. */
   readonly host?: string | undefined;
   /** `DOCKER_HOST`, `CONTAINER_HOST`, `XDG_RUNTIME_DIR`, `DOCKER_TLS_VERIFY`, `DOCKER_CERT_PATH`. */
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** Whether something listens, or may, on a Unix socket; {@linkcode isSocket} unless given. */
+  /** Tells if there is a Unix socket at a path. @default {isSocket} */
   readonly isSocket?: (path: string) => boolean;
 }
 
-/** The system's own sockets, tried last. */
-const SYSTEM_SOCKETS = ["/var/run/docker.sock", "/run/podman/podman.sock"] as const;
-
 /**
- * Chooses the engine: what is configured, what the environment names, else the first socket that
- * is there: rootless Docker, rootless Podman, the system's Docker, the system's Podman.
+ * Finds the engine: the configured one, that of the environment, else the first existing socket of
+ * rootless Docker, rootless Podman, the system's Docker and the system's Podman.
  *
- * @throws {CicdError} `engine_unavailable` if there is none, `invalid_config` if what is named
- * cannot be read.
+ * @throws {CicdError} `engine_unavailable` if there is none, `invalid_config` if a configured
+ * address is invalid.
  */
 export function findEngine(options: FindEngineOptions): EngineAddress {
   const { host, env, isSocket: there = isSocket } = options;
-  for (const [name, value] of namedHosts(host, env)) {
+  const named = [
+    ["containers.host", host],
+    ["DOCKER_HOST", env["DOCKER_HOST"]],
+    ["CONTAINER_HOST", env["CONTAINER_HOST"]],
+  ] as const;
+  for (const [name, value] of named) {
     if (value === undefined || value === "") continue;
     const address = parseEngineHost(value, env);
     if (address !== undefined) return address;
     throw new CicdError(
       "invalid_config",
-      `Cannot use ${name} "${value}": it is neither unix:///path nor tcp://host:port`,
+      `Cannot use ${name} "${value}": expected unix:///path or tcp://host:port`,
     );
   }
-  const sockets = engineSockets(env);
+  const runtimeDir = env["XDG_RUNTIME_DIR"] ?? "";
+  const sockets = [
+    ...(runtimeDir === "" ? [] : [`${runtimeDir}/docker.sock`, `${runtimeDir}/podman/podman.sock`]),
+    "/var/run/docker.sock",
+    "/run/podman/podman.sock",
+  ];
   const path = sockets.find(there);
   if (path !== undefined) return { kind: "unix", path };
   throw new CicdError(
     "engine_unavailable",
-    `Cannot find a container engine: there is no socket at ${sockets.join(", ")}; start Docker ` +
+    `Cannot find a container engine: no socket at ${sockets.join(", ")}; start Docker ` +
       "or Podman, or set containers.host",
   );
 }
 
-/** The sockets that are looked at when nothing is named, in their order. */
-function engineSockets(
-  { XDG_RUNTIME_DIR: runtimeDir }: FindEngineOptions["env"],
-): readonly string[] {
-  const own = runtimeDir === undefined || runtimeDir === ""
-    ? []
-    : [`${runtimeDir}/docker.sock`, `${runtimeDir}/podman/podman.sock`];
-  return [...own, ...SYSTEM_SOCKETS];
-}
-
-/** Reads `unix:///path`, `tcp://host:port` or `http(s)://host:port`; `undefined` if it is none. */
+/** Parses `unix:///path`, `tcp://host:port` or `http(s)://host:port`; `undefined` if invalid. */
 export function parseEngineHost(
   text: string,
   env: FindEngineOptions["env"] = {},
@@ -89,23 +86,15 @@ export function parseEngineHost(
   };
 }
 
-/** For messages: `unix:///run/docker.sock`. */
+/** Formats an address for messages: `unix:///run/docker.sock`. */
 export function formatEngineAddress(address: EngineAddress): string {
   return address.kind === "unix"
     ? `unix://${address.path}`
     : `tcp://${address.host}:${address.port}`;
 }
 
-function namedHosts(host: string | undefined, env: FindEngineOptions["env"]) {
-  return [
-    ["containers.host", host],
-    ["DOCKER_HOST", env["DOCKER_HOST"]],
-    ["CONTAINER_HOST", env["CONTAINER_HOST"]],
-  ] as const;
-}
-
 function defaultPort(text: string, secure: boolean): number {
-  if (/^https?:\/\/[^/]*:80(\/|$)/.test(text) || /^tcp:\/\/[^/]*:80(\/|$)/.test(text)) return 80;
+  if (/^(tcp|https?):\/\/[^/]*:80(\/|$)/.test(text)) return 80;
   if (/^https:/.test(text)) return 443;
   return secure ? 2376 : 2375;
 }
@@ -114,7 +103,7 @@ function isSocket(path: string): boolean {
   try {
     return Deno.statSync(path).isSocket === true;
   } catch {
-    // Not there, or in a directory of somebody else: nothing this account could use.
+    // Absent, or in a directory that this account cannot read: of no use either way.
     return false;
   }
 }

@@ -1,10 +1,10 @@
 /**
- * The names of images.
+ * Names of images.
  *
  * @module
  */
 
-/** The parts of an image's name, with what the name leaves out filled in. */
+/** The parts of an image's name, completed by the defaults. */
 export interface ImageReference {
   /** Such as `docker.io/library/alpine` or `registry.example.org:5000/team/app`. */
   readonly repository: string;
@@ -14,7 +14,7 @@ export interface ImageReference {
   readonly digest?: string;
 }
 
-/** Longest name of a repository, as the engines have it. */
+/** Longest repository name that engines accept. */
 const REPOSITORY_MAX_CHARS = 255;
 
 const COMPONENT = "[a-z0-9]+(?:(?:\\.|_|__|-+)[a-z0-9]+)*";
@@ -28,9 +28,9 @@ const REFERENCE = new RegExp(
 
 const DEFAULT_REGISTRY = "docker.io";
 
-/** Reads the name of an image; `undefined` if it is none. */
+/** Parses the name of an image; `undefined` if invalid. */
 export function parseImageReference(text: string): ImageReference | undefined {
-  // Bounds the work of the expression.
+  // Bounds the cost of the regular expression.
   if (text.length > 2 * REPOSITORY_MAX_CHARS) return undefined;
   const [, first, rest = "", tag, digest] = REFERENCE.exec(text) ?? [];
   if (rest === "") return undefined;
@@ -43,16 +43,16 @@ export function parseImageReference(text: string): ImageReference | undefined {
   };
 }
 
-/** The registry of a repository: `docker.io`. */
+/** Returns the registry of a repository: `docker.io`. */
 export function registryOf({ repository }: ImageReference): string {
   return repository.slice(0, repository.indexOf("/"));
 }
 
 /**
- * Whether an image is one of those that a pattern names.
+ * Tells if an image matches a pattern, in which `*` stands for any characters.
  *
- * In a pattern `*` stands for any characters. One that names neither a tag nor a digest stands for
- * all of them; what it leaves out of the name is filled in as in the name of an image.
+ * A pattern without a tag and a digest matches all of them; its name is completed like that of an
+ * image.
  */
 export function matchesImage(pattern: string, image: ImageReference): boolean {
   const [wanted = "", digest] = pattern.split("@", 2);
@@ -66,29 +66,29 @@ export function matchesImage(pattern: string, image: ImageReference): boolean {
 
 function fullRepository(first: string | undefined, rest: string): string | undefined {
   if (first === undefined) return `${DEFAULT_REGISTRY}/library/${rest}`;
-  if (isRegistry(first)) {
-    const registry = first === "index.docker.io" ? DEFAULT_REGISTRY : first;
-    const official = registry === DEFAULT_REGISTRY && !rest.includes("/");
-    return `${registry}/${official ? "library/" : ""}${rest}`;
-  }
+  if (isRegistry(first)) return inRegistry(first, rest);
   return new RegExp(`^${COMPONENT}$`).test(first)
     ? `${DEFAULT_REGISTRY}/${first}/${rest}`
     : undefined;
 }
 
 function fullPattern(name: string): string {
-  const slash = name.indexOf("/");
-  const first = slash === -1 ? undefined : name.slice(0, slash);
-  const rest = name.slice(slash + 1);
   if (name === "*") return name;
-  if (first === undefined) return `${DEFAULT_REGISTRY}/library/${rest}`;
-  if (!isRegistry(first) && !first.includes("*")) return `${DEFAULT_REGISTRY}/${name}`;
+  const slash = name.indexOf("/");
+  if (slash === -1) return `${DEFAULT_REGISTRY}/library/${name}`;
+  const first = name.slice(0, slash);
+  return isRegistry(first) || first.includes("*")
+    ? inRegistry(first, name.slice(slash + 1))
+    : `${DEFAULT_REGISTRY}/${name}`;
+}
+
+function inRegistry(first: string, rest: string): string {
   const registry = first === "index.docker.io" ? DEFAULT_REGISTRY : first;
-  const official = registry === DEFAULT_REGISTRY && !rest.includes("/") && !rest.includes("*");
+  const official = registry === DEFAULT_REGISTRY && !/[/*]/.test(rest);
   return `${registry}/${official ? "library/" : ""}${rest}`;
 }
 
-/** A name's first part is a registry if it can be no part of a path, or is this machine. */
+/** The first part of a name is a registry if it cannot be part of a path, or is `localhost`. */
 function isRegistry(first: string): boolean {
   return /[.:\[]/.test(first) || first === "localhost" || first !== first.toLowerCase();
 }

@@ -1,5 +1,5 @@
 /**
- * Whether an engine answers, without loading its client.
+ * Liveness check of an engine, without loading its client.
  *
  * @module
  */
@@ -8,45 +8,35 @@ import { CicdError } from "@lib/core/errors.ts";
 import { toEngineError } from "@lib/foundations/docker/engine_error.ts";
 import { type EngineAddress, formatEngineAddress } from "@lib/foundations/docker/find_engine.ts";
 
-/** What an engine says of itself in a header. */
-export interface PingAnswer {
+interface PingAnswer {
   readonly podman: boolean;
 }
 
-/** Options for {@linkcode pingEngine}. */
-export interface PingOptions {
-  /** @default {1000} */
-  readonly deadlineMs?: number;
-  readonly signal: AbortSignal;
-}
+const DEADLINE_MS = 1_000;
 
 /**
- * Asks an engine for a sign of life; a millisecond where it is well.
+ * Pings an engine; takes a millisecond where it is well.
  *
- * An engine behind TLS is only asked whether it takes connections.
+ * Of an engine behind TLS, only tests that it accepts connections.
  *
  * @throws {CicdError} `engine_unavailable` if it does not answer in time.
  */
 export async function pingEngine(
   address: EngineAddress,
-  { deadlineMs = 1_000, signal }: PingOptions,
+  { signal }: { readonly signal: AbortSignal },
 ): Promise<PingAnswer> {
   signal.throwIfAborted();
   try {
     return address.kind === "tcp" && address.tlsDirectory !== undefined
-      ? await connects(address, deadlineMs)
-      : await asks(address, deadlineMs, signal);
+      ? await connectTo(address)
+      : await ask(address, signal);
   } catch (error) {
     signal.throwIfAborted();
     throw toEngineError(error, `reach the container engine at ${formatEngineAddress(address)}`);
   }
 }
 
-function asks(
-  address: EngineAddress,
-  deadlineMs: number,
-  signal: AbortSignal,
-): Promise<PingAnswer> {
+function ask(address: EngineAddress, signal: AbortSignal): Promise<PingAnswer> {
   const { promise, resolve, reject } = Promise.withResolvers<PingAnswer>();
   const request = httpRequest({
     ...(address.kind === "unix"
@@ -57,8 +47,8 @@ function asks(
     agent: false,
     signal,
   });
-  // Not the socket's own timeout, which starts anew with each byte.
-  const timer = setTimeout(() => request.destroy(tooLate(deadlineMs)), deadlineMs);
+  // Not the socket's own timeout, which restarts with each byte.
+  const timer = setTimeout(() => request.destroy(tooLate()), DEADLINE_MS);
   request.once("response", (answer) => {
     answer.resume();
     answer.once("error", reject);
@@ -66,7 +56,7 @@ function asks(
       if (answer.statusCode === 200) {
         return resolve({ podman: answer.headers["libpod-api-version"] !== undefined });
       }
-      reject(new CicdError("engine_unavailable", `its answer was ${answer.statusCode}`));
+      reject(new CicdError("engine_unavailable", `it answered ${answer.statusCode}`));
     });
   });
   request.once("error", reject);
@@ -74,21 +64,19 @@ function asks(
   return promise.finally(() => clearTimeout(timer));
 }
 
-async function connects(
-  { host, port }: EngineAddress & { readonly kind: "tcp" },
-  deadlineMs: number,
+async function connectTo(
+  { host: hostname, port }: EngineAddress & { readonly kind: "tcp" },
 ): Promise<PingAnswer> {
-  const { connect } = await import("node:net");
-  const { promise, resolve, reject } = Promise.withResolvers<PingAnswer>();
-  const socket = connect({ host, port }, () => resolve({ podman: false }));
-  socket.once("error", reject);
-  const timer = setTimeout(() => reject(tooLate(deadlineMs)), deadlineMs);
-  return await promise.finally(() => {
+  const late = new AbortController();
+  const timer = setTimeout(() => late.abort(tooLate()), DEADLINE_MS);
+  try {
+    (await Deno.connect({ hostname, port, signal: late.signal })).close();
+    return { podman: false };
+  } finally {
     clearTimeout(timer);
-    socket.destroy();
-  });
+  }
 }
 
-function tooLate(deadlineMs: number): Error {
-  return new Error(`no answer in ${deadlineMs} ms`);
+function tooLate(): Error {
+  return new Error(`no answer in ${DEADLINE_MS} ms`);
 }

@@ -1,57 +1,109 @@
 /**
- * Answers of the engine as they come, for calls that take as long as a job.
+ * Calls of the engine that last as long as a job: its output and its end.
  *
- * An engine sends each line that a job prints as an HTTP chunk of its own, which costs a client of
- * HTTP/1.1 several times the line. HTTP/1.0 knows no chunks: the bytes come as they fit into the
- * socket, half a gigabyte of them through one small buffer. And an engine that dies in the middle
- * of an answer is noticed, for which the client of all other calls would wait for ever.
+ * Over HTTP/1.1 an engine sends each line of output as a chunk, which costs the client several
+ * times the line. HTTP/1.0 has no chunks: bytes arrive as they fit into the socket and pass through
+ * one small buffer. Also, an engine that dies within an answer is noticed, where the client of all
+ * other calls would wait forever.
  *
  * @module
  */
 import { EngineError, oneLine } from "@lib/foundations/docker/engine_error.ts";
 import type { EngineAddress } from "@lib/foundations/docker/find_engine.ts";
 
-/** Read at once at most. */
+/** Most bytes per read. */
 const BUFFER_BYTES = 64 * 1024;
 /** Longest header of an answer. */
 const HEADER_MAX_BYTES = 16 * 1024;
-/** As much of a refusal as is read. */
+/** Most bytes read of a refusal. */
 const REFUSAL_MAX_BYTES = 4 * 1024;
+/** Most characters read of the answer to a wait. */
+const END_MAX_CHARS = 4_096;
 
-/** A question to the engine. */
-export interface RawQuestion {
-  readonly method: "GET" | "POST";
-  /** With the query. */
-  readonly target: string;
-  /** What is asked, for errors: `read the output of a container`. */
-  readonly what: string;
+/** Options for {@linkcode readLogStream}. */
+export interface ReadLogOptions {
+  /** Name or id. */
+  readonly container: string;
+  /** Set: until the container stops; else only the present output. */
+  readonly follow: boolean;
   readonly signal: AbortSignal;
 }
 
 /**
- * Asks, and reads the body of the answer, only as fast as the caller does.
+ * Reads the output of a container from the beginning, in frames; applies back pressure.
  *
- * That the connection broke looks like the end: whoever needs to know asks for something
- * afterwards, or knows how the answer ends.
+ * A broken connection looks like the end: call the engine afterwards to tell them apart.
  *
- * @returns Chunks that are valid until the next one is asked for.
+ * @returns Chunks, each valid until the next.
  * @throws {EngineError} With the status of a refusal, or `engine_unavailable`.
  */
-export async function* readAnswer(
+export function readLogStream(
   address: EngineAddress,
-  { method, target, what, signal }: RawQuestion,
+  { container, follow, signal }: ReadLogOptions,
+): AsyncGenerator<Uint8Array> {
+  return readAnswer(address, {
+    method: "GET",
+    target: `/containers/${encodeURIComponent(container)}/logs?follow=${
+      follow ? 1 : 0
+    }&stdout=1&stderr=1`,
+    what: "read the output of a container",
+    signal,
+  });
+}
+
+/**
+ * Waits until a started container has stopped.
+ *
+ * @throws {EngineError} With the status of a refusal, or `engine_unavailable`, also if the engine
+ * dies meanwhile.
+ */
+export async function waitForEnd(
+  address: EngineAddress,
+  { container, signal }: Omit<ReadLogOptions, "follow">,
+): Promise<void> {
+  const decoder = new TextDecoder();
+  let text = "";
+  const answer = readAnswer(address, {
+    method: "POST",
+    target: `/containers/${encodeURIComponent(container)}/wait`,
+    what: "wait for a container",
+    signal,
+  });
+  for await (const chunk of answer) {
+    if (text.length < END_MAX_CHARS) text += decoder.decode(chunk, { stream: true });
+  }
+  if (/"StatusCode"/.test(text)) return;
+  signal.throwIfAborted();
+  throw new EngineError(
+    "engine_unavailable",
+    "Cannot wait for a container: the container engine closed the connection",
+  );
+}
+
+interface RawRequest {
+  readonly method: "GET" | "POST";
+  /** With the query. */
+  readonly target: string;
+  /** Continues `Cannot` in errors. */
+  readonly what: string;
+  readonly signal: AbortSignal;
+}
+
+async function* readAnswer(
+  address: EngineAddress,
+  { method, target, what, signal }: RawRequest,
 ): AsyncGenerator<Uint8Array> {
   signal.throwIfAborted();
   const connection = await connect(address);
   let closed = false;
-  // Ends a read that waits; what is closed here must not be closed again.
+  // Ends a pending read; a connection must not be closed twice.
   const onAbort = () => {
     closed = true;
     connection.close();
   };
   signal.addEventListener("abort", onAbort, { once: true });
   try {
-    // It may have aborted while the connection was made.
+    // It may have aborted while connecting.
     if (signal.aborted) onAbort();
     signal.throwIfAborted();
     await writeAll(
@@ -61,7 +113,10 @@ export async function* readAnswer(
     );
     const buffer = new Uint8Array(BUFFER_BYTES);
     const { status, rest } = await readHeader(connection, buffer, what);
-    if (status !== 200) throw await refusal(connection, { status, rest, what });
+    if (status !== 200) {
+      const said = await readRefusal(connection, rest);
+      throw new EngineError("executor_failed", `Cannot ${what}: ${oneLine(said)}`, { status });
+    }
     if (rest.length > 0) yield rest;
     for (let count; (count = await connection.read(buffer)) !== null;) {
       yield buffer.subarray(0, count);
@@ -92,7 +147,7 @@ async function writeAll(connection: Connection, text: string): Promise<void> {
   for (let at = 0; at < bytes.length;) at += await connection.write(bytes.subarray(at));
 }
 
-/** Reads an answer's header; `rest` is what came of the body with it. */
+/** Reads an answer's header; `rest` is the part of the body that came with it. */
 async function readHeader(
   connection: Connection,
   buffer: Uint8Array,
@@ -112,20 +167,13 @@ async function readHeader(
   }
   throw new EngineError(
     "engine_unavailable",
-    `Cannot ${what}: the container engine's answer is none of HTTP/1.0`,
+    `Cannot ${what}: the container engine did not answer in HTTP/1.0`,
   );
 }
 
 const LATIN1 = new TextDecoder("latin1");
 
-async function refusal(
-  connection: Connection,
-  { status, rest, what }: {
-    readonly status: number;
-    readonly rest: Uint8Array;
-    readonly what: string;
-  },
-): Promise<EngineError> {
+async function readRefusal(connection: Connection, rest: Uint8Array): Promise<string> {
   const body = new Uint8Array(REFUSAL_MAX_BYTES);
   let length = Math.min(rest.length, body.length);
   body.set(rest.subarray(0, length));
@@ -135,6 +183,5 @@ async function refusal(
     length += count;
   }
   const text = new TextDecoder().decode(body.subarray(0, length));
-  const said = /"message"\s*:\s*"((?:[^"\\]|\\.)*)"/.exec(text)?.[1] ?? text;
-  return new EngineError("executor_failed", `Cannot ${what}: ${oneLine(said)}`, { status });
+  return /"message"\s*:\s*"((?:[^"\\]|\\.)*)"/.exec(text)?.[1] ?? text;
 }

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { newJobId } from "@lib/core/ids.ts";
-import { leftoverSource } from "@lib/features/containers/cleaning.ts";
+import { orphanSource } from "@lib/features/containers/cleaning.ts";
 import type { Job } from "@lib/spine/jobs/model.ts";
-import { jobLabels } from "@lib/foundations/docker/job_labels.ts";
+import { jobLabels } from "@lib/features/containers/job_labels.ts";
 import { FakeCleaningEngine, makeContainerSummary } from "../../../support/fake_cleaning_engine.ts";
 import { makeJob } from "../../../support/job_fixtures.ts";
 
@@ -14,7 +14,7 @@ function setup() {
   const engine = new FakeCleaningEngine();
   const jobs = new Map<string, Job>();
   const stateDir = "/state";
-  const source = leftoverSource(engine, {
+  const source = orphanSource(engine, {
     stateDir,
     read: (id) => jobs.get(id),
     now: () => now,
@@ -41,7 +41,7 @@ function setup() {
   };
 }
 
-Deno.test("leftoverSource() finds containers of attempts that are over, and of jobs long gone", async () => {
+Deno.test("orphanSource() finds containers of attempts that are over, and of jobs long gone", async () => {
   const t = setup();
   const over = t.container({ state: "succeeded", attempt: 1, finishedAt: HOUR_MS }, 1);
   const earlier = t.container({ state: "running", attempt: 2 }, 1);
@@ -50,14 +50,14 @@ Deno.test("leftoverSource() finds containers of attempts that are over, and of j
   assert.deepEqual(await t.found(), [over, earlier, gone]);
 });
 
-Deno.test("leftoverSource() leaves to the agent what is over only now, or was made only now", async () => {
+Deno.test("orphanSource() leaves to the agent what is over only now, or was made only now", async () => {
   const t = setup();
   t.container({ state: "failed", attempt: 1, finishedAt: now - 1_000 }, 1);
   t.container(undefined, 1, now - 1_000);
   assert.deepEqual(await t.found(), []);
 });
 
-Deno.test("leftoverSource() keeps a container whose job was retried since it looked", async () => {
+Deno.test("orphanSource() keeps a container whose job was retried since it looked", async () => {
   const t = setup();
   const name = t.container({ state: "lost", attempt: 1, finishedAt: HOUR_MS }, 1);
   const [thing] = await t.things();
@@ -67,13 +67,12 @@ Deno.test("leftoverSource() keeps a container whose job was retried since it loo
   assert(t.engine.held.containers.has(name));
 });
 
-Deno.test("leftoverSource() removes containers and networks", async () => {
+Deno.test("orphanSource() removes containers and networks", async () => {
   const t = setup();
   t.container(undefined, 1);
   t.engine.held.networks.set("n", {
     id: "n",
     name: "cicd-n",
-    labels: {},
     createdAt: HOUR_MS,
   });
   for (const thing of await t.things()) await t.source.remove(thing, never);

@@ -4,7 +4,7 @@ import { PullProgress } from "@lib/features/containers/pull_progress.ts";
 Deno.test("PullProgress says at most a line a second, and only what is new", () => {
   let now = 0;
   const lines: string[] = [];
-  const progress = new PullProgress({ say: (line) => lines.push(line), clock: { now: () => now } });
+  const progress = new PullProgress((line) => lines.push(line), { now: () => now });
   const layers = ["aaaaaaaaaaaa", "bbbbbbbbbbbb", "cccccccccccc"];
   progress.take({ status: "Pulling from team/tiny", id: "latest" });
   for (const id of layers) progress.take({ status: "Pulling fs layer", id });
@@ -22,7 +22,7 @@ Deno.test("PullProgress says at most a line a second, and only what is new", () 
 Deno.test("PullProgress holds a bounded number of layers", () => {
   let now = 0;
   const lines: string[] = [];
-  const progress = new PullProgress({ say: (line) => lines.push(line), clock: { now: () => now } });
+  const progress = new PullProgress((line) => lines.push(line), { now: () => now });
   for (let i = 0; i < 5_000; i++) {
     progress.take({ status: "Waiting", id: i.toString(16).padStart(12, "0") });
   }

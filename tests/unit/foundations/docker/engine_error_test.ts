@@ -22,7 +22,7 @@ Deno.test("toEngineError() keeps the status and the engine's own words of a refu
 });
 
 Deno.test("toEngineError() calls an engine away that did not answer", () => {
-  const codes = { ECONNREFUSED: /does not run/, EACCES: /may not use/, ECONNRESET: /not answer/ };
+  const codes = { ECONNREFUSED: /is not running/, EACCES: /may not use/, ECONNRESET: /not answer/ };
   for (const [code, message] of Object.entries(codes)) {
     const error = toEngineError(Object.assign(new Error("x"), { code }), "ask");
     assert(isEngineAway(error), code);

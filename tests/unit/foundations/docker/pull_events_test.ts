@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readPullEvents } from "@lib/foundations/docker/pull_events.ts";
+import { readPullEvents } from "@lib/foundations/docker/engine_types.ts";
 
 async function read(...chunks: string[]): Promise<readonly unknown[]> {
   const bytes = chunks.map((chunk) => new TextEncoder().encode(chunk));
