@@ -1,14 +1,9 @@
 /**
- * The container of an attempt, closed unless the spec opens it.
+ * The container of an attempt, without privileges unless the spec grants them.
  *
  * @module
  */
-import type {
-  ContainerBody,
-  EngineFacts,
-  HostBody,
-  MountBody,
-} from "@lib/foundations/docker/engine_types.ts";
+import type { ContainerBody, EngineFacts, HostBody } from "@lib/foundations/docker/engine_types.ts";
 import { jobLabels } from "@lib/features/containers/job_labels.ts";
 import type { AttemptRef } from "@lib/spine/jobs/attempt_directory.ts";
 import type { AttemptRequest } from "@lib/spine/jobs/executor.ts";
@@ -20,31 +15,27 @@ import {
   CONTAINER_WORKSPACE,
 } from "@lib/features/containers/container_paths.ts";
 
-/** What the request does not say. */
+/** Options for {@linkcode containerBody}. */
 export interface ContainerConfigOptions {
   readonly facts: Pick<
     EngineFacts,
     "cpus" | "podman" | "rootless" | "cgroupDriver" | "logDrivers"
   >;
-  /** Whether a small first process is put before the job, which hands signals on. */
+  /** Set: an init process runs before the job and forwards signals. */
   readonly init: boolean;
-  /** The account that the agent runs as. */
+  /** The agent's account. */
   readonly account: { readonly uid: number; readonly gid: number };
   readonly stateDir: string;
-  /** Processes and threads of a container whose job names no limit. */
+  /** Default limit of processes and threads. */
   readonly tasks: number;
 }
 
-/** The container of one attempt; its name is the key that refuses a second one. */
+/** Returns the container's name, which is unique: the engine refuses a second one. */
 export function jobContainerName({ jobId, number }: Pick<AttemptRef, "jobId" | "number">): string {
   return `cicd-job-${jobId}-${number}`;
 }
 
-/**
- * Describes the container; the same attempt always gets the same one.
- *
- * The kernel's out-of-memory killer takes a job before the suite.
- */
+/** Describes the container; the same attempt always gets the same one. */
 export function containerBody(
   request: AttemptRequest,
   options: ContainerConfigOptions,
@@ -71,22 +62,20 @@ export function containerBody(
   };
 }
 
-/** The container of a spec that has one. */
+/** Returns the container of a spec that has one. */
 export function containerOf({ container }: JobSpec): ContainerSpec {
-  if (container === undefined) throw new TypeError("The job runs in no container");
+  if (container === undefined) throw new TypeError("The job has no container");
   return container;
 }
 
-/** Where the job starts, in its container. */
-function containerWorkdir({ workdir }: JobSpec): string {
-  if (workdir === undefined || workdir === "" || workdir === ".") return CONTAINER_WORKSPACE;
+function containerWorkdir({ workdir = "" }: JobSpec): string {
+  if (workdir === "" || workdir === ".") return CONTAINER_WORKSPACE;
   return workdir.startsWith("/") ? workdir : `${CONTAINER_WORKSPACE}/${workdir}`;
 }
 
 /**
- * Who the job is, so that what it writes belongs to the account.
- *
- * Without `user` it is the image's own: for root everything belongs to the account.
+ * Returns the user that makes the job's files belong to the account; the image's own user if absent,
+ * as root owns everything.
  */
 export function containerUser(
   { user }: ContainerSpec,
@@ -95,7 +84,7 @@ export function containerUser(
   if (user !== undefined) return { user };
   const own = `${account.uid}:${account.gid}`;
   if (facts.rootless) {
-    // To a rootless Docker the account is root; Podman can leave it itself.
+    // Rootless Docker maps the account to root; Podman can keep its id.
     return facts.podman ? { user: own, usernsMode: "keep-id" } : { user: "0:0" };
   }
   return account.uid === 0 ? {} : { user: own };
@@ -114,7 +103,7 @@ function hostBody(
     NetworkMode: container.network,
     Mounts: mounts(request, container),
     ...(cpu === undefined ? {} : { NanoCpus: nanoCpus(cpu, facts.cpus) }),
-    // The same figure for both: no swap.
+    // The same limit for both: no swap.
     ...(memoryBytes === undefined ? {} : { Memory: memoryBytes, MemorySwap: memoryBytes }),
     PidsLimit: tasks ?? options.tasks,
     ...(diskBytes === undefined ? {} : { StorageOpt: { size: String(diskBytes) } }),
@@ -125,8 +114,9 @@ function hostBody(
     CapDrop: container.privileged ? [] : ["ALL"],
     CapAdd: container.capabilities.map((name) => name.replace(/^CAP_/, "")),
     SecurityOpt: container.privileged ? [] : ["no-new-privileges"],
+    // The kernel's out-of-memory killer takes a job before the suite.
     OomScoreAdj: 500,
-    // Only there the slice is the account's, with the project's limits on it.
+    // Only there the slice is the account's and has the project's limits.
     ...(facts.rootless && facts.cgroupDriver === "systemd"
       ? { CgroupParent: projectSliceName(ref.project) }
       : {}),
@@ -138,7 +128,7 @@ function hostBody(
   };
 }
 
-/** An engine refuses more than there are, where a unit is just not held back. */
+/** An engine refuses more CPUs than it has; a unit accepts them. */
 function nanoCpus(cpu: number, cpus: number): number {
   return Math.round((cpus > 0 ? Math.min(cpu, cpus) : cpu) * 1e9);
 }
@@ -146,13 +136,10 @@ function nanoCpus(cpu: number, cpus: number): number {
 function mounts(
   { directory, spec }: AttemptRequest,
   container: ContainerSpec,
-): readonly MountBody[] {
-  const bind = (Source: string, Target: string, ReadOnly: boolean): MountBody => ({
-    Type: "bind",
-    Source,
-    Target,
-    ReadOnly,
-  });
+): HostBody["Mounts"] {
+  const bind = (Source: string, Target: string, ReadOnly: boolean) => (
+    { Type: "bind", Source, Target, ReadOnly } as const
+  );
   return [
     bind(directory.workspace, CONTAINER_WORKSPACE, false),
     bind(directory.home, CONTAINER_HOME, false),
@@ -165,8 +152,8 @@ function mounts(
 const POSIX_SHELLS = /(^|\/)(sh|ash|bash|dash|ksh|mksh|zsh)$/;
 
 /**
- * Joins the streams before the engine sees them: it carries each by itself, so that their order
- * would be lost. It needs a shell, which a script job has anyway.
+ * Merges the streams before the engine separates them and loses their order. Needs a shell, which
+ * a script job has anyway.
  */
 const ONE_STREAM = 'exec "$0" "$@" 2>&1';
 
@@ -178,17 +165,14 @@ function jobArgv({ work, output }: JobSpec): readonly string[] {
     : argv;
 }
 
-/** What the engine keeps beyond the cap before it begins to forget the oldest. */
+/** Output that the engine keeps beyond the cap before it drops the oldest. */
 const LOG_SLACK_BYTES = 16 * 1024 * 1024;
 
 /**
- * Where the engine keeps the output until the agent has it: in bytes as they are where it can, and
- * bounded. Short lines cost a multiple of their length there, which the slack pays for.
+ * Bounds the output that the engine keeps for the agent; as raw bytes if it can. Short lines take a
+ * multiple of their length there, hence the slack.
  */
-function logConfig(
-  drivers: readonly string[],
-  logMaxBytes: number,
-): HostBody["LogConfig"] {
+function logConfig(drivers: readonly string[], logMaxBytes: number): HostBody["LogConfig"] {
   const maxSize = String(2 * logMaxBytes + LOG_SLACK_BYTES);
   if (drivers.includes("local")) {
     const Config = { "max-size": maxSize, "max-file": "2", compress: "false" };

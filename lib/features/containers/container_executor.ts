@@ -1,12 +1,12 @@
 /**
- * Runs each attempt in a container of its own.
+ * The executor of jobs with a container.
  *
  * @module
  */
 import { raceAbort } from "@lib/core/abort.ts";
 import { Backoff } from "@lib/core/backoff.ts";
 import type { Clock } from "@lib/core/clock.ts";
-import { ignore, messageOf } from "@lib/core/errors.ts";
+import { ignore } from "@lib/core/errors.ts";
 import type { Logger } from "@lib/core/logger.ts";
 import { TaskGroup } from "@lib/core/task_group.ts";
 import type { Engine } from "@lib/foundations/docker/engine.ts";
@@ -34,43 +34,40 @@ import { requestStop } from "@lib/spine/executors/directory_files.ts";
 
 /** Options for {@linkcode ContainerExecutor}. */
 export interface ContainerExecutorOptions {
-  /** The connection to the engine; belongs to whoever made it. */
+  /** The connection to the engine; the caller disposes it. */
   readonly engines: Pick<EngineSource, "engine" | "forget">;
   readonly stateDir: string;
-  /** What containers of the project may be, and the tasks of one whose job names no limit. */
+  /** Returns the project's rules for containers and the default limit of tasks. */
   readonly rules: () => ContainerRules & { readonly tasks: number };
   readonly account: { readonly uid: number; readonly gid: number };
   readonly clock: Clock;
   readonly log: Logger;
 }
 
-/** Away for longer than this is unhealthy; a restart of the engine takes less. */
-const UNHEALTHY_AFTER_MS = 5_000;
 const RETRY = { firstMs: 100, maxMs: 5_000 } as const;
-/** After so many failures that are not the engine's absence a log is given up, not the job. */
+/** Failures, other than an unreachable engine, after which the job goes on without its log. */
 const LOG_TRIES = 5;
 
-interface Kept {
+interface Monitored {
   readonly outcome: Promise<AttemptOutcome>;
-  stopAsked: PromiseWithResolvers<void>;
+  stopRequested: PromiseWithResolvers<void>;
 }
 
 /**
- * The executor for jobs with a container.
+ * Runs each attempt in a container of its own.
  *
- * At most once: the engine refuses a second container of the same name, and one is only started
- * that was never started. The log files are made right before; so with a log and without a
- * container the attempt was begun and is lost.
+ * At most once: the engine refuses a second container of the same name, and only a container that
+ * was never started is started. The log files are created right before, so an attempt with a log
+ * and without a container was begun and is lost.
  */
 export class ContainerExecutor implements Executor {
   readonly kind = "container";
   readonly #options: ContainerExecutorOptions;
   readonly #tasks: TaskGroup;
   readonly #starting = new Map<string, Promise<"started" | "exists">>();
-  readonly #kept = new Map<string, Kept>();
-  /** No small first process can be had from this engine. */
+  readonly #monitored = new Map<string, Monitored>();
+  /** Set once the engine turned out to have no init process. */
   #noInit = false;
-  #down: { readonly since: number; readonly why: string } | undefined;
 
   constructor(options: ContainerExecutorOptions) {
     this.#options = options;
@@ -90,16 +87,16 @@ export class ContainerExecutor implements Executor {
     }
     const starting = this.#start(request, signal);
     this.#starting.set(key, starting);
-    void starting.catch(ignore("the caller is told")).finally(() => this.#starting.delete(key));
+    void starting.catch(ignore("the caller gets it")).finally(() => this.#starting.delete(key));
     return await starting;
   }
 
   async look(attempt: AttemptHandle, signal: AbortSignal): Promise<AttemptFound> {
     signal.throwIfAborted();
-    if (this.#kept.has(keyOf(attempt))) return { kind: "alive" };
-    // Without a log it was never started; with a record it is over.
+    if (this.#monitored.has(keyOf(attempt))) return { kind: "alive" };
+    // Without a log it was never started; with a record it has ended.
     if (existsSync(attempt.directory.resultFile)) {
-      this.#tasks.spawn(`tidy ${keyOf(attempt)}`, (tidying) => this.#tidy(attempt, tidying));
+      this.#tasks.spawn(`remove ${keyOf(attempt)}`, (removing) => this.#remove(attempt, removing));
     } else if (wasBegun(attempt)) {
       const found = await this.#findContainer(attempt, signal);
       if (found !== "none") return { kind: found };
@@ -109,12 +106,12 @@ export class ContainerExecutor implements Executor {
 
   async ended(attempt: AttemptHandle, signal: AbortSignal): Promise<AttemptOutcome> {
     signal.throwIfAborted();
-    return await raceAbort(this.#keep(attempt).outcome, signal);
+    return await raceAbort(this.#monitor(attempt).outcome, signal);
   }
 
   stop(attempt: AttemptHandle, why: StopRequest, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
-    if (requestStop(attempt.directory, why)) this.#keep(attempt).stopAsked.resolve();
+    if (requestStop(attempt.directory, why)) this.#monitor(attempt).stopRequested.resolve();
     return Promise.resolve();
   }
 
@@ -123,12 +120,8 @@ export class ContainerExecutor implements Executor {
   }
 
   unhealthyReason(): string | undefined {
-    if (this.#down === undefined) return undefined;
-    const awayMs = this.#options.clock.now() - this.#down.since;
-    if (awayMs < UNHEALTHY_AFTER_MS) return undefined;
-    return `The container engine has been away for ${
-      Math.round(awayMs / 1_000)
-    } s: ${this.#down.why}`;
+    // The engine is no part of the agent: a restart of the agent would not help.
+    return undefined;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -144,24 +137,21 @@ export class ContainerExecutor implements Executor {
         rules: rules(),
         account,
         withoutInit: this.#noInit,
-        onNoInit: () => {
-          this.#noInit = true;
-        },
+        onNoInit: () => void (this.#noInit = true),
         clock,
         signal,
       });
-      this.#down = undefined;
-      // The output is copied from the first byte on, whoever waits for the end.
-      if (started === "started") this.#keep(request);
+      // The output is copied from the start, even if nobody waits for the end.
+      if (started === "started") this.#monitor(request);
       return started;
     } catch (error) {
-      if (isEngineAway(error)) this.#markDown(error);
+      if (isEngineAway(error)) this.#options.engines.forget();
       throw error;
     }
   }
 
   /** Removes the container of an attempt whose agent died between the record and the removal. */
-  async #tidy(attempt: AttemptHandle, signal: AbortSignal): Promise<void> {
+  async #remove(attempt: AttemptHandle, signal: AbortSignal): Promise<void> {
     try {
       const engine = await this.#engine(signal);
       await engine.removeContainer(containerNameOf(attempt), signal);
@@ -172,7 +162,7 @@ export class ContainerExecutor implements Executor {
     }
   }
 
-  /** What is at the engine of an attempt that has a log and no record. */
+  /** Finds the container of an attempt that has a log and no record. */
   async #findContainer(
     attempt: AttemptHandle,
     signal: AbortSignal,
@@ -185,41 +175,48 @@ export class ContainerExecutor implements Executor {
     } catch (error) {
       signal.throwIfAborted();
       if (!isEngineAway(error)) throw error;
-      this.#markDown(error);
-      // While the engine is away nobody knows; `ended` waits until it is back.
+      this.#options.engines.forget();
+      // Unknown while the engine is away; `ended` waits until it is back.
       return "alive";
     }
   }
 
-  /** Stays with an attempt, once however many wait for it. */
-  #keep(attempt: AttemptHandle): Kept {
+  /** Monitors an attempt, once for all callers. */
+  #monitor(attempt: AttemptHandle): Monitored {
     const key = keyOf(attempt);
-    const known = this.#kept.get(key);
+    const known = this.#monitored.get(key);
     if (known !== undefined) return known;
     const outcome = Promise.withResolvers<AttemptOutcome>();
-    void outcome.promise.catch(ignore("whoever waits is told"));
-    const kept: Kept = { outcome: outcome.promise, stopAsked: Promise.withResolvers() };
-    this.#kept.set(key, kept);
+    void outcome.promise.catch(ignore("its callers get it"));
+    const monitored: Monitored = {
+      outcome: outcome.promise,
+      stopRequested: Promise.withResolvers(),
+    };
+    this.#monitored.set(key, monitored);
     this.#tasks.spawn(`container ${key}`, async (signal) => {
       try {
-        await this.#keepTrying(attempt, kept, signal);
+        await this.#follow(attempt, monitored, signal);
         outcome.resolve(await settleDirectory(attempt, this.#evidenceOptions()));
       } catch (error) {
         outcome.reject(error);
         if (!signal.aborted) throw error;
       } finally {
-        this.#kept.delete(key);
+        this.#monitored.delete(key);
       }
     });
-    // The group takes no tasks any more once it was disposed.
+    // A disposed group accepts no tasks.
     if (this.#tasks.signal.aborted) {
-      this.#kept.delete(key);
+      this.#monitored.delete(key);
       outcome.reject(this.#tasks.signal.reason);
     }
-    return kept;
+    return monitored;
   }
 
-  async #keepTrying(attempt: AttemptHandle, kept: Kept, signal: AbortSignal): Promise<void> {
+  async #follow(
+    attempt: AttemptHandle,
+    monitored: Monitored,
+    signal: AbortSignal,
+  ): Promise<void> {
     const { clock, log } = this.#options;
     const backoff = new Backoff(RETRY);
     for (let failures = 0;;) {
@@ -228,14 +225,14 @@ export class ContainerExecutor implements Executor {
         return await monitorContainer(engine, attempt, {
           container: containerNameOf(attempt),
           withoutLog: failures >= LOG_TRIES,
-          stopAsked: () => askedOnce(kept),
+          stopRequested: () => nextStop(monitored),
           clock,
           log,
           signal,
         });
       } catch (error) {
         signal.throwIfAborted();
-        if (isEngineAway(error)) this.#markDown(error);
+        if (isEngineAway(error)) this.#options.engines.forget();
         else {
           failures++;
           const { jobId, number } = attempt.ref;
@@ -252,15 +249,9 @@ export class ContainerExecutor implements Executor {
       return await raceAbort(this.#options.engines.engine(), signal);
     } catch (error) {
       signal.throwIfAborted();
-      this.#markDown(error);
+      this.#options.engines.forget();
       throw error;
     }
-  }
-
-  #markDown(error: unknown): void {
-    const { engines, clock } = this.#options;
-    engines.forget();
-    this.#down = { since: this.#down?.since ?? clock.now(), why: messageOf(error) };
   }
 
   #evidenceOptions() {
@@ -268,11 +259,11 @@ export class ContainerExecutor implements Executor {
   }
 }
 
-/** Resolves at the next request for a stop. */
-async function askedOnce(kept: Kept): Promise<void> {
-  const asked = kept.stopAsked;
-  await asked.promise;
-  if (kept.stopAsked === asked) kept.stopAsked = Promise.withResolvers();
+/** Resolves at the next stop request. */
+async function nextStop(monitored: Monitored): Promise<void> {
+  const request = monitored.stopRequested;
+  await request.promise;
+  if (monitored.stopRequested === request) monitored.stopRequested = Promise.withResolvers();
 }
 
 function keyOf({ ref }: AttemptHandle): string {

@@ -1,9 +1,8 @@
 /**
- * Brings the output of a container into the log files of its attempt.
+ * Copies the output of a container into the log files of its attempt.
  *
- * The engine keeps what a container writes. Whoever takes over reads it again from the beginning
- * and passes over what the files have already, so that nothing is missing and nothing is twice,
- * whenever an agent died.
+ * The engine keeps the output. After a restart, the agent reads it again from the beginning and
+ * skips what the files have already, so nothing is lost or repeated.
  *
  * @module
  */
@@ -13,42 +12,36 @@ import { existsSync } from "@lib/foundations/files/records.ts";
 import type { AttemptHandle } from "@lib/spine/jobs/executor.ts";
 import { logFilesOf } from "@lib/spine/executors/directory_files.ts";
 
-/** Written at once at most. */
+/** Size of a write buffer. */
 const PENDING_BYTES = 64 * 1024;
-/** Between two updates of the count of dropped bytes. */
-const TELL_MS = 500;
-/** So many bytes beyond the cap are counted at least before the rest is not even read. */
+/** Time between two updates of the count of dropped bytes. */
+const REPORT_MS = 500;
+/** Bytes beyond the cap that are counted at least; the rest may stay unread. */
 const COUNTED_MIN_BYTES = 1024 * 1024;
-
-/** Options for {@linkcode copyOutput}. */
-export interface CopyOutputOptions {
-  readonly clock: Clock;
-  readonly signal: AbortSignal;
-}
 
 /**
  * Appends a container's output to the attempt's log files, up to its cap.
  *
  * @param frames From the first byte that the container wrote.
- * @throws {CicdError} `io_failed` if what arrives is no output of a container.
+ * @throws {CicdError} `io_failed` if the frames are invalid.
  */
 export async function copyOutput(
   handle: AttemptHandle,
   frames: AsyncIterable<Uint8Array>,
-  { clock, signal }: CopyOutputOptions,
+  { clock, signal }: { readonly clock: Clock; readonly signal: AbortSignal },
 ): Promise<void> {
   using files = new OutputFiles(handle);
   const frame = new Demultiplexer();
-  let toldAt = clock.now();
+  let reportedAt = clock.now();
   if (files.isFull) return;
   for await (const chunk of frames) {
     signal.throwIfAborted();
     frame.take(chunk, (stream, bytes) => files.append(stream, bytes));
     files.flush();
     if (files.isFull) return;
-    if (clock.now() - toldAt >= TELL_MS) {
-      files.tellDropped();
-      toldAt = clock.now();
+    if (clock.now() - reportedAt >= REPORT_MS) {
+      files.reportDropped();
+      reportedAt = clock.now();
     }
   }
   frame.end();
@@ -57,41 +50,39 @@ export async function copyOutput(
 /** One of an attempt's log files. */
 interface LogFile {
   readonly file: Deno.FsFile;
-  /** Bytes at the beginning of the output that the file has from an earlier life. */
+  /** Bytes of the output that the file has from an earlier process. */
   skip: number;
-  /** Bytes that are not written yet, of which the first `pendingBytes` count. */
+  /** Buffer of unwritten bytes; the first `pendingBytes` count. */
   readonly pending: Uint8Array;
   pendingBytes: number;
 }
 
-/** The log files of an attempt, open for appending; disposing tells what was dropped. */
+/** The log files of an attempt, open for appending; disposing reports dropped bytes. */
 class OutputFiles implements Disposable {
   readonly #handle: AttemptHandle;
   readonly #files: readonly LogFile[];
   readonly #countedMaxBytes: number;
-  /** Bytes that are kept, over all files. */
+  /** Bytes kept in all files. */
   #kept = 0;
   #dropped = 0;
-  #untold = 0;
+  #unreported = 0;
 
   constructor(handle: AttemptHandle) {
     const { spec, directory } = handle;
     this.#handle = handle;
     this.#countedMaxBytes = Math.max(spec.logMaxBytes, COUNTED_MIN_BYTES);
-    const files: LogFile[] = [];
-    this.#files = files;
-    for (const path of logFilesOf(directory, spec.output)) {
-      // Not made here: that it exists says that the job was begun.
+    this.#files = logFilesOf(directory, spec.output).map((path) => {
+      // Not created here: its existence means that the job was begun.
       const file = Deno.openSync(path, { append: true });
-      const size = file.statSync().size;
-      files.push({ file, skip: size, pending: new Uint8Array(PENDING_BYTES), pendingBytes: 0 });
+      const { size } = file.statSync();
       this.#kept += size;
-    }
-    // Once it was cut the sizes do not tell any more what was read.
+      return { file, skip: size, pending: new Uint8Array(PENDING_BYTES), pendingBytes: 0 };
+    });
+    // Once it was cut, the sizes do not show how much was read.
     if (this.#kept > spec.logMaxBytes || existsSync(directory.logCapped)) this.#dropped = Infinity;
   }
 
-  /** Whether nothing that comes would change anything. */
+  /** Tells if further output would change nothing. */
   get isFull(): boolean {
     return this.#dropped >= this.#countedMaxBytes;
   }
@@ -107,45 +98,45 @@ class OutputFiles implements Disposable {
     if (fresh.length > kept.length) this.#drop(file, fresh.subarray(kept.length));
   }
 
-  /** Writes what was appended and is still held. */
+  /** Writes the buffers. */
   flush(): void {
     for (const file of this.#files) flush(file);
   }
 
   /**
-   * Makes a file longer by what was dropped: the recorder of the log counts what is beyond the cap
-   * and cuts it off again. No block of the disk is used for it.
+   * Extends a file by the dropped bytes: the log recorder counts the bytes beyond the cap and cuts
+   * them off again. They take no blocks of the disk.
    */
-  tellDropped(): void {
+  reportDropped(): void {
     const [first] = this.#files;
-    if (this.#untold === 0 || first === undefined) return;
+    if (this.#unreported === 0 || first === undefined) return;
     const { spec, directory } = this.#handle;
-    // Of two files the recorder must have seen first that the bytes before them fill the log.
+    // With two files, the recorder must first see that the kept bytes fill the log.
     if (spec.output === "split" && !existsSync(directory.logCapped)) return;
-    first.file.truncateSync(first.file.statSync().size + this.#untold);
-    this.#untold = 0;
+    first.file.truncateSync(first.file.statSync().size + this.#unreported);
+    this.#unreported = 0;
   }
 
   [Symbol.dispose](): void {
     try {
-      this.tellDropped();
+      this.reportDropped();
     } finally {
       for (const { file } of this.#files) file.close();
     }
   }
 
   #drop(file: LogFile, bytes: Uint8Array): void {
-    // The first byte too many goes into the file, so that its place is the right one.
+    // The first byte too many is written, so that its position is right.
     if (this.#dropped === 0) {
       write(file, bytes.subarray(0, 1));
-      this.#untold--;
+      this.#unreported--;
     }
     this.#dropped += bytes.length;
-    this.#untold += bytes.length;
+    this.#unreported += bytes.length;
   }
 }
 
-/** Short frames are put together in memory that is used again and again. */
+/** Collects short frames in a buffer that is reused. */
 function write(file: LogFile, bytes: Uint8Array): void {
   for (let at = 0; at < bytes.length;) {
     const part = bytes.subarray(at, at + PENDING_BYTES - file.pendingBytes);

@@ -1,9 +1,8 @@
 /**
- * Stays with one container until it is over: brings its output into the log, ends it when its time
- * is up or somebody wants it, writes the record of its end, and removes it.
+ * Monitors one container until its end: copies its output into the log, stops it in time, writes
+ * the record of its end and removes it.
  *
- * All that it knows is in the attempt's directory and at the engine, so that a later one goes on
- * where an earlier one died.
+ * All state is in the attempt's directory and at the engine, so a later process can continue.
  *
  * @module
  */
@@ -23,27 +22,27 @@ import { type ContainerUsage, watchUsage } from "@lib/features/containers/contai
 import { logFilesOf, writeResult } from "@lib/spine/executors/directory_files.ts";
 import { sleepUnless } from "@lib/spine/executors/sleep_unless.ts";
 
-/** How long a container lives before it is asked about. */
+/** Age at which a container is first inspected. */
 const LOOK_AFTER_MS = 40;
 
 /** Options for {@linkcode monitorContainer}. */
 export interface MonitorOptions {
   /** Name or id. */
   readonly container: string;
-  /** Leaves the output where it is: reading it has failed again and again. */
+  /** Skips the output, after reading it has failed repeatedly. */
   readonly withoutLog: boolean;
-  /** Resolves each time when somebody has asked for a stop. */
-  readonly stopAsked: () => Promise<void>;
+  /** Resolves at the next stop request. */
+  readonly stopRequested: () => Promise<void>;
   readonly clock: Clock;
   readonly log: Logger;
   readonly signal: AbortSignal;
 }
 
 /**
- * Stays with a container until its record is on disk and it is removed.
+ * Monitors a container until its record is on disk and it is removed.
  *
- * Returns at once if there is no such container, or if it was never started: then nothing is
- * written. May be called again after any failure.
+ * Writes nothing if there is no such container, or if it was never started. May be called again
+ * after any failure.
  */
 export async function monitorContainer(
   engine: Engine,
@@ -59,7 +58,10 @@ export async function monitorContainer(
     ]);
     if (info === undefined) return;
     if (isRunning(info)) {
-      throw new CicdError("engine_unavailable", "Cannot wait for the container: it still runs");
+      throw new CicdError(
+        "engine_unavailable",
+        "Cannot wait for the container: it is still running",
+      );
     }
     if (wasStarted(info)) {
       const oomKilled = info.oomKilled || await wasOutOfMemory(engine, attempt, info, signal);
@@ -67,27 +69,25 @@ export async function monitorContainer(
       await writeResult(attempt.directory, formatContainerEnd(attempt, end));
     }
   }
-  await tidy(engine, attempt, options);
+  await remove(engine, attempt, options);
 }
 
-/** Whether a container has processes. */
+/** Tells if a container has processes. */
 export function isRunning({ status }: ContainerInfo): boolean {
-  return status === "running" || status === "paused" || status === "restarting" ||
-    status === "stopping";
+  return ["running", "paused", "restarting", "stopping"].includes(status);
 }
 
-/** Whether the engine ever executed anything in a container. */
+/** Tells if the engine ever executed anything in a container. */
 export function wasStarted({ status, startedAt }: ContainerInfo): boolean {
-  return startedAt !== undefined ||
-    !["created", "configured", "initialized"].includes(status);
+  return startedAt !== undefined || !["created", "configured", "initialized"].includes(status);
 }
 
-/** What becomes of a process that gets SIGKILL, in the words of an engine. */
+/** Exit code of an engine for SIGKILL. */
 const KILLED = 137;
-/** How long after the end an engine may still hear of a kill for want of memory. */
-const NEWS_MS = 500;
+/** Time after the end in which an engine may still report an out-of-memory kill. */
+const LATE_EVENT_MS = 500;
 
-/** Looks once more at an end that looks like a kill for want of memory. */
+/** Checks an end that looks like an out-of-memory kill. */
 async function wasOutOfMemory(
   engine: Engine,
   { spec, directory }: AttemptHandle,
@@ -97,46 +97,44 @@ async function wasOutOfMemory(
   if (exitCode !== KILLED || spec.limits.memoryBytes === undefined) return false;
   if (startedAt === undefined || finishedAt === undefined) return false;
   if (existsSync(directory.stopFile) || (await engine.facts(signal)).podman) return false;
-  const between = { sinceMs: startedAt, untilMs: finishedAt + NEWS_MS };
+  const between = { sinceMs: startedAt, untilMs: finishedAt + LATE_EVENT_MS };
   return await engine.heardOutOfMemory(id, between, signal);
 }
 
-/** Follows a container to its end; returns what it used, as far as that was seen. */
+/** Follows a container to its end; returns its usage as last seen. */
 async function follow(
   engine: Engine,
   attempt: AttemptHandle,
-  { container, withoutLog, stopAsked, clock, signal }: MonitorOptions,
+  { container, withoutLog, stopRequested, clock, signal }: MonitorOptions,
 ): Promise<ContainerUsage> {
   const over = new AbortController();
   const alive = AbortSignal.any([signal, over.signal]);
   let usage: ContainerUsage = {};
-  const besides = async () => {
-    // A job that is over at once is spared the questions.
-    await sleepUnless(stopAsked(), { ms: LOOK_AFTER_MS, clock, signal: alive });
+  const watch = async () => {
+    // A very short job is not inspected.
+    await sleepUnless(stopRequested(), { ms: LOOK_AFTER_MS, clock, signal: alive });
     const info = await engine.inspectContainer(container, alive);
     if (info === undefined || !isRunning(info)) return;
-    const onUsage = (seen: ContainerUsage) => {
-      usage = seen;
-    };
+    const onUsage = (latest: ContainerUsage) => void (usage = latest);
     await Promise.all([
       watchUsage(info, { onUsage, clock, signal: alive }),
       enforceEnd(engine, attempt, {
         container,
         startedAt: info.startedAt ?? clock.now(),
-        stopAsked,
+        stopRequested,
         clock,
         signal: alive,
       }),
     ]);
   };
-  const beside = besides().catch((error: unknown) => {
+  const watching = watch().catch((error: unknown) => {
     if (!over.signal.aborted) throw error;
   });
   try {
     const exited = new AbortController();
     const ended = orGone(engine.waitContainer(container, alive))
       .then(() => exited.abort(new DOMException("The container has ended", "AbortError")));
-    // Whatever fails, the engine or the disk, is told; the rest ends then.
+    // The first failure, of the engine or the disk, ends the rest.
     await Promise.race([
       Promise.all([
         ended,
@@ -148,16 +146,16 @@ async function follow(
           signal: alive,
         }),
       ]),
-      beside.then(() => ended).then(() => new Promise<never>(() => {})),
+      watching.then(() => ended).then(() => new Promise<never>(() => {})),
     ]);
     return usage;
   } finally {
     over.abort(new DOMException("The container has ended", "AbortError"));
-    await beside.catch(ignore("whoever waits was told"));
+    await watching.catch(ignore("the caller got it"));
   }
 }
 
-/** How long an engine may keep the rest of the output of a container that has ended. */
+/** Time that an engine has to send the rest of the output of an ended container. */
 const QUIET_MS = 10_000;
 
 interface CopyAllOptions extends Pick<MonitorOptions, "container" | "clock" | "signal"> {
@@ -166,7 +164,7 @@ interface CopyAllOptions extends Pick<MonitorOptions, "container" | "clock" | "s
   readonly follow: boolean;
 }
 
-/** Reads the output once more where the engine may have kept its end; what is there is skipped. */
+/** Reads the output again if the engine may have cut it; skips what the log has. */
 async function completeLog(
   engine: Engine,
   attempt: AttemptHandle,
@@ -184,13 +182,13 @@ async function copyAll(
   options: CopyAllOptions,
 ): Promise<void> {
   const { container, follow, clock, signal } = options;
-  // Without its log the attempt was never begun.
+  // Without its log, the attempt was never begun.
   if (!logFilesOf(attempt.directory, attempt.spec.output).every(existsSync)) return;
   const frames = untilQuiet(engine.readLogs({ container, follow, signal }), options);
   await orGone(copyOutput(attempt, frames, { clock, signal }));
 }
 
-/** Breaks off if an engine forgets to end the output of a container that has ended. */
+/** Gives up if an engine does not finish the output of an ended container. */
 async function* untilQuiet(
   frames: AsyncGenerator<Uint8Array>,
   { exited, clock, signal }: CopyAllOptions,
@@ -209,12 +207,12 @@ async function* untilQuiet(
       yield value;
     }
   } finally {
-    // Not waited for: it may hang where the engine does, until the signal aborts.
-    void frames.return(undefined).catch(ignore("whoever reads was told"));
+    // Not awaited: it may hang with the engine until the signal aborts.
+    void frames.return(undefined).catch(ignore("the reader got it"));
   }
 }
 
-/** What is said of a container that is not there is that it is over. */
+/** Treats a missing container as an ended one. */
 async function orGone(promise: Promise<void>): Promise<void> {
   try {
     await promise;
@@ -223,8 +221,8 @@ async function orGone(promise: Promise<void>): Promise<void> {
   }
 }
 
-/** What is left of a container costs space only; the next agent removes it by its label. */
-async function tidy(
+/** Removes the container; a failure only costs space until the next agent removes orphans. */
+async function remove(
   engine: Engine,
   { ref }: AttemptHandle,
   { container, log, signal }: MonitorOptions,

@@ -1,12 +1,12 @@
 /**
- * Where a job finds its things in its container.
+ * Paths in a job's container.
  *
  * @module
  */
 
-/** The workspace; jobs start here. */
+/** The workspace and default working directory. */
 export const CONTAINER_WORKSPACE = "/workspace";
-/** The home, which is the job's own and goes with the workspace. */
+/** The job's home, removed with the workspace. */
 export const CONTAINER_HOME = "/home/job";
-/** The text of a script job, read-only. */
+/** The script of a script job, read-only. */
 export const CONTAINER_SCRIPT = "/run/cicd/script";

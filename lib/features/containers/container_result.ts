@@ -1,5 +1,5 @@
 /**
- * The record of a container's end, in the words of the other records.
+ * The record of a container's end, in the format of the other executors.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import type { ContainerUsage } from "@lib/features/containers/container_usage.ts
 import { logFilesOf } from "@lib/spine/executors/directory_files.ts";
 import { type ExecFailureCode, formatExecFailure } from "@lib/spine/executors/result_record.ts";
 
-/** What else is known of the end. */
+/** The end of a container, according to the engine. */
 export interface ContainerEnd {
   readonly info: Pick<
     ContainerInfo,
@@ -21,16 +21,15 @@ export interface ContainerEnd {
   readonly now: number;
 }
 
-/** What an engine adds to the number of the signal that ended a process. */
-const SIGNAL_BASE = 128;
-const SIGKILL = 9;
-const SIGTERM = 15;
+/** Exit codes of an engine for signals: 128 and the signal's number. */
+const KILLED = 137;
+const TERMINATED = 143;
 
 /**
- * Writes the record of a container that ran.
+ * Formats the record of a container that ran.
  *
- * An engine says 128 and the signal's number also of a program that exits with that code. So a
- * signal is only named where it is known: the kernel's for want of memory, and our own.
+ * A program may exit by itself with the code that an engine reports for a signal. So a signal is
+ * only recorded if its sender is known: the kernel when memory ran out, or the suite.
  */
 export function formatContainerEnd(attempt: AttemptHandle, end: ContainerEnd): string {
   const { info: { exitCode, startedAt, finishedAt = end.now }, usage } = end;
@@ -47,7 +46,7 @@ export function formatContainerEnd(attempt: AttemptHandle, end: ContainerEnd): s
   const figures = {
     memory_oom_kill: oomKilled ? Math.max(1, oomKills) : 0,
     memory_peak: usage.memoryPeakBytes,
-    // Looked at now and then: the last of it may have gone unseen.
+    // Read now and then: the true peak may be higher.
     memory_peak_sampled: usage.memoryPeakBytes === undefined ? undefined : 1,
     cpu_usage_usec: usage.cpuUsageUs,
     cpu_throttled_usec: usage.cpuThrottledUs,
@@ -66,46 +65,41 @@ export function formatContainerEnd(attempt: AttemptHandle, end: ContainerEnd): s
 }
 
 /**
- * Why a program could not be executed, from an engine's refusal to start it; `undefined` if that
- * was refused for another reason.
+ * Returns why a program could not be executed, from an engine's refusal to start it; `undefined` if
+ * the engine refused for another reason.
  */
 export function execFailureOf(
   attempt: AttemptHandle,
   message: string,
 ): ExecFailureCode | undefined {
-  if (/executable file .*not found|stat .*: no such file|command not found/i.test(message)) {
-    return foundInWorkspace(attempt) ? 126 : 127;
-  }
-  if (
-    /no such file or directory/i.test(message) && /\bexec\b|start container process/.test(message)
-  ) {
-    return foundInWorkspace(attempt) ? 126 : 127;
-  }
+  const missing =
+    /executable file .*not found|stat .*: no such file|command not found/i.test(message) ||
+    (/no such file or directory/i.test(message) &&
+      /\bexec\b|start container process/.test(message));
+  if (missing) return foundInWorkspace(attempt) ? 126 : 127;
   if (/\bexec\b.*(permission denied|format error|is a directory)/i.test(message)) return 126;
   if (/\bchdir\b|working directory/i.test(message)) return 200;
   return undefined;
 }
 
-/** The only word of the small first process when it could not execute the job's program. */
+/** The message of an init process that could not execute the job's program. */
 const INIT_FAILED = /^(\[FATAL tini \(\d+\)\] exec .* failed: |catatonit .*failed to exec )/;
-const INIT_WORD_MAX_BYTES = 4_096;
+const INIT_MESSAGE_MAX_BYTES = 4_096;
 
 function execFailure(attempt: AttemptHandle, exitCode: number): 126 | 127 | undefined {
   if (exitCode !== 126 && exitCode !== 127) return undefined;
   const logs = logFilesOf(attempt.directory, attempt.spec.output);
   const path = logs[logs.length - 1] ?? "";
-  if (!existsSync(path) || Deno.statSync(path).size > INIT_WORD_MAX_BYTES) return undefined;
+  if (!existsSync(path) || Deno.statSync(path).size > INIT_MESSAGE_MAX_BYTES) return undefined;
   if (!INIT_FAILED.test(Deno.readTextFileSync(path))) return undefined;
   return exitCode === 127 && !foundInWorkspace(attempt) ? 127 : 126;
 }
 
-/** Whether the program is a file of the workspace: then its interpreter is what is not there. */
+/** Tells if the program is a file of the workspace, so that its interpreter must be missing. */
 function foundInWorkspace({ spec, directory }: AttemptHandle): boolean {
   if (spec.work.kind !== "command") return false;
   const [program = ""] = spec.work.argv;
-  const relative = program.startsWith("/workspace/")
-    ? program.slice("/workspace/".length)
-    : program;
+  const relative = program.replace(/^\/workspace\//, "");
   if (!relative.includes("/") && relative === program) return false;
   return !relative.startsWith("/") &&
     existsSync(`${directory.workspace}/${spec.workdir ?? "."}/${relative}`);
@@ -117,6 +111,6 @@ function knownSignal(
   oomKilled: boolean,
 ): "KILL" | "TERM" | undefined {
   const stopped = existsSync(directory.stopFile);
-  if (exitCode === SIGNAL_BASE + SIGKILL && (oomKilled || stopped)) return "KILL";
-  return exitCode === SIGNAL_BASE + SIGTERM && stopped ? "TERM" : undefined;
+  if (exitCode === KILLED && (oomKilled || stopped)) return "KILL";
+  return exitCode === TERMINATED && stopped ? "TERM" : undefined;
 }

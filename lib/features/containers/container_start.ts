@@ -1,5 +1,5 @@
 /**
- * Makes and starts the container of an attempt, once in its life.
+ * Creates and starts the container of an attempt, at most once.
  *
  * @module
  */
@@ -31,13 +31,13 @@ export interface StartContainerOptions {
   readonly rules: ContainerRules & { readonly tasks: number };
   readonly account: { readonly uid: number; readonly gid: number };
   readonly withoutInit: boolean;
-  /** Called when the engine has no small first process to give. */
+  /** Called if the engine turns out to have no init process. */
   readonly onNoInit: () => void;
   readonly clock: Clock;
   readonly signal: AbortSignal;
 }
 
-/** The name of an attempt's container: usually its own, see {@linkcode fenceIfMade}. */
+/** Returns the name of an attempt's container; {@linkcode fenceIfMade} may have changed it. */
 export function containerNameOf({ ref, directory }: AttemptHandle): string {
   try {
     return Deno.readTextFileSync(otherNameFile(directory.path)).trim();
@@ -48,11 +48,11 @@ export function containerNameOf({ ref, directory }: AttemptHandle): string {
 }
 
 /**
- * Makes and starts an attempt's container.
+ * Creates and starts an attempt's container.
  *
  * @returns `exists` if it was started before.
- * @throws {CicdError} `executor_failed` if it was not started, `engine_unavailable` if that is not
- * known.
+ * @throws {CicdError} `executor_failed` if it was not started, `engine_unavailable` if that is
+ * unknown.
  */
 export async function startContainer(
   engine: Engine,
@@ -79,9 +79,9 @@ export async function startContainer(
 }
 
 /**
- * Judges the container for the last time before it is made.
+ * Checks the container a last time before it is created.
  *
- * @returns The request with the links of its mounts followed, as they were judged.
+ * @returns The request, with the symlinks in its mount sources resolved.
  */
 function checked(
   engine: Engine,
@@ -107,15 +107,15 @@ function realPath(path: string): string {
   try {
     return Deno.realPathSync(path);
   } catch (error) {
-    throw refused(`container.mounts names "${path}": ${messageOf(error)}`);
+    throw refused(`container.mounts has "${path}": ${messageOf(error)}`);
   }
 }
 
 function refused(why: string): CicdError {
-  return new CicdError("executor_failed", `Cannot make the job's container: ${why}`);
+  return new CicdError("executor_failed", `Cannot create the job's container: ${why}`);
 }
 
-/** Whether the job's directory is there; the engine would make a missing one, as root. */
+/** Tells if the job's directory exists; the engine would create a missing one, as root. */
 function canEnter({ spec: { workdir = "." }, directory }: AttemptRequest): boolean {
   if (workdir.startsWith("/")) return true;
   try {
@@ -131,12 +131,12 @@ function canEnter({ spec: { workdir = "." }, directory }: AttemptRequest): boole
   }
 }
 
-/** Makes what the container mounts. */
+/** Prepares the directories that the container mounts. */
 function prepare({ spec, directory }: AttemptRequest, { account }: StartContainerOptions): void {
   Deno.mkdirSync(directory.home, { recursive: true, mode: 0o700 });
   const { user } = containerOf(spec);
   if (account.uid !== 0 && user === undefined) return;
-  // Another user than the account may be at work; no one else gets through the directory above.
+  // The job may have another user; the directory above keeps all others out.
   Deno.chmodSync(directory.home, 0o777);
   Deno.chmodSync(directory.workspace, 0o777);
   if (spec.work.kind === "script") Deno.chmodSync(directory.scriptFile, 0o644);
@@ -184,11 +184,11 @@ async function start(
     return "started";
   } catch (error) {
     if (!(error instanceof EngineError) || error.status === undefined) throw error;
-    // The engine has refused: nothing of the job was executed.
+    // The engine refused, so the job was not executed.
     const info = await engine.inspectContainer(name, signal);
     if (info !== undefined && isRunning(info)) return "exists";
     await engine.removeContainer(name, signal);
-    if (!options.withoutInit && saysNoInit(error)) {
+    if (!options.withoutInit && /docker-init|catatonit|container-init/.test(error.message)) {
       options.onNoInit();
       const plain = { ...options, withoutInit: true };
       await create(engine, name, request, plain);
@@ -205,13 +205,12 @@ async function start(
 }
 
 /**
- * Finds the container of an attempt that has a log, and makes one that was never started ours.
+ * Finds the container of an attempt that has a log, and renames one that was never started.
  *
- * An earlier agent may have died while its request to start it was on its way to the engine. That
- * request names the container by its name; under another one only we can start it, so that it is
- * not started twice.
+ * An earlier agent may have died while its request to start the container was on its way. That
+ * request uses the old name, so under the new one only this process can start it, and not twice.
  *
- * @returns The container as it is then; `undefined` if there is none.
+ * @returns The container after that; `undefined` if there is none.
  */
 export async function fenceIfMade(
   engine: Engine,
@@ -231,24 +230,20 @@ function otherNameFile(directory: string): string {
   return `${directory}/container`;
 }
 
-function saysNoInit({ message }: EngineError): boolean {
-  return /docker-init|catatonit|container-init/.test(message);
-}
-
-/** Says what a job can do about a refusal that the engine puts in its own terms. */
+/** Rewords a refusal in terms of the job. */
 function explained(error: unknown, { Image, HostConfig }: ContainerBody): unknown {
   if (!(error instanceof EngineError) || error.status === undefined) return error;
   const { status, message } = error;
-  const because = (why: string) =>
-    new EngineError("executor_failed", why, { status, cause: error });
+  const reworded = (text: string) =>
+    new EngineError("executor_failed", text, { status, cause: error });
   if (HostConfig.StorageOpt !== undefined && /storage-opt|quota|storage driver/i.test(message)) {
-    return because(
-      "Cannot limit the container's disk: the engine's storage driver has no quotas here; leave " +
-        "out limits.disk",
+    return reworded(
+      "Cannot limit the container's disk: the engine's storage driver has no quotas here; omit " +
+        "limits.disk",
     );
   }
   if (status === 404 && /image/i.test(message)) {
-    return because(`Cannot make the job's container: there is no image "${Image}" here`);
+    return reworded(`Cannot create the job's container: there is no image "${Image}" here`);
   }
   return error;
 }

@@ -1,5 +1,5 @@
 /**
- * Ends a container that runs too long, or that somebody wants to end.
+ * Stops a container at its time limit or at a stop request.
  *
  * @module
  */
@@ -12,37 +12,36 @@ import { sleepUnless } from "@lib/spine/executors/sleep_unless.ts";
 /** Options for {@linkcode enforceEnd}. */
 export interface EnforceOptions {
   readonly container: string;
-  /** Milliseconds since the epoch, as the engine has it. */
+  /** Milliseconds since the epoch, by the engine's clock. */
   readonly startedAt: number;
-  /** Resolves when somebody has asked for a stop. */
-  readonly stopAsked: () => Promise<void>;
+  /** Resolves at the next stop request. */
+  readonly stopRequested: () => Promise<void>;
   readonly clock: Clock;
   readonly signal: AbortSignal;
 }
 
-/** Between two SIGKILLs, should the engine lose one. */
+/** Time between two SIGKILLs, in case the engine loses one. */
 const KILL_AGAIN_MS = 5_000;
 
 /**
- * Sees to a container's end until `signal` aborts, which it does when the container has ended.
+ * Stops a container in time; returns when `signal` aborts, which the container's end causes.
  *
- * The time limit becomes a stop request like any other. From the moment of the request, which is
- * the time of its file and so outlives us, the job has its grace.
+ * The time limit becomes a stop request like any other. The grace period starts with the request,
+ * whose time is that of its file and so survives a restart.
  */
 export async function enforceEnd(
   engine: Engine,
   { spec, directory }: AttemptHandle,
-  { container, startedAt, stopAsked, clock, signal }: EnforceOptions,
+  { container, startedAt, stopRequested, clock, signal }: EnforceOptions,
 ): Promise<void> {
   const limitAt = startedAt + spec.timeoutMs;
-  let asked = stopAsked();
+  let requested = stopRequested();
   let stopAt = stopTime(directory.stopFile);
   while (stopAt === undefined) {
     if (clock.now() >= limitAt) {
-      const wanted = requestStop(directory, { reason: "timeout", by: "the time limit" });
-      if (!wanted) return;
-    } else if (await sleepUnless(asked, { ms: limitAt - clock.now(), clock, signal })) {
-      asked = stopAsked();
+      if (!requestStop(directory, { reason: "timeout", by: "the time limit" })) return;
+    } else if (await sleepUnless(requested, { ms: limitAt - clock.now(), clock, signal })) {
+      requested = stopRequested();
     }
     stopAt = stopTime(directory.stopFile);
   }

@@ -1,9 +1,8 @@
 /**
- * What a container uses, read from its cgroup while it lives.
+ * Resource usage of a running container, read from its cgroup.
  *
- * The engine removes the cgroup with the container's last process, and its figures with it. They
- * are looked at now and then, and at the very end where the kernel says that it has come (cgroup
- * v2); a job that is over at once has none.
+ * The engine removes the cgroup with the container's last process. The figures are read now and
+ * then, and at the very end where the kernel reports it (cgroup v2); a very short job has none.
  *
  * @module
  */
@@ -11,64 +10,58 @@ import type { Clock } from "@lib/core/clock.ts";
 import type { ContainerInfo } from "@lib/foundations/docker/engine_types.ts";
 import { sleepUnless } from "@lib/spine/executors/sleep_unless.ts";
 
-/** What was seen last; a figure that could not be read is absent. */
+/** The latest figures; absent if unreadable. */
 export interface ContainerUsage {
-  readonly memoryPeakBytes?: number;
-  readonly cpuUsageUs?: number;
-  readonly cpuThrottledUs?: number;
-  /** Processes that the kernel killed for want of memory; not every engine tells. */
-  readonly oomKills?: number;
+  readonly memoryPeakBytes?: number | undefined;
+  readonly cpuUsageUs?: number | undefined;
+  readonly cpuThrottledUs?: number | undefined;
+  /** Processes that the kernel killed when memory ran out; not every engine reports it. */
+  readonly oomKills?: number | undefined;
 }
 
-/** Options for {@linkcode watchUsage}. */
-export interface WatchUsageOptions {
-  readonly onUsage: (usage: ContainerUsage) => void;
-  readonly clock: Clock;
-  readonly signal: AbortSignal;
-}
+/** Files that the kernel changes at a kill or at the last exit, before the cgroup is gone. */
+const EVENT_FILES = ["cgroup.events", "memory.events"];
 
-/** Where the kernel's news are. It tells of a kill before the process, and so the cgroup, is gone. */
-const NEWS = ["cgroup.events", "memory.events"];
-
-/** The first look, and the rarest. */
+/** Shortest and longest time between two reads. */
 const FIRST_MS = 25;
 const LAST_MS = 2_000;
 
-/** Where the kernel's cgroups are mounted, in the order of looking. */
+/** Mount points of cgroups, in search order. */
 const V2_MOUNTS = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"];
 const V1_MOUNT = "/sys/fs/cgroup";
 
-/** Reports what a container uses until `signal` aborts or its cgroup is gone. */
+/** Reports a container's usage until `signal` aborts or its cgroup is gone. */
 export async function watchUsage(
   { id, pid }: Pick<ContainerInfo, "id" | "pid">,
-  { onUsage, clock, signal }: WatchUsageOptions,
+  { onUsage, clock, signal }: {
+    readonly onUsage: (usage: ContainerUsage) => void;
+    readonly clock: Clock;
+    readonly signal: AbortSignal;
+  },
 ): Promise<void> {
   const files = cgroupFiles(id, pid);
   if (files === undefined) return;
-  using changes = files.news.length === 0 ? undefined : watchFiles(files.news);
+  using changes = files.events.length === 0 ? undefined : watchFiles(files.events);
   const events = changes?.[Symbol.asyncIterator]();
-  // Without news of the end: a promise that is never kept.
+  // Without events: a promise that never settles.
   let change: Promise<unknown> = events?.next() ?? new Promise<never>(() => {});
   for (let ms = FIRST_MS; !signal.aborted; ms = Math.min(2 * ms, LAST_MS)) {
     const usage = files.read();
     if (usage === undefined) return;
     onUsage(usage);
-    if (await sleepUnless(change, { ms, clock, signal })) {
-      change = events?.next() ?? change;
-    }
+    if (await sleepUnless(change, { ms, clock, signal })) change = events?.next() ?? change;
   }
 }
 
 interface CgroupFiles {
   /** `undefined` once the cgroup is gone. */
   readonly read: () => ContainerUsage | undefined;
-  /** Files that change when the last process has gone, or one was killed for want of memory. */
-  readonly news: readonly string[];
+  readonly events: readonly string[];
 }
 
-/** The files of a container's cgroup, if its first process is one of this machine. */
+/** Finds the files of a container's cgroup if its first process runs on this machine. */
 function cgroupFiles(id: string, pid: number): CgroupFiles | undefined {
-  // Of an engine on another machine the number says nothing here: the path must name the container.
+  // The pid may be that of another machine: the path must contain the container's id.
   const groups = (readText(`/proc/${pid}/cgroup`) ?? "").split("\n")
     .map((line) => /^\d+:([^:]*):(.*)$/.exec(line))
     .filter((match) => match !== null)
@@ -77,23 +70,22 @@ function cgroupFiles(id: string, pid: number): CgroupFiles | undefined {
   const unified = groups.find(({ controllers }) => controllers[0] === "")?.path;
   for (const directory of unified === undefined ? [] : directoriesV2(unified, id)) {
     if (readText(`${directory}/memory.peak`) === undefined) continue;
-    return { read: () => readV2(directory), news: NEWS.map((name) => `${directory}/${name}`) };
+    return {
+      read: () => readV2(directory),
+      events: EVENT_FILES.map((name) => `${directory}/${name}`),
+    };
   }
   const directoryOf = (controller: string) => {
     const path = groups.find(({ controllers }) => controllers.includes(controller))?.path;
     return path === undefined ? undefined : `${V1_MOUNT}/${controller}${path}`;
   };
-  const [memory, cpuacct, cpu] = [
-    directoryOf("memory"),
-    directoryOf("cpuacct"),
-    directoryOf("cpu"),
-  ];
+  const [memory, cpuacct, cpu] = ["memory", "cpuacct", "cpu"].map(directoryOf);
   return memory === undefined && cpuacct === undefined
     ? undefined
-    : { read: () => readV1(memory ?? "", cpuacct ?? "", cpu ?? ""), news: [] };
+    : { read: () => readV1(memory ?? "", cpuacct ?? "", cpu ?? ""), events: [] };
 }
 
-/** The container's directory; some runtimes have the processes in another one below it. */
+/** Returns the candidates for the container's cgroup; some runtimes nest another one in it. */
 function directoriesV2(path: string, id: string): readonly string[] {
   const parts = path.split("/");
   const own = parts.findIndex((part) => part.includes(id));
@@ -105,10 +97,11 @@ function readV2(directory: string): ContainerUsage | undefined {
   const peak = readText(`${directory}/memory.peak`);
   const stat = readText(`${directory}/cpu.stat`);
   if (peak === undefined && stat === undefined) return undefined;
-  const oomKills = line(readText(`${directory}/memory.events`), "oom_kill");
   return {
-    ...usageOf(count(peak), line(stat, "usage_usec"), line(stat, "throttled_usec")),
-    ...(oomKills === undefined ? {} : { oomKills }),
+    memoryPeakBytes: count(peak),
+    cpuUsageUs: line(stat, "usage_usec"),
+    cpuThrottledUs: line(stat, "throttled_usec"),
+    oomKills: line(readText(`${directory}/memory.events`), "oom_kill"),
   };
 }
 
@@ -116,19 +109,10 @@ function readV1(memory: string, cpuacct: string, cpu: string): ContainerUsage | 
   const peak = readText(`${memory}/memory.max_usage_in_bytes`);
   const usedNs = count(readText(`${cpuacct}/cpuacct.usage`));
   if (peak === undefined && usedNs === undefined) return undefined;
-  const throttledNs = line(readText(`${cpu}/cpu.stat`), "throttled_time");
-  return usageOf(count(peak), inUs(usedNs), inUs(throttledNs));
-}
-
-function usageOf(
-  memoryPeakBytes: number | undefined,
-  cpuUsageUs: number | undefined,
-  cpuThrottledUs: number | undefined,
-): ContainerUsage {
   return {
-    ...(memoryPeakBytes === undefined ? {} : { memoryPeakBytes }),
-    ...(cpuUsageUs === undefined ? {} : { cpuUsageUs }),
-    ...(cpuThrottledUs === undefined ? {} : { cpuThrottledUs }),
+    memoryPeakBytes: count(peak),
+    cpuUsageUs: inUs(usedNs),
+    cpuThrottledUs: inUs(line(readText(`${cpu}/cpu.stat`), "throttled_time")),
   };
 }
 
@@ -148,7 +132,7 @@ function readText(path: string): string | undefined {
   try {
     return Deno.readTextFileSync(path);
   } catch {
-    // Gone with the container, not there on this kernel, or not ours to read: no figure.
+    // Gone with the container, not in this kernel, or not readable: no figure.
     return undefined;
   }
 }
@@ -157,7 +141,7 @@ function watchFiles(paths: readonly string[]): Deno.FsWatcher | undefined {
   try {
     return Deno.watchFs([...paths]);
   } catch {
-    // Gone already, or the account's watches are used up: the looks must do.
+    // Gone already, or out of watches: the timer must do.
     return undefined;
   }
 }

@@ -1,5 +1,5 @@
 /**
- * Containers: jobs in images, run by Docker or Podman.
+ * The containers feature: jobs run in images by Docker or Podman.
  *
  * @module
  */

@@ -8,8 +8,8 @@ import { section } from "@lib/foundations/config/config.ts";
 import { key } from "@lib/foundations/config/key.ts";
 import { age, diskSpace, tasks } from "@lib/foundations/config/ranges.ts";
 
-/** What makes a container less than closed. */
-const FREEDOMS = [
+/** Privileges that a project may allow its containers. */
+const PRIVILEGES = [
   "privileged",
   "capabilities",
   "host_network",
@@ -20,53 +20,58 @@ const FREEDOMS = [
 
 const NETWORK = /^[A-Za-z0-9][A-Za-z0-9_.-]*$/;
 
-/** What holds for containers; without a project's word all are closed. */
+/** Rules for containers; they have no privileges unless the project allows them. */
 export const CONTAINERS = section({
   keys: {
     pull: key(
       "containers.pull",
       choice(["always", "missing", "never"]),
-      "When the image of a job that does not say is fetched from its registry.",
+      "When to pull the image of a job without a pull policy.",
       "missing",
     ),
     network: key(
       "containers.network",
       text("none, bridge or the name of a network", NETWORK),
-      "Network of a container whose job names none.",
+      "Default network of containers.",
       "bridge",
       {
         project: {
           name: "containers.network",
-          doc: "Network of its containers whose job names none.",
+          doc: "Default network of its containers.",
         },
       },
     ),
     images: key(
       "containers.images",
-      textList("a list of image names, in which * stands for any characters", /^[^\s]+$/),
-      "The images that jobs may use; one without a tag or digest in the pattern stands for all of " +
+      textList("a list of image names, in which * matches any characters", /^[^\s]+$/),
+      "Patterns of the images that jobs may use; a pattern without a tag or digest matches all of " +
         "them. Empty: every image. In the environment variable: separated by commas.",
       [],
-      { project: { name: "containers.images", doc: "The images that its jobs may use." } },
+      {
+        project: {
+          name: "containers.images",
+          doc: "Patterns of the images that its jobs may use.",
+        },
+      },
     ),
     tasks: key(
       "containers.tasks",
       integer(tasks),
-      "Processes and threads of a container whose job names no limit.",
+      "Default limit of processes and threads of a container.",
       4_096,
     ),
   },
   projectKeys: {
     allow: key(
       "containers.allow",
-      choices(FREEDOMS),
-      `What its containers may ask for that opens them: ${FREEDOMS.join(", ")}.`,
+      choices(PRIVILEGES),
+      `Privileges that its containers may request: ${PRIVILEGES.join(", ")}.`,
       [],
     ),
     mounts: key(
       "containers.mounts",
       textList("a list of absolute paths", /^\/[^\s]*$/),
-      "Paths of this machine that its containers may mount, each with what is below; needs " +
+      "Paths of this machine that its containers may mount, with everything below; needs " +
         "`mounts` in `containers.allow`.",
       [],
     ),
@@ -79,19 +84,19 @@ export const CONTAINERS = section({
   },
 });
 
-/** Limits of the images that jobs brought here. */
+/** Limits of the images that jobs pulled. */
 export const IMAGES = section({
   keys: {
     maxAgeMs: key(
       "clean.images_unused_for",
       duration(age),
-      "Images that jobs brought here and no job used for so long are removed by `cicd-runner clean`.",
+      "`cicd-runner clean` removes images that jobs pulled and no job used for this time.",
       "14d",
     ),
     maxBytes: key(
       "clean.images_max_size",
       size(diskSpace),
-      "Disk space of the images that jobs brought here; those not used for longest go first.",
+      "Disk space of the images that jobs pulled; the least recently used go first.",
       "20G",
     ),
   },

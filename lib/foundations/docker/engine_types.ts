@@ -22,7 +22,12 @@ export interface ContainerBody {
 /** The part of {@linkcode ContainerBody} that concerns the machine. */
 export interface HostBody {
   readonly NetworkMode: string;
-  readonly Mounts: readonly MountBody[];
+  readonly Mounts: readonly {
+    readonly Type: "bind";
+    readonly Source: string;
+    readonly Target: string;
+    readonly ReadOnly: boolean;
+  }[];
   readonly NanoCpus?: number;
   readonly Memory?: number;
   readonly MemorySwap?: number;
@@ -45,14 +50,6 @@ export interface HostBody {
   readonly LogConfig: { readonly Type: string; readonly Config: Readonly<Record<string, string>> };
   readonly RestartPolicy: { readonly Name: "no" };
   readonly AutoRemove: false;
-}
-
-/** A bind mount. */
-export interface MountBody {
-  readonly Type: "bind";
-  readonly Source: string;
-  readonly Target: string;
-  readonly ReadOnly: boolean;
 }
 
 const time = v.pipe(
