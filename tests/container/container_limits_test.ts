@@ -22,7 +22,7 @@ async function run(
   return { outcome, log: Deno.readTextFileSync(request.directory.logFile("merged")) };
 }
 
-Deno.test("ContainerExecutor tells a kill for want of memory from an exit with 137", async () => {
+Deno.test("ContainerExecutor tells an out-of-memory kill from an exit with 137", async () => {
   const { outcome } = await run(
     "sleep 0.2; exec tail -c 200m /dev/zero",
     { limits: { memoryBytes: 32 * MIB } },
@@ -36,14 +36,14 @@ Deno.test("ContainerExecutor tells a kill for want of memory from an exit with 1
   assert.equal(plain.outcome.exitCode, 137);
 });
 
-Deno.test("ContainerExecutor says so when a part of the job was killed for want of memory", async () => {
+Deno.test("ContainerExecutor says so when a part of the job ran out of memory", async () => {
   const { outcome } = await run(
     "tail -c 200m /dev/zero >/dev/null; echo went on; exit 3",
     { limits: { memoryBytes: 32 * MIB } },
   );
   assert.equal(outcome.reason, "exit_code");
   assert.equal(outcome.exitCode, 3);
-  assert.match(outcome.message, /killed for want of memory/);
+  assert.match(outcome.message, /processes ran out of memory/);
 });
 
 Deno.test("ContainerExecutor measures memory, CPU and throttling", async () => {

@@ -82,7 +82,7 @@ Deno.test("after a power cut running jobs are lost, queued ones run without anyo
   }, { timeoutMs: 20_000 });
   const lost = await t.ended(running.id);
   assert.deepEqual([lost.state, lost.exit_code, lost.attempt], ["lost", null, 1]);
-  assert.match(lost.message ?? "", /^How the job ended is not known/);
+  assert.match(lost.message ?? "", /^The end of the job is unknown/);
   assert.equal((await t.ended(queued.id)).state, "succeeded");
   const retried = await t.ended(again.id);
   assert.deepEqual([retried.state, retried.attempt], ["succeeded", 2]);

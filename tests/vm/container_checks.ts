@@ -108,7 +108,7 @@ async function memoryRow(): Promise<LimitRow> {
     kernel: `memory.events oom_kill ${kills} below \`cicd-web.slice\``,
     result: verdict(job),
     ok: job.state === "failed" && job.reason === "oom_killed" && kills > 0 &&
-      /its limit is 48M/.test(job.message ?? ""),
+      /killed at its 48M limit/.test(job.message ?? ""),
   };
 }
 

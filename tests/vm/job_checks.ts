@@ -45,7 +45,7 @@ export const memoryCheck: Check = {
         result: `${verdict(job)}; \`cicd-runner run\` exits with ${code}`,
         ok: job.state === "failed" && job.reason === "oom_killed" && code === 137 &&
           figure(figures, "memory_oom_kill") > 0 && peak > 56 * 2 ** 20 && peak <= 64 * 2 ** 20 &&
-          /its limit is 64M; it used .* at its peak/.test(job.message ?? ""),
+          /killed at its 64M limit; it used .* at its peak/.test(job.message ?? ""),
       }],
     };
   },

@@ -86,7 +86,7 @@ export const projectMemoryCheck: Check = {
         }`,
         ok: killed.length === 1 && kept.length === 1 && kills > 0 &&
           victim?.reason === "oom_killed" &&
-          /the project's or the machine's memory ran out/.test(victim.message ?? ""),
+          /the project or the machine ran out/.test(victim.message ?? ""),
       }],
     };
   },

@@ -1,13 +1,15 @@
 /**
- * Runs each attempt under a shell of its own, where there is no systemd.
+ * The executor for machines without systemd.
  *
- * What a unit gives and this does not: limits on CPU, memory and tasks, their
- * figures, and a hold on processes that leave the job's session and drop its
- * variables. The time limit and the grace are kept, also without the agent.
+ * Unlike a unit, it has no limits on CPU, memory and tasks, no usage figures, and no hold on
+ * processes that leave the job's session and drop its variables. The time limit and the grace
+ * period are enforced, also without the agent.
  *
  * @module
  */
+import { raceAbort } from "@lib/core/abort.ts";
 import type { Clock } from "@lib/core/clock.ts";
+import { CicdError, messageOf } from "@lib/core/errors.ts";
 import { existsSync } from "@lib/foundations/files/records.ts";
 import type {
   AttemptFound,
@@ -19,36 +21,30 @@ import type {
 } from "@lib/spine/jobs/executor.ts";
 import type { AttemptOutcome } from "@lib/spine/jobs/model.ts";
 import { checkDirectory, settleDirectory, wasBegun } from "@lib/spine/executors/evidence.ts";
-import { recordExecFailure, requestStop } from "@lib/spine/executors/directory_files.ts";
-import { jobProgram } from "@lib/spine/executors/job_program.ts";
-import { sleepUnless } from "@lib/spine/executors/sleep_unless.ts";
 import {
-  beginSupervised,
-  isSupervised,
-  stopSupervised,
-  sweep,
-} from "@lib/spine/executors/supervisor_call.ts";
+  logFilesOf,
+  recordExecFailure,
+  requestStop,
+} from "@lib/spine/executors/directory_files.ts";
+import { jobProgram, type ReadyProgram } from "@lib/spine/executors/job_program.ts";
+import { sleepUnless } from "@lib/spine/executors/sleep_unless.ts";
+import { SUPERVISOR_PROGRAM } from "@lib/spine/executors/supervisor.ts";
 
-/** Options for {@linkcode DirectExecutor}. */
-export interface DirectExecutorOptions {
-  readonly clock: Clock;
-}
-
-/** How often to look whether a supervisor was killed, which leaves no trace in the directory. */
+/** Interval of checks for a killed supervisor, which leaves no trace in the directory. */
 const RECHECK_MS = 2_000;
 
 /**
- * The executor for machines without systemd.
+ * Runs each attempt under a supervisor, a shell.
  *
- * At most once: the supervisor puts its own name down in the directory with
- * `link(2)`, which only one of many can do, before it runs the job.
+ * At most once: before it runs the job, the supervisor records itself in the directory with
+ * `link(2)`, which only one of many can do.
  */
 export class DirectExecutor implements Executor {
   readonly kind = "direct";
   readonly #clock: Clock;
   readonly #disposed = new AbortController();
 
-  constructor({ clock }: DirectExecutorOptions) {
+  constructor({ clock }: { readonly clock: Clock }) {
     this.#clock = clock;
   }
 
@@ -64,7 +60,7 @@ export class DirectExecutor implements Executor {
   }
 
   async look(attempt: AttemptHandle, signal: AbortSignal): Promise<AttemptFound> {
-    // The supervisor before the files: it goes after the last of them was written.
+    // The supervisor before the files: it exits after it has written the last of them.
     if (!existsSync(attempt.directory.resultFile) && await isSupervised(attempt, signal)) {
       return { kind: "alive" };
     }
@@ -76,14 +72,15 @@ export class DirectExecutor implements Executor {
   async ended(attempt: AttemptHandle, signal: AbortSignal): Promise<AttemptOutcome> {
     const either = AbortSignal.any([signal, this.#disposed.signal]);
     await this.#gone(attempt, either);
-    // Killed, then: nothing stands over what is left.
+    // The supervisor was killed and cannot end the rest.
     if (!existsSync(attempt.directory.resultFile)) await sweep(attempt, either);
     return await settleDirectory(attempt, this.#evidenceOptions());
   }
 
   async stop(attempt: AttemptHandle, why: StopRequest, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
-    if (requestStop(attempt.directory, why)) await stopSupervised(attempt, signal);
+    if (!requestStop(attempt.directory, why)) return;
+    await callSupervisor(["stop", attempt.directory.path], signal);
   }
 
   describeProject(): Promise<ProjectUse> {
@@ -103,7 +100,7 @@ export class DirectExecutor implements Executor {
     return { monitor: "its supervisor", now: this.#clock.now() };
   }
 
-  /** Resolves once the record is there, or the supervisor is not. */
+  /** Resolves once the record exists, or the supervisor does not. */
   async #gone(attempt: AttemptHandle, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
     const { resultFile, path } = attempt.directory;
@@ -119,4 +116,91 @@ export class DirectExecutor implements Executor {
       }
     }
   }
+}
+
+/** Variables that shells set themselves. */
+const SHELL_VARIABLES = ["PWD", "OLDPWD", "SHLVL", "_"] as const;
+
+/**
+ * Starts the supervisor of an attempt and waits until it has begun the job.
+ *
+ * An abort ends the wait, not the supervisor.
+ *
+ * @returns `exists` if another supervisor was first.
+ * @throws {CicdError} `executor_failed` if nothing was begun.
+ */
+async function beginSupervised(
+  { ref, spec, env, secrets, directory }: AttemptRequest,
+  { argv, workdir }: ReadyProgram,
+  signal: AbortSignal,
+): Promise<"started" | "exists"> {
+  const variables = { ...env, ...Object.fromEntries(secrets) };
+  const [outputLog = "", errorLog = outputLog] = logFilesOf(directory, spec.output);
+  const args = [
+    directory.path,
+    ref.jobId,
+    String(ref.number),
+    String(spec.timeoutMs / 1_000),
+    String(spec.graceMs),
+    outputLog,
+    errorLog,
+    SHELL_VARIABLES.filter((name) => variables[name] === undefined).join(" "),
+    ...argv,
+  ];
+  let child: Deno.ChildProcess;
+  try {
+    child = new Deno.Command("/bin/sh", {
+      args: ["-c", SUPERVISOR_PROGRAM, "supervisor", "run", ...args],
+      cwd: workdir,
+      clearEnv: true,
+      env: variables,
+      detached: true,
+      stdin: "null",
+      stdout: "piped",
+      stderr: "null",
+    }).spawn();
+  } catch (error) {
+    throw notBegun(ref.jobId, messageOf(error), error);
+  }
+  child.unref();
+  switch ((await raceAbort(new Response(child.stdout).text(), signal)).trim()) {
+    case "begun":
+      return "started";
+    case "exists":
+      return "exists";
+    default:
+      throw notBegun(ref.jobId, "its supervisor exited at once; is the disk full?");
+  }
+}
+
+/** Tells if an attempt's supervisor is running. */
+async function isSupervised(
+  { directory }: AttemptHandle,
+  signal: AbortSignal,
+): Promise<boolean> {
+  return (await callSupervisor(["alive", directory.path], signal)) === 0;
+}
+
+/** Kills the remaining processes of an attempt whose supervisor is dead. */
+async function sweep({ ref, directory }: AttemptHandle, signal: AbortSignal): Promise<void> {
+  await callSupervisor(["sweep", directory.path, ref.jobId, String(ref.number)], signal);
+}
+
+async function callSupervisor(args: readonly string[], signal: AbortSignal): Promise<number> {
+  signal.throwIfAborted();
+  const { code } = await raceAbort(
+    new Deno.Command("/bin/sh", {
+      args: ["-c", SUPERVISOR_PROGRAM, "supervisor", ...args],
+      clearEnv: true,
+      stdin: "null",
+      stdout: "null",
+      stderr: "null",
+    }).output(),
+    signal,
+  );
+  return code;
+}
+
+function notBegun(jobId: string, why: string, cause?: unknown): CicdError {
+  return new CicdError("executor_failed", `Cannot begin job "${jobId}": ${why}`, { cause });
 }

@@ -1,16 +1,16 @@
 /**
- * The files of an attempt's directory, as far as an executor knows them.
+ * Files in an attempt's directory that executors write.
  *
  * @module
  */
+import * as v from "valibot";
 import { existsSync, writeAtomic, writeAtomicSync } from "@lib/foundations/files/records.ts";
 import type { AttemptDirectory } from "@lib/spine/jobs/attempt_directory.ts";
 import type { StopRequest } from "@lib/spine/jobs/executor.ts";
 import type { JobSpec } from "@lib/spine/spec/job_spec.ts";
 import { type ExecFailureCode, formatExecFailure } from "@lib/spine/executors/result_record.ts";
-import { formatStop } from "@lib/spine/executors/stop_file.ts";
 
-/** The log files an attempt writes; the first is the first made. */
+/** Returns an attempt's log files, in the order of their creation. */
 export function logFilesOf(
   directory: AttemptDirectory,
   output: JobSpec["output"],
@@ -20,7 +20,7 @@ export function logFilesOf(
     : [directory.logFile("stdout"), directory.logFile("stderr")];
 }
 
-/** Records, once and for all, that the attempt's program could not be executed. */
+/** Records that the attempt's program could not be executed. */
 export async function recordExecFailure(
   directory: AttemptDirectory,
   exitCode: ExecFailureCode,
@@ -29,19 +29,47 @@ export async function recordExecFailure(
   await writeResult(directory, formatExecFailure(exitCode, now));
 }
 
-/** Writes the record of an attempt's end, in one step. */
+/** Writes the record of an attempt's end, atomically. */
 export async function writeResult(directory: AttemptDirectory, text: string): Promise<void> {
   await writeAtomic(directory.resultFile, text);
 }
 
 /**
- * Writes down why an attempt is being stopped; the first reason stays.
+ * Writes a stop request; the first one stays, and its time is that of its file.
  *
- * @returns Whether there is anything to stop: `false` once the end is recorded.
+ * @returns `false` if the end is recorded, so that there is nothing to stop.
  */
-export function requestStop(directory: AttemptDirectory, why: StopRequest): boolean {
+export function requestStop(directory: AttemptDirectory, { reason, by }: StopRequest): boolean {
   if (existsSync(directory.resultFile)) return false;
-  if (existsSync(directory.stopFile)) return true;
-  writeAtomicSync(directory.stopFile, formatStop(why));
+  if (!existsSync(directory.stopFile)) {
+    writeAtomicSync(directory.stopFile, JSON.stringify({ reason, by }) + "\n");
+  }
   return true;
+}
+
+/** Size limit of a stop request. */
+export const STOP_MAX_BYTES = 16 * 1024;
+
+const UNREADABLE: StopRequest = { reason: "cancelled", by: "by an unreadable request" };
+
+const stopRequest = v.fallback(
+  v.pipe(
+    v.string(),
+    v.maxLength(STOP_MAX_BYTES),
+    v.parseJson(),
+    v.object({
+      reason: v.picklist(["cancelled", "superseded", "timeout"]),
+      by: v.fallback(v.string(), UNREADABLE.by),
+    }),
+  ),
+  UNREADABLE,
+);
+
+/**
+ * Parses a stop request.
+ *
+ * The file's existence is the request: an unreadable text counts as a cancel by an unknown user.
+ */
+export function parseStop(text: string): StopRequest {
+  return v.parse(stopRequest, text);
 }

@@ -1,5 +1,5 @@
 /**
- * Reads from an attempt's directory what {@linkcode settle} judges by.
+ * Reads the evidence for {@linkcode settle} from an attempt's directory.
  *
  * @module
  */
@@ -12,18 +12,17 @@ import {
   RESULT_MAX_BYTES,
 } from "@lib/spine/executors/result_record.ts";
 import { type Evidence, settle, settleNeverBegun } from "@lib/spine/executors/settle.ts";
-import { parseStop, STOP_MAX_BYTES } from "@lib/spine/executors/stop_file.ts";
-import { logFilesOf } from "@lib/spine/executors/directory_files.ts";
+import { logFilesOf, parseStop, STOP_MAX_BYTES } from "@lib/spine/executors/directory_files.ts";
 
-/** Where the evidence of an attempt's end is read from, besides its directory. */
-export interface EvidenceOptions {
-  /** What ran the attempt, such as `the service manager`. */
+/** Context of an attempt's evidence. */
+interface EvidenceOptions {
+  /** The program that ran the attempt, such as `the service manager`. */
   readonly monitor: string;
   /** Milliseconds since the epoch. */
   readonly now: number;
 }
 
-/** What a look at the directory of an attempt says, once nothing of the attempt lives. */
+/** Checks the directory of an attempt without live processes. */
 export async function checkDirectory(
   handle: AttemptHandle,
   options: EvidenceOptions,
@@ -35,7 +34,7 @@ export async function checkDirectory(
     : { kind: "vanished", outcome: settle(evidence) };
 }
 
-/** The verdict on an attempt of which nothing lives and nothing will. */
+/** Settles an attempt without live processes that can no longer begin. */
 export async function settleDirectory(
   handle: AttemptHandle,
   options: EvidenceOptions,
@@ -46,7 +45,7 @@ export async function settleDirectory(
     : settle(evidence);
 }
 
-/** Whether the attempt was begun: by its log or its record, not by what lives. */
+/** Tells if the attempt was begun, by its log or its record. */
 export function wasBegun({ spec, directory }: Omit<AttemptHandle, "ref">): boolean {
   return [...logFilesOf(directory, spec.output), directory.resultFile].some((path) =>
     statIfThere(path) !== undefined
@@ -66,7 +65,7 @@ async function readEvidence(
     .filter((info) => info !== undefined);
   const begunAt = logs.length === 0 ? undefined : Math.min(
     ...logs.map((info) =>
-      // Not every file system keeps the time of birth; `attempt.json` is made just before.
+      // Not every file system has birth times; `attempt.json` is written just before.
       info.birthtime?.getTime() ?? statIfThere(directory.attemptFile)?.mtime?.getTime() ?? now
     ),
   );
@@ -81,7 +80,7 @@ async function readEvidence(
     logBytes: logs.reduce((sum, info) => sum + info.size, 0),
     bootedAt: now - uptime() * 1_000,
     ...(result === undefined ? {} : { result }),
-    // Both times are of the same clock, the file system's, which lags behind the program's.
+    // Both times are from the file system's clock, which lags behind the program's.
     ...(stop === undefined
       ? {}
       : { stop: { why: parseStop(stop.kind === "text" ? stop.text : ""), at: stop.mtime } }),

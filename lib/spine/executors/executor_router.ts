@@ -1,5 +1,5 @@
 /**
- * Sends each attempt to the executor that its spec asks for.
+ * Routes each attempt to the executor that its spec requires.
  *
  * @module
  */
@@ -14,20 +14,19 @@ import type {
 import type { AttemptOutcome } from "@lib/spine/jobs/model.ts";
 import type { JobSpec } from "@lib/spine/spec/job_spec.ts";
 
-/** The executors there are. */
+/** Options for {@linkcode ExecutorRouter}. */
 export interface ExecutorRouterOptions {
-  /** For jobs without a container. */
+  /** Runs jobs without a container. */
   readonly processes: Executor;
-  /** Makes the one for jobs with a container; called for the first of them. */
+  /** Makes the executor of jobs with a container; called for the first of them. */
   readonly makeContainers: () => Promise<Executor>;
 }
 
 /**
- * The executor of every job of a project: hands each one to the executor of processes or to that of
- * containers, and owns both.
+ * Routes the jobs of a project to the executor of processes or that of containers; owns both.
  *
- * What it says of itself is what the executor of processes says: the container engine is no part
- * of the agent, and a restart of the agent would not bring it back.
+ * Its health and its usage are those of the executor of processes: the container engine is not part
+ * of the agent, and a restart of the agent would not restart it.
  */
 export class ExecutorRouter implements Executor {
   readonly kind: Executor["kind"];

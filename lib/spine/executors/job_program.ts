@@ -1,28 +1,29 @@
 /**
- * From a job's work to a program with an absolute path, in a working directory.
+ * Resolves a job's work to a program with an absolute path, in a working directory.
+ *
+ * The search is that of a shell, and done before a unit is made: systemd searches its own path, not
+ * the job's.
  *
  * @module
  */
-import { assertNever } from "@lib/core/assert_never.ts";
+import { accessSync, constants } from "node:fs";
 import type { AttemptDirectory } from "@lib/spine/jobs/attempt_directory.ts";
 import type { AttemptRequest } from "@lib/spine/jobs/executor.ts";
 import type { JobSpec } from "@lib/spine/spec/job_spec.ts";
 import type { ExecFailureCode } from "@lib/spine/executors/result_record.ts";
-import { resolveProgram } from "@lib/spine/executors/resolve_program.ts";
 
-/** What is to be executed. */
+/** A program to execute. */
 export interface ReadyProgram {
   readonly kind: "ready";
   readonly argv: readonly [path: string, ...args: string[]];
   readonly workdir: string;
 }
 
-/** What is to be executed, or why it cannot be. */
-export type JobProgram =
+type JobProgram =
   | ReadyProgram
   | { readonly kind: "failed"; readonly exitCode: ExecFailureCode };
 
-/** Finds the program of an attempt, as it stands on disk now. */
+/** Finds the program of an attempt on disk. */
 export function jobProgram(
   { spec, env, secrets, directory }: Pick<AttemptRequest, "spec" | "env" | "secrets" | "directory">,
 ): JobProgram {
@@ -32,22 +33,13 @@ export function jobProgram(
     ? spec.work.argv
     : [spec.work.shell, directory.scriptFile];
   const found = resolveProgram(name ?? "", { path: secrets.get("PATH") ?? env.PATH, workdir });
-  switch (found.kind) {
-    case "found":
-      return { kind: "ready", argv: [found.path, ...args], workdir };
-    case "missing":
-      return { kind: "failed", exitCode: 127 };
-    case "not_executable":
-      return { kind: "failed", exitCode: 126 };
-    default:
-      return assertNever(found);
-  }
+  return typeof found === "string"
+    ? { kind: "ready", argv: [found, ...args], workdir }
+    : { kind: "failed", exitCode: found };
 }
 
-/** Where a job starts: absolute, or below its workspace. */
-function workdirOf(spec: JobSpec, directory: AttemptDirectory): string {
-  const { workdir } = spec;
-  if (workdir === undefined || workdir === "" || workdir === ".") return directory.workspace;
+function workdirOf({ workdir = "" }: JobSpec, directory: AttemptDirectory): string {
+  if (workdir === "" || workdir === ".") return directory.workspace;
   return workdir.startsWith("/") ? workdir : `${directory.workspace}/${workdir}`;
 }
 
@@ -55,7 +47,84 @@ function isDirectory(path: string): boolean {
   try {
     return Deno.statSync(path).isDirectory;
   } catch {
-    // Whatever the reason, the job could not start there either.
+    // Whatever the reason, the job could not start there.
     return false;
   }
 }
+
+/** Search path if the job's environment has no `PATH`. */
+const DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin";
+
+/**
+ * Resolves `argv[0]`: with a slash it is a path, without one it is searched.
+ *
+ * Synchronous, as each turn of the event loop would delay the job's start.
+ *
+ * @returns The absolute path, or the exit code of shells: 127 if there is no such program, 126 if
+ * it is not executable.
+ */
+function resolveProgram(
+  program: string,
+  { path, workdir }: { readonly path: string | undefined; readonly workdir: string },
+): string | 126 | 127 {
+  const candidates = program.includes("/")
+    ? [program]
+    : (path ?? DEFAULT_PATH).split(":").map((directory) =>
+      `${directory === "" ? "." : directory}/${program}`
+    );
+  let seen = false;
+  for (const candidate of candidates) {
+    const absolute = candidate.startsWith("/") ? candidate : `${workdir}/${candidate}`;
+    switch (examine(absolute, workdir)) {
+      case "executable":
+        return absolute;
+      case "other":
+        seen = true;
+        break;
+      case "absent":
+        break;
+    }
+  }
+  return seen ? 126 : 127;
+}
+
+function examine(path: string, workdir: string): "executable" | "other" | "absent" {
+  try {
+    if (!Deno.statSync(path).isFile) return "other";
+  } catch {
+    // Absent, unreadable, or below a file: execve would fail too.
+    return "absent";
+  }
+  if (!isExecutable(path)) return "other";
+  const interpreter = interpreterOf(path);
+  if (interpreter === undefined) return "executable";
+  const absolute = interpreter.startsWith("/") ? interpreter : `${workdir}/${interpreter}`;
+  return isExecutable(absolute) ? "executable" : "other";
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Returns the interpreter of a `#!` line; `undefined` if there is none, or it is unreadable. */
+function interpreterOf(path: string): string | undefined {
+  const buffer = new Uint8Array(INTERPRETER_MAX_BYTES);
+  let length: number | null;
+  try {
+    using file = Deno.openSync(path);
+    length = file.readSync(buffer);
+  } catch {
+    // A program may be executable but not readable.
+    return undefined;
+  }
+  const head = new TextDecoder().decode(buffer.subarray(0, length ?? 0));
+  return /^#![ \t]*([^ \t\r\n]+)/.exec(head)?.[1];
+}
+
+/** The part of a file that the kernel reads. */
+const INTERPRETER_MAX_BYTES = 256;

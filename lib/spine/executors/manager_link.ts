@@ -1,6 +1,6 @@
 /**
- * The kept connection to the service manager: made on first use, made anew
- * while somebody waits for a unit.
+ * The connection to the service manager: opened on first use, reopened while a caller waits for a
+ * unit.
  *
  * @module
  */
@@ -16,26 +16,23 @@ import type { UnitManager } from "@lib/spine/executors/unit_manager.ts";
 /** Options for {@linkcode ManagerLink}. */
 export interface ManagerLinkOptions {
   readonly connect: (signal: AbortSignal) => Promise<UnitManager>;
-  /**
-   * Called with each new connection, before anyone else gets it. If it fails,
-   * the connection has failed.
-   */
+  /** Called with each new connection before its first use; a failure is one of the connection. */
   readonly onConnected?: (manager: UnitManager, signal: AbortSignal) => Promise<void>;
   readonly clock: Clock;
   readonly backoff?: Backoff;
 }
 
-/** Away for longer than this is unhealthy; a restart of the bus takes less. */
+/** A longer outage is unhealthy; a restart of the bus takes less. */
 const UNHEALTHY_AFTER_MS = 5_000;
-/** Asks again at last after this, in case a signal of the manager was lost. */
+/** Interval of checks in case a signal of the manager was lost. */
 const RECHECK_MS = 30_000;
 
-/** One connection for all; disposing changes nothing in the manager. */
+/** A shared connection; disposing it changes nothing in the manager. */
 export class ManagerLink implements AsyncDisposable {
   readonly #options: ManagerLinkOptions;
   readonly #backoff: Backoff;
   readonly #tasks: TaskGroup;
-  /** Wakes whoever waits for a unit to go. */
+  /** Wakes the callers that wait for a unit to go. */
   readonly #waiting = new Map<UnitName, Set<() => void>>();
   #manager: UnitManager | undefined;
   #connecting: Promise<UnitManager> | undefined;
@@ -45,11 +42,11 @@ export class ManagerLink implements AsyncDisposable {
   constructor(options: ManagerLinkOptions) {
     this.#options = options;
     this.#backoff = options.backoff ?? new Backoff({ firstMs: 50, maxMs: 5_000 });
-    // The tasks here handle their own failures; what they learn is in `#down`.
+    // The tasks handle their own failures, in `#down`.
     this.#tasks = new TaskGroup({ onFailure: (_name, error) => this.#markDown(error) });
   }
 
-  /** Why nothing can be started now, or `undefined` while all is well or nobody has tried. */
+  /** Returns why nothing can be started; `undefined` while healthy, or before the first try. */
   unhealthyReason(): string | undefined {
     if (this.#down === undefined) return undefined;
     const awayMs = this.#options.clock.now() - this.#down.since;
@@ -60,9 +57,9 @@ export class ManagerLink implements AsyncDisposable {
   }
 
   /**
-   * The connection, made if need be with one try.
+   * Returns the connection; tries once to open it.
    *
-   * @throws {CicdError} `systemd_unavailable` if there is none to be had.
+   * @throws {CicdError} `systemd_unavailable` if that fails.
    */
   async use(signal: AbortSignal): Promise<UnitManager> {
     signal.throwIfAborted();
@@ -72,10 +69,7 @@ export class ManagerLink implements AsyncDisposable {
     return await raceAbort(this.#connecting, signal);
   }
 
-  /**
-   * Resolves once no unit of that name is loaded, however often the connection
-   * is lost meanwhile.
-   */
+  /** Resolves once no unit of that name is loaded, however often the connection is lost. */
   async gone(unit: UnitName, signal: AbortSignal): Promise<void> {
     const ended = AbortSignal.any([signal, this.#tasks.signal]);
     while (true) {
@@ -88,11 +82,8 @@ export class ManagerLink implements AsyncDisposable {
         await this.#reconnected(ended);
         continue;
       }
-      await sleepUnless(wake.woken, {
-        ms: RECHECK_MS,
-        clock: this.#options.clock,
-        signal: ended,
-      });
+      const { clock } = this.#options;
+      await sleepUnless(wake.woken, { ms: RECHECK_MS, clock, signal: ended });
     }
   }
 
@@ -126,16 +117,16 @@ export class ManagerLink implements AsyncDisposable {
     }
   }
 
-  /** Forgets a connection that has ended, and has everyone look again. */
+  /** Drops a closed connection, and wakes all callers to check again. */
   async #watch(manager: UnitManager): Promise<void> {
     await raceAbort(manager.closed, this.#tasks.signal);
     this.#manager = undefined;
-    this.#markDown(new CicdError("systemd_unavailable", "The connection has ended"));
+    this.#markDown(new CicdError("systemd_unavailable", "The connection was closed"));
     for (const unit of [...this.#waiting.keys()]) this.#wake(unit);
     await manager[Symbol.asyncDispose]();
   }
 
-  /** Joins the one loop that connects anew. */
+  /** Joins the loop that reconnects. */
   async #reconnected(signal: AbortSignal): Promise<void> {
     this.#reconnecting ??= this.#reconnect().finally(() => this.#reconnecting = undefined);
     await raceAbort(this.#reconnecting, signal);

@@ -1,23 +1,22 @@
 /**
- * The program for `ExecStopPost=`: it records how a unit's main process ended
- * and what the unit used, while no program of ours need be alive.
+ * The program for `ExecStopPost=`: it records how a unit's main process ended and the unit's usage,
+ * also while no program of the suite is running.
  *
- * It runs in the unit's own cgroup once nothing else is left in it. After a
- * success it forks once, for `mv`. What systemd's words leave open is asked of
- * `systemctl` where it matters: whether a failure came of the machine going
- * down, whether `timeout` was the time limit, whether 203 is the job's own code.
+ * It runs in the unit's cgroup, alone. After a success it forks once, for `mv`. Where the result of
+ * systemd is ambiguous, it asks `systemctl`: a failure may be due to a shutdown, `timeout` to the
+ * time limit or the grace period, and 203 may be the job's own exit code.
  *
- * The job's limit on tasks holds for it too. Where it leaves none to fork with, nobody is asked and
- * the agent removes the file; a fork that the project's limit refuses ends a shell, hence the trap.
+ * The job's limit on tasks also applies here. If it permits no fork, `systemctl` is skipped and the
+ * agent removes the file. A fork that the project's limit refuses ends a shell, hence the trap.
  *
  * @module
  */
 
-/** What {@linkcode recordResultArgv} hands to the program. */
-export interface RecordResultOptions {
+/** Arguments of the program. */
+interface RecordResultOptions {
   /** A file that holds {@linkcode RECORD_PROGRAM}. */
   readonly recorder: string;
-  /** Where the record goes. */
+  /** The path of the record. */
   readonly resultFile: string;
   readonly unit: string;
   /** `$XDG_RUNTIME_DIR`, which the job's environment need not have. */
@@ -27,11 +26,11 @@ export interface RecordResultOptions {
 }
 
 /**
- * The program, for a POSIX shell. Paths arrive as arguments, never as text of
- * it. What it could say is thrown away, as it would end up in the job's log.
+ * The program, for a POSIX shell. Paths are arguments, never part of its text. Its output is
+ * discarded, as it would end up in the job's log.
  *
- * It is a file of its own as systemd 252 cannot read an argument with `$` back
- * from the file of a transient unit, as it does on a daemon-reload.
+ * It is a file, as systemd 252 cannot read an argument with `$` back from the file of a transient
+ * unit on a daemon-reload.
  */
 export const RECORD_PROGRAM = `exec >/dev/null 2>&1
 PATH=/usr/local/bin:/usr/bin:/bin:/run/current-system/sw/bin
@@ -84,12 +83,12 @@ figures() {
 exec mv -fT -- "$result.tmp" "$result"
 `;
 
-/** The command line that records a result. */
+/** Returns the command line that records a result. */
 export function recordResultArgv(
   { recorder, resultFile, unit, runtimeDir, environmentFile = "" }: RecordResultOptions,
 ): readonly [path: string, ...args: string[]] {
   return ["/bin/sh", recorder, resultFile, unit, runtimeDir, environmentFile];
 }
 
-/** Variables systemd hands to the program; a job that sets them would forge its own end. */
+/** Variables that systemd sets for the program; a job that sets them could forge its own end. */
 export const RESULT_VARIABLES = ["SERVICE_RESULT", "EXIT_CODE", "EXIT_STATUS"] as const;

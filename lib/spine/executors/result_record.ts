@@ -1,62 +1,61 @@
 /**
- * The record of an attempt's end: what `ExecStopPost=` or the supervisor
- * writes into `directory.resultFile` when no program of ours need be alive.
+ * The record of an attempt's end, which `ExecStopPost=` or the supervisor writes into
+ * `directory.resultFile`, also while no program of the suite is running.
  *
- * Lines of `key=value`. The names in capitals and the names in small letters
- * have different writers: `systemctl show` and the shell. Unknown keys are
- * ignored, so an older agent reads the record of a newer writer.
+ * Lines of `key=value`. Capitalized keys are from `systemctl show`, others from the shell. Unknown
+ * keys are ignored, so an older agent reads the record of a newer writer.
  *
  * @module
  */
 
-/** More than this is no record; the writer needs a tenth of it. */
+/** Size limit of a record; the writer needs a tenth of it. */
 export const RESULT_MAX_BYTES = 16 * 1024;
 
-/** How the main process of an attempt ended. */
+/** The end of an attempt's main process. */
 export type MainEnd =
   | { readonly kind: "exited"; readonly exitCode: number }
   /** `signal` is such as `SIGKILL`. */
   | { readonly kind: "killed"; readonly signal: string; readonly dumped: boolean }
-  /** There was no main process: it could not be forked. */
+  /** The main process could not be forked. */
   | { readonly kind: "none" };
 
-/** What was recorded of an attempt's end; a figure that was not to be had is absent. */
+/** A record of an attempt's end; unknown figures are absent. */
 export interface ResultRecord {
-  /** systemd's word, such as `success`, `exit-code`, `timeout` or `oom-kill`. */
+  /** The service result of systemd, such as `success`, `exit-code`, `timeout` or `oom-kill`. */
   readonly serviceResult: string;
   readonly end: MainEnd;
   /** The job's program could not be executed. */
   readonly notBegun?: true;
   /**
-   * Whether systemd saw the unit become active. It does not if the program
-   * could not be executed, nor if it ended sooner than systemd could look.
+   * Set if systemd saw the unit become active. It does not if the program could not be executed, or
+   * ended too soon for systemd to notice.
    */
   readonly activated?: boolean;
-  /** How long the main process ran; recorded where `timeout` needs to be explained. */
+  /** Run time of the main process; recorded where `timeout` is ambiguous. */
   readonly mainRunMs?: number;
-  /** Whether the service manager was on its way down. */
+  /** Set if the service manager was shutting down. */
   readonly managerStopping?: boolean;
   readonly memoryPeakBytes?: number;
-  /** The peak was looked for now and then: it may have been higher. */
+  /** The peak was sampled: it may have been higher. */
   readonly memoryPeakSampled?: true;
-  /** Processes of the attempt that the kernel killed for want of memory. */
+  /** Processes of the attempt that the kernel killed when memory ran out. */
   readonly oomKills?: number;
-  /** Processes and threads that the kernel refused the attempt for want of a task. */
+  /** Processes and threads that the kernel refused at a limit on tasks. */
   readonly refusedTasks?: number;
   readonly cpuUsageUs?: number;
   readonly cpuThrottledUs?: number;
-  /** When the main process was started, where its monitor knows better than the log file. */
+  /** Start of the main process, if its monitor knows better than the log file. */
   readonly startedAt?: number;
   readonly finishedAt?: number;
 }
 
-/** What {@linkcode parseResultRecord} makes of a text. */
+/** A parsed record. */
 export type ParsedResult =
   | { readonly kind: "record"; readonly record: ResultRecord }
   /** `problem` continues a sentence that begins with `the record`. */
   | { readonly kind: "unusable"; readonly problem: string };
 
-/** Reads a record; only the three lines that say how the attempt ended are required. */
+/** Parses a record; only the three lines on the end of the main process are required. */
 export function parseResultRecord(text: string): ParsedResult {
   if (text.length > RESULT_MAX_BYTES) {
     return unusable(`is longer than ${RESULT_MAX_BYTES} bytes`);
@@ -103,12 +102,12 @@ export function parseResultRecord(text: string): ParsedResult {
 }
 
 /**
- * Why a program cannot be executed: as shells say it, 127 not found and 126 not
- * executable, or as systemd says it, 200 no such working directory.
+ * The reason why a program cannot be executed: 127 not found and 126 not executable, as in shells,
+ * or 200 no such working directory, as in systemd.
  */
 export type ExecFailureCode = 126 | 127 | 200;
 
-/** Writes the record of an attempt whose program could not be executed at all. */
+/** Formats the record of an attempt whose program could not be executed. */
 export function formatExecFailure(exitCode: ExecFailureCode, finishedAt: number): string {
   return [
     "service_result=exit-code",
@@ -120,7 +119,7 @@ export function formatExecFailure(exitCode: ExecFailureCode, finishedAt: number)
   ].join("\n");
 }
 
-/** The complete lines; of two with the same key the first counts. */
+/** Returns the complete lines; the first of two with the same key counts. */
 function linesOf(text: string): ReadonlyMap<string, string> {
   const lines = new Map<string, string>();
   const complete = text.slice(0, text.lastIndexOf("\n") + 1);
@@ -132,7 +131,7 @@ function linesOf(text: string): ReadonlyMap<string, string> {
   return lines;
 }
 
-/** @returns What is wrong, as a text, if the two lines do not say how the process ended. */
+/** @returns The problem, as a text, if the two lines are invalid. */
 function parseEnd(code: string | undefined, status: string | undefined): MainEnd | string {
   if (code === undefined) return "has no exit_code";
   if (status === undefined) return "has no exit_status";
@@ -142,22 +141,18 @@ function parseEnd(code: string | undefined, status: string | undefined): MainEnd
     case "exited":
       return /^\d{1,3}$/.test(status) && Number(status) <= 255
         ? { kind: "exited", exitCode: Number(status) }
-        : "has an exit_status that is no exit code";
+        : "has an exit_status that is not an exit code";
     case "killed":
     case "dumped":
       return /^(SIG)?[A-Z][A-Z0-9]{1,9}([+-]\d{1,2})?$|^\d{1,3}$/.test(status)
-        ? { kind: "killed", signal: signalName(status), dumped: code === "dumped" }
-        : "has an exit_status that is no signal";
+        ? { kind: "killed", signal: `SIG${status.replace(/^SIG/, "")}`, dumped: code === "dumped" }
+        : "has an exit_status that is not a signal";
     default:
       return "has an unknown exit_code";
   }
 }
 
-function signalName(status: string): string {
-  return status.startsWith("SIG") ? status : `SIG${status}`;
-}
-
-/** Microseconds from what a shell's `times` says of its children, such as `0m1.5s 0m0.25s`. */
+/** Parses a shell's `times` of its children, such as `0m1.5s 0m0.25s`, to microseconds. */
 function parseTimes(text: string | undefined): number | undefined {
   const [, userMin, user, systemMin, system] =
     /^(\d{1,6})m(\d{1,2}(?:[.,]\d{1,6})?)s (\d{1,6})m(\d{1,2}(?:[.,]\d{1,6})?)s$/
@@ -168,7 +163,7 @@ function parseTimes(text: string | undefined): number | undefined {
   return Math.round((minutes * 60 + seconds(user) + seconds(system)) * 1_000_000);
 }
 
-/** A count that fits a number exactly; anything else is as good as absent. */
+/** Parses a safe integer; anything else counts as absent. */
 function parseCount(text: string | undefined): number | undefined {
   if (text === undefined || !/^\d{1,16}$/.test(text)) return undefined;
   const count = Number(text);

@@ -1,17 +1,15 @@
 /**
- * The verdict on an attempt that is over, from what is on disk.
+ * The outcome of an attempt that has ended, derived from the files on disk.
  *
  * In this order:
  *
- * 1. Without a record nobody knows how it ended: `lost`.
- * 2. A program that could not be executed: `failed`, `exec_failed`.
- * 3. A stop was asked for, and the main process ended after that: the stop
- *    is the verdict, whatever the exit code, as programs that tidy up on
- *    SIGTERM often exit with 0. What ended before the stop was asked for is
- *    judged as if nobody had asked.
+ * 1. No record: `lost`.
+ * 2. The program could not be executed: `failed`, `exec_failed`.
+ * 3. The main process ended after a stop request: the stop decides, whatever the exit code, as
+ *    programs that clean up on SIGTERM often exit with 0. A request after the end is ignored.
  * 4. The time limit: `timed_out`.
- * 5. Killed for want of memory: `failed`, `oom_killed`.
- * 6. Ended badly while the service manager was going down: `lost`.
+ * 5. Killed when memory ran out: `failed`, `oom_killed`.
+ * 6. Failed while the service manager was shutting down: `lost`.
  * 7. Otherwise the exit code or the signal.
  *
  * @module
@@ -24,31 +22,31 @@ import type { JobSpec } from "@lib/spine/spec/job_spec.ts";
 import type { MainEnd, ParsedResult, ResultRecord } from "@lib/spine/executors/result_record.ts";
 import type { StopRequest } from "@lib/spine/jobs/executor.ts";
 
-/** A stop request and when its file was written. */
-export interface StopEvidence {
+/** A stop request and the time when its file was written. */
+interface StopEvidence {
   readonly why: StopRequest;
   readonly at: number;
 }
 
-/** What is known of an attempt of which nothing lives any more. */
+/** The evidence on an attempt without live processes. */
 export interface Evidence {
   /** Absent if there is no record of the end. */
   readonly result?: ParsedResult;
-  /** Absent if nobody asked for a stop. */
+  /** Absent without a stop request. */
   readonly stop?: StopEvidence;
   readonly spec: JobSpec;
-  /** When the log file was made, which is when the job's process was; absent if there is none. */
+  /** Creation of the log file, and so of the job's process; absent if there is none. */
   readonly startedAt?: number;
-  /** When the record was written, or when the end was noticed. */
+  /** Time when the record was written, or the end noticed. */
   readonly finishedAt: number;
   readonly logBytes: number;
-  /** When the machine was last started. */
+  /** Boot time of the machine. */
   readonly bootedAt?: number;
-  /** What ran the attempt, for the message of a lost one. */
+  /** The program that ran the attempt, for messages. */
   readonly monitor: string;
 }
 
-/** Judges an attempt that is over. */
+/** Returns the outcome of an attempt that has ended. */
 export function settle(evidence: Evidence): AttemptOutcome {
   const { result } = evidence;
   if (result?.kind !== "record") return settleLost(evidence, result?.problem);
@@ -70,10 +68,10 @@ export function settle(evidence: Evidence): AttemptOutcome {
   const oomKills = record.oomKills ?? 0;
   const oom = serviceResult === "oom-kill" || oomKills > 0;
   if (end.kind === "killed" && oom && end.signal === "SIGKILL") {
-    return outcome("failed", "oom_killed", `Killed for want of memory: ${memory(evidence)}`);
+    return outcome("failed", "oom_killed", `Out of memory: ${memory(evidence)}`);
   }
   if (record.managerStopping === true && !(end.kind === "exited" && end.exitCode === 0)) {
-    return outcome("lost", "agent_lost", "The service manager went down while the job ran");
+    return outcome("lost", "agent_lost", "The service manager shut down while the job ran");
   }
   if (end.kind === "killed") {
     const core = end.dumped ? ", core dumped" : "";
@@ -86,7 +84,7 @@ export function settle(evidence: Evidence): AttemptOutcome {
     : outcome("failed", "exit_code", message + afterRefusal(evidence, record));
 }
 
-/** Judges an attempt that was never begun and never will be. */
+/** Returns the outcome of an attempt that was never begun and never will be. */
 export function settleNeverBegun(evidence: Evidence): AttemptOutcome {
   const { stop } = evidence;
   if (stop !== undefined) {
@@ -99,7 +97,7 @@ export function settleNeverBegun(evidence: Evidence): AttemptOutcome {
   });
 }
 
-/** What goes into an outcome. */
+/** The parts of an outcome that depend on the evidence. */
 interface Verdict {
   readonly state: TerminalState;
   readonly reason: EndReason;
@@ -149,7 +147,7 @@ function usageOf(
   return {
     ...(cpuUsageUs === undefined ? {} : { cpuSeconds: cpuUsageUs / 1_000_000 }),
     ...(memoryPeakBytes === undefined ? {} : { memoryPeakBytes }),
-    // A clock that was set back while the job ran must not yield a negative time.
+    // The clock may have been set back while the job ran.
     ...(startedAt === undefined || finishedAt < startedAt
       ? {}
       : { wallSeconds: (finishedAt - startedAt) / 1_000 }),
@@ -157,7 +155,7 @@ function usageOf(
   };
 }
 
-/** The stop request, unless the attempt had ended before it was made. */
+/** Returns the stop request, unless the attempt had ended before it. */
 function effectiveStop(evidence: Evidence, record: ResultRecord): StopEvidence | undefined {
   const { stop, startedAt, spec } = evidence;
   if (stop === undefined) return undefined;
@@ -167,8 +165,8 @@ function effectiveStop(evidence: Evidence, record: ResultRecord): StopEvidence |
 }
 
 /**
- * Whether the time limit ended the attempt. systemd says `timeout` also when
- * the grace period passed, after a stop or with what the job left behind.
+ * Tells if the time limit ended the attempt. systemd also reports `timeout` when the grace period
+ * passed, after a stop or for orphaned processes of the job.
  */
 function ranTooLong({ spec }: Evidence, { serviceResult, mainRunMs }: ResultRecord): boolean {
   return serviceResult === "timeout" && (mainRunMs === undefined || mainRunMs >= spec.timeoutMs);
@@ -201,22 +199,26 @@ function settleStopped(
   return conclude(evidence, {
     ...stopVerdict(stop, evidence),
     ...(forced
-      ? { suffix: `; it did not end within its grace of ${formatDuration(evidence.spec.graceMs)}` }
+      ? {
+        suffix: `; it did not exit within its grace period of ${
+          formatDuration(evidence.spec.graceMs)
+        }`,
+      }
       : {}),
     record,
     end,
   });
 }
 
-/** The exit code of systemd's own child when `execve` fails. */
+/** The exit code of systemd's child when `execve` fails. */
 const SYSTEMD_EXEC_FAILED = 203;
 
 /**
- * Whether the program was never executed.
+ * Tells if the program was never executed.
  *
- * Where systemd ran it, only the code tells, which a job may use itself. It is
- * taken for systemd's if the unit was never active and nothing was printed;
- * never for a script, as its shell is there: it was looked at before the start.
+ * With systemd, only the exit code shows it, and a job may use the same code. It counts as systemd's
+ * if the unit was never active and nothing was printed; never for a script, as its shell was found
+ * before the start.
  */
 function wasNotExecuted({ spec, logBytes }: Evidence, record: ResultRecord): boolean {
   const { end, notBegun, activated } = record;
@@ -225,7 +227,7 @@ function wasNotExecuted({ spec, logBytes }: Evidence, record: ResultRecord): boo
     spec.work.kind === "command" && logBytes === 0;
 }
 
-/** systemd's codes for the steps that lead to the program's execution. */
+/** Messages for exit codes of systemd before the execution of the program. */
 const EXEC_STEPS: Readonly<Record<number, string>> = {
   200: "its working directory cannot be entered",
   [SYSTEMD_EXEC_FAILED]: "the kernel cannot execute it; check its format",
@@ -236,16 +238,16 @@ function settleExecFailed(evidence: Evidence, record: ResultRecord): AttemptOutc
   const program = work.kind === "command" ? work.argv[0] ?? "" : work.shell;
   const code = record.end.kind === "exited" ? record.end.exitCode : undefined;
   const why = code === 127
-    ? program.includes("/") ? "there is no such file" : "there is no such program on the job's PATH"
+    ? program.includes("/") ? "no such file" : "command not found on the job's PATH"
     : code === 126
-    ? "it is no executable file, or its interpreter is not there"
+    ? "it is not executable, or its interpreter is missing"
     : EXEC_STEPS[code ?? 0] ?? `the service manager gave up (${record.serviceResult})`;
   return conclude(evidence, {
     state: "failed",
     reason: "exec_failed",
     message: `Cannot execute "${program}": ${why}`,
     record,
-    // The codes of shells, which users know; systemd's own would be taken for the job's.
+    // The codes of shells, which users know; systemd's code would look like the job's.
     end: { kind: "exited", exitCode: code === 127 ? 127 : 126 },
   });
 }
@@ -260,11 +262,11 @@ function settleLost(evidence: Evidence, problem: string | undefined): AttemptOut
   return conclude(evidence, {
     state: "lost",
     reason: "agent_lost",
-    message: `How the job ended is not known: ${why}`,
+    message: `The end of the job is unknown: ${why}`,
   });
 }
 
-/** What the memory figures say, as far as there are any. */
+/** Describes the memory limit that was hit, and the usage if known. */
 function memory({ spec, result }: Evidence): string {
   const limit = spec.limits.memoryBytes;
   const record = result?.kind === "record" ? result.record : undefined;
@@ -275,18 +277,18 @@ function memory({ spec, result }: Evidence): string {
     : sampled
     ? `; it used at least ${formatSize(peak)}`
     : `; it used ${formatSize(peak)} at its peak`;
-  if (limit === undefined) return `the project's or the machine's memory ran out${used}`;
+  if (limit === undefined) return `the project or the machine ran out${used}`;
   // Well below its own limit, so another one was hit.
   return !sampled && peak !== undefined && peak < limit * 0.9
-    ? `the project's or the machine's memory ran out${used}, of ${formatSize(limit)} it may use`
-    : `its limit is ${formatSize(limit)}${used}`;
+    ? `the project or the machine ran out${used}, of its ${formatSize(limit)} limit`
+    : `killed at its ${formatSize(limit)} limit${used}`;
 }
 
 function afterOom(evidence: Evidence, oom: boolean): string {
-  return oom ? `, after processes of it were killed for want of memory: ${memory(evidence)}` : "";
+  return oom ? `, after some of its processes ran out of memory: ${memory(evidence)}` : "";
 }
 
-/** A failed `fork` is the job's own to handle; where it then fails, this is likely why. */
+/** A job may handle a failed `fork`; if it then fails, this is the likely reason. */
 function afterRefusal({ spec }: Evidence, { refusedTasks = 0 }: ResultRecord): string {
   if (refusedTasks === 0) return "";
   const { tasks } = spec.limits;

@@ -1,5 +1,5 @@
 /**
- * A wait that something else may end early.
+ * A sleep that an event may end early.
  *
  * @module
  */
@@ -7,28 +7,25 @@ import { raceAbort } from "@lib/core/abort.ts";
 import type { Clock } from "@lib/core/clock.ts";
 import { ignore } from "@lib/core/errors.ts";
 
-/** Options for {@linkcode sleepUnless}. */
-export interface SleepUnlessOptions {
-  readonly ms: number;
-  readonly clock: Clock;
-  readonly signal: AbortSignal;
-}
-
 /**
- * Sleeps until `event` is kept or the time is over.
+ * Sleeps until `event` resolves or the time is over.
  *
- * @returns Whether it was the event.
+ * @returns `true` if the event resolved.
  */
 export async function sleepUnless(
   event: Promise<unknown>,
-  { ms, clock, signal }: SleepUnlessOptions,
+  { ms, clock, signal }: {
+    readonly ms: number;
+    readonly clock: Clock;
+    readonly signal: AbortSignal;
+  },
 ): Promise<boolean> {
   const over = new AbortController();
   const sleep = clock.sleep(Math.max(ms, 0), { signal: over.signal }).then(() => false);
   try {
     return await raceAbort(Promise.race([event.then(() => true), sleep]), signal);
   } finally {
-    void sleep.catch(ignore("the wait is over, so its timer is taken away"));
+    void sleep.catch(ignore("the wait is over, so its timer is cancelled"));
     over.abort(new DOMException("The wait is over", "AbortError"));
   }
 }

@@ -1,30 +1,30 @@
 /**
- * The program that stands over an attempt where there is no service manager.
+ * The supervisor of an attempt on machines without a service manager.
  *
- * One POSIX shell per attempt, in a session of its own. It outlives the agent:
- * it enforces the time limit and the grace, ends everything of the attempt,
- * and leaves the same record as `ExecStopPost=` does.
+ * One POSIX shell per attempt, in a session of its own. It outlives the agent, enforces the time
+ * limit and the grace period, ends all processes of the attempt, and writes the same record as
+ * `ExecStopPost=`.
  *
- * What belongs to an attempt is what is in its session, or carries its
- * `CICD_JOB_ID` and `CICD_ATTEMPT`. A process that leaves the session *and*
- * drops these variables is not found: a cgroup would hold it, a shell cannot.
+ * The processes of an attempt are those in its session, or with its `CICD_JOB_ID` and
+ * `CICD_ATTEMPT`. A process that leaves the session *and* drops these variables escapes: only a
+ * cgroup would hold it.
  *
- * | call | what |
+ * | call | effect |
  * |---|---|
- * | `run DIRECTORY JOB ATTEMPT LIMIT GRACE OUT ERR UNSET ARGV…` | stands over the job; says `begun` or `exists` |
- * | `alive DIRECTORY` | exits with 0 while the supervisor lives |
+ * | `run DIRECTORY JOB ATTEMPT LIMIT GRACE OUT ERR UNSET ARGV…` | runs the job; prints `begun` or `exists` |
+ * | `alive DIRECTORY` | exits with 0 while the supervisor is running |
  * | `stop DIRECTORY` | asks the attempt to end |
- * | `sweep DIRECTORY JOB ATTEMPT` | kills what a dead supervisor left |
+ * | `sweep DIRECTORY JOB ATTEMPT` | kills the processes of a dead supervisor |
  *
  * @module
  */
 
 /**
- * The program. It runs with the job's variables, so its own have names no job
- * uses, and its helpers come from the system's path, not the job's.
+ * The program. It runs with the job's variables, so its own have names no job uses, and its helpers
+ * are found on the system's path, not the job's.
  *
- * A shell's exit status does not tell a job that exits with 143 from one that SIGTERM
- * ended; the shell does: of a death by signal it says a word on its own stderr.
+ * The exit status does not distinguish an exit with 143 from a death by SIGTERM. The shell's stderr
+ * does: it has a message only after a death by signal.
  */
 export const SUPERVISOR_PROGRAM = `
 cicd__identity() {

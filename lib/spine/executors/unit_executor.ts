@@ -1,5 +1,5 @@
 /**
- * Runs each attempt as a transient unit of the user's service manager.
+ * The executor for machines with systemd.
  *
  * @module
  */
@@ -17,12 +17,16 @@ import type {
 } from "@lib/spine/jobs/executor.ts";
 import type { AttemptOutcome } from "@lib/spine/jobs/model.ts";
 import type { UnitProperty } from "@lib/foundations/systemd/unit_property.ts";
-import { jobUnitName } from "@lib/foundations/systemd/unit_name.ts";
+import { limitProperties, type ResourceLimits } from "@lib/foundations/systemd/resource_limits.ts";
+import {
+  agentServiceName,
+  jobUnitName,
+  projectSliceName,
+} from "@lib/foundations/systemd/unit_name.ts";
 import { checkDirectory, settleDirectory, wasBegun } from "@lib/spine/executors/evidence.ts";
 import { recordExecFailure, requestStop } from "@lib/spine/executors/directory_files.ts";
 import { jobProgram, type ReadyProgram } from "@lib/spine/executors/job_program.ts";
 import { ManagerLink } from "@lib/spine/executors/manager_link.ts";
-import { copyAgentLimits, describeSlice } from "@lib/spine/executors/project_slice.ts";
 import { RuntimeFiles } from "@lib/spine/executors/runtime_files.ts";
 import type { UnitManager } from "@lib/spine/executors/unit_manager.ts";
 import { jobUnitProperties, splitEnvironment } from "@lib/spine/executors/unit_properties.ts";
@@ -31,21 +35,20 @@ import { jobUnitProperties, splitEnvironment } from "@lib/spine/executors/unit_p
 export interface UnitExecutorOptions {
   readonly project: ProjectName;
   readonly connect: (signal: AbortSignal) => Promise<UnitManager>;
-  /** `$XDG_RUNTIME_DIR`; holds the secrets of what runs. */
+  /** `$XDG_RUNTIME_DIR`; holds the secrets of running jobs. */
   readonly runtimeDir: string;
   readonly clock: Clock;
   readonly log: Logger;
 }
 
-/** How long the names of the manager's environment are taken to be the same. */
+/** Time for which the names of the manager's environment are cached. */
 const NAMES_HOLD_MS = 500;
 
 /**
- * The executor for machines with systemd.
+ * Runs each attempt as a transient unit of the user's service manager.
  *
- * At most once: while the unit is loaded, systemd refuses a second one of its
- * name; from the moment its process exists there is a log file, and the unit
- * asserts that there is none.
+ * At most once: while the unit is loaded, systemd refuses a second one of its name. As soon as its
+ * process exists there is a log file, and the unit asserts that there is none.
  */
 export class UnitExecutor implements Executor {
   readonly kind = "unit";
@@ -80,7 +83,7 @@ export class UnitExecutor implements Executor {
       const properties = this.#describe(request, program, managerEnvironment);
       return await manager.startTransientService(unit, properties, signal);
     } catch (error) {
-      // Refused, so nothing will read the file. Otherwise nobody knows, and `ended` removes it.
+      // Refused, so nothing will read the file. Otherwise unknown, and `ended` removes it.
       if (error instanceof CicdError && error.code === "executor_failed") {
         this.#files.removeEnvironment(unit);
       }
@@ -90,8 +93,8 @@ export class UnitExecutor implements Executor {
 
   async look(attempt: AttemptHandle, signal: AbortSignal): Promise<AttemptFound> {
     const manager = await this.#link.use(signal);
-    // The unit before the files: it goes after the last of them was written, so files that are
-    // read after it was seen gone are final.
+    // The unit before the files: it goes after the last of them was written, so the files are
+    // final once it is gone.
     if (await manager.unitExists(jobUnitName(attempt.ref), signal)) return { kind: "alive" };
     const found = await checkDirectory(attempt, this.#evidenceOptions());
     this.#files.removeEnvironment(jobUnitName(attempt.ref));
@@ -114,7 +117,20 @@ export class UnitExecutor implements Executor {
   }
 
   async describeProject(signal: AbortSignal): Promise<ProjectUse> {
-    return await describeSlice(await this.#link.use(signal), this.#options.project, signal);
+    const manager = await this.#link.use(signal);
+    const slice = projectSliceName(this.#options.project);
+    const [{ cpuQuota, memoryMaxBytes, tasksMax }, usage] = await Promise.all([
+      manager.readLimits(slice, signal),
+      manager.readUsage(slice, signal),
+    ]);
+    return {
+      limits: {
+        ...(cpuQuota === undefined ? {} : { cpu: cpuQuota }),
+        ...(memoryMaxBytes === undefined ? {} : { memoryBytes: memoryMaxBytes }),
+        ...(tasksMax === undefined ? {} : { tasks: tasksMax }),
+      },
+      usage,
+    };
   }
 
   unhealthyReason(): string | undefined {
@@ -125,7 +141,7 @@ export class UnitExecutor implements Executor {
     await this.#link[Symbol.asyncDispose]();
   }
 
-  /** People change the manager's environment by hand: a burst of jobs need not ask for each. */
+  /** The manager's environment rarely changes: a burst of jobs reads it once. */
   async #environmentNames(manager: UnitManager, signal: AbortSignal): Promise<readonly string[]> {
     const { clock } = this.#options;
     if (clock.now() >= this.#namesUntil) {
@@ -139,7 +155,7 @@ export class UnitExecutor implements Executor {
     return { monitor: "the service manager", now: this.#options.clock.now() };
   }
 
-  /** Writes what the unit reads, and says what the unit is. */
+  /** Writes the unit's files and returns its properties. */
   #describe(
     request: AttemptRequest,
     { argv, workdir }: ReadyProgram,
@@ -148,18 +164,16 @@ export class UnitExecutor implements Executor {
     const { runtimeDir } = this.#options;
     try {
       const { environment, file } = splitEnvironment(request);
-      const environmentFile = file.length === 0
-        ? {}
-        : { environmentFile: this.#files.writeEnvironment(jobUnitName(request.ref), file) };
-      const recorder = this.#files.recorder();
       return jobUnitProperties(request, {
         workdir,
         argv,
         environment,
         managerEnvironment,
         runtimeDir,
-        recorder,
-        ...environmentFile,
+        recorder: this.#files.recorder(),
+        ...(file.length === 0
+          ? {}
+          : { environmentFile: this.#files.writeEnvironment(jobUnitName(request.ref), file) }),
       });
     } catch (error) {
       throw new CicdError(
@@ -170,14 +184,42 @@ export class UnitExecutor implements Executor {
     }
   }
 
-  /** Before the first job of a connection, and after each daemon-reload. */
+  /** Updates the slice, before the first job of a connection and after each daemon-reload. */
   async #keepSlice(manager: UnitManager, signal: AbortSignal): Promise<void> {
     const { project, log } = this.#options;
     manager.onReloaded(() => {
       void copyAgentLimits(manager, project, signal).catch((error: unknown) => {
-        if (!signal.aborted) log.error("Cannot copy the agent's limits onto the slice", { error });
+        if (!signal.aborted) log.error("Cannot copy the agent's limits to the slice", { error });
       });
     });
     await copyAgentLimits(manager, project, signal);
   }
+}
+
+/**
+ * Copies the limits of the agent's unit to the project's slice, if they differ.
+ *
+ * So `systemctl --user edit cicd-agent@PROJECT` limits the project as a whole. Limits set on the
+ * slice by hand are overwritten. An agent that is not a unit has no limits to copy.
+ */
+async function copyAgentLimits(
+  manager: UnitManager,
+  project: ProjectName,
+  signal: AbortSignal,
+): Promise<void> {
+  const slice = projectSliceName(project);
+  const [wanted, current] = await Promise.all([
+    manager.readLimits(agentServiceName(project), signal),
+    manager.readLimits(slice, signal),
+  ]);
+  if (!sameLimits(wanted, current)) {
+    await manager.setRuntimeProperties(slice, limitProperties(wanted), signal);
+  }
+}
+
+function sameLimits(a: ResourceLimits, b: ResourceLimits): boolean {
+  return a.cpuQuota === b.cpuQuota && a.cpuWeight === b.cpuWeight &&
+    a.memoryMaxBytes === b.memoryMaxBytes && a.memoryHighBytes === b.memoryHighBytes &&
+    a.memorySwapMaxBytes === b.memorySwapMaxBytes && a.tasksMax === b.tasksMax &&
+    a.ioWeight === b.ioWeight;
 }

@@ -1,5 +1,5 @@
 /**
- * What the unit executor needs of the service manager.
+ * The unit executor's port to the service manager.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import type { BusEnvironment } from "@lib/foundations/systemd/dbus/address.ts";
 import { isDBusError } from "@lib/foundations/systemd/dbus/error.ts";
 import { UserManager } from "@lib/foundations/systemd/manager.ts";
 
-/** One connection to the service manager; {@linkcode UserManager} explains the methods. */
+/** A connection to the service manager; {@linkcode UserManager} documents the methods. */
 export interface UnitManager extends
   Pick<
     UserManager,
@@ -23,19 +23,19 @@ export interface UnitManager extends
     | "environmentNames"
   >,
   AsyncDisposable {
-  /** Resolves when the connection has ended, for whatever reason. */
+  /** Resolves when the connection is closed, for whatever reason. */
   readonly closed: Promise<unknown>;
 }
 
-/** How long the manager may stay away from a bus that is there, and how often to look. */
+/** Time that the manager has to appear on a running bus, and the interval of tries. */
 const OWNER_PATIENCE_MS = 2_000;
 const OWNER_RETRY_MS = 20;
 
 /**
  * Connects to the user's service manager.
  *
- * The manager takes its name on the bus a moment after the bus has started, and the bus is often
- * started by our own connecting: it is given that moment.
+ * The connection often starts the bus, and the manager takes its name a moment later: hence the
+ * retries.
  *
  * @throws {CicdError} `systemd_unavailable` if it cannot be reached.
  */

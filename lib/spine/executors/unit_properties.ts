@@ -10,32 +10,31 @@ import { type UnitProperty, unitProperty } from "@lib/foundations/systemd/unit_p
 import { logFilesOf } from "@lib/spine/executors/directory_files.ts";
 import { recordResultArgv, RESULT_VARIABLES } from "@lib/spine/executors/record_result.ts";
 
-/** What the request does not say. */
+/** Options for {@linkcode jobUnitProperties}. */
 export interface JobUnitOptions {
   /** Absolute. */
   readonly workdir: string;
   /** The resolved program and its arguments. */
   readonly argv: readonly [path: string, ...args: string[]];
-  /** Holds the variables that do not go through the bus; absent if there are none. */
+  /** A file of the variables that do not go over the bus; absent if there are none. */
   readonly environmentFile?: string;
-  /** The variables that go through the bus. */
+  /** The variables that go over the bus. */
   readonly environment: Readonly<Record<string, string>>;
-  /** Names the service manager would hand to every unit. */
+  /** Names of the variables that the service manager passes to every unit. */
   readonly managerEnvironment: readonly string[];
   readonly runtimeDir: string;
-  /** A file that holds the program for `ExecStopPost=`. */
+  /** The file of the program for `ExecStopPost=`. */
   readonly recorder: string;
 }
 
 /**
- * Shortest time between the polite signal and SIGKILL, in milliseconds.
+ * Shortest time between SIGTERM and SIGKILL, in milliseconds.
  *
- * systemd gives the same time to `ExecStopPost=`: with less of it a busy
- * machine would lose the record of the end.
+ * systemd applies it to `ExecStopPost=` too: with less, a busy machine would lose the record.
  */
 const MIN_STOP_MS = 2_000;
 
-/** What systemd 252 to 257 hand to a service by themselves. */
+/** Variables that systemd 252 to 257 set for a service. */
 const SERVICE_VARIABLES = [
   "CREDENTIALS_DIRECTORY",
   "FDSTORE",
@@ -61,7 +60,7 @@ const SERVICE_VARIABLES = [
 /**
  * Describes the unit; the same attempt always gets the same unit.
  *
- * @throws {RangeError} If a path holds what systemd cannot keep.
+ * @throws {RangeError} If systemd cannot represent a path.
  */
 export function jobUnitProperties(
   { ref, spec, env, secrets, directory }: AttemptRequest,
@@ -79,13 +78,13 @@ export function jobUnitProperties(
     unitProperty.slice(projectSliceName(ref.project)),
     unitProperty.type("exec"),
     unitProperty.collectMode("inactive-or-failed"),
-    // systemd makes the log files as it forks the job, and the record after its end: once one
-    // of them is there, no start request, however late, gets past this line.
+    // systemd creates the log files as it forks the job, and the record after its end: once one
+    // of them exists, every later start request fails here.
     unitProperty.assertPathAbsent(...logs, directory.resultFile),
     unitProperty.standardInputNull(),
     unitProperty.standardOutputAppend(outputLog),
     unitProperty.standardErrorAppend(errorLog),
-    // Not an error if missing: a job may remove it, and ExecStopPost= starts there too.
+    // May be missing: a job may remove it, and ExecStopPost= starts there too.
     unitProperty.workingDirectory(`-${workdir}`),
     unitProperty.umask(0o022),
     unitProperty.ignoreSigpipe(false),
@@ -106,7 +105,7 @@ export function jobUnitProperties(
     unitProperty.runtimeMax(spec.timeoutMs),
     unitProperty.killMode("control-group"),
     unitProperty.timeoutStop(Math.max(spec.graceMs, MIN_STOP_MS)),
-    // Zero would mean "without limit" to systemd; no grace is no polite signal at all.
+    // Zero would mean "no limit" to systemd; without a grace period there is no SIGTERM.
     ...(spec.graceMs === 0 ? [killAtOnce()] : []),
     unitProperty.execStart(guardResultVariables(argv, env)),
     unitProperty.execStopPost({
@@ -124,12 +123,11 @@ export function jobUnitProperties(
 /**
  * Splits a job's variables into those for the bus and those for a file.
  *
- * Secrets never go through the bus, where every process of the user can read a
- * unit's properties. A large environment does not either: systemd keeps it as
- * one line of a unit file, and reads no line over a mebibyte.
+ * Secrets never go over the bus, where every process of the user can read a unit's properties. Nor
+ * does a large environment: systemd stores it as one line of a unit file, and reads no line over a
+ * mebibyte.
  *
- * @throws {RangeError} If a secret has the name of a variable that says how the
- * job ended.
+ * @throws {RangeError} If a secret has the name of one of {@linkcode RESULT_VARIABLES}.
  */
 export function splitEnvironment(
   { env, secrets }: Pick<AttemptRequest, "env" | "secrets">,
@@ -140,10 +138,10 @@ export function splitEnvironment(
   const reserved = RESULT_VARIABLES.find((name) => secrets.has(name));
   if (reserved !== undefined) {
     throw new RangeError(
-      `Cannot hand over secret "${reserved}": systemd uses a variable of that name for itself`,
+      `Cannot pass on secret "${reserved}": systemd reserves a variable of that name`,
     );
   }
-  // Of a variable and a secret of one name the secret counts; these are handed over apart.
+  // A secret wins over a variable of its name; reserved names go into the command line.
   const plain = Object.entries(env).filter(([name]) => !secrets.has(name) && !isReserved(name));
   const size = plain.reduce((sum, [name, value]) => sum + name.length + value.length + 4, 0);
   return size > MAX_BUS_ENVIRONMENT
@@ -157,7 +155,7 @@ function isReserved(name: string): boolean {
   return RESULT_VARIABLES.some((reserved) => reserved === name);
 }
 
-/** Hands variables that only `ExecStopPost=` may see from systemd to the job's program alone. */
+/** Passes variables that systemd sets for `ExecStopPost=` to the job's program alone. */
 function guardResultVariables(
   argv: readonly [path: string, ...args: string[]],
   env: Readonly<Record<string, string>>,

@@ -91,11 +91,11 @@ Deno.test("parseResultRecord() says what is wrong with a record", () => {
     ["service_result=success\nexit_code=exited\n", "has no exit_status"],
     [
       "service_result=success\nexit_code=exited\nexit_status=256\n",
-      "has an exit_status that is no exit code",
+      "has an exit_status that is not an exit code",
     ],
     [
       "service_result=success\nexit_code=killed\nexit_status=<b>\n",
-      "has an exit_status that is no signal",
+      "has an exit_status that is not a signal",
     ],
     ["service_result=success\nexit_code=melted\nexit_status=0\n", "has an unknown exit_code"],
     ["x".repeat(RESULT_MAX_BYTES + 1), `is longer than ${RESULT_MAX_BYTES} bytes`],
