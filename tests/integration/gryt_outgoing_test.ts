@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { createServer, type RequestListener } from "node:http";
 import { createServer as createTcpServer } from "node:net";
 import { type OutgoingRequest, sendRequest } from "@lib/features/gryt/outgoing.ts";
-import { publicAddressCheck } from "@lib/features/gryt/public_address.ts";
+import { publicAddressCheck } from "@lib/features/gryt/callback_target.ts";
 
 async function serve(handle: RequestListener) {
   const server = createServer(handle);

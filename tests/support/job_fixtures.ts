@@ -7,7 +7,7 @@ import assert from "node:assert/strict";
 import * as fc from "fast-check";
 import { type JobId, newJobId, parseProjectName, type ProjectName } from "@lib/core/ids.ts";
 import { migrations as accessMigrations } from "@lib/features/access/runner.ts";
-import { GRYT_MIGRATIONS } from "@lib/features/gryt/tables.ts";
+import { GRYT_MIGRATIONS } from "@lib/features/gryt/ledger.ts";
 import { type Database, openDatabase, type Schema } from "@lib/foundations/store/database.ts";
 import { JOB_MIGRATIONS } from "@lib/spine/queue/job_schema.ts";
 import { JobStore } from "@lib/spine/queue/job_store.ts";

@@ -1,10 +1,10 @@
 /**
- * One address before several agents.
+ * Forwards jobs to several agents in turn.
  *
- * A job goes to the agents in turn. It is tried elsewhere only if the agent
- * cannot have taken it: there was no connection, or it said that it has no room.
- * A connection that breaks later may have left a running job behind, so the
- * client is told, and nothing runs twice.
+ * A job is tried at another agent only if the first cannot have taken it: there
+ * was no connection, or it answered that it has no room. A connection that
+ * breaks later may have left a running job, so the client gets an error, and
+ * nothing runs twice.
  *
  * @module
  */
@@ -12,16 +12,10 @@ import type { Clock } from "@lib/core/clock.ts";
 import type { Secret } from "@lib/foundations/secrets/secret.ts";
 import type { OutgoingResult, SendRequest } from "@lib/features/gryt/outgoing.ts";
 
-/** The header of a request that was passed on once; the next one runs it. */
+/** Header of a forwarded request; the agent that receives it runs the job itself. */
 export const FORWARDED_HEADER = "x-gryt-forwarded";
 
-/** What {@linkcode AgentsFront} works with. */
-export interface AgentsFrontOptions {
-  readonly send: SendRequest;
-  readonly clock: Clock;
-}
-
-/** A job to pass on. */
+/** A job to forward. */
 export interface ForwardJob {
   readonly agents: readonly string[];
   readonly grytId: number;
@@ -31,7 +25,7 @@ export interface ForwardJob {
   readonly maxAnswerBytes: number;
 }
 
-/** What came of a job that was passed on. */
+/** The result of {@linkcode AgentsFront.forward}. */
 export type ForwardResult =
   | {
     readonly kind: "answered";
@@ -39,61 +33,58 @@ export type ForwardResult =
     readonly status: number;
     readonly body: Uint8Array<ArrayBuffer>;
   }
-  /** Not one of the agents took it. */
+  /** No agent took it. */
   | { readonly kind: "nobody" }
   /** An agent may run it; its answer is lost. */
   | { readonly kind: "lost"; readonly agent: string; readonly why: string };
 
-/** How long a look at an agent holds good. */
-const LOOK_MS = 10_000;
-const LOOK_TIMEOUT_MS = 2_000;
-const LOOK_MAX_BYTES = 64 * 1024;
-/** Jobs of which it is remembered who has them. */
+/** For how long a health check stays valid. */
+const HEALTH_VALID_MS = 10_000;
+const HEALTH_TIMEOUT_MS = 2_000;
+const HEALTH_MAX_BYTES = 64 * 1024;
+/** Most jobs whose agents are remembered. */
 const MAX_REMEMBERED = 10_000;
-
-interface Look {
-  readonly at: number;
-  readonly healthy: boolean;
-}
 
 interface Owner {
   readonly agent: string;
-  /** Whether it has told the end; else it may still run the job. */
+  /** Absent an answer, the agent may still run the job. */
   readonly answered: boolean;
 }
 
-/** What one agent said; the last two have not taken the job. */
-type PassResult =
+/** The result of one agent; the last two have not taken the job. */
+type AgentResult =
   | Exclude<ForwardResult, { readonly kind: "nobody" }>
   | { readonly kind: "no_room" | "unreachable" };
 
-/** Passes jobs on to agents in turn. */
+/** Forwards jobs to agents in turn. */
 export class AgentsFront {
-  readonly #options: AgentsFrontOptions;
-  readonly #looks = new Map<string, Look>();
-  /** Who has a job, so that a client that asks again joins it. */
+  readonly #send: SendRequest;
+  readonly #clock: Clock;
+  readonly #health = new Map<string, { readonly at: number; readonly healthy: boolean }>();
+  /** The agents of jobs, so that a client that asks again joins its job. */
   readonly #owners = new Map<number, Owner>();
   #turn = 0;
 
-  constructor(options: AgentsFrontOptions) {
-    this.#options = options;
+  constructor({ send, clock }: { readonly send: SendRequest; readonly clock: Clock }) {
+    this.#send = send;
+    this.#clock = clock;
   }
 
   /** @throws The signal's reason when `signal` aborts; the agent goes on with the job. */
   async forward(job: ForwardJob, signal: AbortSignal): Promise<ForwardResult> {
     const owner = this.#owners.get(job.grytId);
     if (owner !== undefined && job.agents.includes(owner.agent)) {
-      const result = await this.#pass(job, owner.agent, signal);
+      const result = await this.#try(job, owner.agent, signal);
       if (result.kind === "answered" || result.kind === "lost") return result;
-      // It may run the job though nobody answers there.
+      // The agent may run the job although it does not respond.
       if (result.kind === "unreachable" && !owner.answered) {
-        return { kind: "lost", agent: owner.agent, why: "it cannot be reached any more" };
+        return { kind: "lost", agent: owner.agent, why: "it is no longer reachable" };
       }
     }
     for (const agent of this.#inTurn(job.agents)) {
       if (agent === owner?.agent || !await this.#isHealthy(agent, signal)) continue;
       this.#remember(job.grytId, { agent, answered: false });
-      const result = await this.#pass(job, agent, signal);
+      const result = await this.#try(job, agent, signal);
       if (result.kind === "answered" || result.kind === "lost") return result;
       this.#owners.delete(job.grytId);
     }
@@ -105,12 +96,12 @@ export class AgentsFront {
     return [...agents.slice(first), ...agents.slice(0, first)];
   }
 
-  async #pass(
+  async #try(
     { grytId, body, apiKey, timeoutMs, maxAnswerBytes }: ForwardJob,
     agent: string,
     signal: AbortSignal,
-  ): Promise<PassResult> {
-    const result = await this.#options.send({
+  ): Promise<AgentResult> {
+    const result = await this.#send({
       url: new URL(`${agent}/jobs/execute`),
       method: "POST",
       headers: {
@@ -132,25 +123,24 @@ export class AgentsFront {
         return { kind: "lost", agent, why: result.why };
       case "unreachable":
       case "forbidden":
-        this.#looks.set(agent, { at: this.#options.clock.now(), healthy: false });
+        this.#health.set(agent, { at: this.#clock.now(), healthy: false });
         return { kind: "unreachable" };
     }
   }
 
   async #isHealthy(agent: string, signal: AbortSignal): Promise<boolean> {
-    const { clock, send } = this.#options;
-    const known = this.#looks.get(agent);
-    if (known !== undefined && clock.now() - known.at < LOOK_MS) return known.healthy;
-    const result = await send({
+    const known = this.#health.get(agent);
+    if (known !== undefined && this.#clock.now() - known.at < HEALTH_VALID_MS) return known.healthy;
+    const result = await this.#send({
       url: new URL(`${agent}/health`),
       method: "GET",
       headers: {},
-      timeoutMs: LOOK_TIMEOUT_MS,
-      maxAnswerBytes: LOOK_MAX_BYTES,
+      timeoutMs: HEALTH_TIMEOUT_MS,
+      maxAnswerBytes: HEALTH_MAX_BYTES,
       signal,
     });
-    const healthy = saysHealthy(result);
-    this.#looks.set(agent, { at: clock.now(), healthy });
+    const healthy = isHealthy(result);
+    this.#health.set(agent, { at: this.#clock.now(), healthy });
     return healthy;
   }
 
@@ -162,8 +152,8 @@ export class AgentsFront {
   }
 }
 
-/** The status is 200 in any case; whether jobs can run stands in the body. */
-function saysHealthy(result: OutgoingResult): boolean {
+/** The status is always 200; the body says whether jobs can run. */
+function isHealthy(result: OutgoingResult): boolean {
   if (result.kind !== "answered" || result.status !== 200) return false;
   try {
     const value: unknown = JSON.parse(new TextDecoder().decode(result.body));

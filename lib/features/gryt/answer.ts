@@ -1,5 +1,5 @@
 /**
- * The answer to `POST /jobs/execute`, made of a job and its output.
+ * Makes the answer to `POST /jobs/execute` from a job and its output.
  *
  * @module
  */
@@ -7,21 +7,8 @@ import { toRfc3339 } from "@lib/core/clock.ts";
 import { formatDuration } from "@lib/core/duration.ts";
 import type { Job } from "@lib/spine/jobs/model.ts";
 import { type CollectedOutput, NO_OUTPUT } from "@lib/features/gryt/output.ts";
-import { judgeRun } from "@lib/features/gryt/verdict.ts";
-
-/** The answer, as it is sent. */
-export interface GrytAnswer {
-  readonly job_id: number;
-  readonly success: boolean;
-  /** -1 if the pipeline did not come to an end of its own. */
-  readonly exit_code: number;
-  readonly stdout: string;
-  readonly stderr: string;
-  readonly duration_seconds: number;
-  readonly started_at: string;
-  readonly completed_at: string;
-  readonly error: string | null;
-}
+import type { GrytAnswer } from "@lib/features/gryt/schemas.ts";
+import { verdictOf } from "@lib/features/gryt/verdict.ts";
 
 /** The output of a job. */
 export interface JobOutput {
@@ -29,37 +16,42 @@ export interface JobOutput {
   readonly stderr: CollectedOutput;
 }
 
-/** The answer for a job that never became one. */
-export function failedAnswer(
-  jobId: number,
-  message: string,
-  { startedAt, completedAt }: { readonly startedAt: number; readonly completedAt: number },
-): GrytAnswer {
+interface Times {
+  readonly startedAt: number;
+  readonly completedAt: number;
+}
+
+function timesOf({ startedAt, completedAt }: Times) {
+  return {
+    duration_seconds: Math.round(completedAt - startedAt) / 1_000,
+    started_at: toRfc3339(startedAt),
+    completed_at: toRfc3339(completedAt),
+  };
+}
+
+/** Makes the answer to a request that is refused before it becomes a job. */
+export function failedAnswer(jobId: number, message: string, times: Times): GrytAnswer {
   return {
     job_id: jobId,
     success: false,
     exit_code: -1,
     stdout: "",
     stderr: message,
-    duration_seconds: (completedAt - startedAt) / 1_000,
-    started_at: toRfc3339(startedAt),
-    completed_at: toRfc3339(completedAt),
+    ...timesOf(times),
     error: message,
   };
 }
 
-/** The answer for a job that has ended. */
+/** Makes the answer of a job that has ended. */
 export function answerOf(jobId: number, job: Job, output: JobOutput): GrytAnswer {
   const startedAt = job.startedAt ?? job.createdAt;
-  const completedAt = Math.max(job.finishedAt ?? startedAt, startedAt);
+  const times = timesOf({
+    startedAt,
+    completedAt: Math.max(job.finishedAt ?? startedAt, startedAt),
+  });
   const { stdout, stderr } = hasRun(job) ? output : { stdout: NO_OUTPUT, stderr: NO_OUTPUT };
-  const times = {
-    duration_seconds: Math.round(completedAt - startedAt) / 1_000,
-    started_at: toRfc3339(startedAt),
-    completed_at: toRfc3339(completedAt),
-  };
   if (job.reason === "exit_code" && job.exitCode !== undefined) {
-    const verdict = judgeRun({
+    const verdict = verdictOf({
       exitCode: job.exitCode,
       stdout: stdout.tail,
       stdoutIsWhole: stdout.tailIsWhole,
@@ -88,17 +80,16 @@ export function answerOf(jobId: number, job: Job, output: JobOutput): GrytAnswer
   };
 }
 
-/** Whether the output is the pipeline's own. */
+const SETUP_FAILURES: readonly Job["reason"][] = [
+  "checkout_failed",
+  "image_unavailable",
+  "start_failed",
+  "exec_failed",
+];
+
+/** Returns whether the output is the pipeline's own. */
 function hasRun({ reason }: Job): boolean {
-  switch (reason) {
-    case "checkout_failed":
-    case "image_unavailable":
-    case "start_failed":
-    case "exec_failed":
-      return false;
-    default:
-      return true;
-  }
+  return !SETUP_FAILURES.includes(reason);
 }
 
 function failureOf({ reason, message, spec }: Job): string {

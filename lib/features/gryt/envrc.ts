@@ -2,8 +2,8 @@
  * Reads the variables of a `.envrc` without running it.
  *
  * Gryt's agent is configured by a file of `export NAME="value"` lines, meant to
- * be sourced by a shell. A shell would run whatever stands there; this reads
- * assignments and refuses the rest.
+ * be sourced by a shell. A shell would run any command in it; this module reads
+ * assignments and refuses everything else.
  *
  * @module
  */
@@ -17,15 +17,15 @@ const MAX_BYTES = 256 * 1024;
 export interface EnvrcOptions {
   /** Path of the file, for messages. */
   readonly path: string;
-  /** The variables to read; the values of others are not looked at. */
+  /** Selects the variables to read; the values of others are skipped. */
   readonly wanted: (name: string) => boolean;
 }
 
 /**
  * Reads a file that only its owner can read.
  *
- * @throws {CicdError} `invalid_config` if it does not exist, lies open to others, or cannot be
- * understood; `io_failed` if it cannot be read. No message holds a value.
+ * @throws {CicdError} `invalid_config` if it does not exist, is readable by others, or cannot be
+ * parsed; `io_failed` if it cannot be read. No message quotes a value.
  */
 export function readEnvrc(options: EnvrcOptions): ReadonlyMap<string, string> {
   const { path } = options;
@@ -35,21 +35,20 @@ export function readEnvrc(options: EnvrcOptions): ReadonlyMap<string, string> {
     mustBePrivate: true,
   });
   if (bytes === undefined) {
-    throw new CicdError("invalid_config", `Cannot read variables from "${path}": there is no file`);
+    throw new CicdError("invalid_config", `Cannot read variables from "${path}": no such file`);
   }
   let text: string;
   try {
     text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch (cause) {
-    throw new CicdError("invalid_config", `Cannot read variables from "${path}": it is no UTF-8`, {
-      cause,
-    });
+    const message = `Cannot read variables from "${path}": it is not UTF-8`;
+    throw new CicdError("invalid_config", message, { cause });
   }
   return parseEnvrc(text, options);
 }
 
 /**
- * Reads the text of a file. A variable given twice has its last value, as in a shell.
+ * Parses the text of a file. The last value of a variable counts, as in a shell.
  *
  * @throws {CicdError} `invalid_config` with the number of the line at fault.
  */
@@ -63,7 +62,7 @@ export function parseEnvrc(
     const where = `${path}:${index + 1}`;
     const match = /^\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)=(.*)$/.exec(line);
     if (match === null) {
-      throw refused(where, 'it is no line of the kind export NAME="value"; nothing else is run');
+      throw refused(where, 'it is not of the form export NAME="value"; nothing else is run');
     }
     const [, name = "", rest = ""] = match;
     if (!wanted(name)) continue;
@@ -74,11 +73,10 @@ export function parseEnvrc(
   return variables;
 }
 
-type Value =
-  | { readonly kind: "read"; readonly text: string }
-  | { readonly kind: "refused"; readonly why: string };
+type Refused = { readonly kind: "refused"; readonly why: string };
+type Value = { readonly kind: "read"; readonly text: string } | Refused;
 
-/** Reads a word of a shell: quoted parts and plain ones, up to white space. */
+/** Reads a shell word: quoted and plain parts, up to white space. */
 function readValue(rest: string): Value {
   let text = "";
   let at = 0;
@@ -99,7 +97,7 @@ function readValue(rest: string): Value {
         ? { kind: "read", text }
         : { kind: "refused", why: "is followed by more; put quotes around it" };
     } else if (char === "\\") {
-      if (at + 1 === rest.length) return { kind: "refused", why: "goes on in the next line" };
+      if (at + 1 === rest.length) return { kind: "refused", why: "continues in the next line" };
       text += rest[at + 1] ?? "";
       at += 2;
     } else if (/[`;&|<>()]/.test(char)) {
@@ -117,11 +115,7 @@ function readValue(rest: string): Value {
 function readDoubleQuoted(
   rest: string,
   from: number,
-):
-  | { readonly kind: "read"; readonly text: string; readonly end: number }
-  | Value & {
-    readonly kind: "refused";
-  } {
+): { readonly kind: "read"; readonly text: string; readonly end: number } | Refused {
   let text = "";
   let at = from;
   while (at < rest.length) {
@@ -143,11 +137,11 @@ function isExpansion(rest: string, at: number): boolean {
   return rest[at] === "$" && /[A-Za-z0-9_{(*@#?!$'"-]/.test(rest[at + 1] ?? "");
 }
 
-const unclosed = { kind: "refused", why: "has a quote that is not closed in its line" } as const;
-const expansion = {
+const unclosed: Refused = { kind: "refused", why: "has a quote that is not closed in its line" };
+const expansion: Refused = {
   kind: "refused",
   why: "contains a '$' or '`' that a shell would act on; put it in single quotes",
-} as const;
+};
 
 function refused(where: string, why: string): CicdError {
   return new CicdError("invalid_config", `Cannot read ${where}: ${why}`, {

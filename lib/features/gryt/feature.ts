@@ -1,5 +1,5 @@
 /**
- * The Gryt-compatible API, as a view of the queue.
+ * The Gryt-compatible API, a view of the queue.
  *
  * @module
  */

@@ -8,69 +8,69 @@ import { section } from "@lib/foundations/config/config.ts";
 import { key, optionalKey, type ValuesOf } from "@lib/foundations/config/key.ts";
 import { GIB, jobTimeout, KIB, WEB_ADDRESS, webAddress } from "@lib/foundations/config/ranges.ts";
 
-/** The Gryt-compatible API; keys are references to secrets, what is absent comes from `AGENT_*`. */
+/** Keys of the Gryt-compatible API; `AGENT_*` and `GRYT_*` variables stand in for absent ones. */
 export const GRYT = section({
   keys: {
     project: key(
       "gryt.project",
-      text("a project's name", /^[a-z0-9][a-z0-9-]{0,55}$/),
-      "Project of the jobs that arrive through the Gryt-compatible API.",
+      text("a project name", /^[a-z0-9][a-z0-9-]{0,55}$/),
+      "Project of jobs that arrive through the Gryt-compatible API.",
       "gryt",
     ),
     apiKey: optionalKey(
       "gryt.api_key",
       secretReference(),
-      "Where the pre-shared key of the Gryt main API is found.",
+      "Reference to the pre-shared key of the Gryt main API.",
       { text: "`$AGENT_API_KEY`" },
     ),
     encryptionKey: optionalKey(
       "gryt.encryption_key",
       secretReference(),
-      "Where the Fernet key is found that the tokens of repositories are encrypted with.",
+      "Reference to the Fernet key that decrypts repository tokens.",
       { text: "`$GRYT_ENCRYPTION_KEY`" },
     ),
     image: optionalKey(
       "gryt.image",
-      text("the name of an image", /^[^\s]+$/),
-      "Image of a job that names none.",
+      text("an image name", /^[^\s]+$/),
+      "Image of jobs that name none.",
       { text: "`$GRYT_DOCKER_IMAGE`, else `ghcr.io/epyklab/gryt/pipeline:latest`" },
     ),
     envFile: optionalKey(
       "gryt.env_file",
       path("absolute"),
-      'File of `export NAME="value"` lines, as Gryt\'s `.envrc`, read for the `AGENT_*` and ' +
-        "`GRYT_*` variables that the environment does not have; mode 0600.",
+      'File of `export NAME="value"` lines, such as Gryt\'s `.envrc`, with the `AGENT_*` and ' +
+        "`GRYT_*` variables that are not set in the environment; mode 0600.",
     ),
     timeoutMs: key(
       "gryt.timeout",
       duration(jobTimeout),
-      "Time limit of a job of the Gryt API.",
+      "Time limit of jobs from the Gryt API.",
       "1h",
     ),
     maxOutputBytes: key(
       "gryt.max_output",
       size({ min: KIB, max: GIB }),
-      "Bytes of each of stdout and stderr in an answer; what is longer loses its middle.",
+      "Bytes of each of stdout and stderr in an answer; longer output loses its middle.",
       "4M",
     ),
     callbacks: key(
       "gryt.callbacks",
       textList("a list of http:// or https:// prefixes", /^https?:\/\/[^\s@]+$/),
-      "What a `callback_url` must begin with. Empty: every public address, none on this machine " +
-        "or its link. In the environment variable: separated by commas.",
+      "Allowed prefixes of a `callback_url`. Empty: every public address, but none on this machine " +
+        "or its local networks. In the environment variable: separated by commas.",
       [],
     ),
     pullUrl: optionalKey(
       "gryt.pull_url",
       webAddress(),
-      "Main API that is asked for jobs, for agents that it cannot reach.",
+      "Main API to pull jobs from, for agents that it cannot reach.",
       { text: "`$GRYT_PULL_URL`, else none: jobs arrive by `POST /jobs/execute`" },
     ),
     agentUrls: optionalKey(
       "gryt.agent_urls",
       textList("a list of http:// or https:// addresses", WEB_ADDRESS),
-      "Other agents that take turns with `POST /jobs/execute`; while none can be reached, jobs " +
-        "run here. In the environment variable: separated by commas.",
+      "Other agents that receive `POST /jobs/execute` in turn; while none is reachable, jobs run " +
+        "here. In the environment variable: separated by commas.",
       { text: "`$AGENT_URLS`, else none: jobs run here" },
     ),
   },

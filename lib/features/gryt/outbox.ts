@@ -1,5 +1,5 @@
 /**
- * Delivers results: each at least once, tried again for a day.
+ * Delivers results at least once, with retries for a day.
  *
  * @module
  */
@@ -7,32 +7,32 @@ import { createHmac } from "node:crypto";
 import type { Clock } from "@lib/core/clock.ts";
 import type { Logger } from "@lib/core/logger.ts";
 import { TaskGroup } from "@lib/core/task_group.ts";
-import type { GrytAnswer } from "@lib/features/gryt/answer.ts";
 import { checkCallback } from "@lib/features/gryt/callback_target.ts";
 import type { Delivery, OutboxStore } from "@lib/features/gryt/outbox_store.ts";
 import type { OutgoingResult, SendRequest } from "@lib/features/gryt/outgoing.ts";
+import type { GrytAnswer } from "@lib/features/gryt/schemas.ts";
 import type { GrytSettings } from "@lib/features/gryt/settings.ts";
 
 const FIRST_WAIT_MS = 1_000;
 const MAX_WAIT_MS = 3_600_000;
 /** From the first try on. */
 const GIVE_UP_MS = 86_400_000;
-/** After a failure of our own, such as a disk that does not answer. */
+/** After a failure of the runner itself, such as a disk error. */
 const OWN_FAILURE_WAIT_MS = 60_000;
 const DELIVERY_TIMEOUT_MS = 30_000;
-/** Deliveries under way at once. */
+/** Most deliveries at once. */
 const MAX_AT_ONCE = 4;
-/** The loop looks again after so long, whatever it was told. */
+/** Longest wait of the loop. */
 const MAX_SLEEP_MS = 600_000;
 
-/** What {@linkcode Outbox} works with. */
+/** Ports of {@linkcode Outbox}. */
 export interface OutboxOptions {
   readonly store: OutboxStore;
   readonly settings: () => GrytSettings;
-  /** Makes the answer of a job that has ended. */
+  /** Returns the answer of a job that has ended. */
   readonly answerOf: (delivery: Delivery, signal: AbortSignal) => Promise<GrytAnswer>;
   readonly send: SendRequest;
-  /** Loads the check of addresses that a request may name. */
+  /** Loads the check of addresses that requests name. */
   readonly publicAddressCheck: () => Promise<(address: string) => boolean>;
   readonly clock: Clock;
   readonly log: Logger;
@@ -50,12 +50,12 @@ export class Outbox {
     this.#options = options;
   }
 
-  /** A job has ended, or something was added. */
+  /** Looks for deliveries now: a job has ended, or one was added. */
   wake(): void {
     this.#wake.resolve();
   }
 
-  /** Delivers until `signal` aborts; what is under way then is tried again in the next life. */
+  /** Delivers until `signal` aborts; an aborted delivery is tried again by the next process. */
   async run(signal: AbortSignal): Promise<void> {
     const { clock, log, store } = this.#options;
     await using tasks = new TaskGroup({
@@ -75,7 +75,7 @@ export class Outbox {
         await this.#pause(Math.max(this.#underWay.size > 0 ? FIRST_WAIT_MS : 50, waitMs), signal);
       } catch (error) {
         if (signal.aborted) return;
-        log.error("Cannot look for results to deliver; trying again", { error });
+        log.error("Cannot read the results to deliver; trying again", { error });
         await this.#pause(OWN_FAILURE_WAIT_MS, signal);
       }
     }
@@ -85,13 +85,11 @@ export class Outbox {
     const room = MAX_AT_ONCE - this.#underWay.size;
     if (room <= 0) return [];
     const { store, clock } = this.#options;
-    return store.due(clock.now(), MAX_AT_ONCE + this.#underWay.size).filter((one) =>
-      !this.#underWay.has(keyOf(one))
-    )
-      .slice(0, room);
+    return store.due(clock.now(), MAX_AT_ONCE + this.#underWay.size)
+      .filter((one) => !this.#underWay.has(keyOf(one))).slice(0, room);
   }
 
-  /** Until the time has passed, something was added, or the end. */
+  /** Waits until the time has passed, {@linkcode wake} is called, or `signal` aborts. */
   async #pause(ms: number, signal: AbortSignal): Promise<void> {
     const done = new AbortController();
     const stop = AbortSignal.any([signal, done.signal]);
@@ -116,18 +114,15 @@ export class Outbox {
         return;
       }
       const lateMs = clock.now() - (delivery.firstAt ?? triedAt);
+      const { why } = outcome;
       if (outcome.kind === "hopeless" || lateMs >= GIVE_UP_MS) {
         store.remove(delivery);
-        log.error("A result was not delivered and is given up", { ...fields, why: outcome.why });
+        log.error("A result was not delivered and is given up", { ...fields, why });
         return;
       }
-      const waitMs = this.#waitAfter(delivery.tries);
+      const waitMs = Math.round(this.#waitAfter(delivery.tries));
       store.postpone(delivery, { triedAt, nextAt: clock.now() + waitMs });
-      log.warning("A result was not delivered; trying again", {
-        ...fields,
-        why: outcome.why,
-        waitMs: Math.round(waitMs),
-      });
+      log.warning("A result was not delivered; trying again", { ...fields, why, waitMs });
     } catch (error) {
       if (signal.aborted) return;
       store.postpone(delivery, { triedAt: clock.now(), nextAt: clock.now() + OWN_FAILURE_WAIT_MS });
@@ -151,8 +146,7 @@ export class Outbox {
       ? checkCallback(delivery.url, callbacks)
       : { kind: "allowed", url: new URL(delivery.url), trusted: true } as const;
     if (target.kind === "refused") return { kind: "hopeless", why: `its address ${target.why}` };
-    const text = JSON.stringify(await answerOf(delivery, signal));
-    const body = new TextEncoder().encode(text);
+    const body = new TextEncoder().encode(JSON.stringify(await answerOf(delivery, signal)));
     const result = await send({
       url: target.url,
       method: "POST",
@@ -161,7 +155,7 @@ export class Outbox {
         "idempotency-key": `${delivery.jobId}`,
         "x-gryt-job-id": String(delivery.grytId),
         "x-signature-256": signatureOf(body, apiKey.expose()),
-        // The key itself is for the main API alone, never for an address from a request.
+        // Only the main API gets the key itself, never an address from a request.
         ...(delivery.kind === "result" ? { "x-api-key": apiKey.expose() } : {}),
       },
       body,
@@ -178,7 +172,7 @@ type TryOutcome =
   | { readonly kind: "delivered" }
   | { readonly kind: "failed" | "hopeless"; readonly why: string };
 
-/** Only 2xx is a delivery, and only "gone" says that trying again is of no use. */
+/** Only 2xx is a delivery; only "gone" rules out another try. */
 function checkDelivery(result: OutgoingResult): TryOutcome {
   switch (result.kind) {
     case "answered":
@@ -195,7 +189,7 @@ function checkDelivery(result: OutgoingResult): TryOutcome {
   }
 }
 
-/** The value of `X-Signature-256`. */
+/** Returns the value of `X-Signature-256`. */
 function signatureOf(body: Uint8Array, apiKey: string): string {
   return `sha256=${createHmac("sha256", apiKey).update(body).digest("hex")}`;
 }

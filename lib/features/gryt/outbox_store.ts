@@ -1,27 +1,20 @@
 /**
- * Results that are owed to somebody, on disk.
+ * The results that are still to be delivered, on disk.
  *
- * A row is stored with its job and leaves when it was delivered, was given up,
- * or the job's record goes.
+ * A row is stored with its job and removed when it is delivered or given up, or
+ * with the job's record.
  *
  * @module
  */
-import type { JobId } from "@lib/core/ids.ts";
 import type { Database, SqlRow } from "@lib/foundations/store/database.ts";
-import { jobIdOf, numberOf } from "@lib/features/gryt/ledger.ts";
-
-/** `callback`: to the `callback_url` of a request. `result`: to the main API a job was pulled from. */
-export type DeliveryKind = "callback" | "result";
+import { entryOf, type GrytEntry, numberOf } from "@lib/features/gryt/ledger.ts";
 
 /** A delivery of a job that has ended. */
-export interface Delivery {
-  readonly jobId: JobId;
-  readonly grytId: number;
+export interface Delivery extends GrytEntry {
   readonly url: string;
-  readonly kind: DeliveryKind;
-  /** How often it was tried. */
+  /** To the `callback_url` of a request, or to the main API that a job was pulled from. */
+  readonly kind: "callback" | "result";
   readonly tries: number;
-  /** When it was first tried. */
   readonly firstAt?: number;
 }
 
@@ -36,10 +29,7 @@ export class OutboxStore {
     this.#db = db;
   }
 
-  /**
-   * Adds a delivery, in the transaction that stores the job or later; one that is owed already stays
-   * as it is.
-   */
+  /** Adds a delivery, in the transaction that stores the job or later; a pending one stays as it is. */
   add({ jobId, url, kind }: Pick<Delivery, "jobId" | "url" | "kind">): void {
     this.#db.run(
       `INSERT INTO gryt_outbox (job_id, url, kind, tries, next_at) VALUES (?, ?, ?, 0, 0)
@@ -50,7 +40,7 @@ export class OutboxStore {
     );
   }
 
-  /** Deliveries of ended jobs whose time has come, the longest due first. */
+  /** Returns due deliveries of ended jobs, the longest due first. */
   due(now: number, limit: number): readonly Delivery[] {
     return this.#db.all(
       `SELECT gryt_outbox.job_id, gryt_id, url, kind, tries, first_at ${FROM_ENDED}
@@ -60,24 +50,24 @@ export class OutboxStore {
     ).map(parseDelivery);
   }
 
-  /** When the next delivery of an ended job is due; `undefined` if none is owed. */
+  /** Returns when the next delivery of an ended job is due; `undefined` if none is pending. */
   nextAt(): number | undefined {
     const at = this.#db.first(`SELECT min(next_at) AS at ${FROM_ENDED}`)?.["at"];
     return typeof at === "number" ? at : undefined;
   }
 
-  /** Deliveries that are owed for ended jobs. */
+  /** Counts the pending deliveries of ended jobs. */
   pending(): number {
     const row = this.#db.first(`SELECT count(*) AS n ${FROM_ENDED}`);
     return row === undefined ? 0 : numberOf(row, "n");
   }
 
-  /** Strikes out a delivery. */
+  /** Removes a delivery. */
   remove({ jobId, url }: Delivery): void {
     this.#db.run("DELETE FROM gryt_outbox WHERE job_id = ? AND url = ?", jobId, url);
   }
 
-  /** Notes a failed try and when the next one is due. */
+  /** Records a failed try and when the next one is due. */
   postpone(
     { jobId, url }: Delivery,
     { triedAt, nextAt }: { readonly triedAt: number; readonly nextAt: number },
@@ -96,8 +86,7 @@ export class OutboxStore {
 function parseDelivery(row: SqlRow): Delivery {
   const firstAt = row["first_at"];
   return {
-    jobId: jobIdOf(row),
-    grytId: numberOf(row, "gryt_id"),
+    ...entryOf(row),
     url: String(row["url"]),
     kind: row["kind"] === "result" ? "result" : "callback",
     tries: numberOf(row, "tries"),

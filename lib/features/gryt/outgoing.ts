@@ -1,9 +1,10 @@
 /**
- * Requests to other machines: bounded, without redirects, and telling apart
- * what never arrived from what may have.
+ * Sends requests to other machines: bounded, without redirects, and with a
+ * result that separates requests that never arrived from those that may have.
  *
  * @module
  */
+import { Buffer } from "node:buffer";
 import { lookup } from "node:dns/promises";
 import { type ClientRequest, type IncomingMessage, request as httpRequest } from "node:http";
 import { request as httpsRequest } from "node:https";
@@ -17,16 +18,16 @@ export interface OutgoingRequest {
   readonly method: "GET" | "POST";
   readonly headers: Readonly<Record<string, string>>;
   readonly body?: Uint8Array<ArrayBuffer>;
-  /** For all of it: name, connection, answer. */
+  /** For name resolution, connection and answer together. */
   readonly timeoutMs: number;
   /** A longer answer breaks the connection; 0: the body is not read. */
   readonly maxAnswerBytes: number;
-  /** Which addresses may be connected to. @default {all} */
+  /** Allows addresses to connect to. @default {all} */
   readonly isAllowed?: (address: string) => boolean;
   readonly signal: AbortSignal;
 }
 
-/** What came of a request. */
+/** The result of a request. */
 export type OutgoingResult =
   | {
     readonly kind: "answered";
@@ -34,9 +35,9 @@ export type OutgoingResult =
     readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>;
     readonly body: Uint8Array<ArrayBuffer>;
   }
-  /** No address of the host may be connected to. */
+  /** No address of the host is allowed. */
   | { readonly kind: "forbidden"; readonly why: string }
-  /** The other side never had a byte of the request. */
+  /** The other side received no byte of the request. */
   | { readonly kind: "unreachable"; readonly why: string }
   /** The request may have arrived; the answer did not. */
   | { readonly kind: "broken"; readonly why: string };
@@ -47,8 +48,8 @@ export type SendRequest = (request: OutgoingRequest) => Promise<OutgoingResult>;
 /**
  * Sends a request over a connection of its own.
  *
- * The name is resolved here and the connection goes to the address that was checked, so a name that
- * changes its address in between gains nothing.
+ * Connects to the address that was checked, so a name that changes its address in between (DNS
+ * rebinding) gains nothing.
  *
  * @throws The signal's reason when `signal` aborts.
  */
@@ -65,7 +66,7 @@ export const sendRequest: SendRequest = async (request) => {
     return { kind: "unreachable", why: `its name cannot be resolved: ${messageOf(error)}` };
   }
   if (address === undefined) {
-    return { kind: "forbidden", why: "it has no address that may be connected to" };
+    return { kind: "forbidden", why: "it has no allowed address" };
   }
   const result = await exchange(request, address, deadline);
   signal.throwIfAborted();
@@ -106,11 +107,11 @@ function exchange(
     },
     ...(isTls && isIP(name) === 0 ? { servername: name } : {}),
   });
-  const onAbort = () => outgoing.destroy(new Error("The request was given up"));
+  const onAbort = () => outgoing.destroy(new Error("The request was abandoned"));
   deadline.addEventListener("abort", onAbort, { once: true });
   if (deadline.aborted) onAbort();
   outgoing.on("socket", (socket) => {
-    // Before TLS is agreed on, the other side has had nothing of the request.
+    // Before the TLS handshake, the other side has received nothing of the request.
     socket.once(isTls ? "secureConnect" : "connect", () => connected = true);
   });
   outgoing.on("error", fail);
@@ -127,12 +128,11 @@ function exchange(
 async function readAnswer(incoming: IncomingMessage, maxBytes: number): Promise<OutgoingResult> {
   incoming.on("error", () => incoming.destroy());
   const status = incoming.statusCode ?? 0;
-  const chunks: Uint8Array[] = [];
+  const chunks: Buffer[] = [];
   let size = 0;
   if (maxBytes > 0) {
     for await (const chunk of incoming) {
-      const bytes: unknown = chunk;
-      if (!(bytes instanceof Uint8Array)) continue;
+      const bytes = Buffer.from(chunk);
       size += bytes.length;
       if (size > maxBytes) {
         return { kind: "broken", why: `its answer is longer than ${maxBytes} bytes` };
@@ -141,11 +141,5 @@ async function readAnswer(incoming: IncomingMessage, maxBytes: number): Promise<
     }
     if (!incoming.complete) return { kind: "broken", why: "its answer was cut off" };
   }
-  const body = new Uint8Array(size);
-  let at = 0;
-  for (const chunk of chunks) {
-    body.set(chunk, at);
-    at += chunk.length;
-  }
-  return { kind: "answered", status, headers: incoming.headers, body };
+  return { kind: "answered", status, headers: incoming.headers, body: Buffer.concat(chunks) };
 }

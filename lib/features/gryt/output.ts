@@ -1,34 +1,31 @@
 /**
- * Output for an answer: bounded, with its middle left out.
+ * Collects output for an answer: bounded, with its middle left out.
  *
  * @module
  */
+import { Buffer } from "node:buffer";
 
-/** Bounds for {@linkcode collectOutput}. */
-export interface OutputBounds {
-  /** Bytes of text that are kept: half from the beginning, half from the end. */
-  readonly maxBytes: number;
-  /** Bytes at the end that are kept besides, for who looks for something there. */
-  readonly tailBytes: number;
-}
-
-/** What was collected. */
+/** Collected output. */
 export interface CollectedOutput {
   /** With a line in place of what was left out. */
   readonly text: string;
-  /** The end of the output. */
+  /** The end of the output, or all of it. */
   readonly tail: string;
-  /** Whether `tail` is the whole output. */
   readonly tailIsWhole: boolean;
 }
 
-/** Output that is empty. */
+/** Empty output. */
 export const NO_OUTPUT: CollectedOutput = { text: "", tail: "", tailIsWhole: true };
 
-/** Reads a stream of bytes to its end, holding no more than the bounds. */
+/**
+ * Reads a stream to its end in bounded memory.
+ *
+ * @param bounds `maxBytes` of `text`, half from the beginning, half from the end, and `tailBytes` of
+ * `tail`.
+ */
 export async function collectOutput(
   chunks: AsyncIterable<Uint8Array>,
-  { maxBytes, tailBytes }: OutputBounds,
+  { maxBytes, tailBytes }: { readonly maxBytes: number; readonly tailBytes: number },
 ): Promise<CollectedOutput> {
   const headMax = Math.ceil(maxBytes / 2);
   const endMax = Math.max(maxBytes, tailBytes);
@@ -52,12 +49,12 @@ export async function collectOutput(
       first = end[0];
     }
   }
-  const last = concat(end);
+  const last = Buffer.concat(end);
   const tail = last.subarray(Math.max(0, last.length - tailBytes));
   return {
     text: total <= maxBytes
       ? decode(last.subarray(last.length - total))
-      : withoutMiddle(concat(head), last, { maxBytes, total }),
+      : withoutMiddle(Buffer.concat(head), last, { maxBytes, total }),
     tail: decode(tail),
     tailIsWhole: tail.length === total,
   };
@@ -71,7 +68,7 @@ function withoutMiddle(
 ): string {
   let headEnd = head.length;
   for (let back = 0; back < 4 && isContinuation(head[headEnd - 1]); back++) headEnd--;
-  // A first byte whose character was cut, or that has none after it any more.
+  // The first byte of a character that was cut.
   if ((head[headEnd - 1] ?? 0) >= 0xc0) headEnd--;
   let endStart = end.length - Math.floor(maxBytes / 2);
   for (let on = 0; on < 4 && isContinuation(end[endStart]); on++) endStart++;
@@ -86,14 +83,4 @@ function isContinuation(byte: number | undefined): boolean {
 
 function decode(bytes: Uint8Array): string {
   return new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
-}
-
-function concat(chunks: readonly Uint8Array[]): Uint8Array {
-  const all = new Uint8Array(chunks.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const chunk of chunks) {
-    all.set(chunk, at);
-    at += chunk.length;
-  }
-  return all;
 }

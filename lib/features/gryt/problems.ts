@@ -1,12 +1,12 @@
 /**
- * Errors of the Gryt-compatible API: `{"detail": …}`, as its clients know them.
+ * Errors of the Gryt-compatible API: `{"detail": …}`.
  *
  * @module
  */
 import { CicdError, toCicdError } from "@lib/core/errors.ts";
 import { jsonInvalid, type ValidationDetail } from "@lib/features/gryt/request.ts";
 
-/** An answer with a sentence. */
+/** Answers with a sentence. */
 export function grytError(
   status: number,
   detail: string,
@@ -15,22 +15,22 @@ export function grytError(
   return Response.json({ detail }, { status, headers });
 }
 
-/** The answer to a request that cannot be read. */
+/** Answers a request that is invalid. */
 export function unprocessable(detail: readonly ValidationDetail[]): Response {
   return Response.json({ detail }, { status: 422 });
 }
 
-/** The answer where there is nothing. */
+/** Answers for a path that does not exist. */
 export function noSuchPath(): Response {
   return grytError(404, "Not Found");
 }
 
-/** The answer where there is something, for other methods. */
+/** Answers for a path that exists for other methods. */
 export function wrongMethod(allowed: readonly string[]): Response {
   return grytError(405, "Method Not Allowed", { allow: allowed.join(", ") });
 }
 
-/** The answer for a failure of ours; a defect tells nothing of the inside. */
+/** Answers for a failure of the runner; a defect reveals no internals. */
 export function grytFailure(thrown: unknown): Response {
   const error = toCicdError(thrown);
   if (error.code === "invalid_json") return unprocessable([jsonInvalid(0)]);
@@ -41,12 +41,12 @@ export function grytFailure(thrown: unknown): Response {
   return grytError(error.entry.status, detail, headers);
 }
 
-/** Whether a path belongs to the Gryt-compatible API, so that its clients look at errors there. */
+/** Returns whether errors of a path have the shape of the Gryt-compatible API. */
 export function isGrytPath(path: string): boolean {
   return path === "/jobs" || path.startsWith("/jobs/");
 }
 
-/** Passes on what only the runner's own handling can answer: the client is gone. */
+/** Throws on an error that the runner's own handling must see: the client disconnected. */
 export function assertClientThere(request: Request, thrown: unknown): void {
   if (request.signal.aborted && !(thrown instanceof CicdError)) throw thrown;
 }

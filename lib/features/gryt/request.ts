@@ -1,12 +1,12 @@
 /**
- * The body of `POST /jobs/execute`, read as the Gryt agent reads it: unknown
- * fields are ignored, a job id may be text, and what is wrong is told in the
- * shape its clients know.
+ * Parses the body of `POST /jobs/execute` as the Gryt agent does: it ignores
+ * unknown fields, accepts numbers as text, and reports problems in the shape
+ * that its clients know.
  *
  * @module
  */
 
-/** One thing that is wrong with a request. */
+/** One problem of a request. */
 export interface ValidationDetail {
   readonly type: string;
   /** Such as `["body", "env_vars", "FOO"]`. */
@@ -36,15 +36,15 @@ export interface GrytRequest {
   readonly artifacts?: readonly string[];
 }
 
-/** What came of a body. */
+/** The result of {@linkcode parseGrytRequest}. */
 export type ParsedGrytRequest =
   | { readonly kind: "read"; readonly request: GrytRequest }
   | { readonly kind: "invalid"; readonly detail: readonly ValidationDetail[] };
 
-/** Problems that are told at once. */
+/** Problems that are reported at once. */
 const MAX_DETAILS = 32;
 
-/** Reads a parsed JSON body. */
+/** Parses a JSON body. */
 export function parseGrytRequest(body: unknown): ParsedGrytRequest {
   if (body === null || body === undefined) {
     return invalid([{ type: "missing", loc: ["body"], msg: "Field required", input: null }]);
@@ -70,24 +70,18 @@ export function parseGrytRequest(body: unknown): ParsedGrytRequest {
     timeoutMs: fields.seconds("timeout"),
     artifacts: fields.textList("artifacts"),
   };
-  const gitBranch = fields.text("git_branch");
-  const env = fields.textRecord("env_vars");
+  const gitBranch = fields.text("git_branch") || "main";
+  const env = fields.textRecord("env_vars") ?? {};
   if (fields.problems.length > 0 || jobId === undefined || pipelineBase64 === undefined) {
     return invalid(fields.problems);
   }
   return {
     kind: "read",
-    request: {
-      jobId,
-      pipelineBase64,
-      gitBranch: gitBranch === undefined || gitBranch === "" ? "main" : gitBranch,
-      env: env ?? {},
-      ...present(optional),
-    },
+    request: { jobId, pipelineBase64, gitBranch, env, ...present(optional) },
   };
 }
 
-/** What is wrong with a body that is no JSON. */
+/** Describes a body that is not JSON. */
 export function jsonInvalid(position: number): ValidationDetail {
   return {
     type: "json_invalid",
@@ -98,7 +92,7 @@ export function jsonInvalid(position: number): ValidationDetail {
   };
 }
 
-/** What is wrong with a request without the header. */
+/** Describes a request without the key. */
 export const HEADER_MISSING: ValidationDetail = {
   type: "missing",
   loc: ["header", "x-api-key"],
@@ -106,13 +100,13 @@ export const HEADER_MISSING: ValidationDetail = {
   input: null,
 };
 
-interface IntegerOptions {
+interface Rules {
   readonly required?: boolean;
   readonly min?: number;
   readonly max?: number;
 }
 
-/** Reads fields and gathers what is wrong with them. */
+/** Reads fields and collects their problems. */
 class Fields {
   readonly problems: ValidationDetail[] = [];
   readonly #body: object;
@@ -121,107 +115,99 @@ class Fields {
     this.#body = body;
   }
 
-  text(name: string, { required = false }: { readonly required?: boolean } = {}) {
-    const value = this.#take(name, required);
+  text(name: string, rules: Rules = {}): string | undefined {
+    const value = this.#take(name, rules);
     if (value === undefined || typeof value === "string") return value;
-    return this.#fail(["body", name], "string_type", "Input should be a valid string");
+    return this.#fail([name], "string_type", "Input should be a valid string");
   }
 
-  integer(name: string, { required = false, min, max }: IntegerOptions = {}) {
-    const value = this.#take(name, required);
+  integer(name: string, rules: Rules): number | undefined {
+    const value = this.#take(name, rules);
     if (value === undefined) return undefined;
-    const loc = ["body", name];
+    const { min = -Infinity, max = Infinity } = rules;
     const parsed = toInteger(value);
     if (typeof parsed !== "number") {
-      return this.#fail(loc, parsed.type, parsed.msg, isScalar(value) ? value : undefined);
+      const isShort = typeof value === "number" ||
+        (typeof value === "string" && value.length <= 100);
+      return this.#fail([name], parsed.type, parsed.msg, isShort ? { input: value } : {});
     }
-    if (min !== undefined && parsed < min) {
+    if (parsed < min) {
       const msg = `Input should be greater than or equal to ${min}`;
-      return this.#fail(loc, "greater_than_equal", msg, parsed, { ge: min });
+      return this.#fail([name], "greater_than_equal", msg, { input: parsed, ctx: { ge: min } });
     }
-    if (max !== undefined && parsed > max) {
+    if (parsed > max) {
       const msg = `Input should be less than or equal to ${max}`;
-      return this.#fail(loc, "less_than_equal", msg, parsed, { le: max });
+      return this.#fail([name], "less_than_equal", msg, { input: parsed, ctx: { le: max } });
     }
     return parsed;
   }
 
-  /** A number of seconds above 0; milliseconds inside. */
+  /** Reads seconds above 0 as milliseconds. */
   seconds(name: string): number | undefined {
-    const value = this.#take(name, false);
+    const value = this.#take(name);
     if (value === undefined) return undefined;
-    const loc = ["body", name];
     const seconds = typeof value === "string" && /^\s*\d+(\.\d+)?\s*$/.test(value)
       ? Number(value)
       : value;
     if (typeof seconds !== "number") {
-      return this.#fail(loc, "float_type", "Input should be a valid number");
+      return this.#fail([name], "float_type", "Input should be a valid number");
     }
     if (!Number.isFinite(seconds * 1_000)) {
-      return this.#fail(loc, "finite_number", "Input should be a finite number");
+      return this.#fail([name], "finite_number", "Input should be a finite number");
     }
     if (seconds > 0) return Math.max(1, Math.round(seconds * 1_000));
-    return this.#fail(loc, "greater_than", "Input should be greater than 0", seconds, { gt: 0 });
+    const given = { input: seconds, ctx: { gt: 0 } };
+    return this.#fail([name], "greater_than", "Input should be greater than 0", given);
   }
 
   textList(name: string): readonly string[] | undefined {
-    const value = this.#take(name, false);
+    const value = this.#take(name);
     if (value === undefined) return undefined;
     if (!Array.isArray(value)) {
-      return this.#fail(["body", name], "list_type", "Input should be a valid list");
+      return this.#fail([name], "list_type", "Input should be a valid list");
     }
-    return value.flatMap((item: unknown, index) => {
-      if (typeof item === "string") return [item];
-      this.#fail(["body", name, index], "string_type", "Input should be a valid string");
-      return [];
-    });
+    return value.filter((item: unknown, index) => this.#isText(item, [name, index]));
   }
 
   textRecord(name: string): Readonly<Record<string, string>> | undefined {
-    const value = this.#take(name, false);
+    const value = this.#take(name);
     if (value === undefined) return undefined;
     if (typeof value !== "object" || value === null || Array.isArray(value)) {
-      return this.#fail(["body", name], "dict_type", "Input should be a valid dictionary");
+      return this.#fail([name], "dict_type", "Input should be a valid dictionary");
     }
-    const entries = Object.entries(value).flatMap(([key, item]): [string, string][] => {
-      if (typeof item === "string") return [[key, item]];
-      const loc = ["body", name, key.slice(0, 256)];
-      this.#fail(loc, "string_type", "Input should be a valid string");
-      return [];
-    });
-    return Object.fromEntries(entries);
+    const entries = Object.entries(value);
+    return Object.fromEntries(
+      entries.filter(([key, item]) => this.#isText(item, [name, key.slice(0, 256)])),
+    );
   }
 
-  /** The field's value; one that may be left out may also be null. */
-  #take(name: string, required: boolean): unknown {
+  #isText(item: unknown, at: ValidationDetail["loc"]): boolean {
+    if (typeof item === "string") return true;
+    this.#fail(at, "string_type", "Input should be a valid string");
+    return false;
+  }
+
+  /** Returns the field's value; an optional field may also be null. */
+  #take(name: string, { required = false }: Rules = {}): unknown {
     const value: unknown = Object.getOwnPropertyDescriptor(this.#body, name)?.value;
-    if (value === undefined && required) {
-      return this.#fail(["body", name], "missing", "Field required");
-    }
+    if (value === undefined && required) return this.#fail([name], "missing", "Field required");
     return value === null && !required ? undefined : value;
   }
 
   #fail(
-    loc: readonly (string | number)[],
+    at: ValidationDetail["loc"],
     type: string,
     msg: string,
-    input?: unknown,
-    ctx?: Readonly<Record<string, unknown>>,
+    more: Pick<ValidationDetail, "input" | "ctx"> = {},
   ): undefined {
     if (this.problems.length >= MAX_DETAILS) return undefined;
-    this.problems.push({
-      type,
-      loc,
-      msg,
-      ...(input === undefined ? {} : { input }),
-      ...(ctx === undefined ? {} : { ctx }),
-    });
+    this.problems.push({ type, loc: ["body", ...at], msg, ...more });
     return undefined;
   }
 }
 
-/** Whole numbers also as text, as true and false, and with a fraction of zero. */
-function toInteger(value: unknown): number | { readonly type: string; readonly msg: string } {
+/** Accepts whole numbers also as text, as true and false, and with a fraction of zero. */
+function toInteger(value: unknown): number | Pick<ValidationDetail, "type" | "msg"> {
   if (typeof value === "boolean") return value ? 1 : 0;
   if (typeof value === "number" && !Number.isInteger(value)) {
     return {
@@ -245,10 +231,6 @@ function toInteger(value: unknown): number | { readonly type: string; readonly m
     type: "int_parsing_size",
     msg: "Unable to parse input string as an integer, exceeded maximum size",
   };
-}
-
-function isScalar(value: unknown): boolean {
-  return typeof value === "number" || (typeof value === "string" && value.length <= 100);
 }
 
 function invalid(detail: readonly ValidationDetail[]): ParsedGrytRequest {

@@ -1,16 +1,19 @@
 /**
  * The API of Gryt's CI agent on top of the queue.
  *
- * What its clients rely on is kept to the letter: paths, fields, statuses, the
- * shape of errors. See `docs/gryt.md`.
+ * Keeps exactly what its clients rely on: paths, fields, statuses and the shape
+ * of errors. See `docs/gryt.md`.
  *
  * @module
  */
+import { createHash, timingSafeEqual } from "node:crypto";
+import type { RunnerServices } from "@lib/api/feature.ts";
+import { quoted } from "@lib/api/find_job.ts";
+import { LOG_QUERY, logSession } from "@lib/api/log_socket.ts";
+import { type AnyRoute, type AnySocket, type ApiRequest, route, socket } from "@lib/api/route.ts";
 import { CicdError } from "@lib/core/errors.ts";
-import { checkApiKey } from "@lib/features/gryt/api_key.ts";
-import { HEADER_MISSING } from "@lib/features/gryt/request.ts";
-import type { GrytService } from "@lib/features/gryt/service.ts";
-import { isTerminal, type Job } from "@lib/spine/jobs/model.ts";
+import { executeGryt } from "@lib/features/gryt/execute.ts";
+import { cancelGrytJob, findGrytJob } from "@lib/features/gryt/gryt_jobs.ts";
 import {
   assertClientThere,
   grytError,
@@ -19,8 +22,7 @@ import {
   unprocessable,
   wrongMethod,
 } from "@lib/features/gryt/problems.ts";
-import { executeGryt } from "@lib/features/gryt/execute.ts";
-import { cancelGrytJob, findGrytJob } from "@lib/features/gryt/find_job.ts";
+import { HEADER_MISSING } from "@lib/features/gryt/request.ts";
 import {
   grytAnswerSchema,
   grytDetailSchema,
@@ -29,14 +31,12 @@ import {
   grytRequestSchema,
   grytRootSchema,
 } from "@lib/features/gryt/schemas.ts";
-import type { RunnerServices } from "@lib/api/feature.ts";
-import { quoted } from "@lib/api/find_job.ts";
-import { LOG_QUERY, logSession } from "@lib/api/log_socket.ts";
-import { type AnyRoute, type AnySocket, type ApiRequest, route, socket } from "@lib/api/route.ts";
+import type { GrytService } from "@lib/features/gryt/service.ts";
+import { isTerminal, type Job } from "@lib/spine/jobs/model.ts";
 
 const keyErrors = {
   401: { description: "The key is wrong", schema: grytDetailSchema },
-  422: { description: "The key is missing, or the body cannot be read" },
+  422: { description: "The key is missing, or the body is invalid" },
   500: { description: "No key is configured, or there is no container engine" },
 } as const;
 
@@ -47,7 +47,7 @@ export function grytRoutes(ports: RunnerServices, gryt: GrytService): readonly A
       method: "GET",
       path: "/",
       access: { scope: "none" },
-      summary: "Name and version, as Gryt's agent tells them",
+      summary: "Name and version, as Gryt's agent reports them",
       query: {},
       answers: { 200: { description: "The service", schema: grytRootSchema } },
       errors: [],
@@ -62,9 +62,9 @@ export function grytRoutes(ports: RunnerServices, gryt: GrytService): readonly A
       method: "GET",
       path: "/health",
       access: { scope: "none" },
-      summary: "Whether the runner works, for monitors",
+      summary: "Health of the runner, for monitoring",
       description:
-        "`degraded`: jobs are not accepted or not run now, or a Gryt key is configured and no " +
+        "`degraded`: jobs are currently not accepted or not run, or a Gryt key is configured and no " +
         "container engine answers. Never waits for a job.",
       query: {},
       answers: {
@@ -74,9 +74,9 @@ export function grytRoutes(ports: RunnerServices, gryt: GrytService): readonly A
       handle: async (_, reply) => {
         const dockerAvailable = await gryt.engine.available();
         const needsDocker = gryt.settings().apiKey !== undefined;
-        const isWell = ports.unreadyReasons().length === 0 && (dockerAvailable || !needsDocker);
+        const isHealthy = ports.unreadyReasons().length === 0 && (dockerAvailable || !needsDocker);
         return reply.json(200, {
-          status: isWell ? "healthy" : "degraded",
+          status: isHealthy ? "healthy" : "degraded",
           version: ports.facts().version,
           docker_available: dockerAvailable,
         });
@@ -88,9 +88,9 @@ export function grytRoutes(ports: RunnerServices, gryt: GrytService): readonly A
       access: { scope: "none" },
       summary: "Run a Gryt pipeline and answer with its result",
       description:
-        "Needs the pre-shared key in `X-API-Key`. Answers when the job has ended; a job that fails " +
-        "is answered with 200 and `success: false`. A client that went away and sends the same " +
-        "again joins the same job.",
+        "Requires the pre-shared key in `X-API-Key`. Answers when the job has ended; a failed job is " +
+        "answered with 200 and `success: false`. A client that disconnects and sends the same " +
+        "request again joins the same job.",
       query: {},
       body: grytRequestSchema,
       answers: {
@@ -98,22 +98,23 @@ export function grytRoutes(ports: RunnerServices, gryt: GrytService): readonly A
         ...keyErrors,
       },
       errors: [],
-      handle: async (asked, reply) =>
-        reply.raw(await guarded(ports, gryt, asked, () => executeGryt(ports, gryt, asked.request))),
+      handle: async (call, reply) =>
+        reply.raw(await guarded(ports, gryt, call, () => executeGryt(ports, gryt, call.request))),
     }),
     route({
       method: "GET",
       path: "/jobs/:job_id",
       access: { scope: "none" },
-      summary: "How far a Gryt job is",
+      summary: "State of a Gryt job",
       query: {},
       answers: { 200: { description: "The job", schema: grytJobSchema }, ...keyErrors },
       errors: [],
-      handle: async ({ request, caller, params }, reply) => {
-        if (params["job_id"] === "execute") return reply.raw(wrongMethod(["POST"]));
+      handle: async (call, reply) => {
+        const id = call.params["job_id"] ?? "";
+        if (id === "execute") return reply.raw(wrongMethod(["POST"]));
         return reply.raw(
-          await guarded(ports, gryt, { request, caller }, () => {
-            const job = findGrytJob(ports, gryt, params["job_id"] ?? "");
+          await guarded(ports, gryt, call, () => {
+            const job = findGrytJob(ports, gryt, id);
             return job === undefined ? noSuchPath() : reply.json(200, toView(gryt, job));
           }),
         );
@@ -124,7 +125,7 @@ export function grytRoutes(ports: RunnerServices, gryt: GrytService): readonly A
       path: "/jobs/:job_id/cancel",
       access: { scope: "none" },
       summary: "Cancel a Gryt job",
-      description: "Idempotent; who waits for the result gets it, with `success: false`.",
+      description: "Idempotent; a client that waits for the result gets `success: false`.",
       query: {},
       answers: {
         200: { description: "The job has ended", schema: grytJobSchema },
@@ -132,12 +133,12 @@ export function grytRoutes(ports: RunnerServices, gryt: GrytService): readonly A
         ...keyErrors,
       },
       errors: [],
-      handle: async ({ request, caller, params }, reply) =>
+      handle: async (call, reply) =>
         reply.raw(
-          await guarded(ports, gryt, { request, caller }, () => {
-            const job = findGrytJob(ports, gryt, params["job_id"] ?? "");
+          await guarded(ports, gryt, call, () => {
+            const job = findGrytJob(ports, gryt, call.params["job_id"] ?? "");
             if (job === undefined) return noSuchPath();
-            if (!isTerminal(job.state)) cancelGrytJob(ports, job, "by the main API");
+            if (!isTerminal(job.state)) cancelGrytJob(ports, job.id);
             const now = ports.store.require(job.id);
             return reply.json(isTerminal(now.state) ? 200 : 202, toView(gryt, now));
           }),
@@ -146,19 +147,17 @@ export function grytRoutes(ports: RunnerServices, gryt: GrytService): readonly A
   ];
 }
 
-/** Lets a request with the right key pass; every failure has the shape of this API. */
+type Call = Pick<ApiRequest<unknown>, "request" | "caller">;
+
+/** Runs the handler if the key is right; every failure has the shape of this API. */
 async function guarded(
   ports: RunnerServices,
   gryt: GrytService,
-  { request, caller }: Pick<ApiRequest<unknown>, "request" | "caller">,
-  answer: () => Response | Promise<Response>,
+  call: Call,
+  handle: () => Response | Promise<Response>,
 ): Promise<Response> {
   try {
-    const check = checkApiKey(request.headers.get("x-api-key"), gryt.settings().apiKey);
-    if (caller.kind === "anonymous" && (check === "missing" || check === "wrong")) {
-      ports.authenticator.countFailure(caller.address, `the key of Gryt's API is ${check}`);
-    }
-    switch (check) {
+    switch (checkKey(ports, gryt, call)) {
       case "missing":
         return unprocessable([HEADER_MISSING]);
       case "wrong":
@@ -166,10 +165,10 @@ async function guarded(
       case "not_configured":
         return grytError(500, "Agent not configured properly");
       case "right":
-        return await answer();
+        return await handle();
     }
   } catch (thrown) {
-    assertClientThere(request, thrown);
+    assertClientThere(call.request, thrown);
     if (!(thrown instanceof CicdError)) {
       ports.log.error("A request met a defect", { error: thrown });
     }
@@ -177,37 +176,54 @@ async function guarded(
   }
 }
 
+/** Checks `X-API-Key` in constant time, and counts failures of anonymous clients. */
+function checkKey(ports: RunnerServices, gryt: GrytService, { request, caller }: Call) {
+  const key = request.headers.get("x-api-key");
+  const { apiKey } = gryt.settings();
+  if (key !== null && apiKey === undefined) return "not_configured";
+  const result = key === null || apiKey === undefined
+    ? "missing"
+    : timingSafeEqual(digest(key), digest(apiKey.expose()))
+    ? "right"
+    : "wrong";
+  if (caller.kind === "anonymous" && result !== "right") {
+    ports.authenticator.countFailure(caller.address, `the key of Gryt's API is ${result}`);
+  }
+  return result;
+}
+
+/** The comparison needs texts of one length. */
+function digest(text: string): Uint8Array {
+  return createHash("sha256").update(text).digest();
+}
+
 function toView(gryt: GrytService, job: Job) {
   return {
     job_id: gryt.ledger.grytIdOf(job.id) ?? null,
     id: job.id,
     state: job.state,
-    success: isTerminal(job.state) ? gryt.ledger.judgement(job) ?? null : null,
+    success: isTerminal(job.state) ? gryt.ledger.verdict(job) ?? null : null,
     logs: `/v1/jobs/${job.id}/logs`,
     artifacts: `/v1/jobs/${job.id}/artifacts`,
   };
 }
 
-/** The log of a Gryt job over a WebSocket, for those who have Gryt's own key. */
+/** The log of a Gryt job over a WebSocket, for clients with Gryt's own key. */
 export function grytLogSocket(ports: RunnerServices, gryt: GrytService): AnySocket {
   return socket({
     path: "/jobs/:job_id/logs",
     access: { scope: "none" },
     query: LOG_QUERY,
-    open: async ({ request, caller, params, query }) => {
-      const check = checkApiKey(request.headers.get("x-api-key"), gryt.settings().apiKey);
-      if (check !== "right") {
-        if (caller.kind === "anonymous") {
-          ports.authenticator.countFailure(caller.address, `the key of Gryt's API is ${check}`);
-        }
+    open: async (call) => {
+      if (checkKey(ports, gryt, call) !== "right") {
         throw new CicdError(
           "unauthorized",
           "Cannot show logs: X-API-Key is not the key of Gryt's API",
         );
       }
-      const id = params["job_id"] ?? "";
+      const id = call.params["job_id"] ?? "";
       const job = findGrytJob(ports, gryt, id);
-      if (job !== undefined) return await logSession(ports, job, query);
+      if (job !== undefined) return await logSession(ports, job, call.query);
       throw new CicdError(
         "job_not_found",
         `Cannot find job ${quoted(id)}: Gryt has sent no such job`,

@@ -1,7 +1,7 @@
 /**
  * The shapes of the Gryt-compatible API, for OpenAPI.
  *
- * Bodies are read by `lib/features/gryt/request.ts`, which coerces as Gryt's agent does.
+ * `request.ts` parses request bodies, with the type coercion of Gryt's agent.
  *
  * @module
  */
@@ -24,24 +24,22 @@ export const grytHealthSchema = v.object({
 /** The body of an error. */
 export const grytDetailSchema = v.object({ detail: v.string() });
 
+const text = () => v.nullable(v.string());
+const described = (description: string) =>
+  v.exactOptional(v.pipe(text(), v.description(description)));
+
 /** The body of `POST /jobs/execute`. */
 export const grytRequestSchema = v.object({
   job_id: v.pipe(v.number(), v.integer(), v.description("The job's number at the main API")),
   pipeline_b64: v.pipe(v.string(), v.description("Base64 of the pipeline, a Python file")),
-  git_url: v.exactOptional(v.nullable(v.string())),
-  git_branch: v.exactOptional(v.pipe(v.nullable(v.string()), v.description("`main` unless given"))),
-  github_token_encrypted: v.exactOptional(
-    v.pipe(v.nullable(v.string()), v.description("A Fernet token")),
-  ),
-  docker_image: v.exactOptional(v.nullable(v.string())),
+  git_url: v.exactOptional(text()),
+  git_branch: described("Default: `main`"),
+  github_token_encrypted: described("A Fernet token"),
+  docker_image: v.exactOptional(text()),
   env_vars: v.exactOptional(v.nullable(v.record(v.string(), v.string()))),
-  cpu_limit: v.exactOptional(v.pipe(v.nullable(v.string()), v.description("CPUs, as `1.0`"))),
-  memory_limit: v.exactOptional(
-    v.pipe(v.nullable(v.string()), v.description("As docker writes it: `512m`, `2g`")),
-  ),
-  callback_url: v.exactOptional(
-    v.pipe(v.nullable(v.string()), v.description("Gets the result too, signed, with retries")),
-  ),
+  cpu_limit: described("CPUs, such as `1.0`"),
+  memory_limit: described("In Docker's notation: `512m`, `2g`"),
+  callback_url: described("Also receives the result, signed, with retries"),
   priority: v.exactOptional(v.pipe(v.nullable(v.number()), v.description("0 to 9; an addition"))),
   timeout: v.exactOptional(v.pipe(v.nullable(v.number()), v.description("Seconds; an addition"))),
   artifacts: v.exactOptional(
@@ -53,7 +51,7 @@ export const grytRequestSchema = v.object({
 export const grytAnswerSchema = v.object({
   job_id: v.number(),
   success: v.boolean(),
-  exit_code: v.pipe(v.number(), v.description("-1 if the pipeline came to no end of its own")),
+  exit_code: v.pipe(v.number(), v.description("-1 if the pipeline did not run to its end")),
   stdout: v.string(),
   stderr: v.string(),
   duration_seconds: v.number(),
@@ -61,6 +59,9 @@ export const grytAnswerSchema = v.object({
   completed_at: v.string(),
   error: v.nullable(v.string()),
 });
+
+/** The answer of `POST /jobs/execute`, as it is sent. */
+export type GrytAnswer = Readonly<v.InferOutput<typeof grytAnswerSchema>>;
 
 /** The answer of `GET /jobs/{job_id}`. */
 export const grytJobSchema = v.object({

@@ -15,24 +15,24 @@ import { readEnvrc } from "@lib/features/gryt/envrc.ts";
 import { GRYT, type GrytConfig } from "@lib/features/gryt/keys.ts";
 import { type FernetKey, parseFernetKey } from "@lib/features/gryt/fernet.ts";
 
-/** The image of a job that names none, where nothing else is said. */
+/** The image of jobs that name none, unless another is configured. */
 export const GRYT_DEFAULT_IMAGE = "ghcr.io/epyklab/gryt/pipeline:latest";
-/** The port of a listener of which only the host is given. */
+/** Port of a listener with only a host. */
 const DEFAULT_PORT = 8080;
-/** Longest list of other agents. */
+/** Most other agents. */
 const MAX_AGENTS = 64;
 
-/** Everything the Gryt-compatible API is told. */
+/** The settings of the Gryt-compatible API. */
 export interface GrytSettings {
   readonly project: ProjectName;
-  /** Absent: requests are refused, as the agent is not configured. */
+  /** Absent: requests are refused as "not configured". */
   readonly apiKey?: Secret;
-  /** Absent: tokens of repositories cannot be opened. */
+  /** Absent: repository tokens cannot be decrypted. */
   readonly encryptionKey?: FernetKey;
   readonly image: string;
   readonly timeoutMs: number;
   readonly maxOutputBytes: number;
-  /** What a callback's address must begin with; empty: any public address. */
+  /** Allowed prefixes of a callback; empty: any public address. */
   readonly callbacks: readonly string[];
   /** Without a trailing slash. */
   readonly pullUrl?: string;
@@ -40,14 +40,16 @@ export interface GrytSettings {
   readonly agentUrls: readonly string[];
   /** `AGENT_HOST` and `AGENT_PORT`, if either is set. */
   readonly listen?: { readonly host: string; readonly port: number };
-  /** What could not be used, one sentence each; holds no secret. */
+  /** Unusable settings, one sentence each; holds no secret. */
   readonly problems: readonly string[];
 }
 
-/** Where {@linkcode readGrytSettings} looks. */
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** Sources for {@linkcode readGrytSettings}. */
 export interface GrytSettingsSource {
   readonly config: GrytConfig;
-  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly env: Environment;
   /** Reads the file of variables. @default {readEnvrc} */
   readonly readFile?: typeof readEnvrc;
 }
@@ -57,8 +59,8 @@ const VARIABLES = /^(AGENT_(API_KEY|HOST|PORT|URLS)|GRYT_(ENCRYPTION_KEY|DOCKER_
 /**
  * Reads the settings.
  *
- * What is wrong becomes a problem and is left out, so that the rest of the runner works; a key
- * that is left out refuses requests, it never lets one through.
+ * An unusable setting becomes a problem and is left out, so that the rest of the runner works;
+ * without a key, requests are refused, never let through.
  */
 export function readGrytSettings(source: GrytSettingsSource): GrytSettings {
   const { config, env, readFile = readEnvrc } = source;
@@ -72,10 +74,9 @@ export function readGrytSettings(source: GrytSettingsSource): GrytSettings {
       return undefined;
     }
   };
-  const { envFile } = config;
-  const file = envFile === undefined
-    ? undefined
-    : attempt(() => readFile({ path: envFile, wanted: (name) => VARIABLES.test(name) }));
+  const { envFile: path } = config;
+  const wanted = (name: string) => VARIABLES.test(name);
+  const file = path === undefined ? undefined : attempt(() => readFile({ path, wanted }));
   const variable = (name: string): string | undefined => {
     const value = env[name] ?? file?.get(name);
     return value === undefined || value.trim() === "" ? undefined : value.trim();
@@ -96,7 +97,9 @@ export function readGrytSettings(source: GrytSettingsSource): GrytSettings {
   );
   const address = (text: string, name: string): readonly string[] => {
     if (WEB_ADDRESS.test(text)) return [text.replace(/\/+$/, "")];
-    problems.push(`Cannot use ${name}: it holds something that is no http:// or https:// address`);
+    problems.push(
+      `Cannot use ${name}: it contains an entry that is not an http:// or https:// address`,
+    );
     return [];
   };
   const agents = config.agentUrls ?? splitList(variable("AGENT_URLS"));
@@ -105,8 +108,8 @@ export function readGrytSettings(source: GrytSettingsSource): GrytSettings {
       `Cannot use more than ${MAX_AGENTS} of the ${agents.length} agents of AGENT_URLS`,
     );
   }
-  const [pullUrl] = [config.pullUrl ?? variable("GRYT_PULL_URL")]
-    .flatMap((url) => url === undefined ? [] : address(url, "GRYT_PULL_URL"));
+  const pullFrom = config.pullUrl ?? variable("GRYT_PULL_URL");
+  const [pullUrl] = pullFrom === undefined ? [] : address(pullFrom, "GRYT_PULL_URL");
   const listen = attempt(() => listenOf(variable("AGENT_HOST"), variable("AGENT_PORT")));
   return {
     project: projectOf(config.project),
@@ -123,35 +126,24 @@ export function readGrytSettings(source: GrytSettingsSource): GrytSettings {
   };
 }
 
-/**
- * Where `AGENT_HOST` and `AGENT_PORT` ask to listen: `HOST:PORT`, as `listen.address` is written.
- *
- * @returns `undefined` if neither is set: no listener is asked for.
- */
+/** Returns `HOST:PORT` of `AGENT_HOST` and `AGENT_PORT`; `undefined` if neither is set. */
 export function grytListenAddress({ listen }: GrytSettings): string | undefined {
   if (listen === undefined) return undefined;
   const { host, port } = listen;
   return `${host.includes(":") ? `[${host}]` : host}:${port}`;
 }
 
-/**
- * Fills in `listen.address` from `AGENT_HOST` and `AGENT_PORT`; what is configured stays.
- *
- * What is wrong with the variables is told where the rest of them is used.
- */
-export function withGrytListener(
-  config: Config,
-  env: Readonly<Record<string, string | undefined>>,
-): Config {
+/** Fills in an absent `listen.address` from `AGENT_HOST` and `AGENT_PORT`; reports no problems. */
+export function withGrytListener(config: Config, env: Environment): Config {
   const gryt = config.of(GRYT);
-  const mayAsk = env["AGENT_HOST"] !== undefined || env["AGENT_PORT"] !== undefined ||
+  const isSet = env["AGENT_HOST"] !== undefined || env["AGENT_PORT"] !== undefined ||
     gryt.envFile !== undefined;
-  if (config.of(LISTEN).address !== undefined || !mayAsk) return config;
+  if (config.of(LISTEN).address !== undefined || !isSet) return config;
   const address = grytListenAddress(readGrytSettings({ config: gryt, env }));
   return address === undefined ? config : config.withDefault(LISTEN.keys.address, address);
 }
 
-/** A port alone listens on loopback: who wants to be reached from outside says so. */
+/** A port alone listens on loopback: listening to the outside must be explicit. */
 function listenOf(host: string | undefined, port: string | undefined): GrytSettings["listen"] {
   if (host === undefined && port === undefined) return undefined;
   const number = port === undefined ? DEFAULT_PORT : /^\d{1,5}$/.test(port) ? Number(port) : NaN;
@@ -172,5 +164,5 @@ function splitList(text: string | undefined): readonly string[] {
 function projectOf(text: string): ProjectName {
   const project = parseProjectName(text);
   if (project !== undefined) return project;
-  throw new CicdError("invalid_config", `Cannot use gryt.project: "${text}" is no project's name`);
+  throw new CicdError("invalid_config", `Cannot use gryt.project: "${text}" is not a project name`);
 }

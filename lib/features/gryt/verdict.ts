@@ -1,81 +1,66 @@
 /**
- * Whether a pipeline succeeded.
+ * Decides whether a pipeline succeeded.
  *
- * `gryt run` ends with 0 whatever happens: a failed step, a pipeline that does
- * not load, a file that is not there. So the exit code alone says nothing; what
- * was printed does: one JSON document with the result of each step.
+ * `gryt run` exits with 0 whatever happens: a failed step, a pipeline that does
+ * not load, a missing file. So the exit code says nothing; the output does: one
+ * JSON document with the result of each step.
  *
  * @module
  */
 
-/** What a run left behind. */
+/** The exit code and output of a run. */
 export interface RunResult {
   readonly exitCode: number;
   /** The end of stdout. */
   readonly stdout: string;
-  /** Whether `stdout` is all of it. */
   readonly stdoutIsWhole: boolean;
   readonly stderr: string;
 }
 
-/** The judgement on a run. */
+/** The verdict on a run. */
 export interface Verdict {
   readonly success: boolean;
   readonly exitCode: number;
-  /** What went wrong, in one sentence; absent after a success. */
+  /** One sentence; absent after a success. */
   readonly error?: string;
 }
 
-/** Lines that are tried as the beginning of the results, from the last one up. */
+/** Lines that are tried as the start of the results, from the last one up. */
 const MAX_CANDIDATES = 64;
-/** Levels of the results that are looked at: runners, steps, and one more. */
+/** Levels of the results that are searched: runners, steps, and one more. */
 const MAX_DEPTH = 4;
 /** Steps lie below a runner, below the results. */
 const STEP_DEPTH = 3;
 const MAX_NAME_CHARS = 200;
-const FAILURES = [
-  "error",
-  "failed",
-  "failure",
-  "invalid_env",
-  "auth_error",
-  "auth_failed",
-];
+const FAILURES = ["error", "failed", "failure", "invalid_env", "auth_error", "auth_failed"];
 
 /**
- * Judges a run.
+ * Returns the verdict on a run.
  *
  * - An exit code other than 0 is a failure and stays as it is.
  * - With results, a failing status anywhere in them is a failure; the exit code is the first failing
  *   step's, else 1.
  * - Without results, a line `Error: …` on stderr, or no output at all, is a failure with 1.
  */
-export function judgeRun({ exitCode, stdout, stdoutIsWhole, stderr }: RunResult): Verdict {
-  if (exitCode !== 0) {
-    const failing = firstFailure(findResults(stdout), []);
-    return {
-      success: false,
-      exitCode,
-      error: failing?.error ?? `The pipeline ended with exit code ${exitCode}`,
-    };
-  }
+export function verdictOf({ exitCode, stdout, stdoutIsWhole, stderr }: RunResult): Verdict {
   const results = findResults(stdout);
-  if (results !== undefined) {
-    const failing = firstFailure(results, []);
-    return failing === undefined
-      ? { success: true, exitCode: 0 }
-      : { success: false, exitCode: failing.exitCode, error: failing.error };
+  const failing = firstFailure(results, []);
+  if (exitCode !== 0) {
+    const error = failing?.error ?? `The pipeline ended with exit code ${exitCode}`;
+    return { success: false, exitCode, error };
   }
+  if (failing !== undefined) return { success: false, ...failing };
+  if (results !== undefined) return { success: true, exitCode: 0 };
   const complaint = /^Error: ?(.*)$/m.exec(stderr);
   if (complaint !== null) {
     const what = (complaint[1] ?? "").trim().slice(0, 500);
     return failed(what === "" ? "The pipeline could not be run" : `The pipeline failed: ${what}`);
   }
   if (!stdoutIsWhole) {
-    return failed("The results of the pipeline are too long to be read; print less");
+    return failed("The results of the pipeline are too long to read; print less");
   }
   if (stdout.trim() === "") return failed("The pipeline printed no results");
-  // Another image, with a program of its own behind the same command: its exit code counts.
+  // Another image with a program of its own behind the same command: its exit code counts.
   return { success: true, exitCode: 0 };
 }
 
@@ -83,7 +68,7 @@ function failed(error: string): Verdict {
   return { success: false, exitCode: 1, error };
 }
 
-/** The last JSON document with results on stdout. */
+/** Returns the last JSON document with results on stdout. */
 function findResults(stdout: string): Readonly<Record<string, unknown>> | undefined {
   let end = stdout.length;
   for (let tried = 0; tried < MAX_CANDIDATES && end > 0; tried++) {
@@ -99,7 +84,7 @@ function findResults(stdout: string): Readonly<Record<string, unknown>> | undefi
   return undefined;
 }
 
-/** The text from `start` to the line that closes the document, or the end of the line. */
+/** Returns the text from `start` to the line that closes the document, or to the end of the line. */
 function firstDocument(stdout: string, start: number): string {
   const lineEnd = stdout.indexOf("\n", start);
   const line = stdout.slice(start, lineEnd < 0 ? undefined : lineEnd).trim();
@@ -109,7 +94,7 @@ function firstDocument(stdout: string, start: number): string {
 }
 
 function asResults(text: string): Readonly<Record<string, unknown>> | undefined {
-  if (text === "" || !text.endsWith("}")) return undefined;
+  if (!text.endsWith("}")) return undefined;
   try {
     const value: unknown = JSON.parse(text);
     return isRecord(value) && ("results" in value || "status" in value) ? value : undefined;
@@ -119,16 +104,11 @@ function asResults(text: string): Readonly<Record<string, unknown>> | undefined 
   }
 }
 
-interface Failure {
-  readonly exitCode: number;
-  readonly error: string;
-}
-
-/** The first object, from the outside in, whose own status is a failure; steps before wholes. */
+/** Returns the first failure, of steps before that of the objects that contain them. */
 function firstFailure(
   value: Readonly<Record<string, unknown>> | undefined,
   path: readonly string[],
-): Failure | undefined {
+): { readonly exitCode: number; readonly error: string } | undefined {
   if (value === undefined || path.length > MAX_DEPTH) return undefined;
   for (const [name, child] of Object.entries(value)) {
     // A destination has a list of results, one for each thing it published.
@@ -144,7 +124,7 @@ function firstFailure(
     : 1;
   const name = (path.at(-1) ?? "").slice(0, MAX_NAME_CHARS);
   const what = status === "invalid_env"
-    ? "The environment of the pipeline is not as it demands"
+    ? "The environment of the pipeline does not meet its requirements"
     : path.length < STEP_DEPTH
     ? `The pipeline ended with status "${status}"`
     : `Step "${name}" failed with exit code ${code}`;

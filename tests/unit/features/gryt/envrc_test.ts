@@ -42,8 +42,8 @@ Deno.test("parseEnvrc() refuses what a shell would run, with the line and withou
     "export A=b;rm -rf /": /contains ';'/,
     "A=b c": /is followed by more/,
     'A="b': /not closed/,
-    "A=b\\": /goes on in the next line/,
-    "\nlayout python": /envrc:2: it is no line of the kind/,
+    "A=b\\": /continues in the next line/,
+    "\nlayout python": /envrc:2: it is not of the form/,
     "export": /envrc:1/,
   };
   for (const [text, message] of Object.entries(cases)) {

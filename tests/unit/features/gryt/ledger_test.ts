@@ -15,19 +15,19 @@ Deno.test("GrytLedger finds the open and the latest job of a number", () => {
   assert.equal(t.ledger.latest(8), undefined);
 });
 
-Deno.test("GrytLedger.judge() counts a job once, and again after a further attempt", () => {
+Deno.test("GrytLedger.settle() counts a job once, and again after a further attempt", () => {
   using t = openLedger();
   const id = t.addGryt(7);
-  assert.deepEqual(t.ledger.unjudged(10), []);
+  assert.deepEqual(t.ledger.withoutVerdict(10), []);
   t.end(id);
-  assert.deepEqual(t.ledger.unjudged(10), [id]);
+  assert.deepEqual(t.ledger.withoutVerdict(10), [{ jobId: id, grytId: 7 }]);
   const job = t.store.require(id);
-  assert.equal(t.ledger.judgement(job), undefined);
-  t.ledger.judge(job, { success: false, seconds: 2 });
-  t.ledger.judge(job, { success: true, seconds: 5 });
-  assert.equal(t.ledger.judgement(job), false);
-  assert.deepEqual(t.ledger.unjudged(10), []);
-  t.ledger.judge({ ...job, attempt: 2 }, { success: true, seconds: 3 });
+  assert.equal(t.ledger.verdict(job), undefined);
+  t.ledger.settle(job, { success: false, seconds: 2 });
+  t.ledger.settle(job, { success: true, seconds: 5 });
+  assert.equal(t.ledger.verdict(job), false);
+  assert.deepEqual(t.ledger.withoutVerdict(10), []);
+  t.ledger.settle({ ...job, attempt: 2 }, { success: true, seconds: 3 });
   assert.deepEqual(t.ledger.totals(), {
     succeeded: { jobs: 1, seconds: 3 },
     failed: { jobs: 1, seconds: 2 },

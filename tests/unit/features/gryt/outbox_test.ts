@@ -3,7 +3,7 @@ import { createHmac } from "node:crypto";
 import { failedAnswer } from "@lib/features/gryt/answer.ts";
 import { Outbox } from "@lib/features/gryt/outbox.ts";
 import type { OutgoingResult } from "@lib/features/gryt/outgoing.ts";
-import { publicAddressCheck } from "@lib/features/gryt/public_address.ts";
+import { publicAddressCheck } from "@lib/features/gryt/callback_target.ts";
 import { FakeClock } from "../../../support/fake_clock.ts";
 import { RecordingLogger } from "../../../support/recording_logger.ts";
 import { answered, bodyOf, fakeNetwork, makeSettings, openLedger } from "./_fakes.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { BlockList } from "node:net";
 import * as fc from "fast-check";
-import { publicAddressCheck } from "@lib/features/gryt/public_address.ts";
+import { publicAddressCheck } from "@lib/features/gryt/callback_target.ts";
 
 const isPublic = await publicAddressCheck();
 

@@ -23,7 +23,7 @@ function setup(
     room: () => Promise.resolve(2),
     accept(request, { leaseMs, resultUrl }) {
       accepted.push({ id: request.jobId, leaseMs, url: resultUrl });
-      return Promise.resolve({ kind: "accepted" });
+      return undefined;
     },
     leased: () => [],
     cancel: (id) => void cancelled.push(id),
@@ -93,7 +93,7 @@ Deno.test("pullJobs() tells the main API of a job that cannot begin, with a few 
       url.pathname.endsWith("/claim")
         ? (count === 1 ? answered(200, job) : answered(204))
         : answered(count === 2 ? 502 : 200),
-    { accept: () => Promise.resolve({ kind: "failed", answer: { job_id: 12, success: false } }) },
+    { accept: () => ({ job_id: 12, success: false }) },
   );
   t.run(pullJobs);
   await t.clock.tick(2_000);
@@ -105,7 +105,7 @@ Deno.test("pullJobs() tells the main API of a job that cannot begin, with a few 
 Deno.test("pullJobs() asks less often while the main API does not take a result, and says so once", async () => {
   await using t = setup(
     ({ url }) => url.pathname.endsWith("/claim") ? answered(200, job) : answered(404),
-    { accept: () => Promise.resolve({ kind: "failed", answer: { job_id: 12, success: false } }) },
+    { accept: () => ({ job_id: 12, success: false }) },
   );
   t.run(pullJobs);
   await t.clock.tick(60_000);
@@ -116,7 +116,11 @@ Deno.test("pullJobs() asks less often while the main API does not take a result,
 Deno.test("pullJobs() goes on after a job that cannot be read or stored", async () => {
   await using t = setup(
     (_, count) => answered(200, count === 1 ? { job_id: 1 } : job),
-    { accept: () => Promise.reject(new Error("disk")) },
+    {
+      accept() {
+        throw new Error("disk");
+      },
+    },
   );
   t.run(pullJobs);
   await t.clock.tick(120_000);

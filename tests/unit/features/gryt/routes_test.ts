@@ -1,4 +1,3 @@
-import { WaitingAnswers } from "@lib/features/gryt/waiting_answers.ts";
 import assert from "node:assert/strict";
 import { FAILURES_PER_MINUTE } from "@lib/features/access/authenticator.ts";
 import { AgentsFront } from "@lib/features/gryt/agents_front.ts";
@@ -6,7 +5,7 @@ import { EngineWatch } from "@lib/features/gryt/engine_watch.ts";
 import { GrytLedger } from "@lib/features/gryt/ledger.ts";
 import { OutboxStore } from "@lib/features/gryt/outbox_store.ts";
 import type { OutgoingResult } from "@lib/features/gryt/outgoing.ts";
-import type { GrytService } from "@lib/features/gryt/service.ts";
+import { type GrytService, WaitingAnswers } from "@lib/features/gryt/service.ts";
 import { CicdError } from "@lib/core/errors.ts";
 import type { JobId } from "@lib/core/ids.ts";
 import type { GrytSettings } from "@lib/features/gryt/settings.ts";

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { WaitingAnswers } from "@lib/features/gryt/waiting_answers.ts";
+import { WaitingAnswers } from "@lib/features/gryt/service.ts";
 
 Deno.test("given() resolves when the last answer is given, and at once while there is none", async () => {
   const waiting = new WaitingAnswers();
