@@ -10,7 +10,7 @@ import {
 } from "@lib/foundations/files/records.ts";
 import { walk } from "@lib/foundations/files/walk.ts";
 import { StepFailure } from "@lib/spine/jobs/step.ts";
-import { filesStep } from "@lib/features/files/files_step.ts";
+import { filesStep } from "@lib/features/files/agent.ts";
 import { openWorkspace, type Workspace } from "../support/workspace.ts";
 
 const NEVER = new AbortController().signal;

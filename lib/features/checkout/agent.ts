@@ -1,5 +1,5 @@
 /**
- * The part of the agent: checkout: the repository of a job in its workspace.
+ * Checkout in the agent.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * Checks out one repository: through its mirror, or straight from the remote.
+ * Checks out one repository: through its mirror, or directly from the remote.
  *
  * @module
  */
@@ -11,14 +11,14 @@ import type { Git, GitAccess } from "@lib/features/checkout/git_command.ts";
 import { GitFailure } from "@lib/features/checkout/git_failure.ts";
 import {
   lockMirror,
-  mirrorName,
+  mirrorPath,
   prepareMirror,
   tidyMirror,
 } from "@lib/features/checkout/mirror.ts";
 import {
-  askRemote,
   obtainCommit,
   type Obtained,
+  queryRemote,
   type RemoteRef,
   type Wanted,
 } from "@lib/features/checkout/obtain_commit.ts";
@@ -30,18 +30,18 @@ import {
   writeRepository,
 } from "@lib/features/checkout/repository.ts";
 
-/** What all repositories of one checkout share. */
+/** Settings that all repositories of one checkout share. */
 export interface CheckoutJob {
   readonly git: Git;
   readonly schemes: readonly GitScheme[];
   /** Directory of the project's mirrors; absent: none are kept. */
   readonly mirrors: string | undefined;
-  /** Whether the job must have no file in common with a mirror. */
+  /** Forbids the job to share files with a mirror. */
   readonly isolated: boolean;
   readonly credentials: Credentials | undefined;
   /** An empty directory, for commands that need no repository. */
   readonly nowhere: string;
-  /** Longest wait for a mirror that another works with. */
+  /** Longest wait for a mirror that another checkout uses. */
   readonly waitMs: number;
   readonly clock: Clock;
   readonly say: (line: string) => void;
@@ -60,83 +60,65 @@ export interface CheckoutOrder {
 
 /** A checked-out repository. */
 export interface CheckedOutRepository extends CheckedOut {
-  /** In full, if one was asked for and stands for this commit. */
+  /** The full name of the requested ref, if it points to this commit. */
   readonly ref: string | undefined;
 }
 
 /**
  * Checks out one repository without its submodules.
  *
- * A mirror that turns out to be damaged is thrown away and made anew, once.
+ * A damaged mirror is discarded and made anew, once.
  *
- * @throws {GitFailure} If it cannot be had.
+ * @throws {GitFailure} If the checkout fails.
  */
 export async function checkOutRepository(
   job: CheckoutJob,
   order: CheckoutOrder,
 ): Promise<CheckedOutRepository> {
-  const known = order.wanted.sha === undefined ? await ask(job, order) : undefined;
+  const { url } = order.remote;
+  const known = order.wanted.sha === undefined ? await query(job, order) : undefined;
   if (job.mirrors === undefined) return await checkOutDirectly(job, order, known);
-  const place = { directory: job.mirrors, name: mirrorName(order.remote) };
-  const first = await tryMirror(job, order, { ...place, known });
-  if (first.kind === "done") return first.repository;
-  job.say(`The mirror of ${order.remote.url} is damaged and is made anew (${first.why})`);
-  {
-    using _held = await hold(job, order, place);
-    await removeTree(`${place.directory}/${place.name}.git`);
+  const mirror = mirrorPath(job.mirrors, order.remote);
+  for (let isSecond = false;; isSecond = true) {
+    let existed = false;
+    try {
+      const onPrepared = (was: boolean) => existed = was;
+      const obtained = await fillFromMirror(job, order, { mirror, known, onPrepared });
+      return await finish(job, order, obtained);
+    } catch (error) {
+      // An error of the remote is not a damage, and a new mirror has none.
+      if (job.signal.aborted || !existed || !isDamage(error)) throw error;
+      if (isSecond) {
+        throw new GitFailure("other", `Cannot check out ${url}: ${error.message}`, {
+          cause: error,
+        });
+      }
+      job.say(`The mirror of ${url} is damaged and is made anew (${error.message})`);
+      using _held = await hold(job, order, mirror);
+      await removeTree(mirror);
+    }
+    await emptyDirectory(order.target);
   }
-  await emptyDirectory(order.target);
-  const second = await tryMirror(job, order, { ...place, known });
-  if (second.kind === "done") return second.repository;
-  throw new GitFailure("other", `Cannot check out ${order.remote.url}: ${second.why}`);
 }
 
-/** Removes all that is in a directory, which is made if it is not there. */
+/** Empties a directory; makes it if it does not exist. */
 export async function emptyDirectory(path: string): Promise<void> {
   await Deno.mkdir(path, { recursive: true });
   for await (const { name } of Deno.readDir(path)) await removeTree(`${path}/${name}`);
 }
 
-/** What git may use to talk to a remote; the token is for one of them only. */
+/** Returns what git may use to talk to a remote; the token is for one remote only. */
 export function accessTo(remote: GitRemote, credentials: Credentials | undefined): GitAccess {
   const own = credentials?.origin === remote.origin ? credentials : undefined;
   return { remote, askpass: own?.askpass, token: own?.token };
 }
 
-async function ask(job: CheckoutJob, { remote, wanted }: CheckoutOrder): Promise<RemoteRef> {
-  return await askRemote(job.git, wanted.ref, {
+async function query(job: CheckoutJob, { remote, wanted }: CheckoutOrder): Promise<RemoteRef> {
+  return await queryRemote(job.git, wanted.ref, {
     gitDir: job.nowhere,
     access: accessTo(remote, job.credentials),
     signal: job.signal,
   });
-}
-
-interface MirrorPlace {
-  readonly directory: string;
-  readonly name: string;
-}
-
-type MirrorTry =
-  | { readonly kind: "done"; readonly repository: CheckedOutRepository }
-  | { readonly kind: "damaged"; readonly why: string };
-
-async function tryMirror(
-  job: CheckoutJob,
-  order: CheckoutOrder,
-  place: MirrorPlace & { readonly known: RemoteRef | undefined },
-): Promise<MirrorTry> {
-  let wasThere = false;
-  try {
-    const obtained = await fillFromMirror(job, order, {
-      ...place,
-      onPrepared: (there) => wasThere = there,
-    });
-    return { kind: "done", repository: await finish(job, order, obtained) };
-  } catch (error) {
-    // What the remote refuses is no fault of the mirror, and a new one has none.
-    if (job.signal.aborted || !wasThere || !isDamage(error)) throw error;
-    return { kind: "damaged", why: error.message };
-  }
 }
 
 function isDamage(error: unknown): error is Error {
@@ -144,55 +126,49 @@ function isDamage(error: unknown): error is Error {
     (error instanceof GitFailure && error.kind === "other");
 }
 
-/** The mirror is held as short as can be: the files are written after it. */
+interface MirrorUse {
+  readonly mirror: string;
+  readonly known: RemoteRef | undefined;
+  readonly onPrepared: (existed: boolean) => void;
+}
+
+/** Holds the mirror as briefly as possible: the files are written later. */
 async function fillFromMirror(
   job: CheckoutJob,
   order: CheckoutOrder,
-  { known, onPrepared, ...place }: MirrorPlace & {
-    readonly known: RemoteRef | undefined;
-    readonly onPrepared: (wasThere: boolean) => void;
-  },
+  { mirror, known, onPrepared }: MirrorUse,
 ): Promise<Obtained> {
-  const { git, say, signal } = job;
-  const { remote, wanted } = order;
-  const mirror = `${place.directory}/${place.name}.git`;
+  const { git, isolated, signal } = job;
+  const { remote, wanted, depth } = order;
   const format = formatOf(wanted.sha ?? known?.sha ?? "");
-  using _held = await hold(job, order, place);
-  onPrepared(await prepareMirror({ path: mirror, remote, format }));
-  const access = accessTo(remote, job.credentials);
+  using _held = await hold(job, order, mirror);
+  onPrepared(await prepareMirror(mirror, { remote, format }));
   let fetched = false;
   const obtained = await obtainCommit(wanted, {
-    ...{ git, access, known, signal },
+    ...{ git, known, signal },
+    access: accessTo(remote, job.credentials),
     gitDir: mirror,
     depth: 0,
     keepsNames: true,
     say(line) {
       fetched = true;
-      say(line);
+      job.say(line);
     },
   });
   if (fetched) await tidyMirror(git, mirror, signal);
   const gitDir = `${order.target}/.git`;
   await writeRepository(gitDir, { format, bare: false, originUrl: remote.url });
-  await placeObjects({
-    ...{ git, mirror, gitDir, signal },
-    sha: obtained.sha,
-    depth: order.depth,
-    isolated: job.isolated,
-  });
+  await placeObjects({ git, mirror, gitDir, sha: obtained.sha, depth, isolated, signal });
   return obtained;
 }
 
 async function hold(
-  { clock, say, signal, waitMs }: CheckoutJob,
+  { clock, say, signal, waitMs: timeoutMs }: CheckoutJob,
   { remote }: CheckoutOrder,
-  { directory, name }: MirrorPlace,
+  mirror: string,
 ): Promise<Disposable> {
-  return await lockMirror({
-    ...{ directory, name, clock, signal },
-    timeoutMs: waitMs,
-    onWait: () => say(`Waiting for another checkout of ${remote.url}`),
-  });
+  const onWait = () => say(`Waiting for another checkout of ${remote.url}`);
+  return await lockMirror(mirror, { onWait, timeoutMs, clock, signal });
 }
 
 async function checkOutDirectly(

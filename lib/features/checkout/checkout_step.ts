@@ -1,11 +1,10 @@
 /**
- * The step that puts a repository into the workspace before the job begins.
+ * The step that checks out a repository into the workspace before the job starts.
  *
  * @module
  */
 import type { Clock } from "@lib/core/clock.ts";
 import { formatDuration } from "@lib/core/duration.ts";
-import { CicdError } from "@lib/core/errors.ts";
 import { gitIssues } from "@lib/spine/spec/git_policy.ts";
 import { type GitRemote, type GitScheme, parseGitUrl } from "@lib/spine/spec/git_url.ts";
 import type { GitSpec } from "@lib/spine/spec/job_spec.ts";
@@ -17,7 +16,6 @@ import { checkOutTree } from "@lib/features/checkout/checkout_tree.ts";
 import { type Credentials, openCredentials } from "@lib/features/checkout/credentials.ts";
 import { Git } from "@lib/features/checkout/git_command.ts";
 import { GitFailure } from "@lib/features/checkout/git_failure.ts";
-import { requireLfs } from "@lib/features/checkout/lfs.ts";
 import { mirrorsPath } from "@lib/features/checkout/mirror.ts";
 
 /** Options for {@linkcode createCheckoutStep}. */
@@ -29,17 +27,15 @@ export interface CheckoutOptions {
     readonly mirrors: boolean;
     readonly knownHosts?: string;
   };
-  /**
-   * Directory of the account in memory, for the token; absent: it lies in the attempt's directory.
-   */
+  /** The account's directory in memory, for the token; absent: the attempt's directory. */
   readonly runtimeDir?: string;
-  /** The agent's own environment: the way to git, proxies, and ssh's agent are taken from it. */
+  /** The agent's own environment: supplies `PATH`, proxies and the ssh agent. */
   readonly own: Readonly<Record<string, string | undefined>>;
   readonly runCommand: RunCommand;
   readonly clock: Clock;
 }
 
-/** Longest that one command of git may take, in milliseconds. */
+/** Time limit of one git command. */
 const COMMAND_MAX_MS = 6 * 3_600_000;
 
 /** Makes the step `checkout`. */
@@ -54,7 +50,8 @@ export function createCheckoutStep(options: CheckoutOptions): AttemptStep {
         await checkOut(options, { context, spec: git, signal });
       } catch (error) {
         if (signal.aborted) throw signal.reason;
-        throw asStepFailure(error);
+        if (!(error instanceof GitFailure)) throw error;
+        throw new StepFailure("checkout_failed", error.message, { cause: error });
       }
     },
   };
@@ -71,8 +68,8 @@ async function checkOut(options: CheckoutOptions, call: Call): Promise<void> {
   const { directory, ref, spec: { container, timeoutMs }, say } = context;
   const { stateDir, config, clock, own, runCommand } = options;
   const remote = checkRemote(spec, config.schemes);
-  const begun = clock.now();
-  // The step is the first: whatever is there was left by a life that ended in its middle.
+  const startedAt = clock.now();
+  // This step is the first: any content is left from an agent that died during the checkout.
   await emptyDirectory(directory.workspace);
   const scratch = `${directory.path}/checkout`;
   await using cleanup = new AsyncDisposableStack();
@@ -87,7 +84,6 @@ async function checkOut(options: CheckoutOptions, call: Call): Promise<void> {
     timeoutMs: commandMs,
     ...(config.knownHosts === undefined ? {} : { knownHosts: config.knownHosts }),
   });
-  if (spec.lfs) await requireLfs(git, { gitDir: home, signal });
   const job: CheckoutJob = {
     ...{ git, credentials, clock, say, signal },
     schemes: config.schemes,
@@ -96,13 +92,14 @@ async function checkOut(options: CheckoutOptions, call: Call): Promise<void> {
     nowhere: home,
     waitMs: commandMs,
   };
-  const target = targetOf(directory.workspace, spec);
+  const { workspace } = directory;
+  const target = spec.path === "." ? workspace : `${workspace}/${spec.path.replace(/\/+$/, "")}`;
   await Deno.mkdir(target, { recursive: true });
   const wanted = { ref: spec.ref, sha: spec.sha };
   const done = await checkOutTree(job, { remote, wanted, depth: spec.depth, target }, spec);
   context.setEnv("CICD_GIT_SHA", done.sha);
   if (done.ref !== undefined) context.setEnv("CICD_GIT_REF", done.ref);
-  const took = formatDuration(clock.now() - begun);
+  const took = formatDuration(clock.now() - startedAt);
   const name = done.ref === undefined ? "" : ` (${done.ref})`;
   say(`Checked out ${done.sha}${name} in ${took}: ${done.subject}`);
 }
@@ -112,8 +109,8 @@ function checkRemote(spec: GitSpec, schemes: readonly GitScheme[]): GitRemote {
   const issues = gitIssues(spec, { schemes });
   const parsed = parseGitUrl(spec.url);
   if (issues.length === 0 && parsed.kind === "remote") return parsed.remote;
-  const said = issues.map(({ path, message }) => `\`${path}\` ${message}`).join("; ");
-  throw new StepFailure("checkout_failed", `Cannot check out: ${said}`);
+  const problems = issues.map(({ path, message }) => `\`${path}\` ${message}`).join("; ");
+  throw new StepFailure("checkout_failed", `Cannot check out: ${problems}`);
 }
 
 async function openToken(
@@ -129,12 +126,11 @@ async function openToken(
   if (secret === undefined) {
     throw new StepFailure(
       "checkout_failed",
-      `Cannot check out ${remote.url}: there is no secret "${tokenSecret}", which ` +
-        "`git.token_secret` names",
+      `Cannot check out ${remote.url}: there is no secret "${tokenSecret}" (\`git.token_secret\`)`,
     );
   }
   if (remote.scheme === "http") {
-    context.say(`The token goes to ${remote.origin} as readable text; use https:// if you can`);
+    context.say(`The token is sent to ${remote.origin} unencrypted; use https:// if you can`);
   }
   const { jobId, number } = context.ref;
   return await openCredentials({
@@ -145,22 +141,4 @@ async function openToken(
       ? `${scratch}/token`
       : `${runtimeDir}/checkout/${jobId}-${number}`,
   });
-}
-
-function targetOf(workspace: string, { path }: GitSpec): string {
-  return path === "." ? workspace : `${workspace}/${path.replace(/\/+$/, "")}`;
-}
-
-function asStepFailure(error: unknown): unknown {
-  if (error instanceof GitFailure) {
-    return new StepFailure("checkout_failed", error.message, { cause: error });
-  }
-  if (error instanceof CicdError && error.code === "store_locked") {
-    return new StepFailure(
-      "checkout_failed",
-      "Cannot check out: other checkouts of this repository take too long; try again",
-      { cause: error },
-    );
-  }
-  return error;
 }

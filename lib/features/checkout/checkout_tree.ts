@@ -1,9 +1,10 @@
 /**
- * Checks out a repository with all that belongs to it: submodules, and files in LFS.
+ * Checks out a repository with its submodules and its files in Git LFS.
  *
  * @module
  */
 import { urlIssue } from "@lib/spine/spec/git_policy.ts";
+import type { GitRemote } from "@lib/spine/spec/git_url.ts";
 import {
   accessTo,
   type CheckedOutRepository,
@@ -12,8 +13,8 @@ import {
   checkOutRepository,
   emptyDirectory,
 } from "@lib/features/checkout/checkout_repository.ts";
+import type { Git, GitCall } from "@lib/features/checkout/git_command.ts";
 import { GitFailure, plainText } from "@lib/features/checkout/git_failure.ts";
-import { fetchLfs } from "@lib/features/checkout/lfs.ts";
 import { activateSubmodule } from "@lib/features/checkout/repository.ts";
 import {
   listSubmodules,
@@ -21,27 +22,28 @@ import {
   type Submodule,
 } from "@lib/features/checkout/submodules.ts";
 
-/** What to check out beside the repository itself. */
+/** Parts to check out besides the repository itself. */
 export interface TreeParts {
   readonly submodules: boolean;
   readonly lfs: boolean;
 }
 
-/** How deep submodules may hold submodules. */
+/** Deepest nesting of submodules. */
 const NESTING_MAX = 8;
-/** Most submodules over all. */
+/** Most submodules in total. */
 const TOTAL_MAX = 512;
 
 /**
- * Checks out a repository and, if asked for, its submodules in turn.
+ * Checks out a repository and, if requested, its submodules and their submodules.
  *
- * @throws {GitFailure} If any of it cannot be had.
+ * @throws {GitFailure} If any part of the checkout fails.
  */
 export async function checkOutTree(
   job: CheckoutJob,
   order: CheckoutOrder,
   parts: TreeParts,
 ): Promise<CheckedOutRepository> {
+  if (parts.lfs) await requireLfs(job.git, { gitDir: job.nowhere, signal: job.signal });
   return await checkOutLevel(job, order, { ...parts, level: 0, count: { submodules: 0 } });
 }
 
@@ -66,7 +68,7 @@ async function checkOutLevel(
   for (const submodule of await listSubmodules(git, call)) {
     level.count.submodules++;
     if (level.level >= NESTING_MAX || level.count.submodules > TOTAL_MAX) {
-      throw refused(submodule, "there are too many, or they hold each other");
+      throw refused(submodule, "there are too many, or they contain each other");
     }
     await checkOutSubmodule(job, order, { ...level, submodule });
   }
@@ -96,16 +98,15 @@ async function checkOutSubmodule(
     }, { ...level, level: level.level + 1 });
   } catch (error) {
     if (!(error instanceof GitFailure)) throw error;
-    const where = `In submodule "${plainText(submodule.path, 200)}": `;
     const message = error.message.startsWith("In submodule")
       ? error.message
-      : where + error.message;
+      : `In submodule "${plainText(submodule.path, 200)}": ${error.message}`;
     throw new GitFailure(error.kind, message, { cause: error });
   }
   await activateSubmodule(`${target}/.git`, { name: submodule.name, url });
 }
 
-/** The directory that git made for a submodule; a link in its place would lead elsewhere. */
+/** Returns the directory that git made for a submodule; a link in its place would lead elsewhere. */
 async function realDirectory(target: string, submodule: Submodule): Promise<string> {
   let directory = target;
   for (const part of submodule.path.split("/")) {
@@ -114,7 +115,7 @@ async function realDirectory(target: string, submodule: Submodule): Promise<stri
       if (error instanceof Deno.errors.NotFound) return undefined;
       throw error;
     });
-    if (info?.isDirectory !== true) throw refused(submodule, "its path is no directory");
+    if (info?.isDirectory !== true) throw refused(submodule, "its path is not a directory");
   }
   return directory;
 }
@@ -124,4 +125,53 @@ function refused({ path }: Submodule, why: string): GitFailure {
     "refused",
     `Cannot check out submodule "${plainText(path, 200)}": ${plainText(why, 300)}`,
   );
+}
+
+/** Throws a {@linkcode GitFailure} if Git LFS is not installed. */
+async function requireLfs(git: Git, call: GitCall): Promise<void> {
+  const { code } = await git.try(["lfs", "version"], call);
+  if (code === 0) return;
+  throw new GitFailure(
+    "refused",
+    "Cannot fetch the files in Git LFS: git-lfs is not installed on this machine; install it, or " +
+      "leave out `git.lfs`",
+  );
+}
+
+/** The programs of Git LFS that git calls for such files. */
+const FILTER = {
+  clean: "git-lfs clean -- %f",
+  smudge: "git-lfs smudge -- %f",
+  process: "git-lfs filter-process",
+} as const;
+
+/**
+ * Replaces the LFS pointers of the checked-out commit by their files.
+ *
+ * Uses the repository's own server, never one that it names in `.lfsconfig`.
+ */
+async function fetchLfs(
+  git: Git,
+  call: GitCall & Required<Pick<GitCall, "access" | "workTree">>,
+): Promise<void> {
+  const settings = [
+    `lfs.url=${lfsUrl(call.access.remote)}`,
+    ...Object.entries(FILTER).map(([name, program]) => `filter.lfs.${name}=${program}`),
+    "filter.lfs.required=true",
+  ].flatMap((setting) => ["-c", setting]);
+  await git.run([...settings, "lfs", "pull", "origin"], call);
+  // With these the job's own git sees no changes; with `process` or `required` it would fail in a
+  // container without git-lfs.
+  const lines = `\tclean = ${FILTER.clean}\n\tsmudge = ${FILTER.smudge}\n`;
+  await Deno.writeTextFile(`${call.gitDir}/config`, `[filter "lfs"]\n${lines}`, {
+    append: true,
+    create: false,
+  });
+}
+
+/** Returns the default LFS address of a repository. */
+function lfsUrl({ scheme, url }: GitRemote): string {
+  if (scheme === "ssh" || scheme === "file") return url;
+  const base = url.replace(/\/+$/, "");
+  return `${base.endsWith(".git") ? base : `${base}.git`}/info/lfs`;
 }

@@ -1,5 +1,5 @@
 /**
- * Cleaning of the mirrors that checkouts fetch into.
+ * Cleans the mirrors that checkouts fetch into.
  *
  * @module
  */
@@ -10,14 +10,12 @@ import {
   type StoredThing,
 } from "@lib/api/clean_source.ts";
 import type { RunnerServices } from "@lib/api/feature.ts";
-import { CicdError } from "@lib/core/errors.ts";
 import { MIRRORS } from "@lib/features/checkout/keys.ts";
-import { mirrorsPath } from "@lib/features/checkout/mirror.ts";
+import { mirrorsPath, tryLockMirror } from "@lib/features/checkout/mirror.ts";
 import { directoriesIn, statIfThere } from "@lib/foundations/files/records.ts";
 import { PROGRAM } from "@lib/foundations/config/program_keys.ts";
 import { treeBytes } from "@lib/foundations/store/disk_space.ts";
 import { removeTree } from "@lib/foundations/store/remove_tree.ts";
-import { lockDirectory } from "@lib/foundations/store/state_lock.ts";
 import { projectsIn } from "@lib/spine/jobs/attempt_directory.ts";
 
 /** Makes the sources. */
@@ -32,12 +30,12 @@ export function sources({ config, store }: RunnerServices): readonly CleanSource
 /** Options for {@linkcode mirrorSource}. */
 export interface MirrorSourceOptions {
   readonly stateDir: string;
-  /** Lists the projects that have a job under way. */
+  /** Returns the projects with a job in progress. */
   readonly busyProjects: () => ReadonlySet<string>;
   readonly limits: () => KeepLimits;
 }
 
-/** Finds mirrors; the time of a mirror's `used` file is that of its last use. */
+/** Finds mirrors; the time of a mirror's `used` file is its last use. */
 export function mirrorSource(options: MirrorSourceOptions): CleanSource {
   const { stateDir, busyProjects, limits } = options;
   return {
@@ -57,7 +55,7 @@ export function mirrorSource(options: MirrorSourceOptions): CleanSource {
             project,
             bytes: await treeBytes(path, signal),
             lastUsedAt: await lastUseOf(path),
-            // A checkout may borrow its objects for as long as its job runs.
+            // A checkout may use its objects for as long as its job runs.
             inUse: busy.has(project),
           });
         }
@@ -65,10 +63,10 @@ export function mirrorSource(options: MirrorSourceOptions): CleanSource {
       return { things };
     },
     async remove({ key, project, lastUsedAt }) {
-      using lock = tryLock(key);
+      using lock = tryLockMirror(key);
       if (lock === undefined) return { kind: "kept", why: "a checkout is using it" };
       if (busyProjects().has(project ?? "") || await lastUseOf(key) > lastUsedAt) {
-        return { kind: "kept", why: "a job has used it meanwhile" };
+        return { kind: "kept", why: "a job has used it in the meantime" };
       }
       await removeTree(key);
       return REMOVED;
@@ -79,20 +77,4 @@ export function mirrorSource(options: MirrorSourceOptions): CleanSource {
 async function lastUseOf(mirror: string): Promise<number> {
   const used = await statIfThere(`${mirror}/used`) ?? await statIfThere(mirror);
   return used?.mtime?.getTime() ?? 0;
-}
-
-/** Takes the lock that checkouts take; `undefined` if one of them has it. */
-function tryLock(mirror: string): Disposable | undefined {
-  const at = mirror.lastIndexOf("/");
-  const program = mirror.slice(at + 1).replace(/\.git$/, "");
-  try {
-    return lockDirectory({
-      directory: mirror.slice(0, at),
-      program,
-      remedy: "wait until it is done",
-    });
-  } catch (error) {
-    if (error instanceof CicdError && error.code === "store_locked") return undefined;
-    throw error;
-  }
 }

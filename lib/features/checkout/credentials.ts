@@ -1,10 +1,10 @@
 /**
- * The token of a checkout, for as long as git may ask for it.
+ * The token of a checkout, for the time that git may ask for it.
  *
- * It lies in a file that only the account can read, in memory where the system has a runtime
- * directory, and a small program gives it to git when git asks for exactly this remote. So it is in
- * no argument, no environment and no file of the repository; and a server that redirects to
- * another host makes git ask for that host, and gets nothing.
+ * It is in a file that only the account can read, in memory if the system has a runtime directory.
+ * A small program passes it to git when git asks for exactly this remote. So it is in no argument,
+ * no environment and no file of the repository; and a server that redirects to another host makes
+ * git ask for that host, and gets nothing.
  *
  * @module
  */
@@ -15,26 +15,26 @@ import { GitFailure } from "@lib/features/checkout/git_failure.ts";
 /** Options for {@linkcode openCredentials}. */
 export interface CredentialsInput {
   readonly remote: GitRemote;
-  /** As given in the secret: a token, or `user:token`. */
+  /** A token, or `user:token`. */
   readonly secret: string;
-  /** For the program; is made, and removed with what is in it. */
+  /** For the program; is made, and removed with its content. */
   readonly programDirectory: string;
-  /** For the token; is made, and removed with what is in it. */
+  /** For the token; is made, and removed with its content. */
   readonly secretDirectory: string;
 }
 
-/** What opens one remote; disposing removes it from the disk. */
+/** The credentials of one remote; disposing removes them from the disk. */
 export interface Credentials extends AsyncDisposable {
   /** For `GIT_ASKPASS`. */
   readonly askpass: string;
-  /** To be kept out of messages. */
+  /** To be masked in messages. */
   readonly token: string;
-  /** The remotes it is for: `https://host:port`. */
+  /** The server that gets them: `https://host:port`. */
   readonly origin: string;
 }
 
 /**
- * Lays the token ready for git.
+ * Prepares the token for git.
  *
  * @throws {GitFailure} `token_refused` if the secret cannot be a token.
  */
@@ -43,7 +43,7 @@ export async function openCredentials(input: CredentialsInput): Promise<Credenti
   const { user, token } = splitSecret(input.secret, origin);
   await using made = new AsyncDisposableStack();
   for (const directory of [programDirectory, secretDirectory]) {
-    // A life that ended here before may have left its own.
+    // A process that died here may have left its own.
     await removeTree(directory);
     made.defer(() => removeTree(directory));
     await Deno.mkdir(directory, { recursive: true, mode: 0o700 });
@@ -59,7 +59,7 @@ export async function openCredentials(input: CredentialsInput): Promise<Credenti
   return { askpass, token, origin, [Symbol.asyncDispose]: () => kept.disposeAsync() };
 }
 
-/** A secret's user and token; the user is the one that the host expects, unless it is given. */
+/** Splits a secret into user and token; a secret without a user gets the one that the host expects. */
 export function splitSecret(
   secret: string,
   origin: string,
@@ -68,17 +68,16 @@ export function splitSecret(
   const [, user, rest] = /^([A-Za-z0-9._~@-]{1,64}):(.+)$/.exec(text) ?? [];
   const token = rest ?? text;
   if (token === "" || /[\p{Cc}\p{Cs}]/u.test(token)) {
+    const problem = token === "" ? "empty" : "not a single line";
     throw new GitFailure(
       "token_refused",
-      `Cannot check out from ${origin}: the secret is ${
-        token === "" ? "empty" : "no single line"
-      }; give a token, or user:token`,
+      `Cannot check out from ${origin}: the secret is ${problem}; use a token, or user:token`,
     );
   }
   return { user: user ?? usualUser(origin), token };
 }
 
-/** Where only the token counts, any name will do; these are the documented ones. */
+/** Hosts that check only the token accept any name; these are the documented ones. */
 function usualUser(origin: string): string {
   const host = origin.replace(/^https?:\/\//, "").toLowerCase();
   if (/gitlab/.test(host)) return "oauth2";
@@ -86,18 +85,14 @@ function usualUser(origin: string): string {
   return "x-access-token";
 }
 
-interface AskpassInput {
-  readonly origin: string;
-  readonly user: string;
-  readonly tokenFile: string;
-}
-
 /**
- * Answers what git and Git LFS ask for one remote, and nothing else.
+ * Makes a program that answers git and Git LFS for one remote only.
  *
- * The question is compared as a whole: git names the host it is about to send the answer to.
+ * It compares the whole question, in which git names the host that will get the answer.
  */
-function askpassProgram({ origin, user, tokenFile }: AskpassInput): string {
+function askpassProgram(
+  { origin, user, tokenFile }: { origin: string; user: string; tokenFile: string },
+): string {
   const [scheme = "", host = ""] = origin.split("://");
   const named = `${scheme}://${user.replaceAll("@", "%40")}@${host}`;
   return `#!/bin/sh

@@ -1,5 +1,5 @@
 /**
- * Checkout: the repository of a job in its workspace.
+ * Checks out the repository of a job into its workspace.
  *
  * @module
  */

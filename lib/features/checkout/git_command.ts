@@ -1,45 +1,44 @@
 /**
- * Runs git so that nothing but the suite decides what it does.
+ * Runs git under the sole control of the suite.
  *
- * The account's and the machine's settings are not read, hooks and monitors
- * are not run, and no filter is configured that a repository could name.
+ * Reads no settings of the account or the machine, runs no hooks or monitors,
+ * and configures no filter that a repository could name.
  *
  * @module
  */
 import { CicdError } from "@lib/core/errors.ts";
-import type { GitRemote, GitScheme } from "@lib/spine/spec/git_url.ts";
+import type { GitRemote } from "@lib/spine/spec/git_url.ts";
 import type { CommandResult, RunCommand } from "@lib/foundations/process/run_command.ts";
 import { explainFailure, GitFailure, quoteOutput } from "@lib/features/checkout/git_failure.ts";
 
-/** What git may use of this machine. */
+/** The surroundings of git on this machine. */
 export interface GitSetting {
   readonly runCommand: RunCommand;
-  /** The agent's own environment, of which a few variables are passed on. */
+  /** The agent's own environment; a few of its variables are passed on. */
   readonly own: Readonly<Record<string, string | undefined>>;
-  /** An empty directory in place of the account's home. */
+  /** An empty directory instead of the account's home. */
   readonly home: string;
   /** Host keys for ssh; absent: the account's own. */
   readonly knownHosts?: string;
-  /** For all of one command. */
   readonly timeoutMs: number;
 }
 
 /** The remote that a command talks to. */
 export interface GitAccess {
   readonly remote: GitRemote;
-  /** Program that answers for this remote; absent: nothing is asked. */
+  /** Program for `GIT_ASKPASS`; absent: git cannot ask for credentials. */
   readonly askpass: string | undefined;
-  /** To be kept out of messages. */
+  /** To be masked in messages. */
   readonly token: string | undefined;
 }
 
 /** One command. */
 export interface GitCall {
-  /** Directory of the repository itself: `….git`. */
+  /** The repository itself: `….git`. */
   readonly gitDir: string;
-  /** Directory of the files. */
+  /** The directory of the files. */
   readonly workTree?: string;
-  /** Absent: nothing outside of this machine is talked to. */
+  /** Absent: git uses no network. */
   readonly access?: GitAccess;
   readonly stdin?: string;
   readonly signal: AbortSignal;
@@ -54,7 +53,7 @@ const NETWORK_VARIABLES = [
 
 const FALLBACK_PATH = "/usr/local/bin:/usr/bin:/bin";
 
-/** Settings for every command; given on the command line they win over those of a repository. */
+/** Settings on the command line take precedence over those of a repository. */
 const SETTINGS = [
   "core.hooksPath=/dev/null",
   "core.fsmonitor=false",
@@ -68,7 +67,7 @@ const SETTINGS = [
   "http.followRedirects=initial",
   "http.lowSpeedLimit=1",
   "http.lowSpeedTime=120",
-  // What is fetched stays a pack, which can be shared as one file.
+  // Fetched objects stay in a pack, which can be shared as one file.
   "fetch.unpackLimit=1",
   "transfer.unpackLimit=1",
   "fetch.recurseSubmodules=false",
@@ -88,7 +87,7 @@ export class Git {
   }
 
   /**
-   * Runs a command to its end; a code other than 0 is a result.
+   * Runs a command to its end; an exit code other than 0 is a result.
    *
    * @throws {GitFailure} `too_slow`, or `other` if there is no git on this machine.
    * @throws The signal's reason if the signal aborts.
@@ -116,10 +115,9 @@ export class Git {
   }
 
   /**
-   * As {@linkcode Git.try}, for a command that must succeed.
+   * Runs a command that must succeed, and returns its standard output.
    *
-   * @returns Its standard output.
-   * @throws {GitFailure} If it did not.
+   * @throws {GitFailure} If it fails.
    */
   async run(args: readonly string[], call: GitCall): Promise<string> {
     const result = await this.try(args, call);
@@ -131,15 +129,15 @@ export class Git {
       throw explainFailure({ ...call.access, stderr: result.stderr });
     }
     const full = /No space left on device|Disk quota exceeded/.test(result.stderr);
-    const said = quoteOutput(result.stderr, undefined);
+    const output = quoteOutput(result.stderr, undefined);
     throw new GitFailure(
       full ? "disk_full" : "other",
-      `git ${args[0] ?? ""} ended with code ${result.code}${said === "" ? "" : `: ${said}`}`,
+      `git ${args[0] ?? ""} exited with code ${result.code}${output === "" ? "" : `: ${output}`}`,
     );
   }
 }
 
-/** The whole environment of one command. */
+/** Returns the whole environment of one command. */
 export function gitEnvironment(
   { own, home, knownHosts }: GitSetting,
   { access }: Pick<GitCall, "access">,
@@ -158,7 +156,7 @@ export function gitEnvironment(
     })),
     HOME: home,
     XDG_CONFIG_HOME: home,
-    // What git says is read here, so it must not be translated.
+    // git's output is parsed, so it must not be translated.
     LC_ALL: "C.UTF-8",
     LANGUAGE: "C",
     GIT_CONFIG_NOSYSTEM: "1",
@@ -167,18 +165,13 @@ export function gitEnvironment(
     GIT_TERMINAL_PROMPT: "0",
     GIT_NO_REPLACE_OBJECTS: "1",
     GIT_NO_LAZY_FETCH: "1",
-    GIT_ALLOW_PROTOCOL: allowedProtocols(scheme),
+    // A remote may redirect from http to https, and to nothing else.
+    GIT_ALLOW_PROTOCOL: scheme === "http" ? "http:https" : scheme ?? "none",
     ...(access?.askpass === undefined ? {} : { GIT_ASKPASS: access.askpass }),
     ...(scheme === "ssh"
       ? { GIT_SSH_COMMAND: sshCommand(knownHosts), GIT_SSH_VARIANT: "ssh" }
       : {}),
   };
-}
-
-/** A remote may lead from http to https, and to nothing else. */
-function allowedProtocols(scheme: GitScheme | undefined): string {
-  if (scheme === "http") return "http:https";
-  return scheme ?? "none";
 }
 
 function sshCommand(knownHosts: string | undefined): string {

@@ -1,11 +1,11 @@
 /**
- * What went wrong when git failed, in words for the owner of the job.
+ * Explains failures of git to the owner of the job.
  *
  * @module
  */
 import type { GitRemote } from "@lib/spine/spec/git_url.ts";
 
-/** What kind of failure it was; `other` may lie in the files on this machine. */
+/** Kinds of failures; `other` may be caused by files on this machine. */
 export type GitFailureKind =
   | "not_found"
   | "needs_token"
@@ -21,11 +21,11 @@ export type GitFailureKind =
   | "refused"
   | "disk_full"
   | "too_slow"
-  /** By the kernel for want of memory, or by a person. */
+  /** By the kernel when memory is short, or by a person. */
   | "killed"
   | "other";
 
-/** A failed command of git; its message is for people and holds no secret. */
+/** A failed git command; its message is for people and holds no secret. */
 export class GitFailure extends Error {
   readonly kind: GitFailureKind;
 
@@ -36,12 +36,11 @@ export class GitFailure extends Error {
   }
 }
 
-/** For {@linkcode explainFailure}. */
+/** Options for {@linkcode explainFailure}. */
 export interface FailureInput {
-  /** What git wrote on standard error. */
   readonly stderr: string;
   readonly remote: GitRemote;
-  /** Absent if no token was given for this remote. */
+  /** Absent if this remote has no token. */
   readonly token: string | undefined;
 }
 
@@ -51,19 +50,19 @@ const MAX_LINE_CHARS = 300;
 /** Makes the failure of a command that talked to `remote`. */
 export function explainFailure(input: FailureInput): GitFailure {
   const kind = classify(input);
-  const said = quoteOutput(input.stderr, input.token);
-  const sentence = SENTENCES[kind](input.remote);
-  return new GitFailure(kind, said === "" ? sentence : `${sentence}. git said: ${said}`);
+  const output = quoteOutput(input.stderr, input.token);
+  const sentence = `Cannot check out ${input.remote.url}: ${PROBLEMS[kind](input.remote)}`;
+  return new GitFailure(kind, output === "" ? sentence : `${sentence}. git said: ${output}`);
 }
 
-/** Takes git's last lines for people: one line, bounded, without the token, credentials, controls. */
+/** Returns git's last lines as one line: bounded, without token, credentials and control characters. */
 export function quoteOutput(stderr: string, token: string | undefined): string {
   const lines = stderr.split(/[\r\n]+/).map((line) => plainText(hide(line, token), MAX_LINE_CHARS))
     .filter((line) => line !== "" && !/^(?:hint|Cloning into)/.test(line));
   return lines.slice(-MAX_LINES).join("; ");
 }
 
-/** Makes any text fit for one line of a log: no control characters, at most `maxChars`. */
+/** Makes text fit for one line of a log: without control characters, at most `maxChars` long. */
 export function plainText(text: string, maxChars: number): string {
   const plain = text.replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]+/gu, " ").trim();
   return plain.length > maxChars ? `${plain.slice(0, maxChars).toWellFormed()}…` : plain;
@@ -95,14 +94,12 @@ function classify({ stderr, remote, token }: FailureInput): GitFailureKind {
   }
   if (says(/couldn't find remote ref/i)) return "ref_not_found";
   if (says(/SSL certificate|certificate verif|server certificate/i)) return "certificate";
-  if (
-    says(
-      /repository '.*' not found|Repository not found|does not appear to be a git repository|returned error: 404|not valid: is this a git repository/i,
-    )
-  ) return "not_found";
+  if (says(NOT_FOUND)) return "not_found";
   return says(UNREACHABLE) ? "unreachable" : "other";
 }
 
+const NOT_FOUND =
+  /repository '.*' not found|Repository not found|does not appear to be a git repository|returned error: 404|not valid: is this a git repository/i;
 const UNREACHABLE = new RegExp(
   "could not resolve|name or service not known|failed to connect|couldn't connect|connection refused" +
     "|timed out|no route to host|network is unreachable|connection reset|connection closed" +
@@ -114,32 +111,27 @@ function withoutUser(url: string): string {
   return url.replace(/^([a-z]+:\/\/)[^/]*@/, "$1");
 }
 
-const SENTENCES: Readonly<Record<GitFailureKind, (remote: GitRemote) => string>> = {
-  not_found: ({ url }) => `Cannot check out ${url}: there is no such repository`,
-  needs_token: ({ url }) =>
-    `Cannot check out ${url}: it does not exist or is not public; name the secret that opens it ` +
-    "in `git.token_secret`",
-  token_refused: ({ url }) =>
-    `Cannot check out ${url}: the token was refused; give one that is valid and may read it`,
-  redirected: ({ url, origin }) =>
-    `Cannot check out ${url}: it leads to another server, which asks for a token, and the token ` +
-    `is sent to ${origin} only; give the address of that server`,
-  ref_not_found: ({ url }) => `Cannot check out ${url}: it has no such branch or tag`,
-  sha_not_served: ({ url }) =>
-    `Cannot check out ${url}: the server does not hand out this commit; push it, or name a branch ` +
-    "that holds it in `git.ref`",
-  host_key: ({ url }) =>
-    `Cannot check out ${url}: the host's key is not known; put it into the file of ` +
-    "`git.known_hosts` with ssh-keyscan after comparing it",
-  ssh_key: ({ url }) =>
-    `Cannot check out ${url}: the host accepts no key of this account; add one as a deploy key`,
-  certificate: ({ url }) => `Cannot check out ${url}: its certificate is not trusted here`,
-  unreachable: ({ url }) => `Cannot check out ${url}: the host cannot be reached or broke off`,
-  protocol_refused: ({ url, scheme }) =>
-    `Cannot check out ${url}: it leads to another protocol than ${scheme}, which is not followed`,
-  refused: ({ url }) => `Cannot check out ${url}: this is not allowed`,
-  disk_full: ({ url }) => `Cannot check out ${url}: the disk is full`,
-  too_slow: ({ url }) => `Cannot check out ${url}: it takes too long`,
-  killed: ({ url }) => `Cannot check out ${url}: git was killed from outside; try again`,
-  other: ({ url }) => `Cannot check out ${url}: git failed`,
+const PROBLEMS: Readonly<Record<GitFailureKind, (remote: GitRemote) => string>> = {
+  not_found: () => "no such repository",
+  needs_token: () =>
+    "it does not exist or is not public; name the secret that opens it in `git.token_secret`",
+  token_refused: () => "the token was refused; use one that is valid and may read it",
+  redirected: ({ origin }) =>
+    "it redirects to another server, which asks for a token, and the token is sent only to " +
+    `${origin}; use the address of that server`,
+  ref_not_found: () => "it has no such branch or tag",
+  sha_not_served: () =>
+    "the server does not serve this commit; push it, or name a branch that contains it in `git.ref`",
+  host_key: () =>
+    "the host key is unknown; verify it and add it to the file of `git.known_hosts` with ssh-keyscan",
+  ssh_key: () => "the host accepts no key of this account; add one as a deploy key",
+  certificate: () => "its certificate is not trusted here",
+  unreachable: () => "the host is unreachable or closed the connection",
+  protocol_refused: ({ scheme }) =>
+    `it redirects to a protocol other than ${scheme}, which is not followed`,
+  refused: () => "this is not allowed",
+  disk_full: () => "the disk is full",
+  too_slow: () => "it takes too long",
+  killed: () => "git was killed from outside; try again",
+  other: () => "git failed",
 };

@@ -8,38 +8,38 @@ import { section } from "@lib/foundations/config/config.ts";
 import { key, optionalKey } from "@lib/foundations/config/key.ts";
 import { age } from "@lib/foundations/config/ranges.ts";
 
-/** How repositories are reached. */
+/** Keys of checkouts. */
 export const GIT = section({
   keys: {
     schemes: key(
       "git.schemes",
       choices(["https", "http", "ssh", "file"]),
-      "How repositories may be reached. `file` opens every repository on this machine that the " +
-        "account may read.",
+      "Allowed protocols of repositories. `file` allows every repository on this machine that the " +
+        "account can read.",
       ["https", "http", "ssh"],
     ),
     mirrors: key(
       "git.mirrors",
       flag(),
-      "Keep a bare copy of each repository, so that a checkout fetches only what is new.",
+      "Keep a bare copy of each repository, so that a checkout fetches only new commits.",
       true,
     ),
     knownHosts: optionalKey(
       "git.known_hosts",
       path("absolute"),
-      "File of the host keys that are trusted for `ssh://`.",
+      "File of trusted host keys for `ssh://`.",
       { text: "the account's `~/.ssh/known_hosts`" },
     ),
   },
 });
 
-/** Limits of the copies of repositories. */
+/** Limits of repository copies. */
 export const MIRRORS = section({
   keys: {
     maxAgeMs: key(
       "clean.mirrors_unused_for",
       duration(age),
-      "Copies of repositories that no job used for so long are removed.",
+      "Repository copies that no job has used for this long are removed.",
       "30d",
     ),
   },

@@ -2,13 +2,14 @@
  * Bare copies of repositories, one for each address and project, so that a checkout fetches only
  * what is new.
  *
- * `<state>/projects/<project>/mirrors/<hash>.git` is the repository; its file `used` was touched
- * at the last use. `<hash>.lock` beside it is held by whoever works with it: the kernel lets go of
- * it when the holder dies. Lock files are never removed, or two could hold one mirror.
+ * `<state>/projects/<project>/mirrors/<hash>.git` is the repository; its file `used` is touched on
+ * each use. A process that works with it holds `<hash>.lock` beside it: the kernel releases it when
+ * the process dies. Lock files are never removed, or two processes could hold one mirror.
  *
  * @module
  */
 import { createHash } from "node:crypto";
+import { basename, dirname } from "node:path";
 import { Backoff } from "@lib/core/backoff.ts";
 import type { Clock } from "@lib/core/clock.ts";
 import { CicdError } from "@lib/core/errors.ts";
@@ -20,66 +21,73 @@ import type { Git } from "@lib/features/checkout/git_command.ts";
 import { GitFailure } from "@lib/features/checkout/git_failure.ts";
 import { type ObjectFormat, writeRepository } from "@lib/features/checkout/repository.ts";
 
-/** The directory that holds a project's mirrors. */
+/** Returns the directory of a project's mirrors. */
 export function mirrorsPath(stateDir: string, project: ProjectName): string {
   return `${stateDir}/projects/${project}/mirrors`;
 }
 
-/** Name of a remote's mirror, without `.git`. */
-export function mirrorName(remote: GitRemote): string {
-  return createHash("sha256").update(remote.key).digest("hex");
+/** Returns the path of a remote's mirror below {@linkcode mirrorsPath}. */
+export function mirrorPath(directory: string, remote: GitRemote): string {
+  return `${directory}/${createHash("sha256").update(remote.key).digest("hex")}.git`;
 }
 
 /** Options for {@linkcode lockMirror}. */
 export interface LockInput {
-  /** See {@linkcode mirrorsPath}. */
-  readonly directory: string;
-  /** See {@linkcode mirrorName}. */
-  readonly name: string;
-  /** Called once if another holds it. */
+  /** Called once if another process holds it. */
   readonly onWait: () => void;
-  /** Longest wait. */
   readonly timeoutMs: number;
   readonly clock: Clock;
   readonly signal: AbortSignal;
 }
 
 /**
- * Waits until nobody else works with a mirror, and holds it until disposed.
+ * Waits for the lock of a mirror, and holds it until disposed.
  *
- * @throws {CicdError} `store_locked` if it is still held after `timeoutMs`.
+ * @throws {GitFailure} `too_slow` if another process still holds it after `timeoutMs`.
  */
-export async function lockMirror(input: LockInput): Promise<Disposable> {
-  const { directory, name, clock, signal } = input;
-  await Deno.mkdir(directory, { recursive: true, mode: 0o700 });
+export async function lockMirror(path: string, input: LockInput): Promise<Disposable> {
+  const { clock, signal } = input;
+  await Deno.mkdir(dirname(path), { recursive: true, mode: 0o700 });
   const until = clock.now() + input.timeoutMs;
   const backoff = new Backoff({ firstMs: 20, maxMs: 500 });
   for (let tries = 0;; tries++) {
     signal.throwIfAborted();
-    try {
-      return lockDirectory({ directory, program: name, remedy: "wait until it is done" });
-    } catch (error) {
-      const held = error instanceof CicdError && error.code === "store_locked";
-      if (!held || clock.now() >= until) throw error;
+    const lock = tryLockMirror(path);
+    if (lock !== undefined) return lock;
+    if (clock.now() >= until) {
+      throw new GitFailure(
+        "too_slow",
+        "Cannot check out: other checkouts of this repository take too long; try again",
+      );
     }
     if (tries === 0) input.onWait();
     await clock.sleep(backoff.next(), { signal });
   }
 }
 
-/** Options for {@linkcode prepareMirror}. */
-export interface MirrorInput {
-  readonly path: string;
-  readonly remote: GitRemote;
-  readonly format: ObjectFormat;
+/** Takes the lock of a mirror; `undefined` if another process holds it. */
+export function tryLockMirror(path: string): Disposable | undefined {
+  try {
+    return lockDirectory({
+      directory: dirname(path),
+      program: basename(path, ".git"),
+      remedy: "wait until it is done",
+    });
+  } catch (error) {
+    if (error instanceof CicdError && error.code === "store_locked") return undefined;
+    throw error;
+  }
 }
 
 /**
- * Makes the mirror if it is not there, and clears what a killed git left; it must be locked.
+ * Makes the mirror if it does not exist, and removes stale locks of git; it must be locked.
  *
- * @returns Whether it was there.
+ * @returns Whether it existed.
  */
-export async function prepareMirror({ path, remote, format }: MirrorInput): Promise<boolean> {
+export async function prepareMirror(
+  path: string,
+  { remote, format }: { readonly remote: GitRemote; readonly format: ObjectFormat },
+): Promise<boolean> {
   if (await mirrorFormat(path) === format) {
     await removeStaleLocks(path);
     await touch(path);
@@ -94,7 +102,7 @@ export async function prepareMirror({ path, remote, format }: MirrorInput): Prom
   return false;
 }
 
-/** The format of a mirror's objects; `undefined` if there is none that could be used. */
+/** Returns the format of a mirror's objects; `undefined` if there is no usable mirror. */
 async function mirrorFormat(path: string): Promise<ObjectFormat | undefined> {
   try {
     await Deno.stat(`${path}/HEAD`);
@@ -112,7 +120,7 @@ async function touch(path: string): Promise<void> {
   await Deno.writeTextFile(`${path}/used`, "");
 }
 
-/** We hold the mirror, so a git that left a lock behind lives no more. */
+/** The mirror is locked, so the git that left these locks is dead. */
 async function removeStaleLocks(directory: string): Promise<void> {
   for await (const entry of Deno.readDir(directory)) {
     const path = `${directory}/${entry.name}`;
@@ -121,9 +129,9 @@ async function removeStaleLocks(directory: string): Promise<void> {
   }
 }
 
-/** More packs than this are joined. */
+/** With more packs, they are merged. */
 const PACKS_MAX = 24;
-/** More names of fetched commits than this are thinned out. */
+/** Names of fetched commits that are kept then. */
 const NAMES_MAX = 500;
 
 /** Keeps a mirror fast after a fetch; it must be locked. */
@@ -132,7 +140,7 @@ export async function tidyMirror(git: Git, path: string, signal: AbortSignal): P
   let count = 0;
   for await (const { name } of Deno.readDir(packs)) {
     if (name.endsWith(".pack")) count++;
-    // What a killed fetch had received.
+    // Partial data of a killed fetch.
     else if (/^(?:\.?tmp[_-])/.test(name)) await Deno.remove(`${packs}/${name}`);
   }
   if (count <= PACKS_MAX) return;
@@ -145,8 +153,8 @@ export async function tidyMirror(git: Git, path: string, signal: AbortSignal): P
   }
   await git.run(["pack-refs", "--all"], call);
   const { code, stderr } = await git.try(["repack", "-d", "--geometric=2", "--quiet"], call);
-  // An older git cannot do this; more packs are slower, and no worse.
+  // An older git cannot do this; more packs are only slower.
   if (code !== 0 && !/unknown option/.test(stderr)) {
-    throw new GitFailure("other", "git could not join the packs of the mirror");
+    throw new GitFailure("other", "git could not merge the packs of the mirror");
   }
 }

@@ -1,11 +1,10 @@
 /**
- * Gives a workspace the objects of a mirror.
+ * Copies or links the objects of a mirror into a workspace.
  *
- * A job that runs as the account gets hard links to the mirror's packs: nothing is copied, and
- * nothing is lost if the mirror is removed while the job runs. Such a job could write to the mirror
- * anyway. A job in a container cannot, and must not be able to through a link, so it gets files of
- * its own. Alternates would do for neither: the container does not see the mirror, and a removed
- * mirror would break the repositories of running jobs.
+ * A job that runs as the account gets hard links to the mirror's packs: nothing is copied, and the
+ * mirror can be removed while the job runs. Such a job could write to the mirror anyway. A job in a
+ * container cannot, and a link would let it, so it gets its own files. Alternates suit neither: the
+ * container does not see the mirror, and removing it would break the repositories of running jobs.
  *
  * @module
  */
@@ -16,27 +15,23 @@ import { parseGitUrl } from "@lib/spine/spec/git_url.ts";
 export interface PlaceInput {
   readonly git: Git;
   readonly mirror: string;
-  /** The workspace's `.git`, which holds no objects yet. */
+  /** The workspace's `.git`, without objects. */
   readonly gitDir: string;
   readonly sha: string;
   /** Commits of history; 0: all. */
   readonly depth: number;
-  /** Whether the job must have no file in common with the mirror. */
+  /** Forbids shared files with the mirror. */
   readonly isolated: boolean;
-  /**
-   * Up to here copying all packs is cheaper than asking git for the part that is needed.
-   *
-   * @default {256 MiB}
-   */
+  /** Up to here, copying all packs is cheaper than a fetch of the needed part. @default {256 MiB} */
   readonly copyMaxBytes?: number;
   readonly signal: AbortSignal;
 }
 
 const COPY_MAX_BYTES = 256 * 1024 * 1024;
-/** Most lines of history that are looked at to find where it is cut. */
+/** Most commits that are searched for the cut of the history. */
 const LISTED_COMMITS = 4_000;
 
-/** Places the objects of `sha`, with as much history as is asked for; the mirror must be locked. */
+/** Places the objects of `sha` and its history; the mirror must be locked. */
 export async function placeObjects(input: PlaceInput): Promise<void> {
   const { mirror, gitDir, depth, isolated, copyMaxBytes = COPY_MAX_BYTES, signal } = input;
   const from = `${mirror}/objects/pack`;
@@ -48,7 +43,7 @@ export async function placeObjects(input: PlaceInput): Promise<void> {
     bytes += (await Deno.stat(`${from}/${name}`)).size;
   }
   if (isolated && depth > 0 && bytes > copyMaxBytes) return await fetchPart(input);
-  // An index without its pack is a fault, a pack without its index is nothing: so packs go first.
+  // Packs first: git ignores a pack without its index, but fails on an index without its pack.
   for (const name of files.sort().reverse()) {
     signal.throwIfAborted();
     await place(`${from}/${name}`, `${gitDir}/objects/pack/${name}`, isolated);
@@ -61,14 +56,14 @@ async function place(from: string, to: string, isolated: boolean): Promise<void>
     try {
       return await Deno.link(from, to);
     } catch (error) {
-      // Another file system, or one without links.
+      // Another file system, or one without hard links.
       if (error instanceof Deno.errors.NotFound) throw error;
     }
   }
   await Deno.copyFile(from, to);
 }
 
-/** Lets git make a pack of what is needed. */
+/** Lets git make a pack of the needed part. */
 async function fetchPart({ git, mirror, gitDir, sha, depth, signal }: PlaceInput): Promise<void> {
   const parsed = parseGitUrl(`file://${mirror}`);
   if (parsed.kind === "refused") throw new RangeError(`The mirror's path ${parsed.message}`);
@@ -83,7 +78,7 @@ async function fetchPart({ git, mirror, gitDir, sha, depth, signal }: PlaceInput
   await Deno.remove(`${gitDir}/FETCH_HEAD`);
 }
 
-/** The objects are all there; `shallow` says where the history is to end. */
+/** All objects are there; `shallow` lists where the history ends. */
 async function cutHistory({ git, mirror, gitDir, sha, depth, signal }: PlaceInput): Promise<void> {
   if (depth === 0) return;
   const count = `--max-count=${LISTED_COMMITS}`;
@@ -95,9 +90,9 @@ async function cutHistory({ git, mirror, gitDir, sha, depth, signal }: PlaceInpu
 }
 
 /**
- * The commits whose parents are cut off, so that `depth` commits of each line of history stay.
+ * Returns the commits to cut after, so that `depth` commits of each line of history stay.
  *
- * @param listed What `git rev-list --parents` prints; where it ends, history is cut too.
+ * @param listed The output of `git rev-list --parents`; the history is also cut where it ends.
  */
 export function shallowCommits(listed: string, depth: number): readonly string[] {
   const parentsOf = new Map<string, readonly string[]>();

@@ -1,16 +1,15 @@
 /**
- * Repositories as the suite makes them, file by file: so there is nothing in them that it did not
- * write.
+ * Makes repositories file by file, so that they contain nothing else.
  *
  * @module
  */
 import type { Git, GitCall } from "@lib/features/checkout/git_command.ts";
 import { GitFailure, plainText } from "@lib/features/checkout/git_failure.ts";
 
-/** How objects are named. */
+/** The hash that names objects. */
 export type ObjectFormat = "sha1" | "sha256";
 
-/** The format in which an id of this length is. */
+/** Returns the format of an id by its length. */
 export function formatOf(sha: string): ObjectFormat {
   return sha.length === 64 ? "sha256" : "sha1";
 }
@@ -19,11 +18,11 @@ export function formatOf(sha: string): ObjectFormat {
 export interface RepositoryOptions {
   readonly format: ObjectFormat;
   readonly bare: boolean;
-  /** Address of the remote `origin`; holds no credentials. */
+  /** Address of the remote `origin`, without credentials. */
   readonly originUrl: string;
 }
 
-/** Makes an empty repository at `gitDir`, where nothing may be. */
+/** Makes an empty repository at `gitDir`, which must not exist. */
 export async function writeRepository(gitDir: string, options: RepositoryOptions): Promise<void> {
   await Deno.mkdir(`${gitDir}/objects/pack`, { recursive: true, mode: 0o700 });
   await Deno.mkdir(`${gitDir}/refs/heads`, { recursive: true });
@@ -48,7 +47,7 @@ function configText({ format, bare, originUrl }: RepositoryOptions): string {
   ].join("\n");
 }
 
-/** Adds what `git submodule` reads to a repository's settings. */
+/** Adds a submodule to a repository's settings, for `git submodule`. */
 export async function activateSubmodule(
   gitDir: string,
   { name, url }: { readonly name: string; readonly url: string },
@@ -57,38 +56,37 @@ export async function activateSubmodule(
   await Deno.writeTextFile(`${gitDir}/config`, text, { append: true, create: false });
 }
 
-/** A value or a section's name for git's settings; it must be a single line. */
+/** Quotes a value or section name for git's settings; it must be a single line. */
 function quoted(text: string): string {
   if (/[\p{Cc}]/u.test(text)) throw new RangeError("A setting of git must be a single line");
   return `"${text.replaceAll("\\", "\\\\").replaceAll('"', '\\"')}"`;
 }
 
-/** Whether a repository holds a commit of exactly this id. */
+/** Returns whether a repository contains a commit of exactly this id. */
 export async function hasCommit(git: Git, sha: string, call: GitCall): Promise<boolean> {
   const { code, stdout } = await git.try(["cat-file", "-t", sha], call);
   return code === 0 && stdout.trim() === "commit";
 }
 
-/** A commit that stands in a working tree. */
+/** A commit in a working tree. */
 export interface CheckedOut {
   readonly sha: string;
-  /** First line of its message, for a log: plain and bounded. */
+  /** First line of its message, plain and bounded. */
   readonly subject: string;
 }
 
-/** A name under which a commit was asked for. */
+/** A ref. */
 export interface RefName {
   /** In full: `refs/heads/main`. */
   readonly name: string;
-  /** Of a tag that is an object itself: its id. */
+  /** Of a commit, or of an annotated tag. */
   readonly sha: string;
 }
 
 /**
- * Writes the files of a commit into an empty working tree, and makes it the repository's `HEAD`,
- * on no branch.
+ * Writes the files of a commit into an empty working tree, with a detached `HEAD`.
  *
- * @throws {GitFailure} If what is checked out is not `sha`, or some of it is missing.
+ * @throws {GitFailure} If another commit is checked out, or objects are missing.
  */
 export async function checkOutCommit(
   git: Git,
@@ -110,7 +108,7 @@ export async function checkOutCommit(
   return { sha, subject: plainText(shown.slice(space), 100) };
 }
 
-/** Under which name a clone would keep it; a ref that is neither branch nor tag has none. */
+/** Returns the name that a clone gives to a branch or tag; other refs have none. */
 function localName(name: string): string | undefined {
   if (name.startsWith("refs/tags/")) return name;
   const branch = "refs/heads/";

@@ -1,7 +1,7 @@
 /**
  * The submodules of a commit, and their addresses.
  *
- * `.gitmodules` is data of a stranger: nothing in it is used before it was checked.
+ * `.gitmodules` is untrusted: everything in it is checked before use.
  *
  * @module
  */
@@ -15,9 +15,8 @@ export interface Submodule {
   readonly name: string;
   /** Below the working tree. */
   readonly path: string;
-  /** As written: may be relative, and anything else. */
+  /** As written: may be relative, or invalid. */
   readonly url: string;
-  /** The commit that belongs there. */
   readonly sha: string;
 }
 
@@ -25,13 +24,18 @@ export interface Submodule {
 const SUBMODULES_MAX = 256;
 
 /**
- * Reads the submodules of `HEAD`; what is in `.gitmodules` without a commit is none.
+ * Lists the submodules of `HEAD`; entries of `.gitmodules` without a commit are skipped.
  *
- * @throws {GitFailure} `refused` if one of them has a name or path that must not be used.
+ * @throws {GitFailure} `refused` if a name or path is not allowed.
  */
 export async function listSubmodules(git: Git, call: GitCall): Promise<readonly Submodule[]> {
   const listed = await git.try(["config", "--blob", "HEAD:.gitmodules", "--list", "-z"], call);
-  if (listed.code !== 0) return await noneOrBroken(git, call);
+  if (listed.code !== 0) {
+    // A commit without the file has no submodules; a file that git cannot parse is an error.
+    const { stdout } = await git.try(["ls-files", "-z", "--", ":(literal).gitmodules"], call);
+    if (stdout === "") return [];
+    throw refused(".gitmodules cannot be read");
+  }
   if (listed.truncated) throw refused(".gitmodules is too long");
   const entries = parseGitmodules(listed.stdout);
   if (entries.length > SUBMODULES_MAX) throw refused(`there are more than ${SUBMODULES_MAX}`);
@@ -53,14 +57,7 @@ export async function listSubmodules(git: Git, call: GitCall): Promise<readonly 
   });
 }
 
-/** A commit without the file has no submodules; a file that git cannot read is an error. */
-async function noneOrBroken(git: Git, call: GitCall): Promise<readonly Submodule[]> {
-  const { stdout } = await git.try(["ls-files", "-z", "--", ":(literal).gitmodules"], call);
-  if (stdout === "") return [];
-  throw refused(".gitmodules cannot be read");
-}
-
-/** Reads what `git config --list -z` prints; an entry without path or address is none. */
+/** Parses the output of `git config --list -z`; skips entries without path or address. */
 export function parseGitmodules(text: string): readonly Omit<Submodule, "sha">[] {
   const found = new Map<string, { path?: string; url?: string }>();
   for (const item of text.split("\0")) {
@@ -85,7 +82,7 @@ function refused(what: string): GitFailure {
   return new GitFailure("refused", `Cannot check out the submodules: ${what}`);
 }
 
-/** Reads the `url` of a submodule as git does: `../lib.git` is a sibling of the parent. */
+/** Resolves the `url` of a submodule as git does: `../lib.git` is a sibling of the parent. */
 export function resolveSubmoduleUrl(parent: GitRemote, url: string): GitUrl {
   if (!/^\.\.?\//.test(url)) return parseGitUrl(url);
   const parts = parent.path.replace(/\/+$/, "").split("/");
@@ -95,7 +92,7 @@ export function resolveSubmoduleUrl(parent: GitRemote, url: string): GitUrl {
       rest = rest.slice("./".length);
     } else if (rest.startsWith("../")) {
       rest = rest.slice("../".length);
-      // The first part of an absolute path is empty: above it there is nothing.
+      // The first part of an absolute path is empty: there is nothing above it.
       if (parts.length <= (parent.path.startsWith("/") ? 1 : 0)) {
         return { kind: "refused", message: "leads above the server's root" };
       }

@@ -1,5 +1,5 @@
 /**
- * Files of a job, written into its workspace.
+ * Writes files from a job's request into its workspace.
  *
  * @module
  */
