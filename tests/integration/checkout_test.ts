@@ -148,10 +148,10 @@ for (const mirrors of [true, false]) {
     const empty = await server.repository("empty");
     await app.commit({ files: { "hello.txt": "hello" } });
     const gone = "1234567890123456789012345678901234567890";
-    await fails(t.checkOut({ url: `${server.url}/nothing.git` }), /there is no such repository/);
+    await fails(t.checkOut({ url: `${server.url}/nothing.git` }), /no such repository/);
     await fails(t.checkOut({ url: empty.url }), /no default branch; push one/);
     await fails(t.checkOut({ url: app.url, ref: "nope" }), /no branch or tag "nope"/);
-    await fails(t.checkOut({ url: app.url, sha: gone }), /does not hand it out; push it/);
+    await fails(t.checkOut({ url: app.url, sha: gone }), /does not serve it; push it/);
     await fails(t.checkOut({ url: app.url, sha: gone, ref: "main" }), /no commit 1234/);
     await fails(t.checkOut({ url: app.url, tokenSecret: "MISSING" }), /no secret "MISSING"/);
     server.token = "sesame-open-1234";
@@ -159,7 +159,7 @@ for (const mirrors of [true, false]) {
     const refused = await fails(t.checkOut({ url: app.url, token: "wrong-1234567" }), /refused/);
     assert.doesNotMatch(refused, /wrong-1234567/);
     server.behaviour = { kind: "fail", status: 503 };
-    await fails(t.checkOut({ url: app.url }), /cannot be reached or broke off/);
+    await fails(t.checkOut({ url: app.url }), /is unreachable or closed the connection/);
     const { url } = app;
     await server[Symbol.asyncDispose]();
     await fails(t.checkOut({ url }), /cannot be reached/);

@@ -24,7 +24,7 @@ export interface CheckoutFixtureOptions {
 }
 
 /** What one checkout is given. */
-export interface CheckoutWish extends Partial<GitSpec> {
+export interface CheckoutRequest extends Partial<GitSpec> {
   readonly url: string;
   /** The value of the secret that the token is taken from. */
   readonly token?: string;
@@ -83,8 +83,8 @@ export async function setUpCheckouts(options: CheckoutFixtureOptions = {}) {
     said,
     newAttempt: (): AttemptRef => ({ project, jobId: newJobId(), number: 1 }),
     /** Runs the step for a new attempt. */
-    async checkOut(wish: CheckoutWish): Promise<DoneCheckout> {
-      const { token, contained, signal, onWorkspace, onSay, attempt, ...wanted } = wish;
+    async checkOut(request: CheckoutRequest): Promise<DoneCheckout> {
+      const { token, contained, signal, onWorkspace, onSay, attempt, ...wanted } = request;
       const ref = attempt ?? { project, jobId: newJobId(), number: 1 };
       const directory = attemptDirectory(stateDir, ref);
       await Deno.mkdir(directory.workspace, { recursive: true });

@@ -5,7 +5,6 @@
  */
 import type { RunnerServices } from "@lib/api/feature.ts";
 import { withDeadline } from "@lib/core/abort.ts";
-import { TIMER_MAX_MS } from "@lib/core/value_types.ts";
 import { FORWARDED_HEADER } from "@lib/features/gryt/agents_front.ts";
 import { takeGrytJob, waitForAnswer } from "@lib/features/gryt/gryt_jobs.ts";
 import { grytError, unprocessable } from "@lib/features/gryt/problems.ts";
@@ -15,6 +14,8 @@ import { readJson } from "@lib/foundations/http/body.ts";
 
 /** Time for the other agent's queue, checkout and image, on top of the job's own limit. */
 const FORWARD_SLACK_MS = 3_600_000;
+/** Longer timers fire at once. */
+const TIMER_MAX_MS = 2_147_483_647;
 
 /**
  * Answers `POST /jobs/execute` to an authenticated client.

@@ -136,9 +136,9 @@ export function grytListenAddress({ listen }: GrytSettings): string | undefined 
 /** Fills in an absent `listen.address` from `AGENT_HOST` and `AGENT_PORT`; reports no problems. */
 export function withGrytListener(config: Config, env: Environment): Config {
   const gryt = config.of(GRYT);
-  const isSet = env["AGENT_HOST"] !== undefined || env["AGENT_PORT"] !== undefined ||
+  const mayBeSet = env["AGENT_HOST"] !== undefined || env["AGENT_PORT"] !== undefined ||
     gryt.envFile !== undefined;
-  if (config.of(LISTEN).address !== undefined || !isSet) return config;
+  if (config.of(LISTEN).address !== undefined || !mayBeSet) return config;
   const address = grytListenAddress(readGrytSettings({ config: gryt, env }));
   return address === undefined ? config : config.withDefault(LISTEN.keys.address, address);
 }
