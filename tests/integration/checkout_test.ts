@@ -162,8 +162,8 @@ for (const mirrors of [true, false]) {
     await fails(t.checkOut({ url: app.url }), /is unreachable or closed the connection/);
     const { url } = app;
     await server[Symbol.asyncDispose]();
-    await fails(t.checkOut({ url }), /cannot be reached/);
-    await fails(t.checkOut({ url: "http://nowhere.invalid/app.git" }), /cannot be reached/);
+    await fails(t.checkOut({ url }), /is unreachable/);
+    await fails(t.checkOut({ url: "http://nowhere.invalid/app.git" }), /is unreachable/);
   });
 
   Deno.test(`checkout ${how} brings submodules, relative and nested`, async () => {
