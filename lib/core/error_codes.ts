@@ -46,12 +46,7 @@ export const ERROR_CODES = {
   method_not_allowed: entry(405, 64, false, "The route has no such method"),
   state_conflict: entry(409, 65, false, "The state does not allow this"),
   stale_attempt: entry(409, 75, false, "A later attempt owns the job"),
-  idempotency_key_reused: entry(
-    422,
-    65,
-    false,
-    "The idempotency key belongs to another request",
-  ),
+  idempotency_key_reused: entry(422, 65, false, "The idempotency key belongs to another request"),
   body_too_large: entry(413, 65, false, "The body is too large"),
   request_timeout: entry(408, 75, true, "The request took too long to arrive"),
   header_too_large: entry(431, 65, false, "The header is too large"),

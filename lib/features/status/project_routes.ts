@@ -7,7 +7,7 @@ import type * as v from "valibot";
 import { projectListSchema, projectSchema, queueSchema } from "@lib/api/answers.ts";
 import { projectDetailSchema } from "@lib/features/status/answers.ts";
 import type { ProjectName } from "@lib/core/ids.ts";
-import { ALL_PROJECTS, type IntakeMode } from "@lib/spine/queue/intake_modes.ts";
+import { ALL_PROJECTS, type IntakeMode } from "@lib/spine/queue/queue_queries.ts";
 import { type Caller, projectsOf, seesProject } from "@lib/core/caller.ts";
 import type { RunnerServices } from "@lib/api/feature.ts";
 import { type AnyRoute, route } from "@lib/api/route.ts";

@@ -41,9 +41,7 @@ export interface AgentServerOptions {
 }
 
 /** Makes the handler of the agent's socket. */
-export function agentHandler(
-  options: AgentServerOptions,
-): (request: Request) => Promise<Response> {
+export function agentHandler(options: AgentServerOptions): (request: Request) => Promise<Response> {
   return async (request) => {
     try {
       return await route(request, options);

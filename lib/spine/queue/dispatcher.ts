@@ -1,8 +1,8 @@
 /**
- * The loop that takes jobs from the queue and sees each attempt to its end.
+ * The loop that takes jobs from the queue and follows each attempt to its end.
  *
- * Durable first, then act: an attempt is `starting` on disk before the agent
- * hears of it, and `ended` on disk before its place is given away.
+ * Durable first, then act: an attempt is `starting` on disk before the agent gets it, and `ended`
+ * on disk before its slot is free.
  *
  * @module
  */
@@ -12,32 +12,31 @@ import { ignore, toCicdError } from "@lib/core/errors.ts";
 import type { JobId, ProjectName } from "@lib/core/ids.ts";
 import type { Logger } from "@lib/core/logger.ts";
 import { TaskGroup } from "@lib/core/task_group.ts";
-import { ALL_PROJECTS } from "@lib/spine/queue/intake_modes.ts";
+import { ALL_PROJECTS } from "@lib/spine/queue/queue_queries.ts";
 import type { JobStore } from "@lib/spine/queue/job_store.ts";
 import { type AttemptOutcome, isTerminal, type Job } from "@lib/spine/jobs/model.ts";
 import { pickJobs } from "@lib/spine/queue/scheduler.ts";
 
 /**
- * Carries attempts out; the link to the agents.
+ * Runs attempts; the link to the agents.
  *
- * `run` may be called again for the same attempt at any time and joins it: the attempt itself is
- * begun at most once. Both methods keep trying while the agent cannot be reached and reject only
- * with the signal's reason.
+ * A further call of `run` for the same attempt joins it: the attempt starts at most once. Both
+ * methods keep trying while the agent cannot be reached and reject only with the signal's reason.
  */
 export interface AttemptRunner {
   run(job: Job, options: RunAttemptOptions): Promise<AttemptOutcome>;
-  /** Resolves when the agent has taken the request. */
+  /** Resolves when the agent has accepted the request. */
   stop(job: Job, signal: AbortSignal): Promise<void>;
 }
 
 /** Options for {@linkcode AttemptRunner.run}. */
 export interface RunAttemptOptions {
-  /** Called when the agent says that the attempt's processes are on their way. */
+  /** Called when the agent reports that the attempt's processes are starting. */
   readonly onStarted: () => void;
   readonly signal: AbortSignal;
 }
 
-/** The part of the configuration that the loop reads, anew at every turn. */
+/** The part of the configuration that the loop reads again at every turn. */
 export interface DispatchLimits {
   readonly maxRunning: number;
   readonly maxRunningOf: (project: ProjectName) => number;
@@ -48,7 +47,7 @@ export interface DispatcherOptions {
   readonly store: JobStore;
   readonly runner: AttemptRunner;
   readonly limits: () => DispatchLimits;
-  /** Names this boot of the machine: what was under way in another one is over. */
+  /** The id of this boot of the machine: attempts of another boot are over. */
   readonly bootId: string;
   readonly clock: Clock;
   readonly log: Logger;
@@ -58,12 +57,12 @@ export interface DispatcherOptions {
 export class Dispatcher implements AsyncDisposable {
   readonly #options: DispatcherOptions;
   readonly #tasks: TaskGroup;
-  /** The attempts under way, each with what ends its stop request. */
-  readonly #driven = new Map<string, AbortController>();
+  /** The attempts under way, each with the controller that ends its stop request. */
+  readonly #attempts = new Map<string, AbortController>();
   readonly #stopping = new Set<string>();
   readonly #lastTurn = new Map<ProjectName, number>();
   #turn = 0;
-  #wake = Promise.withResolvers<void>();
+  #wake = new AbortController();
   #beatAt: number;
   #failure: string | undefined;
 
@@ -76,18 +75,18 @@ export class Dispatcher implements AsyncDisposable {
     });
   }
 
-  /** Joins the attempts that an earlier process left under way, then runs the queue. */
+  /** Joins the attempts that an earlier process left running, then runs the queue. */
   start(): void {
     for (const job of this.#options.store.inFlight()) {
-      this.#drive(job);
+      this.#follow(job);
       if (job.cancel !== undefined) this.#stop(job);
     }
     this.#tasks.spawn("dispatch", (signal) => this.#loop(signal));
   }
 
-  /** Says that the queue, a limit or a mode has changed. */
+  /** Ends the rest of the loop: the queue, a limit or a mode has changed. */
   wake(): void {
-    this.#wake.resolve();
+    this.#wake.abort(new DOMException("Woken", "AbortError"));
   }
 
   /** Reacts to a committed change of a job. */
@@ -98,19 +97,17 @@ export class Dispatcher implements AsyncDisposable {
     if (job.state === "queued" || isTerminal(job.state)) this.wake();
   }
 
-  /** Why jobs are not started now, such as a full disk; `undefined` while they are. */
+  /** Returns why no jobs are started now, such as a full disk; `undefined` while they are. */
   unreadyReason(): string | undefined {
     return this.#failure === undefined
       ? this.unhealthyReason()
-      : `the queue cannot be run: ${this.#failure}`;
+      : `the queue cannot run: ${this.#failure}`;
   }
 
-  /** Why only a new process can help, or `undefined` while this one turns. */
+  /** Returns why only a restart can help; `undefined` while the loop turns. */
   unhealthyReason(): string | undefined {
     const lateMs = this.#options.clock.now() - this.#beatAt;
-    return lateMs > 2 * MAX_REST_MS
-      ? `the queue has not been looked at for ${lateMs} ms`
-      : undefined;
+    return lateMs > 2 * MAX_REST_MS ? `the queue has not been checked for ${lateMs} ms` : undefined;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -118,31 +115,33 @@ export class Dispatcher implements AsyncDisposable {
   }
 
   async #loop(signal: AbortSignal): Promise<void> {
+    signal.addEventListener("abort", () => this.wake(), { once: true });
     const backoff = new Backoff({ firstMs: 100, maxMs: 5_000 });
     while (!signal.aborted) {
-      this.#wake = Promise.withResolvers();
+      this.#wake = new AbortController();
       let restMs: number;
       try {
-        // Each pick may free others: of a concurrency group, only the first is looked at.
+        // Each pick may free others: only the first job of a concurrency group is considered.
         while (this.#startJobs() > 0);
         restMs = this.#restMs();
         this.#failure = undefined;
         backoff.reset();
       } catch (error) {
         this.#failure = toCicdError(error).message;
-        this.#options.log.error("The queue cannot be run; trying again", { error });
+        this.#options.log.error("Cannot run the queue; trying again", { error });
         restMs = backoff.next();
       }
       this.#beatAt = this.#options.clock.now();
-      await this.#rest(restMs, signal);
+      await this.#options.clock.sleep(restMs, { signal: this.#wake.signal })
+        .catch(ignore("woken, or about to end"));
     }
   }
 
-  /** Starts what may start; returns how many attempts were begun. */
+  /** Starts the jobs that may start and returns their number. */
   #startJobs(): number {
     const { store, clock, limits, bootId } = this.#options;
     const { maxRunning, maxRunningOf } = limits();
-    const running = this.#driven.size;
+    const running = this.#attempts.size;
     if (running >= maxRunning || store.queuedCount() === 0) return 0;
     const modes = store.intakeModes();
     if (modes.get(ALL_PROJECTS) === "paused") return 0;
@@ -150,21 +149,21 @@ export class Dispatcher implements AsyncDisposable {
       running,
       maxRunning,
       maxRunningOf,
-      isHeld: (project) => modes.get(project) === "paused",
+      isPaused: (project) => modes.get(project) === "paused",
       lastTurnOf: (project) => this.#lastTurn.get(project) ?? 0,
     });
     if (picks.length === 0) return 0;
     for (const { project } of picks) this.#noteTurn(project);
     const claims = store.applyAll(picks.map(({ id }) => id), { kind: "claimed", bootId });
-    const begun = claims.flatMap((claim) => claim.kind === "changed" ? [claim.job] : []);
-    for (const job of begun) this.#drive(job);
-    return begun.length;
+    const started = claims.flatMap((claim) => claim.kind === "changed" ? [claim.job] : []);
+    for (const job of started) this.#follow(job);
+    return started.length;
   }
 
   #noteTurn(project: ProjectName): void {
     this.#lastTurn.delete(project);
     this.#lastTurn.set(project, ++this.#turn);
-    // Whoever had no turn for so long goes first anyway.
+    // A project without a turn for so long goes first anyway.
     const [oldest] = this.#lastTurn.keys();
     if (this.#lastTurn.size > MAX_TURNS && oldest !== undefined) this.#lastTurn.delete(oldest);
   }
@@ -175,22 +174,16 @@ export class Dispatcher implements AsyncDisposable {
     return Math.min(MAX_REST_MS, Math.max(1, (store.nextNotBefore(now) ?? Infinity) - now));
   }
 
-  async #rest(ms: number, signal: AbortSignal): Promise<void> {
-    using stop = abortOnDispose(signal);
-    const slept = this.#options.clock.sleep(ms, { signal: stop.signal });
-    await Promise.race([this.#wake.promise, slept.catch(ignore("woken, or about to end"))]);
-  }
-
-  #drive(job: Job): void {
+  #follow(job: Job): void {
     const key = attemptKey(job.id, job.attempt);
-    if (this.#driven.has(key)) return;
+    if (this.#attempts.has(key)) return;
     const over = new AbortController();
-    this.#driven.set(key, over);
+    this.#attempts.set(key, over);
     this.#tasks.spawn(`attempt ${key}`, async (signal) => {
       try {
         await this.#runAttempt(job, signal);
       } finally {
-        this.#driven.delete(key);
+        this.#attempts.delete(key);
         over.abort(new DOMException("The attempt is over", "AbortError"));
         this.wake();
       }
@@ -204,7 +197,7 @@ export class Dispatcher implements AsyncDisposable {
       try {
         store.apply(job.id, { kind: "started", attempt: job.attempt, at: clock.now() });
       } catch (error) {
-        // The attempt goes on: `running` is only told later, by its end.
+        // The attempt goes on; its end will record the start.
         log.warning("Cannot record the start of an attempt", { ...fields, error });
       }
     };
@@ -216,7 +209,7 @@ export class Dispatcher implements AsyncDisposable {
         if (result.kind === "refused") log.warning(result.message, fields);
         return;
       } catch (error) {
-        // The agent keeps the outcome on disk, so nothing is lost while this is tried again.
+        // The agent keeps the outcome on disk, so nothing is lost until a retry succeeds.
         log.error("Cannot record the end of an attempt; trying again", { ...fields, error });
         await clock.sleep(backoff.next(), { signal });
       }
@@ -225,14 +218,14 @@ export class Dispatcher implements AsyncDisposable {
 
   #stop(job: Job): void {
     const key = attemptKey(job.id, job.attempt);
-    const over = this.#driven.get(key)?.signal;
+    const over = this.#attempts.get(key)?.signal;
     if (over === undefined || this.#stopping.has(key)) return;
     this.#stopping.add(key);
     this.#tasks.spawn(`stop ${key}`, async (signal) => {
       try {
         await this.#options.runner.stop(job, AbortSignal.any([signal, over]));
       } catch (error) {
-        // An attempt that has ended by itself needs no stop any more.
+        // An attempt that has ended needs no stop.
         if (!over.aborted) throw error;
       } finally {
         this.#stopping.delete(key);
@@ -241,25 +234,11 @@ export class Dispatcher implements AsyncDisposable {
   }
 }
 
-/** The loop turns at least this often, so that its silence means something. */
+/** The loop turns at least this often, so that a missing turn means something. */
 const MAX_REST_MS = 5_000;
-/** Projects whose last turn is remembered. */
+/** Number of projects whose last turn is remembered. */
 const MAX_TURNS = 1_024;
 
 function attemptKey(id: JobId, attempt: number): string {
   return `${id}/${attempt}`;
-}
-
-function abortOnDispose(parent: AbortSignal): Disposable & { readonly signal: AbortSignal } {
-  const controller = new AbortController();
-  const onAbort = () => controller.abort(parent.reason);
-  parent.addEventListener("abort", onAbort, { once: true });
-  if (parent.aborted) onAbort();
-  return {
-    signal: controller.signal,
-    [Symbol.dispose]() {
-      parent.removeEventListener("abort", onAbort);
-      controller.abort(new DOMException("Rest is over", "AbortError"));
-    },
-  };
 }

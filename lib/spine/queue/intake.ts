@@ -1,5 +1,5 @@
 /**
- * Whether a job may be taken now.
+ * Decides if a job can be accepted now.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import { CicdError } from "@lib/core/errors.ts";
 import type { ProjectName } from "@lib/core/ids.ts";
 import type { ValuesOf } from "@lib/foundations/config/key.ts";
 import { formatSize } from "@lib/core/size.ts";
-import { ALL_PROJECTS } from "@lib/spine/queue/intake_modes.ts";
+import { ALL_PROJECTS } from "@lib/spine/queue/queue_queries.ts";
 import type { DISK, QUEUE } from "@lib/spine/queue/keys.ts";
 import type { JobStore } from "@lib/spine/queue/job_store.ts";
 import { diskSpace } from "@lib/foundations/store/disk_space.ts";
@@ -16,7 +16,7 @@ import { diskSpace } from "@lib/foundations/store/disk_space.ts";
 /** Options for {@linkcode Intake}. */
 export interface IntakeOptions {
   readonly store: JobStore;
-  /** Read anew for each job, so that a reloaded configuration holds. */
+  /** Called for each job, so that a reloaded configuration applies. */
   readonly limits: () =>
     & Pick<ValuesOf<typeof QUEUE.keys>, "maxQueued">
     & ValuesOf<typeof DISK.keys>;
@@ -24,14 +24,14 @@ export interface IntakeOptions {
   readonly clock: Clock;
 }
 
-/** How long a look at the disk holds good. */
-const DISK_LOOK_MS = 500;
+/** How long a measurement of the disk is used. */
+const DISK_CHECK_MS = 500;
 
-/** Refuses jobs that cannot be taken, each with its own error. */
+/** Refuses jobs that cannot be accepted, each with its own error. */
 export class Intake {
   readonly #options: IntakeOptions;
   #freeBytes = Infinity;
-  #lookedAt = -Infinity;
+  #checkedAt = -Infinity;
 
   constructor(options: IntakeOptions) {
     this.#options = options;
@@ -43,7 +43,7 @@ export class Intake {
     if (this.#options.store.queuedCount() < maxQueued) return;
     throw new CicdError(
       "queue_full",
-      `Cannot accept the job: ${maxQueued} jobs are queued already (queue.max_queued)`,
+      `Cannot accept the job: ${maxQueued} jobs are already queued (queue.max_queued)`,
       { retryAfterMs: 10_000 },
     );
   }
@@ -71,18 +71,18 @@ export class Intake {
     });
   }
 
-  /** What is wrong with the disk; `undefined` if nothing is. */
+  /** Returns why the disk is too full; `undefined` if it is not. */
   diskProblem(): string | undefined {
     const { stateDir, clock, limits } = this.#options;
-    if (clock.now() - this.#lookedAt > DISK_LOOK_MS) {
+    if (clock.now() - this.#checkedAt > DISK_CHECK_MS) {
       this.#freeBytes = diskSpace(stateDir).freeBytes;
-      this.#lookedAt = clock.now();
+      this.#checkedAt = clock.now();
     }
     const { minFreeDiskBytes } = limits();
     return this.#freeBytes >= minFreeDiskBytes
       ? undefined
-      : `${formatSize(this.#freeBytes)} are free where "${stateDir}" lies, at least ` +
-        `${formatSize(minFreeDiskBytes)} are kept free (retention.min_free_disk); ` +
-        "make room with 'cicd-runner clean'";
+      : `the file system of "${stateDir}" has ${formatSize(this.#freeBytes)} free, at least ` +
+        `${formatSize(minFreeDiskBytes)} must stay free (retention.min_free_disk); ` +
+        "free space with 'cicd-runner clean'";
   }
 }

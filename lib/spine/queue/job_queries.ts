@@ -1,5 +1,5 @@
 /**
- * What lists, figures and retention read from the store: jobs by the page, counts, sums.
+ * Reads from the store for lists, metrics and retention: pages of jobs, counts, sums.
  *
  * @module
  */
@@ -7,22 +7,22 @@ import type { JobId, ProjectName } from "@lib/core/ids.ts";
 import {
   integer,
   JOB_COLUMNS,
+  jobIdIn,
   parseJobRow,
-  parseState,
-  requireJobId,
-  requireProject,
+  projectIn,
+  stateIn,
   text,
 } from "@lib/spine/queue/job_row.ts";
 import type { Job, JobState } from "@lib/spine/jobs/model.ts";
 import type { Database, SqlValue } from "@lib/foundations/store/database.ts";
 
-/** Which jobs to list; newest first. */
+/** Selects the jobs of a list, newest first. */
 export interface JobFilter {
   readonly project?: ProjectName;
-  /** Only jobs of these. */
+  /** The projects that the caller may see. */
   readonly projects?: readonly ProjectName[];
   readonly states?: readonly JobState[];
-  /** Only jobs older than this one. */
+  /** Lists only jobs older than this one. */
   readonly before?: JobId;
   readonly limit: number;
 }
@@ -30,11 +30,11 @@ export interface JobFilter {
 /** Part of a list of jobs. */
 export interface JobPage {
   readonly jobs: readonly Job[];
-  /** Whether the list goes on after these. */
+  /** The list goes on after these. */
   readonly more: boolean;
 }
 
-/** How many jobs of a project are in a state. */
+/** The number of jobs of a project in a state. */
 export interface StateCount {
   readonly project: ProjectName;
   readonly state: JobState;
@@ -50,7 +50,7 @@ export interface EndedJob {
   readonly logBytes: number;
 }
 
-/** Sums over the ended attempts of a project that ended alike. */
+/** Sums over the attempts of a project that ended with the same state and reason. */
 export interface AttemptTotals {
   readonly project: string;
   readonly state: string;
@@ -61,10 +61,10 @@ export interface AttemptTotals {
   readonly logBytes: number;
 }
 
-/** Bytes of specs in one page of a list. */
+/** A job may hold megabytes of script, so a page is bounded by the bytes of its specs too. */
 const PAGE_MAX_BYTES = 8 * 1024 * 1024;
 
-/** Jobs whose ids begin with `prefix`; of several, two. @param projects Only jobs of these. */
+/** Returns at most two ids that begin with `prefix`; only of `projects` if they are given. */
 export function idsWithPrefix(
   db: Database,
   prefix: string,
@@ -76,60 +76,45 @@ export function idsWithPrefix(
     prefix,
     `${prefix}g`,
     ...projects ?? [],
-  ).map((row) => requireJobId(text(row, "id")));
+  ).map((row) => jobIdIn(row));
 }
 
-/** At most `limit` jobs, fewer if they are large. */
-export function listJobs(db: Database, filter: JobFilter): JobPage {
+/** Returns at most `limit` jobs, fewer if they are large. */
+export function listJobs(
+  db: Database,
+  { project, projects, states, before, limit }: JobFilter,
+): JobPage {
   const where: string[] = [];
   const values: SqlValue[] = [];
-  if (filter.project !== undefined) {
-    where.push("project = ?");
-    values.push(filter.project);
-  }
-  if (filter.projects !== undefined) {
-    where.push(`project IN (${placesFor(filter.projects)})`);
-    values.push(...filter.projects);
-  }
-  if (filter.states !== undefined) {
-    where.push(`state IN (${placesFor(filter.states)})`);
-    values.push(...filter.states);
-  }
-  if (filter.before !== undefined) {
-    where.push("id < ?");
-    values.push(filter.before);
-  }
+  const add = (condition: string, given: readonly SqlValue[]) => {
+    where.push(condition);
+    values.push(...given);
+  };
+  if (project !== undefined) add("project = ?", [project]);
+  if (projects !== undefined) add(`project IN (${placesFor(projects)})`, projects);
+  if (states !== undefined) add(`state IN (${placesFor(states)})`, states);
+  if (before !== undefined) add("id < ?", [before]);
   const condition = where.length === 0 ? "" : `WHERE ${where.join(" AND ")}`;
-  return readPage(db, { tail: `${condition} ORDER BY id DESC`, values, limit: filter.limit });
+  return readPage(db, { tail: `${condition} ORDER BY id DESC`, values, limit });
 }
 
-/**
- * Jobs changed after `revision`, oldest change first, each as it stands now; at most `limit`,
- * fewer if they are large.
- */
-export function jobsChangedSince(
-  db: Database,
-  revision: number,
-  limit: number,
-): readonly Job[] {
-  return readPage(db, {
-    tail: "WHERE revision > ? ORDER BY revision",
-    values: [revision],
-    limit,
-  }).jobs;
+/** Returns at most `limit` jobs changed after `revision`, oldest change first, in their current state. */
+export function jobsChangedSince(db: Database, revision: number, limit: number): readonly Job[] {
+  const tail = "WHERE revision > ? ORDER BY revision";
+  return readPage(db, { tail, values: [revision], limit }).jobs;
 }
 
-/** How many jobs are in each state, by project. */
+/** Counts the jobs in each state, by project. */
 export function countsByState(db: Database): readonly StateCount[] {
   return db.all("SELECT project, state, count(*) AS n FROM jobs GROUP BY project, state")
     .map((row) => ({
-      project: requireProject(text(row, "project")),
-      state: parseState(text(row, "state")),
+      project: projectIn(row),
+      state: stateIn(row),
       count: integer(row, "n"),
     }));
 }
 
-/** Sums over all attempts that ever ended; they only grow, also across restarts. */
+/** Sums over all attempts that ever ended; the sums only grow, across restarts too. */
 export function attemptTotals(db: Database): readonly AttemptTotals[] {
   return db.all("SELECT * FROM totals").map((row) => ({
     project: text(row, "project"),
@@ -142,7 +127,7 @@ export function attemptTotals(db: Database): readonly AttemptTotals[] {
   }));
 }
 
-/** Ended jobs, the oldest end first: what retention chooses from. */
+/** Returns the ended jobs, oldest end first: the candidates of retention. */
 export function endedJobs(db: Database): readonly EndedJob[] {
   return db.all(
     `SELECT id, project, finished_at, (
@@ -150,22 +135,18 @@ export function endedJobs(db: Database): readonly EndedJob[] {
      ) AS log_bytes
      FROM jobs WHERE finished_at IS NOT NULL ORDER BY finished_at, id`,
   ).map((row) => ({
-    id: requireJobId(text(row, "id")),
-    project: requireProject(text(row, "project")),
+    id: jobIdIn(row),
+    project: projectIn(row),
     finishedAt: integer(row, "finished_at"),
     logBytes: integer(row, "log_bytes"),
   }));
 }
 
-interface PageQuery {
-  /** What follows `FROM jobs`, values as `?`. */
-  readonly tail: string;
-  readonly values: readonly SqlValue[];
-  readonly limit: number;
-}
-
-/** A job may hold megabytes of script, so a page is bounded by its bytes too. */
-function readPage(db: Database, { tail, values, limit }: PageQuery): JobPage {
+/** @param tail What follows `FROM jobs`, with `?` for `values`. */
+function readPage(
+  db: Database,
+  { tail, values, limit }: { tail: string; values: readonly SqlValue[]; limit: number },
+): JobPage {
   const sizes = db.all(
     `SELECT octet_length(spec) AS size FROM jobs ${tail} LIMIT ?`,
     ...values,

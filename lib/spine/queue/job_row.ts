@@ -1,23 +1,24 @@
 /**
- * Jobs and attempts to and from their rows.
+ * Reads and writes the rows of jobs and attempts.
  *
  * @module
  */
-import { type JobId, parseJobId, parseProjectName, type ProjectName } from "@lib/core/ids.ts";
+import { parseJobId, parseProjectName, type ProjectName } from "@lib/core/ids.ts";
 import { CicdError } from "@lib/core/errors.ts";
 import {
   type Attempt,
   type AttemptOutcome,
   type CancelRequest,
   END_REASONS,
-  type EndReason,
+  isTerminal,
   type Job,
   JOB_STATES,
   type JobState,
   type Usage,
 } from "@lib/spine/jobs/model.ts";
-import { type JobSpec, readStoredSpec } from "@lib/spine/spec/job_spec.ts";
-import type { SqlRow, SqlValue } from "@lib/foundations/store/database.ts";
+import type { JobEvent } from "@lib/spine/jobs/state_machine.ts";
+import { readStoredSpec } from "@lib/spine/spec/job_spec.ts";
+import type { Database, SqlRow, SqlValue } from "@lib/foundations/store/database.ts";
 
 /** Columns of `jobs` that make a {@linkcode Job}. */
 export const JOB_COLUMNS = "id, state, attempt, retry_base, spec, not_before, reason, message, " +
@@ -25,46 +26,39 @@ export const JOB_COLUMNS = "id, state, attempt, retry_base, spec, not_before, re
 
 /** Reads a job's row. */
 export function parseJobRow(row: SqlRow): Job {
-  const id = parseJobId(text(row, "id"));
-  if (id === undefined) throw damaged(`id "${row["id"]}"`);
-  const reason = optionalText(row, "reason");
+  // A row of an older release lacks fields of this one, which gives them their defaults.
+  const spec = readStoredSpec(json<unknown>(row, "spec"));
+  if (spec === undefined) throw damaged("spec");
+  const reason = row["reason"] === null ? undefined : parsed(row, "reason", parseReason);
   return {
-    id,
-    state: parseState(text(row, "state")),
+    id: jobIdIn(row),
+    state: stateIn(row),
     attempt: integer(row, "attempt"),
     retryBase: integer(row, "retry_base"),
-    spec: specOf(row),
+    spec,
     notBefore: integer(row, "not_before"),
     usage: json<Usage>(row, "usage"),
     createdAt: integer(row, "created_at"),
     revision: integer(row, "revision"),
-    ...(reason === undefined ? {} : { reason: parseReason(reason) }),
-    ...present("message", optionalText(row, "message")),
-    ...present("exitCode", optionalInteger(row, "exit_code")),
-    ...present("signal", optionalText(row, "signal")),
-    ...present("startedAt", optionalInteger(row, "started_at")),
-    ...present("finishedAt", optionalInteger(row, "finished_at")),
-    ...(row["cancel"] === null ? {} : { cancel: json<CancelRequest>(row, "cancel") }),
+    ...present("reason", reason),
+    ...present("message", optional(row, "message", text)),
+    ...present("exitCode", optional(row, "exit_code", integer)),
+    ...present("signal", optional(row, "signal", text)),
+    ...present("startedAt", optional(row, "started_at", integer)),
+    ...present("finishedAt", optional(row, "finished_at", integer)),
+    ...present("cancel", optional(row, "cancel", json<CancelRequest>)),
   };
 }
 
 /** Reads an attempt's row. */
 export function parseAttemptRow(row: SqlRow): Attempt {
-  const jobId = parseJobId(text(row, "job_id"));
-  if (jobId === undefined) throw damaged(`job_id "${row["job_id"]}"`);
   return {
-    jobId,
+    jobId: jobIdIn(row, "job_id"),
     number: integer(row, "number"),
-    state: parseState(text(row, "state")),
-    ...present("startedAt", optionalInteger(row, "started_at")),
-    ...(row["outcome"] === null ? {} : { outcome: json<AttemptOutcome>(row, "outcome") }),
+    state: stateIn(row),
+    ...present("startedAt", optional(row, "started_at", integer)),
+    ...present("outcome", optional(row, "outcome", json<AttemptOutcome>)),
   };
-}
-
-/** Reads a column that holds bytes or nothing. */
-export function optionalBytes(row: SqlRow, column: string): Uint8Array | undefined {
-  const value = row[column];
-  return value instanceof Uint8Array ? value : undefined;
 }
 
 /** Reads a column that holds a number. */
@@ -81,32 +75,134 @@ export function text(row: SqlRow, column: string): string {
   return value;
 }
 
-/** A time for a column; the columns of times take whole milliseconds only. */
-export function wholeOrNull(value: number | undefined): SqlValue {
+/** Reads a column that holds a job's id. */
+export const jobIdIn = (row: SqlRow, column = "id") => parsed(row, column, parseJobId);
+
+/** Reads the column `project`. */
+export const projectIn = (row: SqlRow) => parsed(row, "project", parseProjectName);
+
+/** Reads the column `state`. */
+export const stateIn = (row: SqlRow) => parsed(row, "state", parseState);
+
+/** Returns the number that a query selects as `n`; `undefined` if that is NULL. */
+export function numberOf(db: Database, sql: string, ...values: SqlValue[]): number | undefined {
+  const number = db.first(sql, ...values)?.["n"];
+  return typeof number === "number" ? number : undefined;
+}
+
+/** Writes the effect of an event on the attempt it is about. */
+export function recordAttempt(db: Database, before: Job, job: Job, event: JobEvent): void {
+  if (event.kind === "claimed") {
+    db.run(
+      "INSERT INTO attempts (job_id, number, state, boot_id) VALUES (?, ?, 'starting', ?)",
+      job.id,
+      job.attempt,
+      event.bootId,
+    );
+  } else if (event.kind === "started") {
+    db.run(
+      "UPDATE attempts SET state = 'running', started_at = ? WHERE job_id = ? AND number = ?",
+      wholeOrNull(event.at),
+      job.id,
+      job.attempt,
+    );
+  } else if (event.kind === "ended") {
+    db.run(
+      `UPDATE attempts SET state = ?, started_at = coalesce(?, started_at), outcome = ?
+       WHERE job_id = ? AND number = ?`,
+      event.outcome.state,
+      wholeOrNull(event.outcome.startedAt),
+      JSON.stringify(event.outcome),
+      job.id,
+      before.attempt,
+    );
+    addToTotals(db, job.spec.project, event.outcome);
+  }
+}
+
+function addToTotals(db: Database, project: ProjectName, outcome: AttemptOutcome): void {
+  db.run(
+    `INSERT INTO totals VALUES (?, ?, ?, 1, ?, ?, ?) ON CONFLICT DO UPDATE SET
+       attempts = attempts + 1, wall_seconds = wall_seconds + excluded.wall_seconds,
+       cpu_seconds = cpu_seconds + excluded.cpu_seconds, log_bytes = log_bytes + excluded.log_bytes`,
+    project,
+    outcome.state,
+    outcome.reason,
+    outcome.usage.wallSeconds ?? 0,
+    outcome.usage.cpuSeconds ?? 0,
+    outcome.logBytes,
+  );
+}
+
+/** Writes a new job. */
+export function insertRow(
+  db: Database,
+  job: Job,
+  { rank, sealedSecrets }: { rank: number; sealedSecrets: Uint8Array | undefined },
+): void {
+  db.run(
+    `INSERT INTO jobs (id, project, state, attempt, retry_base, spec, sealed_secrets, rank,
+       not_before, concurrency_group, usage, created_at, revision)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+    job.id,
+    job.spec.project,
+    job.state,
+    job.attempt,
+    job.retryBase,
+    JSON.stringify(job.spec),
+    sealedSecrets ?? null,
+    rank,
+    wholeOrNull(job.notBefore),
+    job.spec.concurrencyGroup ?? null,
+    JSON.stringify(job.usage),
+    job.createdAt,
+    job.revision,
+  );
+}
+
+/** Writes a changed job. */
+export function updateRow(db: Database, job: Job): void {
+  db.run(
+    `UPDATE jobs SET state = ?, attempt = ?, retry_base = ?, not_before = ?, reason = ?,
+       message = ?, exit_code = ?, signal = ?, usage = ?, started_at = ?, finished_at = ?,
+       cancel = ?, revision = ? WHERE id = ?`,
+    job.state,
+    job.attempt,
+    job.retryBase,
+    wholeOrNull(job.notBefore),
+    job.reason ?? null,
+    job.message ?? null,
+    job.exitCode ?? null,
+    job.signal ?? null,
+    JSON.stringify(job.usage),
+    wholeOrNull(job.startedAt),
+    wholeOrNull(isTerminal(job.state) ? job.finishedAt : undefined),
+    job.cancel === undefined ? null : JSON.stringify(job.cancel),
+    job.revision,
+    job.id,
+  );
+}
+
+/** Columns of times take whole milliseconds only. */
+function wholeOrNull(value: number | undefined): SqlValue {
   return value === undefined ? null : Math.round(value);
 }
 
-/** A value for a nullable column. */
-export function orNull(value: string | number | undefined): SqlValue {
-  return value ?? null;
+function optional<T>(
+  row: SqlRow,
+  column: string,
+  read: (row: SqlRow, column: string) => T,
+): T | undefined {
+  return row[column] === null ? undefined : read(row, column);
 }
 
-function optionalText(row: SqlRow, column: string): string | undefined {
-  return row[column] === null ? undefined : text(row, column);
+function parsed<T>(row: SqlRow, column: string, parse: (text: string) => T | undefined): T {
+  const value = parse(text(row, column));
+  if (value === undefined) throw damaged(`${column} "${row[column]}"`);
+  return value;
 }
 
-function optionalInteger(row: SqlRow, column: string): number | undefined {
-  return row[column] === null ? undefined : integer(row, column);
-}
-
-/** A row of an older release lacks the fields of this one, which gives them their defaults. */
-function specOf(row: SqlRow): JobSpec {
-  const spec = readStoredSpec(json<unknown>(row, "spec"));
-  if (spec === undefined) throw damaged("spec");
-  return spec;
-}
-
-/** The store is the only writer of its JSON columns: what is read back was typed when written. */
+/** The store is the only writer of its JSON columns: their values had these types when written. */
 function json<T>(row: SqlRow, column: string): T {
   try {
     return JSON.parse(text(row, column)) as T;
@@ -116,17 +212,12 @@ function json<T>(row: SqlRow, column: string): T {
   }
 }
 
-/** @throws {CicdError} `store_corrupt` */
-export function parseState(value: string): JobState {
-  const state = JOB_STATES.find((known) => known === value);
-  if (state === undefined) throw damaged(`state "${value}"`);
-  return state;
+function parseState(value: string): JobState | undefined {
+  return JOB_STATES.find((known) => known === value);
 }
 
-function parseReason(value: string): EndReason {
-  const reason = END_REASONS.find((known) => known === value);
-  if (reason === undefined) throw damaged(`reason "${value}"`);
-  return reason;
+function parseReason(value: string) {
+  return END_REASONS.find((known) => known === value);
 }
 
 function present<K extends string, V>(key: K, value: V | undefined): { [P in K]?: V } {
@@ -135,22 +226,4 @@ function present<K extends string, V>(key: K, value: V | undefined): { [P in K]?
 
 function damaged(what: string): CicdError {
   return new CicdError("store_corrupt", `Cannot read a row of the database: unexpected ${what}`);
-}
-
-/** @throws {CicdError} `store_corrupt` */
-export function requireJobId(value: string): JobId {
-  const id = parseJobId(value);
-  if (id === undefined) {
-    throw new CicdError("store_corrupt", `Cannot read a row of the database: id "${value}"`);
-  }
-  return id;
-}
-
-/** @throws {CicdError} `store_corrupt` */
-export function requireProject(value: string): ProjectName {
-  const project = parseProjectName(value);
-  if (project === undefined) {
-    throw new CicdError("store_corrupt", `Cannot read a row of the database: project "${value}"`);
-  }
-  return project;
 }

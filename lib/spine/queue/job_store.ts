@@ -1,19 +1,13 @@
 /**
  * The durable queue and history.
  *
- * Every method is synchronous and returns when the disk has the change, so a
- * caller that answers after it has answered with the truth.
+ * Every method is synchronous and returns once the change is on disk, so an answer given after it
+ * holds.
  *
  * @module
  */
 import { CicdError } from "@lib/core/errors.ts";
 import type { JobId, ProjectName } from "@lib/core/ids.ts";
-import {
-  type ALL_PROJECTS,
-  type IntakeMode,
-  readIntakeModes,
-  writeIntakeMode,
-} from "@lib/spine/queue/intake_modes.ts";
 import {
   type AttemptTotals,
   attemptTotals,
@@ -28,43 +22,45 @@ import {
   type StateCount,
 } from "@lib/spine/queue/job_queries.ts";
 import {
-  integer,
+  insertRow,
   JOB_COLUMNS,
-  optionalBytes,
+  jobIdIn,
+  numberOf,
   parseAttemptRow,
   parseJobRow,
-  requireJobId,
+  recordAttempt,
   text,
+  updateRow,
 } from "@lib/spine/queue/job_row.ts";
-import { insertRow, recordAttempt, updateRow } from "@lib/spine/queue/job_writes.ts";
 import type { Attempt, Job } from "@lib/spine/jobs/model.ts";
 import {
-  nextNotBefore,
-  oldestQueuedAt,
-  positionOf,
+  type ALL_PROJECTS,
+  type IntakeMode,
   type ProjectCandidates,
-  queueHeads,
+  queueCandidates,
   rankOf,
+  readIntakeModes,
+  writeIntakeMode,
 } from "@lib/spine/queue/queue_queries.ts";
 import { type JobEvent, type Transition, transition } from "@lib/spine/jobs/state_machine.ts";
-import type { Database } from "@lib/foundations/store/database.ts";
+import type { Database, SqlValue } from "@lib/foundations/store/database.ts";
 
 /** A job about to be stored. */
 export interface NewJob {
   readonly job: Job;
   readonly sealedSecrets?: Uint8Array;
   readonly idempotency?: Idempotency;
-  /** Stores what belongs to the new job in the same transaction; a throw stores nothing. */
+  /** Stores related rows in the same transaction; if it throws, nothing is stored. */
   readonly also?: () => void;
 }
 
-/** What came of storing a job. */
+/** The result of storing a job. */
 export type InsertResult =
   | { readonly kind: "created"; readonly job: Job; readonly superseded: readonly Job[] }
   /** The idempotency key was seen before, with the same request. */
   | { readonly kind: "replayed"; readonly job: Job };
 
-/** An idempotency key, and what was asked with it. */
+/** An idempotency key and the hash of its request. */
 export interface Idempotency {
   readonly key: string;
   readonly requestHash: string;
@@ -73,9 +69,9 @@ export interface Idempotency {
 /** Options for {@linkcode JobStore}. */
 export interface JobStoreOptions {
   readonly db: Database;
-  /** Waiting this long is worth one step of priority. */
+  /** Waiting time that counts as one step of priority. */
   readonly ageingMs: number;
-  /** Called after each commit, with the job as it stands now. */
+  /** Called after each commit with the job as stored. */
   readonly onChange: (job: Job, before: Job | undefined) => void;
 }
 
@@ -88,13 +84,11 @@ export class JobStore {
   constructor(options: JobStoreOptions) {
     this.#db = options.db;
     this.#options = options;
-    this.#revision = integer(
-      this.#db.first(
-        `SELECT max((SELECT coalesce(max(revision), 0) FROM jobs),
-                    (SELECT coalesce(max(top), 0) FROM removed_revision)) AS top`,
-      ) ?? {},
-      "top",
-    );
+    this.#revision = numberOf(
+      this.#db,
+      `SELECT max((SELECT coalesce(max(revision), 0) FROM jobs),
+                  (SELECT coalesce(max(top), 0) FROM removed_revision)) AS n`,
+    ) ?? 0;
   }
 
   /** The revision of the latest change. */
@@ -141,7 +135,7 @@ export class JobStore {
   /**
    * Applies an event and stores what it changes, durably.
    *
-   * @returns What the state machine said, with the job as stored.
+   * @returns The state machine's result, with the job as stored.
    * @throws {CicdError} `job_not_found`, `disk_full`, `io_failed`.
    */
   apply(id: JobId, event: JobEvent): Transition {
@@ -151,11 +145,10 @@ export class JobStore {
   }
 
   /**
-   * Applies an event to several jobs in one transaction; all of it is stored, or nothing.
+   * Applies an event to several jobs in one transaction. Only `started` does not wait for the
+   * disk, as the end of the attempt reports the start again.
    *
-   * That an attempt runs is told again by its end, so this alone need not wait for the disk.
-   *
-   * @returns What the state machine said to each.
+   * @returns The state machine's result for each job.
    * @throws {CicdError} As {@linkcode apply}.
    */
   applyAll(ids: readonly JobId[], event: JobEvent): readonly Transition[] {
@@ -192,7 +185,7 @@ export class JobStore {
   }
 
   /**
-   * The job that was stored with this key before; `undefined` if none was.
+   * Returns the job that was stored with this key before; `undefined` if there is none.
    *
    * @throws {CicdError} `idempotency_key_reused` if the key belongs to another request.
    */
@@ -209,10 +202,10 @@ export class JobStore {
           `which was submitted with a different body; use a new key`,
       );
     }
-    return this.require(requireJobId(text(row, "job_id")));
+    return this.require(jobIdIn(row, "job_id"));
   }
 
-  /** Jobs whose ids begin with `prefix`; of several, two. @param projects Only jobs of these. */
+  /** Returns at most two ids that begin with `prefix`; only of `projects` if they are given. */
   findByPrefix(prefix: string, projects?: readonly ProjectName[]): readonly JobId[] {
     return idsWithPrefix(this.#db, prefix, projects);
   }
@@ -222,7 +215,7 @@ export class JobStore {
       .map(parseAttemptRow);
   }
 
-  /** The boot of the machine in which the job's latest attempt was claimed. */
+  /** Returns the id of the machine's boot in which the job's latest attempt was claimed. */
   bootIdOf(job: Job): string {
     const row = this.#db.first(
       "SELECT boot_id FROM attempts WHERE job_id = ? AND number = ?",
@@ -233,43 +226,41 @@ export class JobStore {
   }
 
   sealedSecrets(id: JobId): Uint8Array | undefined {
-    const row = this.#db.first("SELECT sealed_secrets FROM jobs WHERE id = ?", id);
-    return row === undefined ? undefined : optionalBytes(row, "sealed_secrets");
+    const value = this.#db.first("SELECT sealed_secrets FROM jobs WHERE id = ?", id)
+      ?.["sealed_secrets"];
+    return value instanceof Uint8Array ? value : undefined;
   }
 
-  /** At most `limit` jobs, fewer if they are large. */
+  /** Returns at most `limit` jobs, fewer if they are large. */
   list(filter: JobFilter): JobPage {
     return listJobs(this.#db, filter);
   }
 
-  /**
-   * Jobs changed after `revision`, oldest change first, each as it stands now; at most `limit`,
-   * fewer if they are large.
-   */
+  /** Returns at most `limit` jobs changed after `revision`, oldest change first. */
   changedSince(revision: number, limit: number): readonly Job[] {
     return jobsChangedSince(this.#db, revision, limit);
   }
 
-  /** Jobs whose attempt is under way, as far as the record knows. */
+  /** Returns the jobs with an attempt under way, according to the record. */
   inFlight(): readonly Job[] {
     return this.#db.all(
       `SELECT ${JOB_COLUMNS} FROM jobs WHERE state IN ('starting', 'running') ORDER BY id`,
     ).map(parseJobRow);
   }
 
-  /** How many jobs are in each state, by project. */
+  /** Counts the jobs in each state, by project. */
   counts(): readonly StateCount[] {
     return countsByState(this.#db);
   }
 
-  /** Sums over all attempts that ever ended; they only grow, also across restarts. */
+  /** Sums over all attempts that ever ended; the sums only grow, across restarts too. */
   totals(): readonly AttemptTotals[] {
     return attemptTotals(this.#db);
   }
 
-  /** When the oldest queued job was submitted; `undefined` if none waits. */
+  /** Returns the time when the oldest queued job was submitted; `undefined` if none is queued. */
   oldestQueuedAt(): number | undefined {
-    return oldestQueuedAt(this.#db);
+    return numberOf(this.#db, "SELECT min(created_at) AS n FROM jobs WHERE state = 'queued'");
   }
 
   queuedCount(): number {
@@ -280,19 +271,29 @@ export class JobStore {
     return this.#count("state IN ('starting', 'running')");
   }
 
-  /** For each project with queued work, the jobs that may start now, best first. */
+  /** Returns the jobs that may start now, best first, for each project with queued work. */
   candidates(now: number, perProject: number): readonly ProjectCandidates[] {
-    return queueHeads(this.#db, { now, perProject });
+    return queueCandidates(this.#db, { now, perProject });
   }
 
-  /** When the next queued job that waits for its time may start; `undefined` if none waits. */
+  /** Returns the time when the next delayed job may start; `undefined` if there is none. */
   nextNotBefore(now: number): number | undefined {
-    return nextNotBefore(this.#db, now);
+    return numberOf(
+      this.#db,
+      "SELECT min(not_before) AS n FROM jobs WHERE state = 'queued' AND not_before > ?",
+      now,
+    );
   }
 
-  /** How many queued jobs of the project start before this one. */
+  /** Counts the queued jobs of the project that start before this one. */
   position(job: Job): number {
-    return positionOf(this.#db, job, rankOf(job, this.#options.ageingMs));
+    const rank = rankOf(job, this.#options.ageingMs);
+    return this.#count(
+      "state = 'queued' AND project = ? AND (rank, id) < (?, ?)",
+      job.spec.project,
+      rank,
+      job.id,
+    );
   }
 
   intakeModes(): ReadonlyMap<string, IntakeMode> {
@@ -303,19 +304,19 @@ export class JobStore {
     writeIntakeMode(this.#db, project, mode);
   }
 
-  /** Ended jobs, the oldest end first: what retention chooses from. */
+  /** Returns the ended jobs, oldest end first: the candidates of retention. */
   ended(): readonly EndedJob[] {
     return endedJobs(this.#db);
   }
 
-  /** Removes an ended job's record; `false` if it is not there or has not ended. */
+  /** Removes an ended job's record; returns `false` if there is none or the job has not ended. */
   remove(id: JobId): boolean {
     return this.#db.transaction(() => {
       const removed = this.#db.run(
         "DELETE FROM jobs WHERE id = ? AND state NOT IN ('queued', 'starting', 'running')",
         id,
       ) > 0;
-      // A revision is never given twice, also after a restart without the job that had the last.
+      // A revision is never reused, even after a restart without the job that had the last one.
       if (removed) {
         this.#db.run(
           `INSERT INTO removed_revision (id, top) VALUES (1, ?)
@@ -327,16 +328,13 @@ export class JobStore {
     });
   }
 
-  /** Whether a job is on record. */
+  /** Returns true if the job is on record. */
   has(id: JobId): boolean {
     return this.#db.first("SELECT 1 AS one FROM jobs WHERE id = ?", id) !== undefined;
   }
 
-  #count(condition: string): number {
-    return integer(
-      this.#db.first(`SELECT count(*) AS n FROM jobs WHERE ${condition}`) ?? {},
-      "n",
-    );
+  #count(condition: string, ...values: SqlValue[]): number {
+    return numberOf(this.#db, `SELECT count(*) AS n FROM jobs WHERE ${condition}`, ...values) ?? 0;
   }
 
   #supersede(by: Job, group: string, changes: [Job, Job | undefined][]): readonly Job[] {

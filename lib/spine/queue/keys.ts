@@ -1,5 +1,5 @@
 /**
- * Configuration keys of the queue, and of the disk it lies on.
+ * Configuration keys of the queue and of its disk.
  *
  * @module
  */
@@ -14,13 +14,13 @@ export const QUEUE = section({
     maxQueued: key(
       "queue.max_queued",
       integer({ min: 1, max: 10_000_000 }),
-      "Jobs that may wait, over all projects; one more is answered with 429.",
+      "Jobs that may be queued, over all projects; further jobs are refused with 429.",
       20_000,
     ),
     maxRunning: key(
       "queue.max_running",
       integer({ min: 1, max: 4_096 }),
-      "Jobs that may run at once, over all projects.",
+      "Jobs that may run at the same time, over all projects.",
       ({ cores }: Machine) => byDefault(Math.max(4, 2 * cores)),
       {
         text: "twice the number of cores, at least 4",
@@ -30,20 +30,20 @@ export const QUEUE = section({
     ageingMs: key(
       "queue.ageing",
       duration({ min: 0, max: DAY }),
-      "A waiting job gains one step of priority per so much time, so that none waits for ever. " +
+      "Waiting time that raises a queued job by one step of priority, so that none waits forever. " +
         "0: never.",
       "1m",
     ),
   },
 });
 
-/** The disk that jobs lie on. */
+/** Free space of the disk that holds the jobs. */
 export const DISK = section({
   keys: {
     minFreeDiskBytes: key(
       "retention.min_free_disk",
       size({ min: 0, max: 1_024 * TIB }),
-      "With less free disk space than this, new jobs are answered with 507 and cleaning makes room.",
+      "With less free disk space, new jobs are refused with 507 and cleaning frees space.",
       "512M",
     ),
   },

@@ -1,14 +1,14 @@
 /**
- * What the scheduler reads from the store: who may start now, in which order.
+ * Reads from the store for the scheduler: jobs that may start now in their order, intake modes.
  *
  * @module
  */
 import type { JobId, ProjectName } from "@lib/core/ids.ts";
-import { integer, requireJobId, requireProject, text } from "@lib/spine/queue/job_row.ts";
+import { integer, jobIdIn, numberOf, projectIn, text } from "@lib/spine/queue/job_row.ts";
 import type { Job } from "@lib/spine/jobs/model.ts";
 import type { Database } from "@lib/foundations/store/database.ts";
 
-/** The first queued jobs of a project that nothing but a free place holds back. */
+/** The first queued jobs of a project that wait for nothing but a free slot. */
 export interface ProjectCandidates {
   readonly project: ProjectName;
   readonly running: number;
@@ -23,26 +23,33 @@ export interface Candidate {
   readonly group?: string;
 }
 
+/** The mode in which a project, or all of them, take and start jobs. */
+export type IntakeMode = "open" | "paused" | "draining";
+
+/** The key of the mode that applies to all projects together. */
+export const ALL_PROJECTS = "*";
+
 /**
- * A queued job's place. Priority with ageing is linear in time, so the order
- * of two jobs never changes while they wait, and the place can be an indexed
- * column: one step of priority counts as `ageingMs` of waiting.
+ * Returns a queued job's rank. Priority with ageing is linear in time, so the order of two jobs
+ * never changes while they wait, and the rank can be an indexed column: one step of priority
+ * counts as `ageingMs` of waiting.
  */
 export function rankOf(job: Job, ageingMs: number): number {
   return job.createdAt - job.spec.priority * ageingMs;
 }
 
-/** For each project with queued work, the jobs that may start now, best first. */
-export function queueHeads(
+/** Returns the jobs that may start now, best first, for each project with queued work. */
+export function queueCandidates(
   db: Database,
   { now, perProject }: { readonly now: number; readonly perProject: number },
 ): readonly ProjectCandidates[] {
   return db.all("SELECT DISTINCT project FROM jobs WHERE state = 'queued'").map((row) => {
-    const project = requireProject(text(row, "project"));
-    const running = db.first(
+    const project = projectIn(row);
+    const running = numberOf(
+      db,
       "SELECT count(*) AS n FROM jobs WHERE project = ? AND state IN ('starting', 'running')",
       project,
-    );
+    ) ?? 0;
     const candidates = db.all(
       `SELECT id, rank, concurrency_group FROM jobs AS queued
        WHERE state = 'queued' AND project = ? AND not_before <= ?
@@ -57,39 +64,37 @@ export function queueHeads(
     ).map((candidate): Candidate => {
       const group = candidate["concurrency_group"];
       return {
-        id: requireJobId(text(candidate, "id")),
+        id: jobIdIn(candidate),
         rank: integer(candidate, "rank"),
         ...(typeof group === "string" ? { group } : {}),
       };
     });
-    return { project, running: integer(running ?? {}, "n"), candidates };
+    return { project, running, candidates };
   });
 }
 
-/** When the next queued job that waits for its time may start; `undefined` if none waits. */
-export function nextNotBefore(db: Database, now: number): number | undefined {
-  const row = db.first(
-    "SELECT min(not_before) AS at FROM jobs WHERE state = 'queued' AND not_before > ?",
-    now,
+/** Returns the modes that are not `open`, by project. */
+export function readIntakeModes(db: Database): ReadonlyMap<string, IntakeMode> {
+  return new Map(
+    db.all("SELECT project, mode FROM intake").map((row) => {
+      const mode = text(row, "mode");
+      return [text(row, "project"), mode === "paused" || mode === "draining" ? mode : "open"];
+    }),
   );
-  const at = row?.["at"];
-  return typeof at === "number" ? at : undefined;
 }
 
-/** How many queued jobs of the project start before this one. */
-export function positionOf(db: Database, job: Job, rank: number): number {
-  const row = db.first(
-    "SELECT count(*) AS n FROM jobs WHERE state = 'queued' AND project = ? AND (rank, id) < (?, ?)",
-    job.spec.project,
-    rank,
-    job.id,
-  );
-  return integer(row ?? {}, "n");
-}
-
-/** When the oldest queued job was submitted; `undefined` if none waits. */
-export function oldestQueuedAt(db: Database): number | undefined {
-  const row = db.first("SELECT min(created_at) AS at FROM jobs WHERE state = 'queued'");
-  const at = row?.["at"];
-  return typeof at === "number" ? at : undefined;
+/** Stores a mode. */
+export function writeIntakeMode(
+  db: Database,
+  project: ProjectName | typeof ALL_PROJECTS,
+  mode: IntakeMode,
+): void {
+  if (mode === "open") db.run("DELETE FROM intake WHERE project = ?", project);
+  else {
+    db.run(
+      "INSERT INTO intake (project, mode) VALUES (?, ?) ON CONFLICT DO UPDATE SET mode = excluded.mode",
+      project,
+      mode,
+    );
+  }
 }

@@ -1,26 +1,25 @@
 /**
- * Which queued jobs start now: the decision, without clock or store.
+ * Decides which queued jobs start now, without clock or store.
  *
- * Within a project the smallest rank starts first (priority with ageing, see
- * `rankOf`). Between projects the one with the fewest running jobs goes first,
- * then the one that has waited longest for a turn: a project's priorities
- * order its own jobs and cannot push other projects away.
+ * Within a project the smallest rank starts first (priority with ageing, see `rankOf`). Among
+ * projects the one with the fewest running jobs goes first, then the one that has waited longest
+ * for a turn: a project's priorities order its own jobs and cannot displace other projects.
  *
  * @module
  */
 import type { JobId, ProjectName } from "@lib/core/ids.ts";
 import type { Candidate, ProjectCandidates } from "@lib/spine/queue/queue_queries.ts";
 
-/** What bounds the choice. */
+/** The bounds of the choice. */
 export interface SchedulingBounds {
   /** Jobs running now, over all projects. */
   readonly running: number;
   readonly maxRunning: number;
-  /** How many jobs of a project may run at once. */
+  /** Returns how many jobs of a project may run at the same time. */
   readonly maxRunningOf: (project: ProjectName) => number;
-  /** Whether a project's queue is held. */
-  readonly isHeld: (project: ProjectName) => boolean;
-  /** When a project last had a turn, on any scale that grows; 0 for never. */
+  /** Returns true if a project's queue is paused. */
+  readonly isPaused: (project: ProjectName) => boolean;
+  /** Returns when a project last had a turn, on any growing scale; 0 for never. */
   readonly lastTurnOf: (project: ProjectName) => number;
 }
 
@@ -38,12 +37,12 @@ interface Contender {
   lastTurn: number;
 }
 
-/** Chooses the jobs to start now, in order; never more than the bounds allow. */
+/** Picks the jobs to start now, in order; never more than the bounds allow. */
 export function pickJobs(
   projects: readonly ProjectCandidates[],
   bounds: SchedulingBounds,
 ): readonly Pick[] {
-  const contenders = projects.filter(({ project }) => !bounds.isHeld(project))
+  const contenders = projects.filter(({ project }) => !bounds.isPaused(project))
     .map(({ project, running, candidates }): Contender => ({
       project,
       running,

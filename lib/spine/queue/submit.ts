@@ -1,5 +1,5 @@
 /**
- * From a body to a durable job.
+ * Turns a request body into a durable job.
  *
  * @module
  */
@@ -8,13 +8,12 @@ import { CicdError } from "@lib/core/errors.ts";
 import { type JobId, newJobId, type ProjectName } from "@lib/core/ids.ts";
 import type { Job } from "@lib/spine/jobs/model.ts";
 import { assertMaySubmit, type Caller } from "@lib/core/caller.ts";
-import { parseJobRequest } from "@lib/spine/spec/job_request.ts";
+import { parseJobRequest, type RequestDefaults } from "@lib/spine/spec/job_request.ts";
 import type { Clock } from "@lib/core/clock.ts";
-import type { RequestDefaults } from "@lib/spine/spec/job_request.ts";
 import type { Intake } from "@lib/spine/queue/intake.ts";
 import type { JobStore } from "@lib/spine/queue/job_store.ts";
 
-/** The parts that take a job in. */
+/** The parts that accept a job. */
 export interface SubmitPorts {
   readonly store: Pick<JobStore, "insert" | "replayed">;
   readonly clock: Clock;
@@ -24,7 +23,7 @@ export interface SubmitPorts {
   readonly seal: (secrets: Readonly<Record<string, string>>, jobId: JobId) => Uint8Array;
 }
 
-/** What came of a submission. */
+/** The result of a submission. */
 export interface Submitted {
   readonly kind: "created" | "replayed";
   readonly job: Job;
@@ -33,8 +32,6 @@ export interface Submitted {
 /**
  * Validates and stores a job; when this returns, the job is on disk.
  *
- * @param also Stores what belongs to a new job in the same transaction.
- * @param caller Whose projects are asked for; the account itself if it is left out.
  * @throws {CicdError} See the route's `errors`; nothing was stored.
  */
 export function submitJob(
@@ -43,12 +40,12 @@ export function submitJob(
   { caller, idempotencyKey, also }: {
     readonly caller: Caller;
     readonly idempotencyKey: string | null;
-    /** Stored in the same transaction as the job. */
+    /** Stores related rows in the same transaction. */
     readonly also?: (id: JobId) => void;
   },
 ): Submitted {
   const { spec, secrets } = parseJobRequest(body, (project) => {
-    // Before anything of the project, its defaults or rules, could show in an answer.
+    // Checked before anything of the project, its defaults or rules, can show in an answer.
     assertMaySubmit(caller, project);
     return ports.defaultsOf(project);
   });
@@ -56,7 +53,7 @@ export function submitJob(
   const idempotency = idempotencyKey === null
     ? undefined
     : { key: keyFor(caller, checkedKey(idempotencyKey)), requestHash: hashOf(body) };
-  // What was accepted once is not refused because there is no room for anything new.
+  // A job that was accepted before is not refused because there is no room for a new one.
   const known = idempotency === undefined ? undefined : ports.store.replayed(idempotency);
   if (known !== undefined) return { kind: "replayed", job: known };
   ports.intake.assertOpen(spec.project);
@@ -88,16 +85,18 @@ function checkedKey(key: string): string {
   throw new CicdError(
     "invalid_request",
     "Cannot use the Idempotency-Key: give 1 to 255 visible ASCII characters",
-    { issues: [{ path: "header.idempotency-key", message: "is no key of 1 to 255 characters" }] },
+    {
+      issues: [{ path: "header.idempotency-key", message: "is not a key of 1 to 255 characters" }],
+    },
   );
 }
 
-/** Those of one API key are apart from those of all others: nobody can take another's. */
+/** The idempotency keys of each API key are separate. */
 function keyFor(caller: Caller, key: string): string {
   return caller.kind === "key" ? `${caller.id} ${key}` : key;
 }
 
-/** The key's job is compared by what was asked, not by how the JSON was laid out. */
+/** Hashes the meaning of a request, not the layout of its JSON. */
 function hashOf(body: unknown): string {
   return createHash("sha256").update(JSON.stringify(sorted(body))).digest("hex");
 }

@@ -26,12 +26,7 @@ export const JOB_DEFAULTS = section({
       "10s",
       { project: { name: "grace", doc: "Time between the polite signal and SIGKILL." } },
     ),
-    shell: key(
-      "defaults.shell",
-      path("absolute"),
-      "Program that runs a `script`.",
-      "/bin/sh",
-    ),
+    shell: key("defaults.shell", path("absolute"), "Program that runs a `script`.", "/bin/sh"),
     logMaxBytes: key(
       "defaults.log_max",
       size({ min: 4 * KIB, max: TIB }),

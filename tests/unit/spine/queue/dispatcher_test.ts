@@ -6,7 +6,7 @@ import {
   Dispatcher,
   type RunAttemptOptions,
 } from "@lib/spine/queue/dispatcher.ts";
-import { ALL_PROJECTS } from "@lib/spine/queue/intake_modes.ts";
+import { ALL_PROJECTS } from "@lib/spine/queue/queue_queries.ts";
 import type { JobStore } from "@lib/spine/queue/job_store.ts";
 import type { AttemptOutcome, Job } from "@lib/spine/jobs/model.ts";
 import { FakeClock } from "../../../support/fake_clock.ts";

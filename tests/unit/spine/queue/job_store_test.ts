@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { CicdError } from "@lib/core/errors.ts";
 import type { ErrorCode } from "@lib/core/error_codes.ts";
 import { newJobId } from "@lib/core/ids.ts";
-import { ALL_PROJECTS } from "@lib/spine/queue/intake_modes.ts";
+import { ALL_PROJECTS } from "@lib/spine/queue/queue_queries.ts";
 import { JobStore } from "@lib/spine/queue/job_store.ts";
 import {
   makeJob,

@@ -10,7 +10,7 @@ function bounds(changes: Partial<SchedulingBounds> = {}): SchedulingBounds {
     running: 0,
     maxRunning: 4,
     maxRunningOf: () => 4,
-    isHeld: () => false,
+    isPaused: () => false,
     lastTurnOf: () => 0,
     ...changes,
   };
@@ -68,8 +68,8 @@ Deno.test("pickJobs() starts one job of a group and goes on with those behind it
 });
 
 Deno.test("pickJobs() leaves a held project alone", () => {
-  const isHeld = (project: string) => project === "a";
-  assert.deepEqual(names([candidates("a", 2), candidates("b", 1)], bounds({ isHeld })), ["b"]);
+  const isPaused = (project: string) => project === "a";
+  assert.deepEqual(names([candidates("a", 2), candidates("b", 1)], bounds({ isPaused })), ["b"]);
 });
 
 Deno.test("rankOf() lets a waiting job overtake a later one of higher priority", () => {
@@ -114,7 +114,7 @@ Deno.test("pickJobs() never passes a bound, never starts two of a group, leaves 
       running,
       maxRunning,
       maxRunningOf: (project) => of(project)?.max ?? 0,
-      isHeld: (project) => of(project)?.held ?? false,
+      isPaused: (project) => of(project)?.held ?? false,
       lastTurnOf: (project) => of(project)?.lastTurn ?? 0,
     });
     assert(picks.length <= Math.max(0, maxRunning - running));
