@@ -82,3 +82,12 @@ export function ignore(_why: string): (thrown: unknown) => void {
 export function isNobodyListening(error: unknown): boolean {
   return error instanceof Deno.errors.NotFound || error instanceof Deno.errors.ConnectionRefused;
 }
+
+/**
+ * Marks a branch that no value reaches, checked by the compiler and again at run time.
+ *
+ * @throws {TypeError} Always: a value outside its type got in.
+ */
+export function assertNever(value: never): never {
+  throw new TypeError(`Unexpected value: ${JSON.stringify(value)}`);
+}

@@ -5,10 +5,11 @@
  *
  * @module
  */
+import * as v from "valibot";
 import assert from "node:assert/strict";
 import { parseJobId, parseProjectName } from "@lib/core/ids.ts";
 import { attemptDirectory } from "@lib/spine/jobs/attempt_directory.ts";
-import { parseSpec } from "@lib/spine/spec/job_spec.ts";
+import { specRecord } from "@lib/spine/spec/job_spec.ts";
 import { containerContract } from "./container_bench.ts";
 
 /** What the process is told. */
@@ -29,7 +30,7 @@ if (import.meta.main) {
   const ref = { project, jobId, number: 1 };
   const directory = attemptDirectory(order.stateDir, ref);
   const executor = await containerContract(order).create(project, order.stateDir);
-  const attempt = { ref, spec: parseSpec(order.spec), directory };
+  const attempt = { ref, spec: v.parse(specRecord, order.spec), directory };
   const signal = AbortSignal.timeout(60_000);
   await executor.start({ ...attempt, env: order.env, secrets: new Map() }, signal);
   console.log("started");

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import * as v from "valibot";
 import assert from "node:assert/strict";
 import * as fc from "fast-check";
 import { type JobId, newJobId, parseProjectName, type ProjectName } from "@lib/core/ids.ts";
@@ -12,7 +13,7 @@ import { type Database, openDatabase, type Schema } from "@lib/foundations/store
 import { JOB_MIGRATIONS } from "@lib/spine/queue/job_schema.ts";
 import { JobStore } from "@lib/spine/queue/job_store.ts";
 import { type AttemptOutcome, END_REASONS, type Job } from "@lib/spine/jobs/model.ts";
-import { type ContainerSpec, type JobSpec, parseSpec } from "@lib/spine/spec/job_spec.ts";
+import { type ContainerSpec, type JobSpec, specRecord } from "@lib/spine/spec/job_spec.ts";
 
 /** A project's name, checked. */
 export function projectName(text = "web"): ProjectName {
@@ -23,7 +24,7 @@ export function projectName(text = "web"): ProjectName {
 
 /** A spec with every field filled in. */
 export function makeSpec(changes: Partial<JobSpec> = {}): JobSpec {
-  const spec = parseSpec({
+  const spec = v.parse(specRecord, {
     project: projectName(),
     work: { kind: "command", argv: ["/bin/true"] },
     env: {},

@@ -7,7 +7,8 @@ import { ignore, messageOf } from "@lib/core/errors.ts";
 import { statIfThere } from "@lib/foundations/files/records.ts";
 import type { ArtifactSpec } from "@lib/spine/spec/job_spec.ts";
 import type { AttemptOutcome } from "@lib/spine/jobs/model.ts";
-import type { AttemptStep, StepContext } from "@lib/spine/jobs/step.ts";
+import type { AttemptHandle } from "@lib/spine/jobs/executor.ts";
+import type { AttemptStep } from "@lib/spine/jobs/step.ts";
 import { removeTree } from "@lib/foundations/store/remove_tree.ts";
 import {
   type ArtifactList,
@@ -19,7 +20,7 @@ import { collect } from "@lib/features/artifacts/collect.ts";
 
 /** Uploads what was kept; never throws but the reason of the signal. */
 export type UploadArtifacts = (
-  context: StepContext,
+  context: AttemptHandle,
   list: ArtifactList,
   signal: AbortSignal,
 ) => Promise<UploadResult>;
@@ -47,7 +48,7 @@ export function artifactStep(options: ArtifactStepOptions): AttemptStep {
 }
 
 async function keepArtifacts(
-  context: StepContext,
+  context: AttemptHandle,
   outcome: AttemptOutcome,
   { limits, upload, signal }: ArtifactStepOptions & { readonly signal: AbortSignal },
 ): Promise<readonly string[]> {

@@ -12,7 +12,8 @@ import { formatSize } from "@lib/core/size.ts";
 import type { AttemptDirectory } from "@lib/spine/jobs/attempt_directory.ts";
 import type { AttemptOutcome } from "@lib/spine/jobs/model.ts";
 import type { CacheSpec } from "@lib/spine/spec/job_spec.ts";
-import type { AttemptStep, SetupContext, StepContext } from "@lib/spine/jobs/step.ts";
+import type { AttemptHandle } from "@lib/spine/jobs/executor.ts";
+import type { AttemptStep, SetupContext } from "@lib/spine/jobs/step.ts";
 import type { RunCommand } from "@lib/foundations/process/run_command.ts";
 import { readIfThere, writeAtomic } from "@lib/foundations/files/records.ts";
 import { removeTree } from "@lib/foundations/store/remove_tree.ts";
@@ -166,7 +167,7 @@ interface Save extends Tools {
 }
 
 async function saveAll(
-  context: StepContext,
+  context: AttemptHandle,
   { state }: AttemptOutcome,
   tools: Save,
 ): Promise<readonly string[]> {
@@ -199,7 +200,7 @@ async function saveAll(
 async function save(
   { name, paths }: CacheSpec,
   { context: { ref, directory: { workspace } }, record, tools }: {
-    readonly context: StepContext;
+    readonly context: AttemptHandle;
     readonly record: CacheRecord;
     readonly tools: Save;
   },

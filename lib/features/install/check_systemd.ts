@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { assertNever } from "@lib/core/assert_never.ts";
+import { assertNever } from "@lib/core/errors.ts";
 import { type Check, fine, problem, skipped, warning } from "@lib/features/install/checks.ts";
 import type { DoctorFacts, ManagerFacts } from "@lib/features/install/facts.ts";
 

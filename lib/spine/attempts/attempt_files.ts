@@ -1,8 +1,9 @@
 /**
- * The files of an attempt that the agent writes itself, and what an earlier agent left of them.
+ * The files of an attempt that the agent writes, and the orphans of an earlier agent.
  *
  * @module
  */
+import * as v from "valibot";
 import { CicdError, messageOf } from "@lib/core/errors.ts";
 import { parseJobId, type ProjectName } from "@lib/core/ids.ts";
 import {
@@ -12,8 +13,8 @@ import {
   writeAtomic,
   writeAtomicSync,
 } from "@lib/foundations/files/records.ts";
-import { parseOutcome } from "@lib/spine/jobs/attempt_record.ts";
-import { type JobSpec, parseSpec } from "@lib/spine/spec/job_spec.ts";
+import { outcomeRecord } from "@lib/spine/jobs/attempt_record.ts";
+import { type JobSpec, specRecord } from "@lib/spine/spec/job_spec.ts";
 import {
   type AttemptDirectory,
   attemptDirectory,
@@ -27,8 +28,8 @@ import { removeTree } from "@lib/foundations/store/remove_tree.ts";
 /**
  * Makes an attempt's directory with everything the executor needs.
  *
- * Synchronous, as each turn of the event loop would add to the job's start. `attempt.json` comes
- * last: a directory without it was never ready.
+ * Synchronous, as each turn of the event loop would delay the job. `attempt.json` comes last: a
+ * directory without it was never ready.
  */
 export function prepareDirectory(
   { directory, spec }: AttemptHandle,
@@ -44,19 +45,19 @@ export function prepareDirectory(
   writeAtomicSync(directory.attemptFile, JSON.stringify(spec));
 }
 
-/** The spec of a prepared attempt; `undefined` if it was never ready. */
+/** Reads the spec of a prepared attempt; `undefined` if it was never ready. */
 export async function readSpec(directory: AttemptDirectory): Promise<JobSpec | undefined> {
-  return parsedOrNone(await readIfThere(directory.attemptFile), parseSpec);
+  return parseRecord(specRecord, await readIfThere(directory.attemptFile));
 }
 
-/** The verdict on an attempt; `undefined` while there is none. */
+/** Reads the outcome of an attempt; `undefined` while there is none. */
 export async function readOutcome(
   directory: AttemptDirectory,
 ): Promise<AttemptOutcome | undefined> {
-  return parsedOrNone(await readIfThere(directory.outcomeFile), parseOutcome);
+  return parseRecord(outcomeRecord, await readIfThere(directory.outcomeFile));
 }
 
-/** Writes the verdict in one step. */
+/** Writes the outcome atomically. */
 export async function writeOutcome(
   directory: AttemptDirectory,
   outcome: AttemptOutcome,
@@ -64,17 +65,17 @@ export async function writeOutcome(
   await writeAtomic(directory.outcomeFile, JSON.stringify(outcome));
 }
 
-/** Removes what only a running attempt needs: the workspace and its home. */
+/** Removes the workspace and the home, which only a running attempt needs. */
 export async function removeWorkspace(directory: AttemptDirectory): Promise<void> {
   await removeTree(directory.workspace);
   await removeTree(directory.home);
 }
 
-/** A power cut can leave a file empty that was complete: it counts as not there. */
-function parsedOrNone<T>(text: string | undefined, parse: (value: unknown) => T): T | undefined {
+/** A power failure can empty a file that was complete: an empty file counts as missing. */
+function parseRecord<T>(schema: v.GenericSchema<unknown, T>, text?: string): T | undefined {
   if (text === undefined || text.trim() === "") return undefined;
   try {
-    return parse(JSON.parse(text));
+    return v.parse(schema, JSON.parse(text));
   } catch (error) {
     throw new CicdError("io_failed", `Cannot read a record of an attempt: ${messageOf(error)}`, {
       cause: error,
@@ -82,18 +83,18 @@ function parsedOrNone<T>(text: string | undefined, parse: (value: unknown) => T)
   }
 }
 
-/** Attempts of an earlier agent that need one. */
+/** Attempts of an earlier agent that need care. */
 export interface Orphans {
-  /** Attempts without an outcome: alive, ended unseen, or never begun. */
+  /** Attempts without an outcome: alive, ended unnoticed, or never started. */
   readonly unsettled: readonly AttemptRef[];
-  /** Attempts with an outcome whose workspace is still there. */
+  /** Attempts with an outcome and a workspace. */
   readonly untidy: readonly AttemptRef[];
 }
 
 /**
- * Finds what an earlier agent left in the directories of a project's jobs.
+ * Finds the orphans of an earlier agent in the directories of a project's jobs.
  *
- * Synchronous: a history of thousands of jobs must not delay the first job's start.
+ * Synchronous: a history of thousands of jobs must not delay the first job.
  */
 export function findOrphans(stateDir: string, project: ProjectName): Orphans {
   const unsettled: AttemptRef[] = [];

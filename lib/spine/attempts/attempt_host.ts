@@ -1,6 +1,6 @@
 /**
- * The life of attempts on the agent's side: prepare the directory, set up, start,
- * record the log, settle. What an earlier agent left alive is adopted.
+ * Runs attempts on the agent's side: prepare the directory, set up, start, record the log, settle.
+ * Adopts attempts that an earlier agent left alive.
  *
  * @module
  */
@@ -30,18 +30,21 @@ import {
   type StarterOptions,
 } from "@lib/spine/attempts/attempt_starter.ts";
 
-/** What is needed to run one attempt. */
+/** The order to run one attempt. */
 export interface AttemptInput {
   readonly spec: JobSpec;
-  /** `null`: they cannot be had, so the attempt can only be joined. */
+  /** Values by name; `null` if they cannot be unsealed, so that the attempt can only be joined. */
   readonly secrets: Readonly<Record<string, string>> | null;
-  /** The boot of the machine in which the attempt was claimed. */
+  /**
+   * The boot of the machine in which the attempt was claimed. In a later boot no process of it is
+   * alive, and its files may be lost although it ran: it is never started then.
+   */
   readonly bootId: string;
 }
 
-/** Records when a growing log's bytes arrived. */
+/** Records when the bytes of a growing log arrive. */
 export interface LogRecorder {
-  /** Catches up to the end, stops, and tells the bytes of log over all streams. */
+  /** Catches up to the end, stops, and returns the bytes of log over all streams. */
   finish(): Promise<number>;
 }
 
@@ -49,34 +52,34 @@ export interface LogRecorder {
 export interface AttemptHostOptions extends StarterOptions {
   readonly project: ProjectName;
   readonly stateDir: string;
-  /** Names this boot of the machine. */
+  /** The id of this boot of the machine. */
   readonly bootId: string;
-  /** Begins to record; the log need not exist yet. */
+  /** Starts to record; the log need not exist yet. */
   readonly recordLog: (
     directory: AttemptDirectory,
     spec: JobSpec,
     signal: AbortSignal,
   ) => LogRecorder;
   readonly seal: (secrets: Readonly<Record<string, string>>, ref: AttemptRef) => Uint8Array;
-  /** Ends what an earlier agent ran around its jobs and still lives; returns how many those were. */
+  /** Ends the helper programs of an earlier agent that are still alive; returns their number. */
   readonly endHelpers: () => Promise<number>;
 }
 
 interface LiveAttempt {
   readonly handle: AttemptHandle;
   readonly ended: Promise<AttemptOutcome>;
-  /** Ends what is done before the job; after it, it is the executor's to stop. */
+  /** The setup before the job; after it, the executor stops the attempt. */
   readonly setup: Setup | undefined;
 }
 
-/** What is known of an attempt when it is taken over. */
+/** The outcome of an attempt that has ended when it is taken over. */
 interface Known {
   readonly outcome: AttemptOutcome;
-  /** Whether the job itself ever began. */
+  /** The job itself started. */
   readonly begun: boolean;
 }
 
-/** All attempts of one project. Disposing leaves what runs alone. */
+/** All attempts of one project; disposing leaves running jobs alone. */
 export class AttemptHost implements AsyncDisposable {
   readonly #options: AttemptHostOptions;
   readonly #live = new Map<string, LiveAttempt>();
@@ -92,17 +95,17 @@ export class AttemptHost implements AsyncDisposable {
     });
   }
 
-  /** `<job id>/<attempt number>` of what has not ended. */
+  /** `<job id>/<attempt number>` of the attempts that have not ended. */
   get attempts(): readonly string[] {
     return [...new Set([...this.#live.keys(), ...this.#beginning.keys()])];
   }
 
-  /** Takes over what an earlier agent left without an outcome. */
+  /** Takes over the attempts that an earlier agent left without an outcome. */
   async adopt(): Promise<void> {
     const { stateDir, project, log } = this.#options;
     const { unsettled, untidy } = findOrphans(stateDir, project);
     if (unsettled.length > 0) {
-      // They write to what is set up, or finished, anew.
+      // They write to directories that are set up, or finished, again.
       const helpers = await this.#options.endHelpers();
       if (helpers > 0) log.info("Ended helper programs of an earlier agent", { helpers });
     }
@@ -112,14 +115,14 @@ export class AttemptHost implements AsyncDisposable {
     for (const ref of unsettled) {
       const handle = await this.#handleOf(ref);
       if (handle === undefined) continue;
-      const found = await this.#lookAtLeft(handle);
+      const found = await this.#lookAtOrphan(handle);
       if (found === undefined || found.kind === "never_begun") continue;
       log.info("Taking over an attempt", { ...fieldsOf(ref), found: found.kind });
       this.#watch(handle, { known: knownOf(found) });
     }
   }
 
-  /** Begins an attempt, or joins it. */
+  /** Starts an attempt, or joins it. */
   async begin(ref: AttemptRef, input: AttemptInput): Promise<void> {
     const key = keyOf(ref);
     if (this.#live.has(key)) return;
@@ -137,10 +140,10 @@ export class AttemptHost implements AsyncDisposable {
     if (live !== undefined) return await live.ended;
     const outcome = await readOutcome(this.#directory(ref));
     if (outcome !== undefined) return outcome;
-    throw new CicdError("not_found", `Cannot follow attempt ${keyOf(ref)}: it was never begun`);
+    throw new CicdError("not_found", `Cannot follow attempt ${keyOf(ref)}: it never started`);
   }
 
-  /** Asks an attempt to stop; `false` if it is unknown here. */
+  /** Asks an attempt to stop; returns `false` if it is unknown here. */
   async stop(ref: AttemptRef, why: CancelRequest): Promise<boolean> {
     await this.#beginning.get(keyOf(ref));
     const live = this.#live.get(keyOf(ref));
@@ -160,39 +163,39 @@ export class AttemptHost implements AsyncDisposable {
   async #begin(ref: AttemptRef, input: AttemptInput): Promise<void> {
     const { executor, seal } = this.#options;
     const { spec, secrets } = input;
-    const notToBegin = this.#whyNotToBegin(input);
+    const refusal = this.#refusalOf(input);
     const handle: AttemptHandle = { ref, spec, directory: this.#directory(ref) };
-    if (notToBegin !== undefined || await exists(handle.directory.attemptFile)) {
+    if (refusal !== undefined || await exists(handle.directory.attemptFile)) {
       if (await readOutcome(handle.directory) !== undefined) return;
       const found = await executor.look(handle, this.#tasks.signal);
       if (found.kind !== "never_begun") {
         return this.#watch(handle, { known: knownOf(found) });
       }
-      // A power cut may have taken the files of what ran: their absence proves nothing.
-      if (notToBegin !== undefined) {
+      // A power failure may have lost the files of an attempt that ran: absence proves nothing.
+      if (refusal !== undefined) {
         await Deno.mkdir(handle.directory.path, { recursive: true, mode: 0o700 });
-        return this.#watch(handle, { known: { outcome: notToBegin, begun: false } });
+        return this.#watch(handle, { known: { outcome: refusal, begun: false } });
       }
     }
-    if (secrets === null) throw new TypeError("An attempt without its secrets is not begun");
+    if (secrets === null) throw new TypeError("Cannot start an attempt without its secrets");
     const sealed = Object.keys(secrets).length === 0 ? undefined : seal(secrets, ref);
     prepareDirectory(handle, sealed);
     const { signal } = this.#tasks;
     if (this.#starter.needsSetup(spec)) {
-      // Whoever asked is told meanwhile that the attempt is alive.
+      // Meanwhile the caller learns that the attempt is alive.
       return this.#watch(handle, { setup: this.#starter.setUp(handle, secrets, signal) });
     }
     const failed = await this.#starter.start(handle, secrets, signal);
     this.#watch(handle, { known: failed && { outcome: failed, begun: false } });
   }
 
-  /** Stays with an attempt until it has ended, or settles it with what is known already. */
+  /** Follows an attempt to its end, or settles it with its known outcome. */
   #watch(
     handle: AttemptHandle,
     { known, setup }: { readonly known?: Known | undefined; readonly setup?: Setup },
   ): void {
     const settled = Promise.withResolvers<AttemptOutcome>();
-    void settled.promise.catch(ignore("whoever waits hears of it"));
+    void settled.promise.catch(ignore("reported to whoever waits"));
     this.#live.set(keyOf(handle.ref), { handle, ended: settled.promise, setup });
     this.#tasks.spawn(`attempt ${keyOf(handle.ref)}`, async (signal) => {
       try {
@@ -209,7 +212,7 @@ export class AttemptHost implements AsyncDisposable {
     });
   }
 
-  /** What is left of a workspace costs space only; the next agent tries again. */
+  /** A remaining workspace costs space only; the next agent tries again. */
   async #tidy(ref: AttemptRef, directory: AttemptDirectory): Promise<void> {
     try {
       await removeWorkspace(directory);
@@ -239,8 +242,8 @@ export class AttemptHost implements AsyncDisposable {
     return outcome;
   }
 
-  /** The verdict on an attempt that is not alive and must not be begun; else `undefined`. */
-  #whyNotToBegin({ bootId, secrets }: AttemptInput): AttemptOutcome | undefined {
+  /** Returns the outcome of an attempt that must not be started if it is not alive. */
+  #refusalOf({ bootId, secrets }: AttemptInput): AttemptOutcome | undefined {
     if (bootId !== this.#options.bootId) {
       const message = "The machine was restarted while the attempt was under way";
       return this.#starter.neverBegun({ state: "lost", reason: "agent_lost", message });
@@ -253,15 +256,15 @@ export class AttemptHost implements AsyncDisposable {
     return undefined;
   }
 
-  /** What became of an attempt; `undefined` if that cannot be told now: the runner asks for it anew. */
-  async #lookAtLeft(handle: AttemptHandle): Promise<AttemptFound | undefined> {
+  /** Returns the state of an attempt; `undefined` if it is unknown now: the runner asks again. */
+  async #lookAtOrphan(handle: AttemptHandle): Promise<AttemptFound | undefined> {
     const { executor, log } = this.#options;
     try {
       return await executor.look(handle, this.#tasks.signal);
     } catch (error) {
       this.#tasks.signal.throwIfAborted();
-      // One attempt that nobody can judge must not keep the agent from all others.
-      log.error("Cannot look at an attempt", { ...fieldsOf(handle.ref), error });
+      // One attempt in an unknown state must not keep the agent from all others.
+      log.error("Cannot determine the state of an attempt", { ...fieldsOf(handle.ref), error });
       return undefined;
     }
   }
@@ -272,7 +275,7 @@ export class AttemptHost implements AsyncDisposable {
       const spec = await readSpec(directory);
       return spec === undefined ? undefined : { ref, spec, directory };
     } catch (error) {
-      // One damaged directory must not keep the agent from all others; the runner asks for it anew.
+      // One damaged directory must not keep the agent from all others; the runner asks again.
       this.#options.log.error("Cannot read an attempt", { ...fieldsOf(ref), error });
       return undefined;
     }

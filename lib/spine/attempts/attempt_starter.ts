@@ -1,6 +1,5 @@
 /**
- * Brings one attempt from its prepared directory to a running job, and does what
- * is to be done after the job.
+ * Takes one attempt from its prepared directory to a running job, and runs the steps after the job.
  *
  * @module
  */
@@ -23,15 +22,15 @@ import {
 /** Options for {@linkcode AttemptStarter}. */
 export interface StarterOptions {
   readonly executor: Executor;
-  /** What is done around jobs that ask for it, in the order before the job. */
+  /** The steps around jobs that need them, in the order before the job. */
   readonly steps: readonly AttemptStep[];
-  /** For everything before a job, and again for each step after it. */
+  /** The limit for all steps before a job, and for each step after it. */
   readonly setupTimeoutMs: () => number;
   readonly openSetupLog: (
     directory: AttemptDirectory,
     secrets: ReadonlyMap<string, string>,
   ) => SetupLog;
-  /** The job's environment, secrets apart. */
+  /** Returns the job's environment without secrets. */
   readonly environmentOf: (
     ref: AttemptRef,
     spec: JobSpec,
@@ -52,23 +51,34 @@ export class AttemptStarter {
     this.#options = options;
   }
 
-  /** Whether something has to be done before the job begins, which may take minutes. */
+  /** Returns true if steps run before the job, which may take minutes. */
   needsSetup(spec: JobSpec): boolean {
     return this.#steps(spec).some(({ before }) => before !== undefined);
   }
 
-  /** Begins to set an attempt up, and starts its job then. */
+  /** Makes the setup of an attempt, which then starts its job. */
   setUp(handle: AttemptHandle, secrets: Secrets, signal: AbortSignal): Setup {
     const stop = new AbortController();
     const over = Promise.withResolvers<boolean>();
-    return {
-      over: over.promise,
-      stop: (why) => stop.abort(new SetupStopped(why)),
-      run: () => this.#run({ handle, secrets, stop: stop.signal, over }, signal),
+    const run = async () => {
+      let started = true;
+      try {
+        const all = new Map(Object.entries(secrets));
+        using setupLog = this.#options.openSetupLog(handle.directory, all);
+        const either = AbortSignal.any([signal, stop.signal]);
+        const end = await setUp(handle, all, setupLog, this.#stepOptions(handle.spec), either);
+        setupLog.done();
+        if (end.kind === "ready") return await this.start(handle, secrets, signal, end.env);
+        started = false;
+        return this.neverBegun(end.verdict);
+      } finally {
+        over.resolve(started);
+      }
     };
+    return { over: over.promise, stop: (why) => stop.abort(new SetupStopped(why)), run };
   }
 
-  /** @returns The verdict if the executor could not begin the attempt. */
+  /** @returns The outcome if the executor could not start the attempt. */
   async start(
     { ref, spec, directory }: AttemptHandle,
     secrets: Secrets,
@@ -93,7 +103,7 @@ export class AttemptStarter {
     }
   }
 
-  /** Does what is to be done after the job; how it ended stays as it is. */
+  /** Runs the steps after the job and adds their problems to the message of its outcome. */
   async finish(
     handle: AttemptHandle,
     outcome: AttemptOutcome,
@@ -103,30 +113,9 @@ export class AttemptStarter {
     return { ...outcome, message: withNotes(outcome.message, notes) };
   }
 
-  /** The outcome of an attempt whose job never began. */
+  /** Returns the outcome of an attempt whose job never started. */
   neverBegun(verdict: Verdict): AttemptOutcome {
     return { ...verdict, usage: {}, finishedAt: this.#options.clock.now(), logBytes: 0 };
-  }
-
-  async #run(
-    { handle, secrets, stop, over }: SetupRun,
-    signal: AbortSignal,
-  ): Promise<AttemptOutcome | undefined> {
-    let begun = true;
-    try {
-      const all = new Map(Object.entries(secrets));
-      using setupLog = this.#options.openSetupLog(handle.directory, all);
-      const options = this.#stepOptions(handle.spec);
-      const end = await setUp(handle, all, setupLog, options, AbortSignal.any([signal, stop]));
-      setupLog.done();
-      if (end.kind === "failed") {
-        begun = false;
-        return this.neverBegun(end.verdict);
-      }
-      return await this.start(handle, secrets, signal, end.env);
-    } finally {
-      over.resolve(begun);
-    }
   }
 
   #steps(spec: JobSpec): readonly AttemptStep[] {
@@ -139,24 +128,17 @@ export class AttemptStarter {
   }
 }
 
-/** The setup of one attempt, under way. */
+/** The setup of one attempt. */
 export interface Setup {
-  /** Resolves when it is over: whether the job is on its way, or may be. */
+  /** Resolves when it is over: `true` if the job is starting, or may be. */
   readonly over: Promise<boolean>;
-  /** Ends it; what it has done so far is of no use any more. */
+  /** Ends it without starting the job. */
   stop(why: CancelRequest): void;
-  /** @returns The outcome if the job never began. */
+  /** @returns The outcome if the job never started. */
   run(): Promise<AttemptOutcome | undefined>;
 }
 
-interface SetupRun {
-  readonly handle: AttemptHandle;
-  readonly secrets: Secrets;
-  readonly stop: AbortSignal;
-  readonly over: PromiseWithResolvers<boolean>;
-}
-
-/** What went wrong after the job stands behind how the job ended. */
+/** Appends the problems after the job to the message of its outcome. */
 function withNotes(message: string, notes: readonly string[]): string {
   const text = [message, ...notes].join("; ");
   return text.length > MESSAGE_MAX_CHARS ? `${text.slice(0, MESSAGE_MAX_CHARS)}…` : text;

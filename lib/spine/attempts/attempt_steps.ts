@@ -1,48 +1,38 @@
 /**
- * Runs the steps around a job: those before it in their order, those after it
- * in the reverse order.
+ * Runs the steps around a job: those before it in their order, those after it in reverse order.
  *
  * @module
  */
 import { withDeadline } from "@lib/core/abort.ts";
 import { formatDuration } from "@lib/core/duration.ts";
-import { CicdError, messageOf, toCicdError } from "@lib/core/errors.ts";
+import { messageOf, toCicdError } from "@lib/core/errors.ts";
 import type { Logger } from "@lib/core/logger.ts";
 import type { AttemptHandle } from "@lib/spine/jobs/executor.ts";
-import type {
-  AttemptOutcome,
-  CancelRequest,
-  EndReason,
-  TerminalState,
-} from "@lib/spine/jobs/model.ts";
+import type { AttemptOutcome, CancelRequest } from "@lib/spine/jobs/model.ts";
 import { type AttemptStep, StepFailure } from "@lib/spine/jobs/step.ts";
 
-/** The log of what is done before a job; see `lib/spine/logs/setup_log.ts`. */
+/** The log of the setup of a job; see `lib/spine/logs/setup_log.ts`. */
 export interface SetupLog extends Disposable {
   say(line: string): void;
   done(): void;
 }
 
-/** What the steps are run with. */
+/** The steps of an attempt and how to run them. */
 export interface StepOptions {
   readonly steps: readonly AttemptStep[];
   readonly timeoutMs: number;
   readonly log: Logger;
 }
 
-/** How the setup of an attempt ended: ready to be started, or the verdict on it. */
+/** The result of a setup: the job is ready to start, or the attempt has ended. */
 export type SetupEnd =
   | { readonly kind: "ready"; readonly env: Readonly<Record<string, string>> }
   | { readonly kind: "failed"; readonly verdict: Verdict };
 
-/** The verdict on an attempt that never began. */
-export interface Verdict {
-  readonly state: TerminalState;
-  readonly reason: EndReason;
-  readonly message: string;
-}
+/** The end of an attempt that never started. */
+export type Verdict = Pick<AttemptOutcome, "state" | "reason" | "message">;
 
-/** The reason with which the signal of a setup is aborted when somebody asks for a stop. */
+/** The reason with which a stop request aborts the signal of a setup. */
 export class SetupStopped extends Error {
   readonly why: CancelRequest;
 
@@ -53,13 +43,13 @@ export class SetupStopped extends Error {
 }
 
 /**
- * Does everything that has to be done before the job begins.
+ * Runs the steps before the job.
  *
- * @throws The signal's reason, unless that is a {@linkcode SetupStopped}: then the attempt is not
- * over, and the next agent sets it up anew.
+ * @throws The signal's reason, unless that is a {@linkcode SetupStopped}: the attempt is not over,
+ * and the next agent repeats the setup.
  */
 export async function setUp(
-  { ref, spec, directory }: AttemptHandle,
+  handle: AttemptHandle,
   secrets: ReadonlyMap<string, string>,
   setupLog: SetupLog,
   { steps, timeoutMs, log }: StepOptions,
@@ -68,9 +58,7 @@ export async function setUp(
   using deadline = withDeadline(signal, timeoutMs, "the setup");
   const env: Record<string, string> = {};
   const context = {
-    ref,
-    spec,
-    directory,
+    ...handle,
     secrets,
     say: (line: string) => setupLog.say(line),
     setEnv: (name: string, value: string) => {
@@ -88,7 +76,7 @@ export async function setUp(
       if (signal.aborted) throw reason;
       const verdict = deadline.aborted ? timeoutVerdict(timeoutMs, step) : failureVerdict(error);
       if (verdict.reason === "start_failed") {
-        log.error("Cannot set up an attempt", { jobId: ref.jobId, step: step.name, error });
+        log.error("Cannot set up an attempt", { jobId: handle.ref.jobId, step: step.name, error });
       }
       setupLog.say(verdict.message);
       return failed(verdict);
@@ -97,13 +85,9 @@ export async function setUp(
   return { kind: "ready", env };
 }
 
-/**
- * Does what is to be done after the job.
- *
- * @returns Sentences on what went wrong; how the job ended stays as it is.
- */
+/** Runs the steps after the job; returns their problems as sentences. */
 export async function tearDown(
-  { ref, spec, directory }: AttemptHandle,
+  handle: AttemptHandle,
   outcome: AttemptOutcome,
   { steps, timeoutMs, log }: StepOptions,
   signal: AbortSignal,
@@ -113,10 +97,10 @@ export async function tearDown(
     if (step.after === undefined) continue;
     using deadline = withDeadline(signal, timeoutMs, step.name);
     try {
-      notes.push(...await step.after({ ref, spec, directory }, outcome, deadline));
+      notes.push(...await step.after(handle, outcome, deadline));
     } catch (error) {
       if (signal.aborted) throw signal.reason;
-      log.error("Cannot finish an attempt", { jobId: ref.jobId, step: step.name, error });
+      log.error("Cannot finish an attempt", { jobId: handle.ref.jobId, step: step.name, error });
       notes.push(`${step.name} failed: ${messageOf(error)}`);
     }
   }
@@ -145,6 +129,5 @@ function failureVerdict(error: unknown): Verdict {
   if (error instanceof StepFailure) {
     return { state: "failed", reason: error.reason, message: error.message };
   }
-  const message = error instanceof CicdError ? messageOf(error) : toCicdError(error).message;
-  return { state: "failed", reason: "start_failed", message };
+  return { state: "failed", reason: "start_failed", message: toCicdError(error).message };
 }

@@ -14,7 +14,7 @@
  *
  * @module
  */
-import { assertNever } from "@lib/core/assert_never.ts";
+import { assertNever } from "@lib/core/errors.ts";
 import { formatDuration } from "@lib/core/duration.ts";
 import { formatSize } from "@lib/core/size.ts";
 import type { AttemptOutcome, EndReason, TerminalState, Usage } from "@lib/spine/jobs/model.ts";

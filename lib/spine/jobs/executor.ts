@@ -1,6 +1,5 @@
 /**
- * The port behind which an attempt runs: in a transient unit, as a plain
- * process group, in a container.
+ * The port that runs an attempt: in a transient unit, as a plain process group or in a container.
  *
  * @module
  */
@@ -8,77 +7,79 @@ import type { AttemptDirectory, AttemptRef } from "@lib/spine/jobs/attempt_direc
 import type { AttemptOutcome, CancelRequest } from "@lib/spine/jobs/model.ts";
 import type { JobSpec } from "@lib/spine/spec/job_spec.ts";
 
-/** Everything an executor needs to start one attempt. */
-export interface AttemptRequest {
+/** An attempt as its directory describes it; it may be alive. */
+export interface AttemptHandle {
   readonly ref: AttemptRef;
   readonly spec: JobSpec;
-  /** The job's environment without its secrets, complete: nothing is inherited. */
-  readonly env: Readonly<Record<string, string>>;
-  /** Values by name; they reach the job's environment and nothing else. Those that only the setup
-   * uses are not among them. */
-  readonly secrets: ReadonlyMap<string, string>;
-  /** Exists, with `script` written and `work/` made; holds no log yet. */
   readonly directory: AttemptDirectory;
 }
 
-/** What an executor finds of an attempt when it looks. */
+/**
+ * Everything an executor needs to start one attempt. Its directory exists, with `script` written
+ * and `work/` made; it holds no log yet.
+ */
+export interface AttemptRequest extends AttemptHandle {
+  /** The job's environment without its secrets, complete: nothing is inherited. */
+  readonly env: Readonly<Record<string, string>>;
+  /** Values by name, only for the job's environment; without those that only the setup uses. */
+  readonly secrets: ReadonlyMap<string, string>;
+}
+
+/** The state in which an executor finds an attempt. */
 export type AttemptFound =
-  /** Its processes live, or are on their way to the first instruction or to their end. */
+  /** Its processes are alive, starting or ending. */
   | { readonly kind: "alive" }
   /** It ended, and the record of its end is on disk. */
   | { readonly kind: "ended"; readonly outcome: AttemptOutcome }
-  /** It was begun, nothing of it lives, and no record says how it ended. */
+  /** It started, no process of it is alive, and there is no record of its end. */
   | { readonly kind: "vanished"; readonly outcome: AttemptOutcome }
-  /** No instruction of it was ever executed, and none will be. */
+  /** No instruction of it was or will be executed. */
   | { readonly kind: "never_begun" };
 
-/** Why an attempt is being stopped; `timeout` where no service manager sees to it. */
+/** The reason to stop an attempt; `timeout` where no service manager enforces it. */
 export type StopRequest = CancelRequest | { readonly reason: "timeout"; readonly by: string };
 
 /**
  * Runs attempts.
  *
- * Contract, the same for every executor and checked by one suite
+ * The contract is the same for every executor and checked by one suite
  * (`tests/support/executor_contract.ts`):
  *
- * - `start` may be called again for the same attempt, by this process or a
- *   later one, at any moment: the attempt's first instruction is executed at
- *   most once in its life. The name of the unit (or the log file, where there
- *   is no service manager) is the key that refuses the second.
- * - The attempt outlives this process. Its output and the record of its end
- *   reach its directory while no program of ours is alive.
+ * - `start` may be called again for the same attempt, by this process or a later one, at any
+ *   moment: the attempt's first instruction is executed at most once. The name of the unit (or the
+ *   log file, where there is no service manager) is the key that refuses the second start.
+ * - The attempt outlives this process. Its output and the record of its end reach its directory
+ *   even while none of our programs is alive.
  * - `look` decides from disk and the service manager alone.
- * - `ended` resolves once the main process has ended *and* nothing of the
- *   attempt lives any more, after the record is on disk. Many callers may
- *   wait; it works for attempts begun by an earlier process.
- * - `stop` is idempotent, writes `directory.stopFile` first, asks politely,
- *   and kills everything after the attempt's grace period. It returns when
- *   the stop is under way; `ended` tells when it is over. Stopping what has
- *   ended is no error.
- * - Every method rejects with `signal.reason` when `signal` aborts; the
- *   attempt itself is not touched by that.
+ * - `ended` resolves once the main process has ended *and* no process of the attempt is alive,
+ *   after the record is on disk. It supports many callers and attempts that an earlier process
+ *   started.
+ * - `stop` is idempotent, writes `directory.stopFile` first, sends the polite signal and kills
+ *   everything after the attempt's grace period. It returns when the stop is under way; `ended`
+ *   resolves when it is over. Stopping an ended attempt is not an error.
+ * - Every method rejects with `signal.reason` when `signal` aborts; the attempt goes on.
  */
 export interface Executor extends AsyncDisposable {
   readonly kind: "unit" | "direct" | "container";
   /**
-   * @returns `started`, or `exists` if the attempt was begun before.
-   * @throws {CicdError} `executor_failed` if it was not begun, `systemd_unavailable`
-   * if that is not known.
+   * @returns `started`, or `exists` if the attempt was started before.
+   * @throws {CicdError} `executor_failed` if it did not start, `systemd_unavailable` if that is
+   * unknown.
    */
   start(request: AttemptRequest, signal: AbortSignal): Promise<"started" | "exists">;
   look(attempt: AttemptHandle, signal: AbortSignal): Promise<AttemptFound>;
   ended(attempt: AttemptHandle, signal: AbortSignal): Promise<AttemptOutcome>;
   stop(attempt: AttemptHandle, why: StopRequest, signal: AbortSignal): Promise<void>;
-  /** The limits on everything the project runs, and what it uses. */
+  /** Returns the limits on everything the project runs, and its usage. */
   describeProject(signal: AbortSignal): Promise<ProjectUse>;
-  /** Why the executor cannot work now, or `undefined` while it can. */
+  /** Returns why the executor cannot work now; `undefined` while it can. */
   unhealthyReason(): string | undefined;
 }
 
-/** A project as a whole; empty where nothing keeps count of it. */
+/** Limits and usage of a whole project; empty where nothing counts them. */
 export interface ProjectUse {
   readonly limits: {
-    /** CPUs at once. */
+    /** CPUs at the same time. */
     readonly cpu?: number;
     readonly memoryBytes?: number;
     readonly tasks?: number;
@@ -86,14 +87,7 @@ export interface ProjectUse {
   readonly usage: {
     readonly memoryBytes?: number;
     readonly tasks?: number;
-    /** Since the project's slice was made. */
+    /** Since the project's slice was created. */
     readonly cpuSeconds?: number;
   };
-}
-
-/** An attempt that may be alive: what is known of it from its directory. */
-export interface AttemptHandle {
-  readonly ref: AttemptRef;
-  readonly spec: JobSpec;
-  readonly directory: AttemptDirectory;
 }

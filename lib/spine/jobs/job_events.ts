@@ -1,22 +1,23 @@
 /**
- * Who wants to know of changes to jobs.
+ * Publishes changes to jobs.
  *
- * Listeners get no queue of their own: they are told that a job changed and
- * read the store, so a slow one costs no memory and misses no final state.
+ * Listeners have no queue: they learn that a job changed and read the store, so a slow listener
+ * costs no memory and misses no final state.
  *
  * @module
  */
+import { raceAbort } from "@lib/core/abort.ts";
 import type { JobId } from "@lib/core/ids.ts";
 import type { Job } from "@lib/spine/jobs/model.ts";
 
-/** Called with a job as it stands after a committed change; must not throw or block. */
+/** Called with a job after a committed change; must not throw or block. */
 export type JobListener = (job: Job, before: Job | undefined) => void;
 
-/** Tells listeners of committed changes. */
+/** Calls listeners after committed changes. */
 export class JobEvents {
   readonly #listeners = new Set<JobListener>();
 
-  /** How many listen now. */
+  /** The number of listeners. */
   get size(): number {
     return this.#listeners.size;
   }
@@ -30,11 +31,7 @@ export class JobEvents {
     for (const listener of this.#listeners) listener(job, before);
   }
 
-  /**
-   * Resolves with the first state of the job, now or later, that `isWanted`.
-   *
-   * @param read Reads the job as it stands now.
-   */
+  /** Resolves with the job once it `isWanted`; `read` returns its current state. */
   async waitFor(
     id: JobId,
     { read, isWanted, signal }: {
@@ -49,13 +46,6 @@ export class JobEvents {
     });
     const now = read();
     if (isWanted(now)) return now;
-    const onAbort = () => found.reject(signal.reason);
-    signal.addEventListener("abort", onAbort, { once: true });
-    if (signal.aborted) onAbort();
-    try {
-      return await found.promise;
-    } finally {
-      signal.removeEventListener("abort", onAbort);
-    }
+    return await raceAbort(found.promise, signal);
   }
 }

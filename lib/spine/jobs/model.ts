@@ -1,15 +1,12 @@
 /**
- * What a job is, as every part of the suite sees it.
- *
- * Inside the program durations are milliseconds, sizes bytes, times
- * milliseconds since the epoch, names camelCase.
+ * Jobs and attempts. Durations are milliseconds, sizes bytes, times milliseconds since the epoch.
  *
  * @module
  */
 import type { JobId } from "@lib/core/ids.ts";
 import type { JobSpec } from "@lib/spine/spec/job_spec.ts";
 
-/** Where a job stands. The last five are terminal. */
+/** The states of a job. The last five are terminal. */
 export const JOB_STATES = [
   "queued",
   "starting",
@@ -24,15 +21,15 @@ export const JOB_STATES = [
 /** A state of {@linkcode JOB_STATES}. */
 export type JobState = typeof JOB_STATES[number];
 
-/** A state in which nothing happens any more. */
-export type TerminalState = "succeeded" | "failed" | "cancelled" | "timed_out" | "lost";
+/** The state of a job that has ended. */
+export type TerminalState = Exclude<JobState, "queued" | "starting" | "running">;
 
-/** Whether nothing happens any more in `state`. */
+/** Returns true if a job in `state` has ended. */
 export function isTerminal(state: JobState): state is TerminalState {
   return state !== "queued" && state !== "starting" && state !== "running";
 }
 
-/** Why an attempt ended as it did. */
+/** The reasons why an attempt ended. */
 export const END_REASONS = [
   /** The job's main process exited; see the exit code. */
   "exit_code",
@@ -50,32 +47,32 @@ export const END_REASONS = [
   "exec_failed",
   /** The repository could not be checked out. */
   "checkout_failed",
-  /** The container image could not be had, or is not allowed here. */
+  /** The container image could not be fetched, or is not allowed here. */
   "image_unavailable",
-  /** The suite, not the job, failed: the attempt could not be started. */
+  /** The suite, not the job, failed: the attempt could not start. */
   "start_failed",
-  /** The machine or the service manager went away under the job. */
+  /** The machine or the service manager stopped under the job. */
   "agent_lost",
 ] as const;
 
 /** A reason of {@linkcode END_REASONS}. */
 export type EndReason = typeof END_REASONS[number];
 
-/** What an attempt used; a figure that could not be measured is absent. */
+/** The resources that an attempt used; a value that could not be measured is absent. */
 export interface Usage {
   readonly cpuSeconds?: number;
   readonly memoryPeakBytes?: number;
   /** From the first instruction to the end. */
   readonly wallSeconds?: number;
-  /** Seconds in which the CPU limit held the job back. */
+  /** Seconds in which the CPU limit throttled the job. */
   readonly cpuThrottledSeconds?: number;
 }
 
-/** How an attempt ended: the executor's verdict, before any retry policy. */
+/** The result of an attempt, before any retry policy. */
 export interface AttemptOutcome {
   readonly state: TerminalState;
   readonly reason: EndReason;
-  /** For people: names the limit that was hit, the signal, the missing program. */
+  /** For people: names the limit, the signal or the missing program. */
   readonly message: string;
   readonly exitCode?: number;
   /** Such as `SIGKILL`. */
@@ -94,7 +91,7 @@ export interface Job {
   readonly state: JobState;
   /** Number of the latest attempt; 0 before the first. */
   readonly attempt: number;
-  /** Number of the latest attempt when someone last asked for a retry, else 0. */
+  /** Number of the latest attempt when a retry was last requested, else 0. */
   readonly retryBase: number;
   readonly reason?: EndReason;
   readonly message?: string;
@@ -112,7 +109,7 @@ export interface Job {
   readonly revision: number;
 }
 
-/** Who asked for a cancel, and why. */
+/** A request to cancel a job. */
 export interface CancelRequest {
   readonly reason: "cancelled" | "superseded";
   /** For people: `by request`, or the id of the superseding job. */

@@ -7,14 +7,13 @@
  *    ↑_____________________________________________|  (retry on request)
  * ```
  *
- * Every event about an attempt carries the attempt's number: an event of an
- * attempt that is no longer the latest is refused, so a late owner can change
- * nothing.
+ * Every event about an attempt carries the attempt's number: an event of an attempt that is not the
+ * latest is refused, so a late owner can change nothing.
  *
  * @module
  */
-import { assertNever } from "@lib/core/assert_never.ts";
 import type { ErrorCode } from "@lib/core/error_codes.ts";
+import { assertNever } from "@lib/core/errors.ts";
 import {
   type AttemptOutcome,
   type CancelRequest,
@@ -23,21 +22,21 @@ import {
 } from "@lib/spine/jobs/model.ts";
 import type { RetryCause } from "@lib/spine/spec/job_spec.ts";
 
-/** What can happen to a job. */
+/** An event in the life of a job. */
 export type JobEvent =
   /** The scheduler takes the job; the next attempt begins. */
   | { readonly kind: "claimed"; readonly bootId: string }
-  /** The attempt's processes are on their way. */
+  /** The attempt's processes are starting. */
   | { readonly kind: "started"; readonly attempt: number; readonly at: number }
-  /** The attempt is over and nothing of it lives. */
+  /** The attempt is over and no process of it is alive. */
   | { readonly kind: "ended"; readonly attempt: number; readonly outcome: AttemptOutcome }
   | { readonly kind: "cancel_requested"; readonly cancel: CancelRequest; readonly at: number }
   | { readonly kind: "retry_requested"; readonly at: number };
 
-/** What an event does to a job. */
+/** The effect of an event on a job. */
 export type Transition =
   | { readonly kind: "changed"; readonly job: Job }
-  /** The event asks for what is so already. */
+  /** The job already is as the event asks. */
   | { readonly kind: "unchanged" }
   | { readonly kind: "refused"; readonly code: ErrorCode; readonly message: string };
 
@@ -96,7 +95,7 @@ function ended(job: Job, outcome: AttemptOutcome): Transition {
   });
 }
 
-/** The wait before the next attempt, or `undefined` if the policy allows none. */
+/** Returns the delay before the next attempt; `undefined` if the policy allows none. */
 export function retryDelay(job: Job, outcome: AttemptOutcome): number | undefined {
   const { max, on, delayMs } = job.spec.retries;
   const tried = job.attempt - job.retryBase;

@@ -1,63 +1,52 @@
 /**
- * The port for what is done around a job: the checkout and the image before
- * it, artifacts and caches after it.
+ * The port for steps around a job: checkout and image before it, artifacts and caches after it.
  *
  * @module
  */
-import type { AttemptDirectory, AttemptRef } from "@lib/spine/jobs/attempt_directory.ts";
+import type { AttemptHandle } from "@lib/spine/jobs/executor.ts";
 import type { AttemptOutcome, EndReason } from "@lib/spine/jobs/model.ts";
 import type { JobSpec } from "@lib/spine/spec/job_spec.ts";
 
-/** What a step knows of its attempt. */
-export interface StepContext {
-  readonly ref: AttemptRef;
-  readonly spec: JobSpec;
-  /** The workspace is there; before the first step it is empty. */
-  readonly directory: AttemptDirectory;
-}
-
-/** The same before the job, with what only the setup may use. */
-export interface SetupContext extends StepContext {
-  /** Every secret of the job by name, those that never reach the job included. */
+/** An attempt before its job. The workspace exists; before the first step it is empty. */
+export interface SetupContext extends AttemptHandle {
+  /** Every secret of the job by name, including those that never reach the job. */
   readonly secrets: ReadonlyMap<string, string>;
   /**
-   * Appends a line to the job's log, before the job's own output. Readers see secrets masked;
-   * still, nothing secret is to be written.
+   * Appends a line to the job's log, before the job's own output. Secrets are masked for readers;
+   * still, write nothing secret.
    */
   readonly say: (line: string) => void;
-  /** Adds a variable to the job's environment; what the job itself sets wins. */
+  /** Adds a variable to the job's environment; a variable that the job sets wins. */
   readonly setEnv: (name: string, value: string) => void;
 }
 
 /**
- * Something done around a job, for specs that ask for it.
+ * A step around a job, for specs that need it.
  *
- * Contract:
- *
- * - `before` may be called again for the same attempt after a crash, with whatever the first call
- *   left in the workspace; it ends in the same state. The steps run one after the other in a fixed
- *   order: checkout, files, caches, image.
- * - It rejects with {@linkcode StepFailure} if the job cannot begin for a reason that its owner can
- *   mend, and the attempt then ends with this reason. Any other error ends it as `start_failed`.
- * - `after` runs once nothing of the job lives, in the reverse order, also after a failure and after
- *   a restart of the agent, and may be called again for the same attempt. It never changes how the
- *   job ended: what went wrong is returned as sentences, which are added to the outcome's message.
+ * - `before` may be called again for the same attempt after a crash, with anything the first
+ *   call left in the workspace; it ends in the same state. The steps run one after the other in a
+ *   fixed order: checkout, files, caches, image.
+ * - It rejects with {@linkcode StepFailure} if the job cannot start for a reason that its owner can
+ *   fix, and the attempt ends with this reason. Any other error ends it as `start_failed`.
+ * - `after` runs once no process of the job is alive, in the reverse order, also after a failure
+ *   and after a restart of the agent, and may be called again for the same attempt. It never
+ *   changes how the job ended: it returns problems as sentences for the outcome's message.
  * - Both reject with `signal.reason` when `signal` aborts, and leave no process behind.
  */
 export interface AttemptStep {
   /** For the log: `checkout`. */
   readonly name: string;
-  /** Whether the spec asks for it; a step that is not needed costs nothing. */
+  /** Returns true if the spec needs the step; a step that is not needed costs nothing. */
   needed(spec: JobSpec): boolean;
   before?(context: SetupContext, signal: AbortSignal): Promise<void>;
   after?(
-    context: StepContext,
+    context: AttemptHandle,
     outcome: AttemptOutcome,
     signal: AbortSignal,
   ): Promise<readonly string[]>;
 }
 
-/** Why a job could not begin, in words for its owner; holds no secret. */
+/** The reason why a job could not start, worded for its owner; holds no secret. */
 export class StepFailure extends Error {
   readonly reason: EndReason;
 
@@ -68,16 +57,13 @@ export class StepFailure extends Error {
   }
 }
 
-/** A step whose code is loaded by the first job that asks for it. */
-export interface LazyStep {
-  readonly name: string;
-  readonly needed: (spec: JobSpec) => boolean;
-  readonly does: "before" | "after" | "both";
-  readonly load: () => Promise<AttemptStep>;
-}
-
-/** Makes a step of one that is not loaded yet. */
-export function lazyStep({ name, needed, does, load }: LazyStep): AttemptStep {
+/** Makes a step whose code is loaded by the first job that needs it. */
+export function lazyStep(
+  { name, needed, does, load }: Pick<AttemptStep, "name" | "needed"> & {
+    readonly does: "before" | "after" | "both";
+    readonly load: () => Promise<AttemptStep>;
+  },
+): AttemptStep {
   const before: AttemptStep["before"] = async (context, signal) => {
     await (await load()).before?.(context, signal);
   };

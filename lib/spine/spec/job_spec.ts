@@ -39,11 +39,6 @@ export type JobRequest = GivenOf<typeof JOB>;
 /** The schema of {@linkcode JobSpec} in records and orders. */
 export const specRecord: v.GenericSchema<unknown, JobSpec> = recordSchema(SPEC);
 
-/** Reads a job's spec. @throws {v.ValiError} If it is none. */
-export function parseSpec(value: unknown): JobSpec {
-  return v.parse(specRecord, value);
-}
-
 /**
  * Reads a spec that this program or its neighbouring release checked and stored: fills in what is
  * missing, at a fraction of the cost of {@linkcode parseSpec}.

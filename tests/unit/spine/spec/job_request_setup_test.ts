@@ -1,7 +1,8 @@
+import * as v from "valibot";
 import assert from "node:assert/strict";
 import { CicdError } from "@lib/core/errors.ts";
 import { parseJobRequest, type RequestDefaults } from "@lib/spine/spec/job_request.ts";
-import { parseSpec, setupSecretNames } from "@lib/spine/spec/job_spec.ts";
+import { setupSecretNames, specRecord } from "@lib/spine/spec/job_spec.ts";
 
 const SHA = "0123456789abcdef0123456789abcdef01234567";
 
@@ -119,7 +120,7 @@ Deno.test("parseJobRequest() reads every field around a job, and its record read
   ]);
   assert.deepEqual([...setupSecretNames(spec)].sort(), ["REGISTRY", "TOKEN"]);
   assert.deepEqual(Object.keys(secrets).sort(), ["OWN", "REGISTRY", "TOKEN"]);
-  assert.deepEqual(parseSpec(JSON.parse(JSON.stringify(spec))), spec);
+  assert.deepEqual(v.parse(specRecord, JSON.parse(JSON.stringify(spec))), spec);
 });
 
 const refusals: Readonly<Record<string, [Readonly<Record<string, unknown>>, readonly string[]]>> = {

@@ -28,8 +28,8 @@ import { parseJobRequest, type RequestDefaults } from "@lib/spine/spec/job_reque
 import {
   hasSetup,
   type JobSpec,
-  parseSpec,
   readStoredSpec,
+  specRecord,
   toLimitsView,
   toSpecView,
 } from "@lib/spine/spec/job_spec.ts";
@@ -128,7 +128,7 @@ function carried(spec: JobSpec): JobSpec {
   using memory = openMemoryStore();
   const stored = memory.store.require(memory.store.insert({ job: makeJob({ spec }) }).job.id).spec;
   const order = parseAttemptOrder(json({ spec: stored, secrets: null, bootId: "b" }));
-  return parseSpec(json(order.spec));
+  return v.parse(specRecord, json(order.spec));
 }
 
 function json<T>(value: T): T {
@@ -186,7 +186,7 @@ Deno.test("any choice of fields gets to the agent's record whole", () => {
     const values = Object.fromEntries(chosen.map((path) => [path, EVERYTHING[path]]));
     const { spec } = parseJobRequest(requestOf(values), () => settings);
     const order = parseAttemptOrder(json({ spec, secrets: {}, bootId: "b" }));
-    assert.deepEqual(parseSpec(json(order.spec)), spec);
+    assert.deepEqual(v.parse(specRecord, json(order.spec)), spec);
     assert.deepEqual(readStoredSpec(json(spec)), spec);
   }));
 });
@@ -215,7 +215,7 @@ Deno.test("a field of a newer release is kept from the row to the agent's record
     nice: 5,
     limits: { io: 7 },
   });
-  assert.deepEqual(json(parseSpec(newer)), newer);
+  assert.deepEqual(json(v.parse(specRecord, newer)), newer);
   assert.deepEqual(readStoredSpec(json(newer)), newer);
   assert.deepEqual(parseAttemptOrder({ spec: newer, secrets: null, bootId: "b" }).spec, newer);
 });
