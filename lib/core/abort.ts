@@ -1,14 +1,6 @@
-/**
- * Deadlines and cancellation on top of `AbortSignal`.
- *
- * @module
- */
 import { CicdError, ignore } from "@lib/core/errors.ts";
 
-/**
- * A signal that aborts with the parent, or after `timeoutMs` with a
- * `deadline_exceeded` error that names what was waited for.
- */
+/** Returns a signal that aborts with `signal`, or after `timeoutMs` with `deadline_exceeded`. */
 export function withDeadline(
   signal: AbortSignal,
   timeoutMs: number,
@@ -19,13 +11,10 @@ export function withDeadline(
   if (signal.aborted) onAbort();
   signal.addEventListener("abort", onAbort, { once: true });
   const timer = setTimeout(
-    () =>
-      controller.abort(
-        new CicdError(
-          "deadline_exceeded",
-          `Cannot wait longer for ${waitingFor}: ${timeoutMs} ms have passed`,
-        ),
-      ),
+    () => {
+      const message = `Cannot wait longer for ${waitingFor}: ${timeoutMs} ms have passed`;
+      controller.abort(new CicdError("deadline_exceeded", message));
+    },
     timeoutMs,
   );
   return Object.assign(controller.signal, {
@@ -37,10 +26,8 @@ export function withDeadline(
 }
 
 /**
- * Waits for `promise`, or rejects with the signal's reason when it aborts first.
- *
- * The promise itself goes on; its late rejection is absorbed, as its result is
- * no longer wanted.
+ * Waits for `promise`, or rejects with the signal's reason when that aborts first. The promise
+ * itself goes on; its late rejection is ignored.
  */
 export async function raceAbort<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   if (signal.aborted) {

@@ -1,28 +1,15 @@
-/**
- * Waiting times between tries.
- *
- * @module
- */
-
-/** Options for {@linkcode Backoff}. */
-export interface BackoffOptions {
-  readonly firstMs: number;
-  readonly maxMs: number;
-  /** A number in [0, 1); spreads the tries of many clients. */
-  readonly random?: () => number;
-}
-
-/** Doubling delays with up to a quarter of jitter. */
+/** Delays between tries: doubling, with up to a quarter of jitter. */
 export class Backoff {
   #nextMs: number;
-  readonly #options: BackoffOptions;
+  readonly #options: { firstMs: number; maxMs: number; random?: () => number };
 
-  constructor(options: BackoffOptions) {
+  /** @param options.random Returns a number in [0, 1); spreads the tries of many clients. */
+  constructor(options: { firstMs: number; maxMs: number; random?: () => number }) {
     this.#options = options;
     this.#nextMs = Math.min(options.firstMs, options.maxMs);
   }
 
-  /** The delay before the next try, in milliseconds. */
+  /** Returns the delay before the next try, in milliseconds. */
   next(): number {
     const base = this.#nextMs;
     this.#nextMs = Math.min(base * 2, this.#options.maxMs);

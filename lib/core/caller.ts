@@ -1,65 +1,52 @@
 /**
- * Who asks, and what they may.
+ * Callers and their rights.
  *
  * @module
  */
 import { CicdError } from "@lib/core/errors.ts";
 import type { ProjectName } from "@lib/core/ids.ts";
 
-/** What a key may be allowed; `admin` holds the others. */
+/** The rights of a key; `admin` includes the others. */
 export const SCOPES = ["submit", "read", "admin"] as const;
 
 /** One of {@linkcode SCOPES}. */
 export type Scope = typeof SCOPES[number];
 
-/** Who asks. */
+/** The sender of a request. */
 export type Caller =
-  /** This account itself, over the Unix socket: everything is allowed. */
+  /** This account, over the Unix socket: everything is allowed. */
   | { readonly kind: "local" }
-  /** Someone with a key. */
   | KeyCaller
-  /** Someone who has shown no key, on a route that asks for none. */
+  /** A caller without a key, on a route that requires none. */
   | { readonly kind: "anonymous"; readonly address: string };
 
-/** Someone with a key. */
+/** A caller with a key. */
 export interface KeyCaller {
   readonly kind: "key";
-  /** Of the key; it is no secret. */
+  /** The key's id; not a secret. */
   readonly id: string;
   readonly name: string;
   readonly scopes: readonly Scope[];
-  /** Absent: all of them. */
+  /** The projects that the key is restricted to; absent: none. */
   readonly projects?: readonly ProjectName[];
 }
 
 /** The caller behind the Unix socket. */
 export const LOCAL_CALLER: Caller = { kind: "local" };
 
-/** Whether a caller may do what `scope` names. */
+/** Returns true if a caller has a scope. */
 export function hasScope(caller: Caller, scope: Scope): boolean {
-  switch (caller.kind) {
-    case "local":
-      return true;
-    case "key":
-      return caller.scopes.includes(scope) || caller.scopes.includes("admin");
-    case "anonymous":
-      return false;
-  }
+  if (caller.kind !== "key") return caller.kind === "local";
+  return caller.scopes.includes(scope) || caller.scopes.includes("admin");
 }
 
-/** The projects a caller is confined to; `undefined` if to none. */
+/** Returns the projects a caller is restricted to; `undefined` if it is not restricted. */
 export function projectsOf(caller: Caller): readonly ProjectName[] | undefined {
-  switch (caller.kind) {
-    case "local":
-      return undefined;
-    case "key":
-      return caller.projects;
-    case "anonymous":
-      return [];
-  }
+  if (caller.kind === "anonymous") return [];
+  return caller.kind === "key" ? caller.projects : undefined;
 }
 
-/** Whether a caller may know of `project`. */
+/** Returns true if a caller may see `project`. */
 export function seesProject(caller: Caller, project: ProjectName): boolean {
   return projectsOf(caller)?.includes(project) ?? true;
 }

@@ -4,24 +4,15 @@
  * @module
  */
 
-/** Options for {@linkcode Clock.sleep}. */
-export interface SleepOptions {
-  readonly signal?: AbortSignal;
-}
-
-/** Tells the time and waits. */
+/** A source of time. */
 export interface Clock {
   /** Milliseconds since the Unix epoch. */
   now(): number;
-  /**
-   * Resolves after `ms` milliseconds.
-   *
-   * Rejects with the signal's reason as soon as the signal aborts.
-   */
-  sleep(ms: number, options?: SleepOptions): Promise<void>;
+  /** Resolves after `ms` milliseconds; rejects with the signal's reason when that aborts. */
+  sleep(ms: number, options?: { readonly signal?: AbortSignal }): Promise<void>;
 }
 
-/** The machine's own clock. */
+/** The clock of the machine. */
 export const systemClock: Clock = {
   now: () => Date.now(),
   sleep(ms, { signal } = {}) {

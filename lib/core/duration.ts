@@ -1,9 +1,3 @@
-/**
- * Durations as people write them.
- *
- * @module
- */
-
 const UNITS: Readonly<Record<string, number>> = {
   ms: 1,
   s: 1_000,
@@ -17,7 +11,7 @@ const UNITS: Readonly<Record<string, number>> = {
 /**
  * Parses `"1h30m"`, `"500ms"`, or a number of seconds.
  *
- * @returns Whole milliseconds, not negative; `undefined` if it is no duration.
+ * @returns Whole milliseconds, not negative; `undefined` if it is not a duration.
  */
 export function parseDuration(value: string | number): number | undefined {
   if (typeof value === "number") {

@@ -1,35 +1,26 @@
 /**
  * The one table of operational errors.
  *
- * Everything that hangs on an error, its HTTP status, the exit code of a
- * command that meets it, whether trying again can help, and the id of its
- * journal message, hangs on its code here.
- *
  * @module
  */
 
-/** What hangs on an error code. */
+/** The properties of an error code. */
 export interface ErrorCodeEntry {
   /** HTTP status of the problem document. */
   readonly status: number;
   /** Exit code of a command that ends with this error (sysexits.h). */
   readonly exitCode: number;
-  /** Whether the same request may succeed later, unchanged. */
+  /** The unchanged request may succeed later. */
   readonly retryable: boolean;
   /** Short title for the problem document; the same for every occurrence. */
   readonly title: string;
 }
 
-function entry(
-  status: number,
-  exitCode: number,
-  retryable: boolean,
-  title: string,
-): ErrorCodeEntry {
+function entry(status: number, exitCode: number, retryable: boolean, title: string) {
   return { status, exitCode, retryable, title };
 }
 
-/** Every error code of the suite. */
+/** Every error code. */
 export const ERROR_CODES = {
   invalid_http: entry(400, 65, false, "The request is not valid HTTP"),
   invalid_json: entry(400, 65, false, "The body is not valid JSON"),

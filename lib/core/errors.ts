@@ -1,20 +1,26 @@
 /**
  * Operational failures.
  *
- * An expected outcome is a union, a caller's mistake is a `TypeError` or
- * `RangeError`; what is left, the disk, the bus, the other process, is a
- * {@linkcode CicdError}.
+ * An expected outcome is a union and a caller's mistake a `TypeError` or `RangeError`; failures of
+ * the disk, the bus or another process are a {@linkcode CicdError}.
  *
  * @module
  */
 import { ERROR_CODES, type ErrorCode, type ErrorCodeEntry } from "@lib/core/error_codes.ts";
 
-/** One thing that is wrong with an input. */
+/** One problem of an input. */
 export interface FieldIssue {
-  /** Where: a field's path such as `limits.memory`, or `file:line:column`. */
+  /** The path of a field, such as `limits.memory`, or `file:line:column`. */
   readonly path: string;
-  /** What is wrong and what to do. */
+  /** The problem and how to fix it. */
   readonly message: string;
+}
+
+/** Makes issues of problems by path; `undefined` is no problem. */
+export function issuesOf(
+  problems: readonly (readonly [path: string, problem: string | undefined])[],
+): FieldIssue[] {
+  return problems.flatMap(([path, message]) => message === undefined ? [] : [{ path, message }]);
 }
 
 /** Options for {@linkcode CicdError}. */
@@ -33,10 +39,7 @@ export class CicdError extends Error {
   readonly issues: readonly FieldIssue[];
   readonly retryAfterMs: number | undefined;
 
-  /**
-   * @param message `Cannot <verb> <object> "<value>": <current state>`; never
-   * holds a secret.
-   */
+  /** @param message `Cannot <verb> <object> "<value>": <current state>`, without secrets. */
   constructor(code: ErrorCode, message: string, options: CicdErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
@@ -44,21 +47,19 @@ export class CicdError extends Error {
     this.retryAfterMs = options.retryAfterMs;
   }
 
-  /** What hangs on this error's code. */
+  /** The table entry of this error's code. */
   get entry(): ErrorCodeEntry {
     return ERROR_CODES[this.code];
   }
 }
 
-/** Wraps anything thrown as a {@linkcode CicdError}; one stays as it is. */
+/** Returns a thrown {@linkcode CicdError} as it is and wraps anything else. */
 export function toCicdError(thrown: unknown): CicdError {
   if (thrown instanceof CicdError) return thrown;
-  return new CicdError("internal", `Unexpected failure: ${messageOf(thrown)}`, {
-    cause: thrown,
-  });
+  return new CicdError("internal", `Unexpected failure: ${messageOf(thrown)}`, { cause: thrown });
 }
 
-/** The message of anything thrown. */
+/** Returns the message of anything thrown. */
 export function messageOf(thrown: unknown): string {
   if (thrown instanceof Error) return thrown.message;
   try {
@@ -69,16 +70,12 @@ export function messageOf(thrown: unknown): string {
   }
 }
 
-/**
- * Makes a rejection handler that ignores the rejection, for the reason given.
- *
- * @param _why Read by people only; it says why nothing is lost.
- */
+/** Makes a handler that ignores a rejection; the argument tells readers why nothing is lost. */
 export function ignore(_why: string): (thrown: unknown) => void {
   return () => {};
 }
 
-/** Tells if the failure of a request says that nobody listens at its address. */
+/** Returns true if a request failed because nobody listens at its address. */
 export function isNobodyListening(error: unknown): boolean {
   return error instanceof Deno.errors.NotFound || error instanceof Deno.errors.ConnectionRefused;
 }

@@ -1,6 +1,6 @@
 /**
- * What the kernel takes as arguments and environment of a program, checked
- * before a job is accepted rather than when `execve` fails with `E2BIG`.
+ * The kernel's limits on arguments and environment of a program, checked before a job is accepted
+ * rather than when `execve` fails with `E2BIG`.
  *
  * @module
  */
@@ -9,22 +9,20 @@
 export const EXEC_STRING_MAX_BYTES = 128 * 1024 - 1;
 
 /**
- * Largest argv and environment together, in bytes, pointers counted.
- *
- * The kernel grants a quarter of the stack limit, 2 MiB of the usual 8. The
- * rest is left for what the suite adds and for what shells put in front.
+ * Largest argv and environment together, in bytes, including pointers. The kernel allows a quarter
+ * of the stack limit, usually 2 MiB; the rest is for additions by the suite and by shells.
  */
 export const EXEC_TOTAL_MAX_BYTES = 1024 * 1024;
 
 /** Longest name of an environment variable, in bytes. */
 export const ENV_NAME_MAX_BYTES = 256;
 
-/** Each string also costs a pointer and its NUL. */
+/** Each string needs a pointer and its NUL too. */
 const STRING_OVERHEAD_BYTES = 9;
 
 const encoder = new TextEncoder();
 
-/** What is wrong with one argument or variable. */
+/** The problem of an argument or variable. */
 export interface ExecProblem {
   /** The index of the argument, the name of the variable, or empty for the whole. */
   readonly field: string;
@@ -32,12 +30,12 @@ export interface ExecProblem {
   readonly message: string;
 }
 
-/** Says what is wrong with a variable's name; `undefined` if nothing is. */
+/** Returns the problem of a variable's name; `undefined` if there is none. */
 export function envNameProblem(name: string): string | undefined {
   if (name === "") return "has no name";
   if (name.includes("=")) return "contains '='; a name ends there";
   if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) {
-    return "is no variable name; use letters, digits and '_', and begin with no digit";
+    return "is not a variable name; use letters, digits and '_', and do not begin with a digit";
   }
   if (name.length > ENV_NAME_MAX_BYTES) {
     return `is ${name.length} characters long; at most ${ENV_NAME_MAX_BYTES} are allowed`;
@@ -45,17 +43,16 @@ export function envNameProblem(name: string): string | undefined {
   return undefined;
 }
 
-/** Says what is wrong with one text for `execve`; `undefined` if nothing is. */
-export function execStringProblem(text: string, prefixBytes = 0): string | undefined {
+function execStringProblem(text: string, prefixBytes = 0): string | undefined {
   if (text.includes("\0")) return "contains a NUL character";
-  if (!text.isWellFormed()) return "is no valid Unicode text";
+  if (!text.isWellFormed()) return "is not valid Unicode text";
   const bytes = byteLength(text) + prefixBytes;
   return bytes > EXEC_STRING_MAX_BYTES
     ? `is ${bytes} bytes long; the kernel takes at most ${EXEC_STRING_MAX_BYTES}`
     : undefined;
 }
 
-/** Says what is wrong with a program and its arguments; `undefined` if nothing is. */
+/** Returns the problem of a program and its arguments; `undefined` if there is none. */
 export function argvProblem(argv: readonly string[]): ExecProblem | undefined {
   if (argv.length === 0) return { field: "", message: "is empty; give a program" };
   if (argv[0] === "") return { field: "0", message: "is empty; give a program" };
@@ -66,7 +63,7 @@ export function argvProblem(argv: readonly string[]): ExecProblem | undefined {
   return totalProblem(argvBytes(argv));
 }
 
-/** Says what is wrong with an environment; `undefined` if nothing is. */
+/** Returns the problem of an environment; `undefined` if there is none. */
 export function envProblem(env: Readonly<Record<string, string>>): ExecProblem | undefined {
   for (const [name, value] of Object.entries(env)) {
     const message = envNameProblem(name) ?? execStringProblem(value, name.length + 1);
@@ -75,11 +72,7 @@ export function envProblem(env: Readonly<Record<string, string>>): ExecProblem |
   return totalProblem(envBytes(env));
 }
 
-/**
- * Says whether `argv` and `env` fit together; each must have passed its own check.
- *
- * @returns `undefined` if they fit.
- */
+/** Returns the problem of `argv` and `env` together, after each has passed its own check. */
 export function execTotalProblem(
   argv: readonly string[],
   env: Readonly<Record<string, string>>,
@@ -87,15 +80,13 @@ export function execTotalProblem(
   return totalProblem(argvBytes(argv) + envBytes(env));
 }
 
-/** Bytes that `argv` takes of the kernel's bound. */
-export function argvBytes(argv: readonly string[]): number {
+function argvBytes(argv: readonly string[]): number {
   let bytes = 0;
   for (const argument of argv) bytes += byteLength(argument) + STRING_OVERHEAD_BYTES;
   return bytes;
 }
 
-/** Bytes that `env` takes of the kernel's bound. */
-export function envBytes(env: Readonly<Record<string, string>>): number {
+function envBytes(env: Readonly<Record<string, string>>): number {
   let bytes = 0;
   for (const [name, value] of Object.entries(env)) {
     bytes += byteLength(name) + 1 + byteLength(value) + STRING_OVERHEAD_BYTES;

@@ -1,5 +1,5 @@
 /**
- * Names that reach a path, a unit name or a key, checked once at the edge.
+ * Names that become part of a path, a unit name or a key, checked once at the edge.
  *
  * @module
  */
@@ -24,14 +24,14 @@ export function newJobId(): JobId {
   return v7() as JobId;
 }
 
-/** Reads a job id; `undefined` if the text is none. */
+/** Parses a job id; `undefined` if the text is not one. */
 export function parseJobId(text: string): JobId | undefined {
   return /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/.test(text)
     ? text as JobId
     : undefined;
 }
 
-/** Says what is wrong with a project name; `undefined` if nothing is. */
+/** Returns the problem of a project name; `undefined` if there is none. */
 export function projectNameProblem(text: string): string | undefined {
   if (text === "") return "is empty; give a name such as web-app";
   if (text.length > PROJECT_NAME_MAX) {
@@ -47,7 +47,7 @@ export function projectNameProblem(text: string): string | undefined {
   return undefined;
 }
 
-/** Reads a project name; `undefined` if the text is none. */
+/** Parses a project name; `undefined` if the text is not one. */
 export function parseProjectName(text: string): ProjectName | undefined {
   return projectNameProblem(text) === undefined ? text as ProjectName : undefined;
 }

@@ -1,23 +1,11 @@
 /**
- * Lines out of a stream of bytes.
- *
- * @module
- */
-
-/** Options for {@linkcode readLines}. */
-export interface LineOptions {
-  /** Longest line. */
-  readonly maxBytes: number;
-}
-
-/**
- * Splits UTF-8 bytes into lines, without their ends. A last line without an end is yielded too.
+ * Splits UTF-8 bytes into lines, without their terminators. An unterminated last line is yielded too.
  *
  * @throws {RangeError} If a line is longer than `maxBytes`.
  */
 export async function* readLines(
   source: AsyncIterable<Uint8Array>,
-  { maxBytes }: LineOptions,
+  { maxBytes }: { readonly maxBytes: number },
 ): AsyncGenerator<string, void, undefined> {
   const decoder = new TextDecoder();
   let rest = "";

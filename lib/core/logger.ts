@@ -1,44 +1,27 @@
 /**
- * Logging as a port, so that every layer can be given one.
+ * The fields of a message.
  *
- * @module
- */
-
-/**
- * What belongs to a message.
- *
- * Names are camelCase (`jobId`, `project`, `attempt`, `errorCode`); the writer
- * turns them into the names of its format. Two names mean more: `error` holds
- * anything thrown and is written with its code and causes, `messageId` is a
- * 128-bit id of `lib/foundations/log/message_ids.ts`.
+ * Names are camelCase (`jobId`, `project`, `attempt`, `errorCode`); the writer converts them to its
+ * format. Two names are special: `error` is anything thrown and is written with its code and causes,
+ * `messageId` is a 128-bit id of `lib/foundations/log/message_ids.ts`.
  */
 export type LogFields = Readonly<Record<string, unknown>>;
 
 /**
- * Takes messages.
+ * The port for log messages.
  *
- * No method throws or waits, whatever it is given. A message is one sentence
- * without a final period, the same text on every occurrence; what varies goes
- * into the fields.
+ * No method throws or waits, whatever its arguments. A message is one sentence without a final
+ * period, the same text on every occurrence; the fields hold the details.
  */
 export interface Logger {
-  /** For whoever looks for a defect. */
+  /** Details for debugging. */
   debug(message: string, fields?: LogFields): void;
-  /** The normal course of things. */
+  /** Normal operation. */
   info(message: string, fields?: LogFields): void;
-  /** Someone should look, but the work goes on. */
+  /** A problem that deserves attention; the work goes on. */
   warning(message: string, fields?: LogFields): void;
-  /** Something promised was not done. */
+  /** A failure of the suite. */
   error(message: string, fields?: LogFields): void;
-  /** A logger that adds `fields` to each message. */
+  /** Returns a logger that adds `fields` to each message. */
   child(fields: LogFields): Logger;
 }
-
-/** Takes messages and drops them. */
-export const silentLogger: Logger = {
-  debug() {},
-  info() {},
-  warning() {},
-  error() {},
-  child: () => silentLogger,
-};

@@ -1,19 +1,10 @@
-/**
- * The "did you mean" of every part that refuses a name.
- *
- * @module
- */
-
 /** Longer words are not compared: the work grows with the square of the length. */
 const MAX_COMPARED = 64;
 
 /**
- * Finds the candidate that `word` is most likely a slip of.
- *
- * Case and the choice between `-`, `_` and camelCase do not count as a
- * difference. A third of the letters, and at most three, may differ.
- *
- * @returns `undefined` if none is near.
+ * Returns the candidate that `word` is most likely a misspelling of; `undefined` if none is near.
+ * Case and the choice of `-`, `_` and camelCase do not count; a third of the letters, and at most
+ * three, may differ.
  */
 export function nearest(word: string, candidates: Iterable<string>): string | undefined {
   if (word.length > MAX_COMPARED) return undefined;
@@ -37,10 +28,7 @@ export function didYouMean(word: string, candidates: Iterable<string>): string {
   return near === undefined ? "" : `; did you mean "${near}"?`;
 }
 
-/**
- * Counts the letters to insert, delete, change or swap with their neighbour
- * that turn `a` into `b`.
- */
+/** Counts the letters to insert, delete, change or swap with their neighbour from `a` to `b`. */
 export function editDistance(a: string, b: string): number {
   let beforeLast: number[] = [];
   let last = Array.from({ length: b.length + 1 }, (_, index) => index);

@@ -1,15 +1,10 @@
-/**
- * Sizes in bytes as people write them, in powers of 1024 as systemd reads them.
- *
- * @module
- */
-
+/** Sizes are powers of 1024, as systemd reads them. */
 const POWERS: Readonly<Record<string, number>> = { "": 0, K: 1, M: 2, G: 3, T: 4 };
 
 /**
  * Parses `"512M"`, `"1.5G"`, `"64KiB"`, or a number of bytes.
  *
- * @returns Whole bytes, not negative; `undefined` if it is no size.
+ * @returns Whole bytes, not negative; `undefined` if it is not a size.
  */
 export function parseSize(value: string | number): number | undefined {
   if (typeof value === "number") {

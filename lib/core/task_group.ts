@@ -1,27 +1,16 @@
 /**
- * The only home of background work.
+ * Named background tasks that end together: all background work is in such a group.
  *
- * @module
- */
-
-/** Options for {@linkcode TaskGroup}. */
-export interface TaskGroupOptions {
-  /** Called when a task fails for a reason other than the group's own end. */
-  readonly onFailure: (name: string, error: unknown) => void;
-}
-
-/**
- * Named background tasks that end together.
- *
- * Disposing aborts the group's signal and waits for every task. A task that
- * fails while the group lives is reported; the others go on.
+ * Disposing aborts the group's signal and waits for every task. A task that fails before is
+ * reported; the others go on.
  */
 export class TaskGroup implements AsyncDisposable {
   readonly #stop = new AbortController();
   readonly #running = new Map<Promise<void>, string>();
-  readonly #onFailure: TaskGroupOptions["onFailure"];
+  readonly #onFailure: (name: string, error: unknown) => void;
 
-  constructor(options: TaskGroupOptions) {
+  /** @param options.onFailure Called when a task fails for a reason other than the group's end. */
+  constructor(options: { readonly onFailure: (name: string, error: unknown) => void }) {
     this.#onFailure = options.onFailure;
   }
 

@@ -1,5 +1,5 @@
 /**
- * The kinds of values that configuration keys, fields of requests and flags have.
+ * The types of values of configuration keys, request fields and flags.
  *
  * @module
  */
@@ -13,21 +13,21 @@ import { formatSize, parseSize } from "@lib/core/size.ts";
 /** A JSON Schema. */
 export type JsonSchema = { readonly [key: string]: unknown };
 
-/** How a value is written, checked, read, kept and shown. */
+/** The ways in which a value is written, checked, read, stored and shown. */
 export interface ValueType<T> {
-  /** What may be written, to end the sentence "give …". */
+  /** The accepted values, to end the sentence "give …". */
   readonly accepts: string;
   /** The same in short, for a table. */
   readonly summary: string;
-  /** Turns what is written into what the program uses; an issue's path leads into the value. */
+  /** Parses input into the value; an issue's path leads into the input. */
   readonly schema: v.GenericSchema<unknown, T>;
-  /** How the value is written, for OpenAPI. */
+  /** The JSON Schema of the input, for OpenAPI. */
   readonly json: JsonSchema;
-  /** Checks a value that the program wrote into a record, with none of the bounds. */
+  /** Checks a value of a record that the program wrote, without bounds. */
   readonly kept: v.GenericSchema<unknown, T>;
-  /** Turns the text of a variable or flag into what a file would hold; `undefined` if it cannot. */
+  /** Converts the text of a variable or flag to the input that a file would hold. */
   readonly fromText: (text: string) => unknown;
-  /** Numbers and booleans below this value are texts, as they are written in the file. */
+  /** Numbers and booleans inside this value are texts, as written in the file. */
   readonly textsBelow: boolean;
   /** The text is a path: `~/` and XDG variables are expanded. */
   readonly path: "absolute" | "any" | undefined;
@@ -35,9 +35,9 @@ export interface ValueType<T> {
   readonly words?: readonly string[];
   /** The type of a list's items. */
   readonly item?: ValueType<unknown>;
-  /** What the value is shown in; its name then ends in it. */
+  /** The unit in which the value is shown; its shown name ends in it. */
   readonly unit?: "seconds" | "bytes";
-  /** The value as clients see it. @default the value itself */
+  /** Converts the value for clients. @default the value itself */
   show?(value: T): unknown;
 }
 
@@ -50,7 +50,7 @@ export interface Bounds {
 /** Longer waits do not fit a timer of the runtime (2^31 ms). */
 export const TIMER_MAX_MS = 24 * 86_400_000;
 
-/** A duration; milliseconds inside. */
+/** A duration, parsed to milliseconds. */
 export function duration(bounds: Bounds): ValueType<number> {
   const range = `${bounds.min === 0 ? 0 : formatDuration(bounds.min)} to ${
     formatDuration(bounds.max)
@@ -70,7 +70,7 @@ export function duration(bounds: Bounds): ValueType<number> {
   };
 }
 
-/** A size; bytes inside. */
+/** A size, parsed to bytes. */
 export function size(bounds: Bounds): ValueType<number> {
   const range = `${bounds.min === 0 ? 0 : formatSize(bounds.min)} to ${formatSize(bounds.max)}`;
   const accepts = `a size such as 64K, 512M or 1.5G, or bytes, from ${range}`;
@@ -110,7 +110,7 @@ export function decimal({ min, max }: Bounds): ValueType<number> {
   };
 }
 
-/** One of some words. */
+/** One of several words. */
 export function choice<const Word extends string>(words: readonly Word[]): ValueType<Word> {
   return {
     ...valueType(words.join(" | "), { enum: words }, v.picklist(words), (raw) => {
@@ -134,7 +134,7 @@ export function path(kind: "absolute" | "any"): ValueType<string> {
       if (typeof raw !== "string" || raw === "" || raw.length > 4_096) return refuse(raw, accepts);
       return raw.isWellFormed()
         ? { value: raw }
-        : { message: "is no valid text: half of a surrogate pair is missing" };
+        : { message: "is not valid text: half of a surrogate pair is missing" };
     }),
     path: kind,
   };
@@ -159,7 +159,7 @@ export function projectName(): ValueType<ProjectName> {
   return valueType("the name of a project", json.text, keptProject, readProject);
 }
 
-/** Yes or no. */
+/** A boolean. */
 export function flag(): ValueType<boolean> {
   return {
     ...valueType("true or false", { type: "boolean" }, v.boolean(), (raw) => {
@@ -178,7 +178,7 @@ export function text(accepts: string, pattern: RegExp): ValueType<string> {
   });
 }
 
-/** Any text, which is not repeated in a message: it may be long, or a secret. */
+/** Any text. Messages do not repeat it: it may be long, or a secret. */
 export function anyText(maxChars = Infinity): ValueType<string> {
   return valueType("text", json.text, v.string(), (raw) => {
     if (typeof raw !== "string") return { message: "must be text" };
@@ -188,12 +188,12 @@ export function anyText(maxChars = Infinity): ValueType<string> {
   });
 }
 
-/** A list of texts, each of which `pattern` admits. */
+/** A list of texts that match `pattern`. */
 export function textList(accepts: string, pattern: RegExp): ValueType<readonly string[]> {
   return listOf(text(accepts, pattern), { max: 256, accepts });
 }
 
-/** Some of some words. */
+/** Several of some words. */
 export function choices<const Word extends string>(
   words: readonly Word[],
 ): ValueType<readonly Word[]> {
@@ -224,7 +224,7 @@ export function listOf<T>(
   };
 }
 
-/** Values by name; any name that is no problem is kept, also one that objects know. */
+/** Values by name; names of JavaScript's object members are ordinary names too. */
 export function mapOf<T>(
   value: ValueType<T>,
   { nameProblem, max = 4_096 }: {
@@ -271,13 +271,13 @@ function mapReader<T>(
   });
 }
 
-/** Where a secret is to be found; never the secret itself, as the configuration is shown. */
+/** A reference to a secret; never the secret itself, as the configuration is shown. */
 export function secretReference(): ValueType<string> {
   const accepts = "file:/absolute/path, credential:NAME or env:NAME";
   return valueType(accepts, json.text, v.string(), (raw) => {
     return typeof raw === "string" && /^(file:\/|credential:.|env:.)/.test(raw)
       ? { value: raw }
-      : { message: `is no reference to a secret; give ${accepts}` };
+      : { message: `is not a reference to a secret; give ${accepts}` };
   });
 }
 
@@ -304,15 +304,15 @@ export function envMap(
   };
 }
 
-/** Shows a value in a message, shortened. */
-export function quote(raw: unknown): string {
+/** Formats a value for a message, shortened. */
+function quote(raw: unknown): string {
   if (typeof raw === "object" && raw !== null) return Array.isArray(raw) ? "a list" : "a map";
   const text = typeof raw === "string" ? raw : String(raw);
   const short = text.length > 60 ? `${text.slice(0, 60)}…` : text;
   return typeof raw === "string" ? JSON.stringify(short) : short;
 }
 
-/** Puts how a value is written before the schema that reads it, where OpenAPI finds it. */
+/** Attaches the JSON Schema of an input, for OpenAPI; pipe the parsing schema behind it. */
 export function annotated(jsonSchema: JsonSchema) {
   return v.pipe(v.unknown(), v.metadata(jsonSchema));
 }
@@ -332,16 +332,15 @@ function readProject(raw: unknown, accepts: string): Verdict<ProjectName> {
   return value === undefined ? { message: projectNameProblem(raw) ?? "" } : { value };
 }
 
-/** What came of reading a value. */
+/** A parsed value, or its problem. */
 export type Verdict<T> = { readonly value: T } | Refusal;
 
-/** What is wrong, and where in the value. */
+/** The problem of a value. */
 export interface Refusal {
   readonly message: string;
-  readonly at?: string;
 }
 
-/** A kind of value from its parts; `read` gives the value, or says what is wrong. */
+/** Makes a value type of its parts; `read` returns the value or its problem. */
 export function valueType<T>(
   accepts: string,
   jsonSchema: JsonSchema,
@@ -364,9 +363,7 @@ function reader<T>(read: (raw: unknown, accepts: string) => Verdict<T>, accepts:
   return v.rawTransform<unknown, T>(({ dataset, addIssue, NEVER }) => {
     const verdict = read(dataset.value, accepts);
     if ("value" in verdict) return verdict.value;
-    const { message, at } = verdict;
-    if (at === undefined || at === "") addIssue({ message });
-    else addIssue({ message, path: [issueStep(dataset.value, at)] });
+    addIssue(verdict);
     return NEVER;
   });
 }
@@ -375,7 +372,7 @@ function issueStep(input: unknown, key: string): v.UnknownPathItem {
   return { type: "unknown", origin: "value", input, key, value: undefined };
 }
 
-/** Says that a value is not what is accepted. */
+/** Refuses a value that is not accepted. */
 export function refuse(raw: unknown, accepts: string): Refusal {
   return { message: `is ${quote(raw)}; give ${accepts}` };
 }

@@ -1,8 +1,2 @@
-/**
- * The suite's version.
- *
- * @module
- */
-
 /** Semantic version of this release; `deno.json` says the same. */
 export const VERSION = "0.1.0";

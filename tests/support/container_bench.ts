@@ -4,7 +4,7 @@
  * @module
  */
 import { systemClock } from "@lib/core/clock.ts";
-import { silentLogger } from "@lib/core/logger.ts";
+import { silentLogger } from "./silent_logger.ts";
 import { EngineSource } from "@lib/foundations/docker/engine_source.ts";
 import { ContainerExecutor } from "@lib/features/containers/container_executor.ts";
 import { CONTAINER_WORKSPACE } from "@lib/features/containers/container_paths.ts";

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Clock, SleepOptions } from "@lib/core/clock.ts";
+import type { Clock } from "@lib/core/clock.ts";
 
 interface Sleeper {
   readonly dueAt: number;
@@ -28,7 +28,7 @@ export class FakeClock implements Clock {
     return this.#now;
   }
 
-  sleep(ms: number, { signal }: SleepOptions = {}): Promise<void> {
+  sleep(ms: number, { signal }: { readonly signal?: AbortSignal } = {}): Promise<void> {
     return new Promise((resolve, reject) => {
       if (signal?.aborted) return reject(signal.reason);
       const onAbort = () => {

@@ -6,7 +6,7 @@
  */
 import assert from "node:assert/strict";
 import { systemClock } from "@lib/core/clock.ts";
-import { silentLogger } from "@lib/core/logger.ts";
+import { silentLogger } from "../support/silent_logger.ts";
 import { connectUnitManager } from "@lib/spine/executors/unit_manager.ts";
 import { UnitExecutor } from "@lib/spine/executors/unit_executor.ts";
 import {

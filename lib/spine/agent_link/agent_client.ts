@@ -1,6 +1,6 @@
 /**
- * The runner's side of the link: carries attempts to the project's agent and
- * stays with each until it has ended, through restarts of either side.
+ * The runner's side of the link: passes attempts to the project's agent and follows each to its
+ * end, across restarts of either side.
  *
  * @module
  */
@@ -15,23 +15,23 @@ import { raceAbort, withDeadline } from "@lib/core/abort.ts";
 import {
   type AgentStatus,
   type AttemptLine,
-  type AttemptOrder,
   parseAgentStatus,
   parseAttemptLine,
   SIGN_OF_LIFE_MS,
 } from "@lib/spine/agent_link/protocol.ts";
 import { UnixClient, type UnixResponse } from "@lib/foundations/http/unix_client.ts";
 import { parseProblem } from "@lib/foundations/http/problem.ts";
+import type { AttemptInput } from "@lib/spine/attempts/attempt_host.ts";
 import type { AttemptRunner, RunAttemptOptions } from "@lib/spine/queue/dispatcher.ts";
 import type { AttemptOutcome, Job } from "@lib/spine/jobs/model.ts";
 
-/** Sees to it that a project's agent can be reached. */
+/** Makes a project's agent reachable. */
 export interface AgentHost extends AsyncDisposable {
   readonly kind: "systemd" | "child";
-  /** The path of the agent's socket. */
+  /** Returns the path of the agent's socket. */
   socketPath(project: ProjectName): string;
   /**
-   * Makes something listen on the agent's socket; called when nobody does.
+   * Starts the agent on its socket; called when nobody listens there.
    *
    * @throws {CicdError} `agent_unavailable` or `systemd_unavailable`.
    */
@@ -41,9 +41,9 @@ export interface AgentHost extends AsyncDisposable {
 /** Options for {@linkcode AgentClient}. */
 export interface AgentClientOptions {
   readonly host: AgentHost;
-  /** The values of a job's secrets; `null` if they cannot be had. */
+  /** Returns the values of a job's secrets; `null` if they cannot be unsealed. */
   readonly secretsOf: (job: Job) => Readonly<Record<string, string>> | null;
-  /** The boot of the machine in which a job's latest attempt was claimed. */
+  /** Returns the id of the machine's boot in which a job's latest attempt was claimed. */
   readonly bootIdOf: (job: Job) => string;
   readonly clock: Clock;
   readonly log: Logger;
@@ -62,7 +62,7 @@ export class AgentClient implements AttemptRunner, Disposable {
     let started = job.state === "running";
     return this.#persist(job, "run", signal, () =>
       refusalAsOutcome(async () => {
-        const order: AttemptOrder = {
+        const order: AttemptInput = {
           spec: job.spec,
           secrets: this.#options.secretsOf(job),
           bootId: this.#options.bootIdOf(job),
@@ -77,7 +77,10 @@ export class AgentClient implements AttemptRunner, Disposable {
           started = true;
           onStarted();
         }
-        throw new CicdError("agent_unavailable", "The agent ended its answer too early");
+        throw new CicdError(
+          "agent_unavailable",
+          "The agent closed its answer before the end of the attempt",
+        );
       }, this.#options.clock));
   }
 
@@ -90,7 +93,7 @@ export class AgentClient implements AttemptRunner, Disposable {
     });
   }
 
-  /** Asks an agent about itself; `undefined` if it does not run. Starts nothing. */
+  /** Returns an agent's status; `undefined` if it does not run. Starts nothing. */
   async status(project: ProjectName, signal: AbortSignal): Promise<AgentStatus | undefined> {
     using deadline = withDeadline(signal, 5_000, `the agent of ${project}`);
     try {
@@ -111,7 +114,7 @@ export class AgentClient implements AttemptRunner, Disposable {
     this.#clients.clear();
   }
 
-  /** Tries until it works: the attempt may be alive, so only the agent can say how it stands. */
+  /** Retries without limit: the attempt may be alive, so only the agent knows its state. */
   async #persist<T>(
     job: Job,
     verb: string,
@@ -131,7 +134,7 @@ export class AgentClient implements AttemptRunner, Disposable {
           failures = 0;
           backoff.reset();
         }
-        // A restart of the agent costs a few tries; more than that deserves attention.
+        // A restart of the agent takes a few tries; more of them deserve attention.
         const level = ++failures > 5 ? "warning" : "info";
         log[level](`Cannot ${verb} an attempt yet; trying again`, {
           jobId: job.id,
@@ -159,8 +162,7 @@ export class AgentClient implements AttemptRunner, Disposable {
   async #send(project: ProjectName, request: LinkRequest): Promise<UnixResponse> {
     using deadline = withDeadline(request.signal, 30_000, `the agent of ${project}`);
     const client = this.#client(project);
-    // The deadline breaks a connection that gives no answer; once there is one, only the
-    // caller's signal does.
+    // The deadline breaks a connection without an answer; after it, only the caller's signal does.
     const signal = AbortSignal.any([request.signal, deadline]);
     const send = () => client.send({ ...request, signal });
     try {
@@ -182,7 +184,7 @@ export class AgentClient implements AttemptRunner, Disposable {
   }
 }
 
-/** An order that the agent refuses as it stands is refused each time: the attempt never begins. */
+/** An invalid order would be refused at every retry: the attempt ends without having started. */
 async function refusalAsOutcome(
   run: () => Promise<AttemptOutcome>,
   clock: Clock,

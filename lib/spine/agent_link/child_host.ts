@@ -1,5 +1,5 @@
 /**
- * Agents as child processes, where there is no service manager.
+ * Runs agents as child processes, where there is no service manager.
  *
  * @module
  */
@@ -10,34 +10,29 @@ import type { ProjectName } from "@lib/core/ids.ts";
 import type { Logger } from "@lib/core/logger.ts";
 import type { AgentHost } from "@lib/spine/agent_link/agent_client.ts";
 
-/** Starts an agent that listens on a socket, in a session of its own. */
-export type SpawnAgent = (project: ProjectName, socketPath: string) => SpawnedAgent;
-
 /** A started agent. */
 export interface SpawnedAgent {
-  /** Resolves with the exit code when it ends. */
+  /** Resolves with the exit code. */
   readonly exited: Promise<number>;
 }
 
 /** Options for {@linkcode ChildAgentHost}. */
 export interface ChildAgentHostOptions {
   readonly socketPath: (project: ProjectName) => string;
-  readonly spawn: SpawnAgent;
-  /** Whether somebody listens on a socket; `answers` of `lib/foundations/http/socket_path.ts`. */
+  /** Starts an agent that listens on a socket, in a session of its own. */
+  readonly spawn: (project: ProjectName, socketPath: string) => SpawnedAgent;
+  /** Resolves with `true` if a process listens on the socket. */
   readonly answers: (path: string) => Promise<boolean>;
   readonly clock: Clock;
   readonly log: Logger;
 }
 
-/** How long an agent may take to listen. */
+/** Time within which an agent must listen. */
 const START_DEADLINE_MS = 20_000;
-/** Between two looks at the socket of an agent that is starting. */
-const LOOK_MS = 15;
+/** Interval between two checks of the socket of a starting agent. */
+const CHECK_MS = 15;
 
-/**
- * Starts agents on demand. They outlive this process, as their jobs must, and end by themselves
- * when they are idle.
- */
+/** Starts agents on demand. They outlive this process, as their jobs must, and exit when idle. */
 export class ChildAgentHost implements AgentHost {
   readonly kind = "child";
   readonly #options: ChildAgentHostOptions;
@@ -56,7 +51,7 @@ export class ChildAgentHost implements AgentHost {
     signal.throwIfAborted();
     let starting = this.#starting.get(project);
     if (starting === undefined) {
-      // Of use to everyone who waits, so it ends by its own deadline, not with the first of them.
+      // Shared by all waiters, so it ends by its own deadline, not with the first of them.
       starting = this.#start(project, this.#disposed.signal)
         .finally(() => this.#starting.delete(project));
       this.#starting.set(project, starting);
@@ -73,15 +68,16 @@ export class ChildAgentHost implements AgentHost {
     const { clock, log, spawn, answers } = this.#options;
     const path = this.socketPath(project);
     if (await answers(path)) return;
+    const failure = (state: string, cause?: unknown) =>
+      new CicdError("agent_unavailable", `Cannot start the agent of "${project}": ${state}`, {
+        cause,
+        retryAfterMs: 1_000,
+      });
     let child: SpawnedAgent;
     try {
       child = spawn(project, path);
     } catch (error) {
-      throw new CicdError(
-        "agent_unavailable",
-        `Cannot start the agent of "${project}": ${messageOf(error)}`,
-        { cause: error, retryAfterMs: 1_000 },
-      );
+      throw failure(messageOf(error), error);
     }
     let exitCode: number | undefined;
     void child.exited.then((code) => {
@@ -90,18 +86,11 @@ export class ChildAgentHost implements AgentHost {
     });
     const deadline = clock.now() + START_DEADLINE_MS;
     while (!await answers(path)) {
-      if (exitCode !== undefined || clock.now() > deadline) {
-        throw new CicdError(
-          "agent_unavailable",
-          `Cannot start the agent of "${project}": ${
-            exitCode === undefined
-              ? `it does not listen after ${START_DEADLINE_MS} ms`
-              : `it exited with code ${exitCode}; its messages are on standard error`
-          }`,
-          { retryAfterMs: 1_000 },
-        );
+      if (exitCode !== undefined) {
+        throw failure(`it exited with code ${exitCode}; its messages are on standard error`);
       }
-      await clock.sleep(LOOK_MS, { signal });
+      if (clock.now() > deadline) throw failure(`it does not listen after ${START_DEADLINE_MS} ms`);
+      await clock.sleep(CHECK_MS, { signal });
     }
   }
 }

@@ -1,5 +1,5 @@
 /**
- * Agents as socket-activated template instances.
+ * Runs agents as socket-activated template instances.
  *
  * @module
  */
@@ -9,35 +9,30 @@ import type { AgentHost } from "@lib/spine/agent_link/agent_client.ts";
 import { UserManager } from "@lib/foundations/systemd/manager.ts";
 import { agentServiceName, agentSocketName } from "@lib/foundations/systemd/unit_name.ts";
 
-/** Options for {@linkcode SystemdAgentHost}. */
-export interface SystemdAgentHostOptions {
-  readonly socketPath: (project: ProjectName) => string;
-  /** The environment that names the user bus. */
-  readonly env: Readonly<Record<string, string | undefined>>;
-}
-
 /**
- * Starts the agents' sockets; the first connection starts the agent. The bus is only held while
- * a socket is being started, which happens once per project and boot.
+ * Starts the agents' sockets; the first connection starts the agent. The bus is only open while a
+ * socket is started, which happens once per project and boot.
  */
 export class SystemdAgentHost implements AgentHost {
   readonly kind = "systemd";
-  readonly #options: SystemdAgentHostOptions;
+  readonly socketPath: AgentHost["socketPath"];
+  readonly #env: Readonly<Record<string, string | undefined>>;
 
-  constructor(options: SystemdAgentHostOptions) {
-    this.#options = options;
-  }
-
-  socketPath(project: ProjectName): string {
-    return this.#options.socketPath(project);
+  /** @param options.env The environment that names the user bus. */
+  constructor(options: {
+    readonly socketPath: AgentHost["socketPath"];
+    readonly env: Readonly<Record<string, string | undefined>>;
+  }) {
+    this.socketPath = options.socketPath;
+    this.#env = options.env;
   }
 
   async ensureListening(project: ProjectName, signal: AbortSignal): Promise<void> {
-    await using manager = await UserManager.connect({ env: this.#options.env, signal });
+    await using manager = await UserManager.connect({ env: this.#env, signal });
     const socket = agentSocketName(project);
     let result = await manager.startUnit(socket, signal);
     if (result !== "done") {
-      // An agent that kept failing leaves both units failed; a new job deserves a new try.
+      // Repeated failures of the agent leave both units failed; a new job deserves a new try.
       await manager.resetFailed(agentServiceName(project), signal);
       await manager.resetFailed(socket, signal);
       result = await manager.startUnit(socket, signal);
@@ -45,7 +40,7 @@ export class SystemdAgentHost implements AgentHost {
     if (result !== "done") {
       throw new CicdError(
         "agent_unavailable",
-        `Cannot start ${socket}: systemd says "${result}"; see 'systemctl --user status ${socket}'`,
+        `Cannot start ${socket}: systemd reports "${result}"; see 'systemctl --user status ${socket}'`,
         { retryAfterMs: 1_000 },
       );
     }

@@ -20,9 +20,6 @@ import {
 import { field, group, record, type SpecOf, toView } from "@lib/spine/spec/field.ts";
 import { lowerCase, safely, shortText, shortTextProblem } from "@lib/spine/spec/text_types.ts";
 
-/** When an image is fetched from its registry. */
-export const PULL_POLICIES = ["always", "missing", "never"] as const;
-
 /** Any size of a container's. */
 export const anySize = { min: 1, max: 1024 ** 5 };
 
@@ -58,7 +55,7 @@ export const IMAGE = {
     help: "Run the job in a container of this image",
     section: "Container",
   }),
-  pull: field("pull", choice(PULL_POLICIES), {
+  pull: field("pull", choice(["always", "missing", "never"]), {
     only: "request",
     setting: "containers.pull",
     doc: "When the image is fetched",

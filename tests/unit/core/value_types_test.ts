@@ -8,7 +8,6 @@ import {
   integer,
   nameList,
   path,
-  quote,
   size,
   type ValueType,
 } from "@lib/core/value_types.ts";
@@ -78,7 +77,7 @@ Deno.test("nameList() takes a list, or commas in a variable", () => {
   assert.match(String(read(type, "A")), /give a list of variable names$/);
 });
 
-Deno.test("quote() shortens", () => {
-  assert.equal(quote("x".repeat(100)), `"${"x".repeat(60)}…"`);
-  assert.equal(quote({ a: 1 }), "a map");
+Deno.test("choice() shortens a value that it quotes", () => {
+  assert.equal(read(choice(["a"]), "x".repeat(100)), `is "${"x".repeat(60)}…"; give one of a`);
+  assert.equal(read(choice(["a"]), { a: 1 }), "is a map; give one of a");
 });

@@ -3,6 +3,11 @@
  * what the product uses.
  */
 export const EXPORTED_FOR_TESTS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  "lib/core/exec_limits.ts": {
+    EXEC_STRING_MAX_BYTES: "a bound that a test tries around",
+    EXEC_TOTAL_MAX_BYTES: "a bound that a test tries around",
+  },
+  "lib/core/nearest.ts": { editDistance: "a metric whose laws are properties" },
   "lib/features/checkout/credentials.ts": { splitSecret: "parses a secret that a person wrote" },
   "lib/features/checkout/git_command.ts": { gitEnvironment: "decides what git may do" },
   "lib/features/checkout/obtain_commit.ts": { parseLsRemote: "parses what a server sends" },

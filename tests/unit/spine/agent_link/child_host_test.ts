@@ -3,7 +3,7 @@ import { ChildAgentHost } from "@lib/spine/agent_link/child_host.ts";
 import { CicdError } from "@lib/core/errors.ts";
 import { FakeClock } from "../../../support/fake_clock.ts";
 import { projectName } from "../../../support/job_fixtures.ts";
-import { silentLogger } from "@lib/core/logger.ts";
+import { silentLogger } from "../../../support/silent_logger.ts";
 
 const never = new AbortController().signal;
 
