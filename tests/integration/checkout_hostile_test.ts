@@ -295,7 +295,7 @@ Deno.test("checkout over ssh asks nothing and trusts only known hosts", async ()
     assert.match(called, /\[git@example\.org\]/);
   }
   const refused = u.checkOut({ url: "git@example.org:app.git", token: TOKEN });
-  assert.match(await failure(refused), /`git\.token_secret` goes with https:\/\/ only/);
+  assert.match(await failure(refused), /`git\.token_secret` works with https:\/\/ only/);
 });
 
 Deno.test("checkout shows what a commit or a server says as plain text", async () => {

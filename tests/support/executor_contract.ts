@@ -13,7 +13,6 @@ import { attemptDirectory } from "@lib/spine/jobs/attempt_directory.ts";
 import type { AttemptRequest, Executor } from "@lib/spine/jobs/executor.ts";
 import type { AttemptOutcome } from "@lib/spine/jobs/model.ts";
 import type { JobSpec } from "@lib/spine/spec/job_spec.ts";
-import type { JobWork } from "@lib/spine/spec/job_fields.ts";
 import { makeSpec } from "./job_fixtures.ts";
 
 /** How the suite makes the executor under test. */
@@ -61,7 +60,7 @@ export class Bench implements AsyncDisposable {
 
   /** Prepares an attempt as the agent does. */
   request(
-    work: JobWork,
+    work: JobSpec["work"],
     { env = {}, secrets = {}, ...rest }: Partial<Omit<JobSpec, "work" | "env">> & {
       readonly env?: Readonly<Record<string, string>>;
       readonly secrets?: Readonly<Record<string, string>>;
@@ -97,11 +96,11 @@ export class Bench implements AsyncDisposable {
 }
 
 /** A job of a shell script. */
-export function script(text: string): JobWork {
+export function script(text: string): JobSpec["work"] {
   return { kind: "script", text, shell: "sh" };
 }
 
-function command(...argv: string[]): JobWork {
+function command(...argv: string[]): JobSpec["work"] {
   return { kind: "command", argv };
 }
 

@@ -22,6 +22,8 @@ export const TIB = 1_024 * GIB;
 
 /** Time limit of a job. */
 export const jobTimeout = { min: SECOND, max: TIMER_MAX_MS };
+/** Memory of a job: with less than the minimum neither systemd nor an engine starts a program. */
+export const jobMemory = { min: 8 * MIB, max: 1_024 * TIB };
 /** Processes and threads of a job. */
 export const tasks = { min: 1, max: 4_194_304 };
 /** Age of something that is kept. */

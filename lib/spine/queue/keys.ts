@@ -24,7 +24,7 @@ export const QUEUE = section({
       ({ cores }: Machine) => byDefault(Math.max(4, 2 * cores)),
       {
         text: "twice the number of cores, at least 4",
-        project: { name: "max_running", doc: "Jobs of the project that may run at once." },
+        project: { name: "max_running", doc: "Jobs of the project that may run at the same time." },
       },
     ),
     ageingMs: key(

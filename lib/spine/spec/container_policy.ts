@@ -1,58 +1,62 @@
 /**
- * Whether a job's container is one that the project may have.
- *
- * Judged when a job is submitted, and again right before its container is made, as the
- * configuration may have changed between.
+ * Checks a job's container against the rules of its project: when the job is submitted, and again
+ * right before its container is created, as the configuration may have changed.
  *
  * @module
  */
-import type { FieldIssue } from "@lib/core/errors.ts";
+import { type FieldIssue, issuesOf } from "@lib/core/errors.ts";
 import { matchesImage, parseImageReference } from "@lib/foundations/docker/image_reference.ts";
 import type { ContainerMount, ContainerSpec } from "@lib/spine/spec/job_spec.ts";
 
-/** What the containers of a project may be. */
+/** The rules for the containers of a project. */
 export interface ContainerRules {
   /** Of `privileged`, `capabilities`, `host_network`, `mounts`, `engine_socket`, `user`. */
   readonly allow: readonly string[];
-  /** Paths of the machine that may be mounted, each with what is below. */
+  /** Directories of the machine that may be mounted, with everything below them. */
   readonly mounts: readonly string[];
-  /** Networks that may be joined, besides `none`, `bridge` and the project's own default. */
+  /** Networks that are allowed besides `none`, `bridge` and the project's default. */
   readonly networks: readonly string[];
-  /** Patterns; empty: every image. */
+  /** Patterns; empty: every image is allowed. */
   readonly images: readonly string[];
-  /** The network of a container whose job names none. */
+  /** The network of jobs that name none. */
   readonly network: string;
 }
 
-/** Says what is wrong with a container, by the fields of the job's request; empty if nothing is. */
+/** Returns the issues of a container, by the fields of the job's request. */
 export function containerIssues(
-  container: ContainerSpec,
+  { image, network, user, privileged, capabilities, mounts, ulimits }: ContainerSpec,
   rules: ContainerRules,
 ): readonly FieldIssue[] {
-  const { user, privileged } = container;
-  return [
-    ...imageIssues(container, rules),
-    ...networkIssues(container, rules),
-    ...(privileged ? needs(rules, "privileged", "container.privileged", "is set") : []),
-    ...capabilityIssues(container, rules),
-    ...(user === undefined ? [] : userIssues(user, rules)),
-    ...container.mounts.flatMap((mount, index) =>
-      mountIssues(mount, rules).map((message) => ({ path: `container.mounts.${index}`, message }))
+  return issuesOf([
+    ["image", imageProblem(image, rules)],
+    ["network", networkProblem(network, rules)],
+    ["container.privileged", privileged ? needs(rules, "privileged", "is set") : undefined],
+    ...capabilities.map((name, index) =>
+      [`container.capabilities.${index}`, capabilityProblem(name, rules)] as const
     ),
-    ...ulimitIssues(container),
-  ];
+    ["container.user", user === undefined ? undefined : userProblem(user, rules)],
+    ...mounts.map((mount, index) =>
+      [`container.mounts.${index}`, mountProblem(mount, rules)] as const
+    ),
+    ...Object.keys(ulimits).filter((name) => !ULIMITS.test(name)).map((name) =>
+      [
+        `container.ulimits.${name}`,
+        "is not a limit; give one such as nofile, nproc or core",
+      ] as const
+    ),
+  ]);
 }
 
-/** What an engine's socket is called; who may write to one owns the machine's containers. */
+/** Names of engine sockets; write access to one gives control of the machine's containers. */
 const ENGINE_SOCKET_NAMES = ["docker.sock", "podman.sock", "containerd.sock", "crio.sock"];
-/** Directories in which engines have their sockets, besides those of accounts. */
+/** Directories that hold engine sockets, besides those of accounts. */
 const ENGINE_DIRECTORIES = ["/run", "/run/podman", "/run/containerd", "/run/crio", "/run/docker"];
 
 /**
- * Says why a path may not be mounted; `undefined` if it may.
+ * Returns why a path may not be mounted; `undefined` if it may.
  *
- * @param source Absolute; to be judged again with its links resolved, once it is known.
- * @param engineSockets Where engines are known to listen.
+ * @param source Absolute; check it again after its symlinks are resolved.
+ * @param engineSockets The known sockets of engines.
  */
 export function mountSourceProblem(
   source: string,
@@ -60,19 +64,18 @@ export function mountSourceProblem(
   engineSockets: readonly string[] = [],
 ): string | undefined {
   const wanted = cleanPath(source);
-  if (wanted === undefined) return `has a source "${source}" that is no absolute path`;
-  if (!rules.allow.includes("mounts")) return notAllowed("names a path of the machine", "mounts");
+  if (wanted === undefined) return `has a source "${source}" that is not an absolute path`;
+  if (!rules.allow.includes("mounts")) return needs(rules, "mounts", "names a path of the machine");
   const allowed = rules.mounts.some((path) => isWithin(wanted, cleanPath(path) ?? "\0"));
   if (!allowed) {
     return `names "${wanted}", which is not below a path of the project's \`containers.mounts\``;
   }
-  if (reachesEngine(wanted, engineSockets) && !rules.allow.includes("engine_socket")) {
-    return notAllowed(`leads to a container engine's socket ("${wanted}")`, "engine_socket");
-  }
-  return undefined;
+  return reachesEngine(wanted, engineSockets)
+    ? needs(rules, "engine_socket", `leads to a container engine's socket ("${wanted}")`)
+    : undefined;
 }
 
-/** Whether a path is an engine's socket, or a directory through which one can be reached. */
+/** Returns true if a path is an engine's socket or a directory that leads to one. */
 function reachesEngine(path: string, engineSockets: readonly string[]): boolean {
   if (ENGINE_SOCKET_NAMES.includes(path.slice(path.lastIndexOf("/") + 1))) return true;
   if (engineSockets.some((socket) => isWithin(socket, path))) return true;
@@ -81,103 +84,68 @@ function reachesEngine(path: string, engineSockets: readonly string[]): boolean 
     /^\/run\/user(\/[^/]+(\/podman)?)?$/.test(inRun);
 }
 
-function imageIssues({ image }: ContainerSpec, { images }: ContainerRules): readonly FieldIssue[] {
+function imageProblem(image: string, { images }: ContainerRules): string | undefined {
   const reference = parseImageReference(image);
   if (reference === undefined) {
-    return [{
-      path: "image",
-      message: `is no name of an image; give one such as alpine:3, or name@sha256:…`,
-    }];
+    return "is not the name of an image; give one such as alpine:3, or name@sha256:…";
   }
-  if (images.length === 0 || images.some((pattern) => matchesImage(pattern, reference))) return [];
-  return [{
-    path: "image",
-    message: `"${image}" is not among the images that are allowed here (\`containers.images\`)`,
-  }];
+  if (images.length === 0 || images.some((pattern) => matchesImage(pattern, reference))) return;
+  return `"${image}" is not among the images that are allowed here (\`containers.images\`)`;
 }
 
-function networkIssues({ network }: ContainerSpec, rules: ContainerRules): readonly FieldIssue[] {
-  if (network === "none" || network === "bridge") return [];
-  if (network === "host") {
-    return needs(rules, "host_network", "network", "is the machine's own");
-  }
+function networkProblem(network: string, rules: ContainerRules): string | undefined {
+  if (network === "none" || network === "bridge") return undefined;
+  if (network === "host") return needs(rules, "host_network", "is the machine's own");
   if (!/^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$/.test(network)) {
-    return [{ path: "network", message: "is no name of a network; give none, bridge or a name" }];
+    return "is not the name of a network; give none, bridge or a name";
   }
-  // Names that an engine takes for something else than a network.
+  // Names with another meaning for an engine.
   if (/^(container|default|private|slirp4netns|pasta|nat)$/.test(network)) {
-    return [{ path: "network", message: `"${network}" cannot be used as a name here` }];
+    return `"${network}" cannot be used as a name here`;
   }
-  if (network === rules.network || rules.networks.includes(network)) return [];
-  return [{
-    path: "network",
-    message: `"${network}" is not among the project's \`containers.networks\``,
-  }];
+  if (network === rules.network || rules.networks.includes(network)) return undefined;
+  return `"${network}" is not among the project's \`containers.networks\``;
 }
 
-function capabilityIssues(
-  { capabilities }: ContainerSpec,
+function capabilityProblem(name: string, rules: ContainerRules): string | undefined {
+  return /^(CAP_)?[A-Z][A-Z_]{2,40}$/.test(name)
+    ? needs(rules, "capabilities", "adds to what the container may do")
+    : "is not the name of a capability; give one such as NET_RAW";
+}
+
+function userProblem(user: string, rules: ContainerRules): string | undefined {
+  return /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,63})?$/.test(user)
+    ? needs(rules, "user", "is given")
+    : "is not a user; give a name or id, or user:group";
+}
+
+function mountProblem(
+  { source, target }: ContainerMount,
   rules: ContainerRules,
-): readonly FieldIssue[] {
-  return capabilities.flatMap((capability, index) => {
-    const path = `container.capabilities.${index}`;
-    if (!/^(CAP_)?[A-Z][A-Z_]{2,40}$/.test(capability)) {
-      return [{ path, message: "is no name of a capability; give one such as NET_RAW" }];
-    }
-    return needs(rules, "capabilities", path, "adds to what the container may do");
-  });
-}
-
-function userIssues(user: string, rules: ContainerRules): readonly FieldIssue[] {
-  if (!/^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,63})?$/.test(user)) {
-    return [{ path: "container.user", message: "is no user; give a name or id, or user:group" }];
-  }
-  return needs(rules, "user", "container.user", "is given");
-}
-
-function mountIssues(
-  { source, target, readOnly: _ }: ContainerMount,
-  rules: ContainerRules,
-): readonly string[] {
+): string | undefined {
   const place = cleanPath(target);
   if (place === undefined || place === "/") {
-    return [`has a target "${target}" that is no absolute path below /`];
+    return `has a target "${target}" that is not an absolute path below /`;
   }
-  if (RESERVED_TARGETS.some((own) => isWithin(place, own) || isWithin(own, place))) {
-    return [`has a target "${target}" that is used for something else`];
-  }
-  const problem = mountSourceProblem(source, rules);
-  return problem === undefined ? [] : [problem];
+  return RESERVED_TARGETS.some((own) => isWithin(place, own) || isWithin(own, place))
+    ? `has a target "${target}" that is used for something else`
+    : mountSourceProblem(source, rules);
 }
 
-/** What a job's container has by itself. */
+/** Directories that every job's container has. */
 const RESERVED_TARGETS = ["/workspace", "/home/job", "/run/cicd", "/proc", "/sys", "/dev"];
 
-/** Those that every engine knows. */
+/** The limits that every engine supports. */
 const ULIMITS =
   /^(core|cpu|data|fsize|locks|memlock|msgqueue|nice|nofile|nproc|rss|rtprio|rttime|sigpending|stack)$/;
 
-function ulimitIssues({ ulimits }: ContainerSpec): readonly FieldIssue[] {
-  return Object.keys(ulimits).filter((name) => !ULIMITS.test(name)).map((name) => ({
-    path: `container.ulimits.${name}`,
-    message: "is no limit; give one such as nofile, nproc or core",
-  }));
+function needs({ allow }: ContainerRules, freedom: string, what: string): string | undefined {
+  return allow.includes(freedom)
+    ? undefined
+    : `${what}, and \`${freedom}\` is not in the project's \`containers.allow\``;
 }
 
-function needs(
-  { allow }: ContainerRules,
-  freedom: string,
-  path: string,
-  what: string,
-): readonly FieldIssue[] {
-  return allow.includes(freedom) ? [] : [{ path, message: notAllowed(what, freedom) }];
-}
-
-function notAllowed(what: string, freedom: string): string {
-  return `${what}, and \`${freedom}\` is not in the project's \`containers.allow\``;
-}
-
-/** An absolute path without `.`, `..` and doubled slashes; `undefined` if it is none. */
+/** Normalizes an absolute path; `undefined` if it is relative or contains `..`. */
 function cleanPath(path: string): string | undefined {
   if (!path.startsWith("/") || /[\p{Cc}\p{Cs}]/u.test(path)) return undefined;
   const parts = path.split("/").filter((part) => part !== "" && part !== ".");

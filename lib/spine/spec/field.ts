@@ -1,8 +1,8 @@
 /**
- * A field of a job, declared once, and what is derived of a table of fields: the request's schema,
- * the record's schema, the filling in of defaults, the view for clients.
+ * Declares the fields of a job and derives from a table of fields: the schemas of requests and
+ * records, the defaults, the view for clients.
  *
- * A table's keys are the names inside the program and in records; a field's `name` is the public
+ * The keys of a table are the names in the program and in records; a field's `name` is the public
  * one, in requests, views and error paths.
  *
  * @module
@@ -11,7 +11,7 @@ import * as v from "valibot";
 import { didYouMean } from "@lib/core/nearest.ts";
 import { annotated, type JsonSchema, type ValueType } from "@lib/core/value_types.ts";
 
-/** What is said of a field besides its name and type. */
+/** The properties of a field besides its name and type. */
 export interface FieldOptions<T> {
   /** For OpenAPI, the documentation and, without `help`, the command line. */
   readonly doc: string;
@@ -19,30 +19,27 @@ export interface FieldOptions<T> {
   readonly required?: true;
   /** The value in requests and in older records that lack it. */
   readonly default?: T;
-  /** The configuration key whose value a request gets that lacks it. */
+  /** The configuration key that gives the value for requests without it. */
   readonly setting?: string;
   /** The configuration may lack it too. */
   readonly optional?: true;
-  /** What is given is laid over the configured, name by name. */
+  /** The given values override the configured ones, name by name. */
   readonly merge?: true;
-  /** Only read from the request: a field of the spec's own is made of it. */
+  /** Not part of the spec, which has a field of its own made of it. */
   readonly only?: "request";
-  /** Done before the job, and told in its setup log. */
+  /** Handled before the job and reported in its setup log. */
   readonly setup?: true;
-  /**
-   * Names a secret of the setup, which the job does not get. The flag takes the secret's source and
-   * gives the secret this name.
-   */
+  /** The name that the flag gives a secret of the setup, which the job does not get. */
   readonly secret?: string;
-  /** Where clients see it. @default "spec" */
+  /** The view that shows it to clients. @default "spec" */
   readonly shown?: "spec" | "limits" | "never";
-  /** Shown as several fields beside the others. */
+  /** Its fields are shown beside the others. */
   readonly spread?: true;
   /** Its flag, with the name of its value: `-t/--timeout DURATION`. */
   readonly flag?: string;
-  /** What the flag does, where `doc` does not fit. */
+  /** The help of the flag, where `doc` does not fit. */
   readonly help?: string;
-  /** The part of the help the flag is in; also of the fields below. @default "Job" */
+  /** The section of its flag in the help, also for the fields below. @default "Job" */
   readonly section?: "Workspace" | "Container";
 }
 
@@ -66,19 +63,19 @@ export type SpecOf<T extends Fields> = Flat<
   & { readonly [K in keyof T as IsFilled<T[K]> extends true ? never : K]?: ValueOf<T[K]> }
 >;
 
-/** Requests of a table, in the names and values of the inside. */
+/** Parsed requests of a table, by the names of the program. */
 export type GivenOf<T extends Fields> = Flat<
   & { readonly [K in keyof T as T[K] extends Mandatory ? K : never]: ValueOf<T[K]> }
   & { readonly [K in keyof T as T[K] extends Mandatory ? never : K]?: ValueOf<T[K]> }
 >;
 
-/** What the configuration gives; it may lack what has a default here. */
+/** The values of the configuration; it may lack fields with a default here. */
 export type SettingsOf<T extends Fields> = Flat<
   & { readonly [K in keyof T as SettingIn<T[K]> extends "given" ? K : never]: ValueOf<T[K]> }
   & { readonly [K in keyof T as SettingIn<T[K]> extends "maybe" ? K : never]?: ValueOf<T[K]> }
 >;
 
-/** The fields that a request and its spec have in common. */
+/** The common fields of a request and its spec. */
 export type KeptOf<T extends Fields> = {
   readonly [K in keyof T as T[K] extends { readonly only: "request" } ? never : K]: T[K];
 };
@@ -127,7 +124,7 @@ export function record<T extends Fields>(fields: T): ValueType<SpecOf<T>> {
   };
 }
 
-/** The schema of a table's requests; strict, as a field with a slip must not pass. */
+/** Returns the schema of a table's requests; it refuses unknown fields. */
 export function requestSchema<T extends Fields>(fields: T): v.GenericSchema<unknown, GivenOf<T>> {
   const names = Object.values(fields).map(({ name }) => name);
   const entries = Object.fromEntries(
@@ -152,7 +149,7 @@ function inside<T extends Fields>(fields: T, request: Readonly<Record<string, un
   return Object.fromEntries(given.filter(([, value]) => value !== undefined)) as GivenOf<T>;
 }
 
-/** How a table's requests are written, in JSON Schema. */
+/** Returns the JSON Schema of a table's requests. */
 export function requestJson(fields: Fields): JsonSchema {
   const all = Object.values(fields);
   return {
@@ -168,7 +165,7 @@ export function requestJson(fields: Fields): JsonSchema {
   };
 }
 
-/** Fills in what was not given: from the configuration, or the field's own default. */
+/** Fills in missing values from the configuration, or the defaults of the fields. */
 export function fill<T extends Fields>(
   fields: T,
   given: Readonly<Record<string, unknown>>,
@@ -186,10 +183,10 @@ export function fill<T extends Fields>(
 }
 
 /**
- * The schema of a table's records on disk and between the programs.
+ * Returns the schema of a table's records on disk and between the programs.
  *
- * A field that this program does not know is kept, one that the record lacks is filled in: records
- * of the neighbouring releases are read both ways.
+ * Unknown fields are kept and missing ones filled in, so that neighbouring releases read each
+ * other's records.
  */
 export function recordSchema<T extends Fields>(fields: T): v.GenericSchema<unknown, SpecOf<T>> {
   const entries = Object.fromEntries(
@@ -197,7 +194,7 @@ export function recordSchema<T extends Fields>(fields: T): v.GenericSchema<unkno
       key,
       fallback !== undefined
         ? v.optional(kept, () => fallback)
-        : of.required || (of.setting !== undefined && !of.optional)
+        : alwaysStored(of)
         ? kept
         : v.exactOptional(kept),
     ]),
@@ -205,7 +202,12 @@ export function recordSchema<T extends Fields>(fields: T): v.GenericSchema<unkno
   return v.pipe(v.looseObject(entries), v.transform((kept) => kept as SpecOf<T>));
 }
 
-/** Fills in what an older record lacks; for records that were checked when they were written. */
+/** Returns true if every record has a field, apart from those with a default. */
+export function alwaysStored({ required, setting, optional }: Partial<Field<unknown>>): boolean {
+  return required === true || (setting !== undefined && optional !== true);
+}
+
+/** Fills in the missing fields of an older record, which was checked when it was written. */
 export function fillMissing(fields: Fields, value: Record<string, unknown>): void {
   for (const key in fields) {
     const below = value[key];
@@ -218,7 +220,7 @@ export function fillMissing(fields: Fields, value: Record<string, unknown>): voi
   }
 }
 
-/** A record as clients see it, by the public names. */
+/** Returns the view of a record for clients, by the public names. */
 export function toView(fields: Fields, value: object, shown = "spec"): Record<string, unknown> {
   const values = new Map(Object.entries(value));
   const view: Record<string, unknown> = {};
@@ -232,12 +234,12 @@ export function toView(fields: Fields, value: object, shown = "spec"): Record<st
   return view;
 }
 
-/** The name of a field where it is shown: with its unit. */
+/** Returns the name of a field in views: with its unit. */
 export function viewName({ name, type: { unit } }: Field<unknown>): string {
   return unit === undefined ? name : `${name}_${unit}`;
 }
 
-/** Every field of a table and of its groups, with its public path. */
+/** Yields every field of a table and its groups, with its public path. */
 export function* walk(
   fields: Fields,
   above: { readonly path: string; readonly section: string } = { path: "", section: "Job" },
@@ -250,7 +252,7 @@ export function* walk(
   }
 }
 
-/** The names of the setup's secrets in a request or record, each with its field's path. */
+/** Yields the names of the setup's secrets in a request or record, with the paths of their fields. */
 export function* namedSecrets(
   fields: Fields,
   value: object,
@@ -264,7 +266,7 @@ export function* namedSecrets(
   }
 }
 
-/** Tells if a value has fields. */
+/** Returns true if a value is an object. */
 export function isMap(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }

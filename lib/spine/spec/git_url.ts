@@ -1,29 +1,27 @@
 /**
- * Addresses of repositories, read once and strictly.
- *
- * git gives meaning to more than people write: `ext::` runs a program, a leading dash is an
- * option, a path opens this machine. Only the forms that are named here pass.
+ * Parses addresses of repositories strictly: for git `ext::` runs a program, a leading dash is an
+ * option and a path opens this machine. Only the forms listed here are accepted.
  *
  * @module
  */
 
-/** How a repository is reached. */
+/** The protocol of an address. */
 export type GitScheme = "https" | "http" | "ssh" | "file";
 
-/** An address that was understood. */
+/** A parsed address. */
 export interface GitRemote {
   readonly scheme: GitScheme;
-  /** For git; holds no credentials. */
+  /** For git; without credentials. */
   readonly url: string;
-  /** What comes before the path: `https://host:port`, `ssh://user@host`, `user@host:`, `file://`. */
+  /** The part before the path: `https://host:port`, `ssh://user@host`, `user@host:`, `file://`. */
   readonly origin: string;
   /** As given: `/group/app.git`; without a leading slash in `user@host:path`. */
   readonly path: string;
-  /** The same for addresses that differ only in how they are written. */
+  /** Equal for different spellings of one address. */
   readonly key: string;
 }
 
-/** What {@linkcode parseGitUrl} found. */
+/** The result of {@linkcode parseGitUrl}. */
 export type GitUrl =
   | { readonly kind: "remote"; readonly remote: GitRemote }
   /** The message continues a sentence whose subject is the field. */
@@ -33,22 +31,22 @@ const FORMS = "give https://host/path, ssh://user@host/path or user@host:path";
 const NO_CREDENTIALS =
   "holds credentials or a user name; give them as a secret and name it in `token_secret`";
 
-/** Letters of a name in DNS, or an IPv6 address in brackets; it never begins with a dash. */
+/** A DNS name, or an IPv6 address in brackets; it never begins with a dash. */
 const HOST = String.raw`(?:[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])`;
 const USER = String.raw`[A-Za-z0-9_][A-Za-z0-9._-]*`;
 const HTTP = new RegExp(`^(https?)://(${HOST})(?::(\\d{1,5}))?(/.*)$`);
 const SSH = new RegExp(`^ssh://(?:(${USER})@)?(${HOST})(?::(\\d{1,5}))?(/.*)$`);
 const SCP = new RegExp(`^(?:(${USER})@)?(${HOST}):(.+)$`);
 
-/** Reads the address of a repository; touches nothing. */
+/** Parses the address of a repository. */
 export function parseGitUrl(url: string): GitUrl {
   if (url === "") return refused(`is empty; ${FORMS}`);
-  if (url.startsWith("-")) return refused(`begins with "-", which git would take as an option`);
+  if (url.startsWith("-")) return refused(`begins with "-", which git would read as an option`);
   if (/[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\s\\]/u.test(url)) {
     return refused("contains a space, a backslash or a control character");
   }
   if (/^[^/]*::/.test(url)) {
-    return refused(`names a helper program of git ("::"), which is never run; ${FORMS}`);
+    return refused(`names a helper program of git ("::"), which is not supported; ${FORMS}`);
   }
   const [, scheme] = /^([^:/?#]*):\/\//.exec(url) ?? [];
   switch (scheme) {
@@ -72,7 +70,7 @@ function parseHttp(url: string): GitUrl {
   const authority = /^https?:\/\/([^/?#]*)/.exec(url)?.[1] ?? "";
   if (authority.includes("@")) return refused(NO_CREDENTIALS);
   const [, scheme, host = "", port, path = ""] = HTTP.exec(url) ?? [];
-  if (scheme !== "https" && scheme !== "http") return refused(`is no address; ${FORMS}`);
+  if (scheme !== "https" && scheme !== "http") return refused(`is not an address; ${FORMS}`);
   const problem = portProblem(port) ?? pathProblem(path);
   if (problem !== undefined) return refused(problem);
   const origin = `${scheme}://${host}${port === undefined ? "" : `:${port}`}`;
@@ -84,7 +82,7 @@ function parseSsh(url: string): GitUrl {
   const authority = /^ssh:\/\/([^/]*)/.exec(url)?.[1] ?? "";
   if (/:.*@/.test(authority)) return refused("holds a password; use a key of the account instead");
   const [whole, user, host = "", port, path = ""] = SSH.exec(url) ?? [];
-  if (whole === undefined) return refused(`is no address; ${FORMS}`);
+  if (whole === undefined) return refused(`is not an address; ${FORMS}`);
   const problem = portProblem(port) ?? pathProblem(path);
   if (problem !== undefined) return refused(problem);
   const at = user === undefined ? host : `${user}@${host}`;
@@ -96,8 +94,8 @@ function parseScp(url: string): GitUrl {
   const [whole, user, host = "", path = ""] = SCP.exec(url) ?? [];
   if (whole === undefined) {
     return /^[^/]*:/.test(url) && url.includes("@")
-      ? refused(/:.*@/.test(url) ? NO_CREDENTIALS : `is no address; ${FORMS}`)
-      : refused(`is a path on this machine or no address; ${FORMS}`);
+      ? refused(/:.*@/.test(url) ? NO_CREDENTIALS : `is not an address; ${FORMS}`)
+      : refused(`is a path on this machine or not an address; ${FORMS}`);
   }
   if (path.startsWith("-")) return refused(`has a path that begins with "-"`);
   if (/^[^/]*@/.test(path)) return refused(NO_CREDENTIALS);
@@ -133,7 +131,9 @@ function portProblem(port: string | undefined): string | undefined {
 
 function pathProblem(path: string): string | undefined {
   if (path.replaceAll("/", "") === "") return "names no repository after the host";
-  if (/[?#]/.test(path)) return 'contains "?" or "#", which no repository\'s address needs';
+  if (/[?#]/.test(path)) {
+    return 'contains "?" or "#", which the address of a repository must not contain';
+  }
   if (/%(?:0|1|7f)/i.test(path)) return "contains a control character";
   return path.split("/").some((part) => part === "." || part === "..")
     ? 'contains "." or ".." as a part of its path'

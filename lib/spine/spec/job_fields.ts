@@ -1,11 +1,10 @@
 /**
- * The table of a job's fields: each is declared here or in `setup_fields.ts`, and nowhere else.
+ * The table of a job's fields: each is declared here or in `setup_fields.ts`.
  *
  * @module
  */
 import * as v from "valibot";
 import { envNameProblem } from "@lib/core/exec_limits.ts";
-import { JOB_MEMORY_MIN_BYTES } from "@lib/core/job_limits.ts";
 import {
   anyText,
   choice,
@@ -23,6 +22,7 @@ import {
   type ValueType,
   variableName,
 } from "@lib/core/value_types.ts";
+import { jobMemory, tasks } from "@lib/foundations/config/ranges.ts";
 import { field, type Fields, group, type KeptOf, record } from "@lib/spine/spec/field.ts";
 import {
   anySize,
@@ -36,11 +36,10 @@ import {
 } from "@lib/spine/spec/setup_fields.ts";
 import { safely, scalar, shortText, shortTextProblem } from "@lib/spine/spec/text_types.ts";
 
-/** An outcome a retry policy may name. */
+/** The results that a retry policy may name. */
 export const RETRY_CAUSES = ["failed", "oom_killed", "timed_out", "lost"] as const;
 
-/** What to run: a program with arguments, or a script for a shell. */
-export type JobWork =
+type JobWork =
   | { readonly kind: "command"; readonly argv: readonly string[] }
   | { readonly kind: "script"; readonly text: string; readonly shell: string };
 
@@ -49,20 +48,20 @@ const HOUR_MS = 3_600_000;
 /** The `limits` of a job; absent means not limited by the job itself. */
 export const LIMITS = {
   cpu: field("cpu", decimal({ min: 0.01, max: 1024 }), {
-    doc: "CPUs the job may use at once, such as 0.5",
+    doc: "CPUs that the job may use, such as 0.5",
     flag: "--limit-cpu CPUS",
   }),
-  memoryBytes: field("memory", size({ min: JOB_MEMORY_MIN_BYTES, max: 1024 ** 5 }), {
-    doc: "Memory, page cache included; at least 8M, as a program does not start with less",
+  memoryBytes: field("memory", size(jobMemory), {
+    doc: "Memory including page cache; at least 8M, as a program does not start with less",
     flag: "--limit-memory SIZE",
     help: "Memory the job may use, such as 512M",
   }),
-  tasks: field("tasks", integer({ min: 1, max: 4_194_304 }), {
+  tasks: field("tasks", integer(tasks), {
     doc: "Processes and threads the job may have",
     flag: "--limit-tasks COUNT",
   }),
   diskBytes: field("disk", size(anySize), {
-    doc: "What a container may write outside its workspace; with `image` only",
+    doc: "Disk space of a container outside its workspace; with `image` only",
     flag: "--limit-disk/--disk SIZE",
     section: "Container",
   }),
@@ -71,18 +70,18 @@ export const LIMITS = {
 const RETRIES = {
   max: field("max", integer({ min: 0, max: 10 }), {
     required: true,
-    doc: "How many further attempts are made",
+    doc: "Number of further attempts",
     flag: "--retries COUNT",
   }),
   on: field("on", choices(RETRY_CAUSES), {
     default: ["failed", "timed_out", "lost"],
-    doc: "Which endings are tried again; by default failed, timed_out and lost",
+    doc: "Results that are retried; by default failed, timed_out and lost",
     flag: "--retry-on ENDING",
-    help: "Which ending is tried again, may be repeated",
+    help: "Result that is retried; may be repeated",
   }),
   delayMs: field("delay", duration({ min: 0, max: HOUR_MS }), {
     default: 0,
-    doc: "Wait before the second attempt; doubles with each further one",
+    doc: "Delay before the second attempt; doubles with each further one",
     flag: "--retry-delay DURATION",
   }),
 };
@@ -116,7 +115,7 @@ export const JOB = {
     merge: true,
     doc: "Environment variables",
     flag: "-e/--env NAME=VALUE",
-    help: "Set a variable of the job; NAME alone passes yours on",
+    help: "Set a variable of the job; NAME alone passes your value on",
   }),
   secrets: field("secrets", envMap(anyText(), safely(envNameProblem)), {
     only: "request",
@@ -154,7 +153,7 @@ export const JOB = {
     flag: "--priority 0-9",
   }),
   concurrencyGroup: field("concurrency_group", shortText(), {
-    doc: "Of the jobs of a group, one runs at a time",
+    doc: "Only one job of a group runs at a time",
     flag: "--group NAME",
   }),
   cancelInProgress: field("cancel_in_progress", flag(), {
@@ -164,11 +163,11 @@ export const JOB = {
   }),
   retries: group("retries", RETRIES, {
     default: { max: 0, on: ["failed", "timed_out", "lost"], delayMs: 0 },
-    doc: "When a further attempt is made by itself",
+    doc: "Automatic further attempts",
   }),
   output: field("output", choice(["merged", "split"]), {
     default: "merged",
-    doc: "`merged`: one log in the order of writing; `split`: stdout and stderr can be read apart",
+    doc: "`merged`: one log in the order of writing; `split`: separate logs of stdout and stderr",
     flag: "--output HOW",
   }),
   logMaxBytes: field("log_max", size(anySize), {
@@ -181,7 +180,7 @@ export const JOB = {
     mapOf(anyText(1024), { nameProblem: safely(shortTextProblem), max: 64 }),
     {
       default: {},
-      doc: "For your own use; shown, not interpreted",
+      doc: "For your own use; shown but not interpreted",
       flag: "-l/--label NAME=VALUE",
     },
   ),
@@ -197,16 +196,16 @@ export const JOB = {
   artifacts: artifacts(),
   caches: field("caches", caches(), {
     setup: true,
-    doc: "Directories that are carried from job to job",
+    doc: "Directories that are kept from job to job",
     flag: "--cache NAME=PATHS[:FILES]",
-    help: "Carry directories from job to job; the content of FILES, such as package-lock.json, " +
-      "makes the key; lists have commas",
+    help: "Keep directories from job to job; the content of FILES, such as package-lock.json, " +
+      "determines the key; separate list entries with commas",
     section: "Workspace",
   }),
   ...IMAGE,
   container: group("container", CONTAINER, {
     only: "request",
-    doc: "More about the container; with `image` only",
+    doc: "Options of the container; with `image` only",
     section: "Container",
   }),
 } as const;
@@ -223,17 +222,17 @@ const WORK: ValueType<JobWork> = {
     work.kind === "command" ? { command: work.argv } : { script: work.text, shell: work.shell },
 };
 
-/** The fields that a request and its record have in common. */
+/** The common fields of a request and its record. */
 export const KEPT = kept(JOB);
 
-/** A record of what a job is made of. */
+/** The fields of a job's record. */
 export const SPEC = {
   ...KEPT,
   work: field("work", WORK, { required: true, spread: true, doc: "What to run" }),
   secretNames: field(
     "secret_names",
     listOf(variableName(), { max: Infinity, accepts: "a list of names" }),
-    { default: [], doc: "Names of the secrets; their values are sealed apart" },
+    { default: [], doc: "Names of the secrets; their values are sealed separately" },
   ),
   container: container(),
 } as const;

@@ -1,5 +1,5 @@
 /**
- * From a request to the spec of a job, with the defaults of its project.
+ * Turns a request into the spec of a job, with the defaults of its project.
  *
  * @module
  */
@@ -15,13 +15,12 @@ import { crossChecks, type JobRules, policyIssues } from "@lib/spine/spec/rules.
 /** The body of `POST /v1/jobs`. */
 export const jobRequestSchema: v.GenericSchema<unknown, JobRequest> = requestSchema(JOB);
 
-/** What a request leaves open, per project. */
+/** The defaults of a project for the fields that a request lacks. */
 export type RequestDefaults = SettingsOf<typeof JOB> & {
-  /** What is allowed. */
   readonly rules: JobRules;
 };
 
-/** A parsed request: the spec, and the secrets apart from it. */
+/** A parsed request: the spec, and the secrets separately. */
 export interface ParsedRequest {
   readonly spec: JobSpec;
   readonly secrets: Readonly<Record<string, string>>;
@@ -56,7 +55,7 @@ export function parseJobRequest(
   return { spec, secrets };
 }
 
-/** Fills in what a request leaves open, and makes the spec's own fields. */
+/** Fills in the defaults of a request and makes the fields that only the spec has. */
 function toSpec(request: JobRequest, defaults: RequestDefaults): JobSpec {
   const { command, script = "", shell = defaults.shell, secrets = {} } = request;
   const container = containerOf(request, defaults);
@@ -82,7 +81,7 @@ function toFieldIssue(issue: v.BaseIssue<unknown>): FieldIssue {
   return { path, message: cut(issue.message, MESSAGE_MAX_CHARS) };
 }
 
-/** A message may quote what was given, which may be long. */
+/** A message may quote a long input. */
 const MESSAGE_MAX_CHARS = 400;
 
 function cut(text: string, maxChars: number): string {

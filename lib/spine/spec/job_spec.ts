@@ -1,10 +1,11 @@
 /**
- * The spec of a job as the program uses it: its type, its records, its view.
+ * The spec of a job: its type, records and view.
  *
  * @module
  */
 import * as v from "valibot";
 import {
+  alwaysStored,
   fillMissing,
   type GivenOf,
   isMap,
@@ -22,13 +23,13 @@ export type JobSpec = SpecOf<typeof SPEC>;
 export type ContainerSpec = NonNullable<JobSpec["container"]>;
 /** A path of the machine that a container sees. */
 export type ContainerMount = ContainerSpec["mounts"][number];
-/** The repository that is checked out into the workspace before the job begins. */
+/** The repository that is checked out into the workspace before the job. */
 export type GitSpec = NonNullable<JobSpec["git"]>;
-/** A file put into the workspace after the checkout, before the job begins. */
+/** A file that is written into the workspace after the checkout. */
 export type WorkspaceFile = NonNullable<JobSpec["files"]>[number];
-/** What is kept of a workspace after the job. */
+/** The files of a workspace that are kept after the job. */
 export type ArtifactSpec = NonNullable<JobSpec["artifacts"]>;
-/** A directory that is carried from job to job. */
+/** A directory that is kept from job to job. */
 export type CacheSpec = NonNullable<JobSpec["caches"]>[number];
 /** A cause of {@linkcode RETRY_CAUSES}. */
 export type RetryCause = typeof RETRY_CAUSES[number];
@@ -40,10 +41,8 @@ export type JobRequest = GivenOf<typeof JOB>;
 export const specRecord: v.GenericSchema<unknown, JobSpec> = recordSchema(SPEC);
 
 /**
- * Reads a spec that this program or its neighbouring release checked and stored: fills in what is
- * missing, at a fraction of the cost of {@linkcode parseSpec}.
- *
- * @returns `undefined` if it is none.
+ * Reads a spec that this program or its neighbouring release checked and stored. Fills in missing
+ * fields without the cost of validation; returns `undefined` if the value is not a spec.
  */
 export function readStoredSpec(value: unknown): JobSpec | undefined {
   if (!isMap(value)) return undefined;
@@ -51,14 +50,11 @@ export function readStoredSpec(value: unknown): JobSpec | undefined {
   return REQUIRED.every((key) => value[key] !== undefined) ? value as JobSpec : undefined;
 }
 
-const REQUIRED = Object.entries(SPEC).filter(([, field]) =>
-  "required" in field || ("setting" in field && !("optional" in field))
-).map(([key]) => key);
+const REQUIRED = Object.entries(SPEC).filter(([, field]) => alwaysStored(field)).map(([key]) =>
+  key
+);
 
-/**
- * Shows what a job is made of: the names of the request, every default filled in, neither secrets
- * nor the contents of files.
- */
+/** Returns the view of a spec: the names of the request, no secrets and no contents of files. */
 export function toSpecView(spec: JobSpec): Record<string, unknown> {
   return toView(SPEC, spec);
 }
@@ -78,7 +74,7 @@ export const limitsViewSchema = v.object(
   ),
 );
 
-/** Shows the limits of a job; null: not limited by the job itself. */
+/** Returns the view of a job's limits; null: not limited by the job itself. */
 export function toLimitsView(spec: JobSpec): v.InferOutput<typeof limitsViewSchema> {
   const { limits, ...own } = toView(SPEC, spec, "limits");
   const view = { ...Object(limits), ...own };
@@ -88,19 +84,16 @@ export function toLimitsView(spec: JobSpec): v.InferOutput<typeof limitsViewSche
 }
 
 /**
- * The secrets that only the suite itself uses: for the checkout and the registry.
- *
- * They never reach the job; who wants one in the job too gives it a second time.
+ * Returns the names of the secrets that only the suite uses, for the checkout and the registry. The
+ * job does not get them; a secret that the job needs too is given a second time.
  */
 export function setupSecretNames(spec: JobSpec): ReadonlySet<string> {
   return new Set([...namedSecrets(SPEC, spec)].map(([, name]) => name));
 }
 
 /**
- * Tells if something is done before the job begins, and told in the attempt's setup log.
- *
- * The agent and the readers of logs must agree on it: of such an attempt nothing runs before
- * `setup.done` exists.
+ * Returns true if the spec needs a setup before the job. The agent and the readers of logs must
+ * agree on it: the job of such an attempt does not run before `setup.done` exists.
  */
 export function hasSetup(spec: JobSpec): boolean {
   return Object.entries(spec).some(([key, value]) =>

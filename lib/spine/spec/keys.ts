@@ -1,23 +1,22 @@
 /**
- * Configuration keys of what jobs get that ask for nothing.
+ * Configuration keys of the defaults of jobs.
  *
  * @module
  */
-import { JOB_MEMORY_MIN_BYTES } from "@lib/core/job_limits.ts";
 import { decimal, duration, envMap, integer, nameList, path, size } from "@lib/core/value_types.ts";
 import { section } from "@lib/foundations/config/config.ts";
 import { group, key, optionalKey } from "@lib/foundations/config/key.ts";
-import { jobTimeout, KIB, MINUTE, tasks, TIB } from "@lib/foundations/config/ranges.ts";
+import { jobMemory, jobTimeout, KIB, MINUTE, tasks, TIB } from "@lib/foundations/config/ranges.ts";
 
-/** What a job gets that does not say otherwise. */
+/** The defaults of jobs. */
 export const JOB_DEFAULTS = section({
   keys: {
     timeoutMs: key(
       "defaults.timeout",
       duration(jobTimeout),
-      "Time limit of a job that names none.",
+      "Time limit of jobs that set none.",
       "1h",
-      { project: { name: "timeout", doc: "Time limit of its jobs that name none." } },
+      { project: { name: "timeout", doc: "Time limit of its jobs that set none." } },
     ),
     graceMs: key(
       "defaults.grace",
@@ -30,14 +29,14 @@ export const JOB_DEFAULTS = section({
     logMaxBytes: key(
       "defaults.log_max",
       size({ min: 4 * KIB, max: TIB }),
-      "Bytes of a job's output that are kept; what comes after is dropped and counted.",
+      "Bytes of a job's output that are kept; further output is dropped and counted.",
       "64M",
       { project: { name: "log_max", doc: "Bytes of a job's output that are kept." } },
     ),
     priority: key(
       "defaults.priority",
       integer({ min: 0, max: 9 }),
-      "Priority of a job that names none; 9 starts first.",
+      "Priority of jobs that set none; 9 starts first.",
       5,
     ),
     limits: group({
@@ -47,18 +46,18 @@ export const JOB_DEFAULTS = section({
         "CPUs per job; 0.5 is half of one core.",
         {
           text: "no limit",
-          project: { name: "limits.cpu", doc: "CPUs for each of its jobs that names no limit." },
+          project: { name: "limits.cpu", doc: "CPUs per job of its jobs that set no limit." },
         },
       ),
       memoryBytes: optionalKey(
         "defaults.limits.memory",
-        size({ min: JOB_MEMORY_MIN_BYTES, max: 1_024 * TIB }),
+        size(jobMemory),
         "Memory per job; a job above it is killed and ends as `oom_killed`.",
         {
           text: "no limit",
           project: {
             name: "limits.memory",
-            doc: "Memory for each of its jobs that names no limit.",
+            doc: "Memory per job of its jobs that set no limit.",
           },
         },
       ),
@@ -70,7 +69,7 @@ export const JOB_DEFAULTS = section({
           text: "no limit",
           project: {
             name: "limits.tasks",
-            doc: "Processes and threads for each of its jobs that names no limit.",
+            doc: "Processes and threads per job of its jobs that set no limit.",
           },
         },
       ),
@@ -80,7 +79,12 @@ export const JOB_DEFAULTS = section({
       envMap(),
       "Variables of every job. In the environment variable: a JSON object.",
       {},
-      { project: { name: "env", doc: "Variables of its jobs, over those of `defaults.env`." } },
+      {
+        project: {
+          name: "env",
+          doc: "Variables of its jobs; they override those of `defaults.env`.",
+        },
+      },
     ),
     passEnv: key(
       "defaults.pass_env",
@@ -92,7 +96,7 @@ export const JOB_DEFAULTS = section({
     setupTimeoutMs: key(
       "defaults.setup_timeout",
       duration(jobTimeout),
-      "Time limit of what is done before a job begins: checkout, caches, image.",
+      "Time limit of the setup before a job: checkout, caches, image.",
       "15m",
     ),
   },
@@ -100,7 +104,7 @@ export const JOB_DEFAULTS = section({
     workdir: optionalKey(
       "workdir",
       path("any"),
-      "Directory in which its jobs start; a relative one lies in the job's own workspace.",
+      "Directory in which its jobs start; a relative one is below the job's own workspace.",
       { text: "the job's own workspace" },
     ),
   },

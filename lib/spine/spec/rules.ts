@@ -1,9 +1,8 @@
 /**
- * Rules that no single field can know: what fits together, and what is allowed here.
+ * Rules across the fields of a request, and the policy of the project.
  *
- * What is allowed is checked before the job is accepted, so that whoever submits hears of it at
- * once. Each part checks its own again before it acts: the configuration may have changed while
- * the job waited.
+ * The policy is checked before the job is accepted, so that its sender learns of it at once. Each
+ * part checks its own again before it acts: the configuration may have changed meanwhile.
  *
  * @module
  */
@@ -21,13 +20,13 @@ import { artifactIssues, cacheIssues, fileIssues } from "@lib/spine/spec/workspa
 /** Longest script, in bytes. */
 export const SCRIPT_MAX_BYTES = 4 * 1024 * 1024;
 
-/** What the configuration allows the jobs of a project. */
+/** The policy of a project for its jobs. */
 export interface JobRules {
   readonly containers: ContainerRules;
   readonly git: GitRules;
 }
 
-/** Says what does not fit together in a request; empty if all does. */
+/** Returns the issues across the fields of a request. */
 export function crossChecks(request: JobRequest): readonly FieldIssue[] {
   const { command, script, shell, env = {}, secrets = {}, workdir, image } = request;
   const issues: FieldIssue[] = [];
@@ -36,8 +35,8 @@ export function crossChecks(request: JobRequest): readonly FieldIssue[] {
     add("script", "is missing; give `script`, or `command` as a list of program and arguments");
   }
   if (command !== undefined) {
-    if (script !== undefined) add("command", "stands beside `script`; give one");
-    if (shell !== undefined) add("shell", "goes with `script` only");
+    if (script !== undefined) add("command", "is given beside `script`; give one");
+    if (shell !== undefined) add("shell", "works with `script` only");
     const problem = argvProblem(command);
     if (problem !== undefined) {
       add(problem.field === "" ? "command" : `command.${problem.field}`, problem.message);
@@ -49,13 +48,13 @@ export function crossChecks(request: JobRequest): readonly FieldIssue[] {
   const inScript = script === undefined ? undefined : scriptProblem(script);
   if (inScript !== undefined) add("script", inScript);
   for (const key of Object.keys(secrets)) {
-    if (Object.hasOwn(env, key)) add(`secrets.${key}`, "stands in `env` too; give it once");
+    if (Object.hasOwn(env, key)) add(`secrets.${key}`, "is in `env` too; give it once");
   }
   for (const key of secretForms(new Map(Object.entries(secrets))).unmasked) {
     add(
       `secrets.${key}`,
       `is shorter than ${SECRET_MIN_BYTES} bytes, so it could not be masked in logs; use a longer ` +
-        "one, or `env` if it is no secret",
+        "one, or `env` if it is not secret",
     );
   }
   if (request.cancelInProgress === true && request.concurrencyGroup === undefined) {
@@ -65,7 +64,7 @@ export function crossChecks(request: JobRequest): readonly FieldIssue[] {
     const { pull, network, container, limits } = request;
     const needy = { pull, network, container, "limits.disk": limits?.diskBytes };
     for (const [path, value] of Object.entries(needy)) {
-      if (value !== undefined) add(path, "goes with `image` only");
+      if (value !== undefined) add(path, "works with `image` only");
     }
   }
   for (const [path, name] of namedSecrets(JOB, request)) {
@@ -81,7 +80,7 @@ export function crossChecks(request: JobRequest): readonly FieldIssue[] {
   return issues;
 }
 
-/** Says what is not allowed, by the fields of the job's request; empty if all is. */
+/** Returns the violations of the policy, by the fields of the job's request. */
 export function policyIssues(spec: JobSpec, rules: JobRules): readonly FieldIssue[] {
   const { container, git, files, artifacts, caches } = spec;
   return [
@@ -96,7 +95,7 @@ export function policyIssues(spec: JobSpec, rules: JobRules): readonly FieldIssu
 function scriptProblem(script: string): string | undefined {
   if (script.trim() === "") return "is empty";
   if (script.includes("\0")) return "contains a NUL character";
-  if (!script.isWellFormed()) return "is no valid Unicode text";
+  if (!script.isWellFormed()) return "is not valid Unicode text";
   const bytes = new TextEncoder().encode(script).byteLength;
   return bytes > SCRIPT_MAX_BYTES
     ? `is ${formatSize(bytes)} long; at most ${formatSize(SCRIPT_MAX_BYTES)} are allowed, ` +

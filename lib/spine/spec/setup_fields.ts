@@ -1,5 +1,5 @@
 /**
- * The fields of what is around a job: its container, its checkout, files, artifacts and caches.
+ * The fields around a job: container, checkout, files, artifacts and caches.
  *
  * @module
  */
@@ -18,9 +18,15 @@ import {
   variableName,
 } from "@lib/core/value_types.ts";
 import { field, group, record, type SpecOf, toView } from "@lib/spine/spec/field.ts";
-import { lowerCase, safely, shortText, shortTextProblem } from "@lib/spine/spec/text_types.ts";
+import {
+  base64Bytes,
+  lowerCase,
+  safely,
+  shortText,
+  shortTextProblem,
+} from "@lib/spine/spec/text_types.ts";
 
-/** Any size of a container's. */
+/** Any size. */
 export const anySize = { min: 1, max: 1024 ** 5 };
 
 const globs = (min: number) => listOf(path("any"), { min, max: 64, accepts: "a list of globs" });
@@ -28,7 +34,7 @@ const globs = (min: number) => listOf(path("any"), { min, max: 64, accepts: "a l
 const MOUNT = {
   source: field("source", path("any"), { required: true, doc: "Absolute path on the machine" }),
   target: field("target", path("any"), { required: true, doc: "Absolute path in the container" }),
-  readOnly: field("read_only", flag(), { default: true, doc: "True unless given" }),
+  readOnly: field("read_only", flag(), { default: true, doc: "`true` by default" }),
 };
 
 const REGISTRY = {
@@ -46,7 +52,7 @@ const REGISTRY = {
   }),
 };
 
-/** What a request says of its container beside the `container`. */
+/** The fields of a request for its image, beside `container`. */
 export const IMAGE = {
   image: field("image", shortText(), {
     only: "request",
@@ -75,7 +81,7 @@ export const IMAGE = {
 export const CONTAINER = {
   entrypoint: field("entrypoint", choice(["job", "image"]), {
     default: "job",
-    doc: "`job`: the command is all that runs; `image`: it is passed to the image's own entrypoint",
+    doc: "`job`: only the command runs; `image`: it is passed to the entrypoint of the image",
     flag: "--entrypoint WHICH",
   }),
   user: field("user", shortText(), {
@@ -98,14 +104,14 @@ export const CONTAINER = {
     listOf(shortText(), { max: 48, accepts: "a list of capabilities such as NET_RAW" }),
     {
       default: [],
-      doc: "All are dropped but these, which must be allowed for the project",
+      doc: "Kept capabilities; all others are dropped; must be allowed for the project",
       flag: "--cap-add NAME",
       help: "A capability, such as NET_RAW; all others are dropped; must be allowed",
     },
   ),
   privileged: field("privileged", flag(), {
     default: false,
-    doc: "Confine nothing; must be allowed for the project",
+    doc: "Run without isolation; must be allowed for the project",
     flag: "--privileged",
   }),
   ulimits: field(
@@ -116,7 +122,7 @@ export const CONTAINER = {
     }),
     {
       default: {},
-      doc: "Soft and hard limit at once, by name, such as nofile",
+      doc: "Soft and hard limit by name, such as nofile",
       flag: "--ulimit NAME=COUNT",
       help: "Such as nofile=1024; may be repeated",
     },
@@ -148,17 +154,17 @@ export const GIT = {
     help: "Check this repository out first; the URL holds no credentials",
   }),
   ref: field("ref", shortText(), {
-    doc: "Branch, tag or refs/…; the remote's default branch unless given",
+    doc: "Branch, tag or refs/…; by default the default branch of the remote",
     flag: "--ref NAME",
   }),
   sha: field("sha", lowerCase(shortText()), {
-    doc: "The full id of the commit; anything else fails the job",
+    doc: "The full id of the commit; the job fails if another one is checked out",
     flag: "--sha COMMIT",
     help: "The full id of the commit that must be checked out",
   }),
   depth: field("depth", integer({ min: 0, max: 1_000_000 }), {
     default: 1,
-    doc: "Commits of history, 1 unless given; 0: all",
+    doc: "Commits of history, 1 by default; 0: all",
     flag: "--depth COUNT",
   }),
   submodules: field("submodules", flag(), {
@@ -168,26 +174,26 @@ export const GIT = {
   }),
   lfs: field("lfs", flag(), {
     default: false,
-    doc: "Fetch the files kept in Git LFS",
+    doc: "Fetch the files of Git LFS",
     flag: "--lfs",
   }),
   path: field("path", path("any"), {
     default: ".",
-    doc: "Directory below the workspace that the repository goes to",
+    doc: "Directory of the repository below the workspace",
     flag: "--git-path PATH",
   }),
   tokenSecret: field("token_secret", variableName(), {
-    doc: "Name of the secret that opens the remote; the job does not get it",
+    doc: "Name of the secret for access to the remote; the job does not get it",
     secret: "CICD_GIT_TOKEN",
     flag: "--git-token SOURCE",
-    help: "Opens the remote, the job does not get it; SOURCE as for --secret",
+    help: "Token for the remote, which the job does not get; SOURCE as for --secret",
   }),
 };
 
 const FILE = {
   path: field("path", path("any"), { required: true, doc: "Below the workspace" }),
   content: field("base64", anyText(), { required: true, doc: "Base64", shown: "never" }),
-  executable: field("executable", flag(), { default: false, doc: "True if it is a program" }),
+  executable: field("executable", flag(), { default: false, doc: "`true` for a program" }),
 };
 const { path: _, ...CONTENT } = FILE;
 
@@ -199,7 +205,9 @@ export function files(): ValueType<readonly SpecOf<typeof FILE>[]> {
     ...content,
     schema: v.pipe(
       v.unknown(),
-      v.transform((given) => typeof given === "string" ? { base64: toBase64(given) } : given),
+      v.transform((given) =>
+        typeof given === "string" ? { base64: new TextEncoder().encode(given).toBase64() } : given
+      ),
       written.schema,
     ),
   }, { nameProblem: safely(pathProblem), max: 64 });
@@ -218,13 +226,13 @@ export function files(): ValueType<readonly SpecOf<typeof FILE>[]> {
 const ARTIFACTS = {
   paths: field("paths", globs(1), {
     required: true,
-    doc: "Globs below the workspace; !GLOB takes away",
+    doc: "Globs below the workspace; !GLOB excludes",
     flag: "--artifact GLOB",
-    help: "Keep these files of the workspace; may be repeated, !GLOB takes away",
+    help: "Keep these files of the workspace; may be repeated, !GLOB excludes",
   }),
   when: field("when", choice(["success", "failure", "always"]), {
     default: "success",
-    doc: "After which endings: `success` (unless given), `failure` or `always`",
+    doc: "After which results: `success` (default), `failure` or `always`",
     flag: "--artifact-when WHEN",
   }),
 };
@@ -232,7 +240,7 @@ const ARTIFACTS = {
 /** The `artifacts` of a job; a list stands for its `paths`. */
 export function artifacts() {
   const { type, ...of } = group("artifacts", ARTIFACTS, {
-    doc: "What is kept of the workspace after the job",
+    doc: "Files of the workspace that are kept after the job",
     section: "Workspace",
   });
   const json = { anyOf: [ARTIFACTS.paths.type.json, type.json] };
@@ -249,7 +257,7 @@ const CACHE = {
   paths: field("paths", globs(1), { required: true, doc: "Below the workspace" }),
   keyFiles: field("key_files", globs(0), {
     default: [],
-    doc: "Globs of the files whose content makes the key",
+    doc: "Globs of the files whose content determines the key",
   }),
 };
 
@@ -263,15 +271,5 @@ function pathProblem(text: string): string | undefined {
     ? "is empty"
     : text.isWellFormed() && text.length <= 4_096
     ? undefined
-    : "is no path";
-}
-
-function toBase64(text: string): string {
-  return new TextEncoder().encode(text).toBase64();
-}
-
-/** Bytes that a Base64 text stands for. */
-function base64Bytes(text: string): number {
-  const padding = text.endsWith("==") ? 2 : text.endsWith("=") ? 1 : 0;
-  return Math.floor(text.length * 3 / 4) - padding;
+    : "is not a path";
 }

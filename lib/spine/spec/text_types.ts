@@ -1,8 +1,3 @@
-/**
- * Kinds of texts that a job is written with.
- *
- * @module
- */
 import * as v from "valibot";
 import { refuse, type ValueType, valueType } from "@lib/core/value_types.ts";
 
@@ -17,14 +12,14 @@ export function shortText(maxChars = 256): ValueType<string> {
   });
 }
 
-/** Says what is wrong with a short text on one line; `undefined` if nothing is. */
+/** Returns the problem of a short text on one line; `undefined` if there is none. */
 export function shortTextProblem(text: string, maxChars = 256): string | undefined {
   if (text === "") return "is empty";
   if (text.length > maxChars) return `is longer than ${maxChars} characters`;
   return /[\p{Cc}\p{Cs}]/u.test(text) ? "contains a control character" : undefined;
 }
 
-/** Refuses also the names that JavaScript gives a meaning in an object. */
+/** Also refuses names with a meaning in JavaScript objects. */
 export function safely(problemOf: (name: string) => string | undefined) {
   return (name: string): string | undefined =>
     ["__proto__", "prototype", "constructor"].includes(name)
@@ -32,7 +27,7 @@ export function safely(problemOf: (name: string) => string | undefined) {
       : problemOf(name);
 }
 
-/** A text, or a number or boolean that is taken for one; it is not repeated in a message. */
+/** A text, or a number or boolean that is converted to one. Messages do not repeat it. */
 export function scalar(): ValueType<string> {
   const schema = { type: ["string", "number", "boolean"] };
   return valueType("text, a number, true or false", schema, v.string(), (raw, accepts) => {
@@ -42,7 +37,13 @@ export function scalar(): ValueType<string> {
   });
 }
 
-/** A text that is taken in lower case. */
+/** A text that is converted to lower case. */
 export function lowerCase(type: ValueType<string>): ValueType<string> {
   return { ...type, schema: v.pipe(type.schema, v.transform((text) => text.toLowerCase())) };
+}
+
+/** Returns the size of a decoded Base64 text. */
+export function base64Bytes(text: string): number {
+  const padding = text.endsWith("==") ? 2 : text.endsWith("=") ? 1 : 0;
+  return Math.floor(text.length * 3 / 4) - padding;
 }

@@ -1,94 +1,84 @@
 /**
- * What may be asked for in the workspace: artifacts, caches and files.
+ * Checks the paths of artifacts, caches and files in the workspace.
  *
  * @module
  */
-import type { FieldIssue } from "@lib/core/errors.ts";
+import { type FieldIssue, issuesOf } from "@lib/core/errors.ts";
 import { formatSize } from "@lib/core/size.ts";
 import { globProblem } from "@lib/foundations/files/glob.ts";
 import { insidePathProblem } from "@lib/foundations/files/inside.ts";
+import { base64Bytes } from "@lib/spine/spec/text_types.ts";
 import type { ArtifactSpec, CacheSpec, WorkspaceFile } from "@lib/spine/spec/job_spec.ts";
 
-/** Bytes of all files of a job together. */
+/** Maximum size of all files of a job together. */
 const MAX_FILES_BYTES = 8 * 1024 * 1024;
 
-/** What is wrong with the artifacts of a job. */
+/** Returns the issues of a job's artifacts. */
 export function artifactIssues({ paths }: ArtifactSpec): readonly FieldIssue[] {
-  const issues = globIssues("artifacts.paths", paths);
-  if (paths.every((path) => path.startsWith("!"))) {
-    issues.push({ path: "artifacts.paths", message: "only takes away; add a glob without !" });
-  }
-  return issues;
+  const excludes = paths.every((path) => path.startsWith("!"));
+  return issuesOf([
+    ...globProblems("artifacts.paths", paths),
+    ["artifacts.paths", excludes ? "only excludes; add a glob without !" : undefined],
+  ]);
 }
 
-/** What is wrong with the caches of a job. */
+/** Returns the issues of a job's caches. */
 export function cacheIssues(caches: readonly CacheSpec[]): readonly FieldIssue[] {
-  const issues: FieldIssue[] = [];
-  for (const [index, { name, paths, keyFiles }] of caches.entries()) {
+  return caches.flatMap(({ name, paths, keyFiles }, index) => {
     const field = `caches.${index}`;
-    const problem = cacheNameProblem(name);
-    if (problem !== undefined) issues.push({ path: `${field}.name`, message: problem });
-    if (caches.findIndex((other) => other.name === name) < index) {
-      issues.push({ path: `${field}.name`, message: "stands twice; give each cache its own name" });
-    }
-    for (const [at, path] of paths.entries()) {
-      const wrong = cachePathProblem(path);
-      if (wrong !== undefined) issues.push({ path: `${field}.paths.${at}`, message: wrong });
-    }
-    issues.push(...overlaps(`${field}.paths`, paths));
-    issues.push(...globIssues(`${field}.key_files`, keyFiles));
-  }
-  return issues;
+    const again = caches.findIndex((other) => other.name === name) < index;
+    return issuesOf([
+      [`${field}.name`, cacheNameProblem(name)],
+      [`${field}.name`, again ? "appears twice; give each cache its own name" : undefined],
+      ...paths.map((path, at) => [`${field}.paths.${at}`, cachePathProblem(path)] as const),
+      ...paths.map((_, at) => [`${field}.paths.${at}`, overlapProblem(paths, at)] as const),
+      ...globProblems(`${field}.key_files`, keyFiles),
+    ]);
+  });
 }
 
-/** Says what is wrong with a cache's name, which names a directory; `undefined` if nothing is. */
+/** Returns the problem of a cache's name, which names a directory; `undefined` if there is none. */
 export function cacheNameProblem(name: string): string | undefined {
   return /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(name)
     ? undefined
     : "must be 1 to 64 letters, digits, dots, dashes or underscores, the first a letter or digit";
 }
 
-/** What is wrong with the files of a job. */
+/** Returns the issues of a job's files. */
 export function fileIssues(files: readonly WorkspaceFile[]): readonly FieldIssue[] {
-  const issues: FieldIssue[] = [];
-  let bytes = 0;
-  for (const { path, content } of files) {
-    const field = `files.${path}`;
-    const problem = filePathProblem(path);
-    if (problem !== undefined) issues.push({ path: field, message: problem });
-    const size = base64Bytes(content);
-    if (size === undefined) issues.push({ path: field, message: "is not valid Base64" });
-    else if (size > 0 && path.endsWith("/")) {
-      issues.push({
-        path: field,
-        message: "ends in / and is a directory; leave its content empty",
-      });
-    }
-    bytes += size ?? 0;
-  }
-  if (bytes > MAX_FILES_BYTES) {
-    issues.push({
-      path: "files",
-      message: `are ${formatSize(bytes)} together; at most ${formatSize(MAX_FILES_BYTES)} may be`,
-    });
-  }
+  const sizes = files.map(({ content }) => contentBytes(content));
+  const bytes = sizes.reduce<number>((sum, size) => sum + (size ?? 0), 0);
+  const tooLarge = bytes > MAX_FILES_BYTES
+    ? `are ${formatSize(bytes)} together; at most ${formatSize(MAX_FILES_BYTES)} are allowed`
+    : undefined;
   const names = new Set(files.map(({ path }) => withoutEnd(path)));
-  for (const { path } of files) {
-    const outer = ancestorsOf(withoutEnd(path)).find((ancestor) =>
+  const outerOf = (path: string) =>
+    ancestorsOf(withoutEnd(path)).find((ancestor) =>
       names.has(ancestor) && !files.some((file) => file.path === `${ancestor}/`)
     );
-    if (outer !== undefined) {
-      issues.push({ path: `files.${path}`, message: `lies in "${outer}", which is a file here` });
-    }
-  }
-  return issues;
+  return issuesOf([
+    ...files.flatMap(({ path }, index) => [
+      [`files.${path}`, insidePathProblem(path) ?? gitProblem(path)] as const,
+      [`files.${path}`, contentProblem(path, sizes[index])] as const,
+    ]),
+    ["files", tooLarge],
+    ...files.map(({ path }) => {
+      const outer = outerOf(path);
+      const problem = `is inside "${outer}", which is a file here`;
+      return [`files.${path}`, outer === undefined ? undefined : problem] as const;
+    }),
+  ]);
 }
 
-function globIssues(field: string, globs: readonly string[]): FieldIssue[] {
-  return globs.flatMap((glob, index) => {
-    const message = globProblem(glob);
-    return message === undefined ? [] : [{ path: `${field}.${index}`, message }];
-  });
+function contentProblem(path: string, bytes: number | undefined): string | undefined {
+  if (bytes === undefined) return "is not valid Base64";
+  return bytes > 0 && path.endsWith("/")
+    ? "ends in / and is a directory; leave its content empty"
+    : undefined;
+}
+
+function globProblems(field: string, globs: readonly string[]) {
+  return globs.map((glob, index) => [`${field}.${index}`, globProblem(glob)] as const);
 }
 
 function cachePathProblem(path: string): string | undefined {
@@ -98,27 +88,20 @@ function cachePathProblem(path: string): string | undefined {
   return gitProblem(path);
 }
 
-function filePathProblem(path: string): string | undefined {
-  return insidePathProblem(path) ?? gitProblem(path);
-}
-
-/** What lies there decides what git runs. */
+/** The files in .git decide which programs git runs. */
 function gitProblem(path: string): string | undefined {
   return path.split("/").some((part) => part.toLowerCase() === ".git")
-    ? "lies in .git, which belongs to the checkout"
+    ? "is inside .git, which belongs to the checkout"
     : undefined;
 }
 
-function overlaps(field: string, paths: readonly string[]): FieldIssue[] {
+function overlapProblem(paths: readonly string[], index: number): string | undefined {
   const names = paths.map(withoutEnd);
-  return names.flatMap((name, index) => {
-    const outer = names.find((other, at) =>
-      at !== index && (name.startsWith(`${other}/`) || (name === other && at < index))
-    );
-    return outer === undefined
-      ? []
-      : [{ path: `${field}.${index}`, message: `lies in "${outer}", which is cached too` }];
-  });
+  const name = names[index] ?? "";
+  const outer = names.find((other, at) =>
+    at !== index && (name.startsWith(`${other}/`) || (name === other && at < index))
+  );
+  return outer === undefined ? undefined : `is inside "${outer}", which is cached too`;
 }
 
 function ancestorsOf(path: string): readonly string[] {
@@ -130,9 +113,8 @@ function withoutEnd(path: string): string {
   return path.replace(/\/$/, "");
 }
 
-/** Bytes that a Base64 text stands for; `undefined` if it is none. */
-function base64Bytes(text: string): number | undefined {
+/** Returns the size of a decoded Base64 text; `undefined` if it is not valid. */
+function contentBytes(text: string): number | undefined {
   if (text.length % 4 !== 0 || !/^[A-Za-z0-9+/]*={0,2}$/.test(text)) return undefined;
-  const padding = text.endsWith("==") ? 2 : text.endsWith("=") ? 1 : 0;
-  return text.length / 4 * 3 - padding;
+  return base64Bytes(text);
 }

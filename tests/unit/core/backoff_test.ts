@@ -9,7 +9,7 @@ Deno.test("Backoff doubles up to its bound and starts over after a reset", () =>
   assert.equal(backoff.next(), 100);
 });
 
-Deno.test("Backoff takes at most a quarter off", () => {
+Deno.test("Backoff shortens a delay by at most a quarter", () => {
   const random = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true });
   fc.assert(fc.property(random, fc.integer({ min: 1, max: 10_000 }), (value, firstMs) => {
     const delay = new Backoff({ firstMs, maxMs: 10_000, random: () => value }).next();

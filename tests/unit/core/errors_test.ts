@@ -26,7 +26,7 @@ Deno.test("toCicdError() keeps one and wraps the rest as a defect", () => {
   assert.equal(wrapped.cause, "text");
 });
 
-Deno.test("messageOf() takes anything thrown", () => {
+Deno.test("messageOf() accepts anything thrown", () => {
   assert.equal(messageOf(new TypeError("a")), "a");
   assert.equal(messageOf(undefined), "undefined");
   assert.equal(messageOf({ toString: () => "b" }), "b");

@@ -21,7 +21,7 @@ Deno.test("argvProblem() names the argument at fault", () => {
     message: "contains a NUL character",
   });
   assert.match(argvProblem(["x", `${LONGEST}y`])?.message ?? "", /at most 131071$/);
-  assert.equal(argvProblem(["x", "\ud800"])?.message, "is no valid Unicode text");
+  assert.equal(argvProblem(["x", "\ud800"])?.message, "is not valid Unicode text");
 });
 
 Deno.test("argvProblem() counts bytes, not characters", () => {
@@ -33,7 +33,7 @@ Deno.test("envProblem() names the variable at fault, its name counted in", () =>
   assert.equal(envProblem({ A: LONGEST.slice(2) }), undefined);
   assert.equal(envProblem({ A: LONGEST.slice(1) })?.field, "A");
   assert.match(envProblem({ "A=B": "x" })?.message ?? "", /contains '='/);
-  assert.match(envProblem({ "1A": "x" })?.message ?? "", /is no variable name/);
+  assert.match(envProblem({ "1A": "x" })?.message ?? "", /is not a variable name/);
   assert.equal(envProblem({ A: "\0" })?.message, "contains a NUL character");
 });
 

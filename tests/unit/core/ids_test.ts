@@ -23,13 +23,13 @@ Deno.test("parseJobId() refuses other texts", () => {
   }
 });
 
-Deno.test("projectNameProblem() takes names that are safe in a path and a unit", () => {
+Deno.test("projectNameProblem() accepts names that are safe in a path and a unit", () => {
   for (const name of ["web", "web-app", "Web.App_2", "2024", "a".repeat(PROJECT_NAME_MAX)]) {
     assert.equal(projectNameProblem(name), undefined, name);
   }
 });
 
-Deno.test("projectNameProblem() says what is wrong with others", () => {
+Deno.test("projectNameProblem() explains why it refuses other names", () => {
   const cases: readonly (readonly [string, RegExp])[] = [
     ["", /^is empty/],
     [".", /^begins with/],

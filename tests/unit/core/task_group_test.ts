@@ -49,7 +49,7 @@ Deno.test("TaskGroup reports a task that throws before it waits", async () => {
   assert.equal(t.failures.length, 1);
 });
 
-Deno.test("TaskGroup takes no failure for one that comes of its own end", async () => {
+Deno.test("TaskGroup does not report failures caused by its own end", async () => {
   const t = setup();
   t.group.spawn("loop", untilAborted);
   await t.group[Symbol.asyncDispose]();

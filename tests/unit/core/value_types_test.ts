@@ -17,7 +17,7 @@ function read<T>(type: ValueType<T>, raw: unknown): T | string {
   return result.success ? result.output : result.issues[0].message;
 }
 
-Deno.test("duration() takes texts and seconds within its bounds", () => {
+Deno.test("duration() accepts texts and seconds within its bounds", () => {
   const type = duration({ min: 1_000, max: 3_600_000 });
   assert.equal(read(type, "10m"), 600_000);
   assert.equal(read(type, 90), 90_000);
@@ -27,7 +27,7 @@ Deno.test("duration() takes texts and seconds within its bounds", () => {
   }
 });
 
-Deno.test("size() takes texts and bytes within its bounds", () => {
+Deno.test("size() accepts texts and bytes within its bounds", () => {
   const type = size({ min: 0, max: 1024 ** 3 });
   assert.equal(read(type, "512M"), 512 * 1024 ** 2);
   assert.equal(read(type, 7), 7);
@@ -62,16 +62,16 @@ Deno.test("path() refuses what is no text", () => {
   }
 });
 
-Deno.test("envMap() takes only texts under valid names", () => {
+Deno.test("envMap() accepts only texts under valid names", () => {
   assert.deepEqual(read(envMap(), { A: "1" }), { A: "1" });
   assert.match(String(read(envMap(), { A: null })), /^must be text$/);
-  assert.match(String(read(envMap(), { "A-B": "1" })), /^is no variable name/);
+  assert.match(String(read(envMap(), { "A-B": "1" })), /^is not a variable name/);
   assert.match(String(read(envMap(), { A: "x\0y" })), /^contains a NUL character$/);
   assert.match(String(read(envMap(), { A: "x".repeat(200_000) })), /the kernel takes at most/);
   assert.match(String(read(envMap(), ["A"])), /^must be an object$/);
 });
 
-Deno.test("nameList() takes a list, or commas in a variable", () => {
+Deno.test("nameList() accepts a list, or commas in a variable", () => {
   const type = nameList();
   assert.deepEqual(read(type, type.fromText("A, B,")), ["A", "B"]);
   assert.match(String(read(type, "A")), /give a list of variable names$/);

@@ -148,7 +148,7 @@ Deno.test("loadConfig() never repeats the value of a job's variable", () => {
 Deno.test("loadConfig() points at the part of a map or list that is wrong", () => {
   const [first] = problems({ file: { defaults: { pass_env: ["PATH", "A B"] } } });
   // Lines: file 1, defaults 2 and 3, pass_env 4 and 5, PATH 6, A B 7.
-  assert.match(first ?? "", /^c\.yaml:7:1: defaults\.pass_env\.1 is no variable name/);
+  assert.match(first ?? "", /^c\.yaml:7:1: defaults\.pass_env\.1 is not a variable name/);
 });
 
 Deno.test("loadConfig() moves the sockets below the state directory without XDG_RUNTIME_DIR", () => {

@@ -47,7 +47,7 @@ Deno.test("ensureListening() starts none where one listens", async () => {
   assert.equal(t.spawned.length, 0);
 });
 
-Deno.test("ensureListening() says with which code an agent ended", async () => {
+Deno.test("ensureListening() reports the exit code of an agent", async () => {
   const t = setup();
   const waiting = t.host.ensureListening(projectName(), never);
   const refused = assert.rejects(waiting, (error) => {
@@ -68,7 +68,7 @@ Deno.test("ensureListening() gives up on an agent that never listens", async () 
   await refused;
 });
 
-Deno.test("one who gives up takes the agent from nobody else", async () => {
+Deno.test("a caller that gives up does not affect the others", async () => {
   const t = setup();
   const impatient = new AbortController();
   const first = t.host.ensureListening(projectName(), impatient.signal);

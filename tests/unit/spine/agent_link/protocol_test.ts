@@ -14,7 +14,7 @@ function sent(value: unknown): unknown {
   return JSON.parse(JSON.stringify(value));
 }
 
-Deno.test("parseAttemptOrder() gives back the order as it was sent", () => {
+Deno.test("parseAttemptOrder() returns the order as sent", () => {
   const anyOrder = fc.record({
     argv: fc.array(fc.string({ unit: "binary" }), { minLength: 1, maxLength: 4 }),
     env: fc.dictionary(fc.stringMatching(/^[A-Z]{1,4}$/), fc.string({ unit: "binary" })),
@@ -37,7 +37,7 @@ Deno.test("parseAttemptOrder() gives back the order as it was sent", () => {
   }));
 });
 
-Deno.test("parseAttemptLine() gives back every outcome as it was sent", () => {
+Deno.test("parseAttemptLine() returns every outcome as sent", () => {
   fc.assert(fc.property(anyOutcome, (outcome) => {
     const line = { kind: "ended", outcome };
     assert.deepEqual(sent(parseAttemptLine(sent(line))), sent(line));
@@ -68,7 +68,7 @@ Deno.test("parseAgentStatus() reads a status with no limits", () => {
   assert.deepEqual(parseAgentStatus(status), status);
 });
 
-Deno.test("parseAttemptOrder() says what is wrong and quotes no secret", () => {
+Deno.test("parseAttemptOrder() reports the field at fault and quotes no secret", () => {
   const order = { spec: makeSpec(), secrets: { TOKEN: ["hunter2"] }, bootId: "b" };
   assert.throws(() => parseAttemptOrder(order), (error) => {
     assert(error instanceof CicdError && error.code === "invalid_request");

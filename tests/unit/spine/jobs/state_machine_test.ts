@@ -89,7 +89,7 @@ Deno.test("retryDelay() counts attempts from the last request for a retry", () =
   assert.equal(retryDelay(makeJob({ spec, attempt: 3, retryBase: 2 }), lost), 0);
 });
 
-Deno.test("retryDelay() takes oom_killed for a failure, and for a cause of its own", () => {
+Deno.test("retryDelay() counts oom_killed as a failure and as its own cause", () => {
   const oom = makeOutcome({ state: "failed", reason: "oom_killed" });
   const plain = makeOutcome({ state: "failed" });
   const only = makeSpec({ retries: { max: 1, on: ["oom_killed"], delayMs: 0 } });

@@ -124,7 +124,7 @@ Deno.test("Dispatcher runs no more than the limit, and fills a place as soon as 
   assert.equal(t.runner.runs.length, 3);
 });
 
-Deno.test("Dispatcher keeps to a project's own limit", async () => {
+Deno.test("Dispatcher respects a project's own limit", async () => {
   await using t = setup({ maxRunning: 4, maxRunningOf: 1 });
   t.add();
   t.add();
@@ -141,7 +141,7 @@ Deno.test("Dispatcher fills every place at once when a group hides what is behin
   assert.equal(t.runner.runs.length, 2);
 });
 
-Deno.test("Dispatcher tries again as the policy says, and not before the delay", async () => {
+Deno.test("Dispatcher retries according to the policy, and not before the delay", async () => {
   await using t = setup();
   const { id } = t.add({ spec: makeSpec({ retries: { max: 1, on: ["failed"], delayMs: 3_000 } }) });
   await t.clock.tick(0);
@@ -218,7 +218,7 @@ Deno.test("start() counts what it joins against the limit", async () => {
   assert.equal(t.runner.runs.length, 1);
 });
 
-Deno.test("Dispatcher tries to record an end until the store takes it, and runs it no second time", async () => {
+Deno.test("Dispatcher retries to record an end, and does not run the attempt again", async () => {
   let failures = 5;
   await using t = setup({
     wrap: (store) =>

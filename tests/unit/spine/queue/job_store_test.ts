@@ -82,7 +82,7 @@ Deno.test("insert() leaves nothing behind when it fails half-way", () => {
   assert.deepEqual(t.store.changedSince(queued.revision, 9).map(({ id }) => id), [next.id]);
 });
 
-Deno.test("apply() gives each change a revision of its own, and tells of it after the commit", () => {
+Deno.test("apply() gives each change its own revision, and reports it after the commit", () => {
   using t = openMemoryStore();
   const job = t.add();
   t.claim(job.id);
@@ -114,7 +114,7 @@ Deno.test("apply() refuses an event of an attempt that another has followed", ()
   assert.equal(t.store.require(job.id).state, "starting");
 });
 
-Deno.test("apply() says job_not_found for a job that is not there", () => {
+Deno.test("apply() fails with job_not_found for an unknown job", () => {
   using t = openMemoryStore();
   assert.throws(
     () => t.store.apply(newJobId(), { kind: "retry_requested", at: 0 }),
@@ -137,7 +137,7 @@ Deno.test("list() pages through all jobs, newest first, without one twice", () =
   assert.deepEqual(seen, ids.toReversed());
 });
 
-Deno.test("list() keeps to project and states", () => {
+Deno.test("list() filters by project and states", () => {
   using t = openMemoryStore();
   const a = t.add({ spec: makeSpec({ project: projectName("a") }) });
   t.add({ spec: makeSpec({ project: projectName("b") }) });
@@ -158,7 +158,7 @@ Deno.test("list() and changedSince() give fewer jobs when these are large, but a
   assert.equal(t.store.changedSince(0, 5).length, 1);
 });
 
-Deno.test("candidates() holds back jobs whose group is at work or whose time has not come", () => {
+Deno.test("candidates() omits jobs whose group is running or whose delay has not passed", () => {
   using t = openMemoryStore();
   const spec = makeSpec({ concurrencyGroup: "deploy" });
   t.claim(t.add({ spec }).id);
@@ -182,7 +182,7 @@ Deno.test("position() counts the jobs of the project that start before", () => {
   assert.equal(t.store.position(plain), 1);
 });
 
-Deno.test("findByPrefix() tells one job from several and from none", () => {
+Deno.test("findByPrefix() distinguishes one job, several and none", () => {
   using t = openMemoryStore();
   const { id } = t.add();
   assert.deepEqual(t.store.findByPrefix(id.slice(0, 20)), [id]);
@@ -250,7 +250,7 @@ Deno.test("setIntakeMode() replaces and clears modes", () => {
   assert.deepEqual([...t.store.intakeModes()], [["*", "paused"]]);
 });
 
-Deno.test("get() says store_corrupt for a row that no release wrote", () => {
+Deno.test("get() fails with store_corrupt for a row that no release wrote", () => {
   using t = openMemoryStore();
   const { id } = t.add();
   t.db.run("UPDATE jobs SET spec = '{' WHERE id = ?", id);

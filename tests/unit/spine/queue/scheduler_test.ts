@@ -32,7 +32,7 @@ function names(projects: readonly ProjectCandidates[], wish: SchedulingBounds): 
   return pickJobs(projects, wish).map(({ project }) => project);
 }
 
-Deno.test("pickJobs() takes projects in turn when all are alike", () => {
+Deno.test("pickJobs() alternates between equal projects", () => {
   assert.deepEqual(names([candidates("a", 9), candidates("b", 9)], bounds()), ["a", "b", "a", "b"]);
 });
 
@@ -41,7 +41,7 @@ Deno.test("pickJobs() favours the project with the fewest running jobs", () => {
   assert.deepEqual(picked, ["b", "b"]);
 });
 
-Deno.test("pickJobs() favours whoever had no turn for the longest time", () => {
+Deno.test("pickJobs() prefers the project that has waited longest for a turn", () => {
   const lastTurnOf = (project: string) => project === "a" ? 7 : 3;
   assert.deepEqual(
     names([candidates("a", 1), candidates("b", 1)], bounds({ maxRunning: 1, lastTurnOf })),
@@ -67,7 +67,7 @@ Deno.test("pickJobs() starts one job of a group and goes on with those behind it
   assert.deepEqual(picked, [grouped.candidates[0]?.id, free.candidates[0]?.id]);
 });
 
-Deno.test("pickJobs() leaves a held project alone", () => {
+Deno.test("pickJobs() skips a paused project", () => {
   const isPaused = (project: string) => project === "a";
   assert.deepEqual(names([candidates("a", 2), candidates("b", 1)], bounds({ isPaused })), ["b"]);
 });

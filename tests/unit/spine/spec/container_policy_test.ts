@@ -74,7 +74,7 @@ Deno.test("containerIssues() keeps mounts off the job's own places", () => {
   }
 });
 
-Deno.test("mountSourceProblem() keeps to the allowed directories", () => {
+Deno.test("mountSourceProblem() accepts only the allowed directories", () => {
   const rules = { ...CLOSED, allow: ["mounts"], mounts: ["/srv/open/"] };
   assert.equal(mountSourceProblem("/srv/open", rules), undefined);
   assert.equal(mountSourceProblem("/srv//open/./x", rules), undefined);

@@ -158,7 +158,7 @@ Deno.test("gitIssues() refuses depths and paths out of bounds", () => {
   }
 });
 
-Deno.test("gitIssues() takes a token over http and https only", () => {
+Deno.test("gitIssues() accepts a token over http and https only", () => {
   const tokenSecret = "T";
   assert.deepEqual(paths({ url: "http://example.org/app", tokenSecret }), []);
   assert.deepEqual(paths({ url: "git@example.org:app", tokenSecret }), ["git.token_secret"]);

@@ -150,7 +150,7 @@ const BAD: readonly (readonly [string, unknown, string, RegExp])[] = [
     "a shell without a script",
     { project: "web", command: ["a"], shell: "/bin/sh" },
     "shell",
-    /goes with/,
+    /works with/,
   ],
   ["a relative shell", { ...job, shell: "bash" }, "shell", /absolute path/],
   ["NUL in a variable", { ...job, env: { A: "b\0c" } }, "env.A", /NUL/],
@@ -159,7 +159,7 @@ const BAD: readonly (readonly [string, unknown, string, RegExp])[] = [
     "a variable's name with a dash",
     { ...job, env: { "A-B": "c" } },
     "env.A-B",
-    /is no variable name/,
+    /is not a variable name/,
   ],
   ["a variable that is a list", { ...job, env: { A: [] } }, "env.A", /must be text, a number/],
   ["variables that are a list", { ...job, env: "A=B" }, "env", /must be an object/],
@@ -179,7 +179,7 @@ const BAD: readonly (readonly [string, unknown, string, RegExp])[] = [
     "a secret beside a variable",
     { ...job, env: { A: "1" }, secrets: { A: "long-secret" } },
     "secrets.A",
-    /stands in `env` too/,
+    /is in `env` too/,
   ],
   [
     "a secret too short to mask",
@@ -267,7 +267,7 @@ for (const [name, body, path, message] of BAD) {
   });
 }
 
-Deno.test("parseJobRequest() tells everything that is wrong at once", () => {
+Deno.test("parseJobRequest() reports all issues at once", () => {
   const paths = issues({ project: "a/b", script: 7, limits: { cpu: "x" } }).map(({ path }) => path);
   assert.deepEqual(paths, ["project", "script", "limits.cpu"]);
 });
@@ -290,7 +290,7 @@ Deno.test("parseJobRequest() takes a secret for one, though objects have a field
   ]);
 });
 
-Deno.test("parseJobRequest() gives a spec or says what is wrong, whatever it is given", () => {
+Deno.test("parseJobRequest() returns a spec or issues for any input", () => {
   const fields = ["project", "command", "script", "env", "secrets", "limits", "timeout", "retries"];
   const nearJob = fc.dictionary(
     fc.constantFrom(...fields, "priority", "labels", "workdir", "output", "shell", "other"),
