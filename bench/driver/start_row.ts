@@ -26,10 +26,7 @@ type Starter = () => Promise<number>;
 /** Measures a limited job against `systemd-run`, on a kept connection and as one process a job. */
 export async function measureStart(bench: Bench): Promise<readonly Comparison[]> {
   using fifo = await Fifo.make();
-  await using manager = await UserManager.connect({
-    env: Deno.env.toObject(),
-    signal: bench.signal,
-  });
+  await using manager = await UserManager.connect(Deno.env.toObject(), bench.signal);
   const ours = new OurStarts(bench, fifo);
   const starters: readonly Starter[] = [
     ours.kept,

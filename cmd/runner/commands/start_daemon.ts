@@ -85,7 +85,7 @@ async function startUnit(
   const { unitProperty } = await import("@lib/foundations/systemd/unit_property.ts");
   const name = parseUnitName(UNIT);
   if (name === undefined) throw new CicdError("internal", `"${UNIT}" is no unit name`);
-  await using manager = await UserManager.connect({ env, signal });
+  await using manager = await UserManager.connect(env, signal);
   // Agents in units of their own: what this unit holds ends with it.
   const agents = flags.settings.has(PROGRAM.keys.agents.name) ? [] : ["--agents=systemd"];
   const passed = ["PATH", "HOME", "DENO_DIR", "TMPDIR", "XDG_RUNTIME_DIR"].flatMap((variable) => {

@@ -1,45 +1,30 @@
 /**
- * Writing to the journal with fields, in its native protocol.
+ * Writes entries with fields to the journal, in its native protocol.
  *
  * @module
  */
 import type { DatagramSocket } from "@lib/foundations/systemd/libc.ts";
 
-/** Fields of one entry; `MESSAGE` and `PRIORITY` (0 to 7) among them. */
+/** Fields of one entry, including `MESSAGE` and `PRIORITY` (0 to 7). */
 export type JournalFields = Readonly<Record<string, string>>;
 
-/** Writes entries; never throws and never waits. */
+/** A writer of entries that never throws and never waits. */
 export interface JournalWriter extends Disposable {
-  /**
-   * Writes one entry.
-   *
-   * @returns Whether the journal took it. In a burst it may not; the caller may
-   * then write to stderr instead, else the entry is lost and counted.
-   */
+  /** Writes one entry; returns false if the journal does not accept it, as in a burst. */
   readonly write: (fields: JournalFields) => boolean;
-  /** Entries that the journal did not take since the start. */
-  readonly dropped: number;
 }
 
-/** Where journald receives entries. */
+/** The socket of journald. */
 export const JOURNAL_SOCKET = "/run/systemd/journal/socket";
 
-/** Longest entry in bytes: fits a datagram under the kernel's default buffer with room to spare. */
+/** Longest entry in bytes: well below the kernel's default datagram buffer. */
 const MAX_ENTRY_BYTES = 65_536;
 const MAX_NAME_CHARS = 64;
 
-/** Makes a writer that owns the socket. */
+/** Creates a writer that owns the socket. */
 export function createJournalWriter(socket: DatagramSocket): JournalWriter {
-  let dropped = 0;
   return {
-    write(fields) {
-      const taken = socket.send(encodeJournalEntry(fields)).kind === "sent";
-      if (!taken) dropped++;
-      return taken;
-    },
-    get dropped() {
-      return dropped;
-    },
+    write: (fields) => socket.send(encodeJournalEntry(fields)).kind === "sent",
     [Symbol.dispose]: () => socket[Symbol.dispose](),
   };
 }
@@ -47,9 +32,9 @@ export function createJournalWriter(socket: DatagramSocket): JournalWriter {
 /**
  * Encodes an entry of at most 64 KiB.
  *
- * Names are made valid (see {@linkcode journalFieldName}) or left out. A value
- * longer than half of an entry is cut and marked; a field for which no room is
- * left is left out, so put what matters first.
+ * Names are converted (see {@linkcode journalFieldName}) or omitted. A value longer
+ * than half an entry is truncated and marked. A field that does not fit is omitted,
+ * so put important fields first.
  */
 export function encodeJournalEntry(fields: JournalFields): Uint8Array<ArrayBuffer> {
   const parts: Uint8Array[] = [];
@@ -66,8 +51,8 @@ export function encodeJournalEntry(fields: JournalFields): Uint8Array<ArrayBuffe
 }
 
 /**
- * Makes a field name the journal takes: capitals, digits and underscores,
- * beginning with a letter, at most 64 characters.
+ * Converts a key to a field name that the journal accepts: capitals, digits and
+ * underscores, beginning with a letter, at most 64 characters.
  *
  * @returns `undefined` if nothing is left of it.
  */
@@ -90,7 +75,7 @@ function shorten(value: Uint8Array): Uint8Array {
   const max = MAX_ENTRY_BYTES / 2;
   if (value.length <= max) return value;
   let end = max;
-  // Not inside a character: its later bytes are 10xxxxxx.
+  // Not inside a character: its continuation bytes are 10xxxxxx.
   while (end > 0 && ((value[end] ?? 0) & 0xc0) === 0x80) end--;
   const mark = new TextEncoder().encode(` [${value.length - end} bytes cut]`);
   return concat([value.subarray(0, end), mark]);

@@ -1,29 +1,20 @@
 /**
- * The one place that calls into libc.
- *
- * What the runtime has no call for: close-on-exec on inherited sockets, Unix
- * datagrams, the peer of a connection, the monotonic clock. Constants are those
- * of Linux on x86_64 and aarch64.
+ * The only place that calls into libc, for what the runtime does not offer:
+ * close-on-exec on inherited sockets, Unix datagrams, the kind of a socket, the
+ * monotonic clock. Constants are those of Linux on x86_64 and aarch64.
  *
  * @module
  */
 import { CicdError, messageOf } from "@lib/core/errors.ts";
 
-/** How sending a datagram went. */
+/** The outcome of sending a datagram. */
 export type SendResult =
   | { readonly kind: "sent" }
   /** The receiver's queue is full. */
   | { readonly kind: "would_block" }
   | { readonly kind: "failed"; readonly errno: number };
 
-/** Who is at the other end of a Unix connection, as the kernel says. */
-export interface PeerCredentials {
-  readonly pid: number;
-  readonly uid: number;
-  readonly gid: number;
-}
-
-/** A socket kept for many datagrams to one address. */
+/** A socket for many datagrams to one address. */
 export interface DatagramSocket extends Disposable {
   /** Sends without waiting. */
   send(bytes: Uint8Array<ArrayBuffer>): SendResult;
@@ -35,11 +26,10 @@ const SYMBOLS = {
   close: { parameters: ["i32"], result: "i32" },
   fcntl: { parameters: ["i32", "i32", "i32"], result: "i32" },
   getsockopt: { parameters: ["i32", "i32", "i32", "buffer", "buffer"], result: "i32" },
-  // Reads errno: the runtime's own way through a pointer needs all libraries to be permitted.
+  // Reads errno: the runtime's own pointer access requires permission for all libraries.
   memcpy: { parameters: ["buffer", "pointer", "usize"], result: "pointer" },
   sendto: { parameters: ["i32", "buffer", "usize", "i32", "buffer", "u32"], result: "isize" },
   socket: { parameters: ["i32", "i32", "i32"], result: "i32" },
-  umask: { parameters: ["u32"], result: "u32" },
 } as const satisfies Deno.ForeignLibraryInterface;
 
 const AF_UNIX = 1;
@@ -47,7 +37,6 @@ const SOCK_DGRAM_CLOEXEC = 0o2_000_002;
 const SUN_PATH_BYTES = 108;
 const MSG_DONTWAIT_NOSIGNAL = 0x4040;
 const SOL_SOCKET = 1;
-const SO_PEERCRED = 17;
 const SO_DOMAIN = 39;
 const F_SETFD = 2;
 const FD_CLOEXEC = 1;
@@ -61,9 +50,9 @@ export class Libc {
   #loaded: Deno.DynamicLibrary<typeof SYMBOLS>["symbols"] | undefined;
 
   /**
-   * Keeps a file descriptor from every program this process starts.
+   * Keeps a file descriptor from child processes.
    *
-   * @throws {CicdError} `io_failed` if there is no such descriptor.
+   * @throws {CicdError} `io_failed` if the descriptor does not exist.
    */
   setCloseOnExec(fd: number): void {
     if (this.#libc.fcntl(fd, F_SETFD, FD_CLOEXEC) < 0) throw this.#failure("set close-on-exec", fd);
@@ -73,7 +62,7 @@ export class Libc {
    * Sends one datagram without waiting.
    *
    * @param address Path of the socket; `@name` in the abstract namespace.
-   * @throws {CicdError} `io_failed` if no socket can be made.
+   * @throws {CicdError} `io_failed` if the socket cannot be created.
    */
   sendDatagram(address: string, bytes: Uint8Array<ArrayBuffer>): SendResult {
     using socket = this.openDatagramSocket(address);
@@ -81,16 +70,16 @@ export class Libc {
   }
 
   /**
-   * Makes a socket for many datagrams; the address is looked up for each, so
-   * that the receiver may come and go.
+   * Creates a socket for many datagrams; the address is looked up for each, so the
+   * receiver may restart.
    *
    * @throws {RangeError} If the address is too long or empty.
-   * @throws {CicdError} `io_failed` if no socket can be made.
+   * @throws {CicdError} `io_failed` if the socket cannot be created.
    */
   openDatagramSocket(address: string): DatagramSocket {
     const socketAddress = encodeAddress(address);
     const fd = this.#libc.socket(AF_UNIX, SOCK_DGRAM_CLOEXEC, 0);
-    if (fd < 0) throw this.#failure("make a datagram socket", address);
+    if (fd < 0) throw this.#failure("create a datagram socket", address);
     let open = true;
     return {
       send: (bytes) =>
@@ -103,35 +92,20 @@ export class Libc {
   }
 
   /**
-   * Tells who is at the other end of a connected Unix socket.
+   * Returns true for a Unix socket, false for a network socket.
    *
-   * @throws {CicdError} `io_failed` if the descriptor is none.
-   */
-  peerCredentials(fd: number): PeerCredentials {
-    const credentials = new Int32Array(3);
-    const length = new Uint32Array([credentials.byteLength]);
-    if (this.#libc.getsockopt(fd, SOL_SOCKET, SO_PEERCRED, credentials, length) < 0) {
-      throw this.#failure("read the peer of", fd);
-    }
-    const [pid = 0, uid = 0, gid = 0] = credentials;
-    return { pid, uid: uid >>> 0, gid: gid >>> 0 };
-  }
-
-  /**
-   * Tells whether a descriptor is a Unix socket, rather than one of a network.
-   *
-   * @throws {CicdError} `io_failed` if it is no socket.
+   * @throws {CicdError} `io_failed` if the descriptor is not a socket.
    */
   isUnixSocket(fd: number): boolean {
     const domain = new Int32Array(1);
     const length = new Uint32Array([domain.byteLength]);
     if (this.#libc.getsockopt(fd, SOL_SOCKET, SO_DOMAIN, domain, length) < 0) {
-      throw this.#failure("tell the kind of", fd);
+      throw this.#failure("determine the kind of", fd);
     }
     return domain[0] === AF_UNIX;
   }
 
-  /** Microseconds of the monotonic clock, the one systemd compares with. */
+  /** Returns microseconds of the monotonic clock, which systemd compares with. */
   monotonicMicros(): bigint {
     const time = new BigInt64Array(2);
     if (this.#libc.clock_gettime(CLOCK_MONOTONIC, time) < 0) {
@@ -139,11 +113,6 @@ export class Libc {
     }
     const [seconds = 0n, nanoseconds = 0n] = time;
     return seconds * 1_000_000n + nanoseconds / 1_000n;
-  }
-
-  /** Sets the mask for new files and returns the former one. */
-  umask(mask: number): number {
-    return this.#libc.umask(mask);
   }
 
   get #libc(): Deno.DynamicLibrary<typeof SYMBOLS>["symbols"] {
@@ -183,9 +152,8 @@ export class Libc {
 }
 
 /**
- * By its bare name where every library is permitted. Where only one is, its
- * absolute path is needed: the runtime looks for a bare name in the working
- * directory then.
+ * The bare name works where every library is permitted. Where only one is, the
+ * runtime resolves a bare name in the working directory, so its path is needed.
  */
 const LIBRARIES = [
   "libc.so.6",
@@ -210,7 +178,7 @@ function load(): Deno.DynamicLibrary<typeof SYMBOLS>["symbols"] {
   throw new CicdError("io_failed", `Cannot load libc: ${state}`, { cause: failures[0] });
 }
 
-/** A `sockaddr_un`: a path ends with a NUL, an abstract name begins with one. */
+/** Encodes a `sockaddr_un`: a path ends with a NUL, an abstract name begins with one. */
 function encodeAddress(address: string): Uint8Array<ArrayBuffer> {
   const abstract = address.startsWith("@");
   const path = new TextEncoder().encode(abstract ? `\0${address.slice(1)}` : `${address}\0`);

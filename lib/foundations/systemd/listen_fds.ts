@@ -1,11 +1,31 @@
 /**
- * Sockets that the service manager opened for this process, as in
- * `sd_listen_fds(3)`.
+ * Environment variables and sockets that the service manager passes to this
+ * process, as in `sd_listen_fds(3)`.
  *
  * @module
  */
 import { CicdError } from "@lib/core/errors.ts";
-import { type TakeableEnvironment, takeVariables } from "@lib/foundations/systemd/environment.ts";
+
+/** A mutable environment such as `Deno.env`. */
+export interface TakeableEnvironment {
+  get(name: string): string | undefined;
+  delete(name: string): void;
+}
+
+/** Reads and removes variables, so that no child inherits them. */
+export function takeVariables<Name extends string>(
+  env: TakeableEnvironment,
+  names: readonly Name[],
+): ReadonlyMap<Name, string> {
+  const taken = new Map<Name, string>();
+  for (const name of names) {
+    const value = env.get(name);
+    if (value === undefined) continue;
+    taken.set(name, value);
+    env.delete(name);
+  }
+  return taken;
+}
 
 /** One inherited socket. */
 export interface ListenFd {
@@ -17,21 +37,19 @@ export interface ListenFd {
 /** Options for {@linkcode takeListenFds}. */
 export interface ListenFdsOptions {
   readonly env: TakeableEnvironment;
-  /** This process's id; a launcher that `exec`s hands its own on. */
   readonly pid: number;
-  /** Keeps the descriptor from every child. */
+  /** Keeps a descriptor from child processes. */
   readonly setCloseOnExec: (fd: number) => void;
 }
 
 const FIRST_FD = 3;
-/** More than any unit of this suite has; keeps a wild number from being looped over. */
+/** More than any unit of this suite has; bounds the loop over a corrupt number. */
 const MAX_FDS = 256;
 
 /**
- * Takes the sockets that are meant for this process, and the variables that
- * announce them.
+ * Takes the sockets passed to this process, and the variables that announce them.
  *
- * @returns None if there are none, or they are meant for another process.
+ * @returns An empty list if there are none, or they are meant for another process.
  * @throws {CicdError} `invalid_config` if the variables contradict themselves.
  */
 export function takeListenFds(options: ListenFdsOptions): readonly ListenFd[] {
@@ -40,10 +58,10 @@ export function takeListenFds(options: ListenFdsOptions): readonly ListenFd[] {
   const listenPid = taken.get("LISTEN_PID");
   const listenFds = taken.get("LISTEN_FDS");
   if (listenPid === undefined || listenFds === undefined) return [];
-  if (parseCount(listenPid) === undefined) throw malformed("LISTEN_PID", listenPid, "no number");
+  if (parseCount(listenPid) === undefined) throw malformed("LISTEN_PID", listenPid, "not a number");
   if (parseCount(listenPid) !== pid) return [];
   const count = parseCount(listenFds);
-  if (count === undefined) throw malformed("LISTEN_FDS", listenFds, "no number");
+  if (count === undefined) throw malformed("LISTEN_FDS", listenFds, "not a number");
   if (count > MAX_FDS) throw malformed("LISTEN_FDS", listenFds, `more than ${MAX_FDS}`);
   const names = taken.get("LISTEN_FDNAMES")?.split(":");
   if (count > 0 && names !== undefined && names.length !== count) {

@@ -1,59 +1,52 @@
 /**
- * The user's service manager, over one kept bus connection.
+ * The user's service manager, over one bus connection.
  *
  * @module
  */
 import { raceAbort } from "@lib/core/abort.ts";
-import { type BusEnvironment, busSocketPaths } from "@lib/foundations/systemd/dbus/address.ts";
 import {
   BusConnection,
   type ConnectionEnd,
   connectionError,
 } from "@lib/foundations/systemd/dbus/connection.ts";
-import { isDBusError } from "@lib/foundations/systemd/dbus/error.ts";
-import { type ByteStream, openSocket } from "@lib/foundations/systemd/dbus/stream.ts";
-import { type DBusValue, isList } from "@lib/foundations/systemd/dbus/wire.ts";
+import { isDBusError } from "@lib/foundations/systemd/dbus/message.ts";
 import {
-  isMissing,
-  type ListedUnit,
-  MANAGER_PATH,
-  ManagerCalls,
-  unitInterface,
-  type UnitState,
-} from "@lib/foundations/systemd/manager_calls.ts";
-import { type FinishedJob, ManagerSignals } from "@lib/foundations/systemd/manager_signals.ts";
+  type BusEnvironment,
+  busSocketPaths,
+  type ByteStream,
+  openSocket,
+} from "@lib/foundations/systemd/dbus/stream.ts";
+import { type DBusValue, isList, isVariant } from "@lib/foundations/systemd/dbus/types.ts";
 import {
-  decodeLimits,
-  decodeUsage,
+  type FinishedJob,
+  MANAGER,
+  MANAGER_NAME,
+  ManagerSignals,
+} from "@lib/foundations/systemd/manager_signals.ts";
+import {
+  decodeProperties,
   LIMIT_PROPERTIES,
   type ResourceLimits,
+  type ResourceProperty,
   type ResourceUsage,
   USAGE_PROPERTIES,
 } from "@lib/foundations/systemd/resource_limits.ts";
 import type { UnitName } from "@lib/foundations/systemd/unit_name.ts";
 import type { UnitProperty } from "@lib/foundations/systemd/unit_property.ts";
 
-/** Options for {@linkcode UserManager.connect}. */
-export interface ConnectOptions {
-  readonly env: BusEnvironment;
-  readonly signal: AbortSignal;
-}
-
 /**
  * A client of `systemd --user`.
  *
- * Every call waits 25 s for its reply at most. When the bus or the service
- * manager goes away, calls reject with `systemd_unavailable` and `closed`
- * resolves; the owner then connects anew. A daemon-reload does not end it.
+ * Every call waits at most 25 s for its reply. When the bus or the service
+ * manager disappears, calls reject with `systemd_unavailable` and `closed`
+ * resolves; the owner then reconnects. A daemon-reload does not end the connection.
  */
 export class UserManager implements AsyncDisposable {
   readonly #bus: BusConnection;
-  readonly #remote: ManagerCalls;
   readonly #signals: ManagerSignals;
 
   private constructor(bus: BusConnection, signals: ManagerSignals) {
     this.#bus = bus;
-    this.#remote = new ManagerCalls(bus);
     this.#signals = signals;
   }
 
@@ -63,12 +56,11 @@ export class UserManager implements AsyncDisposable {
    * @throws {CicdError} `systemd_unavailable` if there is no bus, or no service
    * manager on it.
    */
-  static async connect(options: ConnectOptions): Promise<UserManager> {
-    const { env, signal } = options;
+  static async connect(env: BusEnvironment, signal: AbortSignal): Promise<UserManager> {
     return await UserManager.over(await openSocket(busSocketPaths(env), signal), signal);
   }
 
-  /** As {@linkcode UserManager.connect}, over a stream that leads to the bus; takes it over. */
+  /** Like {@linkcode UserManager.connect}, over a stream to the bus; takes ownership of it. */
   static async over(stream: ByteStream, signal: AbortSignal): Promise<UserManager> {
     const bus = await BusConnection.open(stream, signal);
     try {
@@ -85,20 +77,20 @@ export class UserManager implements AsyncDisposable {
   }
 
   /**
-   * Called with the name of each unit that was unloaded: stopped, its
-   * `ExecStopPost=` done, its cgroup gone. A unit that goes during a
-   * daemon-reload is not announced: look again at {@linkcode UserManager.onReloaded}.
+   * Calls back with the name of each unloaded unit: stopped, its `ExecStopPost=`
+   * done, its cgroup removed. Units unloaded during a daemon-reload are not
+   * announced: check again at {@linkcode UserManager.onReloaded}.
    */
   onUnitRemoved(callback: (name: UnitName) => void): Disposable {
     return this.#signals.unitRemoved.add(callback);
   }
 
-  /** Called with each finished job of the manager's queue and its result. */
+  /** Calls back with each finished job of the manager's queue. */
   onJobRemoved(callback: (job: FinishedJob) => void): Disposable {
     return this.#signals.jobRemoved.add(callback);
   }
 
-  /** Called after each daemon-reload; units may have gone unannounced meanwhile. */
+  /** Calls back after each daemon-reload; units may have been unloaded unannounced. */
   onReloaded(callback: () => void): Disposable {
     return this.#signals.reloaded.add(callback);
   }
@@ -108,7 +100,7 @@ export class UserManager implements AsyncDisposable {
    *
    * Resolves when the start is queued, not when the program runs.
    *
-   * @returns `exists` if a unit of that name is loaded already.
+   * @returns `exists` if a unit of that name is already loaded.
    * @throws {DBusError} `executor_failed` if systemd refuses the properties.
    */
   async startTransientService(
@@ -117,21 +109,17 @@ export class UserManager implements AsyncDisposable {
     signal: AbortSignal,
   ): Promise<"started" | "exists"> {
     try {
-      await this.#remote.call("StartTransientUnit", "ssa(sv)a(sa(sv))", [
-        name,
-        "fail",
-        propertyList(properties),
-        [],
-      ], signal);
+      const body = [name, "fail", propertyList(properties), []];
+      await this.#call("StartTransientUnit", "ssa(sv)a(sa(sv))", body, signal);
       return "started";
     } catch (error) {
-      if (isDBusError(error, "org.freedesktop.systemd1.UnitExists")) return "exists";
+      if (isDBusError(error, `${MANAGER_NAME}.UnitExists`)) return "exists";
       throw error;
     }
   }
 
   /**
-   * Starts a unit and waits until the start is over.
+   * Starts a unit and waits until the start is complete.
    *
    * @returns The job's result: `done`, `failed`, `dependency`, `timeout` …
    */
@@ -144,7 +132,7 @@ export class UserManager implements AsyncDisposable {
       finished.set(path, result);
       if (awaited.has(path)) over.resolve(result);
     });
-    const [job] = await this.#remote.call("StartUnit", "ss", [name, "replace"], signal);
+    const [job] = await this.#call("StartUnit", "ss", [name, "replace"], signal);
     const path = String(job);
     awaited.add(path);
     const early = finished.get(path);
@@ -153,83 +141,33 @@ export class UserManager implements AsyncDisposable {
     return await raceAbort(Promise.race([over.promise, lost]), signal);
   }
 
-  /** Queues the stop of a unit; one that is not loaded is no error. */
+  /** Queues the stop of a unit; a unit that is not loaded is not an error. */
   async stopUnit(name: UnitName, signal: AbortSignal): Promise<void> {
-    await tolerateMissing(this.#remote.call("StopUnit", "ss", [name, "replace"], signal));
+    await ifLoaded(this.#call("StopUnit", "ss", [name, "replace"], signal));
   }
 
-  /** Sends a signal to every process of a unit; one that is not loaded is no error. */
-  async killUnit(name: UnitName, signalNumber: number, signal: AbortSignal): Promise<void> {
-    await tolerateMissing(
-      this.#remote.call("KillUnit", "ssi", [name, "all", signalNumber], signal),
-    );
-  }
-
-  /** Forgets that a unit failed; one that is not loaded is no error. */
+  /** Clears the failed state of a unit; a unit that is not loaded is not an error. */
   async resetFailed(name: UnitName, signal: AbortSignal): Promise<void> {
-    await tolerateMissing(this.#remote.call("ResetFailedUnit", "s", [name], signal));
+    await ifLoaded(this.#call("ResetFailedUnit", "s", [name], signal));
   }
 
-  /** Whether a unit of that name is loaded now. */
+  /** Returns true if a unit of that name is loaded. */
   async unitExists(name: UnitName, signal: AbortSignal): Promise<boolean> {
-    try {
-      await this.#remote.call("GetUnit", "s", [name], signal);
-      return true;
-    } catch (error) {
-      if (isMissing(error)) return false;
-      throw error;
-    }
-  }
-
-  /** What a unit is doing; `undefined` if it is not loaded. */
-  async unitState(name: UnitName, signal: AbortSignal): Promise<UnitState | undefined> {
-    const [row] = await this.#remote.list(name, signal);
-    if (row === undefined || row.loadState === "not-found") return undefined;
-    const { loadState, activeState, subState, path } = row;
-    if (!name.endsWith(".service")) return { loadState, activeState, subState };
-    try {
-      const result = await this.#remote.property(path, "Service", "Result", signal);
-      return { loadState, activeState, subState, result: String(result) };
-    } catch (error) {
-      if (isMissing(error)) return undefined;
-      throw error;
-    }
-  }
-
-  /** The loaded units whose name fits the glob. */
-  async listUnits(pattern: string, signal: AbortSignal): Promise<readonly ListedUnit[]> {
-    const rows = await this.#remote.list(pattern, signal);
-    return rows.map(({ path: _path, ...unit }) => unit);
+    return await ifLoaded(this.#call("GetUnit", "s", [name], signal)) !== undefined;
   }
 
   /**
-   * The limits a unit is under; a service or a slice, which is loaded if need be.
+   * Reads the limits of a service or slice, which is loaded if necessary.
    *
    * @throws {DBusError} If there is no such unit.
    */
-  async readLimits(name: UnitName, signal: AbortSignal): Promise<ResourceLimits> {
-    const [path] = await this.#remote.call("LoadUnit", "s", [name], signal);
-    const kind = unitInterface(name);
-    return decodeLimits(
-      await Promise.all(
-        LIMIT_PROPERTIES.map(([property]) =>
-          this.#remote.property(String(path), kind, property, signal)
-        ),
-      ),
-    );
+  readLimits(name: UnitName, signal: AbortSignal): Promise<ResourceLimits> {
+    return this.#resources(name, LIMIT_PROPERTIES, signal);
   }
 
-  /** What a unit and everything below it use now; a service or a slice. */
-  async readUsage(name: UnitName, signal: AbortSignal): Promise<ResourceUsage> {
-    const [path] = await this.#remote.call("LoadUnit", "s", [name], signal);
-    const kind = unitInterface(name);
-    return decodeUsage(
-      await Promise.all(
-        USAGE_PROPERTIES.map(([property]) =>
-          this.#remote.property(String(path), kind, property, signal)
-        ),
-      ),
-    );
+  /** Reads the current resource usage of a service or slice and everything below it. */
+  readUsage(name: UnitName, signal: AbortSignal): Promise<ResourceUsage> {
+    return this.#resources(name, USAGE_PROPERTIES, signal);
   }
 
   /** Changes properties of a loaded unit until it is unloaded. */
@@ -239,39 +177,60 @@ export class UserManager implements AsyncDisposable {
     signal: AbortSignal,
   ): Promise<void> {
     const body = [name, true, propertyList(properties)];
-    await this.#remote.call("SetUnitProperties", "sba(sv)", body, signal);
+    await this.#call("SetUnitProperties", "sba(sv)", body, signal);
   }
 
-  /**
-   * A unit's cgroup below the root of the hierarchy; `undefined` while it has none.
-   */
-  async controlGroup(name: UnitName, signal: AbortSignal): Promise<string | undefined> {
-    try {
-      const [path] = await this.#remote.call("GetUnit", "s", [name], signal);
-      const kind = unitInterface(name);
-      const group = await this.#remote.property(String(path), kind, "ControlGroup", signal);
-      return group === "" ? undefined : String(group);
-    } catch (error) {
-      if (isMissing(error)) return undefined;
-      throw error;
-    }
-  }
-
-  /** Names of the variables that the manager hands to every unit now. */
+  /** Lists the names of the variables that the manager passes to every unit. */
   async environmentNames(signal: AbortSignal): Promise<readonly string[]> {
-    const value = await this.#remote.property(MANAGER_PATH, "Manager", "Environment", signal);
+    const value = await this.#property(MANAGER.path, "Manager", "Environment", signal);
     const assignments = isList(value) ? value : [];
     return assignments.map((assignment) => String(assignment).split("=", 1)[0] ?? "");
   }
 
-  /** The service manager's version, such as `252.39-1~deb12u2`. */
-  async version(signal: AbortSignal): Promise<string> {
-    return String(await this.#remote.property(MANAGER_PATH, "Manager", "Version", signal));
-  }
-
-  /** Disconnects; nothing in the manager changes by it. May be called again. */
+  /** Disconnects, which changes nothing in the manager. May be called again. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#bus[Symbol.asyncDispose]();
+  }
+
+  async #resources(
+    name: UnitName,
+    table: readonly ResourceProperty[],
+    signal: AbortSignal,
+  ): Promise<Readonly<Record<string, number>>> {
+    const [path] = await this.#call("LoadUnit", "s", [name], signal);
+    const type = name.slice(name.lastIndexOf(".") + 1);
+    const kind = type.slice(0, 1).toUpperCase() + type.slice(1);
+    const read = ([property]: ResourceProperty) =>
+      this.#property(String(path), kind, property, signal);
+    return decodeProperties(table, await Promise.all(table.map(read)));
+  }
+
+  #call(
+    member: string,
+    signature: string,
+    body: readonly DBusValue[],
+    signal: AbortSignal,
+  ): Promise<readonly DBusValue[]> {
+    const call = { ...MANAGER, destination: MANAGER_NAME, member, signature, body };
+    return this.#bus.call(call, { signal });
+  }
+
+  /** @param kind The interface without the manager's name: `Unit`, `Service` … */
+  async #property(
+    path: string,
+    kind: string,
+    name: string,
+    signal: AbortSignal,
+  ): Promise<DBusValue | undefined> {
+    const [variant] = await this.#bus.call({
+      destination: MANAGER_NAME,
+      path,
+      interface: "org.freedesktop.DBus.Properties",
+      member: "Get",
+      signature: "ss",
+      body: [`${MANAGER_NAME}.${kind}`, name],
+    }, { signal });
+    return isVariant(variant) ? variant.value : undefined;
   }
 }
 
@@ -279,10 +238,13 @@ function propertyList(properties: readonly UnitProperty[]): readonly DBusValue[]
   return properties.map(({ name, value }) => [name, value]);
 }
 
-async function tolerateMissing(call: Promise<unknown>): Promise<void> {
+/** Turns the refusal of a unit that is not loaded, or was just unloaded, into `undefined`. */
+async function ifLoaded<T>(call: Promise<T>): Promise<T | undefined> {
   try {
-    await call;
+    return await call;
   } catch (error) {
-    if (!isMissing(error)) throw error;
+    const names = [`${MANAGER_NAME}.NoSuchUnit`, "org.freedesktop.DBus.Error.UnknownObject"];
+    if (isDBusError(error, ...names)) return undefined;
+    throw error;
   }
 }

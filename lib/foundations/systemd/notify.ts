@@ -1,42 +1,37 @@
 /**
- * Telling the service manager how this process is, as in `sd_notify(3)`.
+ * Reports the state of this process to the service manager, as in `sd_notify(3)`.
  *
  * @module
  */
 import type { Clock } from "@lib/core/clock.ts";
 import { CicdError } from "@lib/core/errors.ts";
-import { type TakeableEnvironment, takeVariables } from "@lib/foundations/systemd/environment.ts";
+import { type TakeableEnvironment, takeVariables } from "@lib/foundations/systemd/listen_fds.ts";
 import type { SendResult } from "@lib/foundations/systemd/libc.ts";
 
 /**
  * Messages to the service manager.
  *
- * A message that finds the manager's queue full is tried again for a second.
- * Without a manager that listens, every method does nothing.
+ * A message is retried for a second while the manager's queue is full. Without a
+ * manager that listens, every method does nothing.
  *
- * @throws {CicdError} `io_failed`, from every method, if a message was not taken.
+ * @throws {CicdError} `io_failed`, from every method, if a message is not accepted.
  */
 export interface Notifier {
-  /** The process serves; may be called again after {@linkcode Notifier.reloading}. */
+  /** The process is ready; may be called again after {@linkcode Notifier.reloading}. */
   ready(status: string): Promise<void>;
-  /** One line for people, shown by `systemctl status`. */
+  /** Sets the line that `systemctl status` shows. */
   status(text: string): Promise<void>;
-  /** The process begins to end. */
   stopping(): Promise<void>;
-  /** The process reads its configuration again; {@linkcode Notifier.ready} must follow. */
+  /** The process reloads its configuration; {@linkcode Notifier.ready} must follow. */
   reloading(): Promise<void>;
-  /** The process does its work. */
   watchdogPing(): Promise<void>;
-  /** A start or stop needs this much longer, from now. */
-  extendTimeout(ms: number): Promise<void>;
-  /** Longest time between two pings; `undefined` if none are wanted. */
+  /** Longest time between two pings; `undefined` if none are expected. */
   readonly watchdogIntervalMs: number | undefined;
 }
 
 /** Options for {@linkcode createNotifier}. */
 export interface NotifierOptions {
   readonly env: TakeableEnvironment;
-  /** This process's id. */
   readonly pid: number;
   readonly clock: Clock;
   /** Sends one datagram without waiting. */
@@ -49,7 +44,7 @@ const RETRY_EVERY_MS = 20;
 const RETRIES = 50;
 
 /**
- * Makes the notifier, and takes `NOTIFY_SOCKET` and `WATCHDOG_*` from the
+ * Creates the notifier, and takes `NOTIFY_SOCKET` and `WATCHDOG_*` from the
  * environment.
  *
  * @throws {CicdError} `invalid_config` if a variable is malformed.
@@ -57,9 +52,8 @@ const RETRIES = 50;
 export function createNotifier(options: NotifierOptions): Notifier {
   const { env, pid, clock, send, monotonicMicros } = options;
   const taken = takeVariables(env, ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"]);
-  const address = taken.get("NOTIFY_SOCKET");
-  if (address === undefined || address === "") return silent();
-  if (!/^[/@]./.test(address)) {
+  const address = taken.get("NOTIFY_SOCKET") ?? "";
+  if (address !== "" && !/^[/@]./.test(address)) {
     throw new CicdError(
       "invalid_config",
       `Cannot use NOTIFY_SOCKET "${address}": it is neither an absolute path nor begins with @`,
@@ -67,9 +61,10 @@ export function createNotifier(options: NotifierOptions): Notifier {
   }
 
   async function notify(...lines: readonly string[]): Promise<void> {
+    if (address === "") return;
     const bytes = new TextEncoder().encode(lines.join("\n"));
     for (let tries = 0;; tries++) {
-      const result = send(address ?? "", bytes);
+      const result = send(address, bytes);
       if (result.kind === "sent") return;
       if (result.kind === "failed" || tries === RETRIES) {
         const state = result.kind === "failed" ? `errno is ${result.errno}` : "its queue is full";
@@ -85,44 +80,25 @@ export function createNotifier(options: NotifierOptions): Notifier {
     stopping: () => notify("STOPPING=1"),
     reloading: () => notify("RELOADING=1", `MONOTONIC_USEC=${monotonicMicros()}`),
     watchdogPing: () => notify("WATCHDOG=1"),
-    extendTimeout: (ms) => notify(`EXTEND_TIMEOUT_USEC=${Math.round(ms * 1_000)}`),
-    watchdogIntervalMs: watchdogInterval(
-      taken.get("WATCHDOG_USEC"),
-      taken.get("WATCHDOG_PID"),
-      pid,
-    ),
+    watchdogIntervalMs: address === "" ? undefined : watchdogInterval(taken, pid),
   };
 }
 
-function silent(): Notifier {
-  const nothing = () => Promise.resolve();
-  return {
-    ready: nothing,
-    status: nothing,
-    stopping: nothing,
-    reloading: nothing,
-    watchdogPing: nothing,
-    extendTimeout: nothing,
-    watchdogIntervalMs: undefined,
-  };
-}
-
-function watchdogInterval(
-  micros: string | undefined,
-  forPid: string | undefined,
-  pid: number,
-): number | undefined {
-  if (micros === undefined || (forPid !== undefined && forPid !== String(pid))) return undefined;
+function watchdogInterval(taken: ReadonlyMap<string, string>, pid: number): number | undefined {
+  const micros = taken.get("WATCHDOG_USEC");
+  if (micros === undefined || (taken.get("WATCHDOG_PID") ?? String(pid)) !== String(pid)) {
+    return undefined;
+  }
   if (!/^[1-9]\d{0,15}$/.test(micros)) {
     throw new CicdError(
       "invalid_config",
-      `Cannot use WATCHDOG_USEC "${micros}": it is no positive number of microseconds`,
+      `Cannot use WATCHDOG_USEC "${micros}": it is not a positive number of microseconds`,
     );
   }
   return Number(micros) / 1_000;
 }
 
-/** A line break would begin another assignment. */
+/** Removes line breaks, which would begin another assignment. */
 function oneLine(text: string): string {
   // deno-lint-ignore no-control-regex -- control characters are what is removed
   return text.replaceAll(/[\u0000-\u001f\u007f]+/g, " ");

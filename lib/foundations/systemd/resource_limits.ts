@@ -1,12 +1,16 @@
 /**
- * The limits a unit is under and what it uses, as systemd reports them.
+ * Limits and usage of a unit, as systemd reports them.
  *
  * @module
  */
-import type { DBusValue } from "@lib/foundations/systemd/dbus/wire.ts";
-import { type UnitProperty, unitProperty } from "@lib/foundations/systemd/unit_property.ts";
+import type { DBusValue } from "@lib/foundations/systemd/dbus/types.ts";
+import {
+  INFINITY,
+  type UnitProperty,
+  unitProperty,
+} from "@lib/foundations/systemd/unit_property.ts";
 
-/** Limits of a unit; what is absent is not limited, or weighs the default. */
+/** Limits of a unit; an absent one is unlimited, or has the default weight. */
 export interface ResourceLimits {
   /** CPUs at once: 1.5 is one and a half. */
   readonly cpuQuota?: number;
@@ -20,29 +24,7 @@ export interface ResourceLimits {
   readonly ioWeight?: number;
 }
 
-/** The properties from which {@linkcode decodeLimits} reads. */
-export const LIMIT_PROPERTIES = [
-  ["CPUQuotaPerSecUSec", "cpuQuota"],
-  ["CPUWeight", "cpuWeight"],
-  ["MemoryMax", "memoryMaxBytes"],
-  ["MemoryHigh", "memoryHighBytes"],
-  ["MemorySwapMax", "memorySwapMaxBytes"],
-  ["TasksMax", "tasksMax"],
-  ["IOWeight", "ioWeight"],
-] as const;
-
-/** Reads limits from the values of {@linkcode LIMIT_PROPERTIES}, in that order. */
-export function decodeLimits(values: readonly (DBusValue | undefined)[]): ResourceLimits {
-  const limits: { -readonly [Key in keyof ResourceLimits]: number } = {};
-  LIMIT_PROPERTIES.forEach(([, field], index) => {
-    const value = values[index];
-    if (typeof value !== "bigint" || value === NOT_COUNTED) return;
-    limits[field] = field === "cpuQuota" ? Number(value) / 1_000_000 : Number(value);
-  });
-  return limits;
-}
-
-/** What a unit uses now; what is absent is not counted there. */
+/** Current usage of a unit; an absent figure is not accounted. */
 export interface ResourceUsage {
   readonly memoryBytes?: number;
   readonly tasks?: number;
@@ -50,28 +32,39 @@ export interface ResourceUsage {
   readonly cpuSeconds?: number;
 }
 
-/** The properties from which {@linkcode decodeUsage} reads. */
-export const USAGE_PROPERTIES = [
-  ["MemoryCurrent", "memoryBytes"],
-  ["TasksCurrent", "tasks"],
-  ["CPUUsageNSec", "cpuSeconds"],
-] as const;
+/** A property, the field that it becomes, and how many of its units make one of the field's. */
+export type ResourceProperty = readonly [property: string, field: string, scale: number];
 
-/** Reads usage from the values of {@linkcode USAGE_PROPERTIES}, in that order. */
-export function decodeUsage(values: readonly (DBusValue | undefined)[]): ResourceUsage {
-  const usage: { -readonly [Key in keyof ResourceUsage]: number } = {};
-  USAGE_PROPERTIES.forEach(([, field], index) => {
+/** The properties of {@linkcode ResourceLimits}. */
+export const LIMIT_PROPERTIES = [
+  ["CPUQuotaPerSecUSec", "cpuQuota", 1_000_000],
+  ["CPUWeight", "cpuWeight", 1],
+  ["MemoryMax", "memoryMaxBytes", 1],
+  ["MemoryHigh", "memoryHighBytes", 1],
+  ["MemorySwapMax", "memorySwapMaxBytes", 1],
+  ["TasksMax", "tasksMax", 1],
+  ["IOWeight", "ioWeight", 1],
+] as const satisfies readonly (readonly [string, keyof ResourceLimits, number])[];
+
+/** The properties of {@linkcode ResourceUsage}. */
+export const USAGE_PROPERTIES = [
+  ["MemoryCurrent", "memoryBytes", 1],
+  ["TasksCurrent", "tasks", 1],
+  ["CPUUsageNSec", "cpuSeconds", 1e9],
+] as const satisfies readonly (readonly [string, keyof ResourceUsage, number])[];
+
+/** Converts the values of `table`, in its order; "infinity" and "not accounted" are left out. */
+export function decodeProperties(
+  table: readonly ResourceProperty[],
+  values: readonly (DBusValue | undefined)[],
+): Readonly<Record<string, number>> {
+  return Object.fromEntries(table.flatMap(([, field, scale], index) => {
     const value = values[index];
-    if (typeof value !== "bigint" || value === NOT_COUNTED) return;
-    usage[field] = field === "cpuSeconds" ? Number(value) / 1e9 : Number(value);
-  });
-  return usage;
+    return typeof value === "bigint" && value !== INFINITY ? [[field, Number(value) / scale]] : [];
+  }));
 }
 
-/** Also means "infinity" where a limit is meant. */
-const NOT_COUNTED = 0xffff_ffff_ffff_ffffn;
-
-/** The properties that put a unit under these limits, and lift every other. */
+/** The properties that set these limits on a unit and lift every other. */
 export function limitProperties(limits: ResourceLimits): readonly UnitProperty[] {
   return [
     unitProperty.cpuQuota(limits.cpuQuota),

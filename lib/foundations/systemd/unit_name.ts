@@ -1,5 +1,5 @@
 /**
- * Unit names: systemd's escaping, and the names this suite gives.
+ * Unit names: systemd's escaping, and the names of this suite's units.
  *
  * @module
  */
@@ -9,7 +9,7 @@ declare const brand: unique symbol;
 /** A unit's full name, such as `cicd-agent@web.service`. */
 export type UnitName = string & { readonly [brand]: "UnitName" };
 
-/** The slice above every project's slice. */
+/** The parent of every project's slice. */
 export const SUITE_SLICE = "cicd.slice" as UnitName;
 
 /** Longest unit name in bytes. */
@@ -17,7 +17,7 @@ const MAX_UNIT_NAME_BYTES = 255;
 
 const UNIT_TYPES = "service|socket|target|device|mount|automount|swap|timer|path|slice|scope";
 
-/** Reads a unit name; `undefined` if the text is none. */
+/** Parses a unit name; returns `undefined` if it is invalid. */
 export function parseUnitName(text: string): UnitName | undefined {
   if (text.length > MAX_UNIT_NAME_BYTES) return undefined;
   const valid = new RegExp(`^[A-Za-z0-9:_.\\\\-][A-Za-z0-9:_.\\\\@-]*\\.(?:${UNIT_TYPES})$`);
@@ -27,8 +27,8 @@ export function parseUnitName(text: string): UnitName | undefined {
 /**
  * Escapes text for use inside a unit name, as `systemd-escape` does.
  *
- * `/` becomes `-`; every byte that a unit name cannot hold, `-`, `\`, and a
- * leading `.` become `\xNN`.
+ * `/` becomes `-`; `-`, `\`, a leading `.` and every byte that is invalid in a unit
+ * name become `\xNN`.
  */
 function escapeUnitName(text: string): string {
   let escaped = "";
@@ -41,22 +41,22 @@ function escapeUnitName(text: string): string {
   return escaped;
 }
 
-/** The unit of one attempt; its name is the key that refuses a second start. */
+/** Returns the unit of one attempt; its name prevents a second start. */
 export function jobUnitName(attempt: { readonly jobId: JobId; readonly number: number }): UnitName {
   return `cicd-job-${attempt.jobId}-${attempt.number}.service` as UnitName;
 }
 
-/** The slice of everything a project runs. A dash nests slices, hence the escaping. */
+/** Returns the slice of a project. A dash nests slices, hence the escaping. */
 export function projectSliceName(project: ProjectName): UnitName {
   return `cicd-${escapeUnitName(project)}.slice` as UnitName;
 }
 
-/** The service of a project's agent; the project stands in it as it is (`%i`). */
+/** Returns the service of a project's agent; the project is its `%i`, unescaped. */
 export function agentServiceName(project: ProjectName): UnitName {
   return `cicd-agent@${project}.service` as UnitName;
 }
 
-/** The socket of a project's agent. */
+/** Returns the socket of a project's agent. */
 export function agentSocketName(project: ProjectName): UnitName {
   return `cicd-agent@${project}.socket` as UnitName;
 }

@@ -1,14 +1,14 @@
 /**
  * Keep-alive pings for `WatchdogSec=`.
  *
- * A ping says "this process does its work", not "its event loop turns": it is
+ * A ping means "this process does its work", not "its event loop runs": it is
  * sent only while the injected health check passes.
  *
  * @module
  */
 import type { Clock } from "@lib/core/clock.ts";
 
-/** What {@linkcode runWatchdog} did on one beat. */
+/** The outcome of one beat of {@linkcode runWatchdog}. */
 export type WatchdogBeat =
   | { readonly kind: "pinged" }
   | { readonly kind: "withheld"; readonly reason: string }
@@ -20,7 +20,7 @@ export interface WatchdogOptions {
   readonly intervalMs: number;
   /** Sends `WATCHDOG=1`. */
   readonly ping: () => Promise<void>;
-  /** Why the process is unhealthy, or `undefined` while it is healthy. */
+  /** Returns why the process is unhealthy, or `undefined` while it is healthy. */
   readonly unhealthyReason: () => string | undefined;
   /** Called after each beat; log here, this module does not. */
   readonly onBeat?: (beat: WatchdogBeat) => void;
@@ -31,7 +31,7 @@ export interface WatchdogOptions {
 /**
  * Pings twice per interval, starting now, until `signal` aborts.
  *
- * A failed ping is reported and tried again on the next beat: the service
+ * A failed ping is reported and retried on the next beat: the service
  * manager, not this loop, decides when the process is lost.
  *
  * @returns Resolves when `signal` aborts.

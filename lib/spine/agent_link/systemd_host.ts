@@ -28,7 +28,7 @@ export class SystemdAgentHost implements AgentHost {
   }
 
   async ensureListening(project: ProjectName, signal: AbortSignal): Promise<void> {
-    await using manager = await UserManager.connect({ env: this.#env, signal });
+    await using manager = await UserManager.connect(this.#env, signal);
     const socket = agentSocketName(project);
     let result = await manager.startUnit(socket, signal);
     if (result !== "done") {

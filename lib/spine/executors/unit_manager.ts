@@ -4,8 +4,8 @@
  * @module
  */
 import { systemClock } from "@lib/core/clock.ts";
-import type { BusEnvironment } from "@lib/foundations/systemd/dbus/address.ts";
-import { isDBusError } from "@lib/foundations/systemd/dbus/error.ts";
+import type { BusEnvironment } from "@lib/foundations/systemd/dbus/stream.ts";
+import { isDBusError } from "@lib/foundations/systemd/dbus/message.ts";
 import { UserManager } from "@lib/foundations/systemd/manager.ts";
 
 /** A connection to the service manager; {@linkcode UserManager} documents the methods. */
@@ -46,7 +46,7 @@ export async function connectUnitManager(
   const patienceEndsAt = systemClock.now() + OWNER_PATIENCE_MS;
   while (true) {
     try {
-      return await UserManager.connect({ env, signal });
+      return await UserManager.connect(env, signal);
     } catch (error) {
       const unowned = isDBusError(error, "org.freedesktop.DBus.Error.NameHasNoOwner");
       if (!unowned || systemClock.now() > patienceEndsAt) throw error;

@@ -6,19 +6,19 @@
 import { withDeadline } from "@lib/core/abort.ts";
 import { CicdError, messageOf } from "@lib/core/errors.ts";
 import { TaskGroup } from "@lib/core/task_group.ts";
-import { DBusError } from "@lib/foundations/systemd/dbus/error.ts";
 import {
+  DBusError,
   decodeMessage,
   encodeMessage,
   type Message,
 } from "@lib/foundations/systemd/dbus/message.ts";
-import { Outbox } from "@lib/foundations/systemd/dbus/outbox.ts";
 import {
   authenticate,
   type ByteStream,
   FrameBuffer,
+  Outbox,
 } from "@lib/foundations/systemd/dbus/stream.ts";
-import type { DBusValue } from "@lib/foundations/systemd/dbus/wire.ts";
+import type { DBusValue } from "@lib/foundations/systemd/dbus/types.ts";
 
 /** A method to call. */
 export interface MethodCall {
@@ -38,7 +38,7 @@ export interface CallOptions {
   readonly timeoutMs?: number;
 }
 
-/** Which signals to receive; every given part must be equal. */
+/** A selection of signals; every part present must be equal. */
 export interface MatchRule {
   /** A unique name such as `:1.7`, or `org.freedesktop.DBus`. */
   readonly sender: string;
@@ -49,17 +49,18 @@ export interface MatchRule {
   readonly arg0?: string;
 }
 
-/** Why a connection ended. */
+/** The end of a connection. */
 export type ConnectionEnd =
   | { readonly kind: "disposed" }
   | { readonly kind: "lost"; readonly error: CicdError };
 
-/** Longest wait for a reply unless a call says otherwise. */
+/** Default of {@linkcode CallOptions.timeoutMs}. */
 const DEFAULT_CALL_TIMEOUT_MS = 25_000;
-/** Calls that may wait for their reply at once. */
+/** Most calls that wait for a reply at once. */
 const MAX_PENDING_CALLS = 1_024;
 
-const BUS = {
+/** The bus itself. */
+export const BUS = {
   destination: "org.freedesktop.DBus",
   path: "/org/freedesktop/DBus",
   interface: "org.freedesktop.DBus",
@@ -76,16 +77,15 @@ interface Subscription {
   readonly handler: (body: readonly DBusValue[]) => void;
 }
 
-/** A bus that is there answers in milliseconds; one that is stuck may never do. */
+/** A healthy bus answers in milliseconds, a stuck one maybe never. */
 const OPEN_DEADLINE_MS = 10_000;
 
 /**
- * One authenticated connection; made by {@linkcode BusConnection.open}.
+ * One authenticated connection, made by {@linkcode BusConnection.open}.
  *
- * Calls may overlap: their messages are written whole and in order, their
- * replies come as the services answer. When the connection ends, every
- * waiting call rejects with the reason and `closed` resolves; a connection
- * never comes back, its owner opens another.
+ * Calls may overlap: messages are written whole and in order, replies arrive as
+ * the services answer. When the connection ends, every pending call rejects with
+ * the reason and `closed` resolves; it never recovers, its owner opens another.
  */
 export class BusConnection implements AsyncDisposable {
   readonly #stream: ByteStream;
@@ -96,16 +96,15 @@ export class BusConnection implements AsyncDisposable {
   readonly #subscriptions = new Set<Subscription>();
   #lastSerial = 0;
   #end: ConnectionEnd | undefined;
-  #uniqueName = "";
 
   private constructor(stream: ByteStream) {
     this.#stream = stream;
   }
 
   /**
-   * Authenticates and says hello; takes over the stream, in failure too.
+   * Authenticates and registers with the bus; owns the stream from now on, even if it fails.
    *
-   * @throws {CicdError} `systemd_unavailable` if the bus refuses or hangs up.
+   * @throws {CicdError} `systemd_unavailable` if the bus refuses or disconnects.
    */
   static async open(stream: ByteStream, signal: AbortSignal): Promise<BusConnection> {
     const connection = new BusConnection(stream);
@@ -117,8 +116,7 @@ export class BusConnection implements AsyncDisposable {
       await authenticate(stream);
       connection.#tasks.spawn("read", () => connection.#read());
       connection.#tasks.spawn("write", () => connection.#outbox.run(stream));
-      const [name] = await connection.call({ ...BUS, member: "Hello" }, { signal: deadline });
-      connection.#uniqueName = String(name);
+      await connection.call({ ...BUS, member: "Hello" }, { signal: deadline });
       return connection;
     } catch (error) {
       await connection[Symbol.asyncDispose]();
@@ -129,11 +127,6 @@ export class BusConnection implements AsyncDisposable {
     }
   }
 
-  /** This connection's own name on the bus. */
-  get uniqueName(): string {
-    return this.#uniqueName;
-  }
-
   /** Resolves when the connection has ended; never rejects. */
   get closed(): Promise<ConnectionEnd> {
     return this.#closed.promise;
@@ -142,12 +135,11 @@ export class BusConnection implements AsyncDisposable {
   /**
    * Calls a method and waits for the reply's arguments.
    *
-   * A call that was given up may still have been carried out.
+   * An abandoned call may still have been executed.
    *
    * @throws {DBusError} If the service answers with an error.
    * @throws {CicdError} `systemd_unavailable` if the connection ends, the reply
-   * does not come in time, or too many calls wait; what became of the call is
-   * then not known.
+   * is late, or too many calls are waiting; the outcome of the call is then unknown.
    */
   async call(call: MethodCall, options: CallOptions): Promise<readonly DBusValue[]> {
     const { signal, timeoutMs = DEFAULT_CALL_TIMEOUT_MS } = options;
@@ -176,9 +168,9 @@ export class BusConnection implements AsyncDisposable {
   }
 
   /**
-   * Receives signals from now until the connection ends, in the order of arrival.
+   * Receives signals in order of arrival until the connection ends.
    *
-   * A handler must not throw: the connection would be lost with its error.
+   * A handler must not throw: its error would end the connection.
    */
   async subscribe(
     rule: MatchRule,
@@ -196,12 +188,12 @@ export class BusConnection implements AsyncDisposable {
     }
   }
 
-  /** Ends the connection as lost, because of what its owner has learned. */
+  /** Ends the connection as lost, for a reason of its owner's. */
   abandon(error: CicdError): void {
     this.#lose(error);
   }
 
-  /** Ends the connection; waiting calls reject. May be called again. */
+  /** Ends the connection; pending calls reject. May be called again. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#finish({ kind: "disposed" });
     await this.#tasks[Symbol.asyncDispose]();
@@ -243,7 +235,7 @@ export class BusConnection implements AsyncDisposable {
     }
   }
 
-  /** Nothing is offered here, but a caller must not wait for an answer in vain. */
+  /** This client offers no methods, but callers get an answer. */
   #refuse(call: Message): void {
     if (call.noReply === true || call.sender === undefined) return;
     this.#send({
@@ -283,7 +275,7 @@ export class BusConnection implements AsyncDisposable {
   }
 }
 
-/** What a call rejects with after the connection has ended. */
+/** Returns the error that calls reject with after the connection has ended. */
 export function connectionError(end: ConnectionEnd): CicdError {
   if (end.kind === "lost") return end.error;
   return unavailable("Cannot use the connection to the user's bus: it was disposed");
@@ -297,14 +289,13 @@ function unavailable(message: string, cause?: unknown): CicdError {
   return new CicdError("systemd_unavailable", message, { cause });
 }
 
-/** Returns true if the signal is one of those. */
 function matches(rule: MatchRule, signal: Message): boolean {
   return signal.member === rule.member && signal.interface === rule.interface &&
     signal.path === rule.path && signal.sender === rule.sender &&
     (rule.arg0 === undefined || signal.body?.[0] === rule.arg0);
 }
 
-/** The rule in the words of `AddMatch`. */
+/** Formats the rule for `AddMatch`. */
 function ruleText(rule: MatchRule): string {
   const parts = Object.entries({ type: "signal", ...rule });
   return parts.map(([key, value]) => `${key}='${value.replaceAll("'", "'\\''")}'`).join(",");

@@ -7,10 +7,6 @@ import {
   alignmentOf,
   type BasicCode,
   type DBusType,
-  parseSignature,
-  parseSingleSignature,
-} from "@lib/foundations/systemd/dbus/signature.ts";
-import {
   type DBusValue,
   isList,
   isObjectPath,
@@ -18,23 +14,17 @@ import {
   MAX_ARRAY_BYTES,
   MAX_DEPTH,
   MAX_MESSAGE_BYTES,
-} from "@lib/foundations/systemd/dbus/wire.ts";
-
-const INTEGER_RANGES = {
-  y: [0, 0xff],
-  n: [-0x8000, 0x7fff],
-  q: [0, 0xffff],
-  i: [-0x8000_0000, 0x7fff_ffff],
-  u: [0, 0xffff_ffff],
-  h: [0, 0xffff_ffff],
-} as const;
+  NUMBERS,
+  parseSignature,
+  parseSingleSignature,
+} from "@lib/foundations/systemd/dbus/types.ts";
 
 /**
  * Marshals values that begin at a multiple of 8 bytes.
  *
- * @throws {TypeError} If a value is not of its type in `signature`.
+ * @throws {TypeError} If a value does not have its type in `signature`.
  * @throws {RangeError} If a value does not fit its type, or the whole a message.
- * @throws {SyntaxError} If `signature` is no signature.
+ * @throws {SyntaxError} If `signature` is malformed.
  */
 export function marshal(
   signature: string,
@@ -44,7 +34,7 @@ export function marshal(
   const types = parseSignature(signature);
   if (types.length !== values.length) {
     throw new TypeError(
-      `Cannot marshal "${signature}": it has ${types.length} types, given were ${values.length}`,
+      `Cannot marshal "${signature}": it has ${types.length} types for ${values.length} values`,
     );
   }
   const writer = new Writer(options.littleEndian ?? true);
@@ -77,7 +67,7 @@ class Writer {
       }
       case "struct": {
         if (!isList(value) || value.length !== type.fields.length) throw mismatch("struct", value);
-        this.#align(8);
+        this.#reserve(8, 0);
         return type.fields.forEach((field, index) => this.write(field, value[index], depth + 1));
       }
       case "array": {
@@ -95,7 +85,7 @@ class Writer {
         if (!(value instanceof Map)) throw mismatch("dictionary", value);
         return this.#array(8, () => {
           for (const [key, item] of value) {
-            this.#align(8);
+            this.#reserve(8, 0);
             this.write(type.key, key, depth + 1);
             this.write(type.value, item, depth + 1);
           }
@@ -111,11 +101,11 @@ class Writer {
       case "s":
       case "o": {
         if (typeof value !== "string") throw mismatch(code, value);
-        if (value.includes("\0")) throw new RangeError("Cannot marshal string: it holds a NUL");
-        if (!value.isWellFormed()) throw new RangeError("Cannot marshal string: it is no Unicode");
+        if (value.includes("\0")) throw new RangeError("Cannot marshal string: it contains a NUL");
+        if (!value.isWellFormed()) throw new RangeError("Cannot marshal string: it is not Unicode");
         if (code === "o" && !isObjectPath(value)) throw mismatch(code, value);
         const bytes = new TextEncoder().encode(value);
-        this.#put(4, (view, at) => view.setUint32(at, bytes.length, this.#littleEndian));
+        this.#number("u", bytes.length);
         this.#raw(bytes);
         this.#reserve(1, 1);
         return;
@@ -126,44 +116,45 @@ class Writer {
         return this.#signature(value);
       case "b":
         if (typeof value !== "boolean") throw mismatch(code, value);
-        return this.#put(4, (view, at) => view.setUint32(at, value ? 1 : 0, this.#littleEndian));
-      case "d":
+        return this.#number("u", value ? 1 : 0);
+      case "d": {
         if (typeof value !== "number") throw mismatch(code, value);
-        return this.#put(8, (view, at) => view.setFloat64(at, value, this.#littleEndian));
+        const at = this.#reserve(8, 8);
+        return this.#view.setFloat64(at, value, this.#littleEndian);
+      }
       case "x":
+      case "t": {
         if (typeof value !== "bigint") throw mismatch(code, value);
-        if (BigInt.asIntN(64, value) !== value) throw outOfRange(code, value);
-        return this.#put(8, (view, at) => view.setBigInt64(at, value, this.#littleEndian));
-      case "t":
-        if (typeof value !== "bigint") throw mismatch(code, value);
-        if (BigInt.asUintN(64, value) !== value) throw outOfRange(code, value);
-        return this.#put(8, (view, at) => view.setBigUint64(at, value, this.#littleEndian));
+        const fitted = code === "x" ? BigInt.asIntN(64, value) : BigInt.asUintN(64, value);
+        if (fitted !== value) throw outOfRange(code, value);
+        const at = this.#reserve(8, 8);
+        // The bits of a negative number are those of its counterpart without a sign.
+        return this.#view.setBigUint64(at, value, this.#littleEndian);
+      }
       default:
-        return this.#integer(code, value);
+        return this.#number(code, value);
     }
   }
 
-  #integer(code: keyof typeof INTEGER_RANGES, value: DBusValue | undefined): void {
+  #number(code: keyof typeof NUMBERS, value: DBusValue | undefined): void {
     if (typeof value !== "number") throw mismatch(code, value);
-    const [min, max] = INTEGER_RANGES[code];
+    const { view, size, min, max } = NUMBERS[code];
     if (!Number.isInteger(value) || value < min || value > max) throw outOfRange(code, value);
-    if (code === "y") this.#put(1, (view, at) => view.setUint8(at, value));
-    else if (max <= 0xffff) {
-      this.#put(2, (view, at) => view.setUint16(at, value, this.#littleEndian));
-    } else this.#put(4, (view, at) => view.setUint32(at, value, this.#littleEndian));
+    // Reserved before the view is taken: making room may replace it.
+    const at = this.#reserve(size, size);
+    this.#view[`set${view}`](at, value, this.#littleEndian);
   }
 
   #signature(signature: string): void {
-    this.#put(1, (view, at) => view.setUint8(at, signature.length));
+    this.#number("y", signature.length);
     this.#raw(new TextEncoder().encode(signature));
     this.#reserve(1, 1);
   }
 
-  /** The length of an array counts neither itself nor the padding before the first element. */
+  /** The length of an array excludes itself and the padding before the first element. */
   #array(elementAlignment: number, writeElements: () => void): void {
     const lengthAt = this.#reserve(4, 4);
-    this.#align(elementAlignment);
-    const start = this.#length;
+    const start = this.#reserve(elementAlignment, 0);
     writeElements();
     const length = this.#length - start;
     if (length > MAX_ARRAY_BYTES) throw new RangeError(`Cannot marshal array: ${length} bytes`);
@@ -173,16 +164,6 @@ class Writer {
   #raw(bytes: Uint8Array): void {
     const at = this.#reserve(1, bytes.length);
     new Uint8Array(this.#view.buffer).set(bytes, at);
-  }
-
-  /** Writes a number of `size` bytes; the view is taken after room was made, as it may change. */
-  #put(size: number, set: (view: DataView<ArrayBuffer>, at: number) => void): void {
-    const at = this.#reserve(size, size);
-    set(this.#view, at);
-  }
-
-  #align(alignment: number): void {
-    this.#reserve(alignment, 0);
   }
 
   /** Pads with zeros, makes room for `size` bytes, and returns where they begin. */
@@ -201,8 +182,8 @@ class Writer {
 }
 
 function mismatch(type: string, value: DBusValue | undefined): TypeError {
-  const given = value === undefined ? "missing" : typeof value;
-  return new TypeError(`Cannot marshal value as "${type}": the given value is ${given}`);
+  const actual = value === undefined ? "missing" : typeof value;
+  return new TypeError(`Cannot marshal value as "${type}": the value is ${actual}`);
 }
 
 function outOfRange(code: string, value: number | bigint): RangeError {

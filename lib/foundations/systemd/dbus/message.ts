@@ -1,6 +1,5 @@
 /**
- * D-Bus messages: the header around a body, as in "Message Format" of the
- * D-Bus specification.
+ * D-Bus messages, as in "Message Format" of the D-Bus specification, and error replies.
  *
  * @module
  */
@@ -12,14 +11,12 @@ import {
   isList,
   isVariant,
   MAX_MESSAGE_BYTES,
-} from "@lib/foundations/systemd/dbus/wire.ts";
-
-/** What a message is for; `other` is a type of a later protocol, to be ignored. */
-export type MessageKind = "call" | "reply" | "error" | "signal" | "other";
+} from "@lib/foundations/systemd/dbus/types.ts";
 
 /** One message. */
 export interface Message {
-  readonly kind: MessageKind;
+  /** `other` is a type of a later protocol, to be ignored. */
+  readonly kind: typeof KINDS[number];
   /** 1 to 2³² − 1; the sender's number for this message. */
   readonly serial: number;
   /** For a call: no reply is wanted. */
@@ -37,7 +34,7 @@ export interface Message {
   readonly body?: readonly DBusValue[];
 }
 
-/** Bytes of the part of the header that tells how long the message is. */
+/** Bytes of the part of the header that gives the length of the message. */
 export const PREAMBLE_BYTES = 16;
 
 const KINDS = ["other", "call", "reply", "error", "signal"] as const;
@@ -88,10 +85,10 @@ export function encodeMessage(message: Message): Uint8Array<ArrayBuffer> {
 }
 
 /**
- * Tells from its first {@linkcode PREAMBLE_BYTES} how long a message is.
+ * Reads the length of a message from its first {@linkcode PREAMBLE_BYTES}.
  *
- * @throws {CicdError} `systemd_unavailable` if no message begins so, or it is
- * longer than 128 MiB.
+ * @throws {CicdError} `systemd_unavailable` if they begin no message, or one of
+ * more than 128 MiB.
  */
 export function messageLength(bytes: Uint8Array): number {
   const littleEndian = isLittleEndian(bytes);
@@ -165,4 +162,39 @@ function broken(state: string, cause?: unknown): CicdError {
   return new CicdError("systemd_unavailable", `Cannot read message from the bus: ${state}`, {
     cause,
   });
+}
+
+/** Errors that mean that the service is away, as opposed to refusing. */
+const AWAY: ReadonlySet<string> = new Set([
+  "org.freedesktop.DBus.Error.Disconnected",
+  "org.freedesktop.DBus.Error.LimitsExceeded",
+  "org.freedesktop.DBus.Error.NameHasNoOwner",
+  "org.freedesktop.DBus.Error.NoReply",
+  "org.freedesktop.DBus.Error.NoServer",
+  "org.freedesktop.DBus.Error.ServiceUnknown",
+  "org.freedesktop.DBus.Error.TimedOut",
+  "org.freedesktop.DBus.Error.Timeout",
+  "org.freedesktop.systemd1.ShuttingDown",
+]);
+
+/**
+ * An error reply to a call.
+ *
+ * Its code is `systemd_unavailable` if the service is away, which leaves the
+ * outcome of the call unknown, and `executor_failed` if the service refused.
+ */
+export class DBusError extends CicdError {
+  /** Such as `org.freedesktop.systemd1.NoSuchUnit`. */
+  readonly errorName: string;
+
+  constructor(errorName: string, call: string, text: string) {
+    const code = AWAY.has(errorName) ? "systemd_unavailable" : "executor_failed";
+    super(code, `Cannot call ${call}: ${text === "" ? errorName : `${text} (${errorName})`}`);
+    this.errorName = errorName;
+  }
+}
+
+/** Narrows a thrown value to an error reply with one of these names. */
+export function isDBusError(thrown: unknown, ...names: readonly string[]): thrown is DBusError {
+  return thrown instanceof DBusError && names.includes(thrown.errorName);
 }

@@ -7,34 +7,27 @@ import {
   alignmentOf,
   type BasicCode,
   type DBusType,
-  parseSignature,
-  parseSingleSignature,
-} from "@lib/foundations/systemd/dbus/signature.ts";
-import {
   type DBusValue,
   isObjectPath,
   MAX_ARRAY_BYTES,
   MAX_DEPTH,
-} from "@lib/foundations/systemd/dbus/wire.ts";
-
-/** What {@linkcode unmarshal} read. */
-export interface Unmarshalled {
-  readonly values: readonly DBusValue[];
-  /** Bytes consumed. */
-  readonly length: number;
-}
+  NUMBERS,
+  parseSignature,
+  parseSingleSignature,
+} from "@lib/foundations/systemd/dbus/types.ts";
 
 /**
  * Reads values that begin at a multiple of 8 bytes.
  *
- * @throws {SyntaxError | TypeError | RangeError} If the bytes are not what
- * `signature` says, or end too early.
+ * @returns The values, and the number of bytes consumed.
+ * @throws {SyntaxError | TypeError | RangeError} If the bytes do not match
+ * `signature`, or end too early.
  */
 export function unmarshal(
   signature: string,
   bytes: Uint8Array,
   options: { readonly littleEndian?: boolean } = {},
-): Unmarshalled {
+): { readonly values: readonly DBusValue[]; readonly length: number } {
   const reader = new Reader(bytes, options.littleEndian ?? true);
   const values = parseSignature(signature).map((type) => reader.read(type, 0));
   return { values, length: reader.offset };
@@ -89,27 +82,15 @@ class Reader {
   }
 
   #basic(code: BasicCode): DBusValue {
-    const le = this.#littleEndian;
     switch (code) {
-      case "y":
-        return this.#view.getUint8(this.#at(1));
-      case "n":
-        return this.#view.getInt16(this.#at(2), le);
-      case "q":
-        return this.#view.getUint16(this.#at(2), le);
-      case "i":
-        return this.#view.getInt32(this.#at(4), le);
-      case "u":
-      case "h":
-        return this.#view.getUint32(this.#at(4), le);
       case "x":
-        return this.#view.getBigInt64(this.#at(8), le);
+        return this.#view.getBigInt64(this.#at(8), this.#littleEndian);
       case "t":
-        return this.#view.getBigUint64(this.#at(8), le);
+        return this.#view.getBigUint64(this.#at(8), this.#littleEndian);
       case "d":
-        return this.#view.getFloat64(this.#at(8), le);
+        return this.#view.getFloat64(this.#at(8), this.#littleEndian);
       case "b": {
-        const value = this.#view.getUint32(this.#at(4), le);
+        const value = this.#number("u");
         if (value > 1) throw new RangeError(`Cannot read boolean: its value is ${value}`);
         return value === 1;
       }
@@ -119,32 +100,37 @@ class Reader {
         return signature;
       }
       case "s":
-        return this.#text(this.#view.getUint32(this.#at(4), le));
+        return this.#text(this.#number("u"));
       case "o": {
-        const path = this.#text(this.#view.getUint32(this.#at(4), le));
-        if (!isObjectPath(path)) throw new TypeError("Cannot read object path: it is none");
+        const path = this.#text(this.#number("u"));
+        if (!isObjectPath(path)) throw new TypeError("Cannot read object path: it is malformed");
         return path;
       }
       default:
-        return code satisfies never;
+        return this.#number(code);
     }
   }
 
+  #number(code: keyof typeof NUMBERS): number {
+    const { view, size } = NUMBERS[code];
+    return this.#view[`get${view}`](this.#at(size), this.#littleEndian);
+  }
+
   #signature(): string {
-    return this.#text(this.#view.getUint8(this.#at(1)));
+    return this.#text(this.#number("y"));
   }
 
   #text(length: number): string {
     const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
       .decode(this.#take(length));
-    if (this.#view.getUint8(this.#at(1)) !== 0 || text.includes("\0")) {
+    if (this.#number("y") !== 0 || text.includes("\0")) {
       throw new TypeError("Cannot read string: its NUL is not at its end");
     }
     return text;
   }
 
   #arrayEnd(elementAlignment: number): number {
-    const length = this.#view.getUint32(this.#at(4), this.#littleEndian);
+    const length = this.#number("u");
     if (length > MAX_ARRAY_BYTES) throw new RangeError(`Cannot read array: ${length} bytes`);
     this.#align(elementAlignment);
     const end = this.offset + length;
@@ -165,7 +151,7 @@ class Reader {
     return bytes;
   }
 
-  /** Where a number of `size` bytes begins; bounds are the view's own to check. */
+  /** Returns where a number of `size` bytes begins; the view checks the bounds. */
   #at(size: number): number {
     this.#align(size);
     const at = this.offset;

@@ -34,7 +34,7 @@ Deno.test("journalFieldName() makes valid names of anything, or none", () => {
   }));
 });
 
-Deno.test("createJournalWriter() counts what the journal does not take", () => {
+Deno.test("createJournalWriter() tells what the journal does not accept", () => {
   const results: SendResult[] = [
     { kind: "sent" },
     { kind: "would_block" },
@@ -48,7 +48,6 @@ Deno.test("createJournalWriter() counts what the journal does not take", () => {
     });
     const taken = Array.from({ length: 4 }, () => writer.write({ MESSAGE: "x" }));
     assert.deepEqual(taken, [true, false, false, true]);
-    assert.equal(writer.dropped, 2);
   }
   assert(disposed);
 });

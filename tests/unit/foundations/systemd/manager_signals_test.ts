@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { BusConnection } from "@lib/foundations/systemd/dbus/connection.ts";
 import type { Message } from "@lib/foundations/systemd/dbus/message.ts";
-import type { DBusValue } from "@lib/foundations/systemd/dbus/wire.ts";
+import type { DBusValue } from "@lib/foundations/systemd/dbus/types.ts";
 import { ManagerSignals } from "@lib/foundations/systemd/manager_signals.ts";
 import { FakeBus } from "../../../support/fake_bus.ts";
 

@@ -87,31 +87,21 @@ Deno.test("startUnit() rejects when the connection ends first", async () => {
   await assert.rejects(t.manager.startUnit(unit("a.service"), signal), /closed/);
 });
 
-Deno.test("stopUnit(), killUnit() and resetFailed() accept that a unit is not loaded", async () => {
+Deno.test("stopUnit() and resetFailed() accept that a unit is not loaded", async () => {
   await using t = await setup(() => refusal("org.freedesktop.systemd1.NoSuchUnit"));
   const name = unit("a.service");
   await t.manager.stopUnit(name, signal);
-  await t.manager.killUnit(name, 9, signal);
   await t.manager.resetFailed(name, signal);
   assert.equal(await t.manager.unitExists(name, signal), false);
-  assert.equal(await t.manager.controlGroup(name, signal), undefined);
 });
 
-Deno.test("unitState() is undefined for a unit that went between the two calls", async () => {
-  const row = ["a.service", "d", "loaded", "active", "running", "", "/u", 0, "", "/"];
-  let gone = false;
+Deno.test("readUsage() loads a unit and reads the properties of its kind", async () => {
   await using t = await setup((call) => {
-    if (call.member !== "Get") return { signature: "a(ssssssouso)", body: [[row]] };
-    return gone
-      ? refusal("org.freedesktop.DBus.Error.UnknownObject")
-      : { signature: "v", body: [{ signature: "s", value: "success" }] };
+    if (call.member === "LoadUnit") return { signature: "o", body: ["/u"] };
+    const [kind, property] = call.body ?? [];
+    assert.equal(kind, "org.freedesktop.systemd1.Slice");
+    const value = property === "TasksCurrent" ? 7n : 2n ** 64n - 1n;
+    return { signature: "v", body: [{ signature: "t", value }] };
   });
-  assert.deepEqual(await t.manager.unitState(unit("a.service"), signal), {
-    loadState: "loaded",
-    activeState: "active",
-    subState: "running",
-    result: "success",
-  });
-  gone = true;
-  assert.equal(await t.manager.unitState(unit("a.service"), signal), undefined);
+  assert.deepEqual(await t.manager.readUsage(unit("cicd-web.slice"), signal), { tasks: 7 });
 });

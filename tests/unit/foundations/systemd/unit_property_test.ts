@@ -31,13 +31,11 @@ Deno.test("every property can be marshalled", () => {
     unitProperty.description("x"),
     unitProperty.standardInputNull(),
     unitProperty.umask(0o077),
-    unitProperty.oomScoreAdjust(-1),
     unitProperty.environment({ A: "1", B: "a b\nc" }),
     unitProperty.environmentFile("/x", true),
     unitProperty.assertPathAbsent("/x", "/y"),
     unitProperty.execStart({ argv: ["/x"], ignoreFailure: true }),
     unitProperty.limitCore(0),
-    unitProperty.sendSighup(true),
   ];
   const list = properties.map(({ name, value }) => [name, value]);
   assert.doesNotThrow(() => marshal("a(sv)", [list]));

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { CicdError } from "@lib/core/errors.ts";
-import { busSocketPaths } from "@lib/foundations/systemd/dbus/address.ts";
+import { busSocketPaths } from "@lib/foundations/systemd/dbus/stream.ts";
 
 function paths(address: string): readonly string[] {
   return busSocketPaths({ DBUS_SESSION_BUS_ADDRESS: address, XDG_RUNTIME_DIR: "/run/user/1" });

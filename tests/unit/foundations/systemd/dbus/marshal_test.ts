@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { marshal } from "@lib/foundations/systemd/dbus/marshal.ts";
 import { unmarshal } from "@lib/foundations/systemd/dbus/unmarshal.ts";
-import type { DBusValue } from "@lib/foundations/systemd/dbus/wire.ts";
+import type { DBusValue } from "@lib/foundations/systemd/dbus/types.ts";
 
 interface Typed {
   readonly signature: string;

@@ -1,24 +1,36 @@
 /**
- * D-Bus type signatures, as in "Type System" of the D-Bus specification.
+ * D-Bus values and their type signatures, as in "Type System" of the D-Bus specification.
+ *
+ * | D-Bus | here |
+ * |---|---|
+ * | `y n q i u d h` | number |
+ * | `x t` | bigint |
+ * | `b` | boolean |
+ * | `s o g` | string |
+ * | `ay` | `Uint8Array` |
+ * | other arrays, structs | array |
+ * | `a{..}` | `Map` |
+ * | `v` | {@linkcode Variant} |
  *
  * @module
  */
 
-/** Codes of the types that hold no other type. */
-export type BasicCode =
-  | "y"
-  | "b"
-  | "n"
-  | "q"
-  | "i"
-  | "u"
-  | "x"
-  | "t"
-  | "d"
-  | "s"
-  | "o"
-  | "g"
-  | "h";
+/** A value with the signature of its single complete type. */
+export interface Variant {
+  readonly signature: string;
+  readonly value: DBusValue;
+}
+
+/** Any D-Bus value. */
+export type DBusValue =
+  | number
+  | bigint
+  | boolean
+  | string
+  | Uint8Array
+  | Variant
+  | readonly DBusValue[]
+  | ReadonlyMap<DBusValue, DBusValue>;
 
 /** One complete type. */
 export type DBusType =
@@ -28,31 +40,51 @@ export type DBusType =
   | { readonly kind: "dict"; readonly key: DBusType; readonly value: DBusType }
   | { readonly kind: "struct"; readonly fields: readonly DBusType[] };
 
+/** Largest message in bytes. */
+export const MAX_MESSAGE_BYTES = 134_217_728;
+/** Largest array in bytes. */
+export const MAX_ARRAY_BYTES = 67_108_864;
+/** Deepest nesting of containers, variants included. */
+export const MAX_DEPTH = 64;
 /** Longest signature in bytes. */
 const MAX_SIGNATURE_BYTES = 255;
-/** Deepest nesting of arrays, and apart from that of structs. */
+/** Deepest nesting of arrays, and separately of structs. */
 const MAX_NESTING = 32;
 
-const ALIGNMENTS: Readonly<Record<BasicCode, number>> = {
-  y: 1,
-  b: 4,
-  n: 2,
-  q: 2,
-  i: 4,
-  u: 4,
-  x: 8,
-  t: 8,
-  d: 8,
-  s: 4,
-  o: 4,
-  g: 1,
-  h: 4,
-};
+/** The numbers that JavaScript holds as `number`: name in `DataView`, size in bytes, range. */
+export const NUMBERS = {
+  y: { view: "Uint8", size: 1, min: 0, max: 0xff },
+  n: { view: "Int16", size: 2, min: -0x8000, max: 0x7fff },
+  q: { view: "Uint16", size: 2, min: 0, max: 0xffff },
+  i: { view: "Int32", size: 4, min: -0x8000_0000, max: 0x7fff_ffff },
+  u: { view: "Uint32", size: 4, min: 0, max: 0xffff_ffff },
+  h: { view: "Uint32", size: 4, min: 0, max: 0xffff_ffff },
+} as const;
+
+const ALIGNMENTS = { y: 1, b: 4, n: 2, q: 2, i: 4, u: 4, x: 8, t: 8, d: 8, s: 4, o: 4, g: 1, h: 4 };
+
+/** Codes of the types that contain no other type. */
+export type BasicCode = keyof typeof ALIGNMENTS;
+
+/** Returns true for an object path such as `/org/freedesktop/systemd1`. */
+export function isObjectPath(text: string): boolean {
+  return /^\/$|^(\/[A-Za-z0-9_]+)+$/.test(text);
+}
+
+/** Narrows a value to a variant. */
+export function isVariant(value: DBusValue | undefined): value is Variant {
+  return typeof value === "object" && "signature" in value && "value" in value;
+}
+
+/** Narrows a value to a struct, or an array of anything but bytes. */
+export function isList(value: DBusValue | undefined): value is readonly DBusValue[] {
+  return Array.isArray(value);
+}
 
 /**
  * Parses a signature of any number of complete types.
  *
- * @throws {SyntaxError} If it is no signature.
+ * @throws {SyntaxError} If it is malformed.
  */
 export function parseSignature(signature: string): readonly DBusType[] {
   if (signature.length > MAX_SIGNATURE_BYTES) throw bad(signature, "is longer than 255 bytes");
@@ -66,9 +98,9 @@ export function parseSignature(signature: string): readonly DBusType[] {
 }
 
 /**
- * Parses a signature of exactly one complete type, as a variant has it.
+ * Parses a signature of exactly one complete type, as in a variant.
  *
- * @throws {SyntaxError} If it is none.
+ * @throws {SyntaxError} If it is malformed.
  */
 export function parseSingleSignature(signature: string): DBusType {
   const [type, ...rest] = parseSignature(signature);
@@ -76,7 +108,7 @@ export function parseSingleSignature(signature: string): DBusType {
   return type;
 }
 
-/** Bytes at a multiple of which a value of the type begins. */
+/** Returns the multiple of bytes at which a value of the type begins. */
 export function alignmentOf(type: DBusType): number {
   switch (type.kind) {
     case "basic":
@@ -115,7 +147,7 @@ function parseType(text: string, at: number, arrays: number, structs: number): P
 
 function parseDict(text: string, at: number, arrays: number, structs: number): Parsed {
   const key = parseType(text, at, arrays, structs);
-  if (key.type.kind !== "basic") throw bad(text, "has a dictionary key that is no basic type");
+  if (key.type.kind !== "basic") throw bad(text, "has a dictionary key that is not a basic type");
   const value = parseType(text, key.end, arrays, structs);
   if (text[value.end] !== "}") throw bad(text, "has a dictionary entry of other than two types");
   return { type: { kind: "dict", key: key.type, value: value.type }, end: value.end + 1 };

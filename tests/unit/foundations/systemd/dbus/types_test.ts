@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { parseSignature, parseSingleSignature } from "@lib/foundations/systemd/dbus/signature.ts";
+import { parseSignature, parseSingleSignature } from "@lib/foundations/systemd/dbus/types.ts";
 
 Deno.test("parseSignature() reads nested containers", () => {
   const s = { kind: "basic", code: "s" };
