@@ -5,7 +5,7 @@ import { agentHandler, type AttemptPort } from "@lib/spine/agent_link/agent_serv
 import { SIGN_OF_LIFE_MS } from "@lib/spine/agent_link/protocol.ts";
 import { CicdError } from "@lib/core/errors.ts";
 import { systemClock } from "@lib/core/clock.ts";
-import { problemText } from "@lib/foundations/http/problem.ts";
+import { toProblem } from "@lib/foundations/http/problem.ts";
 import { startHttpServer } from "@lib/foundations/http/server.ts";
 import type { AttemptOutcome, CancelRequest, Job } from "@lib/spine/jobs/model.ts";
 import { FakeClock } from "../support/fake_clock.ts";
@@ -119,7 +119,8 @@ Deno.test("run() asks again when the agent's answer ends too early or makes no s
     (_, response) => response.end("not json\n"),
     (_, response) => response.end('{"kind":"ended"}\n'),
     (_, response) => response.writeHead(500).end("<html>"),
-    (_, response) => response.writeHead(503).end(problemText("systemd_unavailable", "Away")),
+    (_, response) =>
+      response.writeHead(503).end(JSON.stringify(toProblem("systemd_unavailable", "Away"))),
     (_, response) => response.end(ended),
   );
   assert.equal((await t.run(job)).exitCode, 3);
@@ -147,7 +148,8 @@ Deno.test("run() rejects with its signal's reason, whatever it waits for", async
 Deno.test("stop() asks until the agent has taken it", async () => {
   const cancel: CancelRequest = { reason: "cancelled", by: "by request" };
   await using t = new Bench(
-    (_, response) => response.writeHead(404).end(problemText("not_found", "Not given it yet")),
+    (_, response) =>
+      response.writeHead(404).end(JSON.stringify(toProblem("not_found", "Not given it yet"))),
     (request) => request.socket.destroy(),
     (_, response) => response.writeHead(202).end(),
   );

@@ -242,7 +242,7 @@ Deno.test("a socket path that is a file is refused, and the file stays", async (
   await Deno.writeTextFile(bench.socket, "precious");
   const { code, stderr } = await failedStart(bench);
   assert.equal(code, 73);
-  assert.match(stderr, /a file of that name exists and is no socket/);
+  assert.match(stderr, /a file of that name exists; move it away/);
   assert.equal(await Deno.readTextFile(bench.socket), "precious");
 });
 

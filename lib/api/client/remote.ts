@@ -36,11 +36,7 @@ export async function openRemote(
     throw new CicdError("usage", "Cannot use CICD_API_KEY: it holds more than a key");
   }
   const authority = readAuthority(env["CICD_CA_FILE"]);
-  const sender = await openRemoteClient({
-    url,
-    key,
-    ...(authority === undefined ? {} : { authority }),
-  });
+  const sender = await openRemoteClient({ url, key, authority });
   return new RunnerTransport({ sender, socketPath: url, isRemote: true });
 }
 

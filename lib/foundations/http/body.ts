@@ -1,31 +1,26 @@
 /**
- * Reading request bodies within bounds.
+ * Reads request bodies within limits.
  *
  * @module
  */
+import { Buffer } from "node:buffer";
 import { CicdError, ignore } from "@lib/core/errors.ts";
 import { withDeadline } from "@lib/core/abort.ts";
 import { formatSize } from "@lib/core/size.ts";
 
-/** Bounds for {@linkcode readBody}. */
+/** Limits for {@linkcode readJson}. */
 export interface BodyLimits {
   readonly maxBytes: number;
   readonly timeoutMs: number;
 }
 
-/**
- * Reads a whole body.
- *
- * @throws {CicdError} `body_too_large` as soon as it is too large, `request_timeout` if it does
- * not end in time.
- */
 async function readBody(
   request: Request,
   { maxBytes, timeoutMs }: BodyLimits,
-): Promise<Uint8Array<ArrayBuffer>> {
+): Promise<Uint8Array> {
   const declared = Number(request.headers.get("content-length") ?? "0");
   if (declared > maxBytes) throw tooLarge(maxBytes);
-  if (request.body === null) return new Uint8Array();
+  if (request.body === null) return Buffer.alloc(0);
   using deadline = withDeadline(request.signal, timeoutMs, "the body");
   const reader = request.body.getReader();
   const onAbort = () => void reader.cancel(deadline.reason).catch(ignore("the client is gone"));
@@ -46,13 +41,14 @@ async function readBody(
     deadline.removeEventListener("abort", onAbort);
     void reader.cancel().catch(ignore("the client is gone"));
   }
-  return concat(chunks, size);
+  return Buffer.concat(chunks);
 }
 
 /**
- * Reads a JSON body, whatever its declared type: `curl -d` sends a form type.
+ * Reads a JSON body whatever its declared type: `curl -d` sends a form type.
  *
- * @throws {CicdError} As {@linkcode readBody}, and `invalid_json`.
+ * @throws {CicdError} `invalid_json`; `body_too_large` as soon as it is too large;
+ * `request_timeout` if it is late.
  */
 export async function readJson(request: Request, limits: BodyLimits): Promise<unknown> {
   const bytes = await readBody(request, limits);
@@ -73,12 +69,12 @@ export async function readJson(request: Request, limits: BodyLimits): Promise<un
   }
 }
 
-/** The engine's own message quotes the body, which may hold secrets: only the place is told. */
+/** Returns only the place of the error: the engine's message quotes the body and its secrets. */
 async function describe(text: string): Promise<string> {
   const { findJsonError } = await import("@lib/foundations/http/json_error.ts");
   const place = await findJsonError(text);
   return place === undefined
-    ? "it is no JSON"
+    ? "it is not JSON"
     : `error at line ${place.line}, column ${place.column}`;
 }
 
@@ -91,29 +87,19 @@ async function readChunk(reader: ReadableStreamDefaultReader<Uint8Array>) {
 }
 
 function gone(cause?: unknown): CicdError {
-  return new CicdError("io_failed", "Cannot take the body: the client went away", { cause });
+  return new CicdError("io_failed", "Cannot read the body: the client disconnected", { cause });
 }
 
 function tooLarge(maxBytes: number): CicdError {
   return new CicdError(
     "body_too_large",
-    `Cannot take the body: it is larger than ${formatSize(maxBytes)} (http.max_body)`,
+    `Cannot read the body: it is larger than ${formatSize(maxBytes)} (http.max_body)`,
   );
 }
 
 function late(timeoutMs: number): CicdError {
   return new CicdError(
     "request_timeout",
-    `Cannot take the body: it did not end within ${timeoutMs} ms (http.body_timeout)`,
+    `Cannot read the body: it did not arrive within ${timeoutMs} ms (http.body_timeout)`,
   );
-}
-
-function concat(chunks: readonly Uint8Array[], size: number): Uint8Array<ArrayBuffer> {
-  const all = new Uint8Array(size);
-  let at = 0;
-  for (const chunk of chunks) {
-    all.set(chunk, at);
-    at += chunk.byteLength;
-  }
-  return all;
 }

@@ -1,5 +1,5 @@
 /**
- * Who is connected, and what is being answered.
+ * Counts connections, TLS handshakes and requests in progress.
  *
  * @module
  */
@@ -7,11 +7,11 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 
 interface Connection {
-  /** Requests begun and not answered to the end. */
+  /** Requests in progress. */
   active: number;
-  /** Whether it ever carried a request. */
+  /** Set once it has carried a request. */
   used: boolean;
-  /** Ends what took the connection over, such as a WebSocket. */
+  /** Ends a session that took the connection over, such as a WebSocket. */
   leave?: () => void;
 }
 
@@ -37,20 +37,18 @@ export class Connections {
   }
 
   /**
-   * Whether no further connection is taken in.
+   * Returns true if no further connection can be admitted.
    *
-   * A quarter is kept for this machine: strangers on a network must not lock its account out.
+   * A quarter is reserved for this machine: remote clients must not lock out its account.
    *
-   * @param begun Connections besides that are about to be taken in.
+   * @param begun Connections that are about to be admitted.
    */
-  isFull(
-    { isRemote, begun = 0 }: { readonly isRemote: boolean; readonly begun?: number },
-  ): boolean {
+  isFull(isRemote: boolean, begun = 0): boolean {
     return this.#open.size + begun >= this.#max ||
       (isRemote && this.#remote + begun >= this.#maxRemote);
   }
 
-  /** Requests that have not been answered to the end. */
+  /** Requests in progress. */
   get active(): number {
     return this.#active;
   }
@@ -60,35 +58,35 @@ export class Connections {
     return this.#lastActivityAt;
   }
 
-  /** Takes a connection in; `false` if there are too many. */
-  admit(socket: Socket, { isRemote }: { readonly isRemote: boolean }): boolean {
-    if (this.isFull({ isRemote })) return false;
+  /** Admits a connection; returns false if there are too many. */
+  admit(socket: Socket, isRemote: boolean): boolean {
+    if (this.isFull(isRemote)) return false;
     if (isRemote) this.#remote++;
     this.#open.set(socket, { active: 0, used: false });
     socket.once("close", () => {
       const gone = this.#open.get(socket);
       this.#open.delete(socket);
       if (isRemote) this.#remote--;
-      // A request that waited behind another never had a response to be closed.
+      // A request queued behind another never had a response to close.
       if (gone !== undefined) this.#end(gone, gone.active);
     });
     socket.on("error", () => socket.destroy());
     return true;
   }
 
-  /** Whether the connection was taken in; one that was refused may still send requests. */
+  /** Returns true for an admitted connection; a refused one may still send requests. */
   has(socket: Socket): boolean {
     return this.#open.has(socket);
   }
 
-  /** Counts a request until it is answered and its response closed, or its connection is. */
+  /** Counts a request until it is answered and its response or connection is closed. */
   begin({ socket }: IncomingMessage, response: ServerResponse, answer: Promise<void>): void {
     const connection = this.#open.get(socket);
     if (connection === undefined) return;
     connection.used = true;
     connection.active++;
     this.#active++;
-    // After stopping, a client must not be led to send its next request here.
+    // After the stop, the client must not send its next request here.
     if (this.#closing) response.shouldKeepAlive = false;
     const closed = Promise.withResolvers<void>();
     response.once("close", closed.resolve);
@@ -104,9 +102,9 @@ export class Connections {
   }
 
   /**
-   * Counts a request that takes its connection over, until `session` has ended.
+   * Counts a request that takes over its connection, until `session` ends.
    *
-   * @param leave Called when the server stops: nothing else would end the session.
+   * @param leave Called when the server stops, to end the session.
    */
   beginTakeover(socket: Socket, session: Promise<void>, leave: () => void): void {
     const connection = this.#open.get(socket);
@@ -124,7 +122,7 @@ export class Connections {
     void ended.finally(() => this.#answers.delete(ended));
   }
 
-  /** Closes what is idle now, and every other connection after its answer. */
+  /** Closes idle connections now, and every other one after its answer. */
   close(): void {
     this.#closing = true;
     for (const [socket, { active, used, leave }] of this.#open) {
@@ -133,7 +131,7 @@ export class Connections {
     }
   }
 
-  /** Resolves when no request is active or about to come, or rejects with the signal's reason. */
+  /** Resolves when no request is active or imminent, or rejects with the signal's reason. */
   drained(signal: AbortSignal): Promise<void> {
     if (this.#isQuiet()) return Promise.resolve();
     return new Promise((resolve, reject) => {
@@ -153,13 +151,13 @@ export class Connections {
     });
   }
 
-  /** Breaks every connection; resolves when what answered them has noticed. */
+  /** Breaks every connection; resolves when their handlers have ended. */
   async destroy(): Promise<void> {
     for (const socket of this.#open.keys()) socket.destroy();
     await Promise.all(this.#answers);
   }
 
-  /** A connection that was accepted and carried nothing yet is about to carry a request. */
+  /** A connection without a request so far is expected to send one. */
   #isQuiet(): boolean {
     return this.#active === 0 && [...this.#open.values()].every(({ used }) => used);
   }
@@ -170,4 +168,54 @@ export class Connections {
     if (count > 0) this.#lastActivityAt = Date.now();
     for (const look of [...this.#waiters]) look();
   }
+}
+
+/**
+ * TLS handshakes in progress, each for a bounded time: they count as connections
+ * before they can send a request.
+ */
+export class Handshakes {
+  readonly #begun = new Map<string, ReturnType<typeof setTimeout>>();
+  readonly #timeoutMs: number;
+
+  constructor(timeoutMs: number) {
+    this.#timeoutMs = timeoutMs;
+  }
+
+  get size(): number {
+    return this.#begun.size;
+  }
+
+  /** Counts a connection until its handshake ends or times out. */
+  begin(socket: Socket): void {
+    const name = nameOf(socket);
+    clearTimeout(this.#begun.get(name));
+    this.#begun.set(
+      name,
+      setTimeout(() => {
+        this.#begun.delete(name);
+        socket.destroy();
+      }, this.#timeoutMs),
+    );
+    socket.once("close", () => this.#end(name));
+  }
+
+  /** @param secured The connection after its handshake, which is another object. */
+  end(secured: Socket): void {
+    this.#end(nameOf(secured));
+  }
+
+  #end(name: string): void {
+    clearTimeout(this.#begun.get(name));
+    this.#begun.delete(name);
+  }
+
+  clear(): void {
+    for (const name of [...this.#begun.keys()]) this.#end(name);
+  }
+}
+
+/** Returns a name that is unique, and the same before and after the handshake. */
+function nameOf({ remoteAddress = "", remotePort = 0, localPort = 0 }: Socket): string {
+  return `${remoteAddress} ${remotePort} ${localPort}`;
 }

@@ -1,28 +1,20 @@
 /**
- * The place where a text stops being JSON.
- *
- * The engine's own message tells the place of some errors only, and quotes the
- * text, which may hold secrets.
+ * Locates the error in invalid JSON. The engine's message does not always have the
+ * position, and quotes the text, which may contain secrets.
  *
  * @module
  */
 
-/** A place in a text; both count from 1. */
-export interface TextPlace {
-  readonly line: number;
-  readonly column: number;
-}
-
-/** What is allowed next. */
+/** The tokens allowed next. */
 type Expected = "value" | "value or ]" | "key" | "key or }" | ":" | ", or end";
 
 /**
- * Finds the line and column at which `text` stops being JSON; of a text that ends too early,
- * those of its end. Copes with any depth, as it does not recurse.
- *
- * @returns `undefined` if it is JSON.
+ * Returns the line and column, counted from 1, of the first error in `text`, or of its end if
+ * it is incomplete; `undefined` if it is JSON. Does not recurse, so any depth is safe.
  */
-export async function findJsonError(text: string): Promise<TextPlace | undefined> {
+export async function findJsonError(
+  text: string,
+): Promise<{ readonly line: number; readonly column: number } | undefined> {
   const { createScanner } = await import("jsonc-parser");
   const scanner = createScanner(text);
   const open: string[] = [];
@@ -43,7 +35,7 @@ export async function findJsonError(text: string): Promise<TextPlace | undefined
   }
 }
 
-/** What may follow a token; `undefined` if it may not stand here. */
+/** Returns the tokens allowed after a token; `undefined` if it is not allowed here. */
 function after(expected: Expected, token: string, open: string[]): Expected | undefined {
   switch (token) {
     case "}":

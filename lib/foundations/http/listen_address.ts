@@ -1,5 +1,5 @@
 /**
- * Addresses to listen on, as people write them.
+ * Addresses to listen on, as configured.
  *
  * @module
  */
@@ -14,7 +14,7 @@ export interface ListenAddress {
 }
 
 /**
- * Reads `HOST:PORT`, `[IPV6]:PORT`, or a port alone, which is one of loopback.
+ * Parses `HOST:PORT`, `[IPV6]:PORT`, or a port alone, which means loopback.
  *
  * @throws {CicdError} `invalid_config`
  */
@@ -34,7 +34,7 @@ export function parseListenAddress(text: string): ListenAddress {
   return { host: host === "" ? "127.0.0.1" : host, port };
 }
 
-/** Whether only this machine can reach a host. A name other than `localhost` might be any. */
+/** Returns true if only this machine can reach a host; of names, only `localhost` counts. */
 export function isLoopback(host: string): boolean {
   const address = host.replace(/^::ffff:(?=\d+\.)/i, "");
   if (isIP(address) === 4) return address.startsWith("127.");

@@ -1,5 +1,5 @@
 /**
- * Sockets that a server listens on, and who may be behind them.
+ * Sockets that a server listens on, and the origin of their requests.
  *
  * @module
  */
@@ -16,29 +16,29 @@ export interface TlsTexts {
 
 /** Where to listen. */
 export type Listener =
-  /** A descriptor handed over by the service manager. */
+  /** A descriptor passed by the service manager. */
   | {
     readonly kind: "fd";
     readonly fd: number;
     readonly name: string;
-    /** Whether the kernel says that it is a Unix socket; anything else is a network's. */
+    /** According to the kernel; any other socket is a network socket. */
     readonly isUnix: boolean;
-    /** For a descriptor that is no Unix socket. */
+    /** For network sockets. */
     readonly tls?: TlsTexts;
   }
-  /** A Unix socket of our own, mode 0600. */
+  /** An own Unix socket, mode 0600. */
   | { readonly kind: "unix"; readonly path: string }
-  /** A TCP socket of our own; port 0: any that is free. */
+  /** An own TCP socket; port 0 takes any free port. */
   | { readonly kind: "tcp"; readonly host: string; readonly port: number; readonly tls?: TlsTexts };
 
-/** Where a request came from. */
+/** The origin of a request. */
 export type Origin =
-  /** A Unix socket: the mode of its file has decided who may. */
+  /** A Unix socket: the mode of its file is the access control. */
   | { readonly kind: "local" }
-  /** A network: nothing is known of who it is. */
+  /** A network: the client is unauthenticated. */
   | { readonly kind: "remote"; readonly address: string };
 
-/** A TCP address that is listened on. */
+/** A TCP address of a server. */
 export interface BoundAddress {
   readonly host: string;
   readonly port: number;
@@ -47,12 +47,12 @@ export interface BoundAddress {
 
 const BACKLOG = 511;
 
-/** Whether requests through a listener come from this machine's own account only. */
+/** Returns true if only this machine's own account can connect. */
 export function isLocal(listener: Listener): boolean {
   return listener.kind === "unix" || (listener.kind === "fd" && listener.isUnix);
 }
 
-/** The texts with which a listener speaks TLS; `undefined` if it does not. */
+/** Returns the certificate of a TLS listener; `undefined` for any other. */
 export function tlsOf(listener: Listener): TlsTexts | undefined {
   return isLocal(listener) || listener.kind === "unix" ? undefined : listener.tls;
 }
@@ -67,24 +67,19 @@ export async function bind(server: Server, listener: Listener): Promise<void> {
   try {
     await listening(server, listener);
   } catch (error) {
-    throw new CicdError(
-      "socket_in_use",
-      `Cannot listen on ${placeOf(listener)}: ${describe(error)}`,
-      {
-        cause: error,
-      },
-    );
+    const message = `Cannot listen on ${placeOf(listener)}: ${describe(error)}`;
+    throw new CicdError("socket_in_use", message, { cause: error });
   }
 }
 
-/** The descriptor under a listening server; `undefined` where the runtime keeps it to itself. */
+/** Returns the descriptor of a listening server; `undefined` if the runtime hides it. */
 export function descriptorOf(server: object): number | undefined {
   const handle = "_handle" in server ? server._handle : undefined;
   const fd = typeof handle === "object" && handle !== null && "fd" in handle ? handle.fd : -1;
   return typeof fd === "number" && fd >= 0 ? fd : undefined;
 }
 
-/** An address as people write it: IPv4 within IPv6 is IPv4. */
+/** Formats an address for display: IPv4 within IPv6 is IPv4. */
 export function shownAddress(address: string | undefined): string {
   return (address ?? "unknown").replace(/^::ffff:(?=\d+\.)/, "");
 }
@@ -108,7 +103,7 @@ function describe(error: unknown): string {
     case "EADDRNOTAVAIL":
       return "this machine has no such address";
     case "EACCES":
-      return "this account may not; ports below 1024 are for root";
+      return "permission denied; ports below 1024 are for root";
     case "ENOTFOUND":
       return "the name has no address";
     default:
@@ -116,7 +111,7 @@ function describe(error: unknown): string {
   }
 }
 
-/** Listens; a socket file of our own is made with mode 0600. */
+/** Listens; an own socket file gets mode 0600. */
 function listening(server: Server, where: Listener): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once("error", reject);
@@ -132,7 +127,7 @@ function listening(server: Server, where: Listener): Promise<void> {
       server.listen({ host: where.host, port: where.port, backlog: BACKLOG }, onListening);
       return;
     }
-    // The socket is made before `listen` returns: nothing else runs under this mask.
+    // The socket is created before `listen` returns: nothing else runs under this mask.
     const umask = Deno.umask(0o177);
     try {
       server.listen({ path: where.path, backlog: BACKLOG }, onListening);
@@ -143,33 +138,29 @@ function listening(server: Server, where: Listener): Promise<void> {
 }
 
 /**
- * Makes sure that a server can use the texts: the runtime takes any, and fails each handshake later.
+ * Checks that a server can use the texts: the runtime accepts any, and fails each handshake later.
  *
- * @throws {CicdError} `invalid_config` if one cannot be read, the key belongs to another
- * certificate, or the certificate has expired; no message holds any of the key.
+ * @throws {CicdError} `invalid_config` if one is unreadable, the key belongs to another
+ * certificate, or the certificate has expired; no message contains any of the key.
  */
 export function assertTlsFits({ certificate, key }: TlsTexts, now: number): void {
-  const leaf = parsed(
-    "certificate",
-    "listen.tls_certificate",
-    () => new X509Certificate(certificate),
-  );
-  const own = parsed("key", "listen.tls_key", () => createPrivateKey(key));
+  const leaf = parsed("listen.tls_certificate", () => new X509Certificate(certificate));
+  const own = parsed("listen.tls_key", () => createPrivateKey(key));
   if (!leaf.checkPrivateKey(own)) {
     throw unusable(
       "the key (listen.tls_key) belongs to another certificate than the first in listen.tls_certificate",
     );
   }
   if (Date.parse(leaf.validTo) <= now) {
-    throw unusable(`the certificate (listen.tls_certificate) was good until ${leaf.validTo}`);
+    throw unusable(`the certificate (listen.tls_certificate) expired on ${leaf.validTo}`);
   }
 }
 
-function parsed<T>(what: string, setting: string, parse: () => T): T {
+function parsed<T>(setting: string, parse: () => T): T {
   try {
     return parse();
   } catch (error) {
-    throw unusable(`the ${what} (${setting}) cannot be read: ${messageOf(error)}`, error);
+    throw unusable(`${setting} cannot be read: ${messageOf(error)}`, error);
   }
 }
 

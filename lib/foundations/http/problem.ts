@@ -13,10 +13,10 @@ export interface Problem {
   readonly title: string;
   readonly status: number;
   readonly detail: string;
-  /** From the one table of error codes; stable. */
+  /** From the table of error codes; stable. */
   readonly code: string;
   readonly retryable: boolean;
-  /** Which fields are at fault, for errors about a request. */
+  /** The invalid fields of a request. */
   readonly errors?: readonly FieldIssue[];
 }
 
@@ -38,28 +38,35 @@ export function toProblem(
   };
 }
 
-/** The document as text. */
-export function problemText(code: ErrorCode, detail: string): string {
-  return `${JSON.stringify(toProblem(code, detail))}\n`;
-}
-
-/** The response for an error; unexpected ones tell the client nothing of the inside. */
-export function problemResponse(error: CicdError): Response {
-  const headers = new Headers({ "content-type": "application/problem+json" });
-  if (error.retryAfterMs !== undefined) {
-    headers.set("retry-after", String(Math.max(1, Math.ceil(error.retryAfterMs / 1_000))));
-  }
-  if (error.code === "unauthorized") headers.set("www-authenticate", "Bearer");
-  const detail = error.code === "internal"
+/** Makes the parts of a response to an error; internal errors reveal nothing. */
+export function problemParts({ code, message, entry, issues, retryAfterMs }: CicdError): {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string;
+} {
+  const detail = code === "internal"
     ? "The request met a defect; the runner's journal has the details"
-    : error.message;
-  return new Response(`${JSON.stringify(toProblem(error.code, detail, error.issues))}\n`, {
-    status: error.entry.status,
-    headers,
-  });
+    : message;
+  return {
+    status: entry.status,
+    headers: {
+      "Content-Type": "application/problem+json",
+      ...(retryAfterMs === undefined
+        ? {}
+        : { "Retry-After": String(Math.max(1, Math.ceil(retryAfterMs / 1_000))) }),
+      ...(code === "unauthorized" ? { "WWW-Authenticate": "Bearer" } : {}),
+    },
+    body: `${JSON.stringify(toProblem(code, detail, issues))}\n`,
+  };
 }
 
-/** Reads a problem document; `undefined` if the value is none. */
+/** Makes the response to an error. */
+export function problemResponse(error: CicdError): Response {
+  const { body, ...init } = problemParts(error);
+  return new Response(body, init);
+}
+
+/** Parses a problem document; returns `undefined` if the value is not one. */
 export function parseProblem(value: unknown): CicdError | undefined {
   if (typeof value !== "object" || value === null) return undefined;
   if (!("code" in value) || !("detail" in value) || typeof value.detail !== "string") {

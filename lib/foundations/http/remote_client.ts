@@ -18,43 +18,41 @@ export interface RemoteClientOptions {
   readonly url: string;
   /** Sent with every request. */
   readonly key: string;
-  /** PEM text of the authority to trust, besides the system's. */
-  readonly authority?: string;
+  /** PEM text of an authority to trust, besides the system's. */
+  readonly authority: string | undefined;
 }
 
-/** Sends requests to one address, over kept connections. */
+/** Sends requests to one address, over persistent connections. */
 export interface RemoteClient extends Disposable {
   /** @throws As `UnixClient.send` does. */
   send(request: UnixRequest): Promise<UnixResponse>;
 }
 
 /**
- * Makes a client; it connects when it is used.
+ * Makes a client, which connects when it is used.
  *
- * @throws {CicdError} `usage` if the address is none, or the key would go unencrypted over a network.
+ * @throws {CicdError} `usage` if the address is invalid, or the key would cross a network
+ * unencrypted.
  */
 export async function openRemoteClient(options: RemoteClientOptions): Promise<RemoteClient> {
-  const { key, authority } = options;
+  const { key, authority: ca } = options;
   const { origin, protocol, host, hostname, port } = parseUrl(options.url);
-  const isSecure = protocol === "https:";
-  const name = hostname.replace(/^\[|\]$/g, "");
   const settings = { keepAlive: true, maxFreeSockets: 4, timeout: 0 };
-  // Only one of the two is needed.
-  const secure = isSecure ? await import("node:https") : undefined;
-  const agent = secure === undefined ? new Agent(settings) : new secure.Agent({
-    ...settings,
-    ...(authority === undefined ? {} : { ca: authority }),
-  });
+  // Loaded only if needed.
+  const secure = protocol === "https:" ? await import("node:https") : undefined;
+  const agent = secure === undefined
+    ? new Agent(settings)
+    : new secure.Agent({ ...settings, ...(ca === undefined ? {} : { ca }) });
   const target = {
     agent,
-    hostname: name,
-    port: port === "" ? (isSecure ? 443 : 80) : Number(port),
+    hostname: hostname.replace(/^\[|\]$/g, ""),
+    port: Number(port || (secure === undefined ? 80 : 443)),
   };
   const open = secure === undefined ? httpRequest : secure.request;
   return {
-    send: (wanted) => {
-      const headers = { ...wanted.headers, host, authorization: `Bearer ${key}` };
-      return exchange({ ...wanted, headers }, origin, (one) => open({ ...target, ...one }));
+    send: (request) => {
+      const headers = { ...request.headers, host, authorization: `Bearer ${key}` };
+      return exchange({ ...request, headers }, origin, (one) => open({ ...target, ...one }));
     },
     [Symbol.dispose]: () => agent.destroy(),
   };

@@ -1,27 +1,30 @@
 /**
- * From `node:http` requests to a Fetch-style handler and back.
+ * Connects `node:http` requests to a Fetch-style handler.
  *
  * @module
  */
+import { once } from "node:events";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import { getRequestListener, RequestError } from "@hono/node-server";
 import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
-import { CicdError, messageOf } from "@lib/core/errors.ts";
+import { CicdError, ignore, messageOf } from "@lib/core/errors.ts";
 import type { Origin } from "@lib/foundations/http/listener.ts";
 import { problemResponse } from "@lib/foundations/http/problem.ts";
-import { sendResponse } from "@lib/foundations/http/send_response.ts";
 
 /** Options for {@linkcode makeRequestListener}. */
 export interface RequestListenerOptions {
-  /** What it throws is answered with a 500. */
+  /** A failure of it is answered with a 500. */
   readonly handle: (request: Request, origin: Origin) => Response | Promise<Response>;
   readonly originOf: (socket: Socket) => Origin;
-  /** Called for failures that no client can be told about. */
+  /** Receives failures that no client can be told about. */
   readonly onError: (what: string, error: unknown) => void;
 }
 
-/** Makes the listener of a server's `request` event; it resolves when all is handed over. */
+/** Content types of bodies that are made at once; they get a length, others are streamed. */
+const WHOLE = /^application\/(json|problem\+json|openmetrics-text)\b/;
+
+/** Makes the listener of a server's `request` event; it resolves once the answer is written. */
 export function makeRequestListener(
   { handle, originOf, onError }: RequestListenerOptions,
 ): (incoming: IncomingMessage, outgoing: ServerResponse) => Promise<void> {
@@ -42,16 +45,16 @@ export function makeRequestListener(
       try {
         response = await handle(request, originOf(incoming.socket));
       } catch (error) {
-        // The client went away while its answer was made: there is nobody to tell.
+        // The client disconnected in the meantime.
         if (request.signal.aborted) return RESPONSE_ALREADY_SENT;
         response = failed(error);
       }
-      // Nobody reads the rest of the body, so no request can follow on this connection.
+      // The rest of the body is not read, so no request can follow on this connection.
       if (!incoming.complete) response.headers.set("connection", "close");
       if (!isHttp1(outgoing)) return response;
-      await sendResponse(response, outgoing, {
-        headOnly: request.method === "HEAD",
-        onError: (error) => onError("An answer broke off", error),
+      const headOnly = request.method === "HEAD";
+      await sendResponse(response, outgoing, headOnly, (error) => {
+        onError("An answer broke off", error);
       });
       return RESPONSE_ALREADY_SENT;
     },
@@ -69,4 +72,71 @@ export function makeRequestListener(
 
 function isHttp1(outgoing: object): outgoing is ServerResponse {
   return "shouldKeepAlive" in outgoing;
+}
+
+/**
+ * Sends a response; resolves when its last byte is written or the client has disconnected.
+ *
+ * The body is read only as fast as the client takes it. A body that fails breaks the connection:
+ * a truncated body must not look complete.
+ */
+async function sendResponse(
+  response: Response,
+  outgoing: ServerResponse,
+  headOnly: boolean,
+  onError: (error: unknown) => void,
+): Promise<void> {
+  // Tells the producer of the body that it is not read.
+  const discard = () => response.body?.cancel();
+  if (outgoing.destroyed) return await discard();
+  const isWhole = WHOLE.test(response.headers.get("content-type") ?? "");
+  const writeHead = () => outgoing.writeHead(response.status, [...response.headers].flat());
+  try {
+    if (response.body === null || headOnly) {
+      writeHead().end();
+      await discard();
+    } else if (isWhole) {
+      const bytes = new Uint8Array(await response.arrayBuffer());
+      response.headers.set("content-length", String(bytes.byteLength));
+      writeHead().end(bytes);
+    } else {
+      writeHead().flushHeaders();
+      await pump(response.body, outgoing);
+    }
+  } catch (error) {
+    if (!outgoing.destroyed) onError(error);
+    outgoing.destroy();
+  }
+}
+
+async function pump(body: ReadableStream<Uint8Array>, outgoing: ServerResponse): Promise<void> {
+  const reader = body.getReader();
+  const gone = new AbortController();
+  const onClose = () => {
+    gone.abort();
+    void reader.cancel(new DOMException("The client disconnected", "AbortError")).catch(
+      ignore("the client is gone"),
+    );
+  };
+  outgoing.once("close", onClose);
+  try {
+    while (true) {
+      const { done, value } = await reader.read();
+      if (outgoing.destroyed) return;
+      if (done) break;
+      if (!outgoing.write(value)) await drained(outgoing, gone.signal);
+    }
+    outgoing.end();
+  } finally {
+    outgoing.removeListener("close", onClose);
+  }
+}
+
+/** Waits until the client has taken what was written, or has disconnected. */
+async function drained(outgoing: ServerResponse, gone: AbortSignal): Promise<void> {
+  try {
+    await once(outgoing, "drain", { signal: gone });
+  } catch (error) {
+    if (!gone.aborted) throw error;
+  }
 }

@@ -1,8 +1,6 @@
 /**
- * The one HTTP server of both programs: `node:http` on inherited or own
- * sockets, with a Fetch-style handler.
- *
- * `Deno.serve` cannot take over a listening descriptor, `node:http` can.
+ * The HTTP server of both programs: `node:http` on inherited or own sockets, with a
+ * Fetch-style handler. `Deno.serve` cannot adopt a listening descriptor.
  *
  * @module
  */
@@ -10,8 +8,7 @@ import { createServer, type Server } from "node:http";
 import { Socket } from "node:net";
 import { CicdError, ignore } from "@lib/core/errors.ts";
 import { raceAbort, withDeadline } from "@lib/core/abort.ts";
-import { Connections } from "@lib/foundations/http/connections.ts";
-import { Handshakes } from "@lib/foundations/http/handshakes.ts";
+import { Connections, Handshakes } from "@lib/foundations/http/connections.ts";
 import {
   assertTlsFits,
   bind,
@@ -30,17 +27,17 @@ import { makeUpgrader, type UpgradeHandler } from "@lib/foundations/http/upgrade
 
 export type { Listener, TlsTexts } from "@lib/foundations/http/listener.ts";
 
-/** Bounds on what clients may do. */
+/** Limits on clients. */
 export interface HttpLimits {
-  /** Connections beyond this get a 503 and are closed; networks get three quarters at most. */
+  /** More connections get a 503; remote clients get at most three quarters. */
   readonly maxConnections: number;
-  /** Bytes of request line and header fields together; more gets a 431. */
+  /** Bytes of request line and header fields; more get a 431. */
   readonly maxHeaderBytes: number;
-  /** From the connection's (or the last answer's) end to the end of the header. */
+  /** From the start of a connection, or the end of the last answer, to the end of the header. */
   readonly headerTimeoutMs: number;
-  /** From a connection's begin to the end of its TLS handshake. @default {10_000} */
+  /** From the start of a connection to the end of its TLS handshake. @default {10_000} */
   readonly handshakeTimeoutMs?: number;
-  /** Between two signs of life of a WebSocket. @default {30_000} */
+  /** Between two pings of a WebSocket. @default {30_000} */
   readonly pingIntervalMs?: number;
 }
 
@@ -48,75 +45,51 @@ export interface HttpLimits {
 export interface HttpServerOptions {
   readonly listeners: readonly Listener[];
   readonly limits: HttpLimits;
-  /** Must not throw: what does is answered with a 500. */
+  /** Must not throw: an exception is answered with a 500. */
   readonly handle: (request: Request, origin: Origin) => Response | Promise<Response>;
-  /** Answers requests for a WebSocket; absent: they are answered as plain requests. */
+  /** Answers requests for a WebSocket; if absent, they are handled as plain requests. */
   readonly upgrade?: UpgradeHandler;
-  /** Whether `handle` asks who is behind a network; else only Unix sockets are served. */
+  /** `handle` authenticates remote clients; otherwise only Unix sockets are served. */
   readonly isForRemote?: boolean;
   /**
-   * Keeps a listening descriptor from every child: one that outlives this process and holds it
-   * would make clients wait at a socket that nobody serves.
+   * Keeps a listening descriptor from child processes: one that outlives this process would
+   * keep a socket open that nobody serves.
    */
   readonly keepFromChildren: (fd: number) => void;
-  /** Called for failures that no client can be told about. */
+  /** Receives failures that no client can be told about. */
   readonly onError: (what: string, error: unknown) => void;
-}
-
-/** A listening server. Disposing stops listening, then ends what is still open. */
-export interface HttpServer extends AsyncDisposable {
-  /** Open connections, idle ones included. */
-  readonly connections: number;
-  /** Requests that have not been answered to the end. */
-  readonly activeRequests: number;
-  /** When the last request ended, in milliseconds since the epoch. */
-  readonly lastActivityAt: number;
-  /** The TCP addresses that are listened on. */
-  readonly addresses: readonly BoundAddress[];
-  /**
-   * Uses another certificate for connections from now on.
-   *
-   * @throws {CicdError} `invalid_config` if certificate and key do not fit; the one before stays.
-   */
-  renewCertificate(tls: TlsTexts): void;
-  /** Stops accepting; connections that are open may finish. */
-  stopAccepting(): void;
-  /**
-   * Resolves when no request is active and no accepted connection is still to send its first one,
-   * or rejects with the signal's reason.
-   */
-  drained(signal: AbortSignal): Promise<void>;
 }
 
 /**
  * Binds and serves.
  *
- * @throws {CicdError} `socket_in_use` if a path is taken, `invalid_config` if a certificate and its
- * key do not fit; no socket was touched then.
+ * @throws {CicdError} `socket_in_use` if a path is taken; `invalid_config`, before any socket is
+ * touched, if a certificate and its key do not match.
  */
 export async function startHttpServer(options: HttpServerOptions): Promise<HttpServer> {
   for (const listener of options.listeners) {
     const tls = tlsOf(listener);
     if (tls !== undefined) assertTlsFits(tls, Date.now());
   }
-  const state = new ServerState(options);
+  const server = new HttpServer(options);
   try {
-    for (const listener of options.listeners) await state.listen(listener);
+    for (const listener of options.listeners) await server.listen(listener);
   } catch (error) {
-    await state[Symbol.asyncDispose]();
+    await server[Symbol.asyncDispose]();
     throw error;
   }
-  return state;
+  return server;
 }
 
-/** How long answers may take to notice that their connection was broken. */
+/** How long handlers may take to end after their connection is broken. */
 const DISPOSE_MS = 2_000;
 const HANDSHAKE_MS = 10_000;
 const PING_MS = 30_000;
-/** Between two looks for connections whose header is late. */
+/** Between two checks for late headers. */
 const HEADER_LOOK_MS = 2_000;
 
-class ServerState implements HttpServer {
+/** A listening server. Disposing it stops listening, then breaks open connections. */
+export class HttpServer implements AsyncDisposable {
   readonly #options: HttpServerOptions;
   readonly #servers: Server[] = [];
   readonly #encrypted = new Set<SecureServer>();
@@ -136,18 +109,22 @@ class ServerState implements HttpServer {
       : makeUpgrader({ upgrade, connections: this.#connections, pingIntervalMs, onError });
   }
 
+  /** Open connections, idle ones included. */
   get connections(): number {
     return this.#connections.size;
   }
 
+  /** Requests in progress. */
   get activeRequests(): number {
     return this.#connections.active;
   }
 
+  /** End of the last request, in milliseconds since the epoch. */
   get lastActivityAt(): number {
     return this.#connections.lastActivityAt;
   }
 
+  /** The TCP addresses of the server. */
   get addresses(): readonly BoundAddress[] {
     return this.#servers.flatMap((server) => {
       const address = server.address();
@@ -157,17 +134,23 @@ class ServerState implements HttpServer {
     });
   }
 
+  /**
+   * Uses another certificate for new connections.
+   *
+   * @throws {CicdError} `invalid_config` if certificate and key do not match; the old one stays.
+   */
   renewCertificate(tls: TlsTexts): void {
     assertTlsFits(tls, Date.now());
     const { certificate, key } = tls;
     for (const server of this.#encrypted) server.setSecureContext({ cert: certificate, key });
   }
 
+  /** Binds one more socket. */
   async listen(listener: Listener): Promise<void> {
     if (!isLocal(listener) && this.#options.isForRemote !== true) {
       throw new CicdError(
         "invalid_config",
-        "Cannot serve a network: this program trusts whoever reaches its socket; give it a Unix " +
+        "Cannot serve a network: this program trusts every client of its socket; give it a Unix " +
           "socket (ListenStream= with a path)",
       );
     }
@@ -179,9 +162,10 @@ class ServerState implements HttpServer {
     const fd = descriptorOf(server);
     // The runtime keeps TCP sockets, and their descriptors, from children by itself.
     if (fd !== undefined) this.#options.keepFromChildren(fd);
-    else if (isLocal(listener)) throw new TypeError("A server that listens has no handle");
+    else if (isLocal(listener)) throw new TypeError("A listening server has no handle");
   }
 
+  /** Stops accepting; open connections may finish. */
   stopAccepting(): void {
     for (const server of this.#servers) {
       if (server.listening) server.close();
@@ -191,6 +175,7 @@ class ServerState implements HttpServer {
     for (const path of this.#ownPaths.splice(0)) removeSocket(path);
   }
 
+  /** Resolves when no request is active or imminent, or rejects with the signal's reason. */
   drained(signal: AbortSignal): Promise<void> {
     return this.#connections.drained(signal);
   }
@@ -199,7 +184,7 @@ class ServerState implements HttpServer {
     this.stopAccepting();
     using deadline = withDeadline(new AbortController().signal, DISPOSE_MS, "open answers");
     await raceAbort(this.#connections.destroy(), deadline).catch(
-      ignore("a handler that hears no abort does not keep the program"),
+      ignore("a handler that ignores its abort must not keep the program"),
     );
   }
 
@@ -210,22 +195,20 @@ class ServerState implements HttpServer {
       maxHeaderSize: limits.maxHeaderBytes,
       headersTimeout: limits.headerTimeoutMs,
       connectionsCheckingInterval: Math.min(HEADER_LOOK_MS, limits.headerTimeoutMs),
-      // The body has a deadline of its own, and an answer may take for ever.
+      // The body has its own deadline, and an answer may take any time.
       requestTimeout: 0,
     };
     const server = tls === undefined
       ? createServer(settings)
       : await this.#makeSecureServer(tls, settings);
-    const originOf = isLocal(listener) ? (): Origin => LOCAL : (socket: Socket): Origin => ({
-      kind: "remote",
-      address: shownAddress(socket.remoteAddress),
-    });
+    const isRemote = !isLocal(listener);
+    const originOf = ({ remoteAddress }: Socket): Origin =>
+      isRemote ? { kind: "remote", address: shownAddress(remoteAddress) } : { kind: "local" };
     const { handle, onError } = this.#options;
     const answer = makeRequestListener({ handle, originOf, onError });
-    const isRemote = !isLocal(listener);
     if (tls === undefined) server.on("connection", (socket) => this.#admit(socket, isRemote));
     server.on("request", (incoming, outgoing) => {
-      // A refused connection has its answer: what it asked for must not happen besides.
+      // A refused connection has its answer: its request must not be executed.
       if (!this.#connections.has(incoming.socket)) return;
       this.#connections.begin(incoming, outgoing, answer(incoming, outgoing));
     });
@@ -236,7 +219,7 @@ class ServerState implements HttpServer {
       });
     }
     server.on("clientError", (error, socket) => {
-      // Before its handshake is over, a client could not read a refusal.
+      // Before its handshake ends, a client could not read a refusal.
       const isReadable = socket instanceof Socket &&
         (tls === undefined || this.#connections.has(socket));
       if (isReadable) refuseBroken(error, socket, limits.maxHeaderBytes);
@@ -257,11 +240,11 @@ class ServerState implements HttpServer {
     });
     server.on("connection", (socket: Socket) => {
       const begun = this.#handshakes.size;
-      if (this.#connections.isFull({ isRemote: true, begun })) socket.destroy();
+      if (this.#connections.isFull(true, begun)) socket.destroy();
       else this.#handshakes.begin(socket);
     });
     server.on("secureConnection", (socket) => {
-      this.#handshakes.endOf(socket);
+      this.#handshakes.end(socket);
       this.#admit(socket, true);
     });
     this.#encrypted.add(server);
@@ -269,19 +252,14 @@ class ServerState implements HttpServer {
   }
 
   #admit(socket: Socket, isRemote: boolean): void {
-    if (this.#connections.admit(socket, { isRemote })) return;
+    if (this.#connections.admit(socket, isRemote)) return;
     const { maxConnections } = this.#options.limits;
-    refuse(socket, {
-      code: "too_many_connections",
-      detail: `More than ${maxConnections} connections are open (http.max_connections)`,
-      headers: ["Retry-After: 1"],
-    });
+    const message = `More than ${maxConnections} connections are open (http.max_connections)`;
+    refuse(socket, new CicdError("too_many_connections", message, { retryAfterMs: 1_000 }));
   }
 }
 
-const LOCAL: Origin = { kind: "local" };
-
-/** A server that can take another certificate while it runs. */
+/** A server whose certificate can be replaced while it runs. */
 interface SecureServer extends Server {
   setSecureContext(texts: { readonly cert: string; readonly key: string }): void;
 }

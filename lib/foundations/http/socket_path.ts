@@ -1,5 +1,5 @@
 /**
- * Making room for a Unix socket without taking anything from anyone.
+ * Prepares the path of a Unix socket without touching the files of others.
  *
  * @module
  */
@@ -11,17 +11,16 @@ import { CicdError } from "@lib/core/errors.ts";
 const SUN_PATH_MAX = 107;
 
 /**
- * Makes the directory (0700) and removes a socket that a dead process left.
+ * Makes the directory (0700) and removes the socket of a dead process.
  *
- * @throws {CicdError} `socket_in_use` if something lives there, or it is no socket.
+ * @throws {CicdError} `socket_in_use` if a process listens there, or the path is not a socket.
  */
 export async function prepareSocketPath(path: string): Promise<void> {
   const length = new TextEncoder().encode(path).length;
   if (length > SUN_PATH_MAX) {
-    throw new CicdError(
-      "socket_in_use",
-      `Cannot listen on "${path}": the path has ${length} bytes, a socket's may have ` +
-        `${SUN_PATH_MAX}; choose a shorter one`,
+    throw inUse(
+      path,
+      `the path has ${length} bytes, the limit is ${SUN_PATH_MAX}; choose a shorter one`,
     );
   }
   await Deno.mkdir(dirname(path), { recursive: true, mode: 0o700 });
@@ -33,28 +32,26 @@ export async function prepareSocketPath(path: string): Promise<void> {
     throw error;
   }
   if (info.isSocket !== true) {
-    throw new CicdError(
-      "socket_in_use",
-      `Cannot listen on "${path}": a ${
-        info.isDirectory ? "directory" : "file"
-      } of that name exists and is no socket; move it away or choose another path`,
-    );
+    const what = info.isDirectory ? "directory" : "file";
+    throw inUse(path, `a ${what} of that name exists; move it away or choose another path`);
   }
   if (await answers(path)) {
-    throw new CicdError(
-      "socket_in_use",
-      `Cannot listen on "${path}": another process listens there; stop it first, for example ` +
-        `with 'systemctl --user stop cicd-runner.socket cicd-runner.service'`,
+    throw inUse(
+      path,
+      "another process listens there; stop it first, for example " +
+        "with 'systemctl --user stop cicd-runner.socket cicd-runner.service'",
     );
   }
   await Deno.remove(path);
 }
 
+function inUse(path: string, state: string): CicdError {
+  return new CicdError("socket_in_use", `Cannot listen on "${path}": ${state}`);
+}
+
 /**
- * Whether a process accepts connections on a Unix socket.
- *
- * When in doubt it does: a full backlog refuses a connection too, and the socket of someone who
- * is busy must not be taken for a dead one's.
+ * Returns true if a process accepts connections on a Unix socket, or in doubt: a full backlog
+ * also refuses connections, and the socket of a busy process must not be removed.
  */
 export function answers(path: string): Promise<boolean> {
   return new Promise((resolve) => {

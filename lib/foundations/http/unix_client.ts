@@ -17,17 +17,17 @@ export interface UnixRequest {
   readonly signal: AbortSignal;
 }
 
-/** An answer whose body has not been read yet: read it, or dispose. */
+/** An answer with an unread body: read it, or dispose. */
 export interface UnixResponse extends Disposable {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
-  /** Pull-based: what is not read is not buffered beyond the socket's own buffer. */
+  /** Pull-based: unread data stays in the socket's buffer. */
   readonly body: AsyncIterable<Uint8Array>;
   /** Reads the rest of the body as text, at most `maxBytes`. */
   text(maxBytes?: number): Promise<string>;
 }
 
-/** A client with kept connections to one socket. */
+/** A client with persistent connections to one socket. */
 export class UnixClient implements Disposable {
   readonly #agent: Agent;
   readonly #socketPath: string;
@@ -38,15 +38,15 @@ export class UnixClient implements Disposable {
   }
 
   /**
-   * Sends a request; resolves when the answer's header is there.
+   * Sends a request; resolves when the answer's header has arrived.
    *
-   * @throws {Deno.errors.NotFound | Deno.errors.ConnectionRefused} If nobody listens: nothing was
+   * @throws {Deno.errors.NotFound | Deno.errors.ConnectionRefused} If nobody listens; nothing was
    * sent.
    * @throws {CicdError} `io_failed` if the connection broke.
    */
-  send(wanted: UnixRequest): Promise<UnixResponse> {
+  send(request: UnixRequest): Promise<UnixResponse> {
     const target = { agent: this.#agent, socketPath: this.#socketPath };
-    return exchange(wanted, this.#socketPath, (options) => httpRequest({ ...target, ...options }));
+    return exchange(request, this.#socketPath, (options) => httpRequest({ ...target, ...options }));
   }
 
   [Symbol.dispose](): void {
@@ -54,23 +54,15 @@ export class UnixClient implements Disposable {
   }
 }
 
-/** What of a request is the same whatever it is sent over. */
-export interface ExchangeOptions {
-  readonly method: string;
-  readonly path: string;
-  readonly headers: Readonly<Record<string, string>>;
-}
-
 /**
- * Sends a request over a connection that `open` chooses.
+ * Sends a request over a connection that `open` chooses; throws as {@linkcode UnixClient.send}.
  *
- * @param place Where it goes, for messages.
- * @throws As {@linkcode UnixClient.send} does.
+ * @param place The destination, for messages.
  */
 export function exchange(
   { method, path, headers, body, signal }: UnixRequest,
   place: string,
-  open: (options: ExchangeOptions) => ClientRequest,
+  open: (options: Required<Pick<UnixRequest, "method" | "path" | "headers">>) => ClientRequest,
 ): Promise<UnixResponse> {
   return new Promise((resolve, reject) => {
     if (signal.aborted) return reject(signal.reason);
@@ -85,8 +77,9 @@ export function exchange(
       },
     });
     const onAbort = () => {
-      request.destroy(toError(signal.reason));
-      // A connection that was still being made would else be kept open, and the process with it.
+      const { reason } = signal;
+      request.destroy(reason instanceof Error ? reason : new Error(String(reason)));
+      // A connection in progress would otherwise stay open, and keep the process running.
       request.once("socket", (socket) => socket.destroy());
       reject(signal.reason);
     };
@@ -96,78 +89,59 @@ export function exchange(
       reject(signal.aborted ? signal.reason : connectionError(error, place));
     });
     request.once("response", (message) => {
-      resolve(new Incoming(message, request, signal, onAbort));
+      resolve(toResponse(message, request, signal, onAbort));
     });
     request.end(bytes);
   });
 }
 
-class Incoming implements UnixResponse {
-  readonly status: number;
-  readonly headers: Readonly<Record<string, string>>;
-  readonly #message: IncomingMessage;
-  readonly #request: ClientRequest;
-  readonly #signal: AbortSignal;
-  readonly #onAbort: () => void;
-
-  constructor(
-    message: IncomingMessage,
-    request: ClientRequest,
-    signal: AbortSignal,
-    onAbort: () => void,
-  ) {
-    this.#message = message;
-    this.#request = request;
-    this.#signal = signal;
-    this.#onAbort = onAbort;
-    // Told again to whoever reads; until then nobody may be listening.
-    message.on("error", ignore("the reader is told"));
-    this.status = message.statusCode ?? 0;
-    this.headers = Object.fromEntries(
-      Object.entries(message.headers).map(([name, value]) => [name, String(value)]),
-    );
-  }
-
-  get body(): AsyncIterable<Uint8Array> {
-    return this.#read();
-  }
-
-  async text(maxBytes = 16 * 1024 * 1024): Promise<string> {
-    const chunks: Uint8Array[] = [];
-    let size = 0;
-    for await (const chunk of this.#read()) {
-      size += chunk.byteLength;
-      if (size > maxBytes) {
-        throw new CicdError("io_failed", `Cannot read the answer: larger than ${maxBytes} bytes`);
-      }
-      chunks.push(chunk);
-    }
-    return Buffer.concat(chunks).toString("utf8");
-  }
-
-  [Symbol.dispose](): void {
-    this.#signal.removeEventListener("abort", this.#onAbort);
-    if (!this.#message.complete) this.#request.destroy();
-    // Without this the connection would not go back to the pool.
-    else if (!this.#message.readableEnded) this.#message.resume();
-  }
-
-  async *#read(): AsyncGenerator<Uint8Array> {
+function toResponse(
+  message: IncomingMessage,
+  request: ClientRequest,
+  signal: AbortSignal,
+  onAbort: () => void,
+): UnixResponse {
+  // The reader gets the error again; until then nobody may be listening.
+  message.on("error", ignore("the reader gets it"));
+  const dispose = () => {
+    signal.removeEventListener("abort", onAbort);
+    if (!message.complete) request.destroy();
+    // Without this the connection would not return to the pool.
+    else if (!message.readableEnded) message.resume();
+  };
+  async function* read(): AsyncGenerator<Uint8Array> {
+    const broken = (cause?: unknown) =>
+      new CicdError("io_failed", "Cannot read the answer: the connection broke", { cause });
     try {
-      for await (const chunk of this.#message) yield chunk;
-      if (!this.#message.complete) {
-        throw new CicdError("io_failed", "Cannot read the answer: the connection broke");
-      }
+      for await (const chunk of message) yield chunk;
+      if (!message.complete) throw broken();
     } catch (error) {
-      if (this.#signal.aborted) throw this.#signal.reason;
-      if (error instanceof CicdError) throw error;
-      throw new CicdError("io_failed", "Cannot read the answer: the connection broke", {
-        cause: error,
-      });
+      if (signal.aborted) throw signal.reason;
+      throw error instanceof CicdError ? error : broken(error);
     } finally {
-      this[Symbol.dispose]();
+      dispose();
     }
   }
+  return {
+    status: message.statusCode ?? 0,
+    headers: Object.fromEntries(
+      Object.entries(message.headers).map(([name, value]) => [name, String(value)]),
+    ),
+    body: { [Symbol.asyncIterator]: read },
+    async text(maxBytes = 16 * 1024 * 1024) {
+      const chunks: Uint8Array[] = [];
+      let size = 0;
+      for await (const chunk of read()) {
+        size += chunk.byteLength;
+        if (size > maxBytes) {
+          throw new CicdError("io_failed", `Cannot read the answer: larger than ${maxBytes} bytes`);
+        }
+        chunks.push(chunk);
+      }
+      return Buffer.concat(chunks).toString("utf8");
+    },
+    [Symbol.dispose]: dispose,
+  };
 }
 
 function connectionError(error: Error, socketPath: string): Error {
@@ -176,11 +150,6 @@ function connectionError(error: Error, socketPath: string): Error {
   if (code === "ECONNREFUSED") {
     return new Deno.errors.ConnectionRefused(`Nobody listens on "${socketPath}"`);
   }
-  return new CicdError("io_failed", `Cannot talk to "${socketPath}": the connection broke`, {
-    cause: error,
-  });
-}
-
-function toError(reason: unknown): Error {
-  return reason instanceof Error ? reason : new Error(String(reason));
+  const message = `Cannot talk to "${socketPath}": the connection broke`;
+  return new CicdError("io_failed", message, { cause: error });
 }

@@ -1,5 +1,5 @@
 /**
- * Requests that ask for another protocol: WebSocket, or a refusal.
+ * Requests for another protocol: WebSocket, or a refusal.
  *
  * @module
  */
@@ -13,9 +13,8 @@ import { refuse } from "@lib/foundations/http/refusal.ts";
 import { webSockets, type WebSocketSession } from "@lib/foundations/http/web_socket.ts";
 
 /**
- * Decides about a request for a WebSocket.
+ * Accepts a request for a WebSocket by returning its session.
  *
- * @returns What is done over the connection.
  * @throws {CicdError} To refuse; the client gets it as a problem document.
  */
 export type UpgradeHandler = (request: Request, origin: Origin) => Promise<WebSocketSession>;
@@ -34,74 +33,65 @@ export function makeUpgrader(options: UpgraderOptions) {
   const serve = webSockets();
   return (incoming: IncomingMessage, duplex: Duplex, head: Uint8Array, origin: Origin): void => {
     const socket = duplex instanceof Socket ? duplex : undefined;
-    // A refused connection has its answer: what it asked for must not happen besides.
+    // A refused connection has its answer: its request must not be executed.
     if (socket === undefined || !connections.has(socket)) return void duplex.destroy();
     const leave = new AbortController();
     const gone = new AbortController();
-    socket.once("close", () => gone.abort(new DOMException("The client went away", "AbortError")));
-    const session = async () => {
-      let wanted: WebSocketSession;
+    socket.once(
+      "close",
+      () => gone.abort(new DOMException("The client disconnected", "AbortError")),
+    );
+    const run = async () => {
+      let session: WebSocketSession;
       try {
         const request = toRequest(incoming, AbortSignal.any([leave.signal, gone.signal]));
-        wanted = await upgrade(request, origin);
+        session = await upgrade(request, origin);
       } catch (thrown) {
-        return refuseWith(socket, thrown, (error) => {
-          if (!gone.signal.aborted) onError("A request could not be answered", error);
-        });
+        const error = toCicdError(thrown);
+        if (error.code === "internal" && !gone.signal.aborted) {
+          onError("A request could not be answered", thrown);
+        }
+        return await refusedBy(socket, error);
       }
+      const broken = (error: unknown) => onError("A WebSocket broke off", error);
       try {
-        await serve(wanted, {
+        await serve(session, {
           incoming,
           socket,
           head,
           leave: leave.signal,
           pingIntervalMs,
-          onError: (error) => onError("A WebSocket broke off", error),
+          onError: broken,
         });
       } catch (error) {
-        onError("A WebSocket broke off", error);
+        broken(error);
       }
     };
     connections.beginTakeover(
       socket,
-      session(),
+      run(),
       () => leave.abort(new DOMException("The server stops", "AbortError")),
     );
   };
 }
 
-/** Resolves when the client has its answer, or is gone. */
-function refuseWith(
-  socket: Socket,
-  thrown: unknown,
-  onDefect: (error: unknown) => void,
-): Promise<void> {
-  const error = toCicdError(thrown);
-  if (error.code === "internal") onDefect(thrown);
+/** Refuses; resolves when the client has its answer or has disconnected. */
+function refusedBy(socket: Socket, error: CicdError): Promise<void> {
   return new Promise((resolve) => {
     socket.once("close", () => resolve());
     if (socket.destroyed) return resolve();
-    refuse(socket, {
-      code: error.code,
-      detail: error.code === "internal" ? "The request met a defect" : error.message,
-      headers: [
-        ...(error.retryAfterMs === undefined
-          ? []
-          : [`Retry-After: ${Math.max(1, Math.ceil(error.retryAfterMs / 1_000))}`]),
-        ...(error.code === "unauthorized" ? ["WWW-Authenticate: Bearer"] : []),
-      ],
-    });
+    refuse(socket, error);
   });
 }
 
 function toRequest({ method, url, headersDistinct }: IncomingMessage, signal: AbortSignal) {
   const unreadable = (cause?: unknown) =>
-    new CicdError("invalid_http", "Cannot read the request: it asks for no WebSocket", { cause });
+    new CicdError("invalid_http", "Cannot read the request: it is not for a WebSocket", { cause });
   if (method !== "GET" || url?.startsWith("/") !== true) throw unreadable();
   if (headersDistinct["upgrade"]?.join().toLowerCase() !== "websocket") {
     throw new CicdError(
       "invalid_http",
-      "Cannot change the protocol: only WebSocket is offered; leave the Upgrade field out",
+      "Cannot change the protocol: only WebSocket is offered; omit the Upgrade field",
     );
   }
   try {

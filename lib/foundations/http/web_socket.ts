@@ -1,5 +1,5 @@
 /**
- * WebSocket connections (RFC 6455), with back-pressure and a deadline on silence.
+ * WebSocket connections (RFC 6455), with back-pressure and a limit on silence.
  *
  * @module
  */
@@ -11,45 +11,44 @@ import type { WebSocket, WebSocketServer } from "ws";
 import { ignore } from "@lib/core/errors.ts";
 import { raceAbort, withDeadline } from "@lib/core/abort.ts";
 
-/** The client, as a session sees it. */
+/** The client of a session. */
 export interface WebSocketPeer {
-  /** Aborts when the client is gone, or the server stops. */
+  /** Aborts when the client disconnects or the server stops. */
   readonly signal: AbortSignal;
   /**
-   * Sends bytes as a binary frame, a text as a text frame.
+   * Sends bytes as a binary frame, a text as a text frame; resolves when more may be sent.
    *
-   * @returns Resolves when more may be sent: a slow client makes its sender slow.
    * @throws The reason of {@linkcode WebSocketPeer.signal} once it has aborted.
    */
   send(data: Uint8Array | string): Promise<void>;
 }
 
-/** What is done over a connection; when it resolves, the connection is closed with 1000. */
+/** Talks over a connection, which is closed with 1000 when the session resolves. */
 export type WebSocketSession = (peer: WebSocketPeer) => Promise<void>;
 
 /** Options for {@linkcode serveWebSocket}. */
 export interface WebSocketOptions {
   readonly incoming: IncomingMessage;
   readonly socket: Duplex;
-  /** What the client sent already. */
+  /** Bytes received after the header. */
   readonly head: Uint8Array;
-  /** Aborts when the server stops: the client is told 1001. */
+  /** Aborts when the server stops; the client gets 1001. */
   readonly leave: AbortSignal;
-  /** A client that neither takes nor sends anything for twice as long is gone, in milliseconds. */
+  /** A client that is silent for twice as long is disconnected, in milliseconds. */
   readonly pingIntervalMs: number;
   readonly onError: (error: unknown) => void;
 }
 
-/** Bytes on their way to one client, beyond which its sender waits. */
+/** Unsent bytes beyond which the sender waits. */
 export const HIGH_WATER_BYTES = 256 * 1024;
-/** Nothing is expected of a client but control frames. */
+/** Clients are expected to send only control frames. */
 const RECEIVE_MAX_BYTES = 4 * 1024;
-/** How long a client may take to say goodbye. */
-const GOODBYE_MS = 2_000;
+/** How long a client may take to close. */
+const CLOSE_MS = 2_000;
 
 const CODE = { done: 1000, leaving: 1001, failed: 1011 } as const;
 
-/** Makes the function that takes over sockets; the library is loaded with the first of them. */
+/** Makes the function that takes over sockets; the first of them loads the library. */
 export function webSockets(): (
   session: WebSocketSession,
   options: WebSocketOptions,
@@ -73,7 +72,7 @@ async function load(): Promise<WebSocketServer> {
   });
 }
 
-/** Answers the handshake; `undefined` if it is none and the client was told so. */
+/** Answers the handshake; `undefined` if it is invalid and was refused. */
 function upgraded(
   server: WebSocketServer,
   { incoming, socket, head }: WebSocketOptions,
@@ -98,7 +97,7 @@ async function converse(
   webSocket.on("error", ignore("its close follows"));
   webSocket.on("pong", alive);
   webSocket.on("message", alive);
-  const lost = () => gone.abort(new DOMException("The client went away", "AbortError"));
+  const lost = () => gone.abort(new DOMException("The client disconnected", "AbortError"));
   webSocket.once("close", () => {
     lost();
     closed.resolve();
@@ -108,7 +107,7 @@ async function converse(
     silent = isAlive ? 0 : silent + 1;
     if (silent >= 2) return webSocket.terminate();
     isAlive = false;
-    // One that waits behind much of the log would say nothing about the client.
+    // A ping queued behind other data would say nothing about the client.
     if (webSocket.bufferedAmount === 0) webSocket.ping();
   }, pingIntervalMs);
   const onLeave = () => gone.abort(new DOMException("The server stops", "AbortError"));
@@ -117,7 +116,7 @@ async function converse(
   let code: number = CODE.done;
   try {
     const { signal } = gone;
-    const send = sender(webSocket, { signal, onTaken: alive, onFailed: lost });
+    const send = sender(webSocket, signal, alive, lost);
     await session({ signal, send });
   } catch (error) {
     code = leave.aborted ? CODE.leaving : CODE.failed;
@@ -125,26 +124,25 @@ async function converse(
   } finally {
     leave.removeEventListener("abort", onLeave);
     webSocket.close(code, code === CODE.leaving ? "The runner stops; connect again" : "");
-    using deadline = withDeadline(new AbortController().signal, GOODBYE_MS, "the client's goodbye");
-    await raceAbort(closed.promise, deadline).catch(ignore("it is cut off then"));
+    using deadline = withDeadline(new AbortController().signal, CLOSE_MS, "the client to close");
+    await raceAbort(closed.promise, deadline).catch(ignore("it is terminated below"));
     clearInterval(pings);
     webSocket.terminate();
   }
 }
 
-interface SenderOptions {
-  readonly signal: AbortSignal;
-  readonly onTaken: () => void;
-  /** Aborts the signal. */
-  readonly onFailed: () => void;
-}
-
-function sender(webSocket: WebSocket, { signal, onTaken, onFailed }: SenderOptions) {
+/** @param onFailed Aborts the signal. */
+function sender(
+  webSocket: WebSocket,
+  signal: AbortSignal,
+  onTaken: () => void,
+  onFailed: () => void,
+) {
   return (data: Uint8Array | string): Promise<void> => {
     if (signal.aborted) return Promise.reject(signal.reason);
     const taken = Promise.withResolvers<void>();
     webSocket.send(data, { binary: typeof data !== "string" }, (error) => {
-      // At once, not with the close that follows: a sender that goes on would never let it come.
+      // At once, not at the close: a sender that goes on would keep the close from happening.
       if (error === undefined || error === null) onTaken();
       else onFailed();
       taken.resolve();

@@ -1,14 +1,12 @@
 /**
- * The part of ws that is used here.
- *
- * The published types bring those of an old Node along, which take the place of the runtime's own
- * in the whole project.
+ * Types of the part of ws in use. The published types depend on those of an old Node, which
+ * would replace the runtime's own in the whole project.
  */
 import type { Buffer } from "node:buffer";
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 
-/** A message; in one piece unless another type was asked for. */
+/** A message; by default in one piece. */
 export type RawData = Buffer | ArrayBuffer | Buffer[];
 
 /** One end of a connection. */
