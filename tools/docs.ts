@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { withReference } from "@lib/foundations/config/reference.ts";
+import { withReference } from "./docs/config_reference.ts";
 import { SECTIONS } from "../cmd/shared/config_sections.ts";
 import { withFlagReference } from "./docs/flag_reference.ts";
 import { apiReference } from "./docs/api_reference.ts";

@@ -1,5 +1,5 @@
 /**
- * Turns each source of settings into assignments to known keys.
+ * Turns each source of settings into assignments to keys.
  *
  * @module
  */
@@ -17,35 +17,34 @@ import {
 } from "@lib/foundations/config/key.ts";
 import type { Position, SourceNode } from "@lib/foundations/config/yaml_source.ts";
 
-/** A value for one key, not yet checked. */
+/** An unchecked value for one key. */
 export interface Assignment {
-  /** The whole path, as in `projects.web.timeout`; unique per setting. */
+  /** The full path, as in `projects.web.timeout`; unique per setting. */
   readonly path: string;
   readonly project?: ProjectName;
   readonly key: Key<unknown>;
   readonly raw: unknown;
   readonly origin: Origin;
-  /** Where the parts of a map or list stand, by name or index. */
+  /** Origins of the parts of a map or list, by name or index. */
   readonly parts?: ReadonlyMap<string, Origin>;
 }
 
-/** What a source says. */
+/** The contents of a source. */
 export interface Assignments {
   readonly assignments: readonly Assignment[];
-  /** The projects named, also those without a setting. */
+  /** The projects named, including those without a setting. */
   readonly projects: ReadonlySet<ProjectName>;
   readonly issues: readonly FieldIssue[];
 }
 
-/** A file that has been read. */
+/** A file that was read. */
 export interface FileSource {
-  /** Names the file in origins and issues. */
   readonly name: string;
   /** Absent if the file is empty. */
   readonly root: SourceNode | undefined;
 }
 
-/** Reads the tree of a file. An empty value is as good as none. */
+/** Reads the tree of a file; empty values are ignored. */
 export function assignFile(
   { name: file, root }: FileSource,
   { keys, projectKeys }: Catalog,
@@ -74,7 +73,7 @@ export function assignFile(
     }
     for (const entry of node.entries) {
       const name = prefix === "" ? entry.name : `${prefix}.${entry.name}`;
-      // A dotted name is one name here, not a path.
+      // A dotted name in the file is one name, not a path.
       const dotted = entry.name.includes(".");
       const key = dotted ? undefined : known.get(name);
       if (key !== undefined) {
@@ -92,7 +91,7 @@ export function assignFile(
       } else if (name === "projects" && project === undefined) {
         walkProjects(entry.node);
       } else {
-        refuse(entry.at, `${shown(name)} is no known key${suggest(entry.name, prefix, known)}`);
+        refuse(entry.at, `unknown key "${shown(name)}"${suggest(entry.name, prefix, known)}`);
       }
     }
   };
@@ -105,7 +104,7 @@ export function assignFile(
     for (const entry of node.entries) {
       const project = parseProjectName(entry.name);
       if (project === undefined) {
-        const problem = projectNameProblem(entry.name) ?? "is no project name";
+        const problem = projectNameProblem(entry.name) ?? "is not a project name";
         refuse(entry.at, `projects: the name ${JSON.stringify(entry.name)} ${problem}`);
         continue;
       }
@@ -118,7 +117,7 @@ export function assignFile(
   return { assignments, projects, issues };
 }
 
-/** Reads the variables of the keys; an empty one is as good as none. */
+/** Reads the environment variables of the keys; empty ones are ignored. */
 export function assignEnv(
   env: Readonly<Record<string, string | undefined>>,
   { keys }: Catalog,
@@ -144,7 +143,7 @@ export function assignFlags(
     const key = keys.get(path);
     const origin: Origin = { kind: "flag", name: flagNameOf(path) };
     if (key === undefined) {
-      const message = `${path} is no known key${didYouMean(path, keys.keys())}`;
+      const message = `unknown key "${path}"${didYouMean(path, keys.keys())}`;
       issues.push({ path: formatOrigin(origin), message });
     } else {
       assignments.push({ path, key, raw: key.fromText(text), origin });
@@ -154,9 +153,9 @@ export function assignFlags(
 }
 
 /**
- * Warns of variables that look like those of a key but are none.
+ * Warns of variables whose names resemble that of a key.
  *
- * Other `CICD_` variables are not ours to judge: jobs have some.
+ * Other `CICD_` variables are ignored: jobs have some.
  */
 export function strayEnvWarnings(
   env: Readonly<Record<string, string | undefined>>,
@@ -171,7 +170,7 @@ export function strayEnvWarnings(
     });
 }
 
-/** Variables of the suite that set no key. */
+/** Variables of the suite that do not set a key. */
 const OTHER_VARIABLES = [
   "CICD_ATTEMPT",
   "CICD_CONFIG",
@@ -202,7 +201,7 @@ function partsOf(
   }
 }
 
-/** First a neighbour in the same section, then the same name in another section. */
+/** Suggests a similar name in the same section, else the same name in another section. */
 function suggest(
   name: string,
   section: string,
@@ -232,9 +231,9 @@ function described(node: SourceNode): string {
 }
 
 /**
- * The value of a node, without positions. A name such as `__proto__` is a name like others.
+ * Returns the value of a node, without positions. A name such as `__proto__` is not special.
  *
- * @param texts Takes scalars, except null, as they are written.
+ * @param texts Keeps scalars, except null, as written.
  */
 function toPlain(node: SourceNode, texts: boolean): unknown {
   switch (node.kind) {

@@ -1,6 +1,5 @@
 /**
- * The configuration as the programs read it: one immutable snapshot, in
- * sections.
+ * The configuration as the programs read it: one immutable snapshot, in sections.
  *
  * @module
  */
@@ -16,10 +15,10 @@ import {
   type ValuesOf,
 } from "@lib/foundations/config/key.ts";
 
-/** Settings by their whole path, as in `projects.web.timeout`. */
+/** Settings by full path, as in `projects.web.timeout`. */
 export type Settings = ReadonlyMap<string, Setting>;
 
-/** The keys that are read together; `projectKeys` can be set below `projects.<name>` only. */
+/** Keys that are read together; `projectKeys` can be set below `projects.<name>` only. */
 export class Section<
   Keys extends KeyTable = KeyTable,
   ProjectKeys extends KeyTable = KeyTable,
@@ -72,11 +71,11 @@ export class Section<
   }
 }
 
-/** A section with keys that are the same for all projects, or that projects override. */
+/** Makes a section of keys that apply to all projects, some with overrides per project. */
 export function section<Keys extends KeyTable>(
   { keys }: { readonly keys: Keys },
 ): Section<Keys, Readonly<Record<never, never>>>;
-/** A section with keys of projects besides. */
+/** Makes a section that also has keys of projects only. */
 export function section<Keys extends KeyTable, ProjectKeys extends KeyTable>(
   { keys, projectKeys }: { readonly keys: Keys; readonly projectKeys: ProjectKeys },
 ): Section<Keys, ProjectKeys>;
@@ -86,13 +85,13 @@ export function section(
   return new Section(keys, projectKeys);
 }
 
-/** Every key there is, by name. */
+/** All keys by name. */
 export interface Catalog {
-  /** The keys that are not below `projects`, in the order of the reference. */
+  /** Keys outside `projects`, in the order of the reference. */
   readonly keys: ReadonlyMap<string, Key<unknown>>;
-  /** The keys below `projects.<name>`. */
+  /** Keys below `projects.<name>`. */
   readonly projectKeys: ReadonlyMap<string, Key<unknown>>;
-  /** The tables that are complete or empty. */
+  /** Tables that must be complete or empty. */
   readonly together: readonly Together<KeyTable>[];
 }
 
@@ -114,18 +113,18 @@ export function catalogOf(sections: readonly Section[]): Catalog {
   return { keys: grouped(keys), projectKeys: grouped(projectKeys), together: whole };
 }
 
-/** Keeps the keys of one map of the file together: several sections may share it. */
+/** Groups the keys by their map in the file, which several sections may share. */
 function grouped(keys: ReadonlyMap<string, Key<unknown>>): ReadonlyMap<string, Key<unknown>> {
   const groups = Map.groupBy(keys, ([name]) => name.slice(0, Math.max(0, name.indexOf("."))));
   return new Map([...groups.values()].flat());
 }
 
-/** A configuration; it never changes, a reload makes another. */
+/** An immutable configuration; a reload makes another. */
 export class Config {
   readonly catalog: Catalog;
-  /** The effective settings; a key with neither value nor default is absent. */
+  /** The effective settings; keys with neither value nor default are absent. */
   readonly settings: Settings;
-  /** Only the projects that the file names; others have the defaults. */
+  /** The projects in the file; all others have the defaults. */
   readonly projects: ReadonlySet<ProjectName>;
 
   constructor(parts: Pick<Config, "catalog" | "settings" | "projects">) {
@@ -152,14 +151,14 @@ export class Config {
     );
   }
 
-  /** Returns this configuration with a value for a key that has none. */
+  /** Returns this configuration with a value for a key, unless it has one. */
   withDefault({ name }: Key<unknown>, value: unknown): Config {
     if (this.settings.has(name)) return this;
     const settings = new Map([...this.settings, [name, byDefault(value)]]);
     return new Config({ ...this, settings });
   }
 
-  /** Lists the keys whose values differ from those `before` in a way that takes a restart. */
+  /** Lists the keys that changed since `before` in a way that requires a restart. */
   needsRestart(before: Config): readonly string[] {
     return [...this.catalog.keys.values()].flatMap(({ name, restart }) => {
       const now = this.settings.get(name)?.value;
@@ -172,7 +171,7 @@ export class Config {
   }
 }
 
-/** Tells the leading key that is set from one beside it that is missing. */
+/** Finds a leading key that is set, and a missing key that it requires. */
 export function missingBeside(
   { keys, leading }: Together<KeyTable>,
   settings: Settings,
@@ -197,7 +196,7 @@ function parseSetting<T>(key: Key<T>, setting: Setting | undefined): T | undefin
   return setting === undefined ? undefined : v.parse(key.schema, setting.value);
 }
 
-/** Reads a table; `read` gives the checked value of a key. */
+/** Reads a table; `read` returns the checked value of a key. */
 function parseValues<Keys extends KeyTable>(
   keys: Keys,
   read: (key: Key<unknown>) => unknown,
@@ -212,12 +211,12 @@ function parseValues<Keys extends KeyTable>(
   return Object.fromEntries(present) as ValuesOf<Keys>;
 }
 
-/** A project's own value, else the general one; the entries of maps are laid over each other. */
+/** Returns a project's own value, else the general one; maps are merged. */
 function overlay(general: unknown, own: unknown): unknown {
   return isMap(general) && isMap(own) ? { ...general, ...own } : own ?? general;
 }
 
-/** Tells the value of a job's variables from all other values. */
+/** Narrows a value to a map, the kind of a job's variables. */
 export function isMap(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -1,9 +1,9 @@
 /**
- * Configuration keys, and the tables they stand in.
+ * Configuration keys and their tables.
  *
- * A key is one row of a table: the row's property is its name in code, the row
- * has everything else. Values, variables, flags, `config show` and the
- * reference in `docs/configuration.md` are derived from it.
+ * A key is one row of a table; the row's property is its name in code. Values,
+ * variables, flags, `config show` and the reference in `docs/configuration.md`
+ * are derived from it.
  *
  * @module
  */
@@ -16,9 +16,8 @@ export type Origin =
   | {
     readonly kind: "file";
     readonly file: string;
-    /** Counts from 1. */
+    /** Counts from 1, as does `column`. */
     readonly line: number;
-    /** Counts from 1. */
     readonly column: number;
   }
   | { readonly kind: "env"; readonly name: string }
@@ -26,24 +25,24 @@ export type Origin =
 
 /** One effective setting. */
 export interface Setting {
-  /** As a file would hold it, paths expanded. */
+  /** As in a file, with paths expanded. */
   readonly value: unknown;
   readonly origin: Origin;
 }
 
-/** What defaults and paths depend on. */
+/** The facts that defaults and paths depend on. */
 export interface Machine extends Places {
   /** Logical processors. */
   readonly cores: number;
 }
 
-/** Computes a default; `valueOf` gives the effective value of another key. */
+/** Computes a default; `valueOf` returns the effective value of another key. */
 export type ComputeFallback = (
   machine: Machine,
   valueOf: (name: string) => unknown,
 ) => Setting;
 
-/** How a key is set for one project. */
+/** The counterpart of a key for one project. */
 interface ProjectKey {
   /** Dotted, below `projects.<name>`. */
   readonly name: string;
@@ -53,41 +52,41 @@ interface ProjectKey {
 /** One key. */
 export interface Key<T> extends ValueType<T> {
   readonly kind: "key";
-  /** Dotted, as in `queue.max_running`; for a key of projects alone, below the project. */
+  /** Dotted, as in `queue.max_running`; relative to the project for a key of projects only. */
   readonly name: string;
-  /** What it is for, in one or two sentences. */
+  /** One or two sentences for the reference. */
   readonly doc: string;
-  /** The default as a file would hold it; `undefined` if there is none. */
+  /** The default as in a file; `undefined` if there is none. */
   readonly fallback: unknown;
-  /** The default in words, where it depends on the machine. */
+  /** The default in words, if it depends on the machine. */
   readonly fallbackText: string | undefined;
   /** Set if a project can override the value; maps are merged. */
   readonly project: ProjectKey | undefined;
-  /** The change that takes a restart: any other value, or setting and unsetting it. */
+  /** The change that requires a restart: any, or only setting and unsetting it. */
   readonly restart: "changed" | "toggled" | undefined;
 }
 
-/** What few keys have. */
+/** Optional properties of a key. */
 interface KeyOptions {
-  /** The default in words, where it depends on the machine. */
+  /** The default in words, if it depends on the machine. */
   readonly text?: string;
   /** Lets a project override the value. */
   readonly project?: ProjectKey;
-  /** The change that takes a restart. @default {undefined} none does */
+  /** The change that requires a restart. @default {undefined} none does */
   readonly restart?: "changed" | "toggled";
 }
 
-/** A nested table; its values are nested alike. */
+/** A nested table, whose values are nested alike. */
 interface Group<Keys extends KeyTable> {
   readonly kind: "group";
   readonly keys: Keys;
 }
 
-/** A nested table of use as a whole: nothing without a leading key, everything with one. */
+/** A nested table that must be complete if a leading key is set, and is absent otherwise. */
 export interface Together<Keys extends KeyTable> {
   readonly kind: "together";
   readonly keys: Keys;
-  /** The properties that call for the others. */
+  /** The properties that require the others. */
   readonly leading: readonly string[];
 }
 
@@ -113,9 +112,9 @@ export type ValuesOf<Keys> =
   & { readonly [Name in OptionalNames<Keys>]?: Exclude<ValueOf<Keys[Name]>, undefined> };
 
 /**
- * A key that always has a value.
+ * Makes a key that always has a value.
  *
- * @param fallback The default as a file would hold it, or a function that computes it.
+ * @param fallback The default as in a file, or a {@linkcode ComputeFallback}.
  */
 export function key<T>(
   name: string,
@@ -128,7 +127,7 @@ export function key<T>(
   return { ...type, kind: "key", name, doc, fallback, fallbackText, project, restart };
 }
 
-/** A key that may have no value. */
+/** Makes a key that may have no value. */
 export function optionalKey<T>(
   name: string,
   type: ValueType<T>,
@@ -139,15 +138,15 @@ export function optionalKey<T>(
   return { ...type, kind: "key", name, doc, fallback: undefined, fallbackText, project, restart };
 }
 
-/** A nested table. */
+/** Makes a nested table. */
 export function group<Keys extends KeyTable>(keys: Keys): Group<Keys> {
   return { kind: "group", keys };
 }
 
 /**
- * Keys that are of use only together.
+ * Makes a nested table that must be complete or empty.
  *
- * @param leading The properties that call for the others. @default {all of them}
+ * @param leading The properties that require the others. @default {all of them}
  */
 export function together<Keys extends KeyTable>(
   keys: Keys,
@@ -156,22 +155,22 @@ export function together<Keys extends KeyTable>(
   return { kind: "together", keys, leading };
 }
 
-/** A setting that nothing but a default gives. */
+/** Makes a setting that comes from a default. */
 export function byDefault(value: unknown): Setting {
   return { value, origin: { kind: "default" } };
 }
 
-/** The environment variable of a key: `CICD_QUEUE_MAX_RUNNING`. */
+/** Returns the environment variable of a key: `CICD_QUEUE_MAX_RUNNING`. */
 export function envNameOf(name: string): string {
   return `CICD_${name.replaceAll(".", "_").toUpperCase()}`;
 }
 
-/** The flag of a key: `--queue-max-running`. */
+/** Returns the flag of a key: `--queue-max-running`. */
 export function flagNameOf(name: string): string {
   return `--${name.replaceAll(/[._]/g, "-")}`;
 }
 
-/** The path of a project, or of one of its settings; names with a dot are quoted. */
+/** Returns the path of a project or of one of its settings; names with a dot are quoted. */
 export function projectPath(project: string, name?: string): string {
   const shown = /^[A-Za-z0-9_-]+$/.test(project) ? project : JSON.stringify(project);
   return name === undefined ? `projects.${shown}` : `projects.${shown}.${name}`;

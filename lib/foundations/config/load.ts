@@ -1,6 +1,5 @@
 /**
- * Joins file, environment and flags into a checked configuration. Touches
- * nothing, and knows nothing of the file's language.
+ * Merges file, environment and flags into a checked configuration, without I/O.
  *
  * @module
  */
@@ -36,13 +35,13 @@ import { resolvePath } from "@lib/foundations/config/paths.ts";
 import { PROGRAM } from "@lib/foundations/config/program_keys.ts";
 import { socketIssues, socketWarnings } from "@lib/foundations/config/socket_paths.ts";
 
-/** A configuration, and what looks like a mistake in it. */
+/** A configuration and its likely mistakes. */
 export interface LoadedConfig {
   readonly config: Config;
   readonly warnings: readonly string[];
 }
 
-/** What {@linkcode loadConfig} reads. */
+/** The sources of {@linkcode loadConfig}. */
 export interface LoadConfigInput extends Machine {
   readonly sections: readonly Section[];
   /** Absent: no file. */
@@ -52,9 +51,8 @@ export interface LoadConfigInput extends Machine {
 }
 
 /**
- * Loads a configuration: file, then environment, then flags; the last wins.
- *
- * A value that a stronger source hides is still checked.
+ * Loads a configuration from file, environment and flags; the last wins. Overridden values are
+ * also checked.
  *
  * @throws {CicdError} `invalid_config`, with every issue of every source; each issue's path is
  * `file:line:column`, `env NAME` or `flag --name`.
@@ -87,7 +85,7 @@ export function loadConfig(input: LoadConfigInput): LoadedConfig {
   throw invalidConfig(issues);
 }
 
-/** Makes the one error of a refused configuration; its issues are in the order of the file. */
+/** Makes the error of an invalid configuration, with its issues in the order of the file. */
 export function invalidConfig(found: readonly FieldIssue[]): CicdError {
   const issues = found.toSorted((a, b) => placeInFile(a) - placeInFile(b));
   const [first] = issues;
@@ -99,7 +97,7 @@ export function invalidConfig(found: readonly FieldIssue[]): CicdError {
   );
 }
 
-/** Grows with line and column; what is not in a file comes last. */
+/** Returns a sort key: by line and column, then issues outside the file. */
 function placeInFile({ path }: FieldIssue): number {
   const match = /:(\d+):(\d+)$/.exec(path);
   return match === null ? Number.MAX_SAFE_INTEGER : Number(match[1]) * 1e6 + Number(match[2]);
@@ -110,11 +108,11 @@ interface Settling {
   readonly given: Settings;
   readonly projects: ReadonlySet<ProjectName>;
   readonly machine: Machine;
-  /** Grows by what is wrong with paths. */
+  /** Receives problems with paths. */
   readonly issues: FieldIssue[];
 }
 
-/** Adds the defaults to what is given, and makes paths absolute. */
+/** Adds the defaults to the given settings, and makes paths absolute. */
 function settle({ catalog, given, projects, machine, issues }: Settling): Settings {
   const expand = (path: string, key: Key<unknown>, setting: Setting): Setting | undefined => {
     if (key.path === undefined || typeof setting.value !== "string") return setting;
@@ -179,7 +177,7 @@ function incompleteIssues({ together }: Catalog, settings: Settings): readonly F
     const found = missingBeside(table, settings);
     return found === undefined ? [] : [{
       path: found.missing,
-      message: `is missing; it is needed beside ${found.beside}`,
+      message: `is missing; ${found.beside} requires it`,
     }];
   });
 }

@@ -1,26 +1,24 @@
 /**
- * Paths as the configuration file writes them.
- *
- * `~/` and the XDG variables are expanded, nothing else: a path in a
- * configuration file is no program.
+ * Paths in the configuration file. Only `~/` and the XDG variables are expanded: a
+ * path in a configuration file is not a program.
  *
  * @module
  */
 import { didYouMean } from "@lib/core/nearest.ts";
 
-/** What paths are expanded with. */
+/** The directories that paths are expanded with. */
 export interface Places {
   /** The home directory, if there is one. */
   readonly home: string | undefined;
   readonly env: Readonly<Record<string, string | undefined>>;
 }
 
-/** A path that can be used as it is, or what is wrong with it. */
+/** A usable path, or its problem. */
 export type ExpandedPath =
   | { readonly kind: "path"; readonly path: string }
   | { readonly kind: "problem"; readonly message: string };
 
-/** The variables that may stand in a path, and what stands in for those unset. */
+/** The variables that are expanded, with their defaults below the home directory. */
 const VARIABLES: ReadonlyMap<string, string | undefined> = new Map([
   ["HOME", undefined],
   ["XDG_RUNTIME_DIR", undefined],
@@ -31,8 +29,8 @@ const VARIABLES: ReadonlyMap<string, string | undefined> = new Map([
 ]);
 
 /**
- * Expands `~/`, `$NAME` and `${NAME}` at the front of `text`, and tidies the
- * result. It is absolute; of kind `any`, a relative path stays as it is.
+ * Expands `~/`, `$NAME` and `${NAME}` at the front of `text`, and normalizes the
+ * result, which is absolute; of kind `any`, a relative path is left unchanged.
  */
 export function resolvePath(text: string, kind: "absolute" | "any", places: Places): ExpandedPath {
   const isRelative = kind === "any" && !/^[~$%/]/.test(text);
@@ -52,7 +50,7 @@ export function resolvePath(text: string, kind: "absolute" | "any", places: Plac
   return { kind: "path", path: isRelative ? text : `/${segments.join("/")}` };
 }
 
-/** The directory a variable names, by the XDG base directory specification. */
+/** Returns the directory of a variable of the XDG base directory specification. */
 export function placeOf(name: string, places: Places): string | undefined {
   if (name === "HOME") return places.home;
   const value = places.env[name];

@@ -1,23 +1,19 @@
 /**
- * Units and values that the keys of several sections share.
+ * Units and ranges that the keys of several sections share.
  *
  * @module
  */
 import { text, TIMER_MAX_MS } from "@lib/core/value_types.ts";
 
-/** Milliseconds. */
+// Milliseconds.
 export const SECOND = 1_000;
-/** Milliseconds. */
 export const MINUTE = 60 * SECOND;
-/** Milliseconds. */
 export const DAY = 24 * 60 * MINUTE;
-/** Bytes. */
+
+// Bytes.
 export const KIB = 1_024;
-/** Bytes. */
 export const MIB = 1_024 * KIB;
-/** Bytes. */
 export const GIB = 1_024 * MIB;
-/** Bytes. */
 export const TIB = 1_024 * GIB;
 
 /** Time limit of a job. */
@@ -26,12 +22,12 @@ export const jobTimeout = { min: SECOND, max: TIMER_MAX_MS };
 export const jobMemory = { min: 8 * MIB, max: 1_024 * TIB };
 /** Processes and threads of a job. */
 export const tasks = { min: 1, max: 4_194_304 };
-/** Age of something that is kept. */
+/** Maximum age of stored data. */
 export const age = { min: MINUTE, max: 3_650 * DAY };
-/** Disk space of something that is kept. */
+/** Disk space of stored data. */
 export const diskSpace = { min: MIB, max: 1_024 * TIB };
-/** An address without credentials, query or fragment. */
+/** A web address without credentials, query or fragment. */
 export const WEB_ADDRESS = /^https?:\/\/[^\s/?#@]+(\/[^\s?#]*)?$/;
-/** An address on the web. */
+/** The type of a {@linkcode WEB_ADDRESS}. */
 export const webAddress = () =>
   text("an http:// or https:// address without credentials", WEB_ADDRESS);

@@ -10,12 +10,12 @@ import { invalidConfig, loadConfig, type LoadedConfig } from "@lib/foundations/c
 import { placeOf } from "@lib/foundations/config/paths.ts";
 
 /** Largest configuration file, in bytes. */
-export const CONFIG_MAX_BYTES = 256 * 1024;
+const CONFIG_MAX_BYTES = 256 * 1024;
 
 /** Options for {@linkcode readConfig}. */
 export interface ReadConfigOptions {
   readonly sections: readonly Section[];
-  /** The file of `--config`, which must exist. Else `$CICD_CONFIG`, else the usual place. */
+  /** The file of `--config`, which must exist. @default {$CICD_CONFIG, else the usual place} */
   readonly path?: string;
   /** Texts by key path, as in `queue.max_running`. */
   readonly flags?: ReadonlyMap<string, string>;
@@ -24,17 +24,17 @@ export interface ReadConfigOptions {
   readonly signal: AbortSignal;
 }
 
-/** A configuration, and the file it was read from. */
+/** A configuration and its file. */
 export interface ReadConfigResult extends LoadedConfig {
-  /** Absent if there is no file in the usual place. */
+  /** Absent if the usual place has no file. */
   readonly file?: string;
 }
 
 /**
  * Reads file, environment and flags.
  *
- * @throws {CicdError} `invalid_config` if they do not make a configuration, or
- * a file that was named is not there; `io_failed` if it cannot be read.
+ * @throws {CicdError} `invalid_config` if the configuration is invalid or a named file does not
+ * exist; `io_failed` if it cannot be read.
  */
 export async function readConfig(options: ReadConfigOptions): Promise<ReadConfigResult> {
   const { sections, flags, signal } = options;
@@ -44,7 +44,7 @@ export async function readConfig(options: ReadConfigOptions): Promise<ReadConfig
   const path = named ?? usualPath({ env, home });
   const file = path === undefined ? undefined : await readFile(path, signal);
   if (file === undefined && named !== undefined) {
-    throw invalidConfig([{ path: named, message: "There is no such file; check --config" }]);
+    throw invalidConfig([{ path: named, message: "The file does not exist; check --config" }]);
   }
   const input = {
     sections,
@@ -55,7 +55,7 @@ export async function readConfig(options: ReadConfigOptions): Promise<ReadConfig
   };
   if (file === undefined) return loadConfig(input);
   const { name, text, mode } = file;
-  // The YAML reader is large: a daemon without a file never loads it.
+  // The YAML parser is large: without a file it is never loaded.
   const { readYamlSource } = await import("@lib/foundations/config/yaml_source.ts");
   const { root, issues } = readYamlSource(text, name);
   if (issues.length > 0) throw invalidConfig(issues);
@@ -64,7 +64,7 @@ export async function readConfig(options: ReadConfigOptions): Promise<ReadConfig
   return { config, file: name, warnings: [...warnings, ...suspect] };
 }
 
-/** The configuration of a machine on which nothing is set. */
+/** Returns the configuration of a machine without settings. */
 export function defaultConfig(
   sections: readonly Section[],
   env: Readonly<Record<string, string | undefined>>,
@@ -83,13 +83,13 @@ function homeOf(env: Readonly<Record<string, string | undefined>>): string {
   return env["HOME"]?.startsWith("/") ? env["HOME"] : homedir();
 }
 
-/** The file that is read where none is named: `$XDG_CONFIG_HOME/cicd-toolkit/config.yaml`. */
+/** Returns the default file: `$XDG_CONFIG_HOME/cicd-toolkit/config.yaml`. */
 export function usualPath(places: Parameters<typeof placeOf>[1]): string | undefined {
   const directory = placeOf("XDG_CONFIG_HOME", places);
   return directory === undefined ? undefined : `${directory}/cicd-toolkit/config.yaml`;
 }
 
-/** Warns of a file whose mode lets others read its secrets or change it. */
+/** Warns if the mode of a file lets others read its secrets or change it. */
 function modeWarnings(name: string, mode: number, { settings }: Config): readonly string[] {
   const warnings: string[] = [];
   const hasVariables = settings.values()
@@ -113,9 +113,9 @@ interface ReadFile {
 async function readFile(path: string, signal: AbortSignal): Promise<ReadFile | undefined> {
   try {
     signal.throwIfAborted();
-    // Looked at before it is opened: opening a FIFO would wait for its writer.
+    // Checked before it is opened: opening a FIFO would wait for its writer.
     const { isFile } = await Deno.stat(path);
-    if (!isFile) throw invalidConfig([{ path, message: "This is no regular file" }]);
+    if (!isFile) throw invalidConfig([{ path, message: "The path is not a regular file" }]);
     using file = await Deno.open(path);
     const { mode } = await file.stat();
     const bytes = await readBounded(file, path, signal);
@@ -124,7 +124,7 @@ async function readFile(path: string, signal: AbortSignal): Promise<ReadFile | u
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return undefined;
     if (error instanceof TypeError) {
-      throw invalidConfig([{ path, message: "This is no UTF-8 text" }]);
+      throw invalidConfig([{ path, message: "The file is not UTF-8 text" }]);
     }
     if (error instanceof CicdError || signal.aborted) throw error;
     throw new CicdError("io_failed", `Cannot read the configuration "${path}": ${error}`, {

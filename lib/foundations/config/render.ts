@@ -1,5 +1,5 @@
 /**
- * The configuration for people: `config show` and `config check`.
+ * Renders the configuration for `config show` and `config check`.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import { formatOrigin, projectPath, type Setting } from "@lib/foundations/config
 
 /** Options of the renderers. */
 export interface RenderOptions {
-  /** Whether the values of jobs' variables are shown; they may be secrets. */
+  /** Shows or hides the values of jobs' variables, which may be secrets. */
   readonly env: "shown" | "hidden";
 }
 
@@ -25,7 +25,7 @@ const HIDDEN = "(hidden)";
 /**
  * Renders every effective setting as YAML, with its origin as a comment.
  *
- * With the variables shown, the text is a file that gives the same configuration.
+ * With variables shown, the text is a file of the same configuration.
  */
 export function renderConfigYaml(
   { catalog, settings, projects }: Config,
@@ -88,7 +88,7 @@ export function renderProblems(error: unknown): readonly string[] {
   return error.issues.map(({ path, message }) => oneLine(`${path}: ${message}`));
 }
 
-/** Only jobs' variables are maps. */
+/** Hides the values of maps: only jobs' variables are maps. */
 function hideEnv(value: unknown): unknown {
   if (!isMap(value)) return value;
   return Object.fromEntries(Object.keys(value).map((name) => [name, HIDDEN]));
@@ -103,7 +103,7 @@ function flow(value: unknown): string {
   return typeof value === "string" ? scalar(value) : String(value);
 }
 
-/** Quotes whatever a YAML reader might take for something other than a text. */
+/** Quotes any text that YAML might read as another type. */
 function scalar(text: string): string {
   const plain = /^(?:[A-Za-z_~/$][A-Za-z0-9_./$@-]*|\d+[a-z]+|\d+[KMGT])$/.test(text) &&
     !/^(?:~|true|false|null|yes|no|on|off|y|n)$/i.test(text);

@@ -1,5 +1,5 @@
 /**
- * Sockets, whose paths the kernel keeps short.
+ * Socket paths, whose length the kernel limits.
  *
  * @module
  */
@@ -12,12 +12,12 @@ import { PROGRAM } from "@lib/foundations/config/program_keys.ts";
 /** Longest path of a Unix socket, in bytes: `sun_path` less its NUL. */
 const SOCKET_PATH_MAX_BYTES = 107;
 
-/** The socket of a project's agent. */
+/** Returns the socket path of a project's agent. */
 export function agentSocketPath(runtimeDir: string, project: string): string {
   return `${runtimeDir}/agents/${project}.sock`;
 }
 
-/** Finds sockets whose paths are longer than the kernel takes. */
+/** Finds socket paths that are too long for the kernel. */
 export function socketIssues(config: Config): readonly FieldIssue[] {
   const { socket, runtimeDir } = config.of(PROGRAM);
   const issue = ({ name }: Key<string>, excess: number, what: string): readonly FieldIssue[] => {
@@ -38,12 +38,12 @@ export function socketIssues(config: Config): readonly FieldIssue[] {
   ];
 }
 
-/** Warns where the longest project names have no room in a socket's path. */
+/** Warns if the longest project names do not fit into a socket path. */
 export function socketWarnings(runtimeDir: string): readonly string[] {
   const surplus = excessBytes(agentSocketPath(runtimeDir, "x".repeat(PROJECT_NAME_MAX)));
   return surplus <= 0 ? [] : [
     `runtime_dir "${runtimeDir}" is long: project names of more than ` +
-    `${PROJECT_NAME_MAX - surplus} characters have no room in the path of a socket`,
+    `${PROJECT_NAME_MAX - surplus} characters do not fit into the path of a socket`,
   ];
 }
 

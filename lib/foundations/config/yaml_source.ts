@@ -1,15 +1,15 @@
 /**
  * Reads YAML 1.2 into a {@linkcode SourceNode}.
  *
- * Refused: duplicate keys, tags other than the core ones, several documents,
- * and aliases that make the tree larger than {@linkcode YAML_MAX_NODES}.
+ * Refuses duplicate keys, tags other than the core ones, several documents, and
+ * trees of more than {@linkcode YAML_MAX_NODES}, aliases included.
  *
  * @module
  */
 import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument } from "yaml";
 import { type FieldIssue, messageOf } from "@lib/core/errors.ts";
 
-/** A place in a text; both count from 1. */
+/** A position in a text; both count from 1. */
 export interface Position {
   readonly line: number;
   readonly column: number;
@@ -18,25 +18,25 @@ export interface Position {
 /** One entry of a map. */
 interface SourceEntry {
   readonly name: string;
-  /** Of the name. */
+  /** Position of the name. */
   readonly at: Position;
   readonly node: SourceNode;
 }
 
-/** A value and where it stands. */
+/** A value and its position. */
 export type SourceNode =
   | {
     readonly kind: "scalar";
     readonly value: string | number | boolean | null;
-    /** As it is written, without quotes: `1.10` is not 1.1. */
+    /** As written, without quotes: `1.10` is not 1.1. */
     readonly text: string;
     readonly at: Position;
   }
   | { readonly kind: "map"; readonly entries: readonly SourceEntry[]; readonly at: Position }
   | { readonly kind: "list"; readonly items: readonly SourceNode[]; readonly at: Position };
 
-/** Most nodes of a file, each use of an alias counted anew. */
-export const YAML_MAX_NODES = 20_000;
+/** Most nodes of a file; each use of an alias counts again. */
+const YAML_MAX_NODES = 20_000;
 
 /** Most uses of aliases: each one costs a walk through the document. */
 const MAX_ALIASES = 200;
@@ -44,7 +44,7 @@ const MAX_ALIASES = 200;
 /** Deepest nesting; the configuration itself needs five. */
 const MAX_DEPTH = 16;
 
-/** A tree, `undefined` for an empty file, or what is wrong. */
+/** A tree, `undefined` for an empty file, and its problems. */
 export interface YamlSource {
   readonly root: SourceNode | undefined;
   readonly issues: readonly FieldIssue[];
@@ -68,7 +68,7 @@ export function readYamlSource(text: string, file: string): YamlSource {
       uniqueKeys: true,
     });
   } catch (error) {
-    return { root: undefined, issues: [issueAt(0, `is no readable YAML: ${messageOf(error)}`)] };
+    return { root: undefined, issues: [issueAt(0, `is not readable YAML: ${messageOf(error)}`)] };
   }
   const problems = [...document.errors, ...document.warnings];
   if (problems.length > 0) {
@@ -105,7 +105,7 @@ export function readYamlSource(text: string, file: string): YamlSource {
       if (++aliases > MAX_ALIASES) return refuse(at, `YAML: more than ${MAX_ALIASES} aliases`);
       const target = node.resolve(document);
       return target === undefined
-        ? refuse(at, `YAML: the alias *${node.source} names no anchor above it`)
+        ? refuse(at, `YAML: the alias *${node.source} has no anchor above it`)
         : convert(target, at, depth + 1);
     }
     if (isMap(node)) return convertMap(node.items, at, depth);

@@ -80,15 +80,15 @@ Deno.test("together() gives all of its values or none, and names the one that is
   const refusals: readonly (readonly [unknown, string])[] = [
     [
       { probe: { store: { address: "a" } } },
-      "probe.store.name is missing; it is needed beside probe.store.address",
+      "probe.store.name is missing; probe.store.address requires it",
     ],
     [
       { listen: { tls_key: "/k" } },
-      "listen.tls_certificate is missing; it is needed beside listen.tls_key",
+      "listen.tls_certificate is missing; listen.tls_key requires it",
     ],
     [
       { artifacts: { s3: { endpoint: "http://s3", bucket: "abc", access_key: "env:A" } } },
-      "artifacts.s3.secret_key is missing; it is needed beside artifacts.s3.endpoint",
+      "artifacts.s3.secret_key is missing; artifacts.s3.endpoint requires it",
     ],
   ];
   for (const [file, message] of refusals) {

@@ -131,7 +131,7 @@ Deno.test("loadConfig() reports every problem of every source, the file's in its
   });
   assert.equal(found.length, 5);
   assert.match(found[0] ?? "", /queue\.ageing is "-5m"; a duration cannot be negative$/);
-  assert.match(found[1] ?? "", /queue\.max_runing is no known key; did you mean "max_running"\?$/);
+  assert.match(found[1] ?? "", /unknown key "queue\.max_runing"; did you mean "max_running"\?$/);
   assert.match(found[2] ?? "", /projects: the name "\.\.\/x" begins with a dash, dot/);
   assert.match(found.slice(3).join("\n"), /^flag --log-levle: .* did you mean "log\.level"\?$/m);
   assert.match(found.slice(3).join("\n"), /^env CICD_HTTP_MAX_BODY: http\.max_body is "lots"/m);
@@ -182,7 +182,7 @@ Deno.test("loadConfig() refuses socket paths the kernel would cut off", () => {
   );
   assert.match(
     merge({ file: { runtime_dir: `/${"r".repeat(60)}` } }).warnings[0] ?? "",
-    /more than 33 characters have no room/,
+    /more than 33 characters do not fit/,
   );
 });
 

@@ -9,7 +9,7 @@ import { envNameOf, type Key } from "@lib/foundations/config/key.ts";
 const BEGIN = "<!-- The tables down to the end mark are generated from the tables of keys. -->";
 const END = "<!-- End of the tables. -->";
 
-/** The tables, one per section, in Markdown. */
+/** Renders the tables, one per section, in Markdown. */
 function configReference(sections: readonly Section[]): string {
   const { keys: allKeys, projectKeys } = catalogOf(sections);
   const tables = [...Map.groupBy(allKeys, ([name]) => sectionOf(name))].map(([section, keys]) => {
