@@ -56,8 +56,8 @@ function cellsOf(key: Key<unknown>): readonly string[] {
   return [key.summary.replaceAll("|", "\\|"), fallbackOf(key), key.doc];
 }
 
-function fallbackOf({ fallback, fallbackText }: Key<unknown>): string {
-  if (fallbackText !== undefined) return fallbackText;
+function fallbackOf({ fallback, text }: Key<unknown>): string {
+  if (text !== undefined) return text;
   if (fallback === undefined) return "none";
   if (Array.isArray(fallback)) return `\`[${fallback.join(", ")}]\``;
   return `\`${typeof fallback === "string" ? fallback : JSON.stringify(fallback)}\``;

@@ -1,5 +1,5 @@
 /**
- * Pieces that the grammars of the commands are made of.
+ * Building blocks of the commands' grammars.
  *
  * @module
  */
@@ -14,34 +14,34 @@ import * as v from "valibot";
 import { projectNameProblem } from "@lib/core/ids.ts";
 import * as types from "@lib/core/value_types.ts";
 
-/** Names that the runner knows, for the completion of the shell; empty if it is away. */
+/** Names for shell completion; empty if the runner is unreachable. */
 export interface Completer {
   jobIds(): Promise<readonly NamedValue[]>;
   projects(): Promise<readonly NamedValue[]>;
 }
 
-/** A value and what it stands for. */
+/** A value and its description. */
 export interface NamedValue {
   readonly value: string;
   readonly description: string;
 }
 
-/** A flag that is off unless it is given. */
+/** Makes a flag that is off by default. */
 export function toggle(names: readonly [OptionName, ...OptionName[]], description: Message) {
   return withDefault(flag(...names, { description }), false);
 }
 
-/** A duration; in milliseconds. */
+/** Parses a duration, in milliseconds. */
 export function duration(): ValueParser<"sync", number> {
   return typed(types.duration({ min: 0, max: 3_650 * 86_400_000 }), "DURATION", 0);
 }
 
-/** A size; in bytes. */
+/** Parses a size, in bytes. */
 export function size(): ValueParser<"sync", number> {
   return typed(types.size({ min: 0, max: 1024 ** 5 }), "SIZE", 0);
 }
 
-/** A value of any type, checked and then handed on as a job file would hold it. */
+/** Checks a value of any type and returns it as in a job file. */
 export function valueParser(
   type: types.ValueType<unknown>,
   metavar: NonEmptyString,
@@ -79,19 +79,14 @@ function typed<T>(
   });
 }
 
-/** A job's id or its beginning, completed by asking the runner. */
-function jobId({ jobIds }: Completer): ValueParser<"async", string> {
-  return completed("ID", jobIds);
-}
-
-/** The argument that names a job. */
-export function jobArgument(completer: Completer) {
-  return argument(jobId(completer), {
+/** Makes the argument that names a job, completed by asking the runner. */
+export function jobArgument({ jobIds }: Completer) {
+  return argument(completed("ID", jobIds), {
     description: message`The job, by its id or the beginning of it`,
   });
 }
 
-/** A project's name, completed by asking the runner. */
+/** Parses a project's name, completed by asking the runner. */
 export function projectName({ projects }: Completer): ValueParser<"async", string> {
   return completed("PROJECT", projects, (input) => {
     const problem = projectNameProblem(input);
@@ -99,24 +94,18 @@ export function projectName({ projects }: Completer): ValueParser<"async", strin
   });
 }
 
-/** A path, completed by the shell. */
+/** Parses a path, completed by the shell. */
 export function filePath(metavar: "FILE" | "PATH"): ValueParser<"sync", string> {
-  return {
-    ...string({ metavar }),
-    suggest: anyFile,
-  };
+  return { ...string({ metavar }), suggest: anyFile };
 }
 
 function* anyFile(prefix: string): Iterable<Suggestion> {
   yield { kind: "file", type: "any", pattern: prefix };
 }
 
-/** The examples at the end of a command's help. */
+/** Formats the examples at the end of a command's help. */
 export function examples(...lines: readonly string[]): Message {
-  return [
-    text("Examples:"),
-    ...lines.flatMap((line) => [lineBreak(), text(`  ${line}`)]),
-  ];
+  return [text("Examples:"), ...lines.flatMap((line) => [lineBreak(), text(`  ${line}`)])];
 }
 
 function completed(
@@ -144,7 +133,7 @@ function completed(
   };
 }
 
-/** A value that `parse` makes of what was given. */
+/** Makes a value parser of a function. */
 export function parsed<T>(
   metavar: NonEmptyString,
   placeholder: T,
@@ -153,12 +142,12 @@ export function parsed<T>(
   return { mode: "sync", metavar, placeholder, parse, format: String };
 }
 
-/** Refuses a value; the flag is named before the problem. */
+/** Refuses a value; the flag's name precedes the problem. */
 export function wrong(problem: string): ValueParserResult<never> {
   return { success: false, error: [text(/[.?]$/.test(problem) ? problem : `${problem}.`)] };
 }
 
-/** A value as it is shown in a refusal. */
+/** Formats a value for a refusal. */
 export function quoted(input: string): string {
   return JSON.stringify(input);
 }

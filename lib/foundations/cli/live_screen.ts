@@ -1,6 +1,5 @@
 /**
- * A part of the terminal that is kept up to date: only lines that changed are
- * written again.
+ * A region of the terminal that is updated in place: only changed lines are rewritten.
  *
  * @module
  */
@@ -12,9 +11,8 @@ const CLEAR_TO_LINE_END = "\x1b[K";
 const CLEAR_BELOW = "\x1b[J";
 
 /**
- * Tells what to write so that `after` stands where `before` stood.
- *
- * The cursor is at the start of the line below the last one, before and after.
+ * Returns the output that replaces `before` with `after`. Before and after it, the
+ * cursor is at the start of the line below the last one.
  */
 export function redraw(before: readonly string[], after: readonly string[]): string {
   let first = 0;

@@ -1,5 +1,5 @@
 /**
- * Ctrl-C, once and twice.
+ * Handling of Ctrl-C, once and twice.
  *
  * @module
  */
@@ -12,9 +12,8 @@ export interface InterruptHandlers {
 }
 
 /**
- * Handles SIGINT and SIGTERM until it is disposed.
- *
- * CI systems send SIGINT and then SIGTERM: the second signal counts, whichever it is.
+ * Handles SIGINT and SIGTERM until it is disposed. CI systems send SIGINT and then
+ * SIGTERM: either one counts as the second.
  */
 export function onInterrupt({ first, again }: InterruptHandlers): Disposable {
   let count = 0;

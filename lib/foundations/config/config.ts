@@ -106,7 +106,7 @@ export function catalogOf(sections: readonly Section[]): Catalog {
       if (key.project === undefined) continue;
       const { name, doc } = key.project;
       const text = `\`${key.name}\``;
-      projectKeys.set(name, { ...key, name, doc, fallback: undefined, fallbackText: text });
+      projectKeys.set(name, { ...key, name, doc, fallback: undefined, text });
     }
     for (const key of rowsOf(projectTable, whole)) projectKeys.set(key.name, key);
   }

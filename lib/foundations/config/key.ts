@@ -49,8 +49,18 @@ interface ProjectKey {
   readonly doc: string;
 }
 
+/** Optional properties of a key. */
+interface KeyOptions {
+  /** The default in words, if it depends on the machine. */
+  readonly text?: string;
+  /** Lets a project override the value; maps are merged. */
+  readonly project?: ProjectKey;
+  /** The change that requires a restart: any, or only setting and unsetting it. */
+  readonly restart?: "changed" | "toggled";
+}
+
 /** One key. */
-export interface Key<T> extends ValueType<T> {
+export interface Key<T> extends ValueType<T>, KeyOptions {
   readonly kind: "key";
   /** Dotted, as in `queue.max_running`; relative to the project for a key of projects only. */
   readonly name: string;
@@ -58,22 +68,6 @@ export interface Key<T> extends ValueType<T> {
   readonly doc: string;
   /** The default as in a file; `undefined` if there is none. */
   readonly fallback: unknown;
-  /** The default in words, if it depends on the machine. */
-  readonly fallbackText: string | undefined;
-  /** Set if a project can override the value; maps are merged. */
-  readonly project: ProjectKey | undefined;
-  /** The change that requires a restart: any, or only setting and unsetting it. */
-  readonly restart: "changed" | "toggled" | undefined;
-}
-
-/** Optional properties of a key. */
-interface KeyOptions {
-  /** The default in words, if it depends on the machine. */
-  readonly text?: string;
-  /** Lets a project override the value. */
-  readonly project?: ProjectKey;
-  /** The change that requires a restart. @default {undefined} none does */
-  readonly restart?: "changed" | "toggled";
 }
 
 /** A nested table, whose values are nested alike. */
@@ -123,8 +117,7 @@ export function key<T>(
   fallback: NonNullable<unknown>,
   options: KeyOptions = {},
 ): Key<T> {
-  const { text: fallbackText, project, restart } = options;
-  return { ...type, kind: "key", name, doc, fallback, fallbackText, project, restart };
+  return { ...type, ...options, kind: "key", name, doc, fallback };
 }
 
 /** Makes a key that may have no value. */
@@ -134,8 +127,7 @@ export function optionalKey<T>(
   doc: string,
   options: KeyOptions = {},
 ): Key<T | undefined> {
-  const { text: fallbackText, project, restart } = options;
-  return { ...type, kind: "key", name, doc, fallback: undefined, fallbackText, project, restart };
+  return { ...type, ...options, kind: "key", name, doc, fallback: undefined };
 }
 
 /** Makes a nested table. */
