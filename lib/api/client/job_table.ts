@@ -39,7 +39,7 @@ const SHORT_ID = 13;
 export function renderJobs(
   jobs: readonly JobAnswer[],
   { now, paint, width }: JobTableOptions,
-): readonly string[] {
+): Promise<readonly string[]> {
   const idLength = width === undefined ? 36 : shortIdLength(jobs.map(({ id }) => id));
   return renderTable({
     columns: COLUMNS,

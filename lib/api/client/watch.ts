@@ -17,7 +17,7 @@ export interface View<T> {
   /** Asks the runner; called after changes only. */
   readonly load: (signal: AbortSignal) => Promise<T>;
   /** Renders what was loaded, as it looks now; a line each. */
-  readonly render: (loaded: T, size: { readonly columns: number }) => readonly string[];
+  readonly render: (loaded: T, size: { readonly columns: number }) => Promise<readonly string[]>;
 }
 
 /** Changes that come together are asked about once. */
@@ -50,7 +50,8 @@ export async function watchView<T>(context: CliContext, view: View<T>): Promise<
       }
       const { columns, rows } = out.size() ?? { columns: 80, rows: 24 };
       if (loaded !== undefined) {
-        const frame = view.render(loaded, { columns }).slice(0, Math.max(1, rows - 1));
+        const lines = await view.render(loaded, { columns });
+        const frame = lines.slice(0, Math.max(1, rows - 1));
         await out.write(new TextEncoder().encode(redraw(shown, frame)));
         shown = frame;
       }

@@ -74,7 +74,7 @@ const list = defineCommand({
     else if (found.length === 0) {
       out.note("there are no keys; 'cicd-runner keys create' makes one");
     } else {
-      for (const line of renderKeys(found, { now: clock.now(), paint })) await out.line(line);
+      for (const line of await renderKeys(found, { now: clock.now(), paint })) await out.line(line);
     }
     return 0;
   },
@@ -152,7 +152,7 @@ async function print({ out, flags }: CliContext, issued: IssuedKeyAnswer): Promi
 function renderKeys(
   found: readonly KeyAnswer[],
   { now, paint }: { readonly now: number; readonly paint: Painter },
-): readonly string[] {
+): Promise<readonly string[]> {
   return renderTable({
     columns: [
       { title: "ID" },

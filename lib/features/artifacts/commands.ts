@@ -51,7 +51,7 @@ are replaced; links on the way are not followed.`,
     if (flags.json) await out.json(list);
     else if (download === undefined) {
       if (list.files.length === 0) out.note(whyNone(all));
-      else for (const line of renderList(list, paint)) await out.line(line);
+      else for (const line of await renderList(list, paint)) await out.line(line);
     }
     tellWhatIsMissing(context, list);
     return 0;
@@ -62,7 +62,7 @@ are replaced; links on the way are not followed.`,
 export const commands: readonly Command[] = [artifacts];
 
 /** Renders a list, a line each. */
-function renderList({ files }: ArtifactsAnswer, paint: Painter): readonly string[] {
+function renderList({ files }: ArtifactsAnswer, paint: Painter): Promise<readonly string[]> {
   return renderTable({
     columns: [{ title: "SIZE", align: "right" }, { title: "SHA-256" }, { title: "PATH" }],
     rows: files.map(({ path, bytes, sha256 }) => [

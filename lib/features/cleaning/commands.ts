@@ -45,7 +45,9 @@ const retention = defineCommand({
       for (const removal of removals) await out.json(removal);
       return 0;
     }
-    for (const line of renderRemovals(removals, { now: clock.now(), paint })) await out.line(line);
+    for (const line of await renderRemovals(removals, { now: clock.now(), paint })) {
+      await out.line(line);
+    }
     const bytes = removals.reduce((sum, { log_bytes }) => sum + log_bytes, 0);
     const what = `${removals.length} jobs with ${formatSize(bytes)} of logs`;
     await out.line(sweep ? `Removed ${what}` : `Would remove ${what}; --sweep removes them now`);
@@ -71,7 +73,7 @@ const clean = defineCommand({
     const failed = answer.items.filter(({ outcome }) => outcome === "failed");
     if (flags.json) await out.json(answer);
     else {
-      for (const line of renderCleaning(answer, paint)) await out.line(line);
+      for (const line of await renderCleaning(answer, paint)) await out.line(line);
       for (const { kind, name, detail } of failed) {
         out.note(`Cannot remove ${kind} ${oneLine(name)}: ${oneLine(detail ?? "")}`);
       }
@@ -107,12 +109,15 @@ export async function withProgress<T>(
 }
 
 /** Renders a cleaning: a table of kinds and causes, and a line about the whole. */
-export function renderCleaning(answer: CleanAnswer, paint: Painter): readonly string[] {
+export async function renderCleaning(
+  answer: CleanAnswer,
+  paint: Painter,
+): Promise<readonly string[]> {
   const chosen = answer.items.filter(({ outcome }) =>
     outcome === "removed" || outcome === "planned"
   );
   const groups = [...Map.groupBy(chosen, ({ kind, cause }) => `${kind}\n${cause}`).values()];
-  const table = groups.length === 0 ? [] : renderTable({
+  const table = groups.length === 0 ? [] : await renderTable({
     columns: [
       { title: "WHAT" },
       { title: "COUNT", align: "right" },
@@ -169,12 +174,12 @@ function reasonOf(cause: string): string {
 }
 
 /** Renders removals, a line each; nothing if there are none. */
-function renderRemovals(
+async function renderRemovals(
   removals: RemovalsAnswer["removals"],
   { now, paint }: { readonly now: number; readonly paint: Painter },
-): readonly string[] {
+): Promise<readonly string[]> {
   if (removals.length === 0) return [];
-  return renderTable({
+  return await renderTable({
     columns: [
       { title: "ID" },
       { title: "PROJECT" },

@@ -60,16 +60,16 @@ export const status = defineCommand({
     }
     const overview = await load(runner, signal);
     const options = { now: clock.now(), paint, width: out.size()?.columns };
-    for (const line of renderOverview(overview, options)) await out.line(line);
+    for (const line of await renderOverview(overview, options)) await out.line(line);
     return watch ? await printChanges(context, runner, { isWanted: () => true }) : 0;
   },
 });
 
 /** Renders the overview, a line each. */
-export function renderOverview(
+export async function renderOverview(
   { status, open, ended, projects }: Overview,
   options: { readonly now: number; readonly paint: Painter; readonly width?: number | undefined },
-): readonly string[] {
+): Promise<readonly string[]> {
   const { now, paint } = options;
   const { mode, queued, in_flight, max_running, ready, reasons, warnings = [] } = status;
   const counts = `${in_flight} of ${max_running} at work, ${queued} queued`;
@@ -85,10 +85,10 @@ export function renderOverview(
     ...reasons.map((reason) => paint("bad", `! ${oneLine(reason)}`)),
     ...warnings.map((warning) => paint("warn", `! ${oneLine(warning)}`)),
     ...projects.flatMap(limitsLine).map((line) => paint("faint", line)),
-    ...(open.length === 0 ? [] : ["", ...renderJobs(open, options)]),
+    ...(open.length === 0 ? [] : ["", ...await renderJobs(open, options)]),
     ...(ended.length === 0
       ? []
-      : ["", paint("faint", "Ended last"), ...renderJobs(ended, options)]),
+      : ["", paint("faint", "Ended last"), ...await renderJobs(ended, options)]),
   ];
 }
 

@@ -35,7 +35,7 @@ const projects = defineCommand({
     const found = await listProjects(runner, signal);
     if (flags.json) { for (const project of found) await out.json(project); }
     else if (found.length === 0) out.note("there are no projects yet; the first job makes one");
-    else for (const line of renderProjects(found, paint)) await out.line(line);
+    else for (const line of await renderProjects(found, paint)) await out.line(line);
     return 0;
   },
 });
@@ -85,7 +85,7 @@ function projectArgument(completer: Completer) {
 function renderProjects(
   found: readonly ProjectAnswer[],
   paint: Painter,
-): readonly string[] {
+): Promise<readonly string[]> {
   return renderTable({
     columns: [
       { title: "PROJECT" },

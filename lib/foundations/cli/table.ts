@@ -1,20 +1,19 @@
 /**
- * Tables for people.
+ * Tables for terminals.
  *
  * @module
  */
-import stringWidth from "string-width";
 
 /** A column. */
 export interface Column {
   readonly title: string;
   /** @default {"left"} */
   readonly align?: "left" | "right";
-  /** May be cut to fit the terminal. @default {false} */
+  /** May be truncated to fit the terminal. @default {false} */
   readonly flexible?: boolean;
 }
 
-/** A cell: plain text, and how it is painted. */
+/** A cell: plain text and its paint. */
 export interface Cell {
   readonly text: string;
   readonly paint?: (text: string) => string;
@@ -24,32 +23,37 @@ export interface Cell {
 export interface TableOptions {
   readonly columns: readonly Column[];
   readonly rows: readonly (readonly (Cell | string)[])[];
-  /** Columns of the terminal; absent: as wide as it takes. */
+  /** Columns of the terminal; absent: unlimited. */
   readonly width?: number | undefined;
   readonly paintTitle?: (text: string) => string;
 }
 
+/** Returns the terminal columns that a text takes. */
+type Measure = (text: string) => number;
+
 const GAP = "  ";
-/** A flexible column is not made narrower than this. */
+/** Narrowest width of a flexible column. */
 const MIN_WIDTH = 8;
 
-/** Renders a table, a line each; the first one has the titles. */
-export function renderTable(options: TableOptions): readonly string[] {
+/** Renders a table, one line per row, after a line of titles. */
+export async function renderTable(options: TableOptions): Promise<readonly string[]> {
   const { columns, width, paintTitle } = options;
-  const rows = options.rows.map((row) => row.map(toCell));
   const titles = columns.map(({ title }): Cell => ({
     text: title,
     ...(paintTitle === undefined ? {} : { paint: paintTitle }),
   }));
+  const rows = [titles, ...options.rows.map((row) => row.map(toCell))];
+  const measure = await measureFor(rows.flat());
   const widths = columns.map((_, index) =>
-    Math.max(...[titles, ...rows].map((row) => stringWidth(row[index]?.text ?? "")))
+    Math.max(...rows.map((row) => measure(row[index]?.text ?? "")))
   );
   if (width !== undefined) shrink(widths, columns, width);
-  return [titles, ...rows].map((row) => {
+  return rows.map((row) => {
     const cells = columns.map((column, index) => {
       const cell = row[index] ?? { text: "" };
-      const text = cut(cell.text, widths[index] ?? 0);
-      const padding = " ".repeat(Math.max(0, (widths[index] ?? 0) - stringWidth(text)));
+      const columnWidth = widths[index] ?? 0;
+      const text = truncated(cell.text, columnWidth, measure);
+      const padding = " ".repeat(Math.max(0, columnWidth - measure(text)));
       const painted = cell.paint?.(text) ?? text;
       if (column.align === "right") return padding + painted;
       return index === columns.length - 1 ? painted : painted + padding;
@@ -58,27 +62,33 @@ export function renderTable(options: TableOptions): readonly string[] {
   });
 }
 
-/** Renders names and values under one another. */
+/** Renders names and values, one pair per line. */
 export function renderFields(
   fields: readonly (readonly [name: string, value: Cell | string | undefined])[],
   paintName: (text: string) => string,
 ): readonly string[] {
-  const given = fields.flatMap(([name, value]) =>
+  const present = fields.flatMap(([name, value]) =>
     value === undefined ? [] : [{ name, cell: toCell(value) }]
   );
-  const width = Math.max(0, ...given.map(({ name }) => name.length));
-  return given.map(({ name, cell }) =>
+  const width = Math.max(0, ...present.map(({ name }) => name.length));
+  return present.map(({ name, cell }) =>
     `${paintName(name.padEnd(width))}  ${cell.paint?.(cell.text) ?? cell.text}`
   );
 }
 
-/** Cuts a text to a width; what is missing is shown as `…`. */
-export function cut(text: string, width: number): string {
-  if (stringWidth(text) <= width) return text;
+/** Loads the tables of Unicode, which take a while, only for text that needs them. */
+async function measureFor(cells: readonly Cell[]): Promise<Measure> {
+  if (cells.every(({ text }) => /^[ -~]*$/.test(text))) return (text) => text.length;
+  return (await import("string-width")).default;
+}
+
+/** Truncates a text to a width, with `…` at its end. */
+function truncated(text: string, width: number, measure: Measure): string {
+  if (measure(text) <= width) return text;
   let kept = "";
   let used = 0;
   for (const { segment } of new Intl.Segmenter().segment(text)) {
-    used += stringWidth(segment);
+    used += measure(segment);
     if (used > width - 1) break;
     kept += segment;
   }

@@ -68,7 +68,7 @@ export const jobs = defineCommand({
       const loaded = await Array.fromAsync(found(signal));
       const options = { now: clock.now(), paint, width: out.size()?.columns };
       if (loaded.length === 0) out.note("there are no such jobs");
-      else for (const line of renderJobs(loaded, options)) await out.line(line);
+      else for (const line of await renderJobs(loaded, options)) await out.line(line);
     }
     if (!watch) return 0;
     return await printChanges(context, runner, {

@@ -32,16 +32,16 @@ export const show = defineCommand({
     using runner = await connect();
     const job = await showJob(runner, id, signal);
     if (flags.json) await out.json(job);
-    else for (const line of renderJob(job, { now: clock.now(), paint })) await out.line(line);
+    else for (const line of await renderJob(job, { now: clock.now(), paint })) await out.line(line);
     return 0;
   },
 });
 
 /** Renders a job with its attempts, a line each. */
-export function renderJob(
+export async function renderJob(
   job: JobAnswer,
   { now, paint }: { readonly now: number; readonly paint: Painter },
-): readonly string[] {
+): Promise<readonly string[]> {
   const { limits, usage, attempts = [] } = job;
   const spec = specOf(job);
   const why = outcome(job);
@@ -71,7 +71,7 @@ export function renderJob(
   return [
     ...fields,
     "",
-    ...renderTable({
+    ...await renderTable({
       columns: [
         { title: "ATTEMPT", align: "right" },
         { title: "STATE" },

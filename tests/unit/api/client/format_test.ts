@@ -92,8 +92,8 @@ Deno.test("shortIdLength() keeps ids apart", () => {
   assert.equal(shortIdLength([...ids, ids[0] ?? ""]), 36);
 });
 
-Deno.test("renderJobs() shows whole ids where nothing must be cut", () => {
-  const [titles, row] = renderJobs([jobAnswer()], { now, paint: plain });
+Deno.test("renderJobs() shows whole ids where nothing must be cut", async () => {
+  const [titles, row] = await renderJobs([jobAnswer()], { now, paint: plain });
   assert.match(titles ?? "", /^ID +PROJECT +STATE +WHY +AGE +TIME +RUNS$/);
   assert.match(
     row ?? "",
@@ -101,21 +101,23 @@ Deno.test("renderJobs() shows whole ids where nothing must be cut", () => {
   );
 });
 
-Deno.test("renderJob() lists attempts when there were several", () => {
+Deno.test("renderJob() lists attempts when there were several", async () => {
   const attempt = { ...jobAnswer(), number: 1, log_bytes: 2048, state: "failed" };
-  const once = renderJob(jobAnswer({ attempts: [attempt] }), { now, paint: plain }).join("\n");
+  const once = (await renderJob(jobAnswer({ attempts: [attempt] }), { now, paint: plain })).join(
+    "\n",
+  );
   assert.ok(!once.includes("ATTEMPT"));
-  const twice = renderJob(
+  const twice = (await renderJob(
     jobAnswer({ attempts: [attempt, { ...attempt, number: 2 }] }),
     { now, paint: plain },
-  ).join("\n");
+  )).join("\n");
   assert.match(twice, /ATTEMPT +STATE +STARTED +TIME +LOG/);
   assert.match(twice, /2 +failed +1h ago +2s +2K/);
 });
 
-Deno.test("renderJob() shows image, commit, and what is kept", () => {
+Deno.test("renderJob() shows image, commit, and what is kept", async () => {
   const job = jobAnswer();
-  const text = renderJob(
+  const text = (await renderJob(
     jobAnswer({
       reason: "checkout_failed",
       state: "failed",
@@ -131,7 +133,7 @@ Deno.test("renderJob() shows image, commit, and what is kept", () => {
       },
     }),
     { now, paint: plain },
-  ).join("\n");
+  )).join("\n");
   assert.match(text, /^state +failed \(checkout failed\)$/m);
   assert.match(text, /^message +Cannot check out .* no branch "nope"$/m);
   assert.match(text, /^image +node:22\ufffd\[31m \(network none\)$/m);
@@ -143,8 +145,8 @@ Deno.test("renderJob() shows image, commit, and what is kept", () => {
 
 const WEB = { project: "web", mode: "open", queued: 0, in_flight: 1, max_running: 4 };
 
-Deno.test("renderOverview() shows what holds projects, and why the runner is not ready", () => {
-  const lines = renderOverview({
+Deno.test("renderOverview() shows what holds projects, and why the runner is not ready", async () => {
+  const lines = await renderOverview({
     status: {
       build: "source",
       version: "1.2.3",

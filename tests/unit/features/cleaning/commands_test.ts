@@ -26,9 +26,9 @@ function answer(items: readonly CleanItemAnswer[], dryRun = false): CleanAnswer 
   return { dry_run: dryRun, items: [...items], skipped: [], ...free };
 }
 
-Deno.test("renderCleaning() sums up by kind and cause", () => {
+Deno.test("renderCleaning() sums up by kind and cause", async () => {
   const items = [item(), item(), item({ cause: "free_disk" }), item({ kind: "image" })];
-  assert.deepEqual(renderCleaning(answer(items), plain), [
+  assert.deepEqual(await renderCleaning(answer(items), plain), [
     "WHAT   COUNT  SIZE  WHY",
     "cache      2    2K  not used for long",
     "cache      1    1K  the disk is too full",
@@ -37,15 +37,17 @@ Deno.test("renderCleaning() sums up by kind and cause", () => {
   ]);
 });
 
-Deno.test("renderCleaning() says of a dry run that nothing was changed", () => {
-  const lines = renderCleaning(answer([item({ outcome: "planned" })], true), plain);
+Deno.test("renderCleaning() says of a dry run that nothing was changed", async () => {
+  const lines = await renderCleaning(answer([item({ outcome: "planned" })], true), plain);
   assert.equal(lines.at(-1), "Would remove 1 thing of 1K; nothing was changed, 2K are free");
 });
 
-Deno.test("renderCleaning() does not count what was kept or could not be removed", () => {
+Deno.test("renderCleaning() does not count what was kept or could not be removed", async () => {
   const items = [item({ outcome: "kept" }), item({ outcome: "failed", detail: "busy" })];
-  assert.deepEqual(renderCleaning(answer(items), plain), ["Nothing was removed; 2K are free"]);
-  assert.deepEqual(renderCleaning(answer([]), plain), ["Nothing to remove; 2K are free"]);
+  assert.deepEqual(await renderCleaning(answer(items), plain), [
+    "Nothing was removed; 2K are free",
+  ]);
+  assert.deepEqual(await renderCleaning(answer([]), plain), ["Nothing to remove; 2K are free"]);
 });
 
 Deno.test("withProgress() tells on a terminal that a long cleaning goes on, until it is done", async () => {

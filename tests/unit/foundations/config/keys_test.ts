@@ -22,7 +22,7 @@ Deno.test("catalogOf() has every key once", () => {
 Deno.test("catalogOf() has a doc and a default that passes its own check for each key", () => {
   for (const [name, key] of [...keys, ...projectKeys]) {
     assert.match(key.doc, /\.$/, name);
-    const { fallback, fallbackText } = key;
+    const { fallback, text: fallbackText } = key;
     if (typeof fallback === "function") assert.ok(fallbackText !== undefined, name);
     else if (fallback !== undefined) assert.ok(v.is(key.schema, fallback), name);
   }
