@@ -35,6 +35,7 @@ export const LAZY_PACKAGES: readonly LazyPackage[] = [
   { name: "dockerode", exports: "default" },
   { name: "ipaddr.js", exports: "default" },
   { name: "jsonc-parser", exports: "createScanner" },
+  { name: "string-width", exports: "default" },
   { name: "ws", exports: "WebSocketServer" },
 ];
 
