@@ -1,5 +1,5 @@
 /**
- * Configuration keys of the programs themselves: directories, log, HTTP, container engine, TCP listener.
+ * Configuration keys of the programs: directories, log, HTTP, container engine, TCP listener.
  *
  * @module
  */
@@ -27,14 +27,14 @@ import { GIB, KIB, MIB, MINUTE, SECOND } from "@lib/foundations/config/ranges.ts
 
 const idle = { min: 0, max: TIMER_MAX_MS };
 
-/** Where things lie, and how the programs run. */
+/** Directories, and how agents and jobs run. */
 export const PROGRAM = section({
   keys: {
     socket: key(
       "socket",
       path("absolute"),
-      "Unix socket of the runner's API. It is bound by the runner itself only where no service " +
-        "manager passes a socket; clients connect to it in any case.",
+      "Unix socket of the runner's API, for clients. The runner binds it itself only if no " +
+        "service manager passes a socket.",
       inRuntimeDir("cicd-runner.sock", { below: "runtime_dir", name: "cicd-runner.sock" }),
       {
         text: "`$XDG_RUNTIME_DIR/cicd-runner.sock`; without `XDG_RUNTIME_DIR`, " +
@@ -45,7 +45,7 @@ export const PROGRAM = section({
     stateDir: key(
       "state_dir",
       path("absolute"),
-      "Directory of the database, the jobs' logs and the workspaces; mode 0700.",
+      "Directory of the database, job logs and workspaces; mode 0700.",
       grantedStateDir,
       {
         text: "`$STATE_DIRECTORY`, else `$XDG_STATE_HOME/cicd-toolkit`, else " +
@@ -56,7 +56,7 @@ export const PROGRAM = section({
     runtimeDir: key(
       "runtime_dir",
       path("absolute"),
-      "Directory of the sockets between the two programs, those of the agents in `agents/`; mode 0700.",
+      "Directory of the sockets between the two programs, with those of agents in `agents/`; mode 0700.",
       inRuntimeDir("cicd-toolkit", { below: "state_dir", name: "run" }),
       {
         text: "`$XDG_RUNTIME_DIR/cicd-toolkit`; without `XDG_RUNTIME_DIR`, `run` in `state_dir`",
@@ -66,8 +66,8 @@ export const PROGRAM = section({
     agents: key(
       "agents",
       choice(["auto", "systemd", "child"]),
-      "How the agent of a project is started: by its systemd socket, or as a child of the runner. " +
-        "`auto` takes systemd where a user manager answers.",
+      "How a project's agent is started: by its systemd socket, or as a child of the runner. " +
+        "`auto` uses systemd if a user manager is available.",
       "auto",
       { restart: "changed" },
     ),
@@ -75,13 +75,13 @@ export const PROGRAM = section({
       "executor",
       choice(["auto", "unit", "direct"]),
       "How a job runs: as a transient systemd unit, or as a plain process group without enforced " +
-        "limits. `auto` takes units where a user manager answers.",
+        "limits. `auto` uses units if a user manager is available.",
       "auto",
     ),
     idleExitMs: key(
       "idle_exit",
       duration(idle),
-      "The runner exits after so long without a request or an open job, if systemd holds its " +
+      "The runner exits after this time without a request or an open job, if systemd holds its " +
         "socket. 0: never.",
       "5m",
     ),
@@ -94,56 +94,56 @@ export const PROGRAM = section({
   },
 });
 
-/** What is logged, and how. */
+/** Level and format of the log. */
 export const LOG = section({
   keys: {
     level: key(
       "log.level",
       choice(["debug", "info", "warning", "error"]),
-      "The least severe messages that are written.",
+      "The lowest severity that is logged.",
       "info",
     ),
     format: key(
       "log.format",
       choice(["auto", "journal", "text", "json"]),
-      "`journal` sends native fields to journald, `text` and `json` write to stderr. `auto` takes " +
+      "`journal` sends native fields to journald, `text` and `json` write to stderr. `auto` uses " +
         "the journal under systemd and text elsewhere.",
       "auto",
     ),
   },
 });
 
-/** Bounds of the API's server. */
+/** Limits of the API's server. */
 export const HTTP = section({
   keys: {
     maxBodyBytes: key(
       "http.max_body",
       size({ min: KIB, max: GIB }),
-      "Largest body of a request; more is answered with 413.",
+      "Largest request body; a larger one gets a 413.",
       "12M",
     ),
     maxHeaderBytes: key(
       "http.max_header",
       size({ min: KIB, max: MIB }),
-      "Largest header of a request; more is answered with 431.",
+      "Largest request header; a larger one gets a 431.",
       "16K",
     ),
     maxConnections: key(
       "http.max_connections",
       integer({ min: 1, max: 65_536 }),
-      "Open connections, followers of logs included; one more is answered with 503.",
+      "Most open connections, log followers included; one more gets a 503.",
       512,
     ),
     bodyTimeoutMs: key(
       "http.body_timeout",
       duration({ min: SECOND, max: 60 * MINUTE }),
-      "How long a request may take to arrive; later it is answered with 408.",
+      "Longest time for a request body to arrive; a later one gets a 408.",
       "30s",
     ),
   },
 });
 
-/** The container engine; without a host it is looked for. */
+/** The container engine, which is detected unless its host is set. */
 export const ENGINE = section({
   keys: {
     host: optionalKey(
@@ -152,7 +152,7 @@ export const ENGINE = section({
         "unix:///path or tcp://host:port of a container engine",
         /^(unix:\/\/\/|tcp:\/\/|https?:\/\/)[^\s]+$/,
       ),
-      "Where the container engine listens.",
+      "Address of the container engine.",
       {
         text: "`$DOCKER_HOST`, else `$CONTAINER_HOST`, else the first of the sockets of a " +
           "rootless Docker, a rootless Podman, the system's Docker and the system's Podman",
@@ -190,7 +190,7 @@ export const LISTEN = section({
     requestsPerMinute: key(
       "listen.requests_per_minute",
       integer({ min: 1, max: 1_000_000 }),
-      "Requests that one key may make in a minute; more are answered with 429.",
+      "Requests per minute and key; more get a 429.",
       600,
     ),
   },
@@ -199,7 +199,7 @@ export const LISTEN = section({
 /** The values of {@linkcode LISTEN}. */
 export type ListenSettings = ValuesOf<typeof LISTEN.keys>;
 
-/** A path in `$XDG_RUNTIME_DIR`; without that, one below another directory. */
+/** Returns a path in `$XDG_RUNTIME_DIR`, or below another directory if that is unset. */
 function inRuntimeDir(
   place: string,
   other: { readonly below: string; readonly name: string },
@@ -212,7 +212,7 @@ function inRuntimeDir(
     );
 }
 
-/** The first directory of `$STATE_DIRECTORY`, if the service manager granted one. */
+/** Returns the first directory of `$STATE_DIRECTORY`, if the service manager set it. */
 function grantedStateDir({ env }: Machine) {
   const granted = env["STATE_DIRECTORY"]?.split(":")[0];
   return granted?.startsWith("/")

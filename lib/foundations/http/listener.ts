@@ -14,7 +14,7 @@ export interface TlsTexts {
   readonly key: string;
 }
 
-/** Where to listen. */
+/** A socket to listen on. */
 export type Listener =
   /** A descriptor passed by the service manager. */
   | {
@@ -101,7 +101,7 @@ function describe(error: unknown): string {
     case "EADDRINUSE":
       return "another program listens there; stop it, or choose another port";
     case "EADDRNOTAVAIL":
-      return "this machine has no such address";
+      return "this machine does not have that address";
     case "EACCES":
       return "permission denied; ports below 1024 are for root";
     case "ENOTFOUND":

@@ -9,7 +9,7 @@ import { STATUS_CODES } from "node:http";
 import { CicdError } from "@lib/core/errors.ts";
 import { problemParts } from "@lib/foundations/http/problem.ts";
 
-/** How long a refused client may take to read its answer. */
+/** Time for a refused client to read its answer. */
 const LINGER_MS = 2_000;
 
 /** Writes the answer and closes the connection, whether or not the client reads it. */

@@ -81,7 +81,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
   return server;
 }
 
-/** How long handlers may take to end after their connection is broken. */
+/** Time for handlers to end after their connection is broken. */
 const DISPOSE_MS = 2_000;
 const HANDSHAKE_MS = 10_000;
 const PING_MS = 30_000;

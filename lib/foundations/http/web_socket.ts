@@ -43,7 +43,7 @@ export interface WebSocketOptions {
 export const HIGH_WATER_BYTES = 256 * 1024;
 /** Clients are expected to send only control frames. */
 const RECEIVE_MAX_BYTES = 4 * 1024;
-/** How long a client may take to close. */
+/** Time for a client to close. */
 const CLOSE_MS = 2_000;
 
 const CODE = { done: 1000, leaving: 1001, failed: 1011 } as const;

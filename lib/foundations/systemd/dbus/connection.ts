@@ -34,7 +34,7 @@ export interface MethodCall {
 /** Options for {@linkcode BusConnection.call}. */
 export interface CallOptions {
   readonly signal: AbortSignal;
-  /** How long to wait for the reply. @default {25000} */
+  /** Longest wait for the reply. @default {25000} */
   readonly timeoutMs?: number;
 }
 

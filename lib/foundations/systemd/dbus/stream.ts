@@ -113,7 +113,7 @@ export async function openSocket(
 }
 
 /** Writes all of the bytes. */
-export async function writeAll(stream: ByteStream, bytes: Uint8Array): Promise<void> {
+async function writeAll(stream: ByteStream, bytes: Uint8Array): Promise<void> {
   for (let done = 0; done < bytes.length;) done += await stream.write(bytes.subarray(done));
 }
 
