@@ -8,7 +8,7 @@
  * @module
  */
 import { parseArgs } from "node:util";
-import type { BuildInfo, BuildLayout } from "@lib/features/install/build_info.ts";
+import type { BuildInfo } from "@lib/features/install/build_info.ts";
 import { pack, writeSums } from "./build/archive.ts";
 import { assemble } from "./build/assemble.ts";
 import { findDenort } from "./build/denort.ts";
@@ -29,7 +29,7 @@ const USAGE = `Usage: deno task compile [options]
 `;
 
 interface Options {
-  readonly layout: "auto" | BuildLayout;
+  readonly layout: "auto" | BuildInfo["layout"];
   readonly targets: readonly string[];
   readonly out: string;
   readonly root: string;
@@ -74,7 +74,7 @@ async function chooseLayout(
   options: Options,
   target: string,
   signal: AbortSignal,
-): Promise<BuildLayout> {
+): Promise<BuildInfo["layout"]> {
   if (options.layout === "shared-runtime") {
     if (target !== Deno.build.target) {
       throw new Error(

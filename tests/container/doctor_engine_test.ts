@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { checkTools } from "@lib/features/install/check_tools.ts";
-import { askEngine } from "@lib/features/install/ask_engine.ts";
+import { checkTools } from "@lib/features/install/check_machine.ts";
+import { askEngine } from "@lib/features/install/command_doctor.ts";
 import { useDockerEngine } from "../support/container_suite.ts";
 import { factsWith } from "../unit/features/install/_facts.ts";
 

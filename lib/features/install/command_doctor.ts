@@ -9,7 +9,6 @@ import { CicdError, messageOf } from "@lib/core/errors.ts";
 import { withDeadline } from "@lib/core/abort.ts";
 import { VERSION } from "@lib/core/version.ts";
 import { placeOf } from "@lib/foundations/config/paths.ts";
-import type { Config } from "@lib/foundations/config/config.ts";
 import {
   ENGINE,
   LISTEN,
@@ -18,22 +17,19 @@ import {
 } from "@lib/foundations/config/program_keys.ts";
 import { defaultConfig, usualPath } from "@lib/foundations/config/read.ts";
 import { DISK } from "@lib/spine/queue/keys.ts";
-import { installationPaths } from "@lib/features/install/build_info.ts";
-import { checkFiles } from "@lib/features/install/check_files.ts";
-import { checkSystemd } from "@lib/features/install/check_systemd.ts";
-import { checkTools } from "@lib/features/install/check_tools.ts";
-import { checkRunner, checkUnits } from "@lib/features/install/check_units.ts";
+import { Engine } from "@lib/foundations/docker/engine.ts";
 import {
-  type Check,
-  type DoctorReport,
-  doctorReport,
-  fine,
-  problem,
-  warning,
-} from "@lib/features/install/checks.ts";
-import type { RunnerAnswer } from "@lib/features/install/facts.ts";
-import { type DoctorPorts, gatherFacts } from "@lib/features/install/gather.ts";
+  type EngineAddress,
+  findEngine,
+  formatEngineAddress,
+} from "@lib/foundations/docker/find_engine.ts";
+import { pingEngine } from "@lib/foundations/docker/ping.ts";
+import { checkFiles, checkRunner, checkUnits } from "@lib/features/install/check_installation.ts";
+import { checkSystemd, checkTools } from "@lib/features/install/check_machine.ts";
+import { type Check, checkOf } from "@lib/features/install/checks.ts";
+import { type EngineAnswer, gatherFacts, type RunnerAnswer } from "@lib/features/install/facts.ts";
 import { hostPorts } from "@lib/features/install/host_ports.ts";
+import { installationPaths } from "@lib/features/install/program_paths.ts";
 import { exposureOf, readTls } from "@lib/api/listeners.ts";
 import type { CliContext } from "@lib/api/client/context.ts";
 import { reading } from "@lib/api/client/reading.ts";
@@ -42,72 +38,66 @@ import { type Colour, oneLine, type Painter } from "@lib/api/client/format.ts";
 /** Reads the version out of the runner's status. */
 const readVersion = reading(v.object({ version: v.string() }), "the status");
 
-/** How long the runner may take to answer. */
-const ASK_MS = 5_000;
+/** Deadline of the runner's answer. */
+const ASK_RUNNER_MS = 5_000;
+/** Deadline of the engine's answer. */
+const ASK_ENGINE_MS = 10_000;
 
-/** Examines this machine; exits with 1 if there is a problem. */
+/** Examines this machine and changes nothing; exits with 1 if there is a problem. */
 export async function doctor(context: CliContext): Promise<number> {
   const { env, out, flags, paint, signal } = context;
   const { config, file, problems } = await readConfigOrDefaults(context);
   const home = env["HOME"] ?? homedir();
-  const configFile = file ?? usualPath({ env, home }) ?? "";
   const { username, uid } = userInfo();
   const { stateDir, socket } = config.of(PROGRAM);
-  const checks = await runChecks({
+  const facts = await gatherFacts({
     ...hostPorts(env),
     subject: {
       user: username,
       uid,
-      home,
       runtimeDir: env["XDG_RUNTIME_DIR"],
       configDir: `${placeOf("XDG_CONFIG_HOME", { env, home })}/cicd-toolkit`,
-      configFile,
+      configFile: file ?? usualPath({ env, home }) ?? "",
       stateDir,
       socket: flags.socket ?? socket,
-      keyFiles: [`${stateDir}/secrets.key`],
+      keyFile: `${stateDir}/secrets.key`,
       unitsDir: installationPaths(Deno.execPath(), Deno.mainModule).unitsDir,
       diskFloorBytes: config.of(DISK).minFreeDiskBytes,
       version: VERSION,
     },
-    async askEngine(own) {
-      const { askEngine } = await import("@lib/features/install/ask_engine.ts");
-      return await askEngine({ host: config.of(ENGINE).host, env, signal: own });
-    },
+    askEngine: (own) => askEngine({ host: config.of(ENGINE).host, env, signal: own }),
     askRunner: (own) => askRunner(context, own),
   }, signal);
-  const whole = doctorReport([...problems, ...checks, ...checkListener(config.of(LISTEN))]);
-  if (flags.json) await out.json(whole);
-  else for (const line of renderReport(whole, paint)) await out.line(line);
-  return whole.status === "problem" ? 1 : 0;
-}
-
-/** Examines this machine; changes nothing on it. */
-async function runChecks(ports: DoctorPorts, signal: AbortSignal): Promise<readonly Check[]> {
-  const facts = await gatherFacts(ports, signal);
-  return [
+  const checks = [
+    ...problems,
     ...checkSystemd(facts),
     ...checkFiles(facts),
     ...checkUnits(facts),
     checkRunner(facts),
     ...checkTools(facts),
+    ...checkListener(config.of(LISTEN)),
   ];
+  const count = (status: Check["status"]) =>
+    checks.filter((check) => check.status === status).length;
+  const status = count("problem") > 0 ? "problem" : count("warning") > 0 ? "warning" : "ok";
+  if (flags.json) await out.json({ status, checks });
+  else {
+    for (const line of checks.flatMap((check) => renderCheck(check, paint))) await out.line(line);
+    const sum = status === "ok"
+      ? "No problems found"
+      : `${count("problem")} problems, ${count("warning")} warnings`;
+    await out.line("");
+    await out.line(paint("strong", sum));
+  }
+  return status === "problem" ? 1 : 0;
 }
 
-/** Renders a report, a line each. */
-export function renderReport({ status, checks }: DoctorReport, paint: Painter): readonly string[] {
-  const lines = checks.flatMap((check) => {
-    const [colour, mark] = MARKS[check.status];
-    return [
-      `${paint(colour, mark)} ${check.title}: ${oneLine(check.detail)}`,
-      ...(check.fix === undefined ? [] : [`     ${paint("faint", "→")} ${oneLine(check.fix)}`]),
-    ];
-  });
-  const count = (wanted: Check["status"]) =>
-    checks.filter((check) => check.status === wanted).length;
-  const sum = status === "ok"
-    ? "All is well"
-    : `${count("problem")} problems, ${count("warning")} warnings`;
-  return [...lines, "", paint("strong", sum)];
+function renderCheck({ status, title, detail, fix }: Check, paint: Painter): readonly string[] {
+  const [colour, mark] = MARKS[status];
+  return [
+    `${paint(colour, mark)} ${title}: ${oneLine(detail)}`,
+    ...(fix === undefined ? [] : [`     ${paint("faint", "→")} ${oneLine(fix)}`]),
+  ];
 }
 
 const MARKS: Readonly<Record<Check["status"], readonly [Colour, string]>> = {
@@ -117,47 +107,41 @@ const MARKS: Readonly<Record<Check["status"], readonly [Colour, string]>> = {
   skipped: ["faint", "skip"],
 };
 
-/** What is wrong with the TCP listener, if there is one. */
+/** Checks the TCP listener, if there is one. */
 function checkListener(listen: ListenSettings): readonly Check[] {
-  const title = "TCP listener";
+  const check = checkOf("listen", "TCP listener");
   try {
     if (listen.address === undefined) return [];
     readTls(listen);
     const danger = exposureOf(listen);
     return [
       danger === undefined
-        ? fine("listen", title, `Listens on ${listen.address}; every request needs a key`)
-        : warning("listen", title, danger, "See docs/remote-access.md"),
+        ? check.ok(`Listens on ${listen.address}; every request needs a key`)
+        : check.warning(danger, "See docs/remote-access.md"),
     ];
   } catch (error) {
-    return [problem("listen", title, messageOf(error), "cicd-runner config show")];
+    return [check.problem(messageOf(error), "cicd-runner config show")];
   }
 }
 
-interface ConfigOrDefaults {
-  readonly config: Config;
-  readonly file: string | undefined;
-  readonly problems: readonly Check[];
-}
-
-/** A wrong configuration is one more finding: the rest is examined all the same. */
-async function readConfigOrDefaults(context: CliContext): Promise<ConfigOrDefaults> {
+/** Reads the configuration; an invalid one is a finding, and the rest is still examined. */
+async function readConfigOrDefaults(context: CliContext) {
   try {
     const { config, file } = await context.readConfig();
     return { config, file, problems: [] };
   } catch (error) {
     if (!(error instanceof CicdError)) throw error;
-    const fix = "cicd-runner config check";
+    const check = checkOf("config", "Configuration");
     return {
       config: defaultConfig(await context.sections(), context.env),
       file: context.flags.config,
-      problems: [problem("config", "Configuration", messageOf(error), fix)],
+      problems: [check.problem(messageOf(error), "cicd-runner config check")],
     };
   }
 }
 
 async function askRunner(context: CliContext, signal: AbortSignal): Promise<RunnerAnswer> {
-  using deadline = withDeadline(signal, ASK_MS, "the runner");
+  using deadline = withDeadline(signal, ASK_RUNNER_MS, "the runner");
   try {
     using runner = await context.connect();
     const { version } = await runner.ask(readVersion, { path: "/v1/status", signal: deadline });
@@ -165,5 +149,43 @@ async function askRunner(context: CliContext, signal: AbortSignal): Promise<Runn
   } catch (error) {
     if (signal.aborted) throw signal.reason;
     return { kind: "silent", why: messageOf(error) };
+  }
+}
+
+/** Options for {@linkcode askEngine}. */
+interface AskEngineOptions {
+  /** `containers.host` of the configuration. */
+  readonly host: string | undefined;
+  readonly env: Readonly<Record<string, string>>;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Looks for the engine as the executor does, and asks it.
+ *
+ * @throws The signal's reason if the signal aborts.
+ */
+export async function askEngine({ host, env, signal }: AskEngineOptions): Promise<EngineAnswer> {
+  const isNamed = [host, env["DOCKER_HOST"], env["CONTAINER_HOST"]].some((name) => Boolean(name));
+  const silent = (error: unknown): EngineAnswer => {
+    signal.throwIfAborted();
+    if (!(error instanceof CicdError)) throw error;
+    return { kind: "silent", why: messageOf(error), isNamed };
+  };
+  let address: EngineAddress;
+  try {
+    address = findEngine({ host, env });
+  } catch (error) {
+    return isNamed ? silent(error) : { kind: "none" };
+  }
+  using deadline = withDeadline(signal, ASK_ENGINE_MS, "the container engine");
+  try {
+    // First the cheap question: the engine's client is loaded only for one that answers.
+    await pingEngine(address, { signal: deadline });
+    using engine = await Engine.open(address);
+    const facts = await engine.facts(deadline);
+    return { kind: "answers", address: formatEngineAddress(address), ...facts };
+  } catch (error) {
+    return silent(error);
   }
 }

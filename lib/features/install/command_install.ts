@@ -6,15 +6,16 @@
 import { homedir, userInfo } from "node:os";
 import { PROGRAM } from "@lib/foundations/config/program_keys.ts";
 import { placeOf } from "@lib/foundations/config/paths.ts";
+import { readConfig } from "@lib/foundations/config/read.ts";
 import { CicdError, messageOf } from "@lib/core/errors.ts";
-import { installationPaths } from "@lib/features/install/build_info.ts";
 import { hostPorts } from "@lib/features/install/host_ports.ts";
-import type { InstallPorts, InstallStep, Owner } from "@lib/features/install/install_ports.ts";
+import { installationPaths } from "@lib/features/install/program_paths.ts";
+import type { InstallPorts, InstallStep, Owner } from "@lib/features/install/steps.ts";
 import { installUnits, uninstallUnits } from "@lib/features/install/units_installer.ts";
 import type { CliContext } from "@lib/api/client/context.ts";
 import { oneLine, type Painter } from "@lib/api/client/format.ts";
 
-/** Flags of both commands: what is done, for whom, and where to. */
+/** Flags of both commands. */
 interface TargetFlags {
   readonly dryRun: boolean;
   readonly system: boolean;
@@ -36,17 +37,12 @@ export interface UninstallFlags extends TargetFlags {
 }
 
 /** Installs the units; exits with 1 if a step failed. */
-export async function install(
-  invocation: InstallFlags,
-  context: CliContext,
-): Promise<number> {
-  const { dryRun, noEnable, noLinger, noHardening } = invocation;
+export async function install(invocation: InstallFlags, context: CliContext): Promise<number> {
   const { signal, out, flags } = context;
   const ports = await installPorts({ command: "install", ...invocation }, context);
-  const options = { dryRun, enable: !noEnable, linger: !noLinger, hardening: !noHardening, signal };
-  const steps = await installUnits(ports, options);
-  const exitCode = await tell(context, steps);
-  if (dryRun || flags.json) return exitCode;
+  const steps = await installUnits(ports, { ...invocation, signal });
+  const exitCode = await report(context, steps);
+  if (invocation.dryRun || flags.json) return exitCode;
   const socket = steps.find(({ kind, what }) => kind === "check" && what.endsWith(".sock"))?.what;
   if (socket !== undefined) {
     await out.line("Try it:");
@@ -61,29 +57,19 @@ export async function install(
 }
 
 /** Removes the units; exits with 1 if a step failed. */
-export async function uninstall(
-  invocation: UninstallFlags,
-  context: CliContext,
-): Promise<number> {
-  const { dryRun, purge, yes } = invocation;
-  if (purge && !yes && !dryRun) {
+export async function uninstall(invocation: UninstallFlags, context: CliContext): Promise<number> {
+  if (invocation.purge && !invocation.yes && !invocation.dryRun) {
     throw new CicdError(
       "usage",
       "Cannot purge: configuration, job history and logs would be removed; confirm with --yes",
     );
   }
-  const ports = await installPorts(
-    { command: "uninstall", ...invocation, prefix: undefined },
-    context,
-  );
-  return await tell(
-    context,
-    await uninstallUnits(ports, { dryRun, purge, signal: context.signal }),
-  );
+  const ports = await installPorts({ command: "uninstall", ...invocation }, context);
+  const steps = await uninstallUnits(ports, { ...invocation, signal: context.signal });
+  return await report(context, steps);
 }
 
-/** Renders a step. */
-export function renderStep({ kind, what, outcome, detail }: InstallStep, paint: Painter): string {
+function renderStep({ kind, what, outcome, detail }: InstallStep, paint: Painter): string {
   const more = detail === undefined ? "" : `: ${oneLine(detail)}`;
   const step = `${kind} ${oneLine(what)}${more}`;
   switch (outcome) {
@@ -98,7 +84,7 @@ export function renderStep({ kind, what, outcome, detail }: InstallStep, paint: 
   }
 }
 
-async function tell(
+async function report(
   { out, flags, paint }: CliContext,
   steps: readonly InstallStep[],
 ): Promise<number> {
@@ -109,12 +95,9 @@ async function tell(
   return steps.some(({ outcome }) => outcome === "failed") ? 1 : 0;
 }
 
-/** For whom and where to; of both commands. */
-interface Target {
+interface Target extends TargetFlags {
   readonly command: "install" | "uninstall";
-  readonly system: boolean;
-  readonly user: string | undefined;
-  readonly prefix: string | undefined;
+  readonly prefix?: string | undefined;
 }
 
 async function installPorts(target: Target, context: CliContext): Promise<InstallPorts> {
@@ -144,24 +127,24 @@ async function findOwner(
   { command, system, user }: Target,
   context: CliContext,
 ): Promise<Owner | undefined> {
-  if (!system && user !== undefined) throw new CicdError("usage", "--user goes with --system");
+  if (!system && user !== undefined) throw new CicdError("usage", "--user needs --system");
   if (system && user === undefined) return undefined;
   const self = userInfo();
   const account = user === undefined
-    ? { ...self, user: self.username, home: context.env["HOME"] || homedir() }
+    ? { ...self, home: context.env["HOME"] || homedir() }
     : await findAccount(user, context);
-  const { uid, gid, home } = account;
-  const given = user === undefined ? context.env : {};
-  const env = { XDG_RUNTIME_DIR: `/run/user/${uid}`, ...given, HOME: home };
+  const { username, uid, gid, home } = account;
+  const own = user === undefined ? context.env : {};
+  const env = { XDG_RUNTIME_DIR: `/run/user/${uid}`, ...own, HOME: home };
   const place = (name: string) => placeOf(name, { env, home }) ?? home;
   const state = `${place("XDG_STATE_HOME")}/cicd-toolkit`;
   return {
-    user: account.user,
+    user: username,
     uid,
     gid,
     home,
     configDir: `${place("XDG_CONFIG_HOME")}/cicd-toolkit`,
-    // Only what is certainly the suite's own is ever removed.
+    // Only the default directory is certain to be the suite's own, so no other is removed.
     stateDir: command === "uninstall" ? state : await configuredStateDir(state, env, context),
     cacheDir: `${place("XDG_CACHE_HOME")}/cicd-toolkit`,
     dataHome: place("XDG_DATA_HOME"),
@@ -169,7 +152,7 @@ async function findOwner(
     asOwner: uid === self.uid ? [] : [
       "runuser",
       "-u",
-      account.user,
+      username,
       "--",
       "env",
       ...Object.entries(env).map((one) => one.join("=")),
@@ -177,30 +160,26 @@ async function findOwner(
   };
 }
 
-async function findAccount(
-  user: string,
-  { env, signal }: CliContext,
-): Promise<Pick<Owner, "user" | "uid" | "gid" | "home">> {
-  const found = await hostPorts(env).run(["getent", "passwd", "--", user], signal);
+async function findAccount(username: string, { env, signal }: CliContext) {
+  const found = await hostPorts(env).run(["getent", "passwd", "--", username], signal);
   const [, , uid, gid, , home] = found?.code === 0 ? found.stdout.trim().split(":") : [];
-  if (home === undefined) throw new CicdError("not_found", `There is no user ${user}`);
-  return { user, uid: Number(uid), gid: Number(gid), home };
+  if (home === undefined) throw new CicdError("not_found", `There is no user ${username}`);
+  return { username, uid: Number(uid), gid: Number(gid), home };
 }
 
-/** A wrong configuration does not keep the units from being brought up to date. */
+/** Reads the state directory; an invalid configuration does not stop the installation. */
 async function configuredStateDir(
   usual: string,
   env: Readonly<Record<string, string>>,
   { out, signal, sections, flags }: CliContext,
 ): Promise<string> {
-  const { readConfig } = await import("@lib/foundations/config/read.ts");
   try {
     const path = flags.config === undefined ? {} : { path: flags.config };
     const { config } = await readConfig({ sections: await sections(), env, signal, ...path });
     return config.of(PROGRAM).stateDir;
   } catch (error) {
     if (!(error instanceof CicdError)) throw error;
-    out.note(`warning: ${messageOf(error)}; the state directory is taken to be ${usual}`);
+    out.note(`warning: ${messageOf(error)}; assuming the state directory is ${usual}`);
     return usual;
   }
 }

@@ -96,7 +96,7 @@ const version = defineCommand({
   examples: ["cicd-runner version --json"],
   flags: () => object({}),
   async run(_flags, context) {
-    const { version } = await import("@lib/features/install/command_version.ts");
+    const { version } = await import("@lib/features/install/build_info.ts");
     return await version(context);
   },
 });

@@ -4,25 +4,25 @@
  * @module
  */
 import { statfs } from "node:fs/promises";
+import { dirname } from "node:path";
 import { CicdError } from "@lib/core/errors.ts";
-import type { PathFacts } from "@lib/features/install/facts.ts";
-import type { DoctorPorts } from "@lib/features/install/gather.ts";
-import type { InstallPorts } from "@lib/features/install/install_ports.ts";
+import type { DoctorPorts, PathFacts } from "@lib/features/install/facts.ts";
+import type { InstallPorts } from "@lib/features/install/steps.ts";
 import { runCommand } from "@lib/foundations/process/run_command.ts";
 
-/** What both kinds of ports have of the machine. */
-export type HostPorts =
-  & Omit<DoctorPorts, "subject" | "run" | "askRunner" | "askEngine">
-  & Omit<InstallPorts, "subject" | "clock">;
+/** The machine's side of both kinds of ports. */
+type HostPorts = Omit<
+  DoctorPorts & InstallPorts,
+  "subject" | "clock" | "askRunner" | "askEngine"
+>;
 
-/** How long one question to the machine may take. */
+/** Deadline of one command. */
 const COMMAND_TIMEOUT_MS = 30_000;
 
 /**
- * Makes the ports of this machine.
+ * Returns the ports of this machine.
  *
- * @param env The environment of the programs that are asked; `PATH` and
- * `XDG_RUNTIME_DIR` at least.
+ * @param env The environment of the commands; `PATH` and `XDG_RUNTIME_DIR` at least.
  */
 export function hostPorts(env: Readonly<Record<string, string>>): HostPorts {
   return {
@@ -31,7 +31,7 @@ export function hostPorts(env: Readonly<Record<string, string>>): HostPorts {
         const input = stdin === undefined ? {} : { stdin };
         return await runCommand(argv, { env, timeoutMs: COMMAND_TIMEOUT_MS, signal, ...input });
       } catch (error) {
-        // No such program, or one that hangs: an answer too.
+        // A missing program, or one that hangs, is an answer too.
         if (error instanceof CicdError && error.code === "io_failed") return undefined;
         if (error instanceof CicdError && error.code === "deadline_exceeded") {
           return { code: 124, stdout: "", stderr: error.message };
@@ -46,7 +46,7 @@ export function hostPorts(env: Readonly<Record<string, string>>): HostPorts {
     freeBytes,
     async writeText(path, text, signal) {
       signal.throwIfAborted();
-      await Deno.mkdir(parent(path), { recursive: true });
+      await Deno.mkdir(dirname(path), { recursive: true });
       const scratch = `${path}.tmp.${Deno.pid}`;
       try {
         await Deno.writeTextFile(scratch, text, { signal, mode: 0o644 });
@@ -60,7 +60,7 @@ export function hostPorts(env: Readonly<Record<string, string>>): HostPorts {
       signal.throwIfAborted();
       await Deno.remove(path).catch(unlessAbsent);
       // Only an empty directory goes; another drop-in keeps its own.
-      if (parent(path).endsWith(".d")) await Deno.remove(parent(path)).catch(unlessInUse);
+      if (dirname(path).endsWith(".d")) await Deno.remove(dirname(path)).catch(unlessInUse);
     },
     async list(path, signal) {
       signal.throwIfAborted();
@@ -78,13 +78,11 @@ async function stat(path: string, signal: AbortSignal): Promise<PathFacts> {
     : { kind: "found", path, mode: (found.mode ?? 0) & 0o7777, uid: found.uid ?? -1 };
 }
 
-async function freeBytes(path: string, signal: AbortSignal): Promise<number | undefined> {
-  for (let near = path; near !== ""; near = parent(near)) {
-    if ((await stat(near, signal)).kind === "missing") continue;
-    const { bavail, bsize } = await statfs(near);
-    return bavail * bsize;
-  }
-  return undefined;
+async function freeBytes(path: string, signal: AbortSignal): Promise<number> {
+  let near = path;
+  while ((await stat(near, signal)).kind === "missing" && near !== "/") near = dirname(near);
+  const { bavail, bsize } = await statfs(near);
+  return bavail * bsize;
 }
 
 function unlessAbsent(error: unknown): undefined {
@@ -101,8 +99,4 @@ function unlessInUse(error: unknown): undefined {
   // ENOTEMPTY has no class of its own.
   const inUse = error instanceof Error && "code" in error && error.code === "ENOTEMPTY";
   return inUse ? undefined : unlessAbsent(error);
-}
-
-function parent(path: string): string {
-  return path.slice(0, Math.max(0, path.lastIndexOf("/")));
 }

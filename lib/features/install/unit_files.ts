@@ -1,8 +1,9 @@
 /**
- * The unit files of this version, and what has to be done to install them.
+ * The unit files of this version, and the changes that install them.
  *
  * @module
  */
+import type { InstallPorts, Owner } from "@lib/features/install/steps.ts";
 
 /** A unit file of this version. */
 export interface UnitFile {
@@ -10,7 +11,7 @@ export interface UnitFile {
   readonly text: string;
 }
 
-/** The units that a version ships; their directory holds them as they are installed. */
+/** The units that a version ships, as they are installed. */
 export const UNIT_NAMES = [
   "cicd-runner.socket",
   "cicd-runner.service",
@@ -44,9 +45,9 @@ export type UnitAction =
   | { readonly kind: "write"; readonly path: string; readonly text: string }
   | { readonly kind: "remove"; readonly path: string };
 
-/** What {@linkcode planUnits} decides from. */
+/** The input of {@linkcode planUnits}. */
 export interface UnitPlanInput {
-  /** Where the units go. */
+  /** Receives the units. */
   readonly unitDir: string;
   readonly units: readonly UnitFile[];
   /** The hardening drop-ins that work on this machine; `undefined`: those that are there stay. */
@@ -59,7 +60,7 @@ export interface UnitPlanInput {
   readonly present: ReadonlyMap<string, string>;
 }
 
-/** Every path that an installation may have written below `unitDir`. */
+/** Returns every path that an installation may have written below `unitDir`. */
 export function ownedPaths(unitDir: string): readonly string[] {
   return [
     ...UNIT_NAMES.map((name) => `${unitDir}/${name}`),
@@ -70,7 +71,11 @@ export function ownedPaths(unitDir: string): readonly string[] {
   ];
 }
 
-/** The changes that lead from what is there to this version; none if all is well. */
+/**
+ * Returns the changes that lead from the present files to this version.
+ *
+ * @throws {RangeError} If a unit file cannot hold `binDir`.
+ */
 export function planUnits(input: UnitPlanInput): readonly UnitAction[] {
   const { unitDir, units, hardening, binDir, home, present } = input;
   const wanted = new Map(units.map(({ name, text }) => [`${unitDir}/${name}`, text]));
@@ -95,16 +100,54 @@ export function planUnits(input: UnitPlanInput): readonly UnitAction[] {
   return actions;
 }
 
-/**
- * The drop-in that lets the units find their programs in `binDir`.
- *
- * @throws {RangeError} If a unit file cannot hold the path.
- */
-export function pathDropIn(binDir: string): string {
+/** Returns the drop-in that lets the units find their programs in `binDir`. */
+function pathDropIn(binDir: string): string {
   if (!/^\/[A-Za-z0-9/._@+~ -]*$/.test(binDir)) {
     throw new RangeError(
-      `Cannot name the directory "${binDir}" in a unit file: it holds a character with a meaning there`,
+      `Cannot name the directory "${binDir}" in a unit file: it contains a special character`,
     );
   }
   return `[Service]\nEnvironment="PATH=${binDir}:${UNIT_PATH}"\n`;
+}
+
+const PROBE = "cicd-toolkit-probe.service";
+
+const PROBE_TEXT = `[Service]
+Type=oneshot
+ExecStart=/usr/bin/env test -w "%h/.local/state/cicd-toolkit"
+`;
+
+/** Deadline for removing the probe; it is removed also after an abort. */
+const CLEAN_UP_MS = 10_000;
+
+/**
+ * Returns whether a unit with this drop-in starts here and can write the state directory.
+ *
+ * Some distributions forbid user namespaces, some containers hide files, and a unit that insists
+ * does not start there. So a probe that only checks the state directory, which must exist, is
+ * started with the drop-in. It is written below the runtime directory, as the owner, and is removed
+ * again.
+ */
+export async function hardeningWorks(
+  { run }: InstallPorts,
+  { asOwner, runtimeDir, stateDir, home }: Owner,
+  { candidate, signal }: { readonly candidate: UnitFile; readonly signal: AbortSignal },
+): Promise<boolean> {
+  // The drop-ins can name no other state directory.
+  if (stateDir !== `${home}/.local/state/cicd-toolkit`) return false;
+  const unit = `${runtimeDir}/systemd/user/${PROBE}`;
+  const asOwned = async (argv: readonly string[], stdin?: string, own = signal) =>
+    (await run([...asOwner, ...argv], own, stdin))?.code === 0;
+  try {
+    return await asOwned(["mkdir", "-p", `${unit}.d`]) &&
+      await asOwned(["tee", unit], PROBE_TEXT) &&
+      await asOwned(["tee", `${unit}.d/${candidate.name}`], candidate.text) &&
+      await asOwned(["systemctl", "--user", "daemon-reload"]) &&
+      await asOwned(["systemctl", "--user", "start", PROBE]);
+  } finally {
+    const late = AbortSignal.timeout(CLEAN_UP_MS);
+    await asOwned(["systemctl", "--user", "reset-failed", PROBE], undefined, late);
+    await asOwned(["rm", "-rf", unit, `${unit}.d`], undefined, late);
+    await asOwned(["systemctl", "--user", "daemon-reload"], undefined, late);
+  }
 }

@@ -6,12 +6,17 @@
  * @module
  */
 import { CicdError } from "@lib/core/errors.ts";
-import { gatherLingering } from "@lib/features/install/gather.ts";
-import { hardeningWorks } from "@lib/features/install/hardening.ts";
-import type { InstallPorts, InstallStep, Owner } from "@lib/features/install/install_ports.ts";
-import { Steps, type StepsOptions } from "@lib/features/install/steps.ts";
+import { gatherLingering } from "@lib/features/install/facts.ts";
+import {
+  type InstallPorts,
+  type InstallStep,
+  type Owner,
+  Steps,
+  type StepsOptions,
+} from "@lib/features/install/steps.ts";
 import {
   HARDENING_NAMES,
+  hardeningWorks,
   ownedPaths,
   planUnits,
   UNIT_NAMES,
@@ -21,25 +26,19 @@ import {
 
 /** Options for {@linkcode installUnits}. */
 export interface InstallOptions extends StepsOptions {
-  /** Enables the runner's units and starts its socket. @default {true} */
-  readonly enable?: boolean;
-  /** Enables lingering. @default {true} */
-  readonly linger?: boolean;
-  /** Tries the hardening drop-ins and adds those that work. @default {true} */
-  readonly hardening?: boolean;
-}
-
-/** Options for {@linkcode uninstallUnits}. */
-export interface UninstallOptions extends StepsOptions {
-  /** Removes configuration, state and caches too, and stops all jobs. */
-  readonly purge: boolean;
+  /** Neither enables the runner's units nor starts its socket. */
+  readonly noEnable?: boolean;
+  /** Leaves lingering as it is. */
+  readonly noLinger?: boolean;
+  /** Leaves out the hardening drop-ins, instead of adding those that work. */
+  readonly noHardening?: boolean;
 }
 
 const ENABLED = ["cicd-runner.service", "cicd-runner.socket", "cicd-clean.timer"];
 const RUNNING = ["cicd-runner.service", "cicd-agent@*.service"];
 /** Data of a `--system` installation, a directory for each user. */
 const SYSTEM_DATA = "/var/lib/cicd-toolkit";
-/** How long to wait for a manager that lingering has just started. */
+/** Attempts to reach a manager that lingering has just started. */
 const MANAGER_TRIES = 20;
 const MANAGER_WAIT_MS = 500;
 
@@ -49,40 +48,40 @@ const MANAGER_WAIT_MS = 500;
  *
  * Without a user manager the files are put in place and nothing is started.
  *
- * @throws {CicdError} `not_found` if this version's unit files are not there.
+ * @throws {CicdError} `not_found` if this version's unit files are missing.
  */
 export async function installUnits(
   ports: InstallPorts,
   options: InstallOptions,
 ): Promise<readonly InstallStep[]> {
   const { owner, unitDir, unitsDir, binDir } = ports.subject;
-  const { signal, linger = true } = options;
   const steps = new Steps(ports, options);
-  const units = await readAll(ports, unitsDir, UNIT_NAMES, signal);
-  const candidates = await readAll(ports, `${unitsDir}/hardening`, HARDENING_NAMES, signal);
-  let managed = false;
+  const { signal } = steps;
+  const units = await readAll(steps, unitsDir, UNIT_NAMES);
+  const candidates = await readAll(steps, `${unitsDir}/hardening`, HARDENING_NAMES);
+  let isManaged = false;
   let hardening: readonly UnitFile[] | undefined;
   if (owner !== undefined) {
-    await makeDirs(ports, owner, steps);
-    if (linger) await ensureLingering(ports, owner, { steps, signal });
-    managed = await awaitManager(ports, owner, signal);
-    if (managed) hardening = await chooseHardening(ports, owner, { ...options, candidates, steps });
+    await makeDirs(steps, owner);
+    if (options.noLinger !== true) await ensureLingering(steps, owner);
+    isManaged = await awaitManager(steps, owner);
+    if (isManaged) {
+      hardening = await chooseHardening(steps, owner, options.noHardening ? [] : candidates);
+    }
   }
-  const present = await readPresent(ports, signal);
+  const present = await readPresent(steps);
   const home = owner?.home;
   const actions = planUnits({ unitDir, units, hardening, binDir, home, present });
   for (const action of actions) {
-    await steps.take(
-      action.kind,
-      action.path,
-      () =>
-        action.kind === "write"
-          ? ports.writeText(action.path, action.text, signal)
-          : ports.removeFile(action.path, signal),
-    );
+    if (action.kind === "remove") await steps.removeFile(action.path);
+    else {
+      const { path, text } = action;
+      await steps.take("write", path, () => ports.writeText(path, text, signal));
+    }
   }
-  if (managed && owner !== undefined) {
-    await start(ports, owner, { ...options, actions, steps });
+  if (isManaged && owner !== undefined) {
+    await restart(steps, actions);
+    if (options.noEnable !== true) await enable(steps, owner);
   } else if (owner !== undefined) {
     await steps.take("check", "systemctl --user", () => {
       const program = binDir === undefined ? "cicd-runner" : `${binDir}/cicd-runner`;
@@ -98,29 +97,31 @@ export async function installUnits(
 /**
  * Stops the programs and removes their units; jobs go on, and drop-ins that
  * were not installed stay.
+ *
+ * @param options `purge` also removes configuration, state and caches, and stops all jobs.
  */
 export async function uninstallUnits(
   ports: InstallPorts,
-  options: UninstallOptions,
+  options: StepsOptions & { readonly purge: boolean },
 ): Promise<readonly InstallStep[]> {
   const { owner, system } = ports.subject;
-  const { signal, purge } = options;
+  const { purge } = options;
   const steps = new Steps(ports, options);
-  const managed = owner !== undefined && await managerAnswers(ports, owner, signal);
-  if (managed) {
+  const isManaged = owner !== undefined && await managerAnswers(steps);
+  if (isManaged) {
     await steps.systemctl(["disable", "--now", ...ENABLED.toReversed()], "if_any");
     await steps.systemctl(["stop", "cicd-agent@*.socket", "cicd-agent@*.service"], "if_any");
-    // Takes every job along: each is in this slice.
+    // Stops every job too: each is in this slice.
     if (purge) await steps.systemctl(["stop", "cicd.slice"], "if_any");
   }
-  const links = await agentLinks(ports, signal);
-  for (const path of [...(await readPresent(ports, signal)).keys(), ...links]) {
-    await steps.take("remove", path, () => ports.removeFile(path, signal));
+  const links = await agentLinks(steps);
+  for (const path of [...(await readPresent(steps)).keys(), ...links]) {
+    await steps.removeFile(path);
   }
   if (owner !== undefined) {
     await steps.removeTree(`${owner.dataHome}/systemd/timers/stamp-cicd-clean.timer`);
   }
-  if (managed) await steps.systemctl(["daemon-reload"]);
+  if (isManaged) await steps.systemctl(["daemon-reload"]);
   if (purge && owner !== undefined) {
     const { configDir, stateDir, cacheDir, runtimeDir } = owner;
     for (const path of [configDir, stateDir, `${cacheDir}/runtime`, `${runtimeDir}/cicd-toolkit`]) {
@@ -135,11 +136,11 @@ export async function uninstallUnits(
   return steps.taken;
 }
 
-async function makeDirs({ subject }: InstallPorts, owner: Owner, steps: Steps): Promise<void> {
+async function makeDirs(steps: Steps, owner: Owner): Promise<void> {
   for (const path of [owner.configDir, owner.stateDir, owner.cacheDir]) {
     await steps.makePrivateDir(path);
   }
-  if (!subject.system) return;
+  if (!steps.ports.subject.system) return;
   const users = `${SYSTEM_DATA}/users`;
   const own = `${users}/${owner.uid}`;
   if (!await steps.exists(users)) await steps.run(["install", "-d", "-m", "711", users]);
@@ -147,15 +148,12 @@ async function makeDirs({ subject }: InstallPorts, owner: Owner, steps: Steps): 
     const ids = ["-o", String(owner.uid), "-g", String(owner.gid)];
     await steps.run(["install", "-d", "-m", "700", ...ids, own]);
   }
-  // As the owner: in a directory of theirs, root might be led elsewhere by a link.
+  // As the owner: in a directory of theirs, a symlink could lead root elsewhere.
   for (const name of ["sessions", "sockets"]) await steps.makePrivateDir(`${own}/${name}`);
 }
 
-async function ensureLingering(
-  ports: InstallPorts,
-  { user }: Owner,
-  { steps, signal }: { readonly steps: Steps; readonly signal: AbortSignal },
-): Promise<void> {
+async function ensureLingering(steps: Steps, { user }: Owner): Promise<void> {
+  const { ports, signal } = steps;
   if (!await steps.exists("/run/systemd/system")) return;
   if (await gatherLingering(ports, user, signal) === true) return;
   const command = ["loginctl", "enable-linger", user];
@@ -172,40 +170,27 @@ async function ensureLingering(
 }
 
 /** Waits for the manager if the owner lingers: it may just have been started. */
-async function awaitManager(
-  ports: InstallPorts,
-  owner: Owner,
-  signal: AbortSignal,
-): Promise<boolean> {
-  for (let tries = 0; !await managerAnswers(ports, owner, signal); tries++) {
-    const mark = await ports.stat(`/var/lib/systemd/linger/${owner.user}`, signal);
-    if (mark.kind === "missing" || tries >= MANAGER_TRIES) return false;
-    await ports.clock.sleep(MANAGER_WAIT_MS, { signal });
+async function awaitManager(steps: Steps, { user }: Owner): Promise<boolean> {
+  const { ports: { clock }, signal } = steps;
+  for (let tries = 0; !await managerAnswers(steps); tries++) {
+    const lingers = await steps.exists(`/var/lib/systemd/linger/${user}`);
+    if (!lingers || tries >= MANAGER_TRIES) return false;
+    await clock.sleep(MANAGER_WAIT_MS, { signal });
   }
   return true;
 }
 
-async function managerAnswers(
-  { run }: InstallPorts,
-  { asOwner }: Owner,
-  signal: AbortSignal,
-): Promise<boolean> {
-  const argv = [...asOwner, "systemctl", "--user", "show", "--property=Version"];
-  return (await run(argv, signal))?.code === 0;
+async function managerAnswers(steps: Steps): Promise<boolean> {
+  return await steps.query(["systemctl", "--user", "show", "--property=Version"]) !== undefined;
 }
 
-interface HardeningOptions extends InstallOptions {
-  readonly candidates: readonly UnitFile[];
-  readonly steps: Steps;
-}
-
-/** The drop-ins to have; `undefined`: those that are there stay, as a dry run tries nothing. */
+/** Returns the drop-ins that work; `undefined` in a dry run, which tries nothing. */
 async function chooseHardening(
-  ports: InstallPorts,
+  steps: Steps,
   owner: Owner,
-  { hardening = true, dryRun, candidates, steps, signal }: HardeningOptions,
+  candidates: readonly UnitFile[],
 ): Promise<readonly UnitFile[] | undefined> {
-  if (!hardening) return [];
+  const { ports, signal } = steps;
   const working: UnitFile[] = [];
   for (const candidate of candidates) {
     await steps.take("try", candidate.name, async () => {
@@ -214,93 +199,72 @@ async function chooseHardening(
       return works ? "it works here" : "left out: it does not work here";
     });
   }
-  return dryRun ? undefined : working;
+  return steps.dryRun && candidates.length > 0 ? undefined : working;
 }
 
-interface StartOptions extends InstallOptions {
-  readonly actions: readonly UnitAction[];
-  readonly steps: Steps;
-}
-
-async function start(
-  ports: InstallPorts,
-  owner: Owner,
-  { actions, steps, enable = true, signal }: StartOptions,
-): Promise<void> {
+async function restart(steps: Steps, actions: readonly UnitAction[]): Promise<void> {
   await steps.systemctl(["daemon-reload"]);
   // A socket takes its settings when it starts to listen, which its service must not outlast.
   for (const { path } of actions.filter((one) => one.path.endsWith(".socket"))) {
     const pattern = path.slice(path.lastIndexOf("/") + 1).replace("@", "@*");
-    for (const socket of await activeUnits(ports, owner, { pattern, signal })) {
+    const flags = ["--plain", "--no-legend", "--state=active"];
+    const listed = await steps.query(["systemctl", "--user", "list-units", ...flags, pattern]);
+    for (const line of (listed ?? "").split("\n")) {
+      const [socket = ""] = line.trim().split(/\s+/);
+      if (socket === "") continue;
       await steps.systemctl(["stop", socket.replace(/socket$/, "service")], "if_any");
       await steps.systemctl(["restart", socket]);
     }
   }
-  // Only what runs is restarted; jobs are units of their own and go on.
+  // Only running units are restarted; jobs are units of their own and go on.
   await steps.systemctl(["try-restart", ...RUNNING], "useful");
-  if (!enable) return;
+}
+
+async function enable(steps: Steps, { runtimeDir }: Owner): Promise<void> {
   await steps.systemctl(["reset-failed", "cicd-runner.socket", "cicd-runner.service"], "if_any");
   await steps.systemctl(["--quiet", "enable", ...ENABLED]);
   await steps.systemctl(["start", "cicd-runner.socket"]);
   await steps.systemctl(["start", "cicd-clean.timer"], "useful");
-  const socket = `${owner.runtimeDir}/cicd-runner.sock`;
+  const socket = `${runtimeDir}/cicd-runner.sock`;
   await steps.take("check", socket, async () => {
     if (await steps.exists(socket)) return "the runner can be reached";
-    throw new Error("It is not there: see systemctl --user status cicd-runner.socket");
+    throw new Error("It does not exist: see systemctl --user status cicd-runner.socket");
   }, "useful");
 }
 
-async function activeUnits(
-  { run }: InstallPorts,
-  { asOwner }: Owner,
-  { pattern, signal }: { readonly pattern: string; readonly signal: AbortSignal },
-): Promise<readonly string[]> {
-  const flags = ["--plain", "--no-legend", "--state=active"];
-  const argv = [...asOwner, "systemctl", "--user", "list-units", ...flags, pattern];
-  const listed = (await run(argv, signal))?.stdout ?? "";
-  return listed.split("\n").map((line) => line.trim().split(/\s+/)[0] ?? "").filter(Boolean);
-}
-
-/** Links by which agents of projects were enabled. */
+/** Returns the symlinks by which agents of projects were enabled. */
 async function agentLinks(
-  { subject, list }: InstallPorts,
-  signal: AbortSignal,
+  { ports: { subject: { unitDir }, list }, signal }: Steps,
 ): Promise<readonly string[]> {
   const links: string[] = [];
-  for (const wants of await list(subject.unitDir, signal)) {
+  for (const wants of await list(unitDir, signal)) {
     if (!wants.endsWith(".wants")) continue;
-    for (const name of await list(`${subject.unitDir}/${wants}`, signal)) {
-      if (name.startsWith("cicd-agent@")) links.push(`${subject.unitDir}/${wants}/${name}`);
+    for (const name of await list(`${unitDir}/${wants}`, signal)) {
+      if (name.startsWith("cicd-agent@")) links.push(`${unitDir}/${wants}/${name}`);
     }
   }
   return links;
 }
 
 async function readAll(
-  { readText }: InstallPorts,
+  { ports, signal }: Steps,
   directory: string,
   names: readonly string[],
-  signal: AbortSignal,
 ): Promise<readonly UnitFile[]> {
   return await Promise.all(names.map(async (name) => {
-    const text = await readText(`${directory}/${name}`, signal);
-    if (text === undefined) {
-      throw new CicdError(
-        "not_found",
-        `Cannot install the units: "${directory}/${name}" is missing; install the programs again`,
-      );
-    }
-    return { name, text };
+    const text = await ports.readText(`${directory}/${name}`, signal);
+    if (text !== undefined) return { name, text };
+    throw new CicdError(
+      "not_found",
+      `Cannot install the units: "${directory}/${name}" is missing; install the programs again`,
+    );
   }));
 }
 
-async function readPresent(
-  { subject, readText }: InstallPorts,
-  signal: AbortSignal,
-): Promise<ReadonlyMap<string, string>> {
+async function readPresent({ ports, signal }: Steps): Promise<ReadonlyMap<string, string>> {
   const present = new Map<string, string>();
-  for (const path of ownedPaths(subject.unitDir)) {
-    const text = await readText(path, signal);
+  for (const path of ownedPaths(ports.subject.unitDir)) {
+    const text = await ports.readText(path, signal);
     if (text !== undefined) present.set(path, text);
   }
   return present;

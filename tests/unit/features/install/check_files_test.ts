@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { GuardedPath } from "@lib/features/install/facts.ts";
-import { checkFiles } from "@lib/features/install/check_files.ts";
+import { checkFiles } from "@lib/features/install/check_installation.ts";
 import { factsWith } from "./_facts.ts";
 
 function statusOf(role: GuardedPath["role"], mode: number, uid = 1000): string | undefined {
@@ -8,7 +8,7 @@ function statusOf(role: GuardedPath["role"], mode: number, uid = 1000): string |
   return checkFiles(factsWith({ paths: [{ role, facts }] }))[0]?.status;
 }
 
-Deno.test("checkFiles() wants state, socket and keys for the owner alone", () => {
+Deno.test("checkFiles() lets only the owner access state, socket and keys", () => {
   for (const role of ["state_dir", "socket", "key_file"] as const) {
     assert.equal(statusOf(role, 0o700), "ok", role);
     assert.equal(statusOf(role, 0o640), "problem", role);
@@ -26,13 +26,13 @@ Deno.test("checkFiles() lets others read the configuration with a warning, never
   assert.equal(statusOf("config_file", 0o600, 33), "problem");
 });
 
-Deno.test("checkFiles() skips what is not there", () => {
+Deno.test("checkFiles() skips missing paths", () => {
   const facts = { kind: "missing", path: "/p" } as const;
   const [check] = checkFiles(factsWith({ paths: [{ role: "config_file", facts }] }));
   assert.equal(check?.status, "skipped");
 });
 
-Deno.test("checkFiles() compares the free room with the floor", () => {
+Deno.test("checkFiles() compares the free space with the floor", () => {
   const statusAt = (freeBytes: number | undefined) =>
     checkFiles(factsWith({ disk: { path: "/state", freeBytes, floorBytes: 100 } })).at(-1)?.status;
   assert.equal(statusAt(99), "problem");

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { EngineAnswer } from "@lib/features/install/facts.ts";
-import { checkTools } from "@lib/features/install/check_tools.ts";
+import { checkTools } from "@lib/features/install/check_machine.ts";
 import { factsWith } from "./_facts.ts";
 
 const ENGINE: EngineAnswer & { kind: "answers" } = {
@@ -18,7 +18,7 @@ function checked(engine: EngineAnswer) {
   return checkTools(factsWith({ engine })).filter(({ id }) => id.startsWith("container_"));
 }
 
-Deno.test("checkTools() holds no missing tool against the machine", () => {
+Deno.test("checkTools() treats a missing tool as no problem", () => {
   const checks = checkTools(
     factsWith({ engine: { kind: "none" }, git: undefined, gitLfs: undefined }),
   );
@@ -39,7 +39,7 @@ Deno.test("checkTools() warns of a silent engine only if it was named", () => {
   assert.match(named?.fix ?? "", /containers\.host/);
 });
 
-Deno.test("checkTools() tells what the engine is, and which limits it cannot enforce", () => {
+Deno.test("checkTools() describes the engine and the limits it cannot enforce", () => {
   const [engine, limits] = checked(ENGINE);
   assert.equal(
     engine?.detail,
@@ -58,7 +58,7 @@ Deno.test("checkTools() tells what the engine is, and which limits it cannot enf
   assert.match(few?.detail ?? "", /does not enforce memory, task limits/);
 });
 
-Deno.test("checkTools() warns of a git that cannot be kept from the account's settings", () => {
+Deno.test("checkTools() warns of a git that cannot ignore the account's settings", () => {
   const status = (git: string) => checkTools(factsWith({ git })).find(({ id }) => id === "git");
   assert.equal(status("git version 2.31.8")?.status, "warning");
   assert.equal(status("git version 1.99.0")?.status, "warning");

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { UnitFacts, UnitInstance } from "@lib/features/install/facts.ts";
-import { checkRunner, checkUnits } from "@lib/features/install/check_units.ts";
+import { checkRunner, checkUnits } from "@lib/features/install/check_installation.ts";
 import { factsWith } from "./_facts.ts";
 
 const INSTANCE: UnitInstance = {
@@ -21,15 +21,15 @@ function checkOne(overrides: Partial<UnitFacts>, instance: Partial<UnitInstance>
   return checkUnits(factsWith({ units: [unit] }));
 }
 
-Deno.test("checkUnits() is content with the unit of this version", () => {
+Deno.test("checkUnits() accepts the unit of this version", () => {
   assert.deepEqual(checkOne({}).map(({ status }) => status), ["ok"]);
 });
 
-Deno.test("checkUnits() tells a missing unit and a stale one", () => {
+Deno.test("checkUnits() reports a missing unit and a stale one", () => {
   assert.match(checkOne({ installedText: undefined })[0]?.detail ?? "", /not installed/);
   assert.match(
     checkOne({ installedText: "old\n" })[0]?.detail ?? "",
-    /not the one of this version/,
+    /does not match this version/,
   );
 });
 
@@ -42,13 +42,13 @@ Deno.test("checkUnits() says how to start a failed unit again", () => {
   );
 });
 
-Deno.test("checkUnits() says of failed housekeeping how to look and to do it again", () => {
+Deno.test("checkUnits() says how to inspect and restart failed housekeeping", () => {
   const failed = { name: "cicd-clean.service", activeState: "failed", result: "exit-code" };
   const [check] = checkOne({}, failed);
   assert.match(check?.fix ?? "", /-t cicd-clean .*start cicd-clean.service$/);
 });
 
-Deno.test("checkUnits() tells a pending reload and a KillMode that leaves processes behind", () => {
+Deno.test("checkUnits() reports a pending reload and a KillMode that leaves orphan processes", () => {
   const checks = checkOne({}, { needsReload: true, killMode: "process" });
   assert.deepEqual(checks.map(({ id }) => id.split(":")[0]), ["reload", "kill_mode"]);
 });
@@ -58,7 +58,7 @@ Deno.test("checkUnits() asks nothing without a user manager", () => {
   assert.deepEqual(checks.map(({ status }) => status), ["skipped"]);
 });
 
-Deno.test("checkRunner() tells a silent runner, and how to start it", () => {
+Deno.test("checkRunner() reports a silent runner, and how to start it", () => {
   const runner = { kind: "silent", why: "connection refused" } as const;
   const withSystemd = checkRunner(factsWith({ runner }));
   assert.match(withSystemd.fix ?? "", /systemctl --user enable --now cicd-runner.socket/);
@@ -66,7 +66,7 @@ Deno.test("checkRunner() tells a silent runner, and how to start it", () => {
   assert.match(without.fix ?? "", /cicd-runner daemon/);
 });
 
-Deno.test("checkRunner() tells a runner of another version", () => {
+Deno.test("checkRunner() reports a runner of another version", () => {
   const check = checkRunner(factsWith({ runner: { kind: "answered", version: "0.9.0" } }));
   assert.equal(check.status, "warning");
 });

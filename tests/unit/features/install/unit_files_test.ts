@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { ownedPaths, pathDropIn, planUnits, UNIT_NAMES } from "@lib/features/install/unit_files.ts";
+import { ownedPaths, planUnits, UNIT_NAMES } from "@lib/features/install/unit_files.ts";
 
 const UNITS = UNIT_NAMES.map((name) => ({ name, text: `[Unit]\nDescription=${name}\n` }));
 const DROP_IN = { name: "50-namespaces.conf", text: "[Service]\nPrivateUsers=yes\n" };
@@ -73,9 +73,11 @@ Deno.test("planUnits() never touches a file that is not its own", () => {
   assert.equal(after.get("/u/cicd-agent@web.service.d/override.conf"), "mine");
 });
 
-Deno.test("pathDropIn() refuses a path that would mean something else in a unit file", () => {
-  assert.match(pathDropIn("/home/dev/my apps/bin"), /"PATH=\/home\/dev\/my apps\/bin:/);
+Deno.test("planUnits() refuses a directory that would mean something else in a unit file", () => {
+  const plan = (binDir: string) =>
+    apply(new Map(), { hardened: false, binDir }).get("/u/cicd-runner.service.d/10-path.conf");
+  assert.match(plan("/home/dev/my apps/bin") ?? "", /"PATH=\/home\/dev\/my apps\/bin:/);
   for (const path of ['/a"b', "/a%hb", "/a\nExecStart=b", "/a\\b", "/a$b", "relative"]) {
-    assert.throws(() => pathDropIn(path), RangeError);
+    assert.throws(() => plan(path), RangeError);
   }
 });

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { InstallPorts, Owner } from "@lib/features/install/install_ports.ts";
+import type { InstallPorts, Owner } from "@lib/features/install/steps.ts";
 import { HARDENING_NAMES, UNIT_NAMES } from "@lib/features/install/unit_files.ts";
 import { installUnits, uninstallUnits } from "@lib/features/install/units_installer.ts";
 import { FakeClock } from "../../../support/fake_clock.ts";
@@ -170,7 +170,7 @@ Deno.test("installUnits() reports a step that fails and makes the others", async
     argv.includes("enable") ? Promise.resolve(undefined) : t.ports.run(argv, ...rest);
   const steps = await installUnits({ ...t.ports, run }, { dryRun: false, signal });
   const failed = steps.filter(({ outcome }) => outcome === "failed");
-  assert.match(failed[0]?.detail ?? "", /there is no systemctl/);
+  assert.match(failed[0]?.detail ?? "", /systemctl is not installed/);
   assert.ok(t.written().includes("/u/cicd.slice"));
   assert.ok(t.commands.includes("systemctl --user start cicd-runner.socket"));
 });
@@ -190,7 +190,7 @@ Deno.test("installUnits() starts nothing without a user manager, and keeps the h
   const t = setup({ manager: false });
   for (const path of managed.written()) t.files.set(path, managed.files.get(path) ?? "");
   t.files.delete("/u/cicd.slice");
-  const steps = await installUnits(t.ports, { dryRun: false, linger: false, signal });
+  const steps = await installUnits(t.ports, { dryRun: false, noLinger: true, signal });
   assert.deepEqual(t.written(), managed.written());
   assert.ok(t.commands.every((command) => !command.includes("start")));
   assert.match(steps.at(-1)?.detail ?? "", /by hand with: .*cicd-runner daemon/);
@@ -253,7 +253,7 @@ Deno.test("uninstallUnits() removes data too in a purge, and stops the jobs", as
   assert.deepEqual([...t.files.keys()].filter((path) => /^\/(home|var)\/.*cicd/.test(path)), []);
 });
 
-Deno.test("uninstallUnits() has nothing to complain of the second time, or without a manager", async () => {
+Deno.test("uninstallUnits() reports nothing the second time, or without a manager", async () => {
   for (const manager of [true, false]) {
     const t = setup({ manager });
     const steps = await uninstallUnits(t.ports, { dryRun: false, purge: false, signal });

@@ -1,18 +1,17 @@
 import assert from "node:assert/strict";
-import { type DoctorPorts, gatherFacts, parseShow } from "@lib/features/install/gather.ts";
+import { type DoctorPorts, gatherFacts } from "@lib/features/install/facts.ts";
 
 function ports(overrides: Partial<DoctorPorts>): DoctorPorts {
   return {
     subject: {
       user: "dev",
       uid: 1000,
-      home: "/home/dev",
       runtimeDir: "/run/user/1000",
       configDir: "/home/dev/.config/cicd-toolkit",
       configFile: "/home/dev/.config/cicd-toolkit/config.yaml",
       stateDir: "/home/dev/.local/state/cicd-toolkit",
       socket: "/run/user/1000/cicd-runner.sock",
-      keyFiles: [],
+      keyFile: "/home/dev/.local/state/cicd-toolkit/secrets.key",
       unitsDir: "/units",
       diskFloorBytes: 1,
       version: "1.0.0",
@@ -54,12 +53,12 @@ Deno.test("gatherFacts() asks git for its version, and for LFS, which may be mis
   assert.deepEqual([facts.git, facts.gitLfs], ["git version 2.39.5", undefined]);
 });
 
-Deno.test("gatherFacts() reads the manager, its controllers and its units", async () => {
+Deno.test("gatherFacts() reads the manager, its controllers and its units, whose values may hold =", async () => {
   const show = [
     "Id=cicd-agent@web.service",
     "FragmentPath=/u/cicd-agent@.service",
     "ActiveState=failed",
-    "Result=oom-kill",
+    "Result=oom-kill=x",
     "NeedDaemonReload=no",
     "KillMode=mixed",
   ].join("\n");
@@ -78,7 +77,7 @@ Deno.test("gatherFacts() reads the manager, its controllers and its units", asyn
           ? "Linger=no\n"
           : argv.includes("--property=Version")
           ? "Version=252.39\nControlGroup=/user.slice/x\n"
-          : `${show}\n\nId=cicd-runner.socket\nActiveState=active\n`;
+          : `${show}\n\n\nId=cicd-runner.socket\nActiveState=active\n`;
         return Promise.resolve({ code: 0, stdout, stderr: "" });
       },
       readText: (path) => Promise.resolve(path.includes("cicd-agent@.service") ? path : undefined),
@@ -94,17 +93,9 @@ Deno.test("gatherFacts() reads the manager, its controllers and its units", asyn
     instances: [{
       name: "cicd-agent@web.service",
       activeState: "failed",
-      result: "oom-kill",
+      result: "oom-kill=x",
       needsReload: false,
       killMode: "mixed",
     }],
   }]);
-});
-
-Deno.test("parseShow() separates units and keeps what follows the first equals sign", () => {
-  assert.deepEqual(
-    parseShow("A=1\nB=x=y\n\n\nA=2\n").map((each) => Object.fromEntries(each)),
-    [{ A: "1", B: "x=y" }, { A: "2" }],
-  );
-  assert.deepEqual(parseShow(""), []);
 });
