@@ -3,13 +3,9 @@
  *
  * @module
  */
-import { exitCodeFor } from "../shared/report_failure.ts";
+import { runProgram } from "../shared/run_program.ts";
 import { runAgent } from "./commands/agent.ts";
 
 if (import.meta.main) {
-  try {
-    Deno.exitCode = await runAgent(Deno.args);
-  } catch (thrown) {
-    Deno.exitCode = exitCodeFor("cicd-agent", thrown);
-  }
+  Deno.exitCode = await runProgram("cicd-agent", () => runAgent(Deno.args));
 }

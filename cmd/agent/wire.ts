@@ -8,6 +8,7 @@ import type { AgentPart, AgentServices } from "@lib/api/feature.ts";
 import { agentHandler } from "@lib/spine/agent_link/agent_server.ts";
 import { AttemptHost } from "@lib/spine/attempts/attempt_host.ts";
 import type { Config } from "@lib/foundations/config/config.ts";
+import { statIfThere } from "@lib/foundations/files/records.ts";
 import { HTTP, PROGRAM } from "@lib/foundations/config/program_keys.ts";
 import { agentSocketPath } from "@lib/foundations/config/socket_paths.ts";
 import { JOB_DEFAULTS } from "@lib/spine/spec/keys.ts";
@@ -33,31 +34,22 @@ import { lockDirectory } from "@lib/foundations/store/state_lock.ts";
 import { ensurePrivateDirectory } from "../shared/directories.ts";
 import { FEATURES } from "../features.ts";
 
-/** What the agent is made from. */
-export interface AgentInput {
+/** The parts that the agent is made from. */
+interface AgentInput {
   readonly project: ProjectName;
   readonly config: () => Config;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly log: Logger;
-  /** Sockets handed over by the service manager. */
+  /** Sockets passed by the service manager. */
   readonly listeners: readonly Listener[];
   /** Keeps a descriptor from every child. */
   readonly setCloseOnExec: (fd: number) => void;
-  /** Where to listen otherwise; by default where the runner looks. */
+  /** The socket to make otherwise; by default the one that the runner expects. */
   readonly listenPath: string | undefined;
 }
 
-/** An agent at work. */
-export interface Agent extends AsyncDisposable {
-  /** One line for `systemctl status`. */
-  status(): string;
-  /** Milliseconds without anything to do. */
-  idleForMs(): number;
-  unhealthyReason(): string | undefined;
-}
-
-/** Starts the agent: what runs is adopted before the socket is served. */
-export async function startAgent(input: AgentInput): Promise<Agent> {
+/** Starts the agent: running jobs are adopted before the socket is served. */
+export async function startAgent(input: AgentInput) {
   const { project, config, log } = input;
   const { stateDir, runtimeDir } = config().of(PROGRAM);
   const clock = systemClock;
@@ -67,10 +59,9 @@ export async function startAgent(input: AgentInput): Promise<Agent> {
   ensurePrivateDirectory(runtimeDir);
   const directory = `${stateDir}/projects/${project}`;
   ensurePrivateDirectory(directory);
-  // Two agents that start at once must not both take over the same attempts.
+  // Two agents that start at once must not both adopt the same attempts.
   parts.use(lockDirectory({ directory, program: "cicd-agent", remedy: "it serves this project" }));
   const key = openKey(`${stateDir}/secrets.key`);
-  const helperMark = directory;
   const services: AgentServices = {
     project,
     config,
@@ -80,7 +71,7 @@ export async function startAgent(input: AgentInput): Promise<Agent> {
     async helperRunner() {
       const { runCommand } = await import("@lib/foundations/process/run_command.ts");
       const { marked } = await import("@lib/foundations/process/marked_helpers.ts");
-      return marked(runCommand, helperMark);
+      return marked(runCommand, directory);
     },
   };
   const modules = await Promise.all(FEATURES.map(({ agent }) => agent?.()));
@@ -109,7 +100,7 @@ export async function startAgent(input: AgentInput): Promise<Agent> {
       steps: features.flatMap(({ steps = [] }) => steps),
       endHelpers: async () => {
         const { endMarked } = await import("@lib/foundations/process/marked_helpers.ts");
-        return endMarked(helperMark);
+        return endMarked(directory);
       },
       setupTimeoutMs: () => config().of(JOB_DEFAULTS).setupTimeoutMs,
       openSetupLog: (directory, secrets) =>
@@ -151,7 +142,7 @@ export async function startAgent(input: AgentInput): Promise<Agent> {
         }),
         clock,
         maxBodyBytes: 4 * http.maxBodyBytes,
-        onError: (error) => log.error("A request of the runner met a defect", { error }),
+        onError: (error) => log.error("A request of the runner failed unexpectedly", { error }),
       }),
       onError: (what, error) => log.error(what, { error }),
     }),
@@ -167,10 +158,12 @@ export async function startAgent(input: AgentInput): Promise<Agent> {
   }
   const owned = parts.move();
   return {
+    /** Returns one line for `systemctl status`. */
     status() {
       const count = host.attempts.length;
       return `Project ${project}: ${count === 0 ? "idle" : `${count} running`} (${executor.kind})`;
     },
+    /** Returns the milliseconds of idleness. */
     idleForMs() {
       const now = clock.now();
       if (host.attempts.length > 0 || server.activeRequests > 0) busyAt = now;
@@ -196,11 +189,7 @@ async function projectUse(executor: Executor, signal: AbortSignal) {
 
 function environmentOf(
   { config, env }: AgentInput,
-  { ref, spec, workspace }: {
-    readonly ref: AttemptRef;
-    readonly spec: JobSpec;
-    readonly workspace: string;
-  },
+  { ref, spec, workspace }: { ref: AttemptRef; spec: JobSpec; workspace: string },
 ): Readonly<Record<string, string>> {
   const { username, shell } = userInfo();
   const inside = spec.container !== undefined;
@@ -223,11 +212,8 @@ function environmentOf(
   return inside ? buildContainerEnv(input) : buildJobEnv(input);
 }
 
-/** Jobs with a container go to the container engine, all others run as processes. */
-async function makeExecutor(
-  input: AgentInput,
-  features: readonly AgentPart[],
-): Promise<Executor> {
+/** Sends jobs with a container to the container engine; all others run as processes. */
+async function makeExecutor(input: AgentInput, features: readonly AgentPart[]) {
   const made = features.find(({ containers }) => containers !== undefined)?.containers;
   return new ExecutorRouter({
     processes: await makeProcessExecutor(input),
@@ -239,14 +225,14 @@ async function makeExecutor(
 
 async function makeProcessExecutor(input: AgentInput): Promise<Executor> {
   const { config, env, log, project } = input;
-  const wanted = config().of(PROGRAM).executor;
-  if (wanted === "unit" || (wanted === "auto" && await hasUserManager(env))) {
+  const { executor, runtimeDir } = config().of(PROGRAM);
+  if (executor === "unit" || (executor === "auto" && await hasUserManager(env))) {
     const { UnitExecutor } = await import("@lib/spine/executors/unit_executor.ts");
     const { connectUnitManager } = await import("@lib/spine/executors/unit_manager.ts");
     return new UnitExecutor({
       project,
       connect: (signal) => connectUnitManager(env, signal),
-      runtimeDir: env["XDG_RUNTIME_DIR"] ?? config().of(PROGRAM).runtimeDir,
+      runtimeDir: env["XDG_RUNTIME_DIR"] ?? runtimeDir,
       clock: systemClock,
       log,
     });
@@ -255,17 +241,9 @@ async function makeProcessExecutor(input: AgentInput): Promise<Executor> {
   return new DirectExecutor({ clock: systemClock });
 }
 
-/** Whether a `systemd --user` serves this account here. */
+/** Tells if a `systemd --user` serves this account. */
 async function hasUserManager(env: AgentInput["env"]): Promise<boolean> {
   const runtimeDir = env["XDG_RUNTIME_DIR"];
   if (runtimeDir === undefined) return false;
-  try {
-    const { isSocket } = await Deno.stat(`${runtimeDir}/systemd/private`);
-    return isSocket === true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) {
-      return false;
-    }
-    throw error;
-  }
+  return (await statIfThere(`${runtimeDir}/systemd/private`))?.isSocket === true;
 }

@@ -1,5 +1,5 @@
 /**
- * How the runner gets an agent started.
+ * Starts agents for the runner.
  *
  * @module
  */
@@ -10,41 +10,47 @@ import { PROGRAM } from "@lib/foundations/config/program_keys.ts";
 import { agentSocketPath } from "@lib/foundations/config/socket_paths.ts";
 import { systemClock } from "@lib/core/clock.ts";
 import type { ProjectName } from "@lib/core/ids.ts";
+import type { Logger } from "@lib/core/logger.ts";
 import { answers } from "@lib/foundations/http/socket_path.ts";
-import { toDaemonArgs } from "../shared/daemon_flags.ts";
+import { programCommand } from "@lib/features/install/program_paths.ts";
+import { type DaemonFlags, toDaemonArgs } from "../shared/daemon_flags.ts";
 import { ensurePrivateDirectory } from "../shared/directories.ts";
-import { agentCommand } from "../shared/program_paths.ts";
-import type { RunnerInput } from "./wire.ts";
+import type { ConfigHolder } from "./config_holder.ts";
 
-type AgentHostInput = Pick<RunnerInput, "config" | "env" | "log" | "flags" | "underSystemd">;
+/** The parts of the runner that agents are started with. */
+export interface AgentHostInput {
+  readonly config: ConfigHolder;
+  readonly flags: DaemonFlags;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly log: Logger;
+  /** The service manager started this process. */
+  readonly isService: boolean;
+}
 
-/** The host that starts agents here: by their systemd sockets, or as children. */
+/** Returns the host that starts agents: by their systemd sockets, or as children. */
 export async function makeAgentHost(input: AgentHostInput): Promise<AgentHost> {
   const { config, env, log, flags } = input;
   const { agents, runtimeDir } = config.current.of(PROGRAM);
   const socketPath = (project: ProjectName) => agentSocketPath(runtimeDir, project);
-  if (agents === "systemd" || (agents === "auto" && input.underSystemd)) {
+  if (agents === "systemd" || (agents === "auto" && input.isService)) {
     const { SystemdAgentHost } = await import("@lib/spine/agent_link/systemd_host.ts");
     return new SystemdAgentHost({ socketPath, env });
   }
   ensurePrivateDirectory(`${runtimeDir}/agents`);
-  const command = agentCommand(Deno.execPath(), Deno.mainModule);
+  const command = programCommand("agent", Deno.execPath(), Deno.mainModule);
   return new ChildAgentHost({
     socketPath,
     answers,
     clock: systemClock,
     log,
-    spawn: (project, path) =>
-      spawnAgent([
-        ...command,
-        `--session-id=${project}`,
-        `--listen=${path}`,
-        ...toDaemonArgs(flags),
-      ]),
+    spawn(project, path) {
+      const own = [`--session-id=${project}`, `--listen=${path}`];
+      return spawnAgent([...command, ...own, ...toDaemonArgs(flags)]);
+    },
   });
 }
 
-/** Starts an agent in a session of its own: it is to outlive this process. */
+/** Starts an agent in a session of its own, so that it outlives this process. */
 function spawnAgent([program = "", ...args]: readonly string[]): SpawnedAgent {
   const child = spawn(program, args, { detached: true, stdio: ["ignore", "ignore", "inherit"] });
   const exited = Promise.withResolvers<number>();

@@ -4,7 +4,6 @@
  * @module
  */
 import type { Config } from "@lib/foundations/config/config.ts";
-import { readConfig } from "@lib/foundations/config/read.ts";
 import type { ProjectName } from "@lib/core/ids.ts";
 import { GIT } from "@lib/features/checkout/keys.ts";
 import { CONTAINERS } from "@lib/features/containers/keys.ts";
@@ -12,20 +11,12 @@ import { withGrytListener } from "@lib/features/gryt/settings.ts";
 import { QUEUE } from "@lib/spine/queue/keys.ts";
 import type { RequestDefaults } from "@lib/spine/spec/job_request.ts";
 import { JOB_DEFAULTS } from "@lib/spine/spec/keys.ts";
-import { SECTIONS } from "../shared/config_sections.ts";
+import { type DaemonFlags, readDaemonConfig } from "../shared/daemon_flags.ts";
 
-/** Where the configuration is read from. */
-export interface ConfigSource {
-  readonly configPath: string | undefined;
-  readonly settings: ReadonlyMap<string, string>;
+/** The source of the configuration, beside its file. */
+interface ConfigSource {
+  readonly flags: DaemonFlags;
   readonly env: Readonly<Record<string, string | undefined>>;
-}
-
-/** What a reload did. */
-export interface ReloadReport {
-  /** Keys whose change takes a restart. */
-  readonly needsRestart: readonly string[];
-  readonly warnings: readonly string[];
 }
 
 /** The configuration in force. */
@@ -39,10 +30,7 @@ export class ConfigHolder {
   }
 
   /** Reads it for the first time. @throws {CicdError} `invalid_config` */
-  static async open(
-    source: ConfigSource,
-    signal: AbortSignal,
-  ): Promise<{ readonly holder: ConfigHolder; readonly warnings: readonly string[] }> {
+  static async open(source: ConfigSource, signal: AbortSignal) {
     const { config, warnings } = await read(source, signal);
     return { holder: new ConfigHolder(source, config), warnings };
   }
@@ -51,15 +39,20 @@ export class ConfigHolder {
     return this.#config;
   }
 
-  /** Reads it anew; on an error the one in force stays. @throws {CicdError} `invalid_config` */
-  async reload(signal: AbortSignal): Promise<ReloadReport> {
+  /**
+   * Reads it again; on an error the one in force stays.
+   *
+   * @returns The keys whose change needs a restart, and warnings.
+   * @throws {CicdError} `invalid_config`
+   */
+  async reload(signal: AbortSignal) {
     const { config, warnings } = await read(this.#source, signal);
     const needsRestart = config.needsRestart(this.#config);
     this.#config = config;
     return { needsRestart, warnings };
   }
 
-  /** What a job request of a project leaves open. */
+  /** Returns the defaults of a project for what a job request leaves out. */
   defaultsOf(project: ProjectName): RequestDefaults {
     const config = this.#config;
     const containers = config.ofProject(CONTAINERS, project);
@@ -71,19 +64,13 @@ export class ConfigHolder {
     };
   }
 
-  /** Jobs of a project that may run at once. */
+  /** Returns how many jobs of a project may run at once. */
   maxRunningOf(project: ProjectName): number {
     return this.#config.ofProject(QUEUE, project).maxRunning;
   }
 }
 
-async function read({ configPath, settings, env }: ConfigSource, signal: AbortSignal) {
-  const found = await readConfig({
-    sections: SECTIONS,
-    flags: settings,
-    env,
-    signal,
-    ...(configPath === undefined ? {} : { path: configPath }),
-  });
+async function read({ flags, env }: ConfigSource, signal: AbortSignal) {
+  const found = await readDaemonConfig(flags, signal);
   return { ...found, config: withGrytListener(found.config, env) };
 }

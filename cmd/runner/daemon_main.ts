@@ -1,19 +1,14 @@
 /**
  * Entry of the daemon alone.
  *
- * Where programs are bundles on a shared runtime, the daemon has one of its
- * own: what a bundle holds stays in memory, and the daemon needs a third of
- * what the command line does.
+ * Where programs are bundles on a shared runtime, the daemon has one of its own: a loaded bundle
+ * stays in memory, and the daemon needs a third of the command line's.
  *
  * @module
  */
 import { runDaemon } from "./commands/daemon.ts";
-import { exitCodeFor } from "../shared/report_failure.ts";
+import { runProgram } from "../shared/run_program.ts";
 
 if (import.meta.main) {
-  try {
-    Deno.exitCode = await runDaemon(Deno.args.slice(1));
-  } catch (thrown) {
-    Deno.exitCode = exitCodeFor("cicd-runner", thrown);
-  }
+  Deno.exitCode = await runProgram("cicd-runner", () => runDaemon(Deno.args.slice(1)));
 }

@@ -3,17 +3,13 @@
  *
  * @module
  */
-import { exitCodeFor } from "../shared/report_failure.ts";
+import { runProgram } from "../shared/run_program.ts";
 
 if (import.meta.main) {
-  try {
-    Deno.exitCode = await main(Deno.args);
-  } catch (thrown) {
-    Deno.exitCode = exitCodeFor("cicd-runner", thrown);
-  }
+  Deno.exitCode = await runProgram("cicd-runner", () => main(Deno.args));
 }
 
-/** Loads only what the command needs: a daemon's start must not wait for the rest. */
+/** Loads only the code of the command: a daemon's start must not wait for the rest. */
 async function main([command, ...rest]: readonly string[]): Promise<number> {
   if ((command === "daemon" || command === "agent") && asksForHelp(rest)) {
     return await (await import("./commands/cli.ts")).runCli(["help", command]);

@@ -1,9 +1,9 @@
 /**
- * Telling clients that wait at a passed socket why the runner cannot start.
+ * Reports to clients of a passed socket why the runner cannot start.
  *
- * A connection that nobody takes makes the socket unit start the runner again
- * at once, and so on without end: on a slow machine too slowly for the limits
- * of the service manager. Whoever waits gets the reason instead.
+ * A connection that is not accepted makes the socket unit start the runner again at once, and so on
+ * without end; a slow machine never reaches the start limit of the service manager. So waiting
+ * clients get the reason.
  *
  * @module
  */
@@ -16,21 +16,21 @@ import type { PassedSocket } from "@lib/api/listeners.ts";
 
 /** Exit codes after which the units do not try again (`RestartPreventExitStatus=`). */
 const NOT_RETRIED: readonly number[] = [64, 77, 78];
-/** Who knocked has long been connected, and sends its request at once. */
+/** Waiting clients are connected already, and send their requests at once. */
 const QUIET_MS = 500;
-/** However many go on asking. */
+/** Deadline, however many requests still arrive. */
 const AT_MOST_MS = 5_000;
 const LOOK_MS = 50;
 
-/** Whether starting again would end in the same way. */
+/** Tells if another start would fail in the same way. */
 export function isHopeless(error: CicdError): boolean {
   return NOT_RETRIED.includes(error.entry.exitCode);
 }
 
 /**
- * Answers every request at the passed sockets with what is wrong, until no more come.
+ * Answers every request at the passed sockets with the error, until no more arrive.
  *
- * This account is told all; a network only that it should ask later.
+ * Only local clients get the error itself; remote ones are asked to retry later.
  */
 export async function refuseStart(
   error: CicdError,
@@ -39,18 +39,18 @@ export async function refuseStart(
 ): Promise<void> {
   const startedAt = systemClock.now();
   await using server = await startHttpServer({
-    listeners: sockets.map(({ fd, name, isUnix }) => ({ kind: "fd", fd, name, isUnix })),
+    listeners: sockets.map((socket) => ({ kind: "fd", ...socket })),
     limits: { maxConnections: 256, maxHeaderBytes: 16_384, headerTimeoutMs: AT_MOST_MS },
     handle: (_, origin) =>
       problemResponse(
         origin.kind === "local" ? error : new CicdError(
           "runner_unavailable",
-          "Cannot take the request: the runner cannot start; its journal tells why",
+          "Cannot take the request: the runner cannot start; see its journal",
         ),
       ),
     isForRemote: true,
     keepFromChildren: setCloseOnExec,
-    onError: ignore("the refusal is all there is to tell"),
+    onError: ignore("there is nothing to report but the refusal"),
   });
   using deadline = withDeadline(new AbortController().signal, AT_MOST_MS, "refusals");
   const isQuiet = () => {
@@ -58,6 +58,6 @@ export async function refuseStart(
     return server.activeRequests === 0 && systemClock.now() - last >= QUIET_MS;
   };
   while (!deadline.aborted && !isQuiet()) {
-    await systemClock.sleep(LOOK_MS, { signal: deadline }).catch(ignore("it has been long enough"));
+    await systemClock.sleep(LOOK_MS, { signal: deadline }).catch(ignore("the deadline has passed"));
   }
 }

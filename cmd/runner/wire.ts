@@ -12,6 +12,7 @@ import type { ProjectName } from "@lib/core/ids.ts";
 import type { Logger } from "@lib/core/logger.ts";
 import { TaskGroup } from "@lib/core/task_group.ts";
 import { VERSION } from "@lib/core/version.ts";
+import { layoutOf } from "@lib/features/install/program_paths.ts";
 import { HTTP, PROGRAM } from "@lib/foundations/config/program_keys.ts";
 import { type HttpServer, type Listener, startHttpServer } from "@lib/foundations/http/server.ts";
 import { readBootId } from "@lib/foundations/process/boot_id.ts";
@@ -28,46 +29,21 @@ import { JobEvents } from "@lib/spine/jobs/job_events.ts";
 import { isTerminal, type Job } from "@lib/spine/jobs/model.ts";
 import { JobLogReader } from "@lib/spine/logs/job_logs.ts";
 import { LogWatcher } from "@lib/spine/logs/log_watcher.ts";
-import type { DaemonFlags } from "../shared/daemon_flags.ts";
 import { ensurePrivateDirectory } from "../shared/directories.ts";
-import { layoutOf } from "../shared/program_paths.ts";
 import { FEATURES } from "../features.ts";
-import { makeAgentHost } from "./agent_host.ts";
-import type { ConfigHolder } from "./config_holder.ts";
+import { type AgentHostInput, makeAgentHost } from "./agent_host.ts";
 
-/** What the runner is made from. */
-export interface RunnerInput {
-  readonly config: ConfigHolder;
-  readonly flags: DaemonFlags;
-  readonly env: Readonly<Record<string, string | undefined>>;
-  readonly log: Logger;
+/** The parts that the runner is made from. */
+interface RunnerInput extends AgentHostInput {
   readonly listeners: readonly Listener[];
-  /** What is dangerous about them, one sentence each. */
+  /** Dangers of the listeners, one sentence each. */
   readonly warnings: readonly string[];
   /** Keeps a descriptor from every child. */
   readonly setCloseOnExec: (fd: number) => void;
-  /** Whether the service manager started this process. */
-  readonly underSystemd: boolean;
-}
-
-/** A runner at work. */
-export interface Runner extends AsyncDisposable {
-  readonly server: HttpServer;
-  /** One line for `systemctl status`. */
-  status(): string;
-  /** Milliseconds without anything to do. */
-  idleForMs(): number;
-  /** Whether a job is queued or under way, or a result is owed. */
-  hasWork(): boolean;
-  unhealthyReason(): string | undefined;
-  /** The configuration has changed. */
-  reconfigured(): void;
-  /** Waits for the answers that are given when a job has ended; rejects with the signal's reason. */
-  answered(signal: AbortSignal): Promise<void>;
 }
 
 /** Starts the runner: store, queue, link to the agents, API. */
-export async function startRunner(input: RunnerInput): Promise<Runner> {
+export async function startRunner(input: RunnerInput) {
   const { config, log } = input;
   const clock = systemClock;
   const startedAt = clock.now();
@@ -86,7 +62,7 @@ export async function startRunner(input: RunnerInput): Promise<Runner> {
       path: `${stateDir}/runner.db`,
       schemas: [
         { name: "jobs", migrations: JOB_MIGRATIONS },
-        // A feature without tables has no version: "jobs" is that of the queue.
+        // A feature without tables has no version: "jobs" is the queue's.
         ...modules.flatMap(({ name, migrations }) =>
           migrations === undefined ? [] : [{ name, migrations }]
         ),
@@ -239,44 +215,45 @@ export async function startRunner(input: RunnerInput): Promise<Runner> {
   );
   for (const { start } of features) start?.();
   dispatcher.start();
-  log.debug("Runner started", {
-    stateDir,
-    agents: host.kind,
-    layout: layout.kind,
-  });
+  log.debug("Runner started", { stateDir, agents: host.kind, layout: layout.kind });
   const hasFeatureWork = () => features.some(({ hasWork }) => hasWork?.() === true);
   const owned = parts.move();
   return {
     server,
+    /** Returns one line for `systemctl status`. */
     status() {
       const { queued, inFlight } = counts(store);
       return inFlight + queued === 0 ? "Idle" : `${inFlight} running, ${queued} queued`;
     },
+    /** Returns the milliseconds of idleness. */
     idleForMs() {
       const { queued, inFlight } = counts(store);
       if (server.activeRequests > 0 || queued + inFlight > 0 || hasFeatureWork()) return 0;
       return clock.now() - Math.max(server.lastActivityAt, startedAt);
     },
+    /** Tells if a job is queued or in flight, or a result is owed. */
     hasWork() {
       const { queued, inFlight } = counts(store);
       return queued + inFlight > 0 || hasFeatureWork();
     },
-    unhealthyReason() {
+    unhealthyReason(): string | undefined {
       try {
         store.queuedCount();
       } catch (error) {
-        // A full disk is no reason to be killed: a new process would meet it too.
+        // A full disk is no reason to be killed: a new process would find it full too.
         if (toCicdError(error).code !== "disk_full") {
-          return `the store does not answer: ${messageOf(error)}`;
+          return `the store does not respond: ${messageOf(error)}`;
         }
       }
       return dispatcher.unhealthyReason();
     },
+    /** Applies a changed configuration. */
     reconfigured() {
       dispatcher.wake();
       for (const { reconfigured } of features) reconfigured?.();
     },
-    async answered(signal) {
+    /** Waits for answers that are due when a job ends; rejects with the signal's reason. */
+    async answered(signal: AbortSignal) {
       await Promise.all(features.map(({ answered }) => answered?.(signal)));
     },
     async [Symbol.asyncDispose]() {
@@ -286,7 +263,7 @@ export async function startRunner(input: RunnerInput): Promise<Runner> {
   };
 }
 
-function counts(store: JobStore): { readonly queued: number; readonly inFlight: number } {
+function counts(store: JobStore) {
   return { queued: store.queuedCount(), inFlight: store.inFlightCount() };
 }
 

@@ -9,7 +9,7 @@ import { DISK, QUEUE } from "@lib/spine/queue/keys.ts";
 import { JOB_DEFAULTS } from "@lib/spine/spec/keys.ts";
 import { FEATURES } from "../features.ts";
 
-/** Every section; a key that is in none of them is unknown. */
+/** All sections; a key in none of them is unknown. */
 export const SECTIONS: readonly Section[] = [
   PROGRAM,
   LOG,

@@ -6,7 +6,7 @@
 import { CicdError, messageOf } from "@lib/core/errors.ts";
 
 /**
- * Makes a directory that only this account may enter.
+ * Makes a directory that only this account can access.
  *
  * @throws {CicdError} `io_failed`, naming the directory.
  */
@@ -14,7 +14,7 @@ export function ensurePrivateDirectory(path: string): void {
   try {
     Deno.mkdirSync(path, { recursive: true, mode: 0o700 });
     const { mode, isDirectory } = Deno.statSync(path);
-    if (!isDirectory) throw new Error("it is no directory");
+    if (!isDirectory) throw new Error("it is not a directory");
     if (mode !== null && (mode & 0o077) !== 0) Deno.chmodSync(path, 0o700);
   } catch (error) {
     throw new CicdError("io_failed", `Cannot use directory "${path}": ${messageOf(error)}`, {

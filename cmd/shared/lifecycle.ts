@@ -10,30 +10,30 @@ import { TaskGroup } from "@lib/core/task_group.ts";
 import type { Notifier } from "@lib/foundations/systemd/notify.ts";
 import { runWatchdog } from "@lib/foundations/systemd/watchdog.ts";
 
-/** A daemon as its life sees it. */
-export interface DaemonParts {
+/** A daemon, as {@linkcode untilStopped} runs it. */
+interface DaemonParts {
   readonly notifier: Notifier;
   readonly clock: Clock;
   readonly log: Logger;
   /** One line for `systemctl status`. */
   readonly status: () => string;
-  /** Milliseconds without anything to do; `0` while there is something. */
+  /** Milliseconds of idleness; `0` while there is work. */
   readonly idleForMs: () => number;
-  /** After how much of that to exit; `0`: never. */
+  /** Idleness after which to exit; `0`: never. */
   readonly idleExitMs: () => number;
-  /** Why the watchdog must not be told that all is well; `undefined` while it is. */
+  /** The reason to withhold the watchdog's ping; `undefined` while healthy. */
   readonly unhealthyReason: () => string | undefined;
-  /** Reads the configuration anew. */
+  /** Reads the configuration again. */
   readonly reload: (signal: AbortSignal) => Promise<void>;
 }
 
-/** Why a daemon ends. */
-export type StopCause = "SIGTERM" | "SIGINT" | "idle";
+/** The reason that a daemon stops. */
+type StopCause = "SIGTERM" | "SIGINT" | "idle";
 
-/** How often status and idleness are looked at. */
+/** Interval between two checks of status and idleness. */
 const LOOK_MS = 500;
 
-/** Says READY, then resolves when the daemon is to end. */
+/** Reports READY, then resolves when the daemon should stop. */
 export async function untilStopped(parts: DaemonParts): Promise<StopCause> {
   const { notifier, clock, log } = parts;
   const stop = Promise.withResolvers<StopCause>();
@@ -44,7 +44,7 @@ export async function untilStopped(parts: DaemonParts): Promise<StopCause> {
   using _signals = onSignals({
     SIGTERM: () => stop.resolve("SIGTERM"),
     SIGINT: () => stop.resolve("SIGINT"),
-    // One after another: the last one asked for is the one in force.
+    // One after another, so that the last request wins.
     SIGHUP: () =>
       tasks.spawn("reload", async (signal) => {
         const before = reloads;
@@ -71,7 +71,7 @@ export async function untilStopped(parts: DaemonParts): Promise<StopCause> {
         onBeat(beat) {
           if (beat.kind === "failed") log.error("Cannot ping the watchdog", { error: beat.error });
           if (beat.kind === "withheld" && !withheld) {
-            log.error("The watchdog is not pinged: the program is not healthy", {
+            log.error("The watchdog is not pinged: the program is unhealthy", {
               reason: beat.reason,
             });
           }
@@ -93,7 +93,7 @@ async function reload({ notifier, log, status, ...parts }: DaemonParts, signal: 
     await parts.reload(signal);
     log.info("Configuration reloaded");
   } catch (error) {
-    log.error("Cannot reload the configuration; the one before stays in force", { error });
+    log.error("Cannot reload the configuration; the previous one stays in use", { error });
   } finally {
     await notifier.ready(status());
   }
@@ -105,19 +105,19 @@ async function watchIdleness(
   signal: AbortSignal,
 ): Promise<void> {
   const { notifier, clock, log, status, idleForMs, idleExitMs } = parts;
-  let told = "";
+  let reported = "";
   let failing = false;
   while (!signal.aborted) {
     try {
       const text = status();
-      if (text !== told) await notifier.status(text);
-      told = text;
+      if (text !== reported) await notifier.status(text);
+      reported = text;
       const limitMs = idleExitMs();
       if (limitMs > 0 && idleForMs() >= limitMs) return stop("idle");
       failing = false;
     } catch (error) {
-      // Such as a disk that does not answer: told once, looked at again.
-      if (!failing) log.error("Cannot tell the program's status; trying again", { error });
+      // Such as a disk that does not respond: logged once, tried again.
+      if (!failing) log.error("Cannot report the program's status; trying again", { error });
       failing = true;
     }
     try {

@@ -1,10 +1,14 @@
 /**
- * The service manager's side of a program: what it passed on, and how it is
- * told of the program's state.
+ * The service manager's side of a program: passed sockets, notifications, and the journal.
  *
  * @module
  */
 import type { PassedSocket } from "@lib/api/listeners.ts";
+import type { ValuesOf } from "@lib/foundations/config/key.ts";
+import type { LOG } from "@lib/foundations/config/program_keys.ts";
+import { chooseColour, chooseFormat } from "@lib/foundations/log/choose_format.ts";
+import { openLineWriter } from "@lib/foundations/log/line_writer.ts";
+import { type Log, openLog } from "@lib/foundations/log/log.ts";
 import { systemClock } from "@lib/core/clock.ts";
 import {
   createJournalWriter,
@@ -15,23 +19,23 @@ import { Libc } from "@lib/foundations/systemd/libc.ts";
 import { takeListenFds } from "@lib/foundations/systemd/listen_fds.ts";
 import { createNotifier, type Notifier } from "@lib/foundations/systemd/notify.ts";
 
-/** What a program gets from its service manager. */
+/** The means that a program gets from its service manager. */
 export interface Platform {
   readonly notifier: Notifier;
-  /** Sockets that were passed on; none without a service manager. */
+  /** Passed sockets; none without a service manager. */
   readonly listenFds: readonly PassedSocket[];
-  /** Whether a service manager started this process. */
+  /** A service manager started this process. */
   readonly isService: boolean;
   /** Keeps a descriptor from every child. */
   readonly setCloseOnExec: (fd: number) => void;
-  /** Makes a writer of native journal entries. */
+  /** Opens a writer of native journal entries. */
   openJournal(): JournalWriter;
 }
 
 /**
- * Takes what the service manager passed on out of the environment, so that no child gets it.
+ * Takes the passed sockets and variables out of the environment, so that no child gets them.
  *
- * @throws {CicdError} If it is malformed.
+ * @throws {CicdError} If they are malformed.
  */
 export function takePlatform(): Platform {
   const libc = new Libc();
@@ -56,4 +60,42 @@ export function takePlatform(): Platform {
     setCloseOnExec,
     openJournal: () => createJournalWriter(libc.openDatagramSocket(JOURNAL_SOCKET)),
   };
+}
+
+/** Options for {@linkcode openProgramLog}. */
+interface ProgramLogOptions {
+  readonly config: ValuesOf<typeof LOG.keys>;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly openJournal: Platform["openJournal"];
+}
+
+/** Opens the log of `program` as configured. */
+export function openProgramLog(program: string, options: ProgramLogOptions): Log {
+  const { config, env, openJournal } = options;
+  const isTerminal = Deno.stderr.isTerminal();
+  const situation = { format: config.format, hasJournal: hasJournalSocket(), isTerminal, env };
+  const format = chooseFormat(situation);
+  const journal = format === "journal" ? openJournal() : undefined;
+  return openLog({
+    program,
+    level: config.level,
+    format,
+    colour: chooseColour(situation),
+    stderr: openLineWriter({ write: (bytes) => Deno.stderr.write(bytes) }),
+    ...(journal === undefined ? {} : {
+      journal(fields) {
+        // An entry that the journal does not take at once goes to stderr, which the manager reads.
+        if (!journal.write(Object.fromEntries(fields))) throw new Error("The journal is busy");
+      },
+    }),
+  });
+}
+
+function hasJournalSocket(): boolean {
+  try {
+    return Deno.statSync("/run/systemd/journal/socket").isSocket === true;
+  } catch {
+    // A socket that cannot be examined cannot be used, either.
+    return false;
+  }
 }

@@ -4,17 +4,14 @@
  * @module
  */
 import { LOG, PROGRAM } from "@lib/foundations/config/program_keys.ts";
-import { readConfig } from "@lib/foundations/config/read.ts";
 import { systemClock } from "@lib/core/clock.ts";
 import { CicdError } from "@lib/core/errors.ts";
 import { parseProjectName, projectNameProblem } from "@lib/core/ids.ts";
 import { VERSION } from "@lib/core/version.ts";
 import { MESSAGE_IDS } from "@lib/foundations/log/message_ids.ts";
-import { SECTIONS } from "../../shared/config_sections.ts";
-import { readDaemonFlags } from "../../shared/daemon_flags.ts";
+import { readDaemonConfig, readDaemonFlags } from "../../shared/daemon_flags.ts";
 import { untilStopped } from "../../shared/lifecycle.ts";
-import { openProgramLog } from "../../shared/open_program_log.ts";
-import { takePlatform } from "../../shared/platform.ts";
+import { openProgramLog, takePlatform } from "../../shared/platform.ts";
 import { startAgent } from "../wire.ts";
 
 /**
@@ -35,22 +32,14 @@ export async function runAgent(args: readonly string[]): Promise<number> {
     );
   }
   const { notifier, listenFds, setCloseOnExec, openJournal } = takePlatform();
-  const readSettings = (signal: AbortSignal) =>
-    readConfig({
-      sections: SECTIONS,
-      flags: flags.settings,
-      env,
-      signal,
-      ...(flags.configPath === undefined ? {} : { path: flags.configPath }),
-    });
-  let { config } = await readSettings(new AbortController().signal);
+  let { config } = await readDaemonConfig(flags, new AbortController().signal);
   await using log = openProgramLog("cicd-agent", { config: config.of(LOG), env, openJournal });
   await using agent = await startAgent({
     project,
     config: () => config,
     env,
     log: log.child({ project }),
-    listeners: listenFds.map(({ fd, name, isUnix }) => ({ kind: "fd", fd, name, isUnix })),
+    listeners: listenFds.map((socket) => ({ kind: "fd", ...socket })),
     setCloseOnExec,
     listenPath: flags.own["listen"],
   });
@@ -64,7 +53,7 @@ export async function runAgent(args: readonly string[]): Promise<number> {
     idleExitMs: () => config.of(PROGRAM).agentIdleExitMs,
     unhealthyReason: () => agent.unhealthyReason(),
     async reload(signal) {
-      ({ config } = await readSettings(signal));
+      ({ config } = await readDaemonConfig(flags, signal));
       log.setLevel(config.of(LOG).level);
     },
   });

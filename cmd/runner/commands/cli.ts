@@ -24,35 +24,30 @@ export async function loadCommands(): Promise<readonly Command[]> {
   return inOrder([...modules.flatMap((module) => module?.commands ?? []), ...daemonCommands()]);
 }
 
-/** Makes the parser; it reads nothing but its arguments. */
+/** Makes the parser of the command line. */
 export function makeGrammar(commands: readonly Command[], completer: Completer) {
   return merge(
     or(...commands.map(({ parser }) => parser(completer))),
     object("Everywhere", {
       socket: optional(option("--socket", filePath("PATH"), {
-        description: message`The runner's socket; else as configured`,
+        description: message`The runner's socket; by default as configured`,
       })),
       url: optional(option("--url", string({ metavar: "URL" }), {
-        description: message`A runner elsewhere, with the key in $CICD_API_KEY; else $CICD_URL`,
+        description: message`A remote runner, with the key in $CICD_API_KEY; by default $CICD_URL`,
       })),
       config: optional(option("--config", filePath("FILE"), {
-        description: message`The configuration; else the usual place`,
+        description: message`The configuration; by default in the usual place`,
       })),
       json: toggle(["--json"], message`Write JSON; one document a line for lists and streams`),
     }),
   );
 }
 
-/** The completion has no flags to go by. */
+/** Completion has no flags. */
 const NO_FLAGS: GlobalFlags = { socket: undefined, url: undefined, config: undefined, json: false };
 
-/** Loaded only where the configuration is read. */
+/** Loaded only if the configuration is read. */
 const sections = async () => (await import("../../shared/config_sections.ts")).SECTIONS;
-
-/** The outcome of reading the command line. */
-type Read =
-  | { readonly kind: "invocation"; readonly invocation: Invocation & GlobalFlags }
-  | { readonly kind: "answered"; readonly exitCode: number };
 
 /**
  * Runs a command.
@@ -63,18 +58,22 @@ type Read =
 export async function runCli(args: readonly string[]): Promise<number> {
   const { signal } = new AbortController();
   try {
-    const read = await readCommandLine(args, signal);
-    if (read.kind === "answered") return read.exitCode;
-    const { run, ...flags } = read.invocation;
+    const parsed = await parseCommandLine(args, signal);
+    if (typeof parsed === "number") return parsed;
+    const { run, ...flags } = parsed;
     return await run(openContext(flags, { sections, signal }));
   } catch (error) {
-    // As with `… | head`: whoever read has seen enough.
+    // As with `… | head`: the reader has seen enough.
     if (error instanceof OutputClosedError) return 0;
     throw error;
   }
 }
 
-async function readCommandLine(args: readonly string[], signal: AbortSignal): Promise<Read> {
+/** Parses the command line; returns the exit code if the answer is a help text or an error. */
+async function parseCommandLine(
+  args: readonly string[],
+  signal: AbortSignal,
+): Promise<(Invocation & GlobalFlags) | number> {
   const out = openOutput(Deno.env.toObject());
   const connect = (own: AbortSignal) => openContext(NO_FLAGS, { sections, signal: own }).connect();
   const completer = makeCompleter(connect, signal);
@@ -87,24 +86,16 @@ async function readCommandLine(args: readonly string[], signal: AbortSignal): Pr
   const invocation = await runParserAsync(
     makeGrammar(await loadCommands(), completer),
     "cicd-runner",
-    // Without a command there is nothing to do but to say what could be done.
+    // Without a command, show the help.
     args.length === 0 ? ["--help"] : args,
     {
-      help: {
-        command: true,
-        option: { names: ["-h", "--help"] },
-        onShow: () => answer(0),
-      },
+      help: { command: true, option: { names: ["-h", "--help"] }, onShow: () => answer(0) },
       version: {
         option: { names: ["-V", "--version"], hidden: true },
         value: (await import("@lib/core/version.ts")).VERSION,
         onShow: () => answer(0),
       },
-      completion: {
-        command: true,
-        shells: { bash, fish, zsh },
-        onShow: () => answer(0),
-      },
+      completion: { command: true, shells: { bash, fish, zsh }, onShow: () => answer(0) },
       onError: () => answer(ERROR_CODES.usage.exitCode),
       stdout: (text) => void (shown += `${text}\n`),
       stderr: (text) => out.note(text.replace(/^Error: /, "")),
@@ -123,9 +114,7 @@ async function readCommandLine(args: readonly string[], signal: AbortSignal): Pr
     },
   );
   if (shown !== "") await out.write(new TextEncoder().encode(shown));
-  return answered.exitCode === undefined
-    ? { kind: "invocation", invocation }
-    : { kind: "answered", exitCode: answered.exitCode };
+  return answered.exitCode ?? invocation;
 }
 
 /** Moves each command that names another one behind that. */
@@ -138,7 +127,7 @@ function inOrder(commands: readonly Command[]): readonly Command[] {
   return (following.get(undefined) ?? []).flatMap(withFollowing);
 }
 
-/** Here for the help: `main.ts` starts these before the command line is loaded. */
+/** Listed for the help: `main.ts` starts these before it loads the command line. */
 function daemonCommands(): readonly Command[] {
   const flags = () =>
     object({

@@ -1,10 +1,9 @@
 /**
  * `cicd-runner --socket-activation`: the runner behind a socket unit.
  *
- * With `Accept=no` the service manager passes the listening socket on, and
- * this process is the daemon. With `Accept=yes` it starts one process for each
- * connection, which is on standard input: then this process relays between the
- * connection and the one daemon, and starts that if it is not there.
+ * With `Accept=no` the service manager passes the listening socket, and this process is the daemon.
+ * With `Accept=yes` it starts one process for each connection, which is on standard input: this
+ * process then relays between the connection and the one daemon, which it starts if need be.
  *
  * @module
  */
@@ -18,28 +17,26 @@ import { systemClock } from "@lib/core/clock.ts";
 import { CicdError, ignore } from "@lib/core/errors.ts";
 import { withDeadline } from "@lib/core/abort.ts";
 import { PROGRAM } from "@lib/foundations/config/program_keys.ts";
-import { readConfig } from "@lib/foundations/config/read.ts";
 import { Libc } from "@lib/foundations/systemd/libc.ts";
-import { SECTIONS } from "../../shared/config_sections.ts";
-import { readDaemonFlags } from "../../shared/daemon_flags.ts";
+import { readDaemonConfig, readDaemonFlags } from "../../shared/daemon_flags.ts";
 import { startDaemon } from "./start_daemon.ts";
 
-/** How long the daemon may take until it listens. */
+/** Deadline for the daemon to listen. */
 const START_WITHIN_MS = 20_000;
 
 /**
- * Serves what the service manager hands over.
+ * Serves what the service manager passed on.
  *
  * @returns The exit code.
- * @throws {CicdError} `usage` if nothing was handed over, `runner_unavailable`
- * if the daemon does not come up.
+ * @throws {CicdError} `usage` if nothing was passed on, `runner_unavailable` if the daemon does not
+ * start.
  */
 export async function runConnection(args: readonly string[]): Promise<number> {
   if (Deno.env.has("LISTEN_FDS")) {
     // Loaded only here: a relay needs nothing of the daemon.
     return await (await import("./daemon.ts")).runDaemon(args);
   }
-  const flags = readDaemonFlags(args, []);
+  const flags = readDaemonFlags(args);
   if (Deno.stdin.isTerminal()) {
     throw new CicdError(
       "usage",
@@ -49,13 +46,8 @@ export async function runConnection(args: readonly string[]): Promise<number> {
   }
   const client = openClient();
   const { signal } = new AbortController();
-  const { config } = await readConfig({
-    sections: SECTIONS,
-    flags: flags.settings,
-    signal,
-    ...(flags.configPath === undefined ? {} : { path: flags.configPath }),
-  });
-  // Not the configured socket: on that one the service manager listens.
+  const { config } = await readDaemonConfig(flags, signal);
+  // Not the configured socket: the service manager listens on that one.
   const socketPath = `${config.of(PROGRAM).runtimeDir}/runner.sock`;
   const daemon = await reachDaemon(socketPath, () => startDaemon(flags, socketPath, signal));
   await relay(client, daemon);
@@ -63,26 +55,25 @@ export async function runConnection(args: readonly string[]): Promise<number> {
 }
 
 /** Both directions of a connection. */
-export interface Duplex {
+interface Duplex {
   readonly input: Readable;
   readonly output: Writable;
 }
 
 /**
- * Relays bytes both ways until either side has sent its last.
+ * Relays bytes both ways until the daemon closes.
  *
- * The end of what the client sends is passed on, and its answer still comes;
- * the daemon's end ends the whole. Never more is held than the streams' own
- * buffers: who reads slowly is written slowly.
+ * When the client stops sending, the daemon's answer still arrives. Backpressure is passed on: no
+ * more is held than the streams' own buffers.
  */
-export async function relay(client: Duplex, daemon: Duplex): Promise<void> {
+async function relay(client: Duplex, daemon: Duplex): Promise<void> {
   const stop = new AbortController();
   const forth = pipeline(client.input, daemon.output, { signal: stop.signal });
   try {
     await Promise.all([
       // The daemon may close before it has read all: its answer still counts.
-      forth.catch(ignore("the other direction tells how the connection ended")),
-      pipeline(daemon.input, client.output).catch(ignore("the client went away"))
+      forth.catch(ignore("the other direction shows how the connection ended")),
+      pipeline(daemon.input, client.output).catch(ignore("the client disconnected"))
         .finally(() => stop.abort()),
     ]);
   } finally {
@@ -93,12 +84,12 @@ export async function relay(client: Duplex, daemon: Duplex): Promise<void> {
 /** The connection: a socket on standard input, or a pipe each way. */
 function openClient(): Duplex {
   if (fstatSync(0).isSocket()) {
-    // The daemon trusts whoever reaches its socket: no stranger may be led there.
+    // The daemon trusts every client of its socket, so remote clients must not reach it.
     if (!new Libc().isUnixSocket(0)) {
       throw new CicdError(
         "usage",
-        "Cannot serve a connection that came over a network: it would need no key; take Accept=yes " +
-          "out of the socket unit, or set listen.address",
+        "Cannot serve a connection from a network: it would need no key; remove Accept=yes from the " +
+          "socket unit, or set listen.address",
       );
     }
     const socket = new Socket({ fd: 0, readable: true, writable: true, allowHalfOpen: true });
@@ -129,7 +120,7 @@ async function reachDaemon(path: string, start: () => Promise<void>): Promise<Du
   }
 }
 
-/** Connects; `undefined` if nobody listens. */
+/** Connects; `undefined` if nothing listens. */
 function dial(path: string): Promise<Socket | undefined> {
   return new Promise((resolve, reject) => {
     const socket = connect({ path, allowHalfOpen: true });

@@ -12,24 +12,23 @@ import { LISTEN, LOG, PROGRAM } from "@lib/foundations/config/program_keys.ts";
 import { MESSAGE_IDS } from "@lib/foundations/log/message_ids.ts";
 import { readDaemonFlags } from "../../shared/daemon_flags.ts";
 import { untilStopped } from "../../shared/lifecycle.ts";
-import { openProgramLog } from "../../shared/open_program_log.ts";
-import { type Platform, takePlatform } from "../../shared/platform.ts";
+import { openProgramLog, type Platform, takePlatform } from "../../shared/platform.ts";
 import { ConfigHolder } from "../config_holder.ts";
 import { startRunner } from "../wire.ts";
 
 /**
- * How long requests under way may take to end when the runner stops. An answer takes milliseconds;
- * what takes longer is a follower or a long poll, which resumes with the next runner.
+ * Deadline for open requests when the runner stops. An answer takes milliseconds; followers and long
+ * polls resume with the next runner.
  */
 const DRAIN_MS = 250;
 /**
- * How long clients that wait for the end of a job get to hear it: their jobs outlive the runner,
- * but not every client asks again. Less than the service manager's patience.
+ * Deadline for answers to clients that wait for the end of a job: their jobs outlive the runner, but
+ * not every client retries. Less than the service manager's `TimeoutStopSec=`.
  */
 const ANSWERS_MS = 25_000;
 /**
- * Ends a runner that took a job in the instant it was leaving: as a failure, so that the service
- * manager starts the next one without waiting for a knock.
+ * Exit code of a runner that accepted a job while it was exiting: a failure, so that the service
+ * manager starts the next one at once, without waiting for a connection.
  */
 const EXIT_AGAIN = 75;
 
@@ -49,28 +48,25 @@ export async function runDaemon(args: readonly string[]): Promise<number> {
     const { isHopeless, refuseStart } = await import("../refuse_start.ts");
     if (listenFds.length > 0 && isHopeless(error)) {
       await refuseStart(error, listenFds, setCloseOnExec)
-        .catch(ignore("the sockets are closed already; the reason is told below"));
+        .catch(ignore("the sockets are closed already; the reason is reported below"));
     }
     throw thrown;
   }
 }
 
 async function startAndServe(args: readonly string[], platform: Platform): Promise<number> {
-  const flags = readDaemonFlags(args, []);
+  const flags = readDaemonFlags(args);
   const env = Deno.env.toObject();
   const { notifier, listenFds, isService, setCloseOnExec, openJournal } = platform;
   const start = new AbortController();
-  const { holder, warnings } = await ConfigHolder.open(
-    { configPath: flags.configPath, settings: flags.settings, env },
-    start.signal,
-  );
+  const { holder, warnings } = await ConfigHolder.open({ flags, env }, start.signal);
   await using log = openProgramLog("cicd-runner", {
     config: holder.current.of(LOG),
     env,
     openJournal,
   });
   for (const warning of warnings) {
-    log.warning("The configuration looks like a mistake", { warning });
+    log.warning("The configuration may be wrong", { warning });
   }
   const activated = listenFds.length > 0;
   const { listeners, ownsTcp, warnings: dangers } = planListeners(holder.current, listenFds);
@@ -80,7 +76,7 @@ async function startAndServe(args: readonly string[], platform: Platform): Promi
     flags,
     env,
     log,
-    underSystemd: isService,
+    isService,
     setCloseOnExec,
     listeners,
     warnings: dangers,
@@ -97,7 +93,7 @@ async function startAndServe(args: readonly string[], platform: Platform): Promi
     log,
     status: () => runner.status(),
     idleForMs: () => runner.idleForMs(),
-    // Without a service manager nobody would start the runner again, nor listen at its address.
+    // Without a service manager nothing would start the runner again or listen at its address.
     idleExitMs: () => activated && !ownsTcp ? holder.current.of(PROGRAM).idleExitMs : 0,
     unhealthyReason: () => runner.unhealthyReason(),
     async reload(signal) {
@@ -108,20 +104,20 @@ async function startAndServe(args: readonly string[], platform: Platform): Promi
         const tls = readTls(holder.current.of(LISTEN));
         if (tls !== undefined) runner.server.renewCertificate(tls);
       } catch (error) {
-        log.error("Cannot use the new certificate; the one before stays in force", { error });
+        log.error("Cannot use the new certificate; the one before stays in use", { error });
       }
       for (const warning of report.warnings) {
-        log.warning("The configuration looks like a mistake", { warning });
+        log.warning("The configuration may be wrong", { warning });
       }
       if (report.needsRestart.length > 0) {
-        log.warning("Some changes take a restart", { keys: report.needsRestart });
+        log.warning("Some changes need a restart", { keys: report.needsRestart });
       }
     },
   });
   runner.server.stopAccepting();
   using answers = withDeadline(new AbortController().signal, ANSWERS_MS, "answers under way");
-  await runner.answered(answers).catch(ignore("who is left asks again and joins the same job"));
+  await runner.answered(answers).catch(ignore("remaining clients retry and join the same job"));
   using deadline = withDeadline(new AbortController().signal, DRAIN_MS, "requests under way");
-  await runner.server.drained(deadline).catch(ignore("what is left are followers, who resume"));
+  await runner.server.drained(deadline).catch(ignore("followers resume with the next runner"));
   return cause === "idle" && runner.hasWork() ? EXIT_AGAIN : 0;
 }

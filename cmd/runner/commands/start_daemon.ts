@@ -1,25 +1,24 @@
 /**
- * Starting the daemon that outlives whoever starts it.
+ * Starts the daemon so that it outlives this process.
  *
  * @module
  */
 import { spawn } from "node:child_process";
 import { CicdError } from "@lib/core/errors.ts";
+import { programCommand } from "@lib/features/install/program_paths.ts";
 import { PROGRAM } from "@lib/foundations/config/program_keys.ts";
 import { type DaemonFlags, toDaemonArgs } from "../../shared/daemon_flags.ts";
-import { layoutOf } from "../../shared/program_paths.ts";
 
 /** The one daemon behind all connections; systemd refuses a second unit of the name. */
 const UNIT = "cicd-runner-connections.service";
 
-/** What the service manager tells this process alone. */
+/** Variables that the service manager sets for this process alone. */
 const OWN_VARIABLES = /^(LISTEN_.*|NOTIFY_SOCKET|WATCHDOG_.*|INVOCATION_ID|SYSTEMD_EXEC_PID)$/;
 
 /**
  * Starts a daemon that listens on `socketPath`; does not wait until it does.
  *
- * Two that are started at once are no harm: one of them gets the state directory,
- * the other ends.
+ * Starting two at once does no harm: one gets the state directory, the other exits.
  */
 export async function startDaemon(
   flags: DaemonFlags,
@@ -28,35 +27,22 @@ export async function startDaemon(
 ): Promise<void> {
   const env = Deno.env.toObject();
   const argv = daemonCommand(flags, socketPath);
-  // A service manager kills what is left of a unit: the daemon needs one of its own.
+  // A service manager kills the rest of a unit that ends: the daemon needs a unit of its own.
   if (env["INVOCATION_ID"] !== undefined) await startUnit(argv, { flags, env, signal });
   else startDetached(argv, env);
 }
 
-/** The daemon's command line; its flags are ours, but for the socket. */
-export function daemonCommand(flags: DaemonFlags, socketPath: string): readonly string[] {
+/** Returns the daemon's command line: our flags, with another socket. */
+function daemonCommand(flags: DaemonFlags, socketPath: string): readonly string[] {
   const settings = new Map([...flags.settings, [PROGRAM.keys.socket.name, socketPath]]);
   return [
-    ...runnerCommand(Deno.execPath(), Deno.mainModule),
+    ...programCommand("runner", Deno.execPath(), Deno.mainModule),
     "daemon",
     ...toDaemonArgs({ ...flags, settings }),
   ];
 }
 
-/** The command of this program, to be followed by its arguments. */
-export function runnerCommand(execPath: string, mainModule: string): readonly string[] {
-  const layout = layoutOf(execPath, mainModule);
-  switch (layout.kind) {
-    case "source":
-      return [execPath, "run", "--quiet", "--allow-all", `${layout.root}/cmd/runner/main.ts`];
-    case "shared-runtime":
-      return [`${layout.prefix}/bin/cicd-runner`];
-    case "executable":
-      return [execPath];
-  }
-}
-
-/** In a session of its own; its messages go where ours do, never into the connection. */
+/** Starts it in a session of its own; it shares our standard error, never the connection. */
 function startDetached(
   [program = "", ...args]: readonly string[],
   env: Readonly<Record<string, string>>,
@@ -67,7 +53,7 @@ function startDetached(
     stdio: ["ignore", "ignore", "inherit"],
     env: Object.fromEntries(kept),
   });
-  // That it did not start shows when nobody listens in time.
+  // A failed start shows when nothing listens in time.
   child.once("error", (error) => console.error(`cicd-runner: Cannot start the daemon: ${error}`));
   child.unref();
 }
@@ -86,7 +72,7 @@ async function startUnit(
   const name = parseUnitName(UNIT);
   if (name === undefined) throw new CicdError("internal", `"${UNIT}" is no unit name`);
   await using manager = await UserManager.connect(env, signal);
-  // Agents in units of their own: what this unit holds ends with it.
+  // Agents get units of their own: processes of this unit end with it.
   const agents = flags.settings.has(PROGRAM.keys.agents.name) ? [] : ["--agents=systemd"];
   const passed = ["PATH", "HOME", "DENO_DIR", "TMPDIR", "XDG_RUNTIME_DIR"].flatMap((variable) => {
     const value = env[variable];
