@@ -261,7 +261,7 @@ Deno.test("cicd-runner clean removes what is left behind or old, after a dry run
   await bench.start();
   const dry = await cli(bench, "clean", "--dry-run");
   assert.equal(dry.code, 0, dry.stderr);
-  assert.match(dry.stdout, /^temporary +1 .* left behind$/m);
+  assert.match(dry.stdout, /^temporary +1 .* orphaned$/m);
   assert.match(dry.stdout, /^mirror +1 .* not used for long$/m);
   assert.match(dry.stdout, /^cache +1 .* not used for long$/m);
   assert.match(dry.stdout, /Would remove 3 things of .*; nothing was changed/);

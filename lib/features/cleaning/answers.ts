@@ -7,7 +7,7 @@ import * as v from "valibot";
 import { CLEAN_KINDS } from "@lib/api/clean_source.ts";
 import { CLEAN_CAUSES } from "@lib/features/cleaning/plan.ts";
 
-/** One thing that was chosen. */
+/** A chosen thing. */
 export const itemSchema = v.object({
   kind: v.picklist(CLEAN_KINDS),
   name: v.string(),

@@ -1,5 +1,5 @@
 /**
- * Looks, decides, removes.
+ * Finds, plans and removes.
  *
  * @module
  */
@@ -25,44 +25,41 @@ import {
   type PlannedRemoval,
 } from "@lib/features/cleaning/plan.ts";
 
-/** What came of a removal. */
-export type CleanOutcome = "planned" | "removed" | "kept" | "failed";
-
-/** Something that was chosen, and what came of it. */
+/** A chosen thing, and the outcome of its removal. */
 export interface CleanedItem extends PlannedRemoval {
-  readonly outcome: CleanOutcome;
+  readonly outcome: "planned" | "removed" | "kept" | "failed";
   /** Why it was kept, or could not be removed. */
   readonly detail?: string;
 }
 
-/** A cleaning, or what one would do. */
+/** A cleaning, or a plan of one. */
 export interface CleanReport {
   readonly dryRun: boolean;
   readonly items: readonly CleanedItem[];
-  /** What was not looked at or not removed, one sentence each. */
+  /** Things that were not examined or not removed, one sentence each. */
   readonly skipped: readonly string[];
   readonly freeBytesBefore: number;
   readonly freeBytesAfter: number;
 }
 
-/** What to clean. */
+/** A request to clean. */
 export interface CleanRequest {
   readonly dryRun: boolean;
   /**
    * - `all`: everything.
-   * - `history`: ended jobs; below the floor also other things, as far as they are needed for it.
-   * - `background`: as `history`; looks at no more than it must.
+   * - `history`: ended jobs; below the floor also other things, as far as needed.
+   * - `background`: as `history`, with as little I/O as possible.
    */
   readonly scope: "all" | "history" | "background";
 }
 
-/** Cleans. @throws What `signal` aborts with; what was removed until then stays removed. */
+/** Cleans. @throws The signal's reason; what was removed by then stays removed. */
 export type Clean = (request: CleanRequest, signal: AbortSignal) => Promise<CleanReport>;
 
 /** Options for {@linkcode Cleaner}. */
 export interface CleanerOptions {
   readonly history: History;
-  /** Finds what interrupted removals of ended jobs left. */
+  /** Finds the remains of interrupted removals of ended jobs. */
   readonly orphans: CleanSource;
   readonly sources: readonly CleanSource[];
   readonly limits: () => HistoryLimits;
@@ -72,16 +69,14 @@ export interface CleanerOptions {
   readonly log: Logger;
 }
 
-/** Options for {@linkcode openCleaner}. */
-export interface OpenCleanerOptions extends Pick<CleanerOptions, "limits" | "clock" | "log"> {
+/** Options for {@linkcode openCleaner}; the sources are those of other features. */
+interface OpenCleanerOptions extends Pick<CleanerOptions, "sources" | "limits" | "clock" | "log"> {
   readonly store: JobStore;
   readonly stateDir: string;
   readonly runtimeDir: string;
-  /** Those of other features. */
-  readonly sources: readonly CleanSource[];
 }
 
-/** Makes the cleaner of a runner. */
+/** Returns the cleaner of a runner. */
 export function openCleaner(options: OpenCleanerOptions): Cleaner {
   const { store, stateDir, runtimeDir, limits, clock, log } = options;
   const now = () => clock.now();
@@ -100,14 +95,14 @@ export function openCleaner(options: OpenCleanerOptions): Cleaner {
   });
 }
 
-/** What was found, and by which source. */
+/** The things found, each with its source. */
 type Found = ReadonlyMap<StoredThing, CleanSource>;
 
 /** Cleans, one cleaning at a time. */
 export class Cleaner {
   readonly #options: CleanerOptions;
   #last: Promise<unknown> = Promise.resolve();
-  /** Orphans come of a crash, or of a removal that failed. */
+  /** Orphans come from a crash, or from a failed removal. */
   #orphansDue = true;
 
   constructor(options: CleanerOptions) {
@@ -115,14 +110,14 @@ export class Cleaner {
   }
 
   /**
-   * Removes what is left behind or beyond its limits; in a dry run, says what that is.
+   * Removes orphans and everything beyond its limits; in a dry run, plans it.
    *
-   * Goes on after single failures; each is in the report.
+   * Continues after single failures; each is in the report.
    */
   readonly clean: Clean = async (request, signal) => {
     const before = this.#last;
     const done = Promise.withResolvers<void>();
-    // Whoever comes next waits for both, also if this caller gives up waiting.
+    // The next caller waits for both, also if this one stops waiting.
     this.#last = before.then(() => done.promise);
     try {
       await raceAbort(before, signal);
@@ -147,12 +142,12 @@ export class Cleaner {
       const { missingBytes } = plan;
       skipped.push(
         `Kept ${jobs} ended jobs: removing them would free ${formatSize(bytes)}, but ` +
-          `${formatSize(missingBytes)} more are needed to have ${formatSize(minFreeDiskBytes)} ` +
+          `${formatSize(missingBytes)} more are needed to keep ${formatSize(minFreeDiskBytes)} ` +
           "free (retention.min_free_disk)",
       );
       if (!dryRun) {
         log.warning(
-          "Kept the ended jobs: removing them would not free enough disk; make room by hand",
+          "Kept the ended jobs: removing them would not free enough disk; free some by hand",
           { jobs, bytes, missingBytes, minFreeDiskBytes },
         );
       }
@@ -183,7 +178,7 @@ export class Cleaner {
     };
   }
 
-  /** Looks at what `scope` asks for, the cheapest first, and for the floor no further than needed. */
+  /** Searches the scope, the cheapest sources first, and for the floor no more than needed. */
   async #look(scope: CleanRequest["scope"], disk: DiskSpace, signal: AbortSignal) {
     const { history, orphans, sources } = this.#options;
     const { minFreeDiskBytes, maxBytes } = this.#options.limits();
@@ -202,7 +197,7 @@ export class Cleaner {
         skipped.push(...finding.skipped ?? []);
       } catch (error) {
         if (signal.aborted) throw signal.reason;
-        skipped.push(`Cannot look at ${source.kinds.join(" and ")}: ${messageOf(error)}`);
+        skipped.push(`Cannot examine ${source.kinds.join(" and ")}: ${messageOf(error)}`);
       }
     };
     if (scope !== "background" || this.#orphansDue) await look(orphans);
@@ -245,16 +240,16 @@ export class Cleaner {
     }
   }
 
-  /** Sizes are estimates for what shares its bytes; the disk itself tells when to stop. */
+  /** Sizes are estimates where bytes are shared, so the disk itself decides when to stop. */
   #isNeedless({ cause }: PlannedRemoval): RemovalResult | undefined {
     const { disk, limits } = this.#options;
     return cause === "free_disk" && disk().freeBytes >= limits().minFreeDiskBytes
-      ? { kind: "kept", why: "enough of the disk is free by now" }
+      ? { kind: "kept", why: "enough disk is free by now" }
       : undefined;
   }
 }
 
-/** A source of several kinds is as costly as its costliest. */
+/** Returns the rank of a source's costliest kind. */
 function costOf({ kinds }: CleanSource): number {
   return Math.max(...kinds.map(costRank));
 }

@@ -11,18 +11,23 @@ import { formatSize } from "@lib/core/size.ts";
 import { type Command, defineCommand } from "@lib/api/client/command.ts";
 import type { CliContext } from "@lib/api/client/context.ts";
 import { ago, oneLine, type Painter } from "@lib/api/client/format.ts";
-import {
-  type CleanAnswer,
-  type CleanItemAnswer,
-  type RemovalsAnswer,
-  requestClean,
-  requestRetention,
-} from "@lib/features/cleaning/client.ts";
+import { reading, type ReadingOf } from "@lib/api/client/reading.ts";
+import { removalsSchema, reportSchema } from "@lib/features/cleaning/answers.ts";
 import { toggle } from "@lib/foundations/cli/grammar_values.ts";
 import { renderTable } from "@lib/foundations/cli/table.ts";
 
-/** Time between two notes that a cleaning is still at work. */
+/** Interval of the notes that a cleaning is still running. */
 const NOTE_EVERY_MS = 5_000;
+/** Extra time for an answer: removing large directories takes long. */
+const EXTRA_MS = 1_800_000;
+
+/** A cleaning, or a plan of one. */
+export type CleanAnswer = ReadingOf<typeof reportSchema>;
+/** A chosen thing. */
+export type CleanItemAnswer = CleanAnswer["items"][number];
+
+const readReport = reading(reportSchema, "the cleaning");
+const readRemovals = reading(removalsSchema, "the retention");
 
 const retention = defineCommand({
   name: "retention",
@@ -35,12 +40,17 @@ const retention = defineCommand({
     }),
   async run({ dryRun, sweep }, context) {
     if (dryRun && sweep) {
-      throw new CicdError("usage", "Cannot do both: --dry-run shows only, --sweep removes");
+      throw new CicdError("usage", "Cannot combine --dry-run, which removes nothing, with --sweep");
     }
     const { out, flags, clock, paint, signal } = context;
     using runner = await context.connect();
-    const ask = () => requestRetention(runner, { sweep }, signal);
-    const { removals } = await withProgress(context, ask);
+    const request = sweep
+      ? { method: "POST", path: "/v1/retention/sweep" } as const
+      : { path: "/v1/retention" };
+    const { removals } = await withProgress(
+      context,
+      () => runner.ask(readRemovals, { ...request, signal, extraMs: EXTRA_MS }),
+    );
     if (flags.json) {
       for (const removal of removals) await out.json(removal);
       return 0;
@@ -57,9 +67,9 @@ const retention = defineCommand({
 
 const clean = defineCommand({
   name: "clean",
-  brief: message`Remove what jobs left: old jobs, caches, images, copies of repositories`,
+  brief: message`Clean up after jobs: old jobs, caches, images, repository mirrors`,
   description:
-    message`Removes what is left behind or beyond its limits, and more while less disk is free
+    message`Removes orphans and everything beyond its limits, and more while less disk is free
         than retention.min_free_disk. Exits with 1 if something could not be removed.`,
   examples: ["cicd-runner clean --dry-run", "cicd-runner clean"],
   flags: () =>
@@ -69,7 +79,11 @@ const clean = defineCommand({
   async run({ dryRun }, context) {
     const { out, flags, paint, signal } = context;
     using runner = await context.connect();
-    const answer = await withProgress(context, () => requestClean(runner, { dryRun }, signal));
+    const path = `/v1/housekeeping${dryRun ? "?dry_run=1" : ""}`;
+    const answer = await withProgress(
+      context,
+      () => runner.ask(readReport, { method: "POST", path, signal, extraMs: EXTRA_MS }),
+    );
     const failed = answer.items.filter(({ outcome }) => outcome === "failed");
     if (flags.json) await out.json(answer);
     else {
@@ -86,7 +100,7 @@ const clean = defineCommand({
 /** The commands that clean up, in the order of the help. */
 export const commands: readonly Command[] = [retention, clean];
 
-/** Waits for an answer; on a terminal, says now and then for how long already. */
+/** Waits for an answer; on a terminal, reports the time that it has taken. */
 export async function withProgress<T>(
   { out, clock, signal }: Pick<CliContext, "out" | "clock" | "signal">,
   ask: () => Promise<T>,
@@ -94,13 +108,13 @@ export async function withProgress<T>(
   if (!out.isTerminal) return await ask();
   const startedAt = clock.now();
   const answered = new AbortController();
-  const tell = async () => {
+  const report = async () => {
     while (!answered.signal.aborted) {
       await clock.sleep(NOTE_EVERY_MS, { signal: AbortSignal.any([signal, answered.signal]) });
       out.note(`still cleaning after ${formatDuration(clock.now() - startedAt)}`);
     }
   };
-  void tell().catch(ignore("the answer is there, or the command is over"));
+  void report().catch(ignore("the answer has arrived, or the command is over"));
   try {
     return await ask();
   } finally {
@@ -108,7 +122,7 @@ export async function withProgress<T>(
   }
 }
 
-/** Renders a cleaning: a table of kinds and causes, and a line about the whole. */
+/** Renders a cleaning: a table of kinds and causes, and a summary. */
 export async function renderCleaning(
   answer: CleanAnswer,
   paint: Painter,
@@ -125,13 +139,9 @@ export async function renderCleaning(
       { title: "WHY" },
     ],
     rows: groups.map((items) => {
-      const [first] = items;
-      return [
-        oneLine(first?.kind ?? ""),
-        String(items.length),
-        formatSize(bytesOf(items)),
-        reasonOf(first?.cause ?? ""),
-      ];
+      const { kind = "", cause = "" } = items[0] ?? {};
+      const count = String(items.length);
+      return [oneLine(kind), count, formatSize(bytesOf(items)), reasonOf(cause)];
     }),
     paintTitle: (text) => paint("faint", text),
   });
@@ -156,26 +166,21 @@ function bytesOf(items: readonly CleanItemAnswer[]): number {
   return items.reduce((sum, { bytes }) => sum + bytes, 0);
 }
 
+const REASONS: Readonly<Record<string, string>> = {
+  age: "not used for long",
+  count: "more than are kept",
+  bytes: "larger than is kept",
+  free_disk: "the disk is too full",
+  left_behind: "orphaned",
+};
+
 function reasonOf(cause: string): string {
-  switch (cause) {
-    case "age":
-      return "not used for long";
-    case "count":
-      return "more than are kept";
-    case "bytes":
-      return "larger than is kept";
-    case "free_disk":
-      return "the disk is too full";
-    case "left_behind":
-      return "left behind";
-    default:
-      return oneLine(cause.replaceAll("_", " "));
-  }
+  return REASONS[cause] ?? oneLine(cause.replaceAll("_", " "));
 }
 
 /** Renders removals, a line each; nothing if there are none. */
 async function renderRemovals(
-  removals: RemovalsAnswer["removals"],
+  removals: ReadingOf<typeof removalsSchema>["removals"],
   { now, paint }: { readonly now: number; readonly paint: Painter },
 ): Promise<readonly string[]> {
   if (removals.length === 0) return [];

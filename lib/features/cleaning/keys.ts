@@ -8,7 +8,7 @@ import { section } from "@lib/foundations/config/config.ts";
 import { key } from "@lib/foundations/config/key.ts";
 import { age, diskSpace, SECOND } from "@lib/foundations/config/ranges.ts";
 
-/** How much of the history is kept. */
+/** Limits of the history. */
 export const RETENTION = section({
   keys: {
     maxAgeMs: key(

@@ -1,6 +1,6 @@
 /**
- * What jobs leave below the state directory: their records and directories, workspaces of attempts
- * that are over, and drafts of files that were never put in place, as a power cut leaves them.
+ * The things of jobs below the state directory: their records and directories, workspaces of
+ * attempts that are over, and drafts that were never put in place, as after a power cut.
  *
  * @module
  */
@@ -19,35 +19,39 @@ import { isTerminal, type Job } from "@lib/spine/jobs/model.ts";
 import type { JobStore } from "@lib/spine/queue/job_store.ts";
 import { type CleanSource, REMOVED, type StoredThing } from "@lib/api/clean_source.ts";
 
-/** How long an agent is given to clear up by itself. */
+/** Time that an agent is given to clean up by itself. */
 const SETTLED_FOR_MS = 600_000;
 
-/** No draft is written to for so long. */
+/** A draft that was not written to for so long is abandoned. */
 const STALE_AFTER_MS = 86_400_000;
 
-/** How drafts are named: beside their file, or hidden in its directory. */
+/** Names of drafts: beside their file, or hidden in its directory. */
 const DRAFT = /\.tmp$|^\.(tmp|draft)-|\.git\.new$/;
 
 /** The ended jobs: a source that can also list them without looking at the disk. */
 export interface History extends CleanSource {
-  /** The oldest end first; their logs are all of their bytes that are known. */
+  /** The oldest end first; `bytes` counts only their logs. */
   list(): readonly StoredThing[];
 }
 
-/** What the sources work on. */
-export interface OwnOptions {
-  readonly store: Pick<JobStore, "ended" | "remove">;
+interface SourceOptions {
   readonly stateDir: string;
+  readonly now: () => number;
 }
 
 /**
  * Finds ended jobs, measures and removes them.
  *
- * The record goes first, then the directory: only the record's removal can tell that the job has
- * not been retried meanwhile. A crash in between leaves an orphan for {@linkcode orphanSource}.
+ * The record goes first, then the directory: only removing the record shows that the job was not
+ * retried meanwhile. A crash in between leaves an orphan for {@linkcode orphanSource}.
  */
-export function jobHistory({ store, stateDir }: OwnOptions): History {
-  // An ended job does not grow, so it is measured once in the life of this process.
+export function jobHistory(
+  { store, stateDir }: {
+    readonly store: Pick<JobStore, "ended" | "remove">;
+    readonly stateDir: string;
+  },
+): History {
+  // An ended job does not grow, so this process measures it once.
   let measured = new Map<string, number>();
   const list = () =>
     store.ended().map(({ id, project, finishedAt, logBytes }): StoredThing => ({
@@ -68,7 +72,7 @@ export function jobHistory({ store, stateDir }: OwnOptions): History {
       const things: StoredThing[] = [];
       for (const thing of list()) {
         const identity = `${thing.key} ${thing.lastUsedAt}`;
-        const bytes = measured.get(identity) ?? await jobBytes(stateDir, idsOf(thing), signal);
+        const bytes = measured.get(identity) ?? await jobBytes(pathOf(stateDir, thing), signal);
         sizes.set(identity, bytes);
         things.push({ ...thing, bytes });
       }
@@ -76,11 +80,11 @@ export function jobHistory({ store, stateDir }: OwnOptions): History {
       return { things };
     },
     async remove(thing) {
-      const { id, project } = idsOf(thing);
+      const { id } = idsOf(thing);
       if (!store.remove(id)) {
         return { kind: "kept", why: "the job was retried, or removed by someone else" };
       }
-      await removeTree(jobPath(stateDir, project, id));
+      await removeTree(pathOf(stateDir, thing));
       return REMOVED;
     },
   };
@@ -89,17 +93,17 @@ export function jobHistory({ store, stateDir }: OwnOptions): History {
 function idsOf({ key, project: name }: StoredThing) {
   const id = parseJobId(key);
   const project = parseProjectName(name ?? "");
-  if (id === undefined || project === undefined) throw new TypeError(`"${key}" is no job`);
+  if (id === undefined || project === undefined) throw new TypeError(`"${key}" is not a job`);
   return { id, project };
 }
 
-/** Measures all that a job keeps; workspaces are left out, as they are things of their own. */
-async function jobBytes(
-  stateDir: string,
-  { id, project }: ReturnType<typeof idsOf>,
-  signal: AbortSignal,
-): Promise<number> {
-  const path = jobPath(stateDir, project, id);
+function pathOf(stateDir: string, thing: StoredThing): string {
+  const { id, project } = idsOf(thing);
+  return jobPath(stateDir, project, id);
+}
+
+/** Measures the directory of a job without workspaces, which are things of their own. */
+async function jobBytes(path: string, signal: AbortSignal): Promise<number> {
   let bytes = 0;
   for (const number of await namesIn(path)) {
     for (const name of await namesIn(`${path}/${number}`)) {
@@ -110,21 +114,18 @@ async function jobBytes(
   return bytes;
 }
 
-/** Options for {@linkcode orphanSource}. */
-export interface OrphanOptions {
-  readonly store: Pick<JobStore, "has">;
-  readonly stateDir: string;
-  readonly maxAgeMs: () => number;
-  readonly now: () => number;
-}
-
 /**
  * Finds directories of jobs that are not on record, as an interrupted removal leaves them.
  *
- * Only those older than any job that is kept: after a database was replaced, the logs that it no
- * longer knows of stay for as long as the others do.
+ * Only those older than any job that is kept: after a database was replaced, logs without a record
+ * stay as long as the others.
  */
-export function orphanSource({ store, stateDir, maxAgeMs, now }: OrphanOptions): CleanSource {
+export function orphanSource(
+  { store, stateDir, maxAgeMs, now }: SourceOptions & {
+    readonly store: Pick<JobStore, "has">;
+    readonly maxAgeMs: () => number;
+  },
+): CleanSource {
   return {
     kinds: ["workspace"],
     async find(signal) {
@@ -134,12 +135,12 @@ export function orphanSource({ store, stateDir, maxAgeMs, now }: OrphanOptions):
           signal.throwIfAborted();
           const id = parseJobId(name);
           if (id === undefined || store.has(id)) continue;
-          const path = jobPath(stateDir, project, id);
-          const info = await statIfThere(path);
-          const changedAt = info?.mtime?.getTime() ?? now();
-          if (info?.isDirectory !== true || now() - changedAt < maxAgeMs()) continue;
-          const bytes = await treeBytes(path, signal);
-          things.push(leftover("workspace", path, { name, project, bytes, lastUsedAt: changedAt }));
+          const key = jobPath(stateDir, project, id);
+          const info = await statIfThere(key);
+          const lastUsedAt = info?.mtime?.getTime() ?? now();
+          if (info?.isDirectory !== true || now() - lastUsedAt < maxAgeMs()) continue;
+          const bytes = await treeBytes(key, signal);
+          things.push({ kind: "workspace", key, name, project, bytes, lastUsedAt, inUse: false });
         }
       }
       return { things };
@@ -153,22 +154,18 @@ export function orphanSource({ store, stateDir, maxAgeMs, now }: OrphanOptions):
   };
 }
 
-/** Options for {@linkcode workspaceSource}. */
-export interface WorkspaceOptions {
-  readonly stateDir: string;
-  /** Reads a job on record. */
-  readonly read: (id: JobId) => Job | undefined;
-  readonly now: () => number;
-}
-
 /**
  * Finds the workspaces and homes of attempts that are over.
  *
- * An agent clears up after its attempts, and after those of its predecessor; what is found here
- * belongs to a project whose agent was not started again, or could not remove it.
+ * An agent cleans up after its attempts and those of its predecessor; the ones found here belong to
+ * a project whose agent was not started again, or could not remove them.
+ *
+ * @param options `read` returns a job on record.
  */
-export function workspaceSource({ stateDir, read, now }: WorkspaceOptions): CleanSource {
-  /** When the attempt was over; `undefined` if it may go on, or is not on record. */
+export function workspaceSource(
+  { stateDir, read, now }: SourceOptions & { readonly read: (id: JobId) => Job | undefined },
+): CleanSource {
+  /** Returns when the attempt ended; `undefined` if it may go on, or is not on record. */
   const overSince = ({ jobId, number }: AttemptRef): number | undefined => {
     const job = read(jobId);
     if (job === undefined) return undefined;
@@ -180,17 +177,15 @@ export function workspaceSource({ stateDir, read, now }: WorkspaceOptions): Clea
     async find(signal) {
       const things: StoredThing[] = [];
       for await (const ref of attemptsIn(stateDir, signal)) {
-        const since = overSince(ref);
-        if (since === undefined || now() - since < SETTLED_FOR_MS) continue;
+        const lastUsedAt = overSince(ref);
+        if (lastUsedAt === undefined || now() - lastUsedAt < SETTLED_FOR_MS) continue;
+        const { project, jobId, number } = ref;
         const { workspace, home } = attemptDirectory(stateDir, ref);
-        for (const path of [workspace, home]) {
-          if (await statIfThere(path) === undefined) continue;
-          things.push(leftover("workspace", path, {
-            name: `${ref.jobId}/${ref.number}/${path.slice(path.lastIndexOf("/") + 1)}`,
-            project: ref.project,
-            bytes: await treeBytes(path, signal),
-            lastUsedAt: since,
-          }));
+        for (const key of [workspace, home]) {
+          if (await statIfThere(key) === undefined) continue;
+          const name = `${jobId}/${number}/${key.slice(key.lastIndexOf("/") + 1)}`;
+          const bytes = await treeBytes(key, signal);
+          things.push({ kind: "workspace", key, name, project, bytes, lastUsedAt, inUse: false });
         }
       }
       return { things };
@@ -203,15 +198,10 @@ export function workspaceSource({ stateDir, read, now }: WorkspaceOptions): Clea
   };
 }
 
-/** Options for {@linkcode temporarySource}. */
-export interface TemporaryOptions {
-  readonly stateDir: string;
-  readonly runtimeDir: string;
-  readonly now: () => number;
-}
-
-/** Finds drafts that nobody has written to for a day. */
-export function temporarySource({ stateDir, runtimeDir, now }: TemporaryOptions): CleanSource {
+/** Finds drafts that were not written to for a day. */
+export function temporarySource(
+  { stateDir, runtimeDir, now }: SourceOptions & { readonly runtimeDir: string },
+): CleanSource {
   return {
     kinds: ["temporary"],
     async find(signal) {
@@ -230,11 +220,11 @@ export function temporarySource({ stateDir, runtimeDir, now }: TemporaryOptions)
       for (const directory of directories) {
         signal.throwIfAborted();
         for (const draft of (await namesIn(directory)).filter((name) => DRAFT.test(name))) {
-          const path = `${directory}/${draft}`;
-          const lastUsedAt = (await statIfThere(path))?.mtime?.getTime() ?? now();
+          const key = `${directory}/${draft}`;
+          const lastUsedAt = (await statIfThere(key))?.mtime?.getTime() ?? now();
           if (now() - lastUsedAt <= STALE_AFTER_MS) continue;
-          const bytes = await treeBytes(path, signal);
-          things.push(leftover("temporary", path, { name: path, bytes, lastUsedAt }));
+          const bytes = await treeBytes(key, signal);
+          things.push({ kind: "temporary", key, name: key, bytes, lastUsedAt, inUse: false });
         }
       }
       return { things };
@@ -250,15 +240,7 @@ export function temporarySource({ stateDir, runtimeDir, now }: TemporaryOptions)
   };
 }
 
-function leftover(
-  kind: "workspace" | "temporary",
-  key: string,
-  facts: Pick<StoredThing, "name" | "project" | "bytes" | "lastUsedAt">,
-): StoredThing {
-  return { kind, key, inUse: false, ...facts };
-}
-
-/** Walks the attempts that have a directory; those that vanish meanwhile are left out. */
+/** Iterates over the attempts that have a directory; those that vanish meanwhile are left out. */
 async function* attemptsIn(
   stateDir: string,
   signal: AbortSignal,
@@ -276,15 +258,13 @@ async function* attemptsIn(
   }
 }
 
-/** The names in a directory; none if it is not there. */
+/** Returns the names in a directory; none if it does not exist. */
 async function namesIn(path: string): Promise<readonly string[]> {
-  const names: string[] = [];
   try {
-    for await (const { name } of Deno.readDir(path)) names.push(name);
+    return (await Array.fromAsync(Deno.readDir(path))).map(({ name }) => name);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return [];
     if (error instanceof Deno.errors.NotADirectory) return [];
     throw error;
   }
-  return names;
 }

@@ -1,17 +1,16 @@
 /**
- * What is removed of all that jobs leave on a machine, and why. Decides only: `cleaner.ts` looks
- * and removes.
+ * Plans which things of jobs are removed, and why; `cleaner.ts` finds and removes them.
  *
  * @module
  */
 import type { CleanKind, KeepByKind, KeepLimits, StoredThing } from "@lib/api/clean_source.ts";
 
-/** Why something is removed. */
+/** The causes of removals. */
 export const CLEAN_CAUSES = ["age", "count", "bytes", "free_disk", "left_behind"] as const;
 /** A cause of {@linkcode CLEAN_CAUSES}. */
 export type CleanCause = typeof CLEAN_CAUSES[number];
 
-/** What is cheap to get again comes first; ended jobs never come back. */
+/** Things that are cheap to recreate come first; ended jobs never come back. */
 const CHEAPEST_FIRST: readonly CleanKind[] = [
   "container",
   "network",
@@ -23,12 +22,12 @@ const CHEAPEST_FIRST: readonly CleanKind[] = [
   "job",
 ];
 
-/** Says how much it costs to get things of `kind` again; a lower rank is cheaper. */
+/** Returns the cost of recreating things of `kind`; a lower rank is cheaper. */
 export function costRank(kind: CleanKind): number {
   return CHEAPEST_FIRST.indexOf(kind);
 }
 
-/** How much of the history is kept. */
+/** Limits of the history. */
 export interface HistoryLimits {
   readonly maxAgeMs: number;
   readonly maxJobs: number;
@@ -43,7 +42,7 @@ export interface PlannedRemoval extends StoredThing {
   readonly cause: CleanCause;
 }
 
-/** What the decision depends on. */
+/** The input of the plan. */
 export interface CleaningFacts {
   readonly now: number;
   readonly freeBytes: number;
@@ -54,26 +53,26 @@ export interface CleaningFacts {
 /** Limits of everything. */
 export interface CleaningLimits {
   readonly history: HistoryLimits;
-  /** Things of another kind than these and jobs are wanted by nobody. */
+  /** Things of kinds that are not listed, but for jobs, are orphans. */
   readonly keep: KeepByKind;
 }
 
-/** What is removed. */
-export interface CleaningPlan {
+/** The removals. */
+interface CleaningPlan {
   readonly removals: readonly PlannedRemoval[];
-  /** What the floor lacks after everything but history was removed for it. */
+  /** Bytes missing to the floor after everything but history was removed for it. */
   readonly missingBytes: number;
   /** The ended jobs that stay though the floor is not reached: removing all would not reach it. */
   readonly keptHistory?: { readonly jobs: number; readonly bytes: number };
 }
 
 /**
- * Chooses what is removed.
+ * Chooses the removals.
  *
- * First what is left behind and what is beyond its own limit. If the disk is still below the floor
- * then, more goes until it is not: what is cheap to get again first, of each kind the least
- * recently used. The history goes last, the oldest first, and only if that reaches the floor; a job
- * stays if the floor is reached without it.
+ * Orphans and things beyond their own limits go first. While the disk is still below the floor, more
+ * goes: things that are cheap to recreate first, of each kind the least recently used. The history
+ * goes last, the oldest first, and only if that reaches the floor; a job stays if the floor is
+ * reached without it.
  */
 export function planCleaning(facts: CleaningFacts, limits: CleaningLimits): CleaningPlan {
   const { things, now } = facts;
@@ -108,7 +107,7 @@ export function planCleaning(facts: CleaningFacts, limits: CleaningLimits): Clea
   };
 }
 
-/** Chooses what is too old, and of the rest the least recently used until it is small enough. */
+/** Chooses old things, and of the rest the least recently used until the rest fits. */
 function beyondLimits(
   things: readonly StoredThing[],
   { maxAgeMs, maxBytes }: KeepLimits,
@@ -150,7 +149,7 @@ function jobsBeyondLimits(
   return removals;
 }
 
-/** The first of `things` that together free so much; all if they do not. */
+/** Returns the first of `things` that together free enough; all if they do not. */
 function untilFreed(things: readonly StoredThing[], missingBytes: number): readonly StoredThing[] {
   let missing = missingBytes;
   return things.filter((thing) => {
@@ -160,7 +159,7 @@ function untilFreed(things: readonly StoredThing[], missingBytes: number): reado
   });
 }
 
-/** Leaves out what the rest can do without, the youngest first: small jobs beside a large one. */
+/** Leaves out things that are not needed, the youngest first: small jobs beside a large one. */
 function withoutNeedless(
   things: readonly StoredThing[],
   missingBytes: number,

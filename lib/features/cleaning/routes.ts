@@ -1,5 +1,5 @@
 /**
- * The API of cleaning; the routes of retention give the part of its plan that concerns ended jobs.
+ * The API of cleaning; the routes of retention show the ended jobs of its plan.
  *
  * @module
  */
@@ -9,20 +9,20 @@ import { type AnyRoute, flag, route } from "@lib/api/route.ts";
 import { removalsSchema, reportSchema } from "@lib/features/cleaning/answers.ts";
 import type { Clean, CleanReport } from "@lib/features/cleaning/cleaner.ts";
 
-/** Makes the routes. */
+/** Returns the routes. */
 export function cleaningRoutes({ clean }: { readonly clean: Clean }): readonly AnyRoute[] {
   return [
     route({
       method: "POST",
       path: "/v1/housekeeping",
       access: { scope: "admin" },
-      summary: "Remove what is left behind or beyond its limits",
+      summary: "Remove orphans and everything beyond its limits",
       description:
-        "Ended jobs, caches, images, copies of repositories, and what died attempts left. Goes on " +
-        "after single failures: they are among the items. One cleaning runs at a time.",
+        "Ended jobs, caches, images, repository mirrors, and files of attempts that are over. " +
+        "Continues after single failures: they are among the items. One cleaning runs at a time.",
       query: { dry_run: flag },
       answers: {
-        200: { description: "Each thing that was chosen, and its end", schema: reportSchema },
+        200: { description: "Each chosen thing and its outcome", schema: reportSchema },
       },
       errors: ["io_failed"],
       handle: async ({ request: { signal }, query }, reply) => {
@@ -34,7 +34,7 @@ export function cleaningRoutes({ clean }: { readonly clean: Clean }): readonly A
       method: "GET",
       path: "/v1/retention",
       access: { scope: "read" },
-      summary: "Which ended jobs retention would remove now",
+      summary: "List the ended jobs that retention would remove now",
       query: {},
       answers: { 200: { description: "Oldest first; nothing is removed", schema: removalsSchema } },
       errors: [],
@@ -45,9 +45,9 @@ export function cleaningRoutes({ clean }: { readonly clean: Clean }): readonly A
       method: "POST",
       path: "/v1/retention/sweep",
       access: { scope: "admin" },
-      summary: "Remove what is beyond the limits of retention now",
+      summary: "Remove the ended jobs beyond the limits of retention now",
       description:
-        "With less than retention.min_free_disk free also what is cheap to get again, before jobs.",
+        "With less than retention.min_free_disk free, also removes things that are cheap to recreate.",
       query: {},
       answers: { 200: { description: "The jobs that were removed", schema: removalsSchema } },
       errors: ["io_failed"],
@@ -58,7 +58,7 @@ export function cleaningRoutes({ clean }: { readonly clean: Clean }): readonly A
           throw new CicdError(
             "io_failed",
             `Cannot remove ${failed.map(({ kind, name }) => `${kind} "${name}"`).join(", ")}: ` +
-              `${failed[0]?.detail}; all else was removed`,
+              `${failed[0]?.detail}; the rest was removed`,
           );
         }
         return reply.json(200, showJobs(report));

@@ -1,5 +1,5 @@
 /**
- * The part of the runner: removes what jobs leave on the machine.
+ * The runner's part of cleaning.
  *
  * @module
  */
@@ -13,10 +13,10 @@ import { cleaningRoutes } from "@lib/features/cleaning/routes.ts";
 import { PROGRAM } from "@lib/foundations/config/program_keys.ts";
 import { DISK } from "@lib/spine/queue/keys.ts";
 
-/** Soon, as an idle runner does not live long; not at once, as someone waits for its first answer. */
+/** Soon, as an idle runner exits soon; not at once, as a client waits for its first answer. */
 const FIRST_CLEANING_MS = 5_000;
 
-/** Makes the part. */
+/** Returns the part. */
 export function part(services: RunnerServices): RunnerPart {
   const { store, config, clock, log, tasks } = services;
   const { stateDir, runtimeDir } = config().of(PROGRAM);
@@ -36,8 +36,7 @@ export function part(services: RunnerServices): RunnerPart {
   };
 }
 
-/** Options for {@linkcode runCleanings}. */
-export interface BackgroundOptions {
+interface BackgroundOptions {
   readonly clean: Clean;
   readonly intervalMs: () => number;
   readonly clock: Clock;

@@ -113,7 +113,7 @@ Deno.test("clean() tells what was kept, and why", async () => {
 Deno.test("clean() skips a source that cannot look, and says so", async () => {
   const t = setup({ find: () => Promise.reject(new Error("no right to read")) });
   const report = await t.cleaner.clean(t.all, never);
-  assert.deepEqual(report.skipped, ["Cannot look at workspace: no right to read"]);
+  assert.deepEqual(report.skipped, ["Cannot examine workspace: no right to read"]);
 });
 
 Deno.test("clean() runs one cleaning at a time, also after a caller gave up waiting", async () => {
@@ -215,5 +215,5 @@ Deno.test("clean() stops removing for the floor once the disk says that it is re
   const report = await t.cleaner.clean(background, never);
   assert.deepEqual(t.removed, ["c1"]);
   assert.deepEqual(report.items.map(({ outcome }) => outcome), ["removed", "kept"]);
-  assert.equal(report.items[1]?.detail, "enough of the disk is free by now");
+  assert.equal(report.items[1]?.detail, "enough disk is free by now");
 });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { renderCleaning, withProgress } from "@lib/features/cleaning/commands.ts";
 import { painter } from "@lib/api/client/format.ts";
-import type { CleanAnswer, CleanItemAnswer } from "@lib/features/cleaning/client.ts";
+import type { CleanAnswer, CleanItemAnswer } from "@lib/features/cleaning/commands.ts";
 
 import { FakeClock } from "../../../support/fake_clock.ts";
 
