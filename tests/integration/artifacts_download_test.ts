@@ -93,7 +93,7 @@ Deno.test("cicd-runner artifacts writes through no link, and keeps nothing damag
   await Deno.symlink(`${t.stateDir}/outside`, `${t.stateDir}/out/dist`);
   const linked = await t.cli("artifacts", t.id, "--download", "out");
   assert.equal(linked.code, 74);
-  assert.match(linked.stderr, /a link or a file is where "dist\/app.js" needs a directory/);
+  assert.match(linked.stderr, /"dist\/app.js" needs a directory where a symlink or a file is/);
   assert.deepEqual([...Deno.readDirSync(`${t.stateDir}/outside`)], []);
 
   await Deno.writeTextFile(`${t.directory.artifacts}/ok`, "ko");

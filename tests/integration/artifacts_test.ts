@@ -91,7 +91,7 @@ Deno.test("artifactStep() follows no link and opens no pipe", { timeout: 20_000 
   assert.deepEqual(list?.left_out, [
     { path: "directory", why: "is a symbolic link" },
     { path: "link", why: "is a symbolic link" },
-    { path: "pipe", why: "is no regular file" },
+    { path: "pipe", why: "is not a regular file" },
     { path: "up", why: "is a symbolic link" },
   ]);
   assert.match(

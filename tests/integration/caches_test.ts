@@ -81,7 +81,7 @@ Deno.test("cacheStep() restores the latest entry of other key files, and saves i
   await job(next, async () => {
     assert.equal(await read(next, "node_modules/a/index.js"), "module of v1");
   });
-  assert.match(next.said.join(), /restored from an entry of other key files/);
+  assert.match(next.said.join(), /restored from an entry with other key files/);
   assert.equal((await listCaches(t.stateDir, t.ref.project)).length, 2);
 });
 

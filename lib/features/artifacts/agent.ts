@@ -1,5 +1,5 @@
 /**
- * The part of the agent: artifacts: files of a workspace that are kept after the job.
+ * The agent's part of artifacts.
  *
  * @module
  */
@@ -7,7 +7,7 @@ import { ARTIFACTS } from "@lib/features/artifacts/keys.ts";
 import { lazyStep } from "@lib/spine/jobs/step.ts";
 import type { AgentPart, AgentServices } from "@lib/api/feature.ts";
 
-/** Makes the part. */
+/** Returns the part. */
 export function part({ config, env, clock }: AgentServices): AgentPart {
   return {
     steps: [

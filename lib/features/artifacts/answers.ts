@@ -5,7 +5,7 @@
  */
 import * as v from "valibot";
 
-/** A file that was kept. */
+/** A kept file. */
 export const artifactSchema = v.object({
   path: v.pipe(v.string(), v.description("Below the job's workspace")),
   bytes: v.number(),
@@ -20,15 +20,15 @@ export const artifactListSchema = v.object({
   attempt: v.number(),
   complete: v.pipe(
     v.boolean(),
-    v.description("False while the attempt goes on, or where nothing was to be kept"),
+    v.description("False while the attempt runs, or if the job keeps no artifacts"),
   ),
   files: v.array(artifactSchema),
   left_out: v.pipe(
     v.array(v.object({ path: v.string(), why: v.string() })),
-    v.description("The first 200 files that the globs took but that were not kept"),
+    v.description("The first 200 files that matched a glob but were not kept"),
   ),
   left_out_count: v.number(),
-  unmatched: v.pipe(v.array(v.string()), v.description("Globs that took nothing")),
+  unmatched: v.pipe(v.array(v.string()), v.description("Globs that matched nothing")),
   uploaded: v.nullable(v.object({
     to: v.string(),
     files: v.number(),

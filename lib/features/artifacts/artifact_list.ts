@@ -1,7 +1,7 @@
 /**
- * The list of an attempt's artifacts, as it lies on disk.
+ * The list of an attempt's artifacts, as stored on disk.
  *
- * Fields are only ever added. The list is written after the files: what is in it is there, whole.
+ * Fields are only ever added. The list is written after the files, so every file in it is complete.
  *
  * @module
  */
@@ -10,27 +10,27 @@ import { CicdError, messageOf } from "@lib/core/errors.ts";
 import { readIfThere, writeAtomic } from "@lib/foundations/files/records.ts";
 import { insidePathProblem } from "@lib/foundations/files/inside.ts";
 
-/** Entries of `left_out` that are kept; the rest is counted. */
+/** Entries of `left_out` that are stored; the rest is counted. */
 export const LEFT_OUT_SHOWN = 200;
 
 const wholeNumber = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const path = v.pipe(v.string(), v.check((text) => insidePathProblem(text) === undefined));
 
 const uploadRecord = v.object({
-  /** Where to: `s3://bucket/prefix/project/job/attempt/`. */
+  /** The destination: `s3://bucket/prefix/project/job/attempt/`. */
   to: v.string(),
   files: wholeNumber,
   bytes: wholeNumber,
   /** Files that were not uploaded. */
   missing: wholeNumber,
-  /** Why not, in a sentence. */
+  /** The reason, in a sentence. */
   problem: v.exactOptional(v.string()),
 });
 
 const listRecord = v.object({
   version: v.literal(1),
   files: v.array(v.object({
-    /** Below the workspace, and below the directory of the artifacts. */
+    /** Relative to the workspace, and to the directory of the artifacts. */
     path,
     bytes: wholeNumber,
     /** In hex. */
@@ -38,25 +38,25 @@ const listRecord = v.object({
     /** Permission bits. */
     mode: wholeNumber,
   })),
-  /** The first {@linkcode LEFT_OUT_SHOWN} that the globs took but that are not kept. */
+  /** The first {@linkcode LEFT_OUT_SHOWN} that matched a glob but are not kept. */
   left_out: v.array(v.object({ path: v.string(), why: v.string() })),
   left_out_count: wholeNumber,
-  /** Globs that took nothing. */
+  /** Globs that matched nothing. */
   unmatched: v.array(v.string()),
   uploaded: v.exactOptional(uploadRecord),
 });
 
 /** The list of an attempt's artifacts. */
 export type ArtifactList = v.InferOutput<typeof listRecord>;
-/** A file that is kept. */
+/** A kept file. */
 export type ArtifactFile = ArtifactList["files"][number];
-/** What became of the upload. */
+/** The result of the upload. */
 export type UploadResult = v.InferOutput<typeof uploadRecord>;
 
 /**
  * Reads a list; `undefined` if there is none yet.
  *
- * @throws {CicdError} `io_failed` if the file is no list.
+ * @throws {CicdError} `io_failed` if the file is not a list.
  */
 export async function readArtifactList(file: string): Promise<ArtifactList | undefined> {
   const text = await readIfThere(file);

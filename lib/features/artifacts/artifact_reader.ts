@@ -1,5 +1,5 @@
 /**
- * Reads the artifacts of jobs where they lie.
+ * Reads the artifacts of jobs in the state directory.
  *
  * @module
  */
@@ -14,17 +14,17 @@ import {
   readArtifactList,
 } from "@lib/features/artifacts/artifact_list.ts";
 
-/** A file that can be read. */
+/** An artifact that can be read. */
 export interface ReadableArtifact extends ArtifactFile {
   /**
-   * Reads it, pull-based; nothing is open before the first byte is asked for.
+   * Reads it, pull-based; nothing is open before the first read.
    *
    * @throws {Deno.errors.NotFound} If retention has removed it meanwhile.
    */
   read(signal: AbortSignal, part?: FilePart): AsyncIterable<Uint8Array>;
 }
 
-/** Lists that are kept in memory: who downloads all files asks for each. */
+/** Lists that are kept in memory: a client that downloads all files asks for each. */
 const KEPT_LISTS = 8;
 
 interface KeptList {
@@ -44,7 +44,7 @@ export class ArtifactReader {
   }
 
   /**
-   * The list of an attempt; `undefined` while there is none.
+   * Returns the list of an attempt; `undefined` while there is none.
    *
    * @throws {CicdError} `io_failed` if it cannot be read.
    */
@@ -53,9 +53,9 @@ export class ArtifactReader {
   }
 
   /**
-   * Finds a file by its path in the list: no other path leads anywhere.
+   * Finds a file by its path in the list.
    *
-   * @returns `undefined` if it is not in the list, or no longer there as it was listed.
+   * @returns `undefined` if it is not in the list, or was changed or removed since.
    */
   async find(job: Job, attempt: number, path: string): Promise<ReadableArtifact | undefined> {
     const file = (await this.#read(job, attempt))?.byPath.get(path);
@@ -88,10 +88,8 @@ export class ArtifactReader {
     const read = { stamp, list, byPath: new Map(list.files.map((file) => [file.path, file])) };
     this.#kept.delete(artifactList);
     this.#kept.set(artifactList, read);
-    for (const oldest of this.#kept.keys()) {
-      if (this.#kept.size <= KEPT_LISTS) break;
-      this.#kept.delete(oldest);
-    }
+    const [oldest] = this.#kept.keys();
+    if (this.#kept.size > KEPT_LISTS && oldest !== undefined) this.#kept.delete(oldest);
     return read;
   }
 

@@ -1,5 +1,5 @@
 /**
- * The artifacts of a job: their list, and each of them.
+ * The routes of a job's artifacts.
  *
  * @module
  */
@@ -7,7 +7,7 @@ import * as v from "valibot";
 import { CicdError } from "@lib/core/errors.ts";
 import { problemResponse } from "@lib/foundations/http/problem.ts";
 import type { Job } from "@lib/spine/jobs/model.ts";
-import type { ArtifactReader } from "@lib/features/artifacts/artifact_reader.ts";
+import type { ArtifactReader, ReadableArtifact } from "@lib/features/artifacts/artifact_reader.ts";
 import { artifactListSchema } from "@lib/features/artifacts/answers.ts";
 import { parseRange } from "@lib/api/range.ts";
 import { type AnyRoute, route, wholeNumber } from "@lib/api/route.ts";
@@ -15,20 +15,19 @@ import { streamBody } from "@lib/api/stream_body.ts";
 
 const attemptQuery = v.pipe(
   wholeNumber({ min: 1, max: 999_999 }),
-  v.description("Number of the attempt; the latest unless given"),
+  v.description("Number of the attempt; by default the latest"),
 );
 
-/** Reads what was kept of jobs. */
-export type ArtifactReading = Pick<ArtifactReader, "list" | "find">;
+type ArtifactReading = Pick<ArtifactReader, "list" | "find">;
 
-/** The routes of artifacts. */
+/** Returns the routes of artifacts. */
 export function artifactRoutes(artifacts: ArtifactReading): readonly AnyRoute[] {
   return [
     route({
       method: "GET",
       path: "/v1/jobs/:id/artifacts",
       access: { scope: "read", by: "job" },
-      summary: "List what was kept of a job",
+      summary: "List the artifacts of a job",
       query: { attempt: attemptQuery },
       answers: { 200: { description: "The artifacts, by path", schema: artifactListSchema } },
       errors: ["job_not_found", "not_found", "invalid_request"],
@@ -41,13 +40,13 @@ export function artifactRoutes(artifacts: ArtifactReading): readonly AnyRoute[] 
       access: { scope: "read", by: "job" },
       summary: "Download an artifact",
       description:
-        "`Range: bytes=N-` resumes; `ETag` is the SHA-256 of the whole file. Secrets that a job " +
-        "wrote into a file are not masked.",
+        "`Range: bytes=N-` resumes; `ETag` is the SHA-256 of the whole file. Secrets in files are " +
+        "not masked.",
       query: { attempt: attemptQuery },
       answers: {
         200: { description: "The file", contentType: "application/octet-stream" },
-        206: { description: "The range asked for", contentType: "application/octet-stream" },
-        304: { description: "The client has it" },
+        206: { description: "The requested range", contentType: "application/octet-stream" },
+        304: { description: "The client has the file" },
       },
       errors: ["job_not_found", "not_found", "invalid_request", "range_not_satisfiable"],
       handle: async ({ request, job, params, query }, reply) => {
@@ -67,16 +66,14 @@ export function artifactRoutes(artifacts: ArtifactReading): readonly AnyRoute[] 
   ];
 }
 
-type Artifact = NonNullable<Awaited<ReturnType<ArtifactReading["find"]>>>;
-
-/** The file or a part of it, as the request's conditions have it (RFC 9110, sections 13 and 14). */
-function download(request: Request, file: Artifact): Response {
+/** Answers with the file or a part of it, by the request's conditions (RFC 9110, 13 and 14). */
+function download(request: Request, file: ReadableArtifact): Response {
   const { bytes, sha256, path } = file;
   const etag = `"${sha256}"`;
   const headers = new Headers({
     "content-type": "application/octet-stream",
     "content-disposition": contentDisposition(path),
-    // What a job made must not become a page of this origin.
+    // A file of a job must not become a page of this origin.
     "x-content-type-options": "nosniff",
     "content-security-policy": "sandbox; default-src 'none'",
     "cache-control": "private, no-cache",
@@ -106,16 +103,16 @@ function download(request: Request, file: Artifact): Response {
   return new Response(body, { status: range.kind === "part" ? 206 : 200, headers });
 }
 
-/** The bytes; a file that has become shorter breaks the connection, as a part must not look whole. */
+/** Reads the bytes; a truncated file breaks the connection, as a part must not look complete. */
 async function* whole(
-  file: Artifact,
+  file: ReadableArtifact,
   { from, to }: { readonly from: number; readonly to: number },
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array> {
   let left = to - from;
   for await (const chunk of file.read(signal, { from, to })) {
     left -= chunk.length;
-    // The piece is used again for the next one.
+    // The buffer is reused for the next chunk.
     yield chunk.slice();
   }
   if (left > 0) {
@@ -153,22 +150,22 @@ function artifactUrl(id: string, path: string, attempt: number): string {
   return `/v1/jobs/${id}/artifacts/${encoded}?attempt=${attempt}`;
 }
 
-function attemptOf(job: Job, wanted: number | undefined): number {
-  if (wanted === undefined || wanted <= job.attempt) return wanted ?? job.attempt;
+function attemptOf(job: Job, number = job.attempt): number {
+  if (number <= job.attempt) return number;
   throw new CicdError(
     "not_found",
-    `Cannot find attempt ${wanted} of job "${job.id}": it has had ${job.attempt}`,
+    `Cannot find attempt ${number} of job "${job.id}": it has had ${job.attempt}`,
   );
 }
 
-/** Whether `If-None-Match` names the tag; tags of this API are never weak. */
+/** Tells if `If-None-Match` lists the tag; tags of this API are never weak. */
 function isListed(field: string | null, etag: string): boolean {
   if (field === null) return false;
   return field.split(",").map((one) => one.trim().replace(/^W\//, ""))
     .some((one) => one === "*" || one === etag);
 }
 
-/** Saves under the file's own name; what a header cannot carry is replaced (RFC 6266). */
+/** Names the file for saving; characters that a header cannot carry are replaced (RFC 6266). */
 function contentDisposition(path: string): string {
   const name = path.slice(path.lastIndexOf("/") + 1);
   const plain = name.replace(/[^\x20-\x7e]|["\\%]/g, "_");

@@ -18,7 +18,7 @@ import {
 } from "@lib/features/artifacts/artifact_list.ts";
 import { collect } from "@lib/features/artifacts/collect.ts";
 
-/** Uploads what was kept; never throws but the reason of the signal. */
+/** Uploads the artifacts; throws nothing but the signal's reason. */
 export type UploadArtifacts = (
   context: AttemptHandle,
   list: ArtifactList,
@@ -26,18 +26,18 @@ export type UploadArtifacts = (
 ) => Promise<UploadResult>;
 
 /** Options for {@linkcode artifactStep}. */
-export interface ArtifactStepOptions {
-  /** Read anew for each job, so that a reloaded configuration holds. */
+interface ArtifactStepOptions {
+  /** Read for each job, so that a reloaded configuration applies. */
   readonly limits: () => { readonly maxBytes: number; readonly maxFiles: number };
-  /** `undefined` where nothing is uploaded. */
+  /** Returns `undefined` if no storage is configured. */
   readonly upload: () => UploadArtifacts | undefined;
 }
 
 /**
- * Makes the step.
+ * Returns the step.
  *
- * It starts over after a crash, and does nothing once the list is written. What goes wrong is told
- * and changes nothing about how the job ended.
+ * It starts over after a crash, and does nothing once the list is written. Failures are reported and
+ * do not change how the job ended.
  */
 export function artifactStep(options: ArtifactStepOptions): AttemptStep {
   return {
@@ -79,7 +79,7 @@ async function keepArtifacts(
     return sentences(list);
   } catch (error) {
     signal.throwIfAborted();
-    // Without a list nobody finds them, and the disk may be full of them.
+    // Without a list they cannot be found, and they may fill the disk.
     if (!isKept) await removeTree(directory.artifacts).catch(ignore("retention removes it later"));
     return [`The artifacts could not be kept: ${messageOf(error)}`];
   }
@@ -96,27 +96,27 @@ function isWanted({ when }: ArtifactSpec, { state }: AttemptOutcome): boolean {
   }
 }
 
-/** What its owner should know of a list; nothing if all is well. */
+/** Describes what was left out, not matched or not uploaded. */
 function sentences(list: ArtifactList): readonly string[] {
   const { left_out: leftOut, left_out_count: count, unmatched, uploaded } = list;
-  const told: string[] = [];
+  const reports: string[] = [];
   if (unmatched.length > 0) {
-    told.push(`No file was found for ${enumeration(unmatched.map(quoted), unmatched.length)}`);
+    reports.push(`No file was found for ${enumeration(unmatched.map(quoted), unmatched.length)}`);
   }
   if (count > 0) {
     const reasons = leftOut.map(({ path, why }) => `${quoted(path)} ${why}`);
-    told.push(
+    reports.push(
       `${count} ${count === 1 ? "file was" : "files were"} left out of the artifacts: ` +
         enumeration(reasons, count),
     );
   }
   if (uploaded?.problem !== undefined) {
-    told.push(
+    reports.push(
       `${uploaded.missing} of ${list.files.length} artifacts were not uploaded: ` +
         uploaded.problem,
     );
   }
-  return told;
+  return reports;
 }
 
 const SHOWN = 3;

@@ -10,7 +10,7 @@ import type { UnixResponse } from "@lib/foundations/http/unix_client.ts";
 
 /** The artifacts of an attempt. */
 export type ArtifactsAnswer = ReadingOf<typeof artifactListSchema>;
-/** A file that was kept. */
+/** A kept file. */
 export type ArtifactAnswer = ReadingOf<typeof artifactSchema>;
 
 const readList = reading(artifactListSchema, "the artifacts");
@@ -22,7 +22,7 @@ export interface ArtifactsOf {
   readonly attempt?: number;
 }
 
-/** Lists what was kept. Throws what {@linkcode RunnerTransport.json} throws. */
+/** Lists the artifacts. Throws what {@linkcode RunnerTransport.json} throws. */
 export function listArtifacts(
   runner: RunnerTransport,
   of: ArtifactsOf,

@@ -1,8 +1,8 @@
 /**
- * Takes what is to be kept out of a workspace.
+ * Collects artifacts from a workspace.
  *
- * Nothing of the job lives any more, but what it left may be made to harm: links to files of the
- * account, pipes that block whoever opens them, names and trees without end.
+ * No process of the job lives any more, but its files may be hostile: symlinks to files of the
+ * account, pipes that block a reader, names and trees without end.
  *
  * @module
  */
@@ -19,9 +19,9 @@ import {
   LEFT_OUT_SHOWN,
 } from "@lib/features/artifacts/artifact_list.ts";
 
-/** What is collected, from where to where. */
-export interface CollectOptions {
-  /** Trusted up to its last part; what is in it is not. */
+/** Options for {@linkcode collect}. */
+interface CollectOptions {
+  /** Trusted up to its last part; its content is not. */
   readonly workspace: string;
   /** An empty directory of our own, on the same file system if possible. */
   readonly target: string;
@@ -30,7 +30,7 @@ export interface CollectOptions {
   readonly maxFiles: number;
 }
 
-/** Collects; links are not followed, what is no regular file is left out. */
+/** Collects regular files; symlinks are not followed. */
 export async function collect(
   { workspace, target, globs, maxBytes, maxFiles }: CollectOptions,
   signal: AbortSignal,
@@ -71,23 +71,21 @@ interface Room {
   readonly maxFiles: number;
 }
 
-interface MonitorOptions {
-  readonly to: Directory;
-  readonly room: Room;
-  readonly signal: AbortSignal;
-}
-
-/** Keeps one file; else says why it is left out. */
+/** Keeps one file, or returns why it is left out. */
 async function keep(
   { directory, name, path, kind, problem }: Found,
-  { to, room, signal }: MonitorOptions,
+  { to, room, signal }: {
+    readonly to: Directory;
+    readonly room: Room;
+    readonly signal: AbortSignal;
+  },
 ): Promise<ArtifactFile | string> {
   if (problem !== undefined) return problem;
   if (name.includes("\ufffd")) return "has a name that is not UTF-8";
   const pathProblem = insidePathProblem(path);
   if (pathProblem !== undefined) return `has a path that ${pathProblem}`;
   if (kind === "link") return "is a symbolic link";
-  if (kind !== "file") return "is no regular file";
+  if (kind !== "file") return "is not a regular file";
   if (room.files <= 0) return `is beyond the limit of ${room.maxFiles} files`;
   const opened = openReadable(directory, name);
   if (typeof opened === "string") return opened;
@@ -100,7 +98,7 @@ async function keep(
   const parent = openParent(to, path);
   using target = parent.directory;
   const mode = 0o600 | (file.mode & 0o100);
-  const linked = giveName(file, { directory, name, target });
+  const linked = linkFile(file, { directory, name, target });
   if (linked !== undefined) {
     using own = linked;
     return { path, bytes: own.size, sha256: await own.sha256(signal), mode };
@@ -118,21 +116,21 @@ async function keep(
 
 function openReadable(directory: Directory, name: string): FileReader | string {
   try {
-    return directory.file(name) ?? "is no regular file";
+    return directory.file(name) ?? "is not a regular file";
   } catch (error) {
-    if (error instanceof Deno.errors.PermissionDenied) return "may not be read";
+    if (error instanceof Deno.errors.PermissionDenied) return "cannot be read";
     throw error;
   }
 }
 
 /**
- * Gives the file a second name among the artifacts, which costs nothing; its first name goes with
- * the workspace.
+ * Hard-links the file into the artifacts, which costs nothing; its first name is removed with the
+ * workspace.
  *
- * @returns `undefined` if it has to be copied: it has other names already, by which it would go on
- * changing, belongs to someone else, or lies on another file system.
+ * @returns `undefined` if it must be copied: it has other names, by which it could still change,
+ * belongs to someone else, or lies on another file system.
  */
-function giveName(
+function linkFile(
   file: FileReader,
   { directory, name, target }: {
     readonly directory: Directory;
@@ -148,14 +146,14 @@ function giveName(
     throw error;
   }
   const linked = target.file(name);
-  // Not the file that was looked at: it was replaced in between.
+  // A different file: it was replaced in between.
   if (linked?.identity === file.identity && linked.links === 2) return linked;
   linked?.[Symbol.dispose]();
   target.remove(name);
   return undefined;
 }
 
-/** A path for people, whatever a job named its files. */
+/** Makes a path printable, whatever a job named its files. */
 function shown(path: string): string {
   const plain = path.replace(/\p{Cc}/gu, "\ufffd");
   return plain.length > 200 ? `${plain.slice(0, 200)}…` : plain;

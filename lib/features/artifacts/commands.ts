@@ -1,5 +1,5 @@
 /**
- * The command about artifacts.
+ * The command `artifacts`.
  *
  * @module
  */
@@ -19,9 +19,9 @@ import { renderTable } from "@lib/foundations/cli/table.ts";
 const artifacts = defineCommand({
   name: "artifacts",
   listedAfter: "events",
-  brief: message`List or download what was kept of a job`,
+  brief: message`List or download the artifacts of a job`,
   description: message`Downloaded files are checked against their SHA-256. Files of the same name
-are replaced; links on the way are not followed.`,
+are replaced; symlinks on the way are not followed.`,
   examples: [
     "cicd-runner artifacts 0192f3a4",
     "cicd-runner artifacts 0192f3a4 --download out 'dist/**/*.tgz'",
@@ -30,13 +30,13 @@ are replaced; links on the way are not followed.`,
     object({
       id: jobArgument(completer),
       globs: multiple(argument(string({ metavar: "GLOB" }), {
-        description: message`Only these; one that begins with ! takes away`,
+        description: message`Only these; a glob that begins with ! excludes`,
       })),
       download: optional(option("-d", "--download", filePath("PATH"), {
-        description: message`Write the files into this directory, which is made if need be`,
+        description: message`Write the files into this directory, which is made if necessary`,
       })),
       attempt: optional(option("--attempt", integer({ metavar: "NUMBER", min: 1 }), {
-        description: message`Those of an earlier attempt`,
+        description: message`The artifacts of an earlier attempt`,
       })),
     }),
   async run({ id, attempt, globs, download }, context) {
@@ -53,12 +53,12 @@ are replaced; links on the way are not followed.`,
       if (list.files.length === 0) out.note(whyNone(all));
       else for (const line of await renderList(list, paint)) await out.line(line);
     }
-    tellWhatIsMissing(context, list);
+    noteMissing(context, list);
     return 0;
   },
 });
 
-/** The command about artifacts. */
+/** The command `artifacts`. */
 export const commands: readonly Command[] = [artifacts];
 
 /** Renders a list, a line each. */
@@ -79,7 +79,7 @@ function whyNone({ complete, files }: ArtifactsAnswer): string {
   return complete ? "there are no artifacts" : "there are no artifacts, or not yet";
 }
 
-function tellWhatIsMissing({ out }: CliContext, list: ArtifactsAnswer): void {
+function noteMissing({ out }: CliContext, list: ArtifactsAnswer): void {
   for (const { path, why } of list.left_out) out.note(`left out: ${oneLine(path)} ${oneLine(why)}`);
   const more = list.left_out_count - list.left_out.length;
   if (more > 0) out.note(`left out: ${more} more`);

@@ -1,5 +1,5 @@
 /**
- * Downloading artifacts: which ones, and writing them in one piece.
+ * Selects artifacts, and downloads each in one piece.
  *
  * @module
  */
@@ -22,7 +22,7 @@ import {
   openArtifact,
 } from "@lib/features/artifacts/client.ts";
 
-/** Makes a filter of globs. @throws {CicdError} `usage` if one cannot be read. */
+/** Returns a filter by globs. @throws {CicdError} `usage` if one is invalid. */
 export function filterOf(globs: readonly string[]): (path: string) => boolean {
   for (const glob of globs) {
     const problem = globProblem(glob);
@@ -39,20 +39,14 @@ export function filterOf(globs: readonly string[]): (path: string) => boolean {
   };
 }
 
-/** A download. */
-interface Download {
-  readonly list: ArtifactsAnswer;
-  readonly directory: string;
-}
-
-/** Writes the listed files below a directory, which is made if need be. */
+/** Writes the listed files below a directory, which is made if necessary. */
 export async function downloadAll(
   { out, signal }: CliContext,
   runner: RunnerTransport,
-  { list, directory }: Download,
+  { list, directory }: { readonly list: ArtifactsAnswer; readonly directory: string },
 ): Promise<void> {
   await Deno.mkdir(directory, { recursive: true });
-  // A link to a directory is fine for the one that the user names.
+  // The directory that the user names may be a symlink.
   using top = openDirectory(await Deno.realPath(directory));
   const { job: id, attempt, files } = list;
   let bytes = 0;
@@ -66,9 +60,9 @@ export async function downloadAll(
 }
 
 /**
- * Writes a download below `top`; a file of the name is replaced once the new one is whole.
+ * Writes a download below `top`; an existing file is replaced once the new one is complete.
  *
- * @throws {CicdError} `io_failed` if the bytes are not those that were listed, or the path is taken.
+ * @throws {CicdError} `io_failed` if the bytes differ from the list, or the path is taken.
  */
 async function writeChecked(
   top: Directory,
@@ -101,7 +95,7 @@ async function writeChecked(
     parent.take(name, parent, draft);
   } catch (error) {
     if (!(error instanceof NotADirectoryError)) throw error;
-    throw failed(`a link or a file is where ${shown} needs a directory`, error);
+    throw failed(`${shown} needs a directory where a symlink or a file is`, error);
   }
 }
 

@@ -8,13 +8,13 @@ import { section } from "@lib/foundations/config/config.ts";
 import { key, optionalKey, together, type ValuesOf } from "@lib/foundations/config/key.ts";
 import { KIB, TIB, webAddress } from "@lib/foundations/config/ranges.ts";
 
-/** Bounds of artifacts, and where they go; the keys of the storage are references to secrets. */
+/** Bounds of artifacts, and their storage, whose keys are references to secrets. */
 export const ARTIFACTS = section({
   keys: {
     maxBytes: key(
       "artifacts.max_size",
       size({ min: KIB, max: TIB }),
-      "Size of all artifacts of a job; what does not fit is left out and named.",
+      "Size of all artifacts of a job; files that do not fit are left out and reported.",
       "1G",
     ),
     maxFiles: key(
@@ -27,7 +27,7 @@ export const ARTIFACTS = section({
       endpoint: optionalKey(
         "artifacts.s3.endpoint",
         webAddress(),
-        "S3-compatible storage to which artifacts are uploaded besides, such as MinIO.",
+        "S3-compatible storage, such as MinIO, to which artifacts are uploaded too.",
         { text: "no upload" },
       ),
       bucket: optionalKey(
@@ -38,7 +38,7 @@ export const ARTIFACTS = section({
       prefix: key(
         "artifacts.s3.prefix",
         text("a prefix of object names", /^([^\s/]+\/)*[^\s/]*$/),
-        "What the names of the objects begin with; the project, the job and the attempt follow.",
+        "Start of the names of the objects; the project, the job and the attempt follow.",
         "",
       ),
       region: key(
@@ -50,12 +50,12 @@ export const ARTIFACTS = section({
       accessKey: optionalKey(
         "artifacts.s3.access_key",
         secretReference(),
-        "Where the access key id is found.",
+        "Reference to the access key id.",
       ),
       secretKey: optionalKey(
         "artifacts.s3.secret_key",
         secretReference(),
-        "Where the secret access key is found.",
+        "Reference to the secret access key.",
       ),
     }, ["endpoint"]),
   },

@@ -1,5 +1,5 @@
 /**
- * The part of the runner: artifacts: files of a workspace that are kept after the job.
+ * The runner's part of artifacts.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import type { RunnerPart, RunnerServices } from "@lib/api/feature.ts";
 import { ArtifactReader } from "@lib/features/artifacts/artifact_reader.ts";
 import { artifactRoutes } from "@lib/features/artifacts/artifact_routes.ts";
 
-/** Makes the part. */
+/** Returns the part. */
 export function part({ config }: RunnerServices): RunnerPart {
   return { routes: artifactRoutes(new ArtifactReader(config().of(PROGRAM).stateDir)) };
 }

@@ -1,5 +1,5 @@
 /**
- * One object to S3-compatible storage.
+ * Puts one object into S3-compatible storage.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import { ignore, messageOf } from "@lib/core/errors.ts";
 import type { FileReader } from "@lib/foundations/files/file_reader.ts";
 import type { Secret } from "@lib/foundations/secrets/secret.ts";
 
-/** A bucket, and who writes to it. */
+/** A bucket, and the credentials to write to it. */
 export interface S3Bucket {
   readonly endpoint: string;
   readonly bucket: string;
@@ -19,8 +19,8 @@ export interface S3Bucket {
   readonly secretKey: Secret;
 }
 
-/** What is stored. */
-export interface S3Object {
+/** An object. */
+interface S3Object {
   /** The object's name, with slashes. */
   readonly name: string;
   readonly file: FileReader;
@@ -28,20 +28,20 @@ export interface S3Object {
   readonly sha256: string;
 }
 
-/** What came of it. */
+/** The result of {@linkcode putObject}. */
 export type PutResult =
   | { readonly kind: "stored" }
-  /** Trying again may help. */
+  /** A retry may help. */
   | { readonly kind: "failed"; readonly problem: string }
-  /** Nothing will help but another configuration. */
+  /** Only another configuration helps. */
   | { readonly kind: "refused"; readonly problem: string };
 
-/** A connection on which nothing moves for so long is given up. */
+/** A connection without progress for so long is closed. */
 const STALL_MS = 60_000;
 const ANSWER_MAX_BYTES = 16 * 1024;
 
 /**
- * Stores an object in one request, in memory that does not grow with it.
+ * Stores an object in one request, in constant memory.
  *
  * @throws The signal's reason if it aborts.
  */
@@ -57,8 +57,8 @@ export async function putObject(
     headers: { ...headers, "content-length": String(object.file.size) },
     signal,
   });
-  request.setTimeout(STALL_MS, () => request.destroy(new Error("nothing moved for a minute")));
-  request.on("error", ignore("whoever waits for the answer is told"));
+  request.setTimeout(STALL_MS, () => request.destroy(new Error("no progress for a minute")));
+  request.on("error", ignore("the wait for the answer rejects too"));
   const answered = new AbortController();
   const writing = write(request, object.file, AbortSignal.any([signal, answered.signal]));
   try {
@@ -70,12 +70,12 @@ export async function putObject(
   } finally {
     answered.abort();
     request.destroy();
-    // The file is not to be closed while it is read.
-    await writing.catch(ignore("told above"));
+    // The file must not be closed while it is read.
+    await writing.catch(ignore("reported above"));
   }
 }
 
-/** The storage may answer before it has read everything; nobody takes the rest then. */
+/** The storage may answer before it has read everything; then the rest is not sent. */
 async function firstAnswer(
   request: ClientRequest,
   answered: AbortController,
@@ -89,27 +89,24 @@ async function sign(
   { endpoint, bucket, region, accessKey, secretKey }: S3Bucket,
   { name, sha256 }: S3Object,
 ): Promise<{ readonly url: URL; readonly headers: Readonly<Record<string, string>> }> {
-  // Only where there is storage.
+  // Loaded only if storage is configured.
   const { AwsV4Signer } = await import("aws4fetch");
   const signer = new AwsV4Signer({
     method: "PUT",
     url: `${endpoint.replace(/\/+$/, "")}/${encoded(bucket)}/${
       name.split("/").map(encoded).join("/")
     }`,
-    headers: {
-      "content-type": "application/octet-stream",
-      "x-amz-content-sha256": sha256,
-    },
+    headers: { "content-type": "application/octet-stream", "x-amz-content-sha256": sha256 },
     accessKeyId: accessKey.expose(),
     secretAccessKey: secretKey.expose(),
     service: "s3",
     region,
   });
-  const signed = await signer.sign();
-  return { url: signed.url, headers: Object.fromEntries(signed.headers) };
+  const { url, headers } = await signer.sign();
+  return { url, headers: Object.fromEntries(headers) };
 }
 
-/** RFC 3986, as signatures want it. */
+/** Encodes by RFC 3986, as signatures need it. */
 function encoded(segment: string): string {
   return encodeURIComponent(segment).replace(
     /[!'()*]/g,
@@ -120,7 +117,7 @@ function encoded(segment: string): string {
 async function write(request: ClientRequest, file: FileReader, stop: AbortSignal): Promise<void> {
   try {
     for await (const chunk of file.chunks(stop, { to: file.size })) {
-      // The piece is used again for the next one, and the socket keeps it until it is sent.
+      // The buffer is reused for the next chunk, and the socket holds it until it is sent.
       if (!request.write(chunk.slice())) await once(request, "drain", { signal: stop });
     }
     request.end();
@@ -133,7 +130,7 @@ async function readAnswer(response: IncomingMessage): Promise<PutResult> {
   const status = response.statusCode ?? 0;
   const text = await readText(response);
   if (status >= 200 && status < 300) return { kind: "stored" };
-  // Of the answer only the code: what it quotes of the request is nobody's business.
+  // Only the code of the answer: the rest may quote the request.
   const code = /<Code>([A-Za-z0-9.]{1,60})<\/Code>/.exec(text)?.[1];
   const problem = `the storage answered with ${status}${code === undefined ? "" : ` ${code}`}`;
   const isPassing = status >= 500 || status === 429 || status === 408 || code === "SlowDown";

@@ -16,15 +16,15 @@ import type { S3Settings } from "@lib/features/artifacts/keys.ts";
 import { putObject, type PutResult, type S3Bucket } from "@lib/features/artifacts/s3_put.ts";
 
 /** Options for {@linkcode s3Upload}. */
-export interface S3UploadOptions {
-  /** Reads a variable of the environment, for references to secrets. */
+interface S3UploadOptions {
+  /** Returns a variable of the environment, for references to secrets. */
   readonly env: (name: string) => string | undefined;
   readonly clock: Clock;
   /** For all files of an attempt, in milliseconds. @default {1_800_000} */
   readonly deadlineMs?: number;
 }
 
-/** Requests at once: what is small costs the way there and back. */
+/** Requests at once: small files cost a round trip each. */
 const AT_ONCE = 4;
 const TRIES = 6;
 /** The most that storage takes in one request. */
@@ -33,8 +33,8 @@ const RETRY = { firstMs: 500, maxMs: 30_000 };
 const DEADLINE_MS = 30 * 60_000;
 
 /**
- * Makes the upload. Objects are named `prefix/project/job/attempt/path`; sending one again gives the
- * same object.
+ * Returns the upload. Objects are named `prefix/project/job/attempt/path`; a repeated upload gives
+ * the same object.
  */
 export function s3Upload(config: S3Settings, options: S3UploadOptions): UploadArtifacts {
   return async ({ ref, directory }, { files }, signal) => {
@@ -55,23 +55,18 @@ export function s3Upload(config: S3Settings, options: S3UploadOptions): UploadAr
 interface Upload {
   readonly config: S3Settings;
   readonly options: S3UploadOptions;
-  /** What the names of the objects begin with. */
+  /** The start of the names of the objects. */
   readonly place: string;
   /** The directory of the artifacts. */
   readonly top: string;
 }
 
-interface Uploaded {
-  readonly stored: readonly ArtifactFile[];
-  readonly problem?: string;
-}
-
-/** Uploads some at a time; after the first that cannot be stored, no other is begun. */
+/** Uploads a few at a time; after the first failure no other is started. */
 async function uploadAll(
   files: readonly ArtifactFile[],
   upload: Upload,
   signal: AbortSignal,
-): Promise<Uploaded> {
+) {
   const stored: ArtifactFile[] = [];
   const problems: string[] = [];
   let tooLarge: string | undefined;
@@ -97,8 +92,7 @@ async function uploadAll(
     signal.throwIfAborted();
     problems.push(messageOf(error));
   }
-  const problem = problems[0] ?? tooLarge;
-  return { stored, ...(problem === undefined ? {} : { problem }) };
+  return { stored, problem: problems[0] ?? tooLarge };
 }
 
 function openBucket({ config, options: { env } }: Upload): S3Bucket {
@@ -112,7 +106,7 @@ function openBucket({ config, options: { env } }: Upload): S3Bucket {
   };
 }
 
-/** Uploads a file; says why it could not be. */
+/** Uploads a file; returns why it could not. */
 async function uploadOne(
   { path, sha256 }: ArtifactFile,
   { place, top, bucket, options: { clock } }: Upload & { readonly bucket: S3Bucket },

@@ -1,5 +1,5 @@
 /**
- * The part of the agent: caches: directories that are carried from job to job.
+ * The agent's part of caches.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import { CACHES } from "@lib/features/caches/keys.ts";
 import { lazyStep } from "@lib/spine/jobs/step.ts";
 import type { AgentPart, AgentServices } from "@lib/api/feature.ts";
 
-/** Makes the part. */
+/** Returns the part. */
 export function part({ config, env, clock, helperRunner }: AgentServices): AgentPart {
   return {
     steps: [

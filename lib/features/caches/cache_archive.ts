@@ -1,12 +1,13 @@
 /**
- * Packing the paths of a cache, and unpacking them into a workspace.
+ * The content of a cache: its key, packing it, and unpacking it into a workspace.
  *
- * `tar` does the work, in a process of its own. It never sees a workspace that it is to write to: it
- * unpacks into an empty directory, and from there the paths are moved to their place without
- * following a link that the checkout brought.
+ * `tar` does the work, in a process of its own. It never writes to a workspace: it unpacks into an
+ * empty directory, from which the paths are moved to their place without following a symlink of the
+ * checkout.
  *
  * @module
  */
+import { createHash } from "node:crypto";
 import { CicdError } from "@lib/core/errors.ts";
 import {
   type Directory,
@@ -17,35 +18,57 @@ import { compileGlobs } from "@lib/foundations/files/glob.ts";
 import { openParent } from "@lib/foundations/files/inside.ts";
 import { walk } from "@lib/foundations/files/walk.ts";
 import type { RunCommand } from "@lib/foundations/process/run_command.ts";
+import type { CacheSpec } from "@lib/spine/spec/job_spec.ts";
 import type { Packing } from "@lib/features/caches/cache_store.ts";
 
-/** Runs `tar`. */
+/** The means to run `tar`. */
 export interface Archiver {
   readonly run: RunCommand;
-  /** Where `tar` and `zstd` are found, and nothing else. */
+  /** Holds `PATH`, for `tar` and `zstd`, and nothing else. */
   readonly env: Readonly<Record<string, string>>;
   readonly packing: Packing;
 }
 
-/** Packing may take so long, in milliseconds. */
+/** Deadline of packing. */
 const TIMEOUT_MS = 15 * 60_000;
 
-/** What there is to pack. */
-export interface CacheContent {
-  /** Those of the paths under which something is; no link leads to them. */
-  readonly paths: readonly string[];
-  /** Sizes of the files together, as they are without packing. */
-  readonly bytes: number;
+/** Changes when earlier archives can no longer be used. */
+const KEY_VERSION = 1;
+
+/**
+ * Computes the key from the cache's name and paths and the key files: their paths below the
+ * workspace and their content. Symlinks are not followed and do not count.
+ *
+ * @returns The key, a SHA-256 in hex, and the number of key files found.
+ */
+export async function cacheKey(
+  { name, paths, keyFiles }: CacheSpec,
+  workspace: string,
+  signal: AbortSignal,
+) {
+  const hash = createHash("sha256").update(JSON.stringify([KEY_VERSION, name, paths.toSorted()]));
+  let files = 0;
+  if (keyFiles.length > 0) {
+    using top = openDirectory(workspace);
+    for await (const found of walk(top, compileGlobs(keyFiles), signal)) {
+      if (found.kind !== "file") continue;
+      using file = found.directory.file(found.name);
+      if (file === undefined) continue;
+      hash.update(JSON.stringify([found.path, await file.sha256(signal)]));
+      files++;
+    }
+  }
+  return { key: hash.digest("hex"), files };
 }
 
-/** Looks for what is to be packed. */
-export async function measure(
-  workspace: string,
-  paths: readonly string[],
-  signal: AbortSignal,
-): Promise<CacheContent> {
+/**
+ * Measures the files to pack.
+ *
+ * @returns The paths under which something is, none through a symlink, and the unpacked size.
+ */
+export async function measure(workspace: string, paths: readonly string[], signal: AbortSignal) {
   using top = openDirectory(workspace);
-  // Paths are plain, and no globs.
+  // Paths are plain, not globs.
   const globs = compileGlobs(paths.map((path) => `./${path.replaceAll("\\", "\\\\")}`));
   const used = new Set<number>();
   let bytes = 0;
@@ -57,12 +80,12 @@ export async function measure(
 }
 
 /**
- * Packs paths of a workspace in which nothing lives any more. Links are packed as links.
+ * Packs paths of a workspace that nothing writes to any more. Symlinks are packed as symlinks.
  *
  * @throws {CicdError} `io_failed` if not everything could be packed.
  */
 export async function pack(
-  { run, env, packing }: Archiver,
+  archiver: Archiver,
   { workspace, paths, archive }: {
     readonly workspace: string;
     readonly paths: readonly string[];
@@ -70,15 +93,9 @@ export async function pack(
   },
   signal: AbortSignal,
 ): Promise<void> {
-  const { code } = await run([
-    "tar",
-    "--create",
-    `--file=${archive}`,
-    ...flagsOf(packing),
-    `--directory=${workspace}`,
-    "--",
-    ...paths.map((path) => `./${path.replace(/\/$/, "")}`),
-  ], { env, signal, timeoutMs: TIMEOUT_MS, maxBytes: 4_096 });
+  const relative = paths.map((path) => `./${path.replace(/\/$/, "")}`);
+  const args = ["--create", `--file=${archive}`, `--directory=${workspace}`, "--", ...relative];
+  const code = await tar(archiver, args, signal);
   if (code === 0) return;
   throw new CicdError(
     "io_failed",
@@ -87,13 +104,13 @@ export async function pack(
 }
 
 /**
- * Unpacks an archive into `stage`, an empty directory beside the workspace, and moves the paths
- * from there. What the checkout brought stays as it is.
+ * Unpacks an archive into `stage`, an empty directory beside the workspace, and moves the paths from
+ * there. Files of the checkout stay as they are.
  *
  * @throws {CicdError} `io_failed` if the archive is damaged.
  */
 export async function unpack(
-  { run, env, packing }: Archiver,
+  archiver: Archiver,
   { archive, stage, workspace, paths }: {
     readonly archive: string;
     readonly stage: string;
@@ -102,15 +119,9 @@ export async function unpack(
   },
   signal: AbortSignal,
 ): Promise<void> {
-  const { code } = await run([
-    "tar",
-    "--extract",
-    `--file=${archive}`,
-    ...flagsOf(packing),
-    `--directory=${stage}`,
-    "--no-same-owner",
-    "--no-same-permissions",
-  ], { env, signal, timeoutMs: TIMEOUT_MS, maxBytes: 4_096 });
+  const own = ["--no-same-owner", "--no-same-permissions"];
+  const args = ["--extract", `--file=${archive}`, `--directory=${stage}`, ...own];
+  const code = await tar(archiver, args, signal);
   if (code !== 0) throw new CicdError("io_failed", `tar ended with code ${code}`);
   using from = openDirectory(stage);
   using to = openDirectory(workspace);
@@ -120,8 +131,13 @@ export async function unpack(
   }
 }
 
-function flagsOf(packing: Packing): readonly string[] {
-  return packing === "zstd" ? ["--zstd"] : [];
+async function tar(
+  { run, env, packing }: Archiver,
+  args: readonly string[],
+  signal: AbortSignal,
+): Promise<number> {
+  const argv = ["tar", ...(packing === "zstd" ? ["--zstd"] : []), ...args];
+  return (await run(argv, { env, signal, timeoutMs: TIMEOUT_MS, maxBytes: 4_096 })).code;
 }
 
 function movePath(from: Directory, to: Directory, path: string): void {
@@ -149,10 +165,10 @@ function existingParent(top: Directory, path: string): Directory | undefined {
   return directory;
 }
 
-/** Moves an entry to where nothing is; of two directories, each entry. */
+/** Moves an entry unless its place is taken; of two directories, moves each entry. */
 function move(from: Directory, to: Directory, name: string): void {
   const there = to.look(name);
-  // A name that is not UTF-8 cannot be looked up; it stays behind.
+  // A name that is not UTF-8 cannot be looked up; it is not moved.
   if (from.look(name) === undefined) return;
   if (there === undefined) return to.take(name, from);
   if (there !== "directory" || from.look(name) !== "directory") return;

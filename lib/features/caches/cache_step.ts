@@ -18,8 +18,13 @@ import type { RunCommand } from "@lib/foundations/process/run_command.ts";
 import { readIfThere, writeAtomic } from "@lib/foundations/files/records.ts";
 import { removeTree } from "@lib/foundations/store/remove_tree.ts";
 import type { CacheLimits } from "@lib/features/caches/keys.ts";
-import { type Archiver, measure, pack, unpack } from "@lib/features/caches/cache_archive.ts";
-import { cacheKey } from "@lib/features/caches/cache_key.ts";
+import {
+  type Archiver,
+  cacheKey,
+  measure,
+  pack,
+  unpack,
+} from "@lib/features/caches/cache_archive.ts";
 import {
   type CacheEntry,
   cachesPath,
@@ -31,12 +36,9 @@ import {
   removeCache,
 } from "@lib/features/caches/cache_store.ts";
 
-/**
- * A record of what was restored before a job, for what is saved after it: an agent may die in
- * between.
- */
+/** The result of restoring a cache before a job, on disk as the agent may die before it is saved. */
 const record = v.object({
-  /** The key as the checkout had it; the job may change the key files. */
+  /** The key at the checkout; the job may change the key files. */
   key: v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/)),
   /** `near`: an entry of another key. */
   hit: v.picklist(["exact", "near", "miss"]),
@@ -44,13 +46,12 @@ const record = v.object({
   isRolling: v.boolean(),
 });
 
-/** What became of a cache before the job. */
 type CacheRecord = v.InferOutput<typeof record>;
 
 /** Options for {@linkcode cacheStep}. */
-export interface CacheStepOptions {
+interface CacheStepOptions {
   readonly stateDir: string;
-  /** Read anew for each job, so that a reloaded configuration holds. */
+  /** Read for each job, so that a reloaded configuration applies. */
   readonly limits: () => CacheLimits;
   readonly run: RunCommand;
   /** The agent's own environment; only its `PATH` is used. */
@@ -59,10 +60,10 @@ export interface CacheStepOptions {
 }
 
 /**
- * Makes the step.
+ * Returns the step.
  *
- * A cache that cannot be restored or saved never fails a job: it is said in the log, or told after
- * the job. Jobs may use a cache at once; the last that saves an entry wins.
+ * A cache that cannot be restored or saved never fails a job: the log, or the job's message, reports
+ * it. Jobs may use a cache at once; the last to save an entry wins.
  */
 export function cacheStep(options: CacheStepOptions): AttemptStep {
   const tools = { ...options, archiver: archiverFinder(options) };
@@ -75,7 +76,7 @@ export function cacheStep(options: CacheStepOptions): AttemptStep {
 }
 
 interface Tools extends CacheStepOptions {
-  /** `tar`, packing as well as this machine can. */
+  /** Returns `tar`, with the best packing of this machine. */
   readonly archiver: (signal: AbortSignal) => Promise<Archiver>;
 }
 
@@ -89,7 +90,7 @@ async function restoreAll(
     try {
       const { key, files } = await cacheKey(cache, directory.workspace, signal);
       if (files === 0 && cache.keyFiles.length > 0) {
-        say(`Cache "${cache.name}": no key file was found; one entry is kept for all`);
+        say(`Cache "${cache.name}": no key file was found; all jobs share one entry`);
       }
       const place = { directory: cachesPath(tools.stateDir, ref.project), project: ref.project };
       const hit = await restore(cache, { place, key, attempt: directory, say, tools, signal });
@@ -99,7 +100,7 @@ async function restoreAll(
       say(`Cache "${cache.name}": could not be restored: ${messageOf(error)}`);
     }
   }
-  await writeCacheRecords(directory, records);
+  await writeAtomic(recordsPath(directory), JSON.stringify(Object.fromEntries(records)));
 }
 
 interface Restore {
@@ -111,7 +112,7 @@ interface Restore {
   readonly signal: AbortSignal;
 }
 
-/** Restores the entry of the key, else the one that was used last. */
+/** Restores the entry of the key, or else the one that was used last. */
 async function restore(cache: CacheSpec, options: Restore): Promise<CacheRecord["hit"]> {
   const { place: { directory, project }, key, say, tools: { clock } } = options;
   const entries = await listEntries(directory, { project, name: cache.name });
@@ -128,13 +129,13 @@ async function restore(cache: CacheSpec, options: Restore): Promise<CacheRecord[
     return "miss";
   }
   const hit = entry.key === key ? "exact" : "near";
-  const what = hit === "exact" ? "restored" : "restored from an entry of other key files";
+  const what = hit === "exact" ? "restored" : "restored from an entry with other key files";
   const took = formatDuration(clock.now() - begun);
   say(`Cache "${cache.name}": ${what}, ${formatSize(entry.bytes)} in ${took}`);
   return hit;
 }
 
-/** Restores an entry; says why it could not. */
+/** Restores an entry; returns why it could not. */
 async function restoreEntry(
   { paths }: CacheSpec,
   entry: CacheEntry,
@@ -146,7 +147,7 @@ async function restoreEntry(
   await removeTree(stage);
   try {
     await Deno.mkdir(files, { recursive: true, mode: 0o700 });
-    // A name of our own: the entry may be removed while it is read.
+    // A second name: the entry may be removed while it is read.
     await Deno.link(entry.path, archive);
     const now = tools.clock.now();
     await Deno.utime(archive, now / 1_000, now / 1_000);
@@ -162,14 +163,10 @@ async function restoreEntry(
   }
 }
 
-interface Save extends Tools {
-  readonly signal: AbortSignal;
-}
-
 async function saveAll(
   context: AttemptHandle,
   { state }: AttemptOutcome,
-  tools: Save,
+  tools: Tools & { readonly signal: AbortSignal },
 ): Promise<readonly string[]> {
   if (state !== "succeeded") return [];
   const { ref: { project }, spec: { caches = [] }, directory } = context;
@@ -180,7 +177,7 @@ async function saveAll(
     for (const cache of caches) {
       const record = records.get(cache.name);
       if (record === undefined || (record.hit === "exact" && !record.isRolling)) continue;
-      const problem = await save(cache, { context, record, tools });
+      const problem = await save(cache, { context, key: record.key, tools, signal });
       if (problem !== undefined) {
         problems.push(`The cache "${cache.name}" was not saved: ${problem}`);
       }
@@ -196,18 +193,19 @@ async function saveAll(
   return problems;
 }
 
-/** Saves an entry; says why it could not. */
+/** Saves an entry; returns why it could not. */
 async function save(
   { name, paths }: CacheSpec,
-  { context: { ref, directory: { workspace } }, record, tools }: {
+  { context: { ref, directory: { workspace } }, key, tools, signal }: {
     readonly context: AttemptHandle;
-    readonly record: CacheRecord;
-    readonly tools: Save;
+    readonly key: string;
+    readonly tools: Tools;
+    readonly signal: AbortSignal;
   },
 ): Promise<string | undefined> {
-  const { stateDir, limits, clock, signal } = tools;
+  const { stateDir, limits, clock } = tools;
   const directory = cachesPath(stateDir, ref.project);
-  // An agent that was killed while it saved has left the same one.
+  // An agent that was killed while it saved may have left the same draft.
   const draft = `${directory}/.tmp-${ref.jobId}-${ref.number}`;
   try {
     await removeTree(draft);
@@ -226,7 +224,7 @@ async function save(
     const now = clock.now();
     await Deno.utime(draft, now / 1_000, now / 1_000);
     const { packing } = archiver;
-    await Deno.rename(draft, entryPath(directory, { name, key: record.key, packing }));
+    await Deno.rename(draft, entryPath(directory, { name, key, packing }));
     return undefined;
   } catch (error) {
     signal.throwIfAborted();
@@ -236,7 +234,7 @@ async function save(
   }
 }
 
-/** Looks once whether there is `zstd`. */
+/** Returns a finder that looks for `zstd` once. */
 function archiverFinder({ run, env: own }: CacheStepOptions): Tools["archiver"] {
   const env = { ...buildHelperEnv(own, ["PATH"]), ZSTD_CLEVEL: "1" };
   let packing: Archiver["packing"] | undefined;
@@ -254,23 +252,15 @@ function archiverFinder({ run, env: own }: CacheStepOptions): Tools["archiver"] 
   };
 }
 
-/** Writes the records, by the name of the cache. */
-function writeCacheRecords(
-  directory: AttemptDirectory,
-  records: ReadonlyMap<string, CacheRecord>,
-): Promise<void> {
-  return writeAtomic(fileOf(directory), JSON.stringify(Object.fromEntries(records)));
-}
-
-/** Reads them; none if nothing was restored. */
+/** Reads the records by the name of the cache; none if nothing was restored. */
 async function readCacheRecords(
   directory: AttemptDirectory,
 ): Promise<ReadonlyMap<string, CacheRecord>> {
-  const text = await readIfThere(fileOf(directory));
+  const text = await readIfThere(recordsPath(directory));
   if (text === undefined || text.trim() === "") return new Map();
   return new Map(Object.entries(v.parse(v.record(v.string(), record), JSON.parse(text))));
 }
 
-function fileOf({ path }: AttemptDirectory): string {
+function recordsPath({ path }: AttemptDirectory): string {
   return `${path}/caches.json`;
 }

@@ -2,22 +2,22 @@
  * The caches of projects on disk.
  *
  * One archive per entry, `<state>/projects/<project>/caches/<name>/<key>.tar.zst`, or `.tar` where
- * there is no zstd. The time of its last change is that of its last use. Archives are put in place
- * whole and never changed, so that nothing needs a lock: a job that restores one holds it by a name
- * of its own while it is removed here.
+ * there is no zstd. Its modification time is the time of its last use. Archives are put in place
+ * whole and never changed, so nothing needs a lock: a job that restores one holds it by a second name
+ * while it is removed here.
  *
  * @module
  */
 import type { ProjectName } from "@lib/core/ids.ts";
 import { directoriesIn, filesIn, statIfThere } from "@lib/foundations/files/records.ts";
+import type { CacheLimits } from "@lib/features/caches/keys.ts";
 import { cacheNameProblem } from "@lib/spine/spec/workspace_paths.ts";
 
 /** An entry of a project's caches. */
 export interface CacheEntry {
-  /** Of its archive. */
+  /** Path of its archive. */
   readonly path: string;
   readonly project: ProjectName;
-  /** As jobs name it. */
   readonly name: string;
   /** In hex. */
   readonly key: string;
@@ -26,34 +26,30 @@ export interface CacheEntry {
   readonly lastUsedAt: number;
 }
 
-/** How an archive is packed. */
+/** The compression of an archive. */
 export type Packing = "zstd" | "none";
 
 const SUFFIX = { zstd: ".tar.zst", none: ".tar" } as const satisfies Record<Packing, string>;
 
-/** The directory of a project's caches. */
+/** Returns the directory of a project's caches. */
 export function cachesPath(stateDir: string, project: ProjectName): string {
   return `${stateDir}/projects/${project}/caches`;
 }
 
-/** Where an entry lies. */
+/** Returns the path of an entry. */
 export function entryPath(
   directory: string,
-  { name, key, packing }: {
-    readonly name: string;
-    readonly key: string;
-    readonly packing: Packing;
-  },
+  { name, key, packing }: Pick<CacheEntry, "name" | "key"> & { readonly packing: Packing },
 ): string {
   return `${directory}/${name}/${key}${SUFFIX[packing]}`;
 }
 
-/** How the archive of an entry is packed. */
+/** Returns the compression of an entry's archive. */
 export function packingOf(path: string): Packing {
   return path.endsWith(SUFFIX.zstd) ? "zstd" : "none";
 }
 
-/** The entries of a project, in no order. */
+/** Lists the entries of a project, in no order. */
 export async function listCaches(
   stateDir: string,
   project: ProjectName,
@@ -64,10 +60,10 @@ export async function listCaches(
   return lists.flat();
 }
 
-/** The entries of one cache of a project, in no order. */
+/** Lists the entries of one cache, in no order. */
 export async function listEntries(
   directory: string,
-  { project, name }: { readonly project: ProjectName; readonly name: string },
+  { project, name }: Pick<CacheEntry, "project" | "name">,
 ): Promise<readonly CacheEntry[]> {
   const entries: CacheEntry[] = [];
   for (const file of filesIn(`${directory}/${name}`)) {
@@ -82,7 +78,7 @@ export async function listEntries(
   return entries;
 }
 
-/** Removes an entry; one that is not there is no error. */
+/** Removes an entry; a missing one is no error. */
 export async function removeCache({ path }: Pick<CacheEntry, "path">): Promise<void> {
   try {
     await Deno.remove(path);
@@ -91,18 +87,10 @@ export async function removeCache({ path }: Pick<CacheEntry, "path">): Promise<v
   }
 }
 
-/** Bounds of a project's caches, and the time they are held against. */
-export interface EvictionLimits {
-  readonly maxBytes: number;
-  readonly maxAgeMs: number;
-  /** Milliseconds since the epoch. */
-  readonly now: number;
-}
-
-/** Chooses what goes: what was not used for too long, then what was not used for longest. */
+/** Chooses the entries to remove: the old ones, then the least recently used. */
 export function planCacheEviction<E extends Pick<CacheEntry, "bytes" | "lastUsedAt">>(
   entries: readonly E[],
-  { maxBytes, maxAgeMs, now }: EvictionLimits,
+  { maxBytes, maxAgeMs, now }: CacheLimits & { readonly now: number },
 ): readonly E[] {
   const oldestFirst = entries.toSorted((a, b) => a.lastUsedAt - b.lastUsedAt);
   let bytes = entries.reduce((sum, entry) => sum + entry.bytes, 0);

@@ -16,21 +16,20 @@ import { PROGRAM } from "@lib/foundations/config/program_keys.ts";
 import { treeBytes } from "@lib/foundations/store/disk_space.ts";
 import { projectsIn } from "@lib/spine/jobs/attempt_directory.ts";
 
-/** Makes the sources. */
+/** Returns the sources. */
 export function sources({ config }: RunnerServices): readonly CleanSource[] {
   const { stateDir } = config().of(PROGRAM);
   return [cacheSource({ stateDir, limits: () => config().of(CACHES) })];
 }
 
-/** Options for {@linkcode cacheSource}. */
-export interface CacheSourceOptions {
-  readonly stateDir: string;
-  /** For the caches of each project. */
-  readonly limits: () => KeepLimits;
-}
-
-/** Finds caches; one may go also while a job restores it, as that job holds it by another name. */
-export function cacheSource({ stateDir, limits }: CacheSourceOptions): CleanSource {
+/**
+ * Finds caches; one may go while a job restores it, as that job holds it by another name.
+ *
+ * @param options The limits are those of each project.
+ */
+export function cacheSource(
+  { stateDir, limits }: { readonly stateDir: string; readonly limits: () => KeepLimits },
+): CleanSource {
   return {
     kinds: ["cache"],
     keep: () => ({ cache: { ...limits(), perProject: true } }),

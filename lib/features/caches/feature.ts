@@ -1,5 +1,5 @@
 /**
- * Caches: directories that are carried from job to job.
+ * Caches: directories that are kept from job to job.
  *
  * @module
  */

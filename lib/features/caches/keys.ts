@@ -14,13 +14,13 @@ export const CACHES = section({
     maxBytes: key(
       "caches.max_size",
       size(diskSpace),
-      "Disk space of a project's caches; those not used for longest go first.",
+      "Disk space of a project's caches; the least recently used are removed first.",
       "5G",
     ),
     maxAgeMs: key(
       "caches.max_age",
       duration(age),
-      "Caches that were not used for so long are removed.",
+      "Caches that were not used for this long are removed.",
       "30d",
     ),
   },

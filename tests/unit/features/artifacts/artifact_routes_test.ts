@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
-import { type ArtifactReading, artifactRoutes } from "@lib/features/artifacts/artifact_routes.ts";
+import { artifactRoutes } from "@lib/features/artifacts/artifact_routes.ts";
 import { openApi } from "../../../support/api_fixture.ts";
 
 const TEXT = "0123456789";
 const SHA = "a".repeat(64);
 
 /** Artifacts in memory: one file of the first attempt, with a name that is hard to carry. */
-function reading(path = "dist/a b.txt"): ArtifactReading {
+function reading(path = "dist/a b.txt"): Parameters<typeof artifactRoutes>[0] {
   const file = { path, bytes: TEXT.length, sha256: SHA, mode: 0o700 };
   return {
     list: (_job, attempt) =>
