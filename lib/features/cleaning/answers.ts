@@ -8,7 +8,7 @@ import { CLEAN_KINDS } from "@lib/api/clean_source.ts";
 import { CLEAN_CAUSES } from "@lib/features/cleaning/plan.ts";
 
 /** A chosen thing. */
-export const itemSchema = v.object({
+const itemSchema = v.object({
   kind: v.picklist(CLEAN_KINDS),
   name: v.string(),
   project: v.nullable(v.string()),

@@ -166,16 +166,16 @@ function bytesOf(items: readonly CleanItemAnswer[]): number {
   return items.reduce((sum, { bytes }) => sum + bytes, 0);
 }
 
-const REASONS: Readonly<Record<string, string>> = {
-  age: "not used for long",
-  count: "more than are kept",
-  bytes: "larger than is kept",
-  free_disk: "the disk is too full",
-  left_behind: "orphaned",
-};
+const REASONS: ReadonlyMap<string, string> = new Map([
+  ["age", "not used for long"],
+  ["count", "more than are kept"],
+  ["bytes", "larger than is kept"],
+  ["free_disk", "the disk is too full"],
+  ["left_behind", "orphaned"],
+]);
 
 function reasonOf(cause: string): string {
-  return REASONS[cause] ?? oneLine(cause.replaceAll("_", " "));
+  return REASONS.get(cause) ?? oneLine(cause.replaceAll("_", " "));
 }
 
 /** Renders removals, a line each; nothing if there are none. */

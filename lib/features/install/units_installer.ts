@@ -7,6 +7,7 @@
  */
 import { CicdError } from "@lib/core/errors.ts";
 import { gatherLingering } from "@lib/features/install/facts.ts";
+import { hardeningWorks } from "@lib/features/install/hardening.ts";
 import {
   type InstallPorts,
   type InstallStep,
@@ -16,7 +17,6 @@ import {
 } from "@lib/features/install/steps.ts";
 import {
   HARDENING_NAMES,
-  hardeningWorks,
   ownedPaths,
   planUnits,
   UNIT_NAMES,
