@@ -1,37 +1,37 @@
 #!/bin/sh
 # Installs, upgrades and removes cicd-toolkit. Run with --help.
 #
-# This script fetches or builds a release, verifies it and puts its programs in place. Units,
-# hardening, lingering and data are the business of `cicd-runner install` and `uninstall`, to which
-# it hands over. Every link is switched by rename: at any moment the installation is the old one or
-# the new one. To repair an interrupted run, run it again.
+# This script fetches or builds a release, verifies it and puts its programs in place. It leaves
+# units, hardening, lingering and data to `cicd-runner install` and `uninstall`. Every symlink is
+# switched by rename: at any moment the installation is the old one or the new one. To repair an
+# interrupted run, run it again.
 set -eu
 
 usage() {
   cat <<'TEXT'
 Usage: install.sh [options]
 
-Installs cicd-runner and cicd-agent with their systemd user units. Run from a checkout it builds
-them first, run from an unpacked release it installs that, with --version it downloads one.
+Installs cicd-runner and cicd-agent with their systemd user units. In a checkout it builds them
+first, in an unpacked release it installs that release, with --version it downloads one.
 
   --version X        download release X, verify its checksum, install it
-  --base-url URL     where the release's files are (https:// or file://);
+  --base-url URL     address of the release's files (https:// or file://);
                      also $CICD_TOOLKIT_BASE_URL
   --prefix DIR       install to DIR/bin and DIR/lib (default: ~/.local)
   --system           install for all users to /opt/cicd-toolkit, units to /etc/systemd/user (root)
-  --user NAME        with --system: set the runner up for NAME (default: who called sudo)
+  --user NAME        with --system: set up the runner for NAME (default: the caller of sudo)
   --no-enable        install the units, but neither enable nor start them
-  --no-linger        leave lingering as it is: jobs then end with your last session
+  --no-linger        do not enable lingering: jobs may end with your last session
   --no-hardening     leave out the drop-ins that need user namespaces
-  --uninstall        remove programs and units; configuration and state stay
-  --purge            remove these too; running jobs are stopped
-  --yes              do not ask
-  --dry-run          print every action, do nothing
+  --uninstall        remove programs and units; keep configuration and state
+  --purge            remove configuration and state too; stop running jobs
+  --yes              do not ask for confirmation
+  --dry-run          print every action, change nothing
   --help
 TEXT
 }
 
-# Filled in by the release workflow; a checkout knows no place to download from.
+# Set by the release workflow; a checkout has no download address.
 default_base_url=''
 
 say() { printf '%s\n' "$*"; }
@@ -109,17 +109,17 @@ case $0 in
 */install.sh | install.sh) source_dir=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd) ;;
 esac
 case $version in
-*[!A-Za-z0-9.+-]*) usage_error "--version is no version: $version" ;;
+*[!A-Za-z0-9.+-]*) usage_error "invalid --version: $version" ;;
 esac
 
 if [ "$system" = yes ]; then
-  [ "$uid" = 0 ] || [ "$dry_run" = yes ] || die "--system needs root: run it with sudo"
+  [ "$uid" = 0 ] || [ "$dry_run" = yes ] || die "--system needs root: use sudo"
   prefix=${prefix:-/opt/cicd-toolkit}
   for_user=${for_user:-${SUDO_USER:-}}
   [ "$for_user" != root ] || for_user=''
   [ -z "$for_user" ] || id -u "$for_user" >/dev/null 2>&1 || die "there is no user $for_user"
 else
-  [ -z "$for_user" ] || usage_error "--user goes with --system"
+  [ -z "$for_user" ] || usage_error "--user needs --system"
   [ -n "${HOME:-}" ] || die "HOME is not set"
   prefix=${prefix:-$HOME/.local}
 fi
@@ -129,7 +129,7 @@ case $prefix in
 *) usage_error "--prefix must be an absolute path: $prefix" ;;
 esac
 case $prefix in
-*[!A-Za-z0-9/._@+~\ -]*) usage_error "--prefix holds a character that a unit file cannot: $prefix" ;;
+*[!A-Za-z0-9/._@+~\ -]*) usage_error "--prefix contains a character that unit files do not allow: $prefix" ;;
 esac
 
 bin_dir=$prefix/bin
@@ -191,7 +191,7 @@ sha256() { # FILE: prints the checksum
   fi
 }
 
-# ---------------------------------------------------------------- where the release comes from
+# ---------------------------------------------------------------- the release
 
 platform() { # prints the triple
   case $(uname -s)-$(uname -m) in
@@ -217,17 +217,17 @@ fetch() { # URL FILE
       die "cannot download $1: install curl or wget"
     fi
     ;;
-  *) die "cannot download $1: only https:// and file:// are used" ;;
+  *) die "cannot download $1: only https:// and file:// are supported" ;;
   esac
 }
 
 download_release() { # sets release_dir
   [ -n "$base_url" ] ||
-    die "--version needs --base-url (or \$CICD_TOOLKIT_BASE_URL): where are the release's files?"
+    die "--version needs --base-url (or \$CICD_TOOLKIT_BASE_URL), the address of the release's files"
   archive=cicd-toolkit-$(platform).tar.gz
   url=$(printf '%s' "${base_url%/}" | sed "s|{version}|$version|g")
   if [ "$dry_run" = yes ]; then
-    say "would download: $url/$archive and SHA256SUMS, and compare"
+    say "would download: $url/$archive and SHA256SUMS, and verify the checksum"
     release_dir=''
     return 0
   fi
@@ -274,7 +274,7 @@ build_field() { # DIR FIELD: prints a field of build.json
   sed -n "s/^ *\"$2\": \"\([^\"]*\)\".*/\1/p" "$1/lib/cicd-toolkit/build.json" 2>/dev/null
 }
 
-find_release() { # sets release_dir; empty in a dry run that would have to make it
+find_release() { # sets release_dir; empty in a dry run that would download or build it
   if [ -n "$version" ]; then
     download_release
   elif [ -f "$source_dir/lib/cicd-toolkit/build.json" ]; then
@@ -282,7 +282,7 @@ find_release() { # sets release_dir; empty in a dry run that would have to make 
   elif [ -f "$source_dir/tools/build.ts" ]; then
     build_release
   else
-    die "there is no release here: give --version, or run it from a checkout"
+    die "there is no release here: use --version, or run this from a checkout"
   fi
   [ -n "$release_dir" ] || return 0
   for file in bin/cicd-runner bin/cicd-agent lib/cicd-toolkit/build.json \
@@ -296,7 +296,7 @@ find_release() { # sets release_dir; empty in a dry run that would have to make 
 # The release's name: its version and a digest of all its files.
 release_id() {
   digest=$(cd "$release_dir" && find bin lib -type f | LC_ALL=C sort | while read -r file; do
-    # The date of a build says nothing about what was built.
+    # The date of a build does not change its content.
     case $file in */build.json) continue ;; esac
     printf '%s %s\n' "$(sha256 "$file")" "$file"
   done >"$scratch/files" && sha256 "$scratch/files")
@@ -327,7 +327,7 @@ install_programs() {
         rm -rf "$staging"
         die "cannot copy to $home_dir: nothing was changed"
       }
-      # An upgrade that keeps the runtime shares its file: less disk, and warm pages.
+      # If the runtime is unchanged, both releases share its file: less disk, and warm pages.
       old=$home_dir/current/lib/cicd-toolkit/deno
       new=$staging/lib/cicd-toolkit/deno
       if [ -f "$old" ] && [ -f "$new" ] && cmp -s "$old" "$new"; then ln -f "$old" "$new" || :; fi
@@ -335,7 +335,7 @@ install_programs() {
       mv "$staging" "$target"
     fi
   fi
-  # What cannot run here must not replace what can.
+  # A program that cannot run here must not replace one that can.
   if [ "$dry_run" = no ] &&
     ! aside "$target/bin/cicd-runner" version >/dev/null 2>"$scratch/said"; then
     cat "$scratch/said" >&2
@@ -366,7 +366,7 @@ prune_releases() { # KEEP KEEP
   done
 }
 
-# The runtime keeps compiled code: the first start after this one is a warm one.
+# The runtime caches compiled code, so the next start is a warm one.
 warm_up() {
   [ "$dry_run" = no ] && [ "$system" = no ] || return 0
   for program in $programs; do
@@ -374,14 +374,14 @@ warm_up() {
   done
 }
 
-# ---------------------------------------------------------------- handing over
+# ---------------------------------------------------------------- units and data
 
-# Runs a program without leaving anything in the caches of whoever calls.
+# Runs a program without writing to the caller's caches.
 aside() {
   CICD_TOOLKIT_CACHE=$scratch/runtime TMPDIR=$scratch "$@"
 }
 
-# Runs cicd-runner, or says so if there is none yet.
+# Runs cicd-runner, or prints the command if there is none yet.
 hand_over() { # COMMAND [FLAG...]
   [ "$system" = no ] || set -- "$@" --system
   [ "$system" = no ] || [ -z "$for_user" ] || set -- "$@" --user "$for_user"
@@ -404,14 +404,14 @@ do_install() {
   [ "$enable" = yes ] || set -- "$@" --no-enable
   [ "$linger" = yes ] || set -- "$@" --no-linger
   [ "$hardening" = yes ] || set -- "$@" --no-hardening
-  hand_over install "$@" || die "the units are not as they should be: see above, and run it again"
+  hand_over install "$@" || die "cannot install the units: see above, and run it again"
   case :${PATH:-}: in
   *:"$bin_dir":*) ;;
   *) say "Add $bin_dir to your PATH to call cicd-runner by name." ;;
   esac
 }
 
-# Finds a program that can remove everything: of the release this script lies in, or installed.
+# Finds a program that can remove everything: in this release, or installed.
 find_runner() { # sets runner
   make_scratch
   for runner in "${source_dir:-/nowhere}/bin/cicd-runner" "$home_dir/current/bin/cicd-runner"; do
@@ -430,15 +430,15 @@ do_remove() {
     read -r answer
     case $answer in y | Y | yes) ;; *) die "nothing was removed" ;; esac
   fi
-  # The units go before the programs: where these are gone, only data can be left.
+  # Units are removed before programs: without programs, only data can remain.
   if [ "$mode" = purge ] || [ -d "$home_dir/releases" ]; then
     find_runner
     set --
     [ "$mode" = uninstall ] || set -- --purge --yes
-    hand_over uninstall "$@" || die "cannot remove everything: see above; the programs stay"
+    hand_over uninstall "$@" || die "cannot remove everything: see above; the programs were kept"
   fi
   for program in $programs; do
-    # A program of the same name that someone else put there stays.
+    # A program of the same name from elsewhere stays.
     case $(readlink "$bin_dir/$program" 2>/dev/null) in
     ../lib/cicd-toolkit/current/bin/*) remove "$bin_dir/$program" ;;
     esac

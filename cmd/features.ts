@@ -1,8 +1,7 @@
 /**
  * The features of the programs and of the command line.
  *
- * The order is that of the steps before a job, of the API's reference, and of the commands in the
- * help.
+ * Their order is that of the steps before a job, of the API reference, and of the help.
  *
  * @module
  */

@@ -1,12 +1,12 @@
 #!/bin/sh
-# The first process of a container. Starts the runner, reaps what jobs leave behind, and lets the
-# jobs at work end before the container does.
+# The first process of a container. Starts the runner, reaps orphaned processes of jobs, and lets
+# running jobs end before the container does.
 #
 #     cicd-container daemon [flags]      the runner
 #     cicd-container status|run|…        the command line, on the runner of this container
 #
-# STOP_WAIT_SECONDS (default 0) is how long a stop waits for jobs at work. New jobs are accepted
-# meanwhile and wait for the next start. Whatever stops the container must be as patient.
+# STOP_WAIT_SECONDS (default 0) is how long a stop waits for running jobs. New jobs are accepted
+# meanwhile and wait for the next start. The stop timeout of the container must be longer.
 set -eu
 
 case ${1-daemon} in
@@ -16,8 +16,7 @@ esac
 
 state=${XDG_STATE_HOME:?is not set}/cicd-toolkit
 
-# A platform that gives a volume to root and lets nobody say otherwise: the volume is handed on, and
-# the rest happens without rights.
+# Some platforms mount the volume as root: change its owner, then continue without privileges.
 if [ "$(id -u)" = 0 ]; then
   mkdir -p "$state" "${XDG_RUNTIME_DIR:?is not set}"
   chown cicd:cicd "$state" "$XDG_RUNTIME_DIR"
@@ -29,11 +28,11 @@ fi
 wait_seconds=${STOP_WAIT_SECONDS:-0}
 case $wait_seconds in
 '' | *[!0-9]*)
-  echo "cicd-container: STOP_WAIT_SECONDS is no whole number: $wait_seconds" >&2
+  echo "cicd-container: STOP_WAIT_SECONDS is not a whole number: $wait_seconds" >&2
   exit 64
   ;;
 esac
-# Says that the queue was paused by a stop and not by a person.
+# Marks that the queue was paused by a stop and not by a person.
 mark=$state/paused-by-stop
 stopping=no
 
@@ -69,7 +68,7 @@ runner=$!
 trap stop TERM INT
 trap 'kill -HUP "$runner"' HUP
 [ ! -e "$mark" ] || resume_after_stop &
-# The shell's wait also takes the processes that jobs have orphaned, which would stay as zombies.
+# The shell's wait also reaps the orphaned processes of jobs, which would stay as zombies.
 while :; do
   code=0
   wait "$runner" || code=$?

@@ -11,7 +11,7 @@ import {
 } from "@lib/foundations/config/render.ts";
 import type { CliContext } from "@lib/api/client/context.ts";
 
-/** Says what is wrong with the configuration. */
+/** Checks the configuration. */
 export async function checkConfig(context: CliContext): Promise<number> {
   const { out, flags } = context;
   try {
@@ -19,7 +19,7 @@ export async function checkConfig(context: CliContext): Promise<number> {
     if (flags.json) await out.json({ ok: true, file: file ?? null, problems: [], warnings });
     else {
       for (const warning of warnings) out.note(`warning: ${warning}`);
-      await out.line(`${file ?? "no file, all defaults"}: fine`);
+      await out.line(`${file ?? "no file, all defaults"}: valid`);
     }
     return 0;
   } catch (error) {
@@ -31,7 +31,7 @@ export async function checkConfig(context: CliContext): Promise<number> {
   }
 }
 
-/** Prints the configuration. @param env Tells if the values of jobs' variables are shown. */
+/** Prints the configuration. @param env Shows or hides the values of jobs' variables. */
 export async function showConfig(context: CliContext, env: "shown" | "hidden"): Promise<number> {
   const { out, flags } = context;
   const { config, warnings } = await context.readConfig();

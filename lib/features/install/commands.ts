@@ -13,7 +13,7 @@ import { filePath, toggle } from "@lib/foundations/cli/grammar_values.ts";
 
 const doctor = defineCommand({
   name: "doctor",
-  brief: message`Find out why the suite does not work here, or will not for long`,
+  brief: message`Check this machine and installation for problems`,
   description: message`Changes nothing. Exits with 1 if there is a problem.`,
   examples: ["cicd-runner doctor"],
   flags: () => object({}),
@@ -25,8 +25,9 @@ const doctor = defineCommand({
 
 const configCheck = defineCommand({
   name: "check",
-  brief: message`Say what is wrong with the configuration`,
-  description: message`One problem a line, as file:line:column. Exits with 78 if there is any.`,
+  brief: message`Check the configuration`,
+  description:
+    message`Prints one problem a line, as file:line:column. Exits with 78 if there is any.`,
   examples: ["cicd-runner config check --config new.yaml"],
   flags: () => object({}),
   async run(_flags, context) {
@@ -37,7 +38,7 @@ const configCheck = defineCommand({
 
 const configShow = defineCommand({
   name: "show",
-  brief: message`Print every setting in effect and where it comes from`,
+  brief: message`Print every setting in effect and its source`,
   examples: ["cicd-runner config show"],
   flags: () =>
     object({ env: toggle(["--show-env"], message`Show the values of jobs' variables too`) }),
@@ -56,9 +57,10 @@ const install = defineCommand({
       dryRun: dryRun(),
       noEnable: toggle(["--no-enable"], message`Install the units but do not enable them`),
       noLinger: toggle(["--no-linger"], message`Do not enable lingering`),
-      noHardening: toggle(["--no-hardening"], message`Do not try the hardening drop-ins`),
+      noHardening: toggle(["--no-hardening"], message`Leave out the hardening drop-ins`),
       prefix: optional(option("--prefix", filePath("PATH"), {
-        description: message`The programs are in its ${"bin"}; by default where this one is`,
+        description:
+          message`Directory whose ${"bin"} holds the programs; by default that of this one`,
       })),
       system: system(),
       user: user(),
@@ -92,7 +94,7 @@ const uninstall = defineCommand({
 
 const version = defineCommand({
   name: "version",
-  brief: message`Print the version and what was built`,
+  brief: message`Print the version and the build`,
   examples: ["cicd-runner version --json"],
   flags: () => object({}),
   async run(_flags, context) {
@@ -109,7 +111,7 @@ export const commands: readonly Command[] = [
     brief: message`Check or show the configuration`,
     examples: ["cicd-runner config check"],
     commands: [configCheck, configShow],
-    noMatch: message`Say which: config check, or config show.`,
+    noMatch: message`Choose one: config check, or config show.`,
   }),
   install,
   uninstall,
@@ -121,11 +123,11 @@ function dryRun() {
 }
 
 function system() {
-  return toggle(["--system"], message`For all users of the machine; as root`);
+  return toggle(["--system"], message`For all users of the machine; needs root`);
 }
 
 function user() {
   return optional(option("--user", string({ metavar: "NAME" }), {
-    description: message`With ${optionName("--system")}: whose runner it is about`,
+    description: message`With ${optionName("--system")}: the user who runs the runner`,
   }));
 }

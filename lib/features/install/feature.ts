@@ -1,5 +1,5 @@
 /**
- * This installation: units, configuration, and what is wrong with it.
+ * This installation: its units, configuration and problems.
  *
  * @module
  */
