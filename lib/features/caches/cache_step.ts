@@ -42,7 +42,7 @@ const record = v.object({
   key: v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/)),
   /** `near`: an entry of another key. */
   hit: v.picklist(["exact", "near", "miss"]),
-  /** Without key files an entry is never final, and is saved anew each time. */
+  /** Without key files an entry is never final, so it is saved after each job. */
   isRolling: v.boolean(),
 });
 
