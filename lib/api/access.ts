@@ -1,6 +1,6 @@
 /**
- * Admission: the one place where a request is checked against what its route
- * requires of the caller.
+ * Admission: the one place that checks a request against the access its route requires, and finds
+ * the job or project it names.
  *
  * @module
  */
@@ -9,28 +9,37 @@ import {
   hasScope,
   type KeyCaller,
   LOCAL_CALLER,
+  projectsOf,
   type Scope,
   seesProject,
 } from "@lib/core/caller.ts";
 import { CicdError } from "@lib/core/errors.ts";
-import { parseProjectName, type ProjectName, projectNameProblem } from "@lib/core/ids.ts";
+import {
+  parseJobId,
+  parseProjectName,
+  type ProjectName,
+  projectNameProblem,
+} from "@lib/core/ids.ts";
 import type { Origin } from "@lib/foundations/http/listener.ts";
 import type { Job } from "@lib/spine/jobs/model.ts";
-import { findVisible, type JobLookup, quoted } from "@lib/api/find_job.ts";
+import type { JobStore } from "@lib/spine/queue/job_store.ts";
 
 /** The rights a route requires. */
 export interface RouteAccess {
-  /** Scope of the key. `none`: no key is asked for; the route is public or checks by itself. */
+  /** Scope of the key. `none`: no key is required; the route is public or checks by itself. */
   readonly scope: Scope | "none";
   /**
-   * How a key that is restricted to projects is checked.
+   * Check of a key that is restricted to projects.
    *
    * `job`: the `:id` of the path must name a job of its projects. `project`: the `:project` of the
-   * path must be one of them. `handler`: the handler shows and changes only what is theirs.
-   * Absent: such a key is refused.
+   * path must be one of them. `handler`: the handler limits itself to them. Absent: such a key is
+   * refused.
    */
   readonly by?: "job" | "project" | "handler";
 }
+
+/** Reads jobs by id. */
+export type JobLookup = Pick<JobStore, "get" | "findByPrefix">;
 
 /** Identifies callers from the network. */
 export interface Authenticator {
@@ -60,13 +69,13 @@ export interface Subject {
   readonly project?: ProjectName;
 }
 
-/** The checks before a handler, in the order in which they are called. */
+/** The checks before a handler, in call order. */
 export interface Admission {
   readonly params: Arrival["params"];
   /** @throws {CicdError} `unauthorized`, `rate_limited`, `forbidden` */
   identify(): Caller;
   /**
-   * Finds the job or project that the path names; one that the caller may not see is not found.
+   * Finds the job or project that the path names, if the caller may see it.
    *
    * @throws {CicdError} `job_not_found`, `project_not_found`
    */
@@ -86,7 +95,7 @@ export function admission(
     resolve(caller) {
       switch (access.by) {
         case "job":
-          return { job: findVisible(jobs, params["id"] ?? "", caller) };
+          return { job: visibleJob(jobs, params["id"] ?? "", caller) };
         case "project":
           return { project: visibleProject(params["project"] ?? "", caller) };
         default:
@@ -108,7 +117,7 @@ function identify(
     throw new CicdError(
       "forbidden",
       `Cannot do this with key "${caller.name}": it allows ${caller.scopes.join(", ")}, ` +
-        `and this takes ${scope}`,
+        `and this requires ${scope}`,
     );
   }
   if (caller.projects !== undefined && by === undefined) {
@@ -126,4 +135,37 @@ function visibleProject(text: string, caller: Caller): ProjectName {
   if (project !== undefined && seesProject(caller, project)) return project;
   const why = project === undefined ? `: the name ${projectNameProblem(text)}` : "";
   throw new CicdError("project_not_found", `Cannot find project ${quoted(text)}${why}`);
+}
+
+/**
+ * Finds a job by its id or a prefix of it.
+ *
+ * For a caller that is restricted to projects, jobs of other projects do not exist: such a job is
+ * not found, and does not make a prefix ambiguous.
+ */
+function visibleJob(jobs: JobLookup, text: string, caller: Caller): Job {
+  const isPrefix = /^[0-9a-f-]{6,35}$/.test(text);
+  const [id, another] = isPrefix ? jobs.findByPrefix(text, projectsOf(caller)) : [parseJobId(text)];
+  if (id === undefined || another !== undefined) {
+    throw noJob(
+      text,
+      !isPrefix
+        ? "that is not a job id"
+        : id === undefined
+        ? "no id begins with that"
+        : "several ids begin with that; give more of it",
+    );
+  }
+  const job = jobs.get(id);
+  if (job !== undefined && seesProject(caller, job.spec.project)) return job;
+  throw noJob(id, "it never existed, or its record has been removed by retention");
+}
+
+function noJob(text: string, why: string): CicdError {
+  return new CicdError("job_not_found", `Cannot find job ${quoted(text)}: ${why}`);
+}
+
+/** Quotes text of a request in a message, shortened. */
+export function quoted(text: string): string {
+  return JSON.stringify(text.length > 80 ? `${text.slice(0, 80)}…` : text);
 }

@@ -1,8 +1,8 @@
 /**
- * Answers that several features read: jobs, and projects with their queues.
+ * Answers that several features use: jobs, and projects with their queues.
  *
- * A schema of an answer is written once. It types what a route gives and documents it; a client
- * reads by what `reading()` makes of it.
+ * Each answer has one schema, which types and documents what the route gives; a client reads by
+ * what `reading()` makes of it.
  *
  * @module
  */
@@ -15,7 +15,7 @@ export interface Added {
   readonly isAdded: true;
 }
 
-/** Marks a field of an answer: routes must give it, clients do without it. */
+/** Marks a field as added later: routes must give it, clients accept its absence. */
 export function added<Schema extends v.GenericSchema>(schema: Schema): Schema & Added {
   return { ...schema, isAdded: true };
 }
@@ -57,7 +57,7 @@ export const jobSchema = v.object({
   state: v.picklist(JOB_STATES),
   reason: v.pipe(
     v.nullable(v.picklist(END_REASONS)),
-    v.description("Why the latest attempt ended as it did"),
+    v.description("Reason of the latest attempt's end"),
   ),
   message: v.pipe(text, v.description("The reason in words")),
   exit_code: number,
@@ -66,12 +66,12 @@ export const jobSchema = v.object({
   created_at: time,
   started_at: v.nullable(time),
   finished_at: v.nullable(time),
-  cancelling: v.pipe(v.boolean(), v.description("A cancel is under way")),
+  cancelling: v.pipe(v.boolean(), v.description("The job is being cancelled")),
   usage: usageSchema,
   limits: v.object(limitEntries),
   spec: v.pipe(
     v.looseObject({}),
-    v.description("As in the request, every default filled in; of files only the sizes"),
+    v.description("The request with all defaults; only the sizes of files"),
   ),
   queue_position: v.exactOptional(
     v.pipe(v.number(), v.description("Jobs of the project that start before this one")),
@@ -82,7 +82,7 @@ export const jobSchema = v.object({
 /** A page of jobs. */
 export const jobPageSchema = v.object({
   jobs: v.array(jobSchema),
-  next_cursor: v.pipe(text, v.description("Give it as `cursor` for the next page")),
+  next_cursor: v.pipe(text, v.description("Pass it as `cursor` to get the next page")),
 });
 
 /** A queue: of one project, or of all. */

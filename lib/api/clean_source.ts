@@ -1,5 +1,5 @@
 /**
- * The port behind which a feature finds and removes what its jobs leave on the machine.
+ * The port through which a feature finds and removes what its jobs leave on the machine.
  *
  * @module
  */
@@ -34,7 +34,7 @@ export interface StoredThing {
   readonly logBytes?: number;
   /** Milliseconds since the epoch. */
   readonly lastUsedAt: number;
-  /** A job under way needs it, so it stays whatever the limits say. */
+  /** A running job needs it, so it stays regardless of the limits. */
   readonly inUse: boolean;
 }
 
@@ -43,7 +43,7 @@ export interface KeepLimits {
   /** Since its last use. */
   readonly maxAgeMs: number;
   readonly maxBytes: number;
-  /** Whether `maxBytes` holds for each project, not for all together. @default {false} */
+  /** Applies `maxBytes` to each project instead of all together. @default {false} */
   readonly perProject?: boolean;
 }
 
@@ -53,16 +53,16 @@ export type KeepByKind = Readonly<Partial<Record<CleanKind, KeepLimits>>>;
 /** The outcome of a removal. */
 export type RemovalResult =
   | { readonly kind: "removed" }
-  /** It is needed again, or belongs to someone else by now; it stays. */
+  /** It stays because it is in use again or has another owner. */
   | { readonly kind: "kept"; readonly why: string };
 
 /** The outcome of a removal that succeeded. */
 export const REMOVED: RemovalResult = { kind: "removed" };
 
-/** What a source has found. */
+/** The things that a source has found. */
 export interface Finding {
   readonly things: readonly StoredThing[];
-  /** What could not be looked at, one sentence each. */
+  /** Places that could not be read, one sentence each. */
   readonly skipped?: readonly string[];
 }
 
@@ -73,15 +73,15 @@ export interface Finding {
  *
  * - Making a source opens nothing; `find` opens what it needs, at most once until `close`.
  * - `find` changes nothing. It is not called while the runner is idle with enough disk free.
- * - `remove` is called with something that `find` has returned, some time later, by one caller at a
- *   time. It checks again that the thing may go. A thing that is gone already counts as removed.
- * - Both reject with `signal.reason` when `signal` aborts; other failures concern this one thing or
+ * - `remove` is called some time later with a result of `find`, by one caller at a time. It checks
+ *   again that the thing may be removed. A thing that no longer exists counts as removed.
+ * - Both reject with `signal.reason` when `signal` aborts; other failures concern only this thing or
  *   source.
- * - `close` ends a cleaning; a later one begins with `find` again.
+ * - `close` ends a cleaning; the next one starts with `find`.
  */
 export interface CleanSource {
   readonly kinds: readonly CleanKind[];
-  /** Limits now; things of a kind without any are wanted by nobody and always go. */
+  /** Current limits; things of a kind without limits are always removed. */
   readonly keep?: () => KeepByKind;
   find(signal: AbortSignal): Promise<Finding>;
   remove(thing: StoredThing, signal: AbortSignal): Promise<RemovalResult>;

@@ -2,9 +2,8 @@
  * A feature as a value: everything that it adds to the programs.
  *
  * A feature is one directory below `lib/features/`; its `feature.ts` exports one
- * {@linkcode Feature}, and `cmd/features.ts` lists it. Both programs and the
- * command line read that list, so a part is loaded by who needs it, and what is
- * heavy or rarely used only on first use.
+ * {@linkcode Feature}, and `cmd/features.ts` lists it. Both programs and the command line read that
+ * list, and load each part on first use.
  *
  * @module
  */
@@ -32,13 +31,13 @@ import type { AnyRoute, AnySocket } from "@lib/api/route.ts";
 import type { ForeignPaths } from "@lib/api/router.ts";
 
 /**
- * A feature; every part but the name is optional, and loaded by who needs it.
+ * A feature; every part but the name is optional, and loaded on demand.
  *
  * The build leaves `runner.ts` and `cleaning.ts` out of the agent's bundle, `agent.ts` out of the
  * daemon's, and `commands.ts` out of both.
  */
 export interface Feature {
-  /** Name of its directory, and of its tables' versions in the database. */
+  /** Names its directory, and the version of its tables in the database. */
   readonly name: string;
   /** Its configuration keys, in the order of the reference. */
   readonly sections?: readonly Section[];
@@ -49,7 +48,7 @@ export interface Feature {
   readonly commands?: () => Promise<CommandsModule>;
 }
 
-/** `commands.ts` of a feature: loads little, as every run of the command line reads it. */
+/** `commands.ts` of a feature: light, as every run of the command line loads it. */
 export interface CommandsModule {
   /** In the order of the help. */
   readonly commands: readonly Command[];
@@ -57,7 +56,7 @@ export interface CommandsModule {
 
 /** `runner.ts` of a feature. */
 export interface RunnerModule {
-  /** Changes of its tables, in order; an applied one is never edited. */
+  /** Migrations of its tables, in order; an applied one is never edited. */
   readonly migrations?: readonly Migration[];
   readonly part: (services: RunnerServices) => RunnerPart;
 }
@@ -69,7 +68,7 @@ export interface AgentModule {
 
 /** `cleaning.ts` of a feature. */
 export interface CleaningModule {
-  /** Makes the sources of what can be cleaned; called once in the life of a runner. */
+  /** Makes the clean sources; called once per runner process. */
   readonly sources: (services: RunnerServices) => readonly CleanSource[];
 }
 
@@ -80,21 +79,17 @@ export interface RunnerPart extends Partial<Disposable> {
   readonly foreignPaths?: ForeignPaths;
   readonly authenticator?: Authenticator;
   readonly metrics?: () => readonly Metric[];
-  /** Begins work of its own, after all features are made. */
+  /** Starts background work, after all features are made. */
   readonly start?: () => void;
   /** The configuration has changed. */
   readonly reconfigured?: () => void;
-  /** Whether the process must not exit as idle. */
+  /** Returns true while the process must not exit as idle. */
   readonly hasWork?: () => boolean;
-  /**
-   * Waits for answers under way that a stopping runner still gives.
-   *
-   * Rejects with the signal's reason.
-   */
+  /** Waits for pending answers of a stopping runner. Rejects with the signal's reason. */
   readonly answered?: (signal: AbortSignal) => Promise<void>;
 }
 
-/** The runner as its features use it. */
+/** The services of the runner for its features. */
 export interface RunnerServices {
   readonly config: () => Config;
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -105,34 +100,34 @@ export interface RunnerServices {
   readonly events: JobEvents;
   /** Reads logs with secrets masked. */
   readonly logs: JobLogs;
-  /** Refuses jobs that cannot be taken. */
+  /** Refuses jobs that cannot be accepted. */
   readonly intake: Pick<Intake, "assertRoom" | "assertOpen" | "assertDisk">;
-  /** Validates and stores a job; the answer comes after it is on disk. */
+  /** Validates and stores a job; returns once it is on disk. */
   readonly submit: (body: unknown, options: SubmitOptions) => Submitted;
   readonly tasks: TaskGroup;
-  /** Of the feature that has one; for checks of other keys than those of the API. */
+  /** The authenticator of the feature that has one; for checks of keys other than the API's. */
   readonly authenticator: Authenticator;
   readonly bodyLimits: () => BodyLimits;
-  /** Projects that the configuration names. */
+  /** Projects in the configuration. */
   readonly configuredProjects: () => readonly ProjectName[];
   readonly maxRunningOf: (project: ProjectName) => number;
   readonly agentView: (project: ProjectName, signal: AbortSignal) => Promise<AgentView>;
   readonly wakeQueue: () => void;
   readonly facts: () => RunnerFacts;
-  /** Why the runner is not ready, one sentence each. */
+  /** Returns the reasons why the runner is not ready, one sentence each. */
   readonly unreadyReasons: () => readonly string[];
-  /** Open connections and requests of the API's server. */
+  /** Returns the load of the API's server. */
   readonly serverLoad: () => { readonly connections: number; readonly activeRequests: number };
-  /** The parts of all features, this one's too, once they are made. */
+  /** Returns the parts of all features, including this one, once they are made. */
   readonly parts: () => readonly RunnerPart[];
-  /** Loads the sources of what all features can clean. */
+  /** Loads the clean sources of all features. */
   readonly cleanSources: () => Promise<readonly CleanSource[]>;
 }
 
 /** Reads logs, with secrets masked. */
 export type JobLogs = Pick<JobLogReader, "size" | "read">;
 
-/** How a job is submitted. */
+/** Options of a submission. */
 export interface SubmitOptions {
   readonly caller: Caller;
   readonly idempotencyKey: string | null;
@@ -140,13 +135,13 @@ export interface SubmitOptions {
   readonly also?: (id: JobId) => void;
 }
 
-/** An agent as far as it is known without starting it. */
+/** The state of an agent that is known without starting it. */
 export interface AgentView {
   readonly running: boolean;
   readonly detail: Readonly<Record<string, unknown>>;
 }
 
-/** The runner about itself. */
+/** Facts about the runner. */
 export interface RunnerFacts {
   readonly version: string;
   readonly build: string;
@@ -155,27 +150,27 @@ export interface RunnerFacts {
   readonly agents: string;
   readonly maxRunning: number;
   readonly stateDir: string;
-  /** Dangers of how it is set up, one sentence each. */
+  /** Dangers of its configuration, one sentence each. */
   readonly warnings: readonly string[];
 }
 
 /** A feature in an agent. */
 export interface AgentPart extends Partial<Disposable> {
-  /** Steps around a job. Before it they run in the order of the features, after it in reverse. */
+  /** Steps around a job: in the order of the features before it, in reverse order after it. */
   readonly steps?: readonly AttemptStep[];
-  /** Runs jobs in containers; made by the first job that needs it. */
+  /** Makes the executor of jobs in containers; called by the first job that needs it. */
   readonly containers?: () => Promise<Executor>;
-  /** Work of its own in the background. */
+  /** Background work. */
   readonly tasks?: Readonly<Record<string, (signal: AbortSignal) => Promise<void>>>;
 }
 
-/** An agent as its features use it. */
+/** The services of an agent for its features. */
 export interface AgentServices {
   readonly project: ProjectName;
   readonly config: () => Config;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly clock: Clock;
   readonly log: Logger;
-  /** Loads what runs helper programs (git, tar) that a later agent of the project can find. */
+  /** Loads the runner of helper programs (git, tar) that a later agent of the project can find. */
   readonly helperRunner: () => Promise<RunCommand>;
 }

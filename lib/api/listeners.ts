@@ -1,25 +1,21 @@
 /**
- * What the runner listens on, beside the Unix socket.
+ * The listeners of the API: its Unix socket, sockets of the service manager, and TCP.
  *
  * @module
  */
 import type { Config } from "@lib/foundations/config/config.ts";
 import { LISTEN, type ListenSettings, PROGRAM } from "@lib/foundations/config/program_keys.ts";
 import { CicdError, messageOf } from "@lib/core/errors.ts";
-import {
-  isLoopback,
-  type ListenAddress,
-  parseListenAddress,
-} from "@lib/foundations/http/listen_address.ts";
+import { isLoopback, parseListenAddress } from "@lib/foundations/http/listen_address.ts";
 import type { Listener, TlsTexts } from "@lib/foundations/http/server.ts";
 import { readSmallFile } from "@lib/foundations/secrets/private_file.ts";
 
-/** Listeners as configured and as handed over. */
+/** Listeners as configured and as passed. */
 export interface PlannedListeners {
   readonly listeners: readonly Listener[];
-  /** Whether the runner opens a TCP socket of its own: nobody else would listen there. */
+  /** The runner opens a TCP socket itself, so nothing else would listen there. */
   readonly ownsTcp: boolean;
-  /** What is dangerous about them, one sentence each. */
+  /** Dangers of the listeners, one sentence each. */
   readonly warnings: readonly string[];
 }
 
@@ -27,7 +23,7 @@ export interface PlannedListeners {
 export interface PassedSocket {
   readonly fd: number;
   readonly name: string;
-  /** Else it is one of a network. */
+  /** False: a network socket. */
   readonly isUnix: boolean;
 }
 
@@ -36,40 +32,31 @@ const PEM_MAX_BYTES = 1024 * 1024;
 /**
  * Plans what to listen on.
  *
- * @param passed Sockets of the service manager; with any, no Unix socket of our own is made.
- * @throws {CicdError} `invalid_config` if the address or a file of TLS is no good.
+ * @param passed Sockets of the service manager; with any, the runner opens no Unix socket.
+ * @throws {CicdError} `invalid_config` if the address or a TLS file is invalid.
  */
-export function planListeners(
-  config: Config,
-  passed: readonly PassedSocket[],
-): PlannedListeners {
+export function planListeners(config: Config, passed: readonly PassedSocket[]): PlannedListeners {
   const listen = config.of(LISTEN);
   const tls = readTls(listen);
   const secured = tls === undefined ? {} : { tls };
-  const unencrypted: string[] = [];
+  const warnings: string[] = [];
   const listeners: Listener[] = passed.map(({ fd, name, isUnix }) => {
-    if (!isUnix && tls === undefined) unencrypted.push(`the socket unit's "${name}"`);
+    if (!isUnix && tls === undefined) warnings.push(exposedText(`the socket unit's "${name}"`));
     return { kind: "fd", fd, name, isUnix, ...(isUnix ? {} : secured) };
   });
   if (passed.length === 0) listeners.push({ kind: "unix", path: config.of(PROGRAM).socket });
-  const address = listen.address === undefined ? undefined : parseListenAddress(listen.address);
+  const { address } = listen;
   if (address !== undefined) {
-    listeners.push({ kind: "tcp", ...address, ...secured });
-    if (isExposed(address, listen)) unencrypted.push(`"${listen.address}"`);
+    listeners.push({ kind: "tcp", ...parseListenAddress(address), ...secured });
+    warnings.push(...[exposureOf(listen)].filter((danger) => danger !== undefined));
   }
-  return {
-    listeners,
-    ownsTcp: address !== undefined,
-    warnings: unencrypted.map((place) => exposedText(place)),
-  };
+  return { listeners, ownsTcp: address !== undefined, warnings };
 }
 
-/** Why the address of `listen` is dangerous; `undefined` if it is not, or there is none. */
-export function exposureOf(listen: ListenSettings): string | undefined {
-  if (listen.address === undefined) return undefined;
-  return isExposed(parseListenAddress(listen.address), listen)
-    ? exposedText(`"${listen.address}"`)
-    : undefined;
+/** Returns the danger of the configured address, if any. */
+export function exposureOf({ address, tls }: ListenSettings): string | undefined {
+  if (address === undefined || tls !== undefined) return undefined;
+  return isLoopback(parseListenAddress(address).host) ? undefined : exposedText(`"${address}"`);
 }
 
 /**
@@ -86,13 +73,9 @@ export function readTls({ tls }: ListenSettings): TlsTexts | undefined {
   };
 }
 
-function isExposed({ host }: ListenAddress, { tls }: ListenSettings): boolean {
-  return tls === undefined && !isLoopback(host);
-}
-
 function exposedText(place: string): string {
-  return `API keys and secrets cross the network unencrypted at ${place}: give listen.tls_certificate ` +
-    "and listen.tls_key, or listen on 127.0.0.1 behind a proxy that speaks TLS";
+  return `API keys and secrets cross the network unencrypted at ${place}: set ` +
+    "listen.tls_certificate and listen.tls_key, or listen on 127.0.0.1 behind a proxy with TLS";
 }
 
 function readPem(path: string, name: string, isKey: boolean): string {
@@ -104,9 +87,8 @@ function readPem(path: string, name: string, isKey: boolean): string {
     const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
     if (text.includes("-----BEGIN ")) return text;
   } catch (error) {
-    throw new CicdError("invalid_config", `Cannot read ${name}: ${messageOf(error)}`, {
-      cause: error,
-    });
+    const problem = `Cannot read ${name}: ${messageOf(error)}`;
+    throw new CicdError("invalid_config", problem, { cause: error });
   }
-  throw new CicdError("invalid_config", `Cannot read ${name}: "${path}" is no PEM file`);
+  throw new CicdError("invalid_config", `Cannot read ${name}: "${path}" is not a PEM file`);
 }

@@ -1,7 +1,7 @@
 /**
  * A job's log over a WebSocket, as it is written.
  *
- * Binary frames are the log; one text frame at the end tells how the job ended.
+ * Binary frames are the log; the text frame at the end is the job's result.
  *
  * @module
  */
@@ -47,25 +47,25 @@ export async function logSession(
       follow: true,
       signal: peer.signal,
     });
-    // Nothing is read that the client has not made room for.
+    // Reads only as fast as the client receives.
     for await (const chunk of reading) await peer.send(chunk);
     const { state, exitCode = null, reason = null } = store.require(job.id);
     await peer.send(JSON.stringify({ state, exit_code: exitCode, reason }));
   };
 }
 
-/** @throws {CicdError} `invalid_request` if a job's output does not keep that stream apart. */
+/** @throws {CicdError} `invalid_request` if the streams of the job's output are merged. */
 export function assertHasStream(job: Job, stream: LogQuery["stream"]): void {
   if (stream === undefined || job.spec.output !== "merged") return;
   throw new CicdError(
     "invalid_request",
-    `Cannot read ${stream} of job "${job.id}" apart: its output is merged, in the ` +
-      'order of writing; submit with "output": "split" to keep the streams apart',
-    { issues: [{ path: "query.stream", message: "goes with output: split only" }] },
+    `Cannot read only ${stream} of job "${job.id}": its output is merged in the order of ` +
+      'writing; submit with "output": "split" to keep the streams separate',
+    { issues: [{ path: "query.stream", message: "requires output: split" }] },
   );
 }
 
-/** @throws {CicdError} `range_not_satisfiable` if a job has ended before it wrote so much. */
+/** @throws {CicdError} `range_not_satisfiable` if the job has ended and its log is shorter. */
 export async function assertReaches(
   logs: JobLogs,
   job: Job,

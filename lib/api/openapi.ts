@@ -27,7 +27,10 @@ export function openApiDocument(routes: readonly AnyRoute[], version: string): J
       license: { name: "MIT", identifier: "MIT" },
     },
     servers: [
-      { url: "http://localhost", description: "The Unix socket; the host is ignored, no key" },
+      {
+        url: "http://localhost",
+        description: "The Unix socket; the host is ignored, no key is needed",
+      },
       {
         url: "https://{address}",
         description: "The TCP listener (listen.address); every request needs a key",
@@ -44,13 +47,10 @@ const SCHEMES: Json = {
   apiKey: { type: "apiKey", in: "header", name: "X-API-Key", description: "The same key" },
 };
 
-/** Over TCP; the Unix socket asks nobody. */
+/** Returns the security of a route over TCP; the Unix socket needs no key. */
 function security({ access: { scope } }: AnyRoute): Json {
   if (scope === "none") return { security: [] };
-  return {
-    security: [{ bearer: [scope] }, { apiKey: [scope] }],
-    "x-access": { scope },
-  };
+  return { security: [{ bearer: [scope] }, { apiKey: [scope] }], "x-access": { scope } };
 }
 
 const PROBLEM: Json = {
@@ -88,7 +88,7 @@ function operation(route: AnyRoute): Json {
         required: true,
         schema: { type: "string" },
       })),
-      ...Object.entries(route.query).map(([name, schema]) => ({
+      ...Object.entries(route.query ?? {}).map(([name, schema]) => ({
         name,
         in: "query",
         schema: jsonSchema(schema),
@@ -119,15 +119,20 @@ function answers(route: AnyRoute): Json {
   );
 }
 
-/** The codes of a route, and those of the gate before it. */
-function codesOf({ access, errors }: AnyRoute): readonly ErrorCode[] {
-  const gate: readonly ErrorCode[] = access.scope === "none"
+/** Returns the codes of a route, with those of the access checks before it. */
+function codesOf({ access: { scope, by }, errors = [] }: AnyRoute): readonly ErrorCode[] {
+  const subject: readonly ErrorCode[] = by === "job"
+    ? ["job_not_found"]
+    : by === "project"
+    ? ["project_not_found"]
+    : [];
+  const caller: readonly ErrorCode[] = scope === "none"
     ? []
     : ["unauthorized", "forbidden", "rate_limited"];
-  return [...new Set([...errors, ...gate])];
+  return [...new Set([...subject, ...errors, ...caller])];
 }
 
-/** The problems of a route, by status; several codes may share one. */
+/** Describes the problems of a route by status; several codes may share one. */
 function problems(codes: readonly ErrorCode[]): Json {
   const byStatus = Map.groupBy(codes, (code) => ERROR_CODES[code].status);
   return Object.fromEntries(
@@ -138,11 +143,11 @@ function problems(codes: readonly ErrorCode[]): Json {
   );
 }
 
-/** Describes what is sent in: value types bring their own JSON Schema, before their transform. */
+/** Describes a schema's input: value types bring a JSON Schema of their own. */
 function jsonSchema(schema: v.GenericSchema): Json {
   const { $schema: _, ...rest } = toJsonSchema(schema, {
     typeMode: "input",
-    // Checks that JSON Schema has no word for are told in the text.
+    // Checks that JSON Schema cannot express are in the description.
     errorMode: "ignore",
     overrideSchema({ valibotSchema, jsonSchema }) {
       const { entries } = { entries: {}, ...valibotSchema };
@@ -156,7 +161,7 @@ function jsonSchema(schema: v.GenericSchema): Json {
   return { ...rest, ...descriptionOf(schema) };
 }
 
-/** The description of a schema, also where it comes after a transform. */
+/** Returns the description of a schema, also one that follows a transform. */
 function descriptionOf(schema: unknown): { readonly description?: string } {
   if (!isSchema(schema)) return {};
   const description = v.getDescription(schema);

@@ -1,26 +1,26 @@
 /**
- * Which bytes of a log are wanted (RFC 9110, section 14, single ranges).
+ * Single byte ranges of a resource (RFC 9110, section 14).
  *
  * @module
  */
 
-/** The bytes wanted. */
-export type WantedRange =
+/** The requested bytes. */
+export type ByteRange =
   | { readonly kind: "all"; readonly from: number; readonly to?: number }
   | { readonly kind: "part"; readonly from: number; readonly to?: number }
   | { readonly kind: "unsatisfiable" };
 
 /**
- * Reads a `Range` field. One that is not understood is ignored, as the RFC has it.
+ * Parses a `Range` field. An unknown form is ignored, as the RFC requires.
  *
- * @param size Bytes there are now.
- * @param query A followed log may begin beyond the bytes there are; `offset` stands in for the field.
+ * @param size Current size in bytes.
+ * @param query A followed log may begin beyond `size`; `offset` is used without the field.
  */
 export function parseRange(
   field: string | null,
   size: number,
   { follow, offset }: { readonly follow: boolean; readonly offset: number | undefined },
-): WantedRange {
+): ByteRange {
   const match = /^bytes=(\d{0,15})-(\d{0,15})$/.exec(field?.trim() ?? "");
   const [, first = "", last = ""] = match ?? [];
   if (match === null || (first === "" && last === "")) {

@@ -1,6 +1,6 @@
 /**
- * Routes as data: the router, the validation of the query, and OpenAPI use the
- * same object, and a handler's answers are typed by the schemas that document them.
+ * Routes as data: the router, query validation and OpenAPI use the same object, and a handler's
+ * answers are typed by the schemas that document them.
  *
  * @module
  */
@@ -32,7 +32,7 @@ export interface RouteAnswer {
 /** Answers by status. */
 export type Answers = Readonly<Record<number, RouteAnswer>>;
 
-/** A value of JSON as a schema gives it, which the handler need not own. */
+/** A JSON value of a schema, made readonly. */
 type Readable<T> = T extends readonly (infer Item)[] ? readonly Readable<Item>[]
   : T extends object ? { readonly [K in keyof T]: Readable<T[K]> }
   : T;
@@ -45,12 +45,12 @@ type BodyOf<A> = A extends { readonly schema: infer S extends v.GenericSchema }
   ? Readable<v.InferInput<S>>
   : never;
 
-/** The job or project that the path names, as far as `access.by` asks for it. */
+/** The job or project that the path names, according to `access.by`. */
 type Subject<A extends RouteAccess> = A extends { readonly by: "job" } ? { readonly job: Job }
   : A extends { readonly by: "project" } ? { readonly project: ProjectName }
   : unknown;
 
-/** A request as a handler sees it; what `access` requires has been checked. */
+/** A request as a handler sees it, after the checks of `access`. */
 export type ApiRequest<Query, A extends RouteAccess = RouteAccess> = Subject<A> & {
   readonly request: Request;
   /** Named parts of the path, decoded. */
@@ -75,12 +75,13 @@ export interface Replier<A extends Answers> {
   raw(response: Response): Reply;
 }
 
-/** The part that routes and sockets share: what is checked before a handler runs. */
+/** The part that routes and sockets share: the checks before a handler runs. */
 interface Guarded<Query extends QueryEntries, A extends RouteAccess> {
-  /** With parameters as `:name`; the last one may be `:name{[^]+}`, for all that is left. */
+  /** With parameters as `:name`; the last one may be `:name{[^]+}`, for the rest of the path. */
   readonly path: string;
   readonly access: A;
-  readonly query: Query;
+  /** @default {{}} */
+  readonly query?: Query;
 }
 
 /** A route. */
@@ -91,7 +92,8 @@ export interface Route<Query extends QueryEntries, A extends Answers, Access ext
   readonly description?: string;
   readonly body?: v.GenericSchema;
   readonly answers: A;
-  readonly errors: readonly ErrorCode[];
+  /** Codes beside those of `access`. @default {[]} */
+  readonly errors?: readonly ErrorCode[];
   readonly handle: (
     request: ApiRequest<QueryOutput<Query>, Access>,
     reply: Replier<A>,
@@ -107,16 +109,16 @@ export interface Socket<Query extends QueryEntries, Access extends RouteAccess>
   ) => WebSocketSession | Promise<WebSocketSession>;
 }
 
-/** What the router calls, its own types forgotten. */
+/** A route or socket as the router calls it, without its own types. */
 export interface AnyGuarded<T> extends Guarded<QueryEntries, RouteAccess> {
   readonly enter: (request: Request, admission: Admission) => T | Promise<T>;
 }
 
-/** A route as the router keeps it. */
+/** A route as the router stores it. */
 export interface AnyRoute
   extends AnyGuarded<Response>, Omit<Route<QueryEntries, Answers, RouteAccess>, "handle"> {}
 
-/** A WebSocket endpoint as the router keeps it. */
+/** A WebSocket endpoint as the router stores it. */
 export type AnySocket = AnyGuarded<WebSocketSession>;
 
 const replier: Replier<Answers> = {
@@ -127,9 +129,9 @@ const replier: Replier<Answers> = {
 
 /** Makes a route; its handler gets the parsed query and the subject of the path. */
 export function route<
-  const Query extends QueryEntries,
   const A extends Answers,
   const Access extends RouteAccess,
+  const Query extends QueryEntries = Record<never, never>,
 >(options: Route<Query, A, Access>): AnyRoute {
   const { handle, ...rest } = options;
   return { ...rest, enter: entry(options, (request) => handle(request, replier as Replier<A>)) };
@@ -139,58 +141,48 @@ export function route<
 export function socket<const Query extends QueryEntries, const Access extends RouteAccess>(
   options: Socket<Query, Access>,
 ): AnySocket {
-  const { path, access, query, open } = options;
-  return { path, access, query, enter: entry(options, open) };
+  const { open, ...rest } = options;
+  return { ...rest, enter: entry(options, open) };
 }
 
 function entry<Query extends QueryEntries, Access extends RouteAccess, T>(
-  { query }: Guarded<Query, Access>,
+  { query: entries }: Guarded<Query, Access>,
   run: (request: ApiRequest<QueryOutput<Query>, Access>) => T | Promise<T>,
 ): AnyGuarded<T>["enter"] {
-  const schema = v.strictObject(query);
+  const schema = v.strictObject(entries ?? {});
   return (request, { params, identify, resolve }) => {
     const caller = identify();
-    const parsed = parseQuery(request, schema, query);
+    const query = parseQuery(request, schema);
     // `resolve` finds the subject that `access.by` names.
-    return run(
-      { request, params, caller, query: parsed, ...resolve(caller) } as ApiRequest<
-        QueryOutput<Query>,
-        Access
-      >,
-    );
+    const parsed = { request, params, caller, query, ...resolve(caller) };
+    return run(parsed as ApiRequest<QueryOutput<Query>, Access>);
   };
 }
 
-function parseQuery<Query extends QueryEntries>(
+function parseQuery(
   request: Request,
-  schema: v.StrictObjectSchema<Query, undefined>,
-  entries: Query,
-): QueryOutput<Query> {
+  schema: v.StrictObjectSchema<QueryEntries, undefined>,
+): QueryOutput<QueryEntries> {
   const question = request.url.indexOf("?");
   const given = question < 0
     ? {}
     : Object.fromEntries(new URLSearchParams(request.url.slice(question)));
   const parsed = v.safeParse(schema, given);
-  if (parsed.success) return parsed.output as QueryOutput<Query>;
+  if (parsed.success) return parsed.output;
   const issues = parsed.issues.map((issue) => {
-    // A parameter's own parts, such as the items of a list, have no names.
+    // Parts of a parameter, such as the items of a list, have no names.
     const path = String(issue.path?.[0].key ?? "").slice(0, 80);
     const message = issue.expected === "never"
-      ? `is not a known parameter${didYouMean(path, Object.keys(entries))}`
+      ? `is not a known parameter${didYouMean(path, Object.keys(schema.entries))}`
       : issue.message;
     return { path: `query.${path}`, message };
   });
   const [first] = issues;
-  throw new CicdError(
-    "invalid_request",
-    `Cannot read the query: ${first?.path} ${first?.message}`,
-    {
-      issues,
-    },
-  );
+  const problem = `Cannot read the query: ${first?.path} ${first?.message}`;
+  throw new CicdError("invalid_request", problem, { issues });
 }
 
-/** A flag in a query: `1`, `true`, or nothing but its name. */
+/** A flag in a query: `1`, `true`, or only its name. */
 export const flag = v.optional(v.pipe(
   v.picklist(["", "0", "1", "true", "false"], "must be 1 or 0"),
   v.transform((text) => text === "" || text === "1" || text === "true"),

@@ -1,6 +1,6 @@
 /**
- * The router: finds the route of a request, admits its caller, and answers
- * every failure with a problem document.
+ * The router: finds the route of a request, admits its caller, and answers failures with problem
+ * documents.
  *
  * @module
  */
@@ -11,11 +11,10 @@ import type { Logger } from "@lib/core/logger.ts";
 import type { Origin } from "@lib/foundations/http/listener.ts";
 import { problemResponse } from "@lib/foundations/http/problem.ts";
 import type { WebSocketSession } from "@lib/foundations/http/web_socket.ts";
-import { admission, type Authenticator } from "@lib/api/access.ts";
-import { type JobLookup, quoted } from "@lib/api/find_job.ts";
+import { admission, type Authenticator, type JobLookup, quoted } from "@lib/api/access.ts";
 import { type AnyGuarded, type AnyRoute, type AnySocket, route } from "@lib/api/route.ts";
 
-/** An API of its own within the paths, whose clients expect its own shape of errors. */
+/** An API under other paths, with error answers of its own. */
 export interface ForeignPaths {
   owns(path: string): boolean;
   notFound(): Response;
@@ -42,7 +41,7 @@ export interface Router {
 
 type Found<T> = { readonly to: T; readonly params: Readonly<Record<string, string>> };
 
-/** The method under which WebSocket endpoints are filed. */
+/** The pseudo method of WebSocket endpoints. */
 const UPGRADE = "UPGRADE";
 
 /** Makes the router of a program's API. */
@@ -54,17 +53,13 @@ export function makeRouter(options: RouterOptions): Router {
   for (const one of sockets) upgrades.add(UPGRADE, one.path, one);
   const report = (thrown: unknown, request: Request): CicdError => {
     const error = toCicdError(thrown);
-    // A client that went away made its own request fail.
+    // After a disconnect, the failure is of the client's making.
     if (error.code === "internal" && !request.signal.aborted) {
-      log.error("A request met a defect", { error: thrown });
+      log.error("A request failed because of a defect", { error: thrown });
     }
     return error;
   };
-  const enter = <T>(
-    { to, params }: Found<AnyGuarded<T>>,
-    request: Request,
-    origin: Origin,
-  ) =>
+  const enter = <T>({ to, params }: Found<AnyGuarded<T>>, request: Request, origin: Origin) =>
     to.enter(request, admission(to.access, { headers: request.headers, params, origin }, options));
   return {
     async handle(request, origin) {
@@ -118,7 +113,7 @@ function find<T>(router: TrieRouter<T>, method: string, path: string): Found<T> 
   return { to, params: Object.fromEntries(decoded) };
 }
 
-/** The answer where no route is: 404, or 405 with the methods that there are. */
+/** Answers a request without a route: 404, or 405 with the allowed methods. */
 function missing(
   http: TrieRouter<AnyRoute>,
   method: string,
@@ -137,7 +132,7 @@ function missing(
   const response = problemResponse(
     new CicdError(
       "method_not_allowed",
-      `Cannot ${method} ${quoted(path)}: it takes ${allowed.join(", ")}`,
+      `Cannot ${method} ${quoted(path)}: it allows ${allowed.join(", ")}`,
     ),
   );
   response.headers.set("allow", allowed.join(", "));
@@ -149,10 +144,8 @@ function openApiRoute({ routes, version }: RouterOptions): AnyRoute {
     method: "GET",
     path: "/openapi.json",
     access: { scope: "none" },
-    summary: "This document",
-    query: {},
+    summary: "Get this OpenAPI document",
     answers: { 200: { description: "OpenAPI 3.1" } },
-    errors: [],
     handle: async (_, reply) => {
       // The schema converter is only needed here.
       const { openApiDocument } = await import("@lib/api/openapi.ts");

@@ -1,21 +1,21 @@
 /**
- * Response bodies that are produced only as fast as they are taken.
+ * Response bodies that are produced only as fast as they are read.
  *
  * @module
  */
 
 /**
- * Makes a body of what `produce` yields; its signal aborts when the client goes away.
+ * Makes a body of what `produce` yields; its signal aborts when the client disconnects.
  *
- * Nothing is produced before the first byte is asked for. If `produce` throws, the body fails,
- * and with it the connection: half a log must not look like a whole one.
+ * Production starts with the first read. If `produce` throws, the body and its connection fail, so
+ * that half a log does not look like a whole one.
  */
 export function streamBody(
   requestSignal: AbortSignal,
   produce: (signal: AbortSignal) => AsyncIterable<Uint8Array>,
 ): ReadableStream<Uint8Array> {
   const gone = new AbortController();
-  const onAbort = () => gone.abort(new DOMException("The client went away", "AbortError"));
+  const onAbort = () => gone.abort(new DOMException("The client disconnected", "AbortError"));
   requestSignal.addEventListener("abort", onAbort, { once: true });
   if (requestSignal.aborted) onAbort();
   const chunks = produce(gone.signal)[Symbol.asyncIterator]();
@@ -38,7 +38,7 @@ export function streamBody(
       try {
         await chunks.return?.();
       } catch (error) {
-        // What was being produced ends with the abort.
+        // The abort ends the production.
         if (error !== gone.signal.reason) throw error;
       }
     },

@@ -181,7 +181,7 @@ Deno.test("cicd-runner talks to a real runner", async (t) => {
     await runner.startDaemon();
     const { code, stdout, stderr } = await result;
     assert.equal(code, 7, stderr);
-    assert.match(stderr, /the runner is away; trying again/);
+    assert.match(stderr, /the runner is unreachable; trying again/);
     const lines = Array.from({ length: 6000 }, (_, index) => `line ${index + 1}\n`);
     assert.ok(stdout === lines.join(""), "the log differs");
   });
@@ -252,7 +252,7 @@ Deno.test("cicd-runner talks to a real runner", async (t) => {
     assert.match((await runner.cli(["resume", "web"])).stdout, /^web: open/);
     assert.match(
       (await runner.cli(["drain", "--wait", "api"])).stdout,
-      /^api: draining, 0 at work/,
+      /^api: draining, 0 running/,
     );
     const refused = await runner.cli(["submit", "-p", "api", "--", "true"]);
     assert.equal(refused.code, 75);

@@ -39,12 +39,12 @@ Deno.test("keys create prints the key alone, list shows all but it, revoke ends 
   ]);
   assert.equal(made.code, 0, made.stderr);
   assert.match(made.stdout, /^cicd_[0-9a-f]{16}_[A-Za-z0-9_-]{43}\n$/);
-  assert.match(made.stderr, /CI \([0-9a-f]{16}\): submit, read for web, until .*shown this once/s);
+  assert.match(made.stderr, /CI \([0-9a-f]{16}\): submit, read for web, until .*shown only once/s);
   const key = made.stdout.trim();
   assert(!made.stderr.includes(key));
   const id = key.slice(5, 21);
   const listed = await cli(bench, ["keys", "list"]);
-  assert.match(listed.stdout, new RegExp(`${id} +CI +submit,read +web +never +good until`));
+  assert.match(listed.stdout, new RegExp(`${id} +CI +submit,read +web +never +valid until`));
   assert(!listed.stdout.includes(key.slice(-43)));
   const rotated = await cli(bench, ["keys", "rotate", id, "--overlap", "1d", "--json"]);
   assert.notEqual(JSON.parse(rotated.stdout).key, key);
@@ -104,7 +104,7 @@ Deno.test("the command line reaches a runner elsewhere over TLS with a key, and 
   assert.equal(JSON.parse(good.stdout).queued, 0);
   const refused = await cli(bench, ["keys", "list"], env);
   assert.equal(refused.code, 77);
-  assert.match(refused.stderr, /it allows read, and this takes admin/);
+  assert.match(refused.stderr, /it allows read, and this requires admin/);
   const untrusted = await cli(bench, ["jobs"], { ...env, CICD_CA_FILE: "" });
   assert.notEqual(untrusted.code, 0);
   const open = await cli(bench, ["jobs", "--url", "http://ci.example.org:8080"], env);

@@ -19,11 +19,8 @@ import { OutboxStore } from "@lib/features/gryt/outbox_store.ts";
 import { isGrytPath, noSuchPath, wrongMethod } from "@lib/features/gryt/problems.ts";
 import { grytRoutes } from "@lib/features/gryt/routes.ts";
 import { type GrytService, WaitingAnswers } from "@lib/features/gryt/service.ts";
-import { eventRoutes } from "@lib/features/jobs/event_routes.ts";
-import { jobRoutes } from "@lib/features/jobs/job_routes.ts";
-import { logRoutes, logSocket } from "@lib/features/jobs/log_routes.ts";
-import { projectRoutes } from "@lib/features/status/project_routes.ts";
-import { runnerRoutes } from "@lib/features/status/runner_routes.ts";
+import { part as jobsPart } from "@lib/features/jobs/runner.ts";
+import { part as statusPart } from "@lib/features/status/runner.ts";
 import type { Origin } from "@lib/foundations/http/listener.ts";
 import { JobEvents } from "@lib/spine/jobs/job_events.ts";
 import { TaskGroup } from "@lib/core/task_group.ts";
@@ -179,20 +176,9 @@ type Parts = Readonly<Record<string, (services: RunnerServices) => RunnerPart>>;
 function plainParts(keys: KeyStore): Parts {
   const nothing = () => Promise.resolve(undefined);
   return {
-    jobs: (services) => ({
-      routes: [...jobRoutes(services), ...logRoutes(services), ...eventRoutes(services)],
-      sockets: [logSocket(services)],
-    }),
+    jobs: jobsPart,
     artifacts: () => ({ routes: artifactRoutes({ list: nothing, find: nothing }) }),
-    status: (services) => ({
-      routes: [
-        ...projectRoutes(services),
-        ...runnerRoutes(
-          services,
-          () => Promise.resolve({ text: "# EOF\n", contentType: "text/plain" }),
-        ),
-      ],
-    }),
+    status: statusPart,
     cleaning: () => ({
       routes: cleaningRoutes({
         clean: ({ dryRun }) =>

@@ -13,8 +13,12 @@ import { string } from "@optique/core/valueparser";
 import { ERROR_CODES } from "@lib/core/error_codes.ts";
 import { type Command, defineCommand, type Invocation } from "@lib/api/client/command.ts";
 import { makeCompleter } from "@lib/api/client/completer.ts";
-import { type GlobalFlags, openContext } from "@lib/api/client/context.ts";
-import { openOutput, OutputClosedError } from "@lib/api/client/output.ts";
+import {
+  type GlobalFlags,
+  openContext,
+  openOutput,
+  OutputClosedError,
+} from "@lib/api/client/context.ts";
 import { FEATURES } from "../../features.ts";
 import { type Completer, examples, filePath, toggle } from "@lib/foundations/cli/grammar_values.ts";
 

@@ -1,5 +1,5 @@
 /**
- * A command of the command line: what may be given to it, and what runs it.
+ * A command of the command line: its grammar and its action.
  *
  * @module
  */
@@ -11,16 +11,16 @@ import { command } from "@optique/core/primitives";
 import type { CliContext } from "@lib/api/client/context.ts";
 import { type Completer, examples } from "@lib/foundations/cli/grammar_values.ts";
 
-/** A command as it was given, ready to run. */
+/** A parsed command, ready to run. */
 export type Invocation = {
   /** Runs it. @returns The exit code. */
   readonly run: (context: CliContext) => Promise<number>;
 };
 
-/** A command whose flags are forgotten, as the command line keeps it. */
+/** A command without its own types, as the command line stores it. */
 export interface Command {
   readonly name: string;
-  /** Names the command that the help lists it after. Default: after the one before it. */
+  /** The command after which the help lists it. Default: the previous one. */
   readonly listedAfter?: string;
   readonly parser: (completer: Completer) => Parser<Mode, Invocation, unknown>;
 }
@@ -36,10 +36,10 @@ interface CommandHelp {
 
 /** Options for {@linkcode defineCommand}. */
 export interface CommandOptions<Flags> extends CommandHelp {
-  /** Makes the parser of what follows the name. */
+  /** Makes the parser of its flags and arguments. */
   readonly flags: (completer: Completer) => Parser<Mode, Flags, unknown>;
   /**
-   * Runs the command; imports what takes long to load only here.
+   * Runs the command; heavy modules are imported only here.
    *
    * @returns The exit code.
    */
@@ -54,15 +54,14 @@ export function defineCommand<Flags>(options: CommandOptions<Flags>): Command {
     })));
 }
 
-/** Options for {@linkcode commandGroup}. */
-export interface CommandGroupOptions extends CommandHelp {
-  readonly commands: readonly Command[];
-  /** The answer to a name that is none of them. */
-  readonly noMatch: Message;
-}
-
-/** Makes a command of commands, such as `keys create`. */
-export function commandGroup(options: CommandGroupOptions): Command {
+/**
+ * Makes a command of commands, such as `keys create`.
+ *
+ * @param options `noMatch` is the error for a name that is none of them.
+ */
+export function commandGroup(
+  options: CommandHelp & { readonly commands: readonly Command[]; readonly noMatch: Message },
+): Command {
   const { commands, noMatch } = options;
   return named(
     options,

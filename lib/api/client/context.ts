@@ -1,16 +1,38 @@
 /**
- * The context of a command.
+ * The context of a command: its output, its configuration, its connection to the runner.
  *
  * @module
  */
 import { resolve } from "node:path";
 import { type Clock, systemClock } from "@lib/core/clock.ts";
+import { CicdError } from "@lib/core/errors.ts";
 import type { Section } from "@lib/foundations/config/config.ts";
 import type { ReadConfigResult } from "@lib/foundations/config/read.ts";
+import { chooseColour } from "@lib/foundations/log/choose_format.ts";
+import { type Painter, painter } from "@lib/api/client/format.ts";
 import { Reconnect } from "@lib/api/client/reconnect.ts";
 import { RunnerTransport } from "@lib/api/client/transport.ts";
-import { openOutput, type Output } from "@lib/api/client/output.ts";
-import { type Painter, painter } from "@lib/api/client/format.ts";
+
+/** The reader of standard output has closed it. */
+export class OutputClosedError extends Error {
+  override readonly name = "OutputClosedError";
+}
+
+/** Standard output and standard error of a command. */
+export interface Output {
+  readonly isTerminal: boolean;
+  readonly isColoured: boolean;
+  /** Size of the terminal; `undefined` if there is none. */
+  size(): { readonly columns: number; readonly rows: number } | undefined;
+  /** Writes all bytes. @throws {OutputClosedError} */
+  write(bytes: Uint8Array): Promise<void>;
+  /** Writes a text and a line break. @throws {OutputClosedError} */
+  line(text: string): Promise<void>;
+  /** Writes a value as one line of JSON. @throws {OutputClosedError} */
+  json(value: unknown): Promise<void>;
+  /** Writes a progress line to standard error; never fails. */
+  note(text: string): void;
+}
 
 /** The flags that every command takes. */
 export interface GlobalFlags {
@@ -29,13 +51,13 @@ export interface CliContext {
   readonly paint: Painter;
   readonly clock: Clock;
   readonly signal: AbortSignal;
-  /** Loads what there is to configure. */
+  /** Loads the configuration keys of all features. */
   sections(): Promise<readonly Section[]>;
   /** @throws {CicdError} `invalid_config` */
   readConfig(): Promise<ReadConfigResult>;
-  /** Makes what requests are sent with; it connects when it is used. */
+  /** Makes the transport to the runner; it connects on first use. */
   connect(): Promise<RunnerTransport>;
-  /** Makes the policy of going on after the connection broke, with notes on standard error. */
+  /** Makes the reconnect policy, with notes on standard error. */
   reconnect(signal?: AbortSignal, giveUpAfterMs?: number): Reconnect;
 }
 
@@ -47,7 +69,6 @@ export function openContext(
   const env = Deno.env.toObject();
   const out = openOutput(env);
   const readConfigHere = async () => {
-    // A socket that is named needs no configuration.
     const { readConfig } = await import("@lib/foundations/config/read.ts");
     return await readConfig({
       sections: await sections(),
@@ -64,13 +85,10 @@ export function openContext(
     return (await readConfigHere()).config.of(PROGRAM).socket;
   };
   const connect = async () => {
-    // What is named on the command line goes before what the environment says.
+    // The command line takes precedence over the environment.
     const url = flags.url ??
       (flags.socket === undefined ? env["CICD_URL"] || undefined : undefined);
-    if (url !== undefined) {
-      const { openRemote } = await import("@lib/api/client/remote.ts");
-      return await openRemote(url, env);
-    }
+    if (url !== undefined) return await openRemote(url, env);
     const socketPath = namedSocket(flags, env) ?? await configuredSocket();
     const { UnixClient } = await import("@lib/foundations/http/unix_client.ts");
     const sender = new UnixClient(socketPath);
@@ -90,7 +108,7 @@ export function openContext(
       new Reconnect({
         clock: systemClock,
         signal: own,
-        onLost: () => out.note("the runner is away; trying again"),
+        onLost: () => out.note("the runner is unreachable; trying again"),
         onFound: () => out.note("the runner is back"),
         ...(giveUpAfterMs === undefined ? {} : { giveUpAfterMs }),
       }),
@@ -104,4 +122,74 @@ function namedSocket(
   if (socket !== undefined) return resolve(socket);
   const named = env["CICD_SOCKET"];
   return config === undefined && named?.startsWith("/") ? named : undefined;
+}
+
+/** Opens the output of this process. */
+export function openOutput(env: Readonly<Record<string, string | undefined>>): Output {
+  const isTerminal = Deno.stdout.isTerminal();
+  const encoder = new TextEncoder();
+  const write = async (bytes: Uint8Array): Promise<void> => {
+    let written = 0;
+    while (written < bytes.length) {
+      try {
+        written += await Deno.stdout.write(bytes.subarray(written));
+      } catch (error) {
+        if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
+        throw new OutputClosedError("The reader of the output has closed it", { cause: error });
+      }
+    }
+  };
+  return {
+    isTerminal,
+    isColoured: chooseColour({ isTerminal, env }),
+    size: () => isTerminal ? Deno.consoleSize() : undefined,
+    write,
+    line: (text) => write(encoder.encode(`${text}\n`)),
+    json: (value) => write(encoder.encode(`${JSON.stringify(value)}\n`)),
+    note: (text) => console.error(`cicd-runner: ${text}`),
+  };
+}
+
+const PEM_MAX_BYTES = 1024 * 1024;
+
+/**
+ * Opens the connection to the runner at `url`.
+ *
+ * `CICD_API_KEY` is the key or `file:/path` of it; `CICD_CA_FILE` names the PEM file of an
+ * authority to trust.
+ *
+ * @throws {CicdError} `usage` or `invalid_config` if one of these is invalid.
+ */
+async function openRemote(
+  url: string,
+  env: Readonly<Record<string, string>>,
+): Promise<RunnerTransport> {
+  const field = "CICD_API_KEY";
+  const reference = env[field] ?? "";
+  if (reference === "") {
+    throw new CicdError(
+      "usage",
+      "Cannot reach a remote runner without a key: set CICD_API_KEY to it, or to file:/path of it",
+    );
+  }
+  const { openRemoteClient } = await import("@lib/foundations/http/remote_client.ts");
+  const { readSmallFile } = await import("@lib/foundations/secrets/private_file.ts");
+  const { resolveSecret } = await import("@lib/foundations/secrets/references.ts");
+  const key = resolveSecret(reference, { field, env: (name) => env[name] }).expose().trim();
+  if (!/^[\x21-\x7e]{1,512}$/.test(key)) {
+    throw new CicdError("usage", "Cannot use CICD_API_KEY: it contains more than a key");
+  }
+  const what = "CICD_CA_FILE";
+  const path = env[what] ?? "";
+  const limits = { what, maxBytes: PEM_MAX_BYTES, mustBePrivate: false };
+  const authority = path === "" ? undefined : readSmallFile(path, limits);
+  if (path !== "" && authority === undefined) {
+    throw new CicdError("usage", `Cannot read ${what}: there is no file "${path}"`);
+  }
+  const sender = await openRemoteClient({
+    url,
+    key,
+    authority: authority && new TextDecoder().decode(authority),
+  });
+  return new RunnerTransport({ sender, socketPath: url, isRemote: true });
 }

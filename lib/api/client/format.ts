@@ -1,13 +1,14 @@
 /**
- * Jobs as text for people.
+ * Jobs as text for people: words, lines and a table.
  *
  * @module
  */
 import { formatDuration } from "@lib/core/duration.ts";
 import { formatSize } from "@lib/core/size.ts";
 import { type JobAnswer, specOf } from "@lib/api/client/jobs.ts";
+import { renderTable } from "@lib/foundations/cli/table.ts";
 
-/** Puts colour on texts, or leaves them. */
+/** Colours a text, or returns it as it is. */
 export type Painter = (colour: Colour, text: string) => string;
 
 /** The meaning of a colour. */
@@ -22,13 +23,13 @@ const CODES: Readonly<Record<Colour, string>> = {
   strong: "1",
 };
 
-/** Makes a painter. */
+/** Makes a painter; without colour, texts stay as they are. */
 export function painter(isColoured: boolean): Painter {
   return (colour, text) =>
     isColoured && text !== "" ? `\x1b[${CODES[colour]}m${text}\x1b[0m` : text;
 }
 
-/** The colour of a state. */
+/** Returns the colour of a state. */
 export function stateColour(state: string): Colour {
   switch (state) {
     case "succeeded":
@@ -95,7 +96,7 @@ export function workOf(job: Pick<JobAnswer, "spec">): string {
   return oneLine(lines.find((line) => line !== "" && !line.startsWith("#")) ?? "");
 }
 
-/** The last line about a job: state, why, and what it used. */
+/** Returns the last line about a job: state, reason and usage. */
 export function resultLine(job: JobAnswer): string {
   const { usage, exit_code, signal } = job;
   const facts = [
@@ -109,7 +110,7 @@ export function resultLine(job: JobAnswer): string {
   return `job ${job.id} ${job.state.replaceAll("_", " ")}${used}${why}`;
 }
 
-/** Keeps a text on one line and from steering the terminal. */
+/** Returns a text on one line, without control characters for the terminal. */
 export function oneLine(text: string): string {
   return text.replace(/\s*[\r\n]\s*/g, " ").replace(/\p{Cc}/gu, "\u{fffd}");
 }
@@ -121,4 +122,47 @@ function quoteWord(word: string): string {
 function coarse(ms: number): string {
   if (ms < 60_000) return `${Math.floor(ms / 1_000)}s`;
   return formatDuration(Math.floor(ms / 60_000) * 60_000);
+}
+
+/** Renders jobs as a table with titles; without a width, nothing is shortened. */
+export function renderJobs(
+  jobs: readonly JobAnswer[],
+  { now, paint, width }: {
+    readonly now: number;
+    readonly paint: Painter;
+    readonly width?: number | undefined;
+  },
+): Promise<readonly string[]> {
+  const idLength = width === undefined ? ID_LENGTH : shortIdLength(jobs.map(({ id }) => id));
+  return renderTable({
+    columns: [
+      { title: "ID" },
+      { title: "PROJECT", flexible: true },
+      { title: "STATE" },
+      { title: "WHY" },
+      { title: "AGE" },
+      { title: "TIME", align: "right" },
+      { title: "RUNS", flexible: true },
+    ],
+    rows: jobs.map((job) => [
+      job.id.slice(0, idLength),
+      job.project,
+      { text: job.state, paint: (text) => paint(stateColour(job.state), text) },
+      outcome(job),
+      ago(job.created_at, now),
+      runTime(job, now),
+      workOf(job),
+    ]),
+    width,
+    paintTitle: (text) => paint("faint", text),
+  });
+}
+
+const ID_LENGTH = 36;
+
+/** Returns the shortest length at which the ids differ; 13 characters hold the creation time. */
+function shortIdLength(ids: readonly string[]): number {
+  const isUnique = (length: number) =>
+    new Set(ids.map((id) => id.slice(0, length))).size === ids.length;
+  return [13, 18, 23].find(isUnique) ?? ID_LENGTH;
 }

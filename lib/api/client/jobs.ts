@@ -1,5 +1,5 @@
 /**
- * Jobs and projects, as the commands of every feature read them.
+ * Requests about jobs and projects that several features make.
  *
  * @module
  */
@@ -13,9 +13,10 @@ import {
 import { reading, type ReadingOf } from "@lib/api/client/reading.ts";
 import type { Reconnect } from "@lib/api/client/reconnect.ts";
 import { readServerSentEvents } from "@lib/api/client/sse.ts";
+import { isTerminal, JOB_STATES } from "@lib/spine/jobs/model.ts";
 import {
-  type ByteStream,
   ConnectionLostError,
+  parsedOrUndefined,
   queryOf,
   type RunnerTransport,
 } from "@lib/api/client/transport.ts";
@@ -27,7 +28,7 @@ export type JobPage = ReadingOf<typeof jobPageSchema>;
 /** A project and its queue. */
 export type ProjectAnswer = ReadingOf<typeof projectSchema>;
 
-/** The fields of a spec that are shown to people; all of it is documented with the request. */
+/** The fields of a spec that are shown to people. */
 const specSchema = v.object({
   command: v.exactOptional(v.array(v.string())),
   script: v.exactOptional(v.string()),
@@ -60,26 +61,20 @@ export const readJob = reading(jobSchema, "the job");
 const readPage = reading(jobPageSchema, "the jobs");
 const readProjects = reading(projectListSchema, "the projects");
 
-/** Tells that nothing happens any more; a state not known here may still change. */
+/** States of ended jobs; another, unknown state may still change. */
+export const ENDED_STATES: readonly string[] = JOB_STATES.filter(isTerminal);
+
+/** Tells if a job has ended. */
 export function hasEnded({ state }: Pick<JobAnswer, "state">): boolean {
-  switch (state) {
-    case "succeeded":
-    case "failed":
-    case "cancelled":
-    case "timed_out":
-    case "lost":
-      return true;
-    default:
-      return false;
-  }
+  return ENDED_STATES.includes(state);
 }
 
 /** Selects jobs. */
 export interface JobFilter {
-  readonly project?: string;
-  readonly states?: readonly string[];
+  readonly project?: string | undefined;
+  readonly states?: readonly string[] | undefined;
   readonly limit?: number;
-  readonly cursor?: string;
+  readonly cursor?: string | undefined;
 }
 
 /** Lists jobs, newest first. */
@@ -93,10 +88,7 @@ export function listJobs(
 }
 
 /** Lists projects. */
-export async function listProjects(
-  runner: RunnerTransport,
-  signal: AbortSignal,
-): Promise<readonly ProjectAnswer[]> {
+export async function listProjects(runner: RunnerTransport, signal: AbortSignal) {
   return (await runner.ask(readProjects, { path: "/v1/projects", signal })).projects;
 }
 
@@ -104,81 +96,45 @@ export async function listProjects(
 export interface JobChange {
   /** Resumes after this change. */
   readonly revision: string;
-  /** The job as it stood. */
+  /** The job as it was then. */
   readonly job: JobAnswer;
 }
 
-/** Yields the changes of jobs without end, with the runner's restarts noted. */
-export function changes(
-  { reconnect }: { readonly reconnect: (signal: AbortSignal) => Reconnect },
+/** Yields the changes of jobs without end; none is lost while the connection is down. */
+export async function* changes(
+  context: { readonly reconnect: (signal: AbortSignal) => Reconnect },
   runner: RunnerTransport,
-  { signal, ...options }: {
+  options: {
     readonly signal: AbortSignal;
+    /** The revision to start after. Absent: from now on. */
     readonly since?: string | undefined;
+    /** Called each time the stream is open: changes from here on are reported. */
     readonly onOpen?: () => void;
   },
 ): AsyncGenerator<JobChange, never, undefined> {
-  return followEvents({
-    ...options,
-    reconnect: reconnect(signal),
-    open: (since) =>
-      runner.open({
-        path: "/v1/events",
-        headers: {
-          accept: "text/event-stream",
-          ...(since === undefined ? {} : { "last-event-id": since }),
-        },
-        signal,
-      }),
-  });
-}
-
-/** Options for {@linkcode followEvents}. */
-export interface FollowEventsOptions {
-  /** Opens the stream after a revision; without one, from now on. */
-  readonly open: (since: string | undefined) => Promise<ByteStream>;
-  /** Begin after this revision. */
-  readonly since?: string | undefined;
-  readonly reconnect: Reconnect;
-  /** Called each time the stream is open: what happens from here on is told. */
-  readonly onOpen?: () => void;
-}
-
-/** Yields changes without end; none is missed while the connection is away. */
-export async function* followEvents(
-  options: FollowEventsOptions,
-): AsyncGenerator<JobChange, never, undefined> {
-  const { open, reconnect, onOpen } = options;
+  const { signal, onOpen } = options;
+  const reconnect = context.reconnect(signal);
   let { since } = options;
   while (true) {
     try {
-      using stream = await open(since);
+      const resume = since === undefined ? {} : { "last-event-id": since };
+      const headers = { accept: "text/event-stream", ...resume };
+      using stream = await runner.open({ path: "/v1/events", headers, signal });
       reconnect.found();
       onOpen?.();
       for await (const { event, data, id } of readServerSentEvents(stream.body)) {
         if (id === undefined) continue;
-        if (event !== "job") {
-          since = id;
-          continue;
+        if (event === "job") {
+          reconnect.progressed();
+          yield { revision: id, job: readJob(parsedOrUndefined(data)) };
         }
-        reconnect.progressed();
-        yield { revision: id, job: readJob(parseData(data)) };
         since = id;
       }
-      throw new ConnectionLostError("Cannot go on with the events: the runner has ended them", {
+      throw new ConnectionLostError("Cannot follow the events: the runner has ended them", {
         isListening: true,
       });
     } catch (error) {
       await reconnect.afterFailure(error);
     }
-  }
-}
-
-function parseData(data: string): unknown {
-  try {
-    return JSON.parse(data);
-  } catch (error) {
-    if (error instanceof SyntaxError) return undefined;
-    throw error;
   }
 }

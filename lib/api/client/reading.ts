@@ -2,7 +2,7 @@
  * Reading the runner's answers by the schemas that document them.
  *
  * Runner and client may be of neighboring releases: unknown fields are kept, so that `--json`
- * prints what was sent, and an unknown state or reason is a text like any other.
+ * prints them, and unknown states and reasons are accepted.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import * as v from "valibot";
 import type { Added } from "@lib/api/answers.ts";
 import { CicdError } from "@lib/core/errors.ts";
 
-/** An answer as a client may rely on it. */
+/** The part of an answer that a client may rely on. */
 export type ReadingOf<Schema> = Schema extends
   { readonly pipe: readonly [infer Root, ...unknown[]] } ? ReadingOf<Root>
   : Schema extends { readonly type: "object"; readonly entries: infer Entries }
@@ -40,11 +40,11 @@ type ReadingOfEntries<Entries> =
       ReadingOf<Entries[Name]>;
   };
 
-/** Reads an answer. @throws {CicdError} `internal` if it has another form. */
+/** Reads an answer. @throws {CicdError} `internal` if it does not match the schema. */
 export type AnswerReader<T> = (value: unknown) => T;
 
 /**
- * Makes a reader of what `schema` documents.
+ * Makes a reader of answers that `schema` documents.
  *
  * @param what Names the answer in messages: `the job`.
  */
@@ -57,19 +57,19 @@ export function reading<Schema extends v.GenericSchema>(
     // Made on first use: a command reads few of all answers.
     tolerant ??= loosened(schema);
     const parsed = v.safeParse(tolerant, value);
-    // The schemas are one; the compiler cannot follow the recursion that made the second.
+    // The compiler cannot follow the recursion that makes the tolerant schema.
     if (parsed.success) return parsed.output as ReadingOf<Schema>;
     const [issue] = parsed.issues;
     const at = issue === undefined ? "" : ` (at ${v.getDotPath(issue) ?? "its top"})`;
     throw new CicdError(
       "internal",
-      `Cannot read ${what}: the answer has another form than expected${at}; ` +
-        "check that runner and command line are of the same version",
+      `Cannot read ${what}: the answer has an unexpected form${at}; ` +
+        "check that runner and command line have the same version",
     );
   };
 }
 
-/** The schemas that answers are made of; others are read as they are. */
+/** The schemas that are loosened; others are used as they are. */
 type AnswerSchema =
   | v.ObjectSchema<v.ObjectEntries, undefined>
   | v.LooseObjectSchema<v.ObjectEntries, undefined>
@@ -106,7 +106,7 @@ function loosenedEntry(entry: v.GenericSchema): v.GenericSchema {
   return "isAdded" in entry ? v.exactOptional(schema) : schema;
 }
 
-/** The schema under descriptions and checks. */
+/** Returns the schema without descriptions and checks. */
 function rootOf(schema: v.GenericSchema & { readonly pipe?: unknown }): v.GenericSchema {
   if (!Array.isArray(schema.pipe)) return schema;
   const [root]: readonly v.GenericSchema[] = schema.pipe;

@@ -1,5 +1,5 @@
 /**
- * Going on after the connection broke.
+ * The policy of reconnecting to the runner.
  *
  * @module
  */
@@ -8,23 +8,23 @@ import type { Clock } from "@lib/core/clock.ts";
 import { messageOf } from "@lib/core/errors.ts";
 import { ConnectionLostError } from "@lib/api/client/transport.ts";
 
-/** After this long without any contact a client gives up, in milliseconds. */
+/** Time without contact after which a client gives up, in milliseconds. */
 const GIVE_UP_AFTER_MS = 15 * 60_000;
 
 /** Options for {@linkcode Reconnect}. */
 export interface ReconnectOptions {
   readonly clock: Clock;
   readonly signal: AbortSignal;
-  /** Called when contact is lost, once until there is contact again. */
+  /** Called once each time contact is lost. */
   readonly onLost?: (why: string) => void;
-  /** Called when there is contact again. */
+  /** Called when contact is restored. */
   readonly onFound?: () => void;
   /** @default {GIVE_UP_AFTER_MS} */
   readonly giveUpAfterMs?: number;
   readonly backoff?: Backoff;
 }
 
-/** Waits longer with each try that fails, and in the end gives up. */
+/** Waits longer with each failed attempt, and finally gives up. */
 export class Reconnect {
   readonly #options: ReconnectOptions;
   readonly #backoff: Backoff;
@@ -35,23 +35,23 @@ export class Reconnect {
     this.#backoff = options.backoff ?? new Backoff({ firstMs: 50, maxMs: 2_000 });
   }
 
-  /** There is contact; the next failure still waits as long as the last one. */
+  /** Notes contact; the next failure still waits as long as the last one. */
   found(): void {
     if (this.#lostAt === undefined) return;
     this.#lostAt = undefined;
     this.#options.onFound?.();
   }
 
-  /** Something came of it: the next failure waits as short as the first. */
+  /** Notes progress; the next failure waits as briefly as the first. */
   progressed(): void {
     this.found();
     this.#backoff.reset();
   }
 
   /**
-   * Waits before the next try.
+   * Waits before the next attempt.
    *
-   * @throws `error` itself, if trying again cannot help or has been done long enough.
+   * @throws `error` itself, if another attempt cannot help or the time is up.
    */
   async afterFailure(error: unknown): Promise<void> {
     const { clock, signal, onLost, giveUpAfterMs = GIVE_UP_AFTER_MS } = this.#options;
@@ -64,7 +64,7 @@ export class Reconnect {
     await clock.sleep(this.#backoff.next(), { signal });
   }
 
-  /** Tries `action` until it succeeds. @throws As {@linkcode Reconnect.afterFailure} does. */
+  /** Repeats `action` until it succeeds. @throws As {@linkcode Reconnect.afterFailure} does. */
   async run<T>(action: () => Promise<T>): Promise<T> {
     while (true) {
       try {

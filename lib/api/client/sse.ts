@@ -1,5 +1,5 @@
 /**
- * Server-sent events out of a stream of bytes (WHATWG HTML, section 9.2.6).
+ * Parses server-sent events (WHATWG HTML, section 9.2.6).
  *
  * @module
  */
@@ -8,19 +8,19 @@ import { readLines } from "@lib/core/lines.ts";
 /** Longest line of a stream; a job with its spec is one line. */
 const MAX_LINE_BYTES = 16 * 1024 * 1024;
 
-/** One event; one without data only tells from where on to resume. */
+/** An event; one without data only sets the resume position. */
 export interface ServerSentEvent {
   /** @default {"message"} */
   readonly event: string;
   readonly data: string;
-  /** The id that resumes after this event; `undefined` if none was given yet. */
+  /** The id that resumes after this event; `undefined` before the first id. */
   readonly id: string | undefined;
 }
 
 /**
- * Reads events as they arrive. Comments and an event cut off at the end are dropped.
+ * Yields events as they arrive. Comments and a truncated last event are dropped.
  *
- * @throws {RangeError} If a line has no end within bounds.
+ * @throws {RangeError} If a line is too long.
  */
 export async function* readServerSentEvents(
   source: AsyncIterable<Uint8Array>,

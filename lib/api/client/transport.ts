@@ -1,5 +1,5 @@
 /**
- * Requests to the runner: failures become errors that say what to do.
+ * Requests to the runner; errors say how to fix the failure.
  *
  * @module
  */
@@ -14,24 +14,18 @@ import { parseProblem } from "@lib/foundations/http/problem.ts";
 import type { UnixRequest, UnixResponse } from "@lib/foundations/http/unix_client.ts";
 import type { AnswerReader } from "@lib/api/client/reading.ts";
 
-/** Options for {@linkcode ConnectionLostError}. */
-export interface ConnectionLostOptions extends CicdErrorOptions {
-  /** True if somebody listens on the socket: the request may have arrived. */
-  readonly isListening: boolean;
-}
-
-/** The runner is away: what it would have answered is not known. */
+/** The runner is unreachable, so its answer is unknown. */
 export class ConnectionLostError extends CicdError {
-  /** True if somebody listens on the socket: the request may have arrived. */
+  /** True if a process listens on the socket: the request may have arrived. */
   readonly isListening: boolean;
 
-  constructor(message: string, options: ConnectionLostOptions) {
+  constructor(message: string, options: CicdErrorOptions & { readonly isListening: boolean }) {
     super("runner_unavailable", message, options);
     this.isListening = options.isListening;
   }
 }
 
-/** Sends one request; `UnixClient` does. */
+/** Sends requests, as `UnixClient` does. */
 export interface HttpSender extends Disposable {
   send(request: UnixRequest): Promise<UnixResponse>;
 }
@@ -57,7 +51,7 @@ export interface RunnerRequest {
   /** Sent as JSON. */
   readonly body?: unknown;
   readonly signal: AbortSignal;
-  /** Time that the answer may take beyond the usual, in milliseconds. @default {0} */
+  /** Extra time for the answer, in milliseconds. @default {0} */
   readonly extraMs?: number;
 }
 
@@ -66,17 +60,17 @@ export interface ByteStream extends Disposable {
   readonly body: AsyncIterable<Uint8Array>;
 }
 
-/** Fields of a query; those that are `undefined` are left out. */
+/** Fields of a query; `undefined` ones are omitted. */
 export type QueryFields = Readonly<Record<string, string | number | undefined>>;
 
-/** Makes the query of a path, with its question mark; empty if there are no fields. */
+/** Returns the query of a path, with its question mark; empty without fields. */
 export function queryOf(fields: QueryFields): string {
   const given = Object.entries(fields).filter(([, value]) => value !== undefined);
   if (given.length === 0) return "";
   return `?${new URLSearchParams(given.map(([name, value]) => [name, String(value)]))}`;
 }
 
-/** The path of a job. @param id A job's id, or its beginning. */
+/** Returns the path of a job. @param id A job's id, or a prefix of it. */
 export function jobPath(id: string): string {
   return `/v1/jobs/${encodeURIComponent(id)}`;
 }
@@ -96,16 +90,16 @@ export class RunnerTransport implements Disposable {
     return this.#options.socketPath;
   }
 
-  /** Asks for JSON and reads it. @throws As {@linkcode RunnerTransport.json} and `read` do. */
+  /** Requests JSON and reads it. @throws As {@linkcode RunnerTransport.json} and `read` do. */
   async ask<T>(read: AnswerReader<T>, request: RunnerRequest): Promise<T> {
     return read(await this.json(request));
   }
 
   /**
-   * Asks for JSON.
+   * Requests JSON.
    *
-   * @throws {ConnectionLostError} If the runner is away.
-   * @throws {CicdError} What the runner answered, or `deadline_exceeded`.
+   * @throws {ConnectionLostError} If the runner is unreachable.
+   * @throws {CicdError} The runner's refusal, or `deadline_exceeded`.
    */
   async json(request: RunnerRequest): Promise<unknown> {
     const { answerWithinMs = 30_000 } = this.#options;
@@ -189,39 +183,32 @@ export class RunnerTransport implements Disposable {
   #noRunner(status: number): CicdError {
     return new CicdError(
       "internal",
-      `Cannot use "${this.socketPath}": what listens there is no cicd-runner (status ${status})`,
+      `Cannot use "${this.socketPath}": the process that listens there is not cicd-runner (status ${status})`,
     );
   }
 
   #lost(error: unknown, isListening: boolean): ConnectionLostError {
-    const path = this.socketPath;
-    const options = { cause: error, isListening };
+    const runner = `the runner at "${this.socketPath}"`;
+    const lost = (message: string, isHere = isListening) =>
+      new ConnectionLostError(message, { cause: error, isListening: isHere });
     if (isPermissionDenied(error)) {
-      return new ConnectionLostError(
-        `Cannot reach the runner at "${path}": the socket belongs to another account`,
-        { cause: error, isListening: false },
-      );
+      return lost(`Cannot reach ${runner}: the socket belongs to another account`, false);
     }
     if (!isNobodyListening(error)) {
-      return new ConnectionLostError(
-        `Cannot go on with the runner at "${path}": ${messageOf(error)}`,
-        options,
-      );
+      return lost(`Lost the connection to ${runner}: ${messageOf(error)}`);
     }
     if (this.#options.isRemote === true) {
-      return new ConnectionLostError(
-        `Cannot reach the runner at "${path}": nobody listens there; check the address, and that ` +
+      return lost(
+        `Cannot reach ${runner}: nothing listens there; check the address, and that ` +
           "listen.address is set on that machine",
-        options,
       );
     }
     const state = error instanceof Deno.errors.NotFound
       ? "there is no such socket"
-      : "nobody listens there";
-    return new ConnectionLostError(
-      `Cannot reach the runner at "${path}": ${state}; start it with ` +
+      : "nothing listens there";
+    return lost(
+      `Cannot reach ${runner}: ${state}; start it with ` +
         "'systemctl --user start cicd-runner.socket', or run 'cicd-runner daemon'",
-      options,
     );
   }
 }
@@ -242,7 +229,7 @@ async function* guardBody(
         throw lost(error);
       }
       if (next.done === true) return;
-      // Outside the try: what the reader throws is not the connection's fault.
+      // Outside the try: an error of the reader is not a lost connection.
       yield next.value;
     }
   } finally {
@@ -256,7 +243,8 @@ function isPermissionDenied(error: unknown): boolean {
     (cause.code === "EACCES" || cause.code === "EPERM");
 }
 
-function parsedOrUndefined(text: string): unknown {
+/** Parses JSON; `undefined` if it is none. */
+export function parsedOrUndefined(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch (error) {

@@ -1,5 +1,5 @@
 /**
- * Views that are kept up to date by the runner's events.
+ * Views that follow the runner's events.
  *
  * @module
  */
@@ -14,18 +14,18 @@ import { redraw } from "@lib/foundations/cli/live_screen.ts";
 /** A view. */
 export interface View<T> {
   readonly runner: RunnerTransport;
-  /** Asks the runner; called after changes only. */
+  /** Queries the runner; called only after changes. */
   readonly load: (signal: AbortSignal) => Promise<T>;
-  /** Renders what was loaded, as it looks now; a line each. */
+  /** Renders the loaded value at the current time, a line each. */
   readonly render: (loaded: T, size: { readonly columns: number }) => Promise<readonly string[]>;
 }
 
-/** Changes that come together are asked about once. */
+/** Changes within this time cause one query. */
 const SETTLE_MS = 100;
-/** Interval at which times on the screen move on; the runner is not asked for that. */
+/** Interval at which times on the screen are updated, without a query. */
 const TICK_MS = 1_000;
 
-/** Shows a view on the terminal and keeps it up to date, until the signal aborts. */
+/** Shows a view on the terminal and updates it until the signal aborts. */
 export async function watchView<T>(context: CliContext, view: View<T>): Promise<never> {
   const { clock, out } = context;
   const failed = Promise.withResolvers<never>();
@@ -57,7 +57,7 @@ export async function watchView<T>(context: CliContext, view: View<T>): Promise<
       }
       await clock.sleep(SETTLE_MS, { signal: tasks.signal });
       const tick = clock.sleep(TICK_MS, { signal: tasks.signal });
-      // Whichever comes later is of no interest, nor is that it was given up at the end.
+      // The later one is of no interest, nor is its abort at the end.
       await Promise.race([change.promise, tick]);
       void tick.catch(ignore("the view has ended"));
     }
@@ -65,7 +65,7 @@ export async function watchView<T>(context: CliContext, view: View<T>): Promise<
   return await Promise.race([show(), failed.promise]);
 }
 
-/** Prints the changes of jobs as they come, until the signal aborts. */
+/** Prints the changes of jobs as they happen, until the signal aborts. */
 export async function printChanges(
   context: CliContext,
   runner: RunnerTransport,
@@ -75,18 +75,16 @@ export async function printChanges(
   },
 ): Promise<never> {
   const { out, flags, paint, signal } = context;
-  const since = options.since === undefined ? undefined : String(options.since);
-  const stream = changes(context, runner, { signal, since });
+  const stream = changes(context, runner, { signal, since: options.since?.toString() });
   while (true) {
-    const { value } = await stream.next();
-    const { revision, job } = value;
+    const { value: { revision, job } } = await stream.next();
     if (!options.isWanted(job)) continue;
     if (flags.json) {
       await out.json({ revision: Number(revision), ...job });
       continue;
     }
     const words = [
-      // Of what the job tells, the latest: a change has no time of its own.
+      // A change has no time of its own, so this is the latest time of the job.
       job.finished_at ?? job.started_at ?? job.created_at,
       job.id,
       job.project,

@@ -1,5 +1,5 @@
 /**
- * Answers of the routes of API keys.
+ * The answers about API keys.
  *
  * @module
  */
@@ -18,7 +18,7 @@ export const keySchema = v.object({
   revoked_at: v.nullable(v.string()),
   previous_until: v.pipe(
     v.nullable(v.string()),
-    v.description("Until when the secret before the last rotation is good"),
+    v.description("End of validity of the secret before the last rotation"),
   ),
 });
 
@@ -28,5 +28,5 @@ export const keyListSchema = v.object({ keys: v.array(keySchema) });
 /** A key with its text. */
 export const issuedKeySchema = v.object({
   ...keySchema.entries,
-  key: v.pipe(v.string(), v.description("The key itself; it is shown this once")),
+  key: v.pipe(v.string(), v.description("The key itself, shown only once")),
 });

@@ -1,5 +1,5 @@
 /**
- * The gate of requests that come over a network: who shows a good key passes.
+ * Authenticates requests from the network by API key.
  *
  * @module
  */
@@ -10,7 +10,6 @@ import { CicdError } from "@lib/core/errors.ts";
 import type { Logger } from "@lib/core/logger.ts";
 import { type KeyCaller } from "@lib/core/caller.ts";
 import { type ApiKey, type KeyProblem, type KeyStore } from "@lib/features/access/key_store.ts";
-import { keyOf } from "@lib/features/access/key_text.ts";
 import { TokenBuckets } from "@lib/features/access/token_buckets.ts";
 
 /** Options for {@linkcode KeyAuthenticator}. */
@@ -21,18 +20,18 @@ export interface KeyAuthenticatorOptions {
   readonly log: Logger;
 }
 
-/** Failed attempts that one address may make in a minute before it is told to wait. */
-export const FAILURES_PER_MINUTE = 30;
-/** As many keys as there can be; and addresses that are remembered. */
+/** Failed attempts per minute after which an address must wait. */
+const FAILURES_PER_MINUTE = 30;
+/** More than the keys there can be; also the number of addresses that are remembered. */
 const MAX_NAMES = 4_096;
 
 const TEXT: Readonly<Record<KeyProblem, string>> = {
-  unknown: "the key is not known here",
+  unknown: "the key is unknown",
   revoked: "the key has been revoked",
   expired: "the key has expired",
 };
 
-/** Tells who asks. */
+/** Identifies callers by their keys. */
 export class KeyAuthenticator implements Authenticator {
   readonly #options: KeyAuthenticatorOptions;
   readonly #requests: TokenBuckets;
@@ -41,23 +40,16 @@ export class KeyAuthenticator implements Authenticator {
   constructor(options: KeyAuthenticatorOptions) {
     const { clock, requestsPerMinute } = options;
     this.#options = options;
-    this.#requests = new TokenBuckets({
-      clock,
-      perMinute: requestsPerMinute,
-      maxNames: MAX_NAMES,
-    });
-    this.#failures = new TokenBuckets({
-      clock,
-      perMinute: () => FAILURES_PER_MINUTE,
-      maxNames: MAX_NAMES,
-    });
+    const buckets = { clock, maxNames: MAX_NAMES };
+    this.#requests = new TokenBuckets({ ...buckets, perMinute: requestsPerMinute });
+    this.#failures = new TokenBuckets({ ...buckets, perMinute: () => FAILURES_PER_MINUTE });
   }
 
   /**
-   * Finds out who asks, by the key in the header.
+   * Identifies the caller by the key in the headers.
    *
-   * A good key passes whatever failed before from its address: many may share one, as behind a
-   * proxy, and 256 bits are not found by trying.
+   * A valid key is accepted regardless of failures from its address: many callers may share one, as
+   * behind a proxy, and 256 bits cannot be guessed.
    *
    * @throws {CicdError} `unauthorized`, or `rate_limited` with the time to wait.
    */
@@ -66,8 +58,8 @@ export class KeyAuthenticator implements Authenticator {
     if (text === undefined || text === "") {
       throw this.#failed(
         address,
-        "no key came with it; send it as 'Authorization: Bearer KEY' or 'X-API-Key: KEY' " +
-          "('cicd-runner keys create' makes one)",
+        "it has no key; send it as 'Authorization: Bearer KEY' or 'X-API-Key: KEY' " +
+          "('cicd-runner keys create' creates one)",
       );
     }
     const check = this.#options.keys.check(text);
@@ -77,7 +69,7 @@ export class KeyAuthenticator implements Authenticator {
     if (taken.kind === "empty") {
       throw new CicdError(
         "rate_limited",
-        `Cannot take the request: key "${key.name}" has made more than ` +
+        `Cannot accept the request: key "${key.name}" has made more than ` +
           `${this.#options.requestsPerMinute()} in a minute (listen.requests_per_minute)`,
         { retryAfterMs: taken.retryAfterMs },
       );
@@ -87,11 +79,6 @@ export class KeyAuthenticator implements Authenticator {
     return { kind: "key", id, name, scopes, ...(projects === undefined ? {} : { projects }) };
   }
 
-  /**
-   * Counts a request without a good key of another kind, such as Gryt's own.
-   *
-   * @throws {CicdError} `rate_limited`, with the time to wait, if too many came from `address`.
-   */
   countFailure(address: string, why: string): void {
     const error = this.#failed(address, why);
     if (error.code === "rate_limited") throw error;
@@ -101,8 +88,8 @@ export class KeyAuthenticator implements Authenticator {
     try {
       this.#options.keys.noteUse(key);
     } catch (error) {
-      // A full disk must not keep those out who come to make room.
-      this.#options.log.warning("Cannot note the use of a key", { key: key.id, error });
+      // A full disk must not lock out those who could free space.
+      this.#options.log.warning("Cannot record the use of a key", { key: key.id, error });
     }
   }
 
@@ -111,16 +98,16 @@ export class KeyAuthenticator implements Authenticator {
     if (taken.kind === "empty") {
       return new CicdError(
         "rate_limited",
-        `Cannot take the request: too many without a good key came from "${address}"`,
+        `Cannot accept the request: too many without a valid key came from "${address}"`,
         { retryAfterMs: taken.retryAfterMs },
       );
     }
-    this.#options.log.info("A request without a good key was refused", { address, why });
-    return new CicdError("unauthorized", `Cannot take the request: ${why}`);
+    this.#options.log.info("A request without a valid key was refused", { address, why });
+    return new CicdError("unauthorized", `Cannot accept the request: ${why}`);
   }
 }
 
-/** The network of an IPv6 address: who has one address has the 2^64 around it. */
+/** Returns the /64 network of an IPv6 address: its owner has all 2^64 addresses. */
 function networkOf(address: string): string {
   if (!isIPv6(address)) return address;
   const [head = "", tail] = address.split("::");
@@ -130,4 +117,10 @@ function networkOf(address: string): string {
     while (groups.length + after < 8) groups.push("0");
   }
   return `${groups.slice(0, 4).join(":")}::/64`;
+}
+
+/** Returns the key in `Authorization: Bearer` or `X-API-Key`, if any. */
+function keyOf(headers: Headers): string | undefined {
+  const bearer = /^bearer +(\S+) *$/i.exec(headers.get("authorization") ?? "")?.[1];
+  return bearer ?? headers.get("x-api-key")?.trim();
 }

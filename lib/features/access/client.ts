@@ -11,41 +11,34 @@ import { issuedKeySchema, keyListSchema, keySchema } from "@lib/features/access/
 
 /** A key, without its text. */
 export type KeyAnswer = ReadingOf<typeof keySchema>;
-/** A key with its text, which is told this once. */
+/** A key with its text. */
 export type IssuedKeyAnswer = ReadingOf<typeof issuedKeySchema>;
 
 const readKey = reading(keySchema, "the key");
 const readKeys = reading(keyListSchema, "the keys");
 const readIssuedKey = reading(issuedKeySchema, "the key");
 
-/** A key to be made. */
+/** A key to create. */
 export interface KeyRequest {
   readonly name: string;
   readonly scopes: readonly string[];
   /** Absent: all. */
-  readonly projects?: readonly string[];
+  readonly projects?: readonly string[] | undefined;
   /** In seconds. */
-  readonly expires_in?: number;
+  readonly expires_in?: number | undefined;
 }
 
-/** Makes a key. */
-export function createKey(
-  runner: RunnerTransport,
-  request: KeyRequest,
-  signal: AbortSignal,
-): Promise<IssuedKeyAnswer> {
-  return runner.ask(readIssuedKey, { method: "POST", path: "/v1/keys", body: request, signal });
+/** Creates a key. */
+export function createKey(runner: RunnerTransport, body: KeyRequest, signal: AbortSignal) {
+  return runner.ask(readIssuedKey, { method: "POST", path: "/v1/keys", body, signal });
 }
 
-/** Lists all keys, the oldest first. */
-export async function listKeys(
-  runner: RunnerTransport,
-  signal: AbortSignal,
-): Promise<readonly KeyAnswer[]> {
+/** Lists all keys, oldest first. */
+export async function listKeys(runner: RunnerTransport, signal: AbortSignal) {
   return (await runner.ask(readKeys, { path: "/v1/keys", signal })).keys;
 }
 
-/** Gives a key another secret; that of now stays good for `overlapMs`. */
+/** Replaces the secret of a key; the current one remains valid for `overlapMs`. */
 export function rotateKey(
   runner: RunnerTransport,
   { id, overlapMs }: { readonly id: string; readonly overlapMs: number },
@@ -55,12 +48,8 @@ export function rotateKey(
   return runner.ask(readIssuedKey, { method: "POST", path, signal });
 }
 
-/** Revokes a key, for good. */
-export function revokeKey(
-  runner: RunnerTransport,
-  id: string,
-  signal: AbortSignal,
-): Promise<KeyAnswer> {
+/** Revokes a key permanently. */
+export function revokeKey(runner: RunnerTransport, id: string, signal: AbortSignal) {
   return runner.ask(readKey, { method: "POST", path: `${keyPath(id)}/revoke`, signal });
 }
 

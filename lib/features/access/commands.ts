@@ -26,38 +26,35 @@ import { renderTable } from "@lib/foundations/cli/table.ts";
 
 const create = defineCommand({
   name: "create",
-  brief: message`Make a key; it is printed once, on standard output`,
+  brief: message`Create a key; it is printed once, on standard output`,
   examples: ["cicd-runner keys create --name CI --scope submit --project web --expires 90d"],
   flags: (completer) =>
     object({
       name: option("--name", string({ metavar: "NAME" }), {
-        description: message`Says whose key it is`,
+        description: message`Describes the key's holder`,
       }),
       scopes: multiple(
         option("--scope", choice(SCOPES, { metavar: "SCOPE" }), {
-          description: message`What it allows: submit, read or admin; may be repeated`,
+          description: message`Scope it allows: submit, read or admin; may be repeated`,
         }),
-        {
-          min: 1,
-          errors: { tooFew: message`Say what it allows: --scope submit, read or admin.` },
-        },
+        { min: 1, errors: { tooFew: message`Give a scope: --scope submit, read or admin.` } },
       ),
       projects: multiple(option("-p", "--project", projectName(completer), {
-        description: message`The project it is for; may be repeated; without it, all`,
+        description: message`Restricts it to this project; may be repeated; default: all`,
       })),
       expires: optional(option("--expires", duration(), {
-        description: message`How long it is good, such as 90d; without it, until revoked`,
+        description: message`Lifetime, such as 90d; default: until revoked`,
       })),
     }),
   async run({ name, scopes, projects, expires }, context) {
     using runner = await context.connect();
-    const issued = await createKey(runner, {
+    const request = {
       name,
       scopes,
-      ...(projects.length === 0 ? {} : { projects }),
-      ...(expires === undefined ? {} : { expires_in: Math.ceil(expires / 1_000) }),
-    }, context.signal);
-    await print(context, issued);
+      projects: projects.length === 0 ? undefined : projects,
+      expires_in: expires === undefined ? undefined : Math.ceil(expires / 1_000),
+    };
+    await print(context, await createKey(runner, request, context.signal));
     return 0;
   },
 });
@@ -72,23 +69,21 @@ const list = defineCommand({
     const found = await listKeys(runner, signal);
     if (flags.json) { for (const key of found) await out.json(key); }
     else if (found.length === 0) {
-      out.note("there are no keys; 'cicd-runner keys create' makes one");
-    } else {
-      for (const line of await renderKeys(found, { now: clock.now(), paint })) await out.line(line);
-    }
+      out.note("there are no keys; 'cicd-runner keys create' creates one");
+    } else for (const line of await renderKeys(found, clock.now(), paint)) await out.line(line);
     return 0;
   },
 });
 
 const rotate = defineCommand({
   name: "rotate",
-  brief: message`Give a key another secret; it is printed once, on standard output`,
+  brief: message`Replace the secret of a key; it is printed once, on standard output`,
   examples: ["cicd-runner keys rotate 0f1e2d3c4b5a6978 --overlap 1d"],
   flags: () =>
     object({
       id: keyId(),
       overlap: optional(option("--overlap", duration(), {
-        description: message`How long the old one stays good; without it, it ends now`,
+        description: message`How long the old secret remains valid; default: not at all`,
       })),
     }),
   async run({ id, overlap = 0 }, context) {
@@ -96,8 +91,8 @@ const rotate = defineCommand({
     await print(context, await rotateKey(runner, { id, overlapMs: overlap }, context.signal));
     context.out.note(
       overlap === 0
-        ? "the key before is no good any more"
-        : `the key before is good for another ${formatDuration(overlap)}`,
+        ? "the old key is no longer valid"
+        : `the old key remains valid for ${formatDuration(overlap)}`,
     );
     return 0;
   },
@@ -105,7 +100,7 @@ const rotate = defineCommand({
 
 const revoke = defineCommand({
   name: "revoke",
-  brief: message`Make a key useless, for good`,
+  brief: message`Revoke a key permanently`,
   examples: ["cicd-runner keys revoke 0f1e2d3c4b5a6978"],
   flags: () => object({ id: keyId() }),
   async run({ id }, { connect, out, flags, signal }) {
@@ -121,18 +116,20 @@ const revoke = defineCommand({
 export const commands: readonly Command[] = [
   commandGroup({
     name: "keys",
-    brief: message`Make and revoke the keys of those who reach the runner over TCP`,
+    brief: message`Manage the keys for access to the runner over TCP`,
     examples: ["cicd-runner keys create --name CI --scope submit --project web"],
     commands: [create, list, rotate, revoke],
-    noMatch: message`Say which: keys create, list, rotate or revoke.`,
+    noMatch: message`Give a command: keys create, list, rotate or revoke.`,
   }),
 ];
 
 function keyId() {
-  return argument(string({ metavar: "ID" }), { description: message`Of the key; see keys list` });
+  return argument(string({ metavar: "ID" }), {
+    description: message`Id of the key; see keys list`,
+  });
 }
 
-/** The key alone on standard output, so that it can be piped to where it is kept. */
+/** Prints the key alone on standard output, so that it can be piped to a secret store. */
 async function print({ out, flags }: CliContext, issued: IssuedKeyAnswer): Promise<void> {
   if (flags.json) return await out.json(issued);
   const { name, id, scopes, projects, expires_at, key } = issued;
@@ -143,16 +140,13 @@ async function print({ out, flags }: CliContext, issued: IssuedKeyAnswer): Promi
       }`,
   );
   out.note(
-    "it is shown this once; keep it as a secret, and send it as 'Authorization: Bearer KEY'",
+    "it is shown only once; keep it secret, and send it as 'Authorization: Bearer KEY'",
   );
   await out.line(key);
 }
 
 /** Renders keys, a line each. */
-function renderKeys(
-  found: readonly KeyAnswer[],
-  { now, paint }: { readonly now: number; readonly paint: Painter },
-): Promise<readonly string[]> {
+function renderKeys(found: readonly KeyAnswer[], now: number, paint: Painter) {
   return renderTable({
     columns: [
       { title: "ID" },
@@ -170,19 +164,21 @@ function renderKeys(
       key.last_used_at === null ? "never" : ago(key.last_used_at, now),
       {
         text: stateOf(key, now),
-        paint: (text) => paint(isGood(key, now) ? "good" : "faint", text),
+        paint: (text) => paint(isValid(key, now) ? "good" : "faint", text),
       },
     ]),
     paintTitle: (text) => paint("faint", text),
   });
 }
 
-function isGood({ revoked_at, expires_at }: KeyAnswer, now: number): boolean {
+function isValid({ revoked_at, expires_at }: KeyAnswer, now: number): boolean {
   return revoked_at === null && (expires_at === null || Date.parse(expires_at) > now);
 }
 
 function stateOf(key: KeyAnswer, now: number): string {
   if (key.revoked_at !== null) return `revoked ${ago(key.revoked_at, now)}`;
-  if (key.expires_at === null) return "good";
-  return isGood(key, now) ? `good until ${key.expires_at}` : `expired ${ago(key.expires_at, now)}`;
+  if (key.expires_at === null) return "valid";
+  return isValid(key, now)
+    ? `valid until ${key.expires_at}`
+    : `expired ${ago(key.expires_at, now)}`;
 }

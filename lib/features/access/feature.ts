@@ -1,5 +1,5 @@
 /**
- * API keys: who may use the API over a network, and for what.
+ * API keys: access to the API over a network.
  *
  * @module
  */

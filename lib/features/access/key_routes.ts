@@ -1,5 +1,5 @@
 /**
- * API keys: make, list, rotate, revoke.
+ * The routes of API keys: create, list, rotate, revoke.
  *
  * @module
  */
@@ -7,7 +7,6 @@ import * as v from "valibot";
 import { SCOPES } from "@lib/core/caller.ts";
 import { issuedKeySchema, keyListSchema, keySchema } from "@lib/features/access/answers.ts";
 import type { ApiKey, IssuedKey, KeyStore } from "@lib/features/access/key_store.ts";
-import { isKeyId } from "@lib/features/access/key_text.ts";
 import { toRfc3339 } from "@lib/core/clock.ts";
 import { CicdError } from "@lib/core/errors.ts";
 import { readJson } from "@lib/foundations/http/body.ts";
@@ -16,9 +15,8 @@ import type { RunnerServices } from "@lib/api/feature.ts";
 import { type AnyRoute, queryDuration, route } from "@lib/api/route.ts";
 
 const DAY_MS = 86_400_000;
-/** A key that lives longer may as well live for ever. */
 const EXPIRY_MAX_MS = 3_650 * DAY_MS;
-/** Long enough to reach every place that holds the key. */
+/** Long enough to replace the key everywhere. */
 const OVERLAP_MAX_MS = 30 * DAY_MS;
 const MAX_PROJECTS = 100;
 
@@ -26,7 +24,7 @@ const keyRequestSchema = v.strictObject({
   name: v.pipe(
     v.string(),
     v.regex(/^[^\p{C}]{1,100}$/u, "must be 1 to 100 printable characters"),
-    v.description("Says whose key it is; need not be unique"),
+    v.description("Describes the key's holder; need not be unique"),
   ),
   scopes: v.pipe(
     v.array(v.picklist(SCOPES, `must be one of ${SCOPES.join(", ")}`)),
@@ -35,9 +33,9 @@ const keyRequestSchema = v.strictObject({
   ),
   projects: v.optional(v.pipe(
     v.array(projectName().schema),
-    v.minLength(1, "must name at least one; leave it out for all projects"),
+    v.minLength(1, "must name at least one; omit it for all projects"),
     v.maxLength(MAX_PROJECTS, `must name at most ${MAX_PROJECTS}`),
-    v.description("The key knows of these only; absent: all"),
+    v.description("Restricts the key to these projects; absent: all"),
     v.transform((projects) => [...new Set(projects)]),
   )),
   expires_in: v.optional(duration({ min: 1_000, max: EXPIRY_MAX_MS }).schema),
@@ -55,9 +53,8 @@ export function keyRoutes(
       method: "POST",
       path: "/v1/keys",
       access: ACCESS,
-      summary: "Make an API key",
-      description: "Only a hash is kept: the answer is the one place where the key is shown.",
-      query: {},
+      summary: "Create an API key",
+      description: "Only a hash is stored: the key is shown in this answer and nowhere else.",
       body: keyRequestSchema,
       answers: { 201: { description: "The key", schema: issuedKeySchema } },
       errors: ["invalid_json", "invalid_request", "body_too_large", "state_conflict"],
@@ -65,13 +62,9 @@ export function keyRoutes(
         const { name, scopes, projects, expires_in } = parseKeyRequest(
           await readJson(request, ports.bodyLimits()),
         );
-        const issued = keys.create({
-          name,
-          scopes,
-          ...(projects === undefined ? {} : { projects }),
-          ...(expires_in === undefined ? {} : { expiresAt: ports.clock.now() + expires_in }),
-        });
-        ports.log.info("API key made", { key: issued.key.id, name, scopes, projects });
+        const expiresAt = expires_in === undefined ? undefined : ports.clock.now() + expires_in;
+        const issued = keys.create({ name, scopes, projects, expiresAt });
+        ports.log.info("API key created", { key: issued.key.id, name, scopes, projects });
         return reply.json(201, issuedView(issued), NO_STORE);
       },
     }),
@@ -79,21 +72,16 @@ export function keyRoutes(
       method: "GET",
       path: "/v1/keys",
       access: ACCESS,
-      summary: "List API keys, the oldest first",
-      query: {},
-      answers: {
-        200: { description: "The keys", schema: keyListSchema },
-      },
-      errors: [],
+      summary: "List API keys, oldest first",
+      answers: { 200: { description: "The keys", schema: keyListSchema } },
       handle: (_, reply) => reply.json(200, { keys: keys.list().map(shown) }),
     }),
     route({
       method: "POST",
       path: "/v1/keys/:id/revoke",
       access: ACCESS,
-      summary: "Make an API key useless, for good",
-      description: "Idempotent. What is being answered already goes on to its end.",
-      query: {},
+      summary: "Revoke an API key permanently",
+      description: "Idempotent. Requests already being answered are completed.",
       answers: { 200: { description: "The key is revoked", schema: keySchema } },
       errors: ["not_found"],
       handle: ({ params }, reply) => {
@@ -106,10 +94,10 @@ export function keyRoutes(
       method: "POST",
       path: "/v1/keys/:id/rotate",
       access: ACCESS,
-      summary: "Give an API key another secret",
+      summary: "Replace the secret of an API key",
       description:
-        "Id, scopes and projects stay. With `overlap` the secret of now stays good for so long, " +
-        "at most 30d; without it, it is useless at once.",
+        "Id, scopes and projects stay. With `overlap`, the current secret remains valid for that " +
+        "time, at most 30d; without it, it is invalid at once.",
       query: { overlap: queryDuration },
       answers: { 200: { description: "The key", schema: issuedKeySchema } },
       errors: ["not_found", "state_conflict", "invalid_request"],
@@ -140,8 +128,8 @@ function invalid(path: string, message: string): CicdError {
 
 function keyIdOf(params: Readonly<Record<string, string>>): string {
   const id = params["id"] ?? "";
-  if (isKeyId(id)) return id;
-  // Perhaps the key itself, which must not show in an answer or a log.
+  if (/^[0-9a-f]{16}$/.test(id)) return id;
+  // It may be the key itself, which must not appear in an answer or a log.
   throw new CicdError("not_found", "Cannot find the key: give its id, 16 hexadecimal digits");
 }
 

@@ -1,17 +1,19 @@
 /**
- * The record of API keys: who holds one, what it allows, and until when.
+ * The record of API keys, and their texts: `cicd_<id>_<secret>`.
+ *
+ * The id finds the record, the secret proves it. Only a SHA-256 of the text is kept: its 256 random
+ * bits cannot be guessed, so a slow password hash would cost each request and add nothing.
  *
  * @module
  */
-import { timingSafeEqual } from "node:crypto";
+import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
 import type { Clock } from "@lib/core/clock.ts";
 import { CicdError } from "@lib/core/errors.ts";
 import { parseProjectName, type ProjectName } from "@lib/core/ids.ts";
 import { type Scope, SCOPES } from "@lib/core/caller.ts";
-import { hashKey, keyIdOf, mintKey, NO_HASH } from "@lib/features/access/key_text.ts";
 import type { Database, SqlRow } from "@lib/foundations/store/database.ts";
 
-/** What is known of a key; the key itself is not. Times are milliseconds since the epoch. */
+/** A key without its text. Times are in milliseconds since the epoch. */
 export interface ApiKey {
   readonly id: string;
   readonly name: string;
@@ -19,40 +21,40 @@ export interface ApiKey {
   /** Absent: all. */
   readonly projects?: readonly ProjectName[];
   readonly createdAt: number;
-  /** To within {@linkcode USE_STEP_MS}. */
+  /** To within ten minutes. */
   readonly lastUsedAt?: number;
   readonly expiresAt?: number;
   readonly revokedAt?: number;
-  /** Until when the secret before the last rotation is still good. */
+  /** End of validity of the secret before the last rotation. */
   readonly previousUntil?: number;
 }
 
-/** A key to be made. */
+/** A key to create. */
 export interface NewKey {
   readonly name: string;
   readonly scopes: readonly Scope[];
-  readonly projects?: readonly ProjectName[];
-  readonly expiresAt?: number;
+  readonly projects?: readonly ProjectName[] | undefined;
+  readonly expiresAt?: number | undefined;
 }
 
-/** A key with its text, which is shown this once. */
+/** A key with its text, which is shown only once. */
 export interface IssuedKey {
   readonly key: ApiKey;
   readonly text: string;
 }
 
-/** Why a key's text is not good. */
+/** A reason to refuse a key. */
 export type KeyProblem = "unknown" | "revoked" | "expired";
 
-/** What came of checking a key's text. */
+/** The result of checking a key's text. */
 export type KeyCheck =
   | { readonly kind: "good"; readonly key: ApiKey }
   | { readonly kind: "bad"; readonly problem: KeyProblem };
 
-/** How exactly the last use of a key is kept: not every request waits for a write. */
-export const USE_STEP_MS = 10 * 60_000;
+/** Resolution of the last use of a key: not every request waits for a write. */
+const USE_STEP_MS = 10 * 60_000;
 const MAX_KEYS = 1_000;
-/** Keys that are no good are forgotten after this time when room is needed. */
+/** Invalid keys may be deleted after this time when room is needed. */
 const FORGET_AFTER_MS = 90 * 86_400_000;
 
 /** The keys of one runner. */
@@ -66,7 +68,7 @@ export class KeyStore {
   }
 
   /**
-   * Makes a key.
+   * Creates a key.
    *
    * @throws {CicdError} `state_conflict` if there are too many.
    */
@@ -90,7 +92,7 @@ export class KeyStore {
     return { key: this.require(id), text };
   }
 
-  /** All keys, the oldest first. */
+  /** Returns all keys, oldest first. */
   list(): readonly ApiKey[] {
     return this.#db.all("SELECT * FROM api_keys ORDER BY created_at, id").map(parseRow);
   }
@@ -105,7 +107,7 @@ export class KeyStore {
   /**
    * Gives a key another secret.
    *
-   * @param overlapMs How long the secret of now stays good.
+   * @param overlapMs How long the current secret remains valid.
    * @throws {CicdError} `not_found`, or `state_conflict` if the key is revoked or has expired.
    */
   rotate(id: string, overlapMs: number): IssuedKey {
@@ -117,7 +119,7 @@ export class KeyStore {
         const state = revokedAt === undefined ? "has expired" : "is revoked";
         throw new CicdError(
           "state_conflict",
-          `Cannot rotate key "${id}": it ${state}; make another`,
+          `Cannot rotate key "${id}": it ${state}; create another`,
         );
       }
       this.#db.run(
@@ -132,7 +134,7 @@ export class KeyStore {
     return { key: this.require(id), text: minted.text };
   }
 
-  /** Makes a key useless, for good; idempotent. @throws {CicdError} `not_found` */
+  /** Revokes a key permanently; idempotent. @throws {CicdError} `not_found` */
   revoke(id: string): ApiKey {
     this.#db.run(
       `UPDATE api_keys SET revoked_at = coalesce(revoked_at, ?), previous_hash = NULL,
@@ -143,11 +145,14 @@ export class KeyStore {
     return this.require(id);
   }
 
-  /** Checks a key's text; one that is not on record takes as long as one with a wrong secret. */
+  /** Checks a key's text; an unknown key takes as long as a wrong secret. */
   check(text: string): KeyCheck {
     const now = this.#clock.now();
     const given = hashKey(text);
-    const row = this.#db.first("SELECT * FROM api_keys WHERE id = ?", keyIdOf(text) ?? "");
+    const row = this.#db.first(
+      "SELECT * FROM api_keys WHERE id = ?",
+      PATTERN.exec(text)?.[1] ?? "",
+    );
     const isCurrent = timingSafeEqual(given, hashIn(row, "hash"));
     const isPrevious = timingSafeEqual(given, hashIn(row, "previous_hash"));
     if (row === undefined || !(isCurrent || isPrevious)) return { kind: "bad", problem: "unknown" };
@@ -161,7 +166,7 @@ export class KeyStore {
   }
 
   /**
-   * Notes that a key was used, now and then; whether it was written is no matter to the request.
+   * Records the use of a key, at most once per {@linkcode USE_STEP_MS}.
    *
    * @throws {CicdError} `disk_full`, `io_failed`
    */
@@ -184,9 +189,25 @@ export class KeyStore {
     if (removed > 0) return;
     throw new CicdError(
       "state_conflict",
-      `Cannot make another key: there are ${count}; revoked and expired ones go after 90 days`,
+      `Cannot create another key: there are ${count}; revoked and expired ones are deleted after 90 days`,
     );
   }
+}
+
+const ID_BYTES = 8;
+const SECRET_BYTES = 32;
+const PATTERN = /^cicd_([0-9a-f]{16})_[A-Za-z0-9_-]{43}$/;
+/** Stands in for the hash of an unknown key. */
+const NO_HASH: Uint8Array = new Uint8Array(32);
+
+/** Makes a key. @param id Absent: a new one. */
+function mintKey(id = randomBytes(ID_BYTES).toString("hex")) {
+  const text = `cicd_${id}_${randomBytes(SECRET_BYTES).toString("base64url")}`;
+  return { id, text, hash: hashKey(text) };
+}
+
+function hashKey(text: string): Uint8Array {
+  return new Uint8Array(createHash("sha256").update(text).digest());
 }
 
 function hashIn(row: SqlRow | undefined, column: string): Uint8Array {
@@ -215,7 +236,7 @@ function time<K extends string>(name: K, value: unknown): { [key in K]?: number 
   return typeof value === "number" ? { [name]: value } as { [key in K]?: number } : {};
 }
 
-/** A list that cannot be read allows nothing. */
+/** Parses a list; one that is not readable allows nothing. */
 function listIn(value: unknown): readonly string[] {
   const list: unknown = typeof value === "string" ? JSON.parse(value) : [];
   return Array.isArray(list) ? list.filter((one) => typeof one === "string") : [];

@@ -1,5 +1,5 @@
 /**
- * The part of the runner: API keys: who may use the API over a network, and for what.
+ * API keys in the runner.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import { KeyAuthenticator } from "@lib/features/access/authenticator.ts";
 import { keyRoutes } from "@lib/features/access/key_routes.ts";
 import { KeyStore } from "@lib/features/access/key_store.ts";
 
-/** The table of keys. A migration that has shipped is never edited: append the next one. */
+/** The table of keys; append migrations, never edit a shipped one. */
 export const migrations: readonly Migration[] = [
   `
 CREATE TABLE api_keys (
@@ -29,7 +29,7 @@ CREATE TABLE api_keys (
 `,
 ];
 
-/** Makes the part. */
+/** Makes the part of the runner. */
 export function part(services: RunnerServices): RunnerPart {
   const { db, clock, log, config } = services;
   const keys = new KeyStore(db, clock);

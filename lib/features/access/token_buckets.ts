@@ -1,5 +1,5 @@
 /**
- * Rate limits: a bucket of tokens for each name, refilled with time.
+ * Rate limits: a bucket of tokens per name, refilled over time.
  *
  * @module
  */
@@ -8,13 +8,13 @@ import type { Clock } from "@lib/core/clock.ts";
 /** Options for {@linkcode TokenBuckets}. */
 export interface TokenBucketsOptions {
   readonly clock: Clock;
-  /** Tokens that a full bucket holds, and that flow into it each minute; looked up at each use. */
+  /** Capacity of a bucket and its refill per minute; read at each use. */
   readonly perMinute: () => number;
-  /** Buckets kept; beyond them, that of the name not seen for longest is forgotten. */
+  /** Number of buckets kept; the least recently used one is dropped. */
   readonly maxNames: number;
 }
 
-/** What came of asking for a token. */
+/** The result of asking for a token. */
 export type Taken =
   | { readonly kind: "taken" }
   | { readonly kind: "empty"; readonly retryAfterMs: number };
@@ -35,7 +35,7 @@ export class TokenBuckets {
     this.#options = options;
   }
 
-  /** Names that have a bucket now. */
+  /** Number of buckets. */
   get size(): number {
     return this.#buckets.size;
   }
@@ -46,7 +46,7 @@ export class TokenBuckets {
     const perMinute = this.#options.perMinute();
     const now = clock.now();
     const bucket = this.#buckets.get(name) ?? { tokens: perMinute, filledAt: now };
-    // A clock that was set back gives nothing, and takes nothing.
+    // A clock that was set back adds nothing.
     const elapsedMs = Math.max(0, now - bucket.filledAt);
     bucket.tokens = Math.min(perMinute, bucket.tokens + elapsedMs * perMinute / MINUTE_MS);
     bucket.filledAt = now;
@@ -57,10 +57,8 @@ export class TokenBuckets {
       this.#buckets.delete(oldest);
     }
     if (bucket.tokens < 1) {
-      return {
-        kind: "empty",
-        retryAfterMs: Math.ceil((1 - bucket.tokens) * MINUTE_MS / perMinute),
-      };
+      const retryAfterMs = Math.ceil((1 - bucket.tokens) * MINUTE_MS / perMinute);
+      return { kind: "empty", retryAfterMs };
     }
     bucket.tokens--;
     return { kind: "taken" };

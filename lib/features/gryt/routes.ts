@@ -8,7 +8,7 @@
  */
 import { createHash, timingSafeEqual } from "node:crypto";
 import type { RunnerServices } from "@lib/api/feature.ts";
-import { quoted } from "@lib/api/find_job.ts";
+import { quoted } from "@lib/api/access.ts";
 import { LOG_QUERY, logSession } from "@lib/api/log_socket.ts";
 import { type AnyRoute, type AnySocket, type ApiRequest, route, socket } from "@lib/api/route.ts";
 import { CicdError } from "@lib/core/errors.ts";

@@ -1,14 +1,14 @@
 /**
  * Requests about single jobs.
  *
- * Each function throws what {@linkcode RunnerTransport.json} throws; a job is named by its id, or
- * the beginning of it.
+ * Each function throws what {@linkcode RunnerTransport.json} throws; `id` is a job's id or the
+ * beginning of it.
  *
  * @module
  */
 import { CicdError } from "@lib/core/errors.ts";
-import type { Clock } from "@lib/core/clock.ts";
 import type { UnixResponse } from "@lib/foundations/http/unix_client.ts";
+import type { CliContext } from "@lib/api/client/context.ts";
 import { hasEnded, type JobAnswer, readJob } from "@lib/api/client/jobs.ts";
 import type { Reconnect } from "@lib/api/client/reconnect.ts";
 import {
@@ -19,26 +19,22 @@ import {
   type RunnerTransport,
 } from "@lib/api/client/transport.ts";
 
-/** Submits a job; the same key gives the same job. */
+/** Submits a job; submitting with the same key again returns the same job. */
 export function submitJob(
   runner: RunnerTransport,
   { request, key }: { readonly request: unknown; readonly key: string },
   signal: AbortSignal,
 ): Promise<JobAnswer> {
-  return runner.ask(readJob, {
-    method: "POST",
-    path: "/v1/jobs",
-    headers: { "idempotency-key": key },
-    body: request,
-    signal,
-  });
+  const headers = { "idempotency-key": key };
+  return runner.ask(readJob, { method: "POST", path: "/v1/jobs", headers, body: request, signal });
 }
 
 /**
- * Submits until there is an answer; `submit` sends the same idempotency key
- * each time, so however often it arrives, there is one job.
+ * Submits until there is an answer.
  *
- * @throws {ConnectionLostError} At once if nobody has ever listened.
+ * `submit` sends the same idempotency key each time, so there is one job however often it arrives.
+ *
+ * @throws {ConnectionLostError} At once if nothing listened at the first attempt.
  */
 export async function submitSafely(
   submit: () => Promise<JobAnswer>,
@@ -53,12 +49,8 @@ export async function submitSafely(
   return await reconnect.run(submit);
 }
 
-/** Shows a job with its attempts. */
-export function showJob(
-  runner: RunnerTransport,
-  id: string,
-  signal: AbortSignal,
-): Promise<JobAnswer> {
+/** Returns a job with its attempts. */
+export function showJob(runner: RunnerTransport, id: string, signal: AbortSignal) {
   return runner.ask(readJob, { path: jobPath(id), signal });
 }
 
@@ -71,40 +63,33 @@ export function changeJob(
   return runner.ask(readJob, { method: "POST", path: `${jobPath(id)}/${verb}`, signal });
 }
 
-/** Waits for a job's end, at most `timeoutMs`; then answers with the job as it stands. */
-export function waitOnce(
-  runner: RunnerTransport,
-  { id, timeoutMs }: { readonly id: string; readonly timeoutMs: number },
-  signal: AbortSignal,
-): Promise<JobAnswer> {
-  const seconds = Math.max(1, Math.ceil(timeoutMs / 1_000));
-  const path = `${jobPath(id)}/wait?timeout=${seconds}s`;
-  return runner.ask(readJob, { path, signal, extraMs: seconds * 1_000 });
-}
-
-/** Longest single question, in milliseconds. */
+/** Longest single wait request, in milliseconds. */
 const POLL_MS = 60_000;
 
-/** Options for {@linkcode waitForEnd}. */
-export interface WaitOptions {
-  /** Waits for the end, at most `timeoutMs`; answers with the job as it stands then. */
-  readonly waitOnce: (timeoutMs: number) => Promise<JobAnswer>;
-  readonly reconnect: Reconnect;
-  readonly clock: Clock;
+/** A job to wait for. */
+export interface AwaitedJob {
+  readonly id: string;
   /** When to stop waiting, in milliseconds since the epoch. @default {Infinity} */
   readonly until?: number;
+  readonly signal: AbortSignal;
 }
 
 /**
  * Waits for a job's end, across restarts of the runner.
  *
- * @returns The ended job, or the job as it stands when `until` has come.
+ * @returns The ended job, or the job as it is at `until`.
  */
-export async function waitForEnd(options: WaitOptions): Promise<JobAnswer> {
-  const { waitOnce, reconnect, clock, until = Infinity } = options;
+export async function waitForEnd(
+  { clock, reconnect }: Pick<CliContext, "clock" | "reconnect">,
+  runner: RunnerTransport,
+  { id, until = Infinity, signal }: AwaitedJob,
+): Promise<JobAnswer> {
+  const policy = reconnect(signal);
   while (true) {
-    const timeoutMs = Math.max(0, Math.min(POLL_MS, until - clock.now()));
-    const job = await reconnect.run(() => waitOnce(timeoutMs));
+    const seconds = Math.max(1, Math.ceil(Math.min(POLL_MS, until - clock.now()) / 1_000));
+    const path = `${jobPath(id)}/wait?timeout=${seconds}s`;
+    const request = { path, signal, extraMs: seconds * 1_000 };
+    const job = await policy.run(() => runner.ask(readJob, request));
     if (hasEnded(job) || clock.now() >= until) return job;
   }
 }
@@ -117,7 +102,7 @@ export interface LogPart {
   readonly timestamps?: boolean;
 }
 
-/** Opens a job's log: as it is now, or as it goes on until the job has ended. */
+/** Opens a job's log: as it is now, or, with `follow`, until the job has ended. */
 export function openLog(
   runner: RunnerTransport,
   { id, follow = false, ...part }: LogPart & { readonly id: string; readonly follow?: boolean },
@@ -146,7 +131,7 @@ export async function openLogRest(
   }
 }
 
-/** Returns the bytes of a job's log now. */
+/** Returns the current size of a job's log, in bytes. */
 export async function logSize(
   runner: RunnerTransport,
   { id, stream }: { readonly id: string; readonly stream?: LogPart["stream"] | undefined },
@@ -155,7 +140,10 @@ export async function logSize(
   using response = await open(runner, { id, query: { stream }, range: "bytes=-1" }, signal);
   const total = /\/(\d{1,15})$/.exec(response.headers["content-range"] ?? "")?.[1];
   if (total !== undefined) return Number(total);
-  throw new CicdError("internal", "Cannot learn the size of the log: the answer does not tell");
+  throw new CicdError(
+    "internal",
+    "Cannot read the size of the log: the answer does not contain it",
+  );
 }
 
 function open(

@@ -3,24 +3,235 @@
  *
  * @module
  */
-import type { Command } from "@lib/api/client/command.ts";
-import { events } from "@lib/features/jobs/commands/events.ts";
+import { object } from "@optique/core/constructs";
+import { message } from "@optique/core/message";
+import { multiple, optional } from "@optique/core/modifiers";
+import { option } from "@optique/core/primitives";
+import { choice, integer } from "@optique/core/valueparser";
+import { formatDuration } from "@lib/core/duration.ts";
+import { CicdError, toCicdError } from "@lib/core/errors.ts";
+import { type Command, defineCommand } from "@lib/api/client/command.ts";
+import { type CliContext, OutputClosedError } from "@lib/api/client/context.ts";
+import { resultLine } from "@lib/api/client/format.ts";
+import { hasEnded, type JobAnswer } from "@lib/api/client/jobs.ts";
+import type { RunnerTransport } from "@lib/api/client/transport.ts";
+import { printChanges } from "@lib/api/client/watch.ts";
+import {
+  changeJob,
+  type LogPart,
+  logSize,
+  openLog,
+  waitForEnd,
+} from "@lib/features/jobs/client.ts";
+import {
+  jobExitCode,
+  logWriter,
+  runToEnd,
+  writeLog,
+} from "@lib/features/jobs/commands/follow_job.ts";
 import { jobs } from "@lib/features/jobs/commands/jobs.ts";
-import { logs } from "@lib/features/jobs/commands/logs.ts";
-import { retry } from "@lib/features/jobs/commands/retry.ts";
 import { run, submit } from "@lib/features/jobs/commands/run.ts";
 import { show } from "@lib/features/jobs/commands/show.ts";
-import { cancel, wait } from "@lib/features/jobs/commands/wait.ts";
+import {
+  type Completer,
+  duration,
+  jobArgument,
+  projectName,
+  size,
+  toggle,
+} from "@lib/foundations/cli/grammar_values.ts";
+
+const logs = defineCommand({
+  name: "logs",
+  brief: message`Print a job's log`,
+  description: message`Following continues across restarts of the runner; no byte is lost or
+repeated. Exits with 0 however the job ended.`,
+  examples: [
+    "cicd-runner logs -f 0192f3a4",
+    "cicd-runner logs --tail 10K --timestamps 0192f3a4",
+  ],
+  flags: (completer) =>
+    object({
+      id: jobArgument(completer),
+      follow: toggle(["-f", "--follow"], message`Follow the log until the job has ended`),
+      timestamps: toggle(["-t", "--timestamps"], message`Prefix each line with its time`),
+      stream: optional(option("--stream", choice(["stdout", "stderr"]), {
+        description: message`Only one stream, of a job with split output`,
+      })),
+      tail: optional(option("--tail", size(), {
+        description: message`Only the last bytes, such as 10K`,
+      })),
+      from: optional(option("--from", integer({ metavar: "OFFSET", min: 0 }), {
+        description: message`Start at this byte of the log`,
+      })),
+    }),
+  async run({ id, stream, timestamps, tail, from, follow }, context) {
+    if (tail !== undefined && from !== undefined) {
+      const problem = "Cannot read the log: --tail and --from exclude each other";
+      throw new CicdError("usage", problem);
+    }
+    const { signal } = context;
+    using runner = await context.connect();
+    const part: LogPart = {
+      from: tail === undefined
+        ? from ?? 0
+        : Math.max(0, await logSize(runner, { id, stream }, signal) - tail),
+      timestamps,
+      ...(stream === undefined ? {} : { stream }),
+    };
+    if (follow) await writeLog(context, { runner, id, part, signal });
+    else {
+      const write = logWriter(context, part.from);
+      using response = await openLog(runner, { ...part, id }, signal);
+      for await (const chunk of response.body) await write(chunk);
+    }
+    return 0;
+  },
+});
+
+/**
+ * Waits for jobs to end, and exits with the exit code of the first job, in the order given, that
+ * did not succeed.
+ */
+const wait = defineCommand({
+  name: "wait",
+  brief: message`Wait for jobs to end, and exit with their exit code`,
+  description:
+    message`With several jobs, the exit code is that of the first one given that did not succeed.`,
+  examples: ["cicd-runner wait --timeout 30m 0192f3a4"],
+  flags: (completer) =>
+    object({
+      ids: jobArguments(completer),
+      timeout: optional(option("-t", "--timeout", duration(), {
+        description: message`Maximum time to wait`,
+      })),
+    }),
+  async run({ ids, timeout }, context) {
+    using runner = await context.connect();
+    const until = timeout === undefined ? Infinity : context.clock.now() + timeout;
+    let exitCode = 0;
+    // One after another: all must end, so the order does not change the total time.
+    for (const id of ids) {
+      const job = await waitFor(context, runner, id, until);
+      if (!hasEnded(job)) {
+        throw new CicdError(
+          "deadline_exceeded",
+          `Cannot wait longer for job "${job.id}": it is ${job.state} after ` +
+            formatDuration(timeout ?? 0),
+        );
+      }
+      await report(context, job);
+      exitCode ||= jobExitCode(job);
+    }
+    return exitCode;
+  },
+});
+
+/** Cancels jobs; continues with the others if one cannot be cancelled. */
+const cancel = defineCommand({
+  name: "cancel",
+  brief: message`Cancel jobs`,
+  description: message`A running job gets SIGTERM, and SIGKILL after its grace period.`,
+  examples: [
+    "cicd-runner cancel 0192f3a4",
+    "cicd-runner jobs -p web --state queued --json | jq -r .id | xargs cicd-runner cancel",
+  ],
+  flags: (completer) =>
+    object({
+      ids: jobArguments(completer),
+      wait: toggle(["-w", "--wait"], message`Return when the jobs have ended`),
+    }),
+  async run({ ids, wait }, context) {
+    using runner = await context.connect();
+    let exitCode = 0;
+    for (const id of ids) {
+      try {
+        const job = await changeJob(runner, { id, verb: "cancel" }, context.signal);
+        if (!wait || hasEnded(job)) await report(context, job);
+        else await report(context, await waitFor(context, runner, job.id));
+      } catch (thrown) {
+        const error = toCicdError(thrown);
+        if (thrown instanceof OutputClosedError || error.code === "runner_unavailable") {
+          throw thrown;
+        }
+        context.out.note(error.message);
+        exitCode ||= error.entry.exitCode;
+      }
+    }
+    return exitCode;
+  },
+});
+
+const events = defineCommand({
+  name: "events",
+  brief: message`Print the changes of jobs as they come`,
+  examples: ["cicd-runner events --json | jq -r '.id + \" \" + .state'"],
+  flags: (completer) =>
+    object({
+      since: optional(option("--since", integer({ metavar: "REVISION", min: 0 }), {
+        description: message`Start after this change; 0 for all changes on record`,
+      })),
+      project: optional(option("-p", "--project", projectName(completer), {
+        description: message`Only those of this project`,
+      })),
+    }),
+  async run({ since, project }, context) {
+    using runner = await context.connect();
+    return await printChanges(context, runner, {
+      since,
+      isWanted: (job) => project === undefined || job.project === project,
+    });
+  },
+});
+
+/** Runs an ended job again; with `--follow`, as `run` does. */
+const retry = defineCommand({
+  name: "retry",
+  brief: message`Run an ended job again`,
+  description: message`The job keeps its id and gets another attempt.`,
+  examples: ["cicd-runner retry --follow 0192f3a4"],
+  flags: (completer) =>
+    object({
+      id: jobArgument(completer),
+      follow: toggle(
+        ["-f", "--follow"],
+        message`Follow the log of the new attempt and exit with the job's exit code`,
+      ),
+    }),
+  async run({ id, follow }, context) {
+    if (follow) {
+      return await runToEnd(context, async (runner, signal) => {
+        const from = await logSize(runner, { id }, signal);
+        return { job: await changeJob(runner, { id, verb: "retry" }, signal), from };
+      });
+    }
+    const { out, flags } = context;
+    using runner = await context.connect();
+    const job = await changeJob(runner, { id, verb: "retry" }, context.signal);
+    if (flags.json) await out.json(job);
+    else await out.line(`job ${job.id} is queued again`);
+    return 0;
+  },
+});
 
 /** The commands about jobs. */
 export const commands: readonly Command[] = [
-  run,
-  submit,
-  jobs,
-  show,
-  logs,
-  wait,
-  events,
-  cancel,
-  retry,
+  ...[run, submit, jobs, show],
+  ...[logs, wait, events, cancel, retry],
 ];
+
+function jobArguments(completer: Completer) {
+  return multiple(jobArgument(completer), {
+    min: 1,
+    errors: { tooFew: message`Give the id of a job.` },
+  });
+}
+
+function waitFor(context: CliContext, runner: RunnerTransport, id: string, until = Infinity) {
+  return waitForEnd(context, runner, { id, until, signal: context.signal });
+}
+
+async function report({ out, flags }: CliContext, job: JobAnswer): Promise<void> {
+  if (flags.json) return await out.json(job);
+  await out.line(hasEnded(job) ? resultLine(job) : `job ${job.id} is being cancelled`);
+}

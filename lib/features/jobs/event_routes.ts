@@ -11,9 +11,9 @@ import { toJobView } from "@lib/features/jobs/job_view.ts";
 import { type AnyRoute, route, wholeNumber } from "@lib/api/route.ts";
 import { streamBody } from "@lib/api/stream_body.ts";
 
-/** Jobs read from the store at a time. */
+/** Jobs read from the store at once. */
 const BATCH = 64;
-/** How often a silent stream shows that it lives. */
+/** Interval of keep-alive comments on a silent stream. */
 const KEEP_ALIVE_MS = 15_000;
 
 type EventPorts = Pick<RunnerServices, "store" | "events">;
@@ -27,26 +27,24 @@ export function eventRoutes(ports: EventPorts): readonly AnyRoute[] {
       access: { scope: "read", by: "handler" },
       summary: "Follow the changes of all jobs",
       description:
-        "Server-sent events named `job`; data is the job as it stands, the id its revision. " +
-        "`Last-Event-ID` (or `since`) resumes after a revision, also across restarts; changes that " +
-        "came quickly one after another may be told as one. Without it, the stream begins now.",
+        "Server-sent events named `job`: the data is the current job, the id its revision. " +
+        "`Last-Event-ID` (or `since`) resumes after a revision, also across restarts; changes in " +
+        "quick succession may be combined. Without it, the stream starts now.",
       query: { since: wholeNumber({ min: 0, max: Number.MAX_SAFE_INTEGER }) },
       answers: { 200: { description: "The events", contentType: "text/event-stream" } },
       errors: ["invalid_request"],
       handle: ({ request, query, caller }, reply) => {
         const last = request.headers.get("last-event-id");
         if (last !== null && !/^\d{1,15}$/.test(last)) {
-          throw new CicdError("invalid_request", "Cannot resume: Last-Event-ID is no revision", {
+          throw new CicdError("invalid_request", "Cannot resume: Last-Event-ID is not a revision", {
             issues: [{ path: "header.last-event-id", message: "must be a revision" }],
           });
         }
         const wanted = last === null ? query.since ?? Infinity : Number(last);
-        // A revision that was never given is of another database: it tells nothing here.
+        // A revision beyond the latest one belongs to another database.
         const since = Math.min(wanted, ports.store.revision);
-        const body = streamBody(
-          request.signal,
-          (signal) => changes(ports, { since, signal, caller }),
-        );
+        const follow = (signal: AbortSignal) => changes(ports, { since, signal, caller });
+        const body = streamBody(request.signal, follow);
         const headers = { "content-type": "text/event-stream", "cache-control": "no-store" };
         return reply.raw(new Response(body, { headers }));
       },
@@ -66,7 +64,7 @@ async function* changes(
   let changed = Promise.withResolvers<void>();
   using _listening = ports.events.listen(() => changed.resolve());
   let revision = since;
-  // Tells where a follower resumes that loses the stream before the first change.
+  // Lets a client resume that loses the stream before the first change.
   yield encoder.encode(`id: ${since}\n\n`);
   while (!signal.aborted) {
     const jobs = ports.store.changedSince(revision, BATCH);
@@ -75,7 +73,7 @@ async function* changes(
       const text = jobs.filter((job) => seesProject(caller, job.spec.project)).map((job) =>
         `event: job\nid: ${job.revision}\ndata: ${JSON.stringify(toJobView(job))}\n\n`
       ).join("");
-      // What was passed over is not read again by one who resumes.
+      // A client that resumes does not read skipped changes again.
       yield encoder.encode(text === "" ? `id: ${revision}\n\n` : text);
       continue;
     }
@@ -84,7 +82,7 @@ async function* changes(
   }
 }
 
-/** Waits for a change; `false` if the stream should show that it lives. */
+/** Waits for a change; `false` if a keep-alive is due. */
 async function woken(changed: Promise<void>, signal: AbortSignal): Promise<boolean> {
   using deadline = withDeadline(signal, KEEP_ALIVE_MS, "a change");
   try {

@@ -1,15 +1,16 @@
 /**
- * Submit, list, show, wait, cancel, retry.
+ * The routes of jobs: submit, list, show, wait, cancel, retry.
  *
  * @module
  */
 import * as v from "valibot";
 import { withDeadline } from "@lib/core/abort.ts";
 import { CicdError } from "@lib/core/errors.ts";
-import { parseJobId } from "@lib/core/ids.ts";
+import { type JobId, parseJobId } from "@lib/core/ids.ts";
 import { readJson } from "@lib/foundations/http/body.ts";
 import { projectsOf, shownCaller } from "@lib/core/caller.ts";
 import { isTerminal, type Job, JOB_STATES } from "@lib/spine/jobs/model.ts";
+import type { JobEvent } from "@lib/spine/jobs/state_machine.ts";
 import { jobPageSchema, jobSchema } from "@lib/api/answers.ts";
 import type { RunnerServices } from "@lib/api/feature.ts";
 import { jobRequestSchema } from "@lib/spine/spec/job_request.ts";
@@ -41,15 +42,15 @@ export function jobRoutes(ports: JobPorts): readonly AnyRoute[] {
       access: { scope: "submit", by: "handler" },
       summary: "Submit a job",
       description:
-        "The answer comes after the job is on disk. With `follow=1` the answer is the job's log as " +
-        "it is written, ending with a line `cicd-result …` that tells state and exit code. " +
-        "A request with an `Idempotency-Key` that was seen before answers with the job of then.",
+        "Answers once the job is on disk. With `follow=1` the answer is the job's log as it is " +
+        "written; its last line is `cicd-result …` with state and exit code. A request with a known " +
+        "`Idempotency-Key` answers with the job that the first one created.",
       query: { follow: flag },
       body: jobRequestSchema,
       answers: {
         201: { description: "The job is queued", schema: jobSchema },
         200: {
-          description: "The job of the idempotency key, seen before; with `follow=1`, the log",
+          description: "The existing job of the idempotency key; with `follow=1`, the log",
           schema: jobSchema,
         },
       },
@@ -78,7 +79,7 @@ export function jobRoutes(ports: JobPorts): readonly AnyRoute[] {
       path: "/v1/jobs",
       access: { scope: "read", by: "handler" },
       summary: "List jobs, newest first",
-      description: "A page of jobs with very large scripts has fewer of them than `limit`.",
+      description: "A page of jobs with very large scripts may contain fewer than `limit`.",
       query: {
         project: inQuery(projectName()),
         state: v.optional(stateList),
@@ -88,7 +89,7 @@ export function jobRoutes(ports: JobPorts): readonly AnyRoute[] {
           v.rawTransform(({ dataset, addIssue, NEVER }) => {
             const id = parseJobId(dataset.value);
             if (id !== undefined) return id;
-            addIssue({ message: "is no cursor; take it from `next_cursor` of the page before" });
+            addIssue({ message: "is not a cursor; use `next_cursor` of the previous page" });
             return NEVER;
           }),
         )),
@@ -115,10 +116,8 @@ export function jobRoutes(ports: JobPorts): readonly AnyRoute[] {
       path: "/v1/jobs/:id",
       access: { scope: "read", by: "job" },
       summary: "Show a job with its attempts",
-      description: "The beginning of an id is enough where it names one job.",
-      query: {},
+      description: "A prefix of the id is enough if it is unique.",
       answers: { 200: { description: "The job", schema: jobSchema } },
-      errors: ["job_not_found"],
       handle: ({ job }, reply) => reply.json(200, shown(ports, job)),
     }),
     route({
@@ -129,9 +128,9 @@ export function jobRoutes(ports: JobPorts): readonly AnyRoute[] {
       query: { timeout: queryDuration },
       answers: {
         200: { description: "The job has ended", schema: jobSchema },
-        202: { description: "The time has passed, the job goes on", schema: jobSchema },
+        202: { description: "The timeout has passed, the job continues", schema: jobSchema },
       },
-      errors: ["job_not_found", "invalid_request"],
+      errors: ["invalid_request"],
       handle: async ({ request, job, query }, reply) => {
         const now = await waitForEnd(ports, job, request, query.timeout ?? 60_000);
         return reply.json(isTerminal(now.state) ? 200 : 202, shown(ports, now));
@@ -143,21 +142,14 @@ export function jobRoutes(ports: JobPorts): readonly AnyRoute[] {
       access: { scope: "submit", by: "job" },
       summary: "Cancel a job",
       description: "Idempotent. A running job gets SIGTERM, and SIGKILL after its grace period.",
-      query: {},
       answers: {
         200: { description: "The job is cancelled", schema: jobSchema },
         202: { description: "The job is being stopped", schema: jobSchema },
       },
-      errors: ["job_not_found", "state_conflict"],
+      errors: ["state_conflict"],
       handle: ({ job: { id }, caller }, reply) => {
         const cancel = { reason: "cancelled", by: shownCaller(caller) } as const;
-        const result = ports.store.apply(id, {
-          kind: "cancel_requested",
-          cancel,
-          at: ports.clock.now(),
-        });
-        if (result.kind === "refused") throw new CicdError(result.code, result.message);
-        const job = ports.store.require(id);
+        const job = apply(ports, id, { kind: "cancel_requested", cancel, at: ports.clock.now() });
         return reply.json(isTerminal(job.state) ? 200 : 202, shown(ports, job));
       },
     }),
@@ -166,18 +158,13 @@ export function jobRoutes(ports: JobPorts): readonly AnyRoute[] {
       path: "/v1/jobs/:id/retry",
       access: { scope: "submit", by: "job" },
       summary: "Run an ended job again",
-      description: "The job keeps its id and gets a further attempt.",
-      query: {},
+      description: "The job keeps its id and gets another attempt.",
       answers: { 202: { description: "The job is queued again", schema: jobSchema } },
-      errors: ["job_not_found", "state_conflict", "draining"],
+      errors: ["state_conflict", "draining"],
       handle: ({ job }, reply) => {
         ports.intake.assertOpen(job.spec.project);
-        const result = ports.store.apply(job.id, {
-          kind: "retry_requested",
-          at: ports.clock.now(),
-        });
-        if (result.kind === "refused") throw new CicdError(result.code, result.message);
-        return reply.json(202, shown(ports, ports.store.require(job.id)));
+        const queued = apply(ports, job.id, { kind: "retry_requested", at: ports.clock.now() });
+        return reply.json(202, shown(ports, queued));
       },
     }),
   ];
@@ -190,6 +177,13 @@ function shown(ports: JobPorts, job: Job) {
   });
 }
 
+/** Applies an event to a job, and returns the changed job. */
+function apply({ store }: JobPorts, id: JobId, event: JobEvent): Job {
+  const result = store.apply(id, event);
+  if (result.kind === "refused") throw new CicdError(result.code, result.message);
+  return store.require(id);
+}
+
 async function waitForEnd(
   ports: JobPorts,
   job: Job,
@@ -198,12 +192,9 @@ async function waitForEnd(
 ): Promise<Job> {
   using deadline = withDeadline(request.signal, Math.min(timeoutMs, 3_600_000), "the job");
   const read = () => ports.store.require(job.id);
+  const isWanted = ({ state }: Job) => isTerminal(state);
   try {
-    return await ports.events.waitFor(job.id, {
-      read,
-      isWanted: ({ state }) => isTerminal(state),
-      signal: deadline,
-    });
+    return await ports.events.waitFor(job.id, { read, isWanted, signal: deadline });
   } catch (error) {
     if (request.signal.aborted || error !== deadline.reason) throw error;
     return read();

@@ -9,19 +9,15 @@ import type { attemptSchema, jobSchema } from "@lib/api/answers.ts";
 import { type Attempt, isTerminal, type Job, type Usage } from "@lib/spine/jobs/model.ts";
 import { toLimitsView, toSpecView } from "@lib/spine/spec/job_spec.ts";
 
-/** A job, as shown. */
+/** A job as clients see it. */
 export type JobView = v.InferOutput<typeof jobSchema>;
-/** An attempt, as shown. */
-export type AttemptView = v.InferOutput<typeof attemptSchema>;
+type AttemptView = v.InferOutput<typeof attemptSchema>;
 
-/** Details of a job that is asked for by its id. */
-export interface JobDetails {
-  readonly queuePosition?: number;
-  readonly attempts?: readonly Attempt[];
-}
-
-/** Shows a job. */
-export function toJobView(job: Job, details: JobDetails = {}): JobView {
+/** Converts a job; the details are for requests by id. */
+export function toJobView(
+  job: Job,
+  details: { readonly queuePosition?: number; readonly attempts?: readonly Attempt[] } = {},
+): JobView {
   return {
     id: job.id,
     project: job.spec.project,

@@ -1,32 +1,25 @@
 /**
  * A log as server-sent events.
  *
- * Each `log` event's data is JSON `{"text": …}` and its id the offset after the
- * text: who resumes with `Last-Event-ID` misses nothing and gets nothing
- * twice. A character is never cut in two. The last event is `end`, with the
- * job's state and exit code.
+ * The data of a `log` event is JSON `{"text": …}` and its id the offset after the text, so that
+ * `Last-Event-ID` resumes without loss or repetition. Characters are never split. The last event is
+ * `end`, with the job's state and exit code.
  *
  * @module
  */
 import type { Job } from "@lib/spine/jobs/model.ts";
 import type { LogReading } from "@lib/spine/logs/log_reader.ts";
 
-/** Options for {@linkcode toLogEvents}. */
-export interface LogEventOptions {
-  /** Reads the job once its log has ended. */
-  readonly end: () => Job;
-}
-
-/** Turns chunks of a log into events. */
+/** Converts chunks of a log into events. @param end Reads the job once its log has ended. */
 export async function* toLogEvents(
   reading: LogReading,
-  { end }: LogEventOptions,
+  end: () => Job,
 ): AsyncGenerator<Uint8Array> {
   const encoder = new TextEncoder();
-  // A byte order mark is text like any other: one begins each piece that begins with one.
+  // A byte order mark is text like any other.
   const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
   let rest = new Uint8Array();
-  // A note about the log has no place in its offsets: only the reading knows where it is.
+  // Notes about the log have no offsets, so only the reading knows its place.
   const id = () => reading.offset - rest.length;
   const event = (text: string) =>
     encoder.encode(`event: log\nid: ${id()}\ndata: ${JSON.stringify({ text })}\n\n`);
@@ -47,8 +40,8 @@ export async function* toLogEvents(
   yield encoder.encode(`event: end\nid: ${id()}\ndata: ${data}\n\n`);
 }
 
-/** How many bytes at the end belong to a UTF-8 character that is not complete. */
-export function unfinishedBytes(bytes: Uint8Array): number {
+/** Counts the bytes at the end that belong to an incomplete UTF-8 character. */
+function unfinishedBytes(bytes: Uint8Array): number {
   for (let back = 1; back <= Math.min(3, bytes.length); back++) {
     const byte = bytes[bytes.length - back] ?? 0;
     if ((byte & 0xc0) === 0x80) continue;

@@ -1,5 +1,5 @@
 /**
- * A job's log: whole, in part, or as it is written.
+ * The routes of a job's log: whole, in part, or as it is written.
  *
  * @module
  */
@@ -19,8 +19,7 @@ import { parseRange } from "@lib/api/range.ts";
 import { toLogEvents } from "@lib/features/jobs/log_events.ts";
 import { streamBody } from "@lib/api/stream_body.ts";
 
-/** The jobs and their logs. */
-export type LogPorts = Pick<RunnerServices, "store" | "logs">;
+type LogPorts = Pick<RunnerServices, "store" | "logs">;
 
 /** The routes of logs. */
 export function logRoutes(ports: LogPorts): readonly AnyRoute[] {
@@ -31,18 +30,17 @@ export function logRoutes(ports: LogPorts): readonly AnyRoute[] {
       access: { scope: "read", by: "job" },
       summary: "Read a job's log",
       description:
-        "The attempts' logs one after another, each after the lines of its setup (checkout, image, " +
-        "caches), secrets masked byte for byte, so that an offset names the same byte for ever. " +
-        "With `stream` there are no lines of the setup. `Range: bytes=N-` (or `offset=N`) " +
-        "resumes. With `follow=1` the answer goes on until the job has ended. " +
-        "`Accept: text/event-stream` gives server-sent events whose id is the offset after their " +
-        "text; `Last-Event-ID` resumes them.",
+        "The logs of all attempts in order, each after the lines of its setup (checkout, image, " +
+        "caches). Secrets are masked byte for byte, so offsets are stable. With `stream` the lines " +
+        "of the setup are omitted. `Range: bytes=N-` (or `offset=N`) resumes. With `follow=1` the " +
+        "answer continues until the job has ended. `Accept: text/event-stream` gives server-sent " +
+        "events whose id is the offset after their text; `Last-Event-ID` resumes them.",
       query: { follow: flag, ...LOG_QUERY },
       answers: {
         200: { description: "The log", contentType: "text/plain" },
-        206: { description: "The range asked for", contentType: "text/plain" },
+        206: { description: "The requested range", contentType: "text/plain" },
       },
-      errors: ["job_not_found", "invalid_request", "range_not_satisfiable"],
+      errors: ["invalid_request", "range_not_satisfiable"],
       handle: async ({ request, job, query }, reply) => {
         assertHasStream(job, query.stream);
         const isEvents = request.headers.get("accept")?.includes("text/event-stream") === true;
@@ -67,7 +65,7 @@ interface FollowQuery extends LogQuery {
   readonly follow: boolean | undefined;
 }
 
-/** The log as it is written, then one line that tells how the job ended. */
+/** Answers with the log as it is written, and a last line with the result. */
 export function followLog(
   ports: LogPorts,
   job: Job,
@@ -90,15 +88,9 @@ export function followLog(
 const NEWLINE = 10;
 const TEXT = "text/plain; charset=utf-8";
 
-/** The last line of a followed submission, for people and for `grep`. */
-export function resultLine(job: Job): string {
-  const fields = [
-    `state=${job.state}`,
-    `exit_code=${job.exitCode ?? ""}`,
-    `reason=${job.reason ?? ""}`,
-    `job=${job.id}`,
-  ];
-  return `cicd-result ${fields.join(" ")}`;
+/** Returns the last line of a followed submission, for people and for `grep`. */
+function resultLine({ state, exitCode, reason, id }: Job): string {
+  return `cicd-result state=${state} exit_code=${exitCode ?? ""} reason=${reason ?? ""} job=${id}`;
 }
 
 async function plainText(
@@ -114,7 +106,7 @@ async function plainText(
     const response = problemResponse(
       new CicdError(
         "range_not_satisfiable",
-        `Cannot read the log of job "${job.id}" from there: it has ${size} bytes now`,
+        `Cannot read the log of job "${job.id}" from there: it has ${size} bytes`,
       ),
     );
     response.headers.set("content-range", `bytes */${size}`);
@@ -150,7 +142,7 @@ async function eventStream(
   const { stream, follow = false, offset } = query;
   const lastId = request.headers.get("last-event-id");
   if (lastId !== null && !/^\d{1,15}$/.test(lastId)) {
-    throw new CicdError("invalid_request", "Cannot resume: Last-Event-ID is no byte offset", {
+    throw new CicdError("invalid_request", "Cannot resume: Last-Event-ID is not a byte offset", {
       issues: [{ path: "header.last-event-id", message: "must be a byte offset" }],
     });
   }
@@ -165,7 +157,7 @@ async function eventStream(
         signal,
         ...(stream === undefined ? {} : { stream }),
       }),
-      { end: () => ports.store.require(job.id) },
+      () => ports.store.require(job.id),
     ));
   return new Response(body, {
     headers: { "content-type": "text/event-stream", "cache-control": "no-store" },

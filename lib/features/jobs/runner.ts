@@ -1,5 +1,5 @@
 /**
- * The part of the runner: the API of jobs: submit, list, show, follow, wait, cancel, retry.
+ * The API of jobs in the runner.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import { eventRoutes } from "@lib/features/jobs/event_routes.ts";
 import { jobRoutes } from "@lib/features/jobs/job_routes.ts";
 import { logRoutes, logSocket } from "@lib/features/jobs/log_routes.ts";
 
-/** Makes the part. */
+/** Makes the part of the runner. */
 export function part(services: RunnerServices): RunnerPart {
   return {
     routes: [...jobRoutes(services), ...logRoutes(services), ...eventRoutes(services)],

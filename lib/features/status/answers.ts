@@ -1,5 +1,5 @@
 /**
- * Answers of the routes about the runner and its projects.
+ * The answers about the runner and its projects.
  *
  * @module
  */
@@ -15,7 +15,7 @@ export const statusSchema = v.object({
   build: v.string(),
   pid: v.number(),
   started_at: v.string(),
-  agents: v.pipe(v.string(), v.description("How agents are started: systemd or child")),
+  agents: v.pipe(v.string(), v.description("Start method of agents: systemd or child")),
   state_dir: v.string(),
   mode: v.string(),
   queued: v.number(),
@@ -24,7 +24,7 @@ export const statusSchema = v.object({
   ready: v.boolean(),
   reasons: v.array(v.string()),
   warnings: added(
-    v.pipe(v.array(v.string()), v.description("What is dangerous about the set-up")),
+    v.pipe(v.array(v.string()), v.description("Dangers of the configuration")),
   ),
 });
 
@@ -35,7 +35,7 @@ export const projectDetailSchema = v.object({
     running: v.boolean(),
     limits: v.exactOptional(v.pipe(
       v.record(v.string(), v.number()),
-      v.description("Of everything the project does, such as `memory_bytes`"),
+      v.description("Limits of all jobs of the project together, such as `memory_bytes`"),
     )),
   }),
 });

@@ -25,20 +25,16 @@ const readProject = reading(projectDetailSchema, "the project");
 const readQueue = reading(queueSchema, "the queue");
 
 /** Returns the runner at a glance. */
-export function showStatus(runner: RunnerTransport, signal: AbortSignal): Promise<StatusAnswer> {
+export function showStatus(runner: RunnerTransport, signal: AbortSignal) {
   return runner.ask(readStatus, { path: "/v1/status", signal });
 }
 
 /** Returns a project, its queue and its agent. */
-export function showProject(
-  runner: RunnerTransport,
-  project: string,
-  signal: AbortSignal,
-): Promise<ProjectDetailAnswer> {
+export function showProject(runner: RunnerTransport, project: string, signal: AbortSignal) {
   return runner.ask(readProject, { path: `/v1/${scopeOf(project)}`, signal });
 }
 
-/** Changes a queue. @param project Absent: the queue as a whole. */
+/** Changes a queue. @param project Absent: all projects. */
 export function changeQueue(
   runner: RunnerTransport,
   { verb, project }: { readonly verb: QueueVerb; readonly project: string | undefined },

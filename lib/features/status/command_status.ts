@@ -8,9 +8,8 @@ import { message } from "@optique/core/message";
 import { formatSize } from "@lib/core/size.ts";
 import { defineCommand } from "@lib/api/client/command.ts";
 import type { CliContext } from "@lib/api/client/context.ts";
-import { ago, oneLine, type Painter } from "@lib/api/client/format.ts";
-import { renderJobs } from "@lib/api/client/job_table.ts";
-import { changes, type JobAnswer, listJobs } from "@lib/api/client/jobs.ts";
+import { ago, oneLine, type Painter, renderJobs } from "@lib/api/client/format.ts";
+import { changes, ENDED_STATES, type JobAnswer, listJobs } from "@lib/api/client/jobs.ts";
 import type { RunnerTransport } from "@lib/api/client/transport.ts";
 import { printChanges, watchView } from "@lib/api/client/watch.ts";
 import {
@@ -21,27 +20,24 @@ import {
 } from "@lib/features/status/client.ts";
 import { toggle } from "@lib/foundations/cli/grammar_values.ts";
 
-/** The runner and its jobs, as they are shown. */
-export interface Overview {
+/** The runner and its jobs, as shown. */
+interface Overview {
   readonly status: StatusAnswer;
   readonly open: readonly JobAnswer[];
   readonly ended: readonly JobAnswer[];
-  /** The projects at work, as far as they are shown. */
+  /** The active projects that are shown. */
   readonly projects: readonly ProjectDetailAnswer[];
 }
 
-/** Projects whose limits are looked up. */
+/** Largest number of projects whose limits are shown. */
 const MAX_PROJECTS = 8;
 
-const ENDED = ["succeeded", "failed", "cancelled", "timed_out", "lost"];
-
-/** Shows the runner, its queue and the jobs at work; with `--watch`, until Ctrl-C. */
+/** Shows the runner, its queue and the running jobs. */
 export const status = defineCommand({
   name: "status",
-  brief: message`Show the runner, its queue and the jobs at work`,
+  brief: message`Show the runner, its queue and the running jobs`,
   examples: ["cicd-runner status --watch"],
-  flags: () =>
-    object({ watch: toggle(["-w", "--watch"], message`Keep it up to date until Ctrl-C`) }),
+  flags: () => object({ watch: toggle(["-w", "--watch"], message`Update it until Ctrl-C`) }),
   async run({ watch }, context) {
     const { out, flags, clock, paint, signal } = context;
     using runner = await context.connect();
@@ -66,13 +62,13 @@ export const status = defineCommand({
 });
 
 /** Renders the overview, a line each. */
-export async function renderOverview(
+async function renderOverview(
   { status, open, ended, projects }: Overview,
   options: { readonly now: number; readonly paint: Painter; readonly width?: number | undefined },
 ): Promise<readonly string[]> {
   const { now, paint } = options;
   const { mode, queued, in_flight, max_running, ready, reasons, warnings = [] } = status;
-  const counts = `${in_flight} of ${max_running} at work, ${queued} queued`;
+  const counts = `${in_flight} of ${max_running} running, ${queued} queued`;
   const head = [
     paint("strong", `cicd-runner ${status.version}`),
     ready ? paint("good", "ready") : paint("bad", "not ready"),
@@ -88,7 +84,7 @@ export async function renderOverview(
     ...(open.length === 0 ? [] : ["", ...await renderJobs(open, options)]),
     ...(ended.length === 0
       ? []
-      : ["", paint("faint", "Ended last"), ...await renderJobs(ended, options)]),
+      : ["", paint("faint", "Recently ended"), ...await renderJobs(ended, options)]),
   ];
 }
 
@@ -97,7 +93,7 @@ async function load(runner: RunnerTransport, signal: AbortSignal): Promise<Overv
     showStatus(runner, signal),
     listJobs(runner, { states: ["starting", "running"], limit: 100 }, signal),
     listJobs(runner, { states: ["queued"], limit: 20 }, signal),
-    listJobs(runner, { states: ENDED, limit: 5 }, signal),
+    listJobs(runner, { states: ENDED_STATES, limit: 5 }, signal),
   ]);
   const names = [...new Set(working.jobs.map(({ project }) => project))].sort();
   const projects = await Promise.all(
@@ -106,7 +102,7 @@ async function load(runner: RunnerTransport, signal: AbortSignal): Promise<Overv
   return { status, open: [...working.jobs, ...queued.jobs], ended: ended.jobs, projects };
 }
 
-/** Renders the limits on all jobs of a project together, if there are any. */
+/** Renders the limits of all jobs of a project together, if any. */
 function limitsLine({ project, agent }: ProjectDetailAnswer): readonly string[] {
   const { cpu, memory_bytes, tasks } = agent?.limits ?? {};
   const limits = [
@@ -114,10 +110,10 @@ function limitsLine({ project, agent }: ProjectDetailAnswer): readonly string[] 
     ...(memory_bytes === undefined ? [] : [`${formatSize(memory_bytes)} memory`]),
     ...(tasks === undefined ? [] : [`${tasks} tasks`]),
   ];
-  return limits.length === 0 ? [] : [`${project} is held to ${limits.join(", ")}`];
+  return limits.length === 0 ? [] : [`${project} is limited to ${limits.join(", ")}`];
 }
 
-/** A status line for each change, as JSON. */
+/** Prints the status as JSON after each change. */
 async function streamStatus(context: CliContext, runner: RunnerTransport): Promise<never> {
   const { out, signal } = context;
   await out.json(await showStatus(runner, signal));

@@ -34,7 +34,7 @@ const projects = defineCommand({
     using runner = await connect();
     const found = await listProjects(runner, signal);
     if (flags.json) { for (const project of found) await out.json(project); }
-    else if (found.length === 0) out.note("there are no projects yet; the first job makes one");
+    else if (found.length === 0) out.note("there are no projects yet; the first job creates one");
     else for (const line of await renderProjects(found, paint)) await out.line(line);
     return 0;
   },
@@ -42,7 +42,7 @@ const projects = defineCommand({
 
 const pause = defineCommand({
   name: "pause",
-  brief: message`Hold a queue: jobs are accepted and wait`,
+  brief: message`Pause a queue: jobs are accepted but not started`,
   examples: ["cicd-runner pause web"],
   flags: queueFlags,
   run: (flags, context) => setQueue("pause", flags, context),
@@ -50,7 +50,7 @@ const pause = defineCommand({
 
 const resume = defineCommand({
   name: "resume",
-  brief: message`Take and start jobs again`,
+  brief: message`Resume a queue: accept and start jobs`,
   examples: ["cicd-runner resume web"],
   flags: queueFlags,
   run: (flags, context) => setQueue("resume", flags, context),
@@ -58,12 +58,12 @@ const resume = defineCommand({
 
 const drain = defineCommand({
   name: "drain",
-  brief: message`Refuse new jobs; those accepted are run to their end`,
+  brief: message`Drain a queue: refuse new jobs, run the accepted ones`,
   examples: ["cicd-runner drain --wait && sudo reboot"],
   flags: (completer) =>
     object({
       project: projectArgument(completer),
-      wait: toggle(["-w", "--wait"], message`Return when no job is queued or at work any more`),
+      wait: toggle(["-w", "--wait"], message`Return when no job is queued or running`),
     }),
   run: (flags, context) => setQueue("drain", flags, context),
 });
@@ -77,21 +77,18 @@ function queueFlags(completer: Completer) {
 
 function projectArgument(completer: Completer) {
   return optional(argument(projectName(completer), {
-    description: message`One project; without it, all of them`,
+    description: message`Only this project; default: all projects`,
   }));
 }
 
 /** Renders projects, a line each. */
-function renderProjects(
-  found: readonly ProjectAnswer[],
-  paint: Painter,
-): Promise<readonly string[]> {
+function renderProjects(found: readonly ProjectAnswer[], paint: Painter) {
   return renderTable({
     columns: [
       { title: "PROJECT" },
       { title: "MODE" },
-      { title: "AT WORK", align: "right" },
-      { title: "AT MOST", align: "right" },
+      { title: "RUNNING", align: "right" },
+      { title: "MAX", align: "right" },
       { title: "QUEUED", align: "right" },
     ],
     rows: found.map(({ project, mode, queued, in_flight, max_running }) => [
@@ -105,7 +102,7 @@ function renderProjects(
   });
 }
 
-/** Holds, opens or closes a queue. */
+/** Pauses, resumes or drains a queue. */
 async function setQueue(
   verb: QueueVerb,
   { project, wait = false }: { readonly project: string | undefined; readonly wait?: boolean },
@@ -114,11 +111,11 @@ async function setQueue(
   using runner = await context.connect();
   const queue = await changeQueue(runner, { verb, project }, context.signal);
   if (wait) await untilEmpty(context, runner, project, queue);
-  else await tell(context, project, queue);
+  else await report(context, project, queue);
   return 0;
 }
 
-/** Waits until a queue is empty, and tells each change of its size. */
+/** Waits until a queue is empty, and reports each change of its size. */
 async function untilEmpty(
   context: CliContext,
   runner: RunnerTransport,
@@ -126,22 +123,22 @@ async function untilEmpty(
   first: QueueAnswer,
 ): Promise<void> {
   const failed = Promise.withResolvers<never>();
-  void failed.promise.catch(ignore("it is looked at with each change"));
+  void failed.promise.catch(ignore("it is raced with each change"));
   await using tasks = new TaskGroup({ onFailure: (_name, error) => failed.reject(error) });
   let change = Promise.withResolvers<void>();
   const changed = () => change.resolve();
-  // What happened before the stream was open is seen by looking once it is.
+  // Changes before the stream was open are seen by the first read after that.
   tasks.spawn("events", async (signal) => {
     for await (const _ of changes(context, runner, { signal, onOpen: changed })) changed();
   });
-  await tell(context, project, first);
-  let told = countsOf(first);
+  await report(context, project, first);
+  let reported = countsOf(first);
   while (true) {
     await Promise.race([change.promise, failed.promise]);
     change = Promise.withResolvers();
     const queue = await context.reconnect().run(() => readQueue(runner, project, context.signal));
-    if (countsOf(queue) !== told) await tell(context, project, queue);
-    told = countsOf(queue);
+    if (countsOf(queue) !== reported) await report(context, project, queue);
+    reported = countsOf(queue);
     if (queue.queued + queue.in_flight === 0) return;
   }
 }
@@ -156,7 +153,7 @@ async function readQueue(
     : await showProject(runner, project, signal);
 }
 
-async function tell(
+async function report(
   { out, flags, paint }: CliContext,
   project: string | undefined,
   queue: QueueAnswer,
@@ -171,5 +168,5 @@ async function tell(
 }
 
 function countsOf({ queued, in_flight }: QueueAnswer): string {
-  return `${in_flight} at work, ${queued} queued`;
+  return `${in_flight} running, ${queued} queued`;
 }

@@ -13,10 +13,6 @@ export function collectMetrics(
   const { version, startedAt } = facts();
   const { connections, activeRequests } = serverLoad();
   const totals = store.totals();
-  const labelled = totals.map(({ project, state, reason, ...sums }) => ({
-    labels: { project, state, reason },
-    sums,
-  }));
   const oldest = store.oldestQueuedAt();
   const gauge = (name: string, help: string, value: number): Metric => ({
     name,
@@ -27,13 +23,16 @@ export function collectMetrics(
   const sum = (
     name: string,
     help: string,
-    pick: (sums: typeof labelled[number]["sums"]) => number,
+    pick: (sums: typeof totals[number]) => number,
   ): Metric => ({
     name,
     help,
     type: "counter",
     labelNames: ["project", "state", "reason"],
-    samples: labelled.map(({ labels, sums }) => ({ labels, value: pick(sums) })),
+    samples: totals.map((sums) => ({
+      labels: { project: sums.project, state: sums.state, reason: sums.reason },
+      value: pick(sums),
+    })),
   });
   return [
     {
@@ -41,11 +40,11 @@ export function collectMetrics(
       help: "The running version",
       type: "gauge",
       labelNames: ["version"],
-      samples: [{ labels: { version: version }, value: 1 }],
+      samples: [{ labels: { version }, value: 1 }],
     },
     {
       name: "cicd_jobs",
-      help: "Jobs on record, by project and state",
+      help: "Recorded jobs by project and state",
       type: "gauge",
       labelNames: ["project", "state"],
       samples: store.counts().map(({ project, state, count }) => ({
@@ -55,24 +54,16 @@ export function collectMetrics(
     },
     gauge(
       "cicd_queue_oldest_seconds",
-      "How long the oldest queued job has waited",
+      "Waiting time of the oldest queued job",
       oldest === undefined ? 0 : (clock.now() - oldest) / 1_000,
     ),
     sum("cicd_attempts_ended", "Attempts that ended", ({ attempts }) => attempts),
-    sum(
-      "cicd_attempt_wall_seconds",
-      "Time that ended attempts ran",
-      ({ wallSeconds }) => wallSeconds,
-    ),
+    sum("cicd_attempt_wall_seconds", "Run time of ended attempts", (sums) => sums.wallSeconds),
     sum("cicd_attempt_cpu_seconds", "CPU time of ended attempts", ({ cpuSeconds }) => cpuSeconds),
     sum("cicd_attempt_log_bytes", "Log of ended attempts", ({ logBytes }) => logBytes),
     gauge("cicd_http_connections", "Open connections", connections),
-    gauge(
-      "cicd_http_active_requests",
-      "Requests being answered",
-      activeRequests,
-    ),
-    gauge("cicd_ready", "Whether jobs are accepted and run", unreadyReasons().length === 0 ? 1 : 0),
+    gauge("cicd_http_active_requests", "Requests being answered", activeRequests),
+    gauge("cicd_ready", "1 if jobs are accepted and run", unreadyReasons().length === 0 ? 1 : 0),
     gauge("process_resident_memory_bytes", "Resident memory", Deno.memoryUsage().rss),
     gauge("process_start_time_seconds", "When the process started", startedAt / 1_000),
   ];

@@ -1,5 +1,5 @@
 /**
- * Projects, and holding or closing their queues.
+ * The routes of projects and queues: list, show, pause, drain, resume.
  *
  * @module
  */
@@ -12,10 +12,10 @@ import { type Caller, projectsOf, seesProject } from "@lib/core/caller.ts";
 import type { RunnerServices } from "@lib/api/feature.ts";
 import { type AnyRoute, route } from "@lib/api/route.ts";
 
-const VERBS: readonly (readonly [string, IntakeMode, string])[] = [
-  ["pause", "paused", "Hold the queue: jobs are accepted and wait"],
-  ["drain", "draining", "Refuse new jobs; those accepted are run to their end"],
-  ["resume", "open", "Take and start jobs again"],
+const CHANGES: readonly (readonly [string, IntakeMode, string, string])[] = [
+  ["pause", "paused", "Pause", "Jobs are accepted but not started."],
+  ["drain", "draining", "Drain", "New jobs are refused; accepted ones still run."],
+  ["resume", "open", "Resume", "Jobs are accepted and started."],
 ];
 
 /** The queue and its projects. */
@@ -32,12 +32,8 @@ export function projectRoutes(ports: QueuePorts): readonly AnyRoute[] {
       path: "/v1/projects",
       access: { scope: "read", by: "handler" },
       summary: "List projects",
-      description: "Those that the configuration names and those that have jobs on record.",
-      query: {},
-      answers: {
-        200: { description: "The projects, by name", schema: projectListSchema },
-      },
-      errors: [],
+      description: "Projects in the configuration, and those with jobs on record.",
+      answers: { 200: { description: "The projects, by name", schema: projectListSchema } },
       handle: ({ caller }, reply) => reply.json(200, { projects: projects(ports, caller) }),
     }),
     route({
@@ -45,38 +41,34 @@ export function projectRoutes(ports: QueuePorts): readonly AnyRoute[] {
       path: "/v1/projects/:project",
       access: { scope: "read", by: "project" },
       summary: "Show a project, its agent and its limits",
-      query: {},
       answers: { 200: { description: "The project", schema: projectDetailSchema } },
-      errors: ["project_not_found"],
       handle: async ({ request, project }, reply) => {
         const { running, detail } = await ports.agentView(project, request.signal);
         return reply.json(200, { ...shown(ports, project), agent: { running, ...detail } });
       },
     }),
-    ...VERBS.map(([verb, mode, summary]) =>
+    ...CHANGES.map(([verb, mode, name, description]) =>
       route({
         method: "POST",
         path: `/v1/projects/:project/${verb}`,
         access: { scope: "admin", by: "project" },
-        summary: `${summary}, for one project`,
-        query: {},
-        answers: { 200: { description: "Done, durably", schema: projectSchema } },
-        errors: ["project_not_found"],
+        summary: `${name} the queue of a project`,
+        description,
+        answers: { 200: { description: "The queue, stored durably", schema: projectSchema } },
         handle: ({ project }, reply) => {
           setMode(ports, project, mode);
           return reply.json(200, shown(ports, project));
         },
       })
     ),
-    ...VERBS.map(([verb, mode, summary]) =>
+    ...CHANGES.map(([verb, mode, name, description]) =>
       route({
         method: "POST",
         path: `/v1/queue/${verb}`,
         access: { scope: "admin" },
-        summary: `${summary}, for all projects`,
-        query: {},
-        answers: { 200: { description: "Done, durably", schema: queueSchema } },
-        errors: [],
+        summary: `${name} the queues of all projects`,
+        description,
+        answers: { 200: { description: "The queue, stored durably", schema: queueSchema } },
         handle: ({ caller }, reply) => {
           setMode(ports, ALL_PROJECTS, mode);
           return reply.json(200, queueView(ports, caller));
@@ -86,7 +78,7 @@ export function projectRoutes(ports: QueuePorts): readonly AnyRoute[] {
   ];
 }
 
-/** The queue as a whole; of a caller who is confined to projects, as far as it is theirs. */
+/** Shows the whole queue; to a caller who is restricted to projects, their part of it. */
 export function queueView(
   ports: Pick<QueuePorts, "store" | "maxRunningOf">,
   caller: Caller,

@@ -1,22 +1,89 @@
 /**
- * The part of the runner: the runner at a glance: projects, queue, health, metrics.
+ * The runner at a glance: projects, queue, health, metrics.
  *
  * @module
  */
+import { toRfc3339 } from "@lib/core/clock.ts";
 import type { RunnerPart, RunnerServices } from "@lib/api/feature.ts";
+import { type AnyRoute, route } from "@lib/api/route.ts";
+import { readySchema, statusSchema } from "@lib/features/status/answers.ts";
 import { collectMetrics } from "@lib/features/status/metrics.ts";
-import { projectRoutes } from "@lib/features/status/project_routes.ts";
-import { runnerRoutes } from "@lib/features/status/runner_routes.ts";
+import { projectRoutes, queueView } from "@lib/features/status/project_routes.ts";
 
-/** Makes the part. */
+/** Makes the part of the runner. */
 export function part(services: RunnerServices): RunnerPart {
-  const renderMetrics = async () => {
-    // The library is only needed when someone scrapes.
-    const { renderMetrics } = await import("@lib/foundations/metrics/render_metrics.ts");
-    return await renderMetrics(services.parts().flatMap(({ metrics }) => metrics?.() ?? []));
-  };
   return {
-    routes: [...projectRoutes(services), ...runnerRoutes(services, renderMetrics)],
+    routes: [...projectRoutes(services), ...runnerRoutes(services)],
     metrics: () => collectMetrics(services),
   };
+}
+
+function runnerRoutes(ports: RunnerServices): readonly AnyRoute[] {
+  const ready = () => {
+    const reasons = ports.unreadyReasons();
+    return { ready: reasons.length === 0, reasons };
+  };
+  return [
+    route({
+      method: "GET",
+      path: "/healthz",
+      access: { scope: "none" },
+      summary: "Liveness probe",
+      answers: { 200: { description: "Alive", contentType: "text/plain" } },
+      handle: (_, reply) => reply.raw(new Response("ok\n")),
+    }),
+    route({
+      method: "GET",
+      path: "/readyz",
+      access: { scope: "none" },
+      summary: "Readiness probe: jobs are accepted and run",
+      answers: {
+        200: { description: "Ready", schema: readySchema },
+        503: { description: "Not ready, with the reasons", schema: readySchema },
+      },
+      handle: ({ caller }, reply) => {
+        const { ready: isReady, reasons } = ready();
+        // Reasons name directories and disks, which are not public.
+        const shown = caller.kind === "anonymous" ? [] : reasons;
+        return reply.json(isReady ? 200 : 503, { ready: isReady, reasons: shown });
+      },
+    }),
+    route({
+      method: "GET",
+      path: "/v1/status",
+      access: { scope: "read", by: "handler" },
+      summary: "Show the runner at a glance",
+      answers: { 200: { description: "The runner", schema: statusSchema } },
+      handle: ({ caller }, reply) => {
+        const { version, build, pid, agents, ...facts } = ports.facts();
+        return reply.json(200, {
+          version,
+          build,
+          pid,
+          started_at: toRfc3339(facts.startedAt),
+          agents,
+          state_dir: facts.stateDir,
+          ...queueView(ports, caller),
+          max_running: facts.maxRunning,
+          ...ready(),
+          warnings: facts.warnings,
+        });
+      },
+    }),
+    route({
+      method: "GET",
+      path: "/metrics",
+      access: { scope: "read" },
+      summary: "Get metrics for Prometheus (OpenMetrics text)",
+      answers: { 200: { description: "The metrics", contentType: "application/openmetrics-text" } },
+      handle: async (_, reply) => {
+        // The library is only loaded when the metrics are scraped.
+        const { renderMetrics } = await import("@lib/foundations/metrics/render_metrics.ts");
+        const { text, contentType } = await renderMetrics(
+          ports.parts().flatMap(({ metrics }) => metrics?.() ?? []),
+        );
+        return reply.raw(new Response(text, { headers: { "content-type": contentType } }));
+      },
+    }),
+  ];
 }

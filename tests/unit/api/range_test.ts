@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import * as fc from "fast-check";
-import { parseRange, type WantedRange } from "@lib/api/range.ts";
+import { type ByteRange, parseRange } from "@lib/api/range.ts";
 
 const once = { follow: false, offset: undefined };
 const follow = { follow: true, offset: undefined };
 
-const TABLE: readonly (readonly [string | null, boolean, WantedRange])[] = [
+const TABLE: readonly (readonly [string | null, boolean, ByteRange])[] = [
   [null, false, { kind: "all", from: 0, to: 100 }],
   [null, true, { kind: "all", from: 0 }],
   ["bytes=0-", false, { kind: "part", from: 0, to: 100 }],

@@ -184,7 +184,7 @@ for (
     ["/v1/jobs?limit=x", /limit is "x"; give a whole number/],
     ["/v1/jobs?stat=queued", /did you mean "state"/],
     ["/v1/jobs?state=done", /query.state must be one or more of queued/],
-    ["/v1/jobs?cursor=x", /cursor is no cursor/],
+    ["/v1/jobs?cursor=x", /cursor is not a cursor/],
     ["/v1/jobs?project=a/b", /project contains a character other than letters/],
     [`/v1/jobs/${newJobId()}/wait?timeout=-5`, /timeout is "-5"; a duration cannot be negative/],
   ] as const
@@ -245,7 +245,7 @@ Deno.test("openApiDocument() has every route, valid JSON, and the status of ever
     assert(operation !== undefined, `${route.method} ${route.path} is missing`);
     assert.equal(typeof operation.summary, "string");
     for (const status of Object.keys(route.answers)) assert(status in operation.responses);
-    for (const code of route.errors) {
+    for (const code of route.errors ?? []) {
       const answer = operation.responses[String(ERROR_CODES[code].status)];
       assert(answer.description.includes(code), `${route.path} does not tell ${code}`);
     }

@@ -1,11 +1,10 @@
 import assert from "node:assert/strict";
-import { object } from "@optique/core/constructs";
 import { formatMessage } from "@optique/core/message";
 import { parseAsync } from "@optique/core/parser";
-import { argument } from "@optique/core/primitives";
 import { type JobFlags, jobFlags } from "@lib/features/jobs/commands/grammar_job_flags.ts";
-import { stateList } from "@lib/features/jobs/commands/jobs.ts";
+import { jobs } from "@lib/features/jobs/commands/jobs.ts";
 import { loadCommands, makeGrammar } from "../../../cmd/runner/commands/cli.ts";
+import { answer, fakeRunner, printedBy } from "../api/client/_fakes.ts";
 
 const completer = {
   jobIds: () => Promise.resolve([]),
@@ -57,9 +56,9 @@ Deno.test("makeGrammar() takes the flags of all commands before and after the co
 Deno.test("the commands read durations, sizes and lists", async () => {
   const run = await parsedJob("-t", "1h30m", "--limit-memory", "2G", "--", "x");
   assert.deepEqual(fieldsOf(run), { timeout: "1h30m", "limits.memory": "2G" });
-  const jobs = await parseAsync(object({ states: argument(stateList()) }), ["queued,running"]);
-  assert.ok(jobs.success);
-  assert.deepEqual(jobs.value.states, ["queued", "running"]);
+  const { runner, sent } = fakeRunner(() => answer(200, { jobs: [], next_cursor: null }));
+  await printedBy(jobs, ["--state", "queued, running"], { runner, now: 0 });
+  assert.equal(sent[0]?.path, "/v1/jobs?state=queued%2Crunning&limit=50");
 });
 
 Deno.test("jobFlags() reads what is around a job", async () => {

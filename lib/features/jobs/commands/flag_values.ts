@@ -1,25 +1,25 @@
 /**
- * From the texts of flags to the fields of a request, where a value is not written as in a request.
+ * Converts flags whose text differs from the field's value in a request.
  *
  * @module
  */
 import { resolve } from "node:path";
 import { CicdError, messageOf } from "@lib/core/errors.ts";
-import {
-  readSecretFlags,
-  readSecretSource,
-  type SecretPorts,
-} from "@lib/features/jobs/commands/secret_flags.ts";
+import { parseSecretReference, resolveSecret } from "@lib/foundations/secrets/references.ts";
 
-/** What a job is made with. */
-export interface JobSpecPorts extends SecretPorts {
+/** The inputs of a command line beside its flags. */
+export interface JobSpecPorts {
+  readonly cwd: string;
+  readonly env: (name: string) => string | undefined;
   readonly readFile: (path: string) => Promise<string>;
+  /** Reads standard input to its end; a second reader is refused. */
+  readonly readStdin: (what: string) => Promise<string>;
 }
 
-/** Turns what was given to a flag, all of it if the flag may be repeated, into a field's value. */
+/** Turns all texts given to a flag into a field's value. */
 type Converter = (texts: readonly string[], ports: JobSpecPorts) => unknown;
 
-/** The converters by the paths of the fields. */
+/** Converters by field path. */
 export const CONVERTERS: Readonly<Record<string, Converter>> = {
   script: ([path = ""], ports) =>
     path === "-" ? ports.readStdin("--script") : readText(path, "--script", ports),
@@ -29,7 +29,7 @@ export const CONVERTERS: Readonly<Record<string, Converter>> = {
       if (value !== undefined) return value;
       throw usage(`--env ${name} passes on a variable that is not set; write --env ${name}=VALUE`);
     }),
-  secrets: readSecretFlags,
+  secrets: readSecrets,
   labels: (texts) =>
     pairs(texts, "--label", (name) => {
       throw usage(`--label ${name} has no value; write --label ${name}=VALUE`);
@@ -37,8 +37,8 @@ export const CONVERTERS: Readonly<Record<string, Converter>> = {
   "container.mounts": (texts, { cwd }) => texts.map((text) => mountOf(text, cwd)),
   "container.ulimits": (texts) => Object.fromEntries(texts.map(ulimitOf)),
   "container.registry.password_secret": ([source = ""], ports) =>
-    readSecret("--registry-password", source, ports),
-  "git.token_secret": ([source = ""], ports) => readSecret("--git-token", source, ports),
+    readSecret(source, "--registry-password", " ", ports),
+  "git.token_secret": ([source = ""], ports) => readSecret(source, "--git-token", " ", ports),
   caches: (texts) => texts.map(cacheOf),
 };
 
@@ -58,13 +58,9 @@ export async function readText(
   }
 }
 
-/** Says what is wrong with the flags. */
+/** Returns the error for flags that make no job. */
 export function usage(problem: string): CicdError {
   return new CicdError("usage", `Cannot make a job: ${problem}`);
-}
-
-async function readSecret(flag: string, source: string, ports: SecretPorts): Promise<string> {
-  return await readSecretSource(source, { flag, before: `${flag} ` }, ports);
 }
 
 function pairs(
@@ -82,14 +78,14 @@ function pairs(
 function mountOf(flag: string, cwd: string) {
   const [source = "", target = "", mode = "ro", ...more] = flag.split(":");
   if (source === "" || target === "" || !["ro", "rw"].includes(mode) || more.length > 0) {
-    throw usage(`--mount ${flag} is no mount; write --mount SOURCE:TARGET or SOURCE:TARGET:rw`);
+    throw usage(`--mount ${flag} is not a mount; write --mount SOURCE:TARGET or SOURCE:TARGET:rw`);
   }
   return { source: resolve(cwd, source), target, read_only: mode === "ro" };
 }
 
 function ulimitOf(flag: string): readonly [string, number] {
   const [, name = "", count = ""] = /^([a-z]+)=(\d{1,15})$/.exec(flag) ?? [];
-  if (name === "") throw usage(`--ulimit ${flag} is no limit; write one such as nofile=1024`);
+  if (name === "") throw usage(`--ulimit ${flag} is not a limit; write one such as nofile=1024`);
   return [name, Number(count)];
 }
 
@@ -106,4 +102,64 @@ function cacheOf(flag: string) {
 
 function words(list: string): readonly string[] {
   return list.split(",").map((word) => word.trim()).filter((word) => word !== "");
+}
+
+/** Reads `NAME=SOURCE`. @throws {CicdError} `usage`; no message holds a value. */
+async function readSecrets(
+  flags: readonly string[],
+  ports: JobSpecPorts,
+): Promise<Readonly<Record<string, string>>> {
+  const secrets: [string, string][] = [];
+  for (const flag of flags) {
+    const equals = flag.indexOf("=");
+    if (equals <= 0) {
+      throw secretUsage(
+        "write --secret NAME=SOURCE, where SOURCE is file:PATH, env:NAME, or - for standard input",
+      );
+    }
+    const name = flag.slice(0, equals);
+    const value = await readSecret(flag.slice(equals + 1), `--secret ${name}`, "=", ports);
+    secrets.push([name, value]);
+  }
+  return Object.fromEntries(secrets);
+}
+
+/**
+ * Reads `file:PATH`, `env:NAME`, `credential:NAME` or `-`.
+ *
+ * @param separator Stands between `flag` and the source.
+ * @throws {CicdError} `usage` if it is none of these; no message holds the value.
+ */
+async function readSecret(
+  source: string,
+  flag: string,
+  separator: string,
+  ports: JobSpecPorts,
+): Promise<string> {
+  if (source === "-") {
+    const value = (await ports.readStdin(flag)).replace(/\r?\n$/, "");
+    if (value !== "") return value;
+    throw secretUsage(`standard input is empty; it must contain the secret of ${flag}`);
+  }
+  const reference = source.startsWith("file:")
+    ? `file:${resolve(ports.cwd, source.slice("file:".length))}`
+    : source;
+  try {
+    if (parseSecretReference(reference, { field: flag }).kind === "literal") {
+      const give = `${flag}${separator}`;
+      throw secretUsage(
+        `the value of ${flag} is on the command line, where every process of this machine and the ` +
+          `shell's history can read it; write ${give}file:PATH, ${give}env:NAME, or ${give}- and ` +
+          "give it on standard input",
+      );
+    }
+    return resolveSecret(reference, { field: flag, env: ports.env }).expose();
+  } catch (error) {
+    if (!(error instanceof CicdError) || error.code !== "invalid_config") throw error;
+    throw new CicdError("usage", error.message, { cause: error });
+  }
+}
+
+function secretUsage(problem: string): CicdError {
+  return new CicdError("usage", `Cannot read the secret: ${problem}`);
 }

@@ -1,17 +1,16 @@
 /**
- * Following a job on the terminal: its log, Ctrl-C, and how it ended.
+ * Following a job on the terminal: its log, Ctrl-C, how it ended, and the exit code that says so.
  *
  * @module
  */
+import { constants } from "node:os";
 import { messageOf } from "@lib/core/errors.ts";
 import { TaskGroup } from "@lib/core/task_group.ts";
-import type { CliContext } from "@lib/api/client/context.ts";
+import { type CliContext, OutputClosedError } from "@lib/api/client/context.ts";
 import { resultLine } from "@lib/api/client/format.ts";
 import type { JobAnswer } from "@lib/api/client/jobs.ts";
-import { OutputClosedError } from "@lib/api/client/output.ts";
 import type { RunnerTransport } from "@lib/api/client/transport.ts";
-import { EXIT_CANCELLED, jobExitCode } from "@lib/features/jobs/commands/exit_code.ts";
-import { followLog } from "@lib/features/jobs/commands/follow_log.ts";
+import { followLog, plainCounter, stampedCounter } from "@lib/features/jobs/commands/follow_log.ts";
 import {
   changeJob,
   type LogPart,
@@ -19,10 +18,8 @@ import {
   openLogRest,
   showJob,
   waitForEnd,
-  waitOnce,
 } from "@lib/features/jobs/client.ts";
 import { onInterrupt } from "@lib/foundations/cli/signals.ts";
-import { plainCounter, stampedCounter } from "@lib/features/jobs/commands/stamped_counter.ts";
 
 /** A job to follow. */
 export interface FollowedJob {
@@ -36,7 +33,7 @@ export interface FollowedJob {
  * Writes a job's log to standard output until the job has ended.
  *
  * @returns The ended job.
- * @throws {OutputClosedError} If nobody reads the output any more.
+ * @throws {OutputClosedError} If the reader of the output has closed it.
  */
 export async function writeLog(context: CliContext, followed: FollowedJob): Promise<JobAnswer> {
   const { runner, id, part, signal } = followed;
@@ -53,7 +50,7 @@ export async function writeLog(context: CliContext, followed: FollowedJob): Prom
   });
 }
 
-/** Writes pieces of a log: as they are, or as lines of JSON. */
+/** Writes chunks of a log: as they are, or as lines of JSON. */
 export function logWriter(
   { flags, out }: CliContext,
   from: number,
@@ -72,9 +69,9 @@ export function logWriter(
  * Starts a job, follows it, and returns its exit code.
  *
  * The first interrupt cancels the job, as soon as it is accepted; the second leaves. A closed
- * output is no reason to leave the job alone.
+ * output does not abandon the job.
  *
- * @param start Starts the job; tells from which byte on its log is of interest.
+ * @param start Starts the job; returns it and the offset in its log from which to print.
  */
 export async function runToEnd(
   context: CliContext,
@@ -118,34 +115,25 @@ export async function runToEnd(
 }
 
 async function followToEnd(context: CliContext, followed: FollowedJob): Promise<number> {
-  const { runner, id, signal } = followed;
-  const { out, clock } = context;
+  const { out, flags } = context;
   let job: JobAnswer;
   try {
     job = await writeLog(context, followed);
   } catch (error) {
     if (!(error instanceof OutputClosedError)) throw error;
-    out.note("nobody reads the log any more; waiting for the job's end");
-    job = await waitForEnd({
-      waitOnce: (timeoutMs) => waitOnce(runner, { id, timeoutMs }, signal),
-      reconnect: context.reconnect(signal),
-      clock,
+    out.note("the log's reader has closed it; waiting for the job to end");
+    job = await waitForEnd(context, followed.runner, followed);
+  }
+  out.note(resultLine(job));
+  if (flags.json) {
+    await out.json({ event: "end", job }).catch((error) => {
+      if (!(error instanceof OutputClosedError)) throw error;
     });
   }
-  await tellEnd(context, job);
   return jobExitCode(job);
 }
 
-/** Tells how a job ended, as the last line. */
-async function tellEnd({ out, flags }: CliContext, job: JobAnswer): Promise<void> {
-  out.note(resultLine(job));
-  if (!flags.json) return;
-  await out.json({ event: "end", job }).catch((error) => {
-    if (!(error instanceof OutputClosedError)) throw error;
-  });
-}
-
-/** Cancels a job because the user asked for it with Ctrl-C; failures are only told. */
+/** Cancels a job because of Ctrl-C; a failure is only reported. */
 async function cancelOnInterrupt(
   { out, reconnect }: CliContext,
   { runner, id, signal }: Pick<FollowedJob, "runner" | "id" | "signal">,
@@ -155,4 +143,32 @@ async function cancelOnInterrupt(
   } catch (error) {
     if (!signal.aborted) out.note(messageOf(error));
   }
+}
+
+/** The job timed out; as timeout(1) has it. */
+const EXIT_TIMED_OUT = 124;
+/** The job's end is not known, or it never began: start, checkout or image failed. */
+const EXIT_LOST = 125;
+/** The job was cancelled; as a shell has it for Ctrl-C. */
+const EXIT_CANCELLED = 130;
+
+/** Reasons of jobs of which nothing ran. */
+const NEVER_BEGUN: readonly string[] = ["start_failed", "checkout_failed", "image_unavailable"];
+
+/** Returns the exit code that stands for an ended job. */
+export function jobExitCode(
+  { state, reason, exit_code, signal }: Pick<
+    JobAnswer,
+    "state" | "reason" | "exit_code" | "signal"
+  >,
+): number {
+  if (state === "succeeded") return 0;
+  if (state === "timed_out") return EXIT_TIMED_OUT;
+  if (state === "cancelled") return EXIT_CANCELLED;
+  if (state !== "failed" || NEVER_BEGUN.includes(reason ?? "")) return EXIT_LOST;
+  // 0 would report success, for example where the kernel killed only a part of the job.
+  if (exit_code !== null && exit_code > 0 && exit_code < 256) return exit_code;
+  const number = Object.entries(constants.signals).find(([name]) => name === signal)?.[1];
+  if (number !== undefined) return 128 + number;
+  return reason === "oom_killed" ? 128 + constants.signals.SIGKILL : 1;
 }

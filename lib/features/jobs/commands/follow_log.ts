@@ -1,19 +1,101 @@
 /**
- * Following a log to the job's end, across every break of the connection: no
- * byte is lost, none comes twice.
+ * Following a log to the job's end, across broken connections: no byte is lost or repeated.
  *
  * @module
  */
 import { hasEnded, type JobAnswer } from "@lib/api/client/jobs.ts";
 import type { Reconnect } from "@lib/api/client/reconnect.ts";
 import { type ByteStream, ConnectionLostError } from "@lib/api/client/transport.ts";
-import { type ByteCounter, plainCounter } from "@lib/features/jobs/commands/stamped_counter.ts";
 
-/** A job and its log, as far as following needs them. */
+/** Counts the bytes of a log in the received chunks. */
+export interface ByteCounter {
+  /** A stream begins after the last byte counted: bytes that were held back come again. */
+  begin(): void;
+  take(chunk: Uint8Array): CountedBytes;
+  /** The stream is complete: bytes that were held back are no time stamp. */
+  flush(): CountedBytes;
+}
+
+/** The part of a chunk that may be written. */
+export interface CountedBytes {
+  readonly bytes: Uint8Array;
+  /** Bytes of the log that they stand for. */
+  readonly consumed: number;
+}
+
+/** Counts a log without time stamps. */
+export function plainCounter(): ByteCounter {
+  return {
+    take: (chunk) => ({ bytes: chunk, consumed: chunk.length }),
+    begin() {},
+    flush: () => ({ bytes: new Uint8Array(), consumed: 0 }),
+  };
+}
+
+const NEWLINE = 10;
+/** `2026-01-02T03:04:05.678Z `, which the runner puts before each line. */
+const STAMP = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z $/;
+const STAMP_BYTES = 25;
+
+/**
+ * Counts a log whose lines begin with time stamps, which are not part of the log.
+ *
+ * A stamp is held back until a byte of its line has arrived: after a broken connection, both come
+ * again.
+ */
+export function stampedCounter(): ByteCounter {
+  let held = new Uint8Array();
+  /** A stream that begins within a line has no stamp before its first byte. */
+  let line: "unknown" | "start" | "within" = "unknown";
+  return {
+    take(chunk) {
+      const bytes = held.length === 0 ? chunk : joined(held, chunk);
+      held = new Uint8Array();
+      let consumed = 0;
+      let at = 0;
+      while (at < bytes.length) {
+        if (line !== "within") {
+          if (bytes.length - at <= STAMP_BYTES) {
+            held = bytes.slice(at);
+            break;
+          }
+          const stamp = new TextDecoder().decode(bytes.subarray(at, at + STAMP_BYTES));
+          if (line === "start" || STAMP.test(stamp)) at += STAMP_BYTES;
+          line = "within";
+        }
+        const newline = bytes.indexOf(NEWLINE, at);
+        const end = newline < 0 ? bytes.length : newline + 1;
+        consumed += end - at;
+        at = end;
+        if (newline >= 0) line = "start";
+      }
+      return { bytes: bytes.subarray(0, at), consumed };
+    },
+    begin() {
+      held = new Uint8Array();
+    },
+    flush() {
+      // At the start of a line they are the beginning of a stamp whose line has yet to arrive.
+      const bytes = line === "unknown" ? held : new Uint8Array();
+      held = new Uint8Array();
+      if (bytes.length > 0) line = "within";
+      return { bytes, consumed: bytes.length };
+    },
+  };
+}
+
+function joined(a: Uint8Array, b: Uint8Array): Uint8Array<ArrayBuffer> {
+  const all = new Uint8Array(a.length + b.length);
+  all.set(a);
+  all.set(b, a.length);
+  return all;
+}
+
+/** Access to a job and its log. */
 export interface FollowPort {
-  /** Opens the log from a byte on; ends when the job has, or the runner stops. */
+  /** Opens the log from a byte on; it ends when the job ends or the runner stops. */
   follow(offset: number): Promise<ByteStream>;
-  /** Opens what there is of the log from a byte on; `undefined` if there is nothing. */
+  /** Opens the current rest of the log from a byte on; `undefined` if there is none. */
   rest(offset: number): Promise<ByteStream | undefined>;
   job(): Promise<JobAnswer>;
 }
@@ -24,21 +106,20 @@ export interface FollowOptions {
   /** Offset of the first byte wanted. @default {0} */
   readonly from?: number;
   readonly reconnect: Reconnect;
-  /** Gets the bytes; the next ones are asked for when it resolves. */
+  /** Receives the bytes; the next ones are read when it resolves. */
   readonly write: (bytes: Uint8Array) => Promise<void>;
-  /** Tells how many bytes of the log a piece stands for. @default {plainCounter} */
+  /** @default {plainCounter} */
   readonly counter?: ByteCounter;
 }
 
 /**
  * Follows a log until the job has ended and its last byte is written.
  *
- * A stream that ends well is no proof of that, as a runner that stops ends it
- * too: the job must have ended, and nothing may be left behind the last byte.
+ * A stream that ends cleanly is no proof, as a stopping runner ends it too: the job must have
+ * ended, and nothing may follow the last byte.
  *
  * @returns The ended job.
- * @throws What `write` throws, what the runner refuses, or the loss of the
- * connection if it lasts.
+ * @throws What `write` throws, a refusal of the runner, or a connection loss that lasts.
  */
 export async function followLog(options: FollowOptions): Promise<JobAnswer> {
   const { port, reconnect, counter = plainCounter() } = options;
@@ -50,7 +131,7 @@ export async function followLog(options: FollowOptions): Promise<JobAnswer> {
       await copy(stream, place, options, counter);
       const job = await port.job();
       if (!hasEnded(job)) {
-        const message = "Cannot go on with the log: the runner has ended it before the job";
+        const message = "Cannot follow the log: the runner ended it before the job";
         throw new ConnectionLostError(message, { isListening: true });
       }
       while (await copyRest(place, options, counter)) reconnect.progressed();
@@ -61,7 +142,7 @@ export async function followLog(options: FollowOptions): Promise<JobAnswer> {
   }
 }
 
-/** Copies what is left; `false` if there was nothing. */
+/** Copies the rest; `false` if there was none. */
 async function copyRest(
   place: { offset: number },
   options: FollowOptions,

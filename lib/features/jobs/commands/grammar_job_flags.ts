@@ -1,6 +1,5 @@
 /**
- * The flags that describe a job, made from the table of its fields; the same for `run` and
- * `submit`.
+ * The flags that describe a job in `run` and `submit`, made from the table of its fields.
  *
  * @module
  */
@@ -29,11 +28,11 @@ export interface FlaggedField {
   readonly section: string;
   readonly field: Field<unknown>;
   readonly names: readonly OptionName[];
-  /** The name of its value; empty if it takes none. */
+  /** The name of its value; empty for a flag without one. */
   readonly metavar: string;
 }
 
-/** The fields of a table that have flags. */
+/** Returns the fields of a table that have flags. */
 export function flaggedFields(fields: Fields = JOB): readonly FlaggedField[] {
   return [...walk(fields)].flatMap(({ path, section, field }) => {
     const [names = "", metavar = ""] = field.flag?.split(" ") ?? [];
@@ -54,7 +53,7 @@ export function jobFlags(completer: Completer, fields: Fields = JOB) {
       description: message`Program and arguments, after ${"--"}; run without a shell`,
     })),
     file: optional(option("-f", "--file", filePath("FILE"), {
-      description: message`Read the job from YAML or JSON; flags go before what it says`,
+      description: message`Read the job from YAML or JSON; flags take precedence`,
     })),
     given: merge(
       object("Job", parsersOf("Job")),
@@ -64,7 +63,7 @@ export function jobFlags(completer: Completer, fields: Fields = JOB) {
   });
 }
 
-/** The flags as given; those of fields by their paths, in the values of a request or as text. */
+/** The parsed flags; those of fields by path, as values of a request or as texts. */
 export type JobFlags = InferValue<ReturnType<typeof jobFlags>>;
 
 function parserOf(

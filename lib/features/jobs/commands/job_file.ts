@@ -8,18 +8,18 @@ import { readYamlSource, type SourceNode } from "@lib/foundations/config/yaml_so
 import { isMap, requestJson } from "@lib/spine/spec/field.ts";
 import { JOB } from "@lib/spine/spec/job_fields.ts";
 
-/** A job as written, and where each part of it stands. */
+/** A job as written, with the position of each part. */
 export interface JobFile {
   readonly value: Readonly<Record<string, unknown>>;
-  /** Finds a field by its path, such as `limits.memory`; `file:line:column`. */
+  /** Returns the position of a field, such as `limits.memory`, as `file:line:column`. */
   readonly placeOf: (path: string) => string | undefined;
 }
 
 /**
- * Reads a job; whether it makes one is for the runner to say.
+ * Parses a job; the runner validates it.
  *
  * @param name Names the file in messages.
- * @throws {CicdError} `invalid_request`, each issue with its place in the file.
+ * @throws {CicdError} `invalid_request`, each issue with its position in the file.
  */
 export function parseJobFile(text: string, name: string): JobFile {
   // JSON is YAML, but may be indented with tabs.
@@ -42,7 +42,7 @@ export function parseJobFile(text: string, name: string): JobFile {
   };
 }
 
-/** A file that came with the sources must not make us read the account's other files. */
+/** Refuses references: a file from a repository must not read other files of the account. */
 function referenceIssues(root: SourceNode & { readonly kind: "map" }, name: string) {
   const secrets = root.entries.find((entry) => entry.name === "secrets")?.node;
   if (secrets?.kind !== "map") return [];
@@ -50,13 +50,13 @@ function referenceIssues(root: SourceNode & { readonly kind: "map" }, name: stri
     if (node.kind !== "scalar" || !/^(file|env|credential):/.test(node.text)) return [];
     return [{
       path: `${name}:${node.at.line}:${node.at.column}`,
-      message: `secrets.${secret} looks like a reference, which a job file cannot make; ` +
-        `give it as --secret ${secret}=SOURCE`,
+      message: `secrets.${secret} looks like a reference, which a job file must not contain; ` +
+        `pass it as --secret ${secret}=SOURCE`,
     }];
   });
 }
 
-/** What stands at a path of the file. A name such as `__proto__` is a name like others. */
+/** Returns the value at a path of the file. `__proto__` is a name like others. */
 function valueOf(node: SourceNode, path: readonly string[]): unknown {
   switch (node.kind) {
     case "scalar":
@@ -70,7 +70,7 @@ function valueOf(node: SourceNode, path: readonly string[]): unknown {
   }
 }
 
-/** Tells if a text is wanted there; it is taken as it is written: the tag `1.10` is not 1.1. */
+/** Tells if a field is a text, which is kept as written: the tag `1.10` is not 1.1. */
 function isText([name, ...rest]: readonly string[], schema: unknown): boolean {
   if (!isMap(schema)) return false;
   const { type, anyOf, properties, items, additionalProperties } = schema;
@@ -106,5 +106,5 @@ function find(node: SourceNode, path: string): SourceNode["at"] | undefined {
 }
 
 function invalid(issues: CicdError["issues"]): CicdError {
-  return new CicdError("invalid_request", "Cannot read the job as it is written", { issues });
+  return new CicdError("invalid_request", "Cannot read the job file", { issues });
 }

@@ -1,12 +1,12 @@
 /**
- * From the flags of `run` and `submit` to the body of `POST /v1/jobs`.
+ * Turns the flags of `run` and `submit` into the body of `POST /v1/jobs`.
  *
- * The runner validates; what it refuses is told with the flag, or the place in
- * the file, that it came from.
+ * The runner validates it; a refusal names the flag, or the place in the file, that it concerns.
  *
  * @module
  */
 import { CicdError } from "@lib/core/errors.ts";
+import { formatSize } from "@lib/core/size.ts";
 import { isMap } from "@lib/spine/spec/field.ts";
 import { SCRIPT_MAX_BYTES } from "@lib/spine/spec/rules.ts";
 import {
@@ -22,20 +22,15 @@ import {
 } from "@lib/features/jobs/commands/grammar_job_flags.ts";
 import { type JobFile, parseJobFile } from "@lib/features/jobs/commands/job_file.ts";
 
-export type { JobSpecPorts } from "@lib/features/jobs/commands/flag_values.ts";
-
-/** A request, and how its fields are told. */
+/** A request and the source of its fields. */
 export interface JobSpecInput {
   readonly request: Readonly<Record<string, unknown>>;
-  /** Gives a refusal's fields the names under which the user knows them. */
+  /** Replaces a refusal's field paths by flags and places in the file. */
   readonly explain: (error: CicdError) => CicdError;
 }
 
-/** The project of a job that names none. */
-export const DEFAULT_PROJECT = "default";
-
-/** Largest job file, in bytes. */
-export const JOB_FILE_MAX_BYTES = 8 * 1024 * 1024;
+/** Largest text that is read from a file or standard input: a job with a script, in bytes. */
+const INPUT_MAX_BYTES = Math.max(SCRIPT_MAX_BYTES, 8 * 1024 * 1024);
 
 /** @throws {CicdError} `usage` or `invalid_request` if the flags make no request. */
 export async function readJobSpec(flags: JobFlags, ports: JobSpecPorts): Promise<JobSpecInput> {
@@ -47,19 +42,19 @@ export async function readJobSpec(flags: JobFlags, ports: JobSpecPorts): Promise
     delete base["script"];
     if ("command" in given) delete base["shell"];
   }
-  // What the flags say of artifacts is laid over a map, so the short form becomes one.
+  // The flags of artifacts are merged into a map, so the short form becomes one.
   if ("artifacts" in given && Array.isArray(base["artifacts"])) {
     base["artifacts"] = { paths: base["artifacts"] };
   }
-  const project = ports.env("CICD_PROJECT") || DEFAULT_PROJECT;
-  const request = joined({ project, ...base }, given);
+  const project = ports.env("CICD_PROJECT") || "default";
+  const request = merged({ project, ...base }, given);
   if (!("command" in request) && !("script" in request)) {
     throw usage("there is nothing to run; give -- COMMAND ARGS…, --script FILE or --file FILE");
   }
   return { request, explain: (error) => explain(error, given, file) };
 }
 
-/** The fields of a request that the flags give. */
+/** Reads the fields of a request that have flags. */
 async function givenFields(
   { argv, given }: JobFlags,
   ports: JobSpecPorts,
@@ -77,18 +72,17 @@ async function givenFields(
     place(request, path, secret ?? value);
     const own = isMap(request["secrets"]) ? request["secrets"] : {};
     if (secret !== undefined && Object.hasOwn(own, secret)) {
-      throw usage(`--secret ${secret} has a name that ${nameOf(flagged)} uses; rename it`);
+      throw usage(`--secret ${secret}: ${nameOf(flagged)} uses this name; rename it`);
     }
   }
   if ("command" in request && "script" in request) {
-    throw usage("a command and --script stand side by side; give one");
+    throw usage("a command and --script exclude each other; give one");
   }
   assertRegistry(given);
   if (Object.keys(setupSecrets).length === 0) return request;
   return { ...request, secrets: { ...Object(request["secrets"]), ...setupSecrets } };
 }
 
-/** Either flag makes the other's secret or account useless. */
 function assertRegistry(given: JobFlags["given"]): void {
   const { length } = ["username", "password_secret"].filter((name) =>
     given[`container.registry.${name}`] !== undefined
@@ -115,8 +109,8 @@ async function readJobFile(path: string, ports: JobSpecPorts): Promise<JobFile> 
     : parseJobFile(await readText(path, "--file", ports), path);
 }
 
-/** Lays fields over fields; maps are joined, one level deep. */
-function joined(
+/** Merges fields; `over` wins, and maps are merged one level deep. */
+function merged(
   base: Readonly<Record<string, unknown>>,
   over: Readonly<Record<string, unknown>>,
 ): Record<string, unknown> {
@@ -142,11 +136,11 @@ function explain(
   });
   const named = issues.some(({ path }, index) => path !== error.issues[index]?.path);
   return named
-    ? new CicdError(error.code, "Cannot accept the job as it is given", { issues, cause: error })
+    ? new CicdError(error.code, "Cannot accept the job", { issues, cause: error })
     : error;
 }
 
-/** The flag that gave the field at a path, or the one around it. */
+/** Finds the flag that set the field at a path, or a field around it. */
 function flagOf(path: string, given: Readonly<Record<string, unknown>>): string | undefined {
   if (`${path}.`.startsWith("command.")) return "command" in given ? "COMMAND" : undefined;
   const [flagged] = flaggedFields()
@@ -158,7 +152,7 @@ function flagOf(path: string, given: Readonly<Record<string, unknown>>): string 
     .sort((a, b) => b.path.length - a.path.length);
   if (flagged === undefined) return undefined;
   const name = nameOf(flagged);
-  // Of a map the flag gave some names, a job file may have given others.
+  // The flag set some entries of a map, the job file may have set others.
   if (!flagged.field.type.textsBelow || !path.startsWith(`${flagged.path}.`)) return name;
   const below = path.slice(flagged.path.length + 1);
   const map = valueAt(given, flagged.path);
@@ -173,5 +167,51 @@ function nameOf({ names }: FlaggedField): string {
   return names.find((name) => name.startsWith("--")) ?? "";
 }
 
-/** Largest text that is read from a file or standard input, in bytes. */
-export const INPUT_MAX_BYTES = Math.max(SCRIPT_MAX_BYTES, JOB_FILE_MAX_BYTES);
+/** Opens the files, variables and standard input of this process. */
+export function openInput(env: Readonly<Record<string, string>>): JobSpecPorts {
+  let reader: string | undefined;
+  return {
+    cwd: Deno.cwd(),
+    env: (name) => env[name],
+    async readFile(path) {
+      using file = await Deno.open(path);
+      return await readAll(file, `"${path}"`);
+    },
+    async readStdin(what) {
+      if (reader !== undefined) {
+        throw new CicdError(
+          "usage",
+          `Cannot read standard input twice: ${reader} and ${what} both use it`,
+        );
+      }
+      reader = what;
+      return await readAll(Deno.stdin, "standard input");
+    },
+  };
+}
+
+async function readAll(
+  source: { read(into: Uint8Array): Promise<number | null> },
+  what: string,
+): Promise<string> {
+  const decoder = new TextDecoder("utf-8", { fatal: true });
+  let text = "";
+  let size = 0;
+  const buffer = new Uint8Array(64 * 1024);
+  try {
+    for (let read = await source.read(buffer); read !== null; read = await source.read(buffer)) {
+      size += read;
+      if (size > INPUT_MAX_BYTES) {
+        throw new CicdError(
+          "usage",
+          `Cannot read ${what}: it is larger than ${formatSize(INPUT_MAX_BYTES)}`,
+        );
+      }
+      text += decoder.decode(buffer.subarray(0, read), { stream: true });
+    }
+    return text + decoder.decode();
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+    throw new CicdError("usage", `Cannot read ${what}: it is not UTF-8 text`, { cause: error });
+  }
+}

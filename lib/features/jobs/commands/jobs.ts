@@ -1,5 +1,5 @@
 /**
- * `jobs`.
+ * The command `jobs`.
  *
  * @module
  */
@@ -12,13 +12,13 @@ import { integer, type ValueParser } from "@optique/core/valueparser";
 import { didYouMean } from "@lib/core/nearest.ts";
 import { JOB_STATES } from "@lib/spine/jobs/model.ts";
 import { defineCommand } from "@lib/api/client/command.ts";
-import { renderJobs } from "@lib/api/client/job_table.ts";
+import { renderJobs } from "@lib/api/client/format.ts";
 import { type JobAnswer, type JobFilter, listJobs } from "@lib/api/client/jobs.ts";
 import type { RunnerTransport } from "@lib/api/client/transport.ts";
 import { printChanges, watchView } from "@lib/api/client/watch.ts";
 import { parsed, projectName, quoted, toggle, wrong } from "@lib/foundations/cli/grammar_values.ts";
 
-/** Jobs asked for at a time: the most that the runner gives. */
+/** Jobs per request: the runner's limit. */
 const PAGE = 500;
 
 /** Lists jobs, newest first. */
@@ -32,28 +32,25 @@ export const jobs = defineCommand({
   flags: (completer) =>
     object({
       project: optional(option("-p", "--project", projectName(completer), {
-        description: message`Only those of a project`,
+        description: message`Only those of this project`,
       })),
       states: optional(option("-s", "--state", stateList(), {
         description: message`Only those in these states, such as queued,running`,
       })),
       limit: withDefault(
         option("-n", "--limit", integer({ metavar: "COUNT", min: 1 }), {
-          description: message`How many`,
+          description: message`Maximum number of jobs`,
         }),
         50,
       ),
-      all: toggle(["-a", "--all"], message`All there are, however many`),
-      watch: toggle(["-w", "--watch"], message`Keep the list up to date until Ctrl-C`),
+      all: toggle(["-a", "--all"], message`List all jobs`),
+      watch: toggle(["-w", "--watch"], message`Update the list until Ctrl-C`),
     }),
   async run({ project, states, limit, all, watch }, context) {
     const { out, flags, clock, paint, signal } = context;
     using runner = await context.connect();
-    const filter: JobFilter = {
-      ...(project === undefined ? {} : { project }),
-      ...(states === undefined ? {} : { states }),
-    };
-    const found = (own: AbortSignal) => pages(runner, filter, all ? Infinity : limit, own);
+    const max = all ? Infinity : limit;
+    const found = (own: AbortSignal) => pages(runner, { project, states }, max, own);
     if (watch && out.isTerminal && !flags.json) {
       return await watchView(context, {
         runner,
@@ -67,7 +64,7 @@ export const jobs = defineCommand({
     } else {
       const loaded = await Array.fromAsync(found(signal));
       const options = { now: clock.now(), paint, width: out.size()?.columns };
-      if (loaded.length === 0) out.note("there are no such jobs");
+      if (loaded.length === 0) out.note("no jobs found");
       else for (const line of await renderJobs(loaded, options)) await out.line(line);
     }
     if (!watch) return 0;
@@ -90,11 +87,7 @@ async function* pages(
   let cursor: string | undefined;
   while (left > 0) {
     const limit = Math.min(PAGE, left);
-    const page = await listJobs(
-      runner,
-      { ...filter, limit, ...(cursor === undefined ? {} : { cursor }) },
-      signal,
-    );
+    const page = await listJobs(runner, { ...filter, limit, cursor }, signal);
     yield* page.jobs.slice(0, left);
     left -= page.jobs.length;
     if (page.next_cursor === null || page.jobs.length === 0) return;
@@ -102,8 +95,8 @@ async function* pages(
   }
 }
 
-/** States of jobs, as a list with commas. */
-export function stateList(): ValueParser<"sync", readonly string[]> {
+/** Parses a comma-separated list of job states. */
+function stateList(): ValueParser<"sync", readonly string[]> {
   return {
     ...parsed<readonly string[]>("STATES", [], (input) => {
       const states = input.split(",").map((state) => state.trim());

@@ -1,5 +1,5 @@
 /**
- * `run` and `submit`.
+ * The commands `run` and `submit`.
  *
  * @module
  */
@@ -16,14 +16,14 @@ import { type JobFlags, jobFlags } from "@lib/features/jobs/commands/grammar_job
 import type { JobSpecInput } from "@lib/features/jobs/commands/job_spec.ts";
 import { toggle } from "@lib/foundations/cli/grammar_values.ts";
 
-/** A submission whose answer got lost is tried again for so long, in milliseconds. */
+/** Time for which a submission without an answer is repeated, in milliseconds. */
 const SUBMIT_FOR_MS = 60_000;
 
 /** Submits a job and prints its id. */
 export const submit = defineCommand({
   name: "submit",
   brief: message`Submit a job and print its id`,
-  description: message`Returns when the job is on disk; it is then never lost.`,
+  description: message`Returns when the job is on disk and cannot be lost.`,
   examples: [
     "cicd-runner submit -p web -- make deploy",
     "id=$(cicd-runner submit --file job.yaml) && cicd-runner wait $id",
@@ -38,8 +38,8 @@ export const run = defineCommand({
   brief: message`Run a job, follow its log, and exit with its exit code`,
   description:
     message`Submits a job and writes its log to standard output, byte for byte, also across
-restarts of the runner. The last line on standard error tells how it ended. Ctrl-C cancels the
-job, a second Ctrl-C leaves at once.`,
+restarts of the runner. The last line on standard error is the result. Ctrl-C cancels the job, a
+second Ctrl-C leaves at once.`,
   examples: [
     "cicd-runner run -p web -- make test",
     'cicd-runner run -p web --workdir "$PWD" --limit-memory 2G --timeout 20m -- npm ci',
@@ -72,8 +72,7 @@ async function submitOnly(flags: JobFlags, context: CliContext): Promise<number>
 }
 
 async function readSpec(flags: JobFlags, { env }: CliContext): Promise<JobSpecInput> {
-  const { openInput } = await import("@lib/features/jobs/commands/input.ts");
-  const { readJobSpec } = await import("@lib/features/jobs/commands/job_spec.ts");
+  const { openInput, readJobSpec } = await import("@lib/features/jobs/commands/job_spec.ts");
   return await readJobSpec(flags, openInput(env));
 }
 

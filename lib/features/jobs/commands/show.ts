@@ -1,5 +1,5 @@
 /**
- * `show`.
+ * The command `show`.
  *
  * @module
  */
@@ -38,7 +38,7 @@ export const show = defineCommand({
 });
 
 /** Renders a job with its attempts, a line each. */
-export async function renderJob(
+async function renderJob(
   job: JobAnswer,
   { now, paint }: { readonly now: number; readonly paint: Painter },
 ): Promise<readonly string[]> {
@@ -55,7 +55,7 @@ export async function renderJob(
     ["image", imageText(spec)],
     ["git", gitText(spec.git)],
     ["workdir", spec.workdir],
-    ["queue", job.queue_position === undefined ? undefined : `${job.queue_position} before it`],
+    ["queue", job.queue_position === undefined ? undefined : `${job.queue_position} ahead of it`],
     ["group", spec.concurrency_group],
     ["created", time(job.created_at, now)],
     ["started", time(job.started_at, now)],
@@ -65,7 +65,10 @@ export async function renderJob(
     ["limits", limitsText(limits)],
     ["artifacts", artifactsText(spec.artifacts)],
     ["caches", listText(spec.caches?.map(({ name }) => name))],
-    ["labels", pairs(spec.labels)],
+    [
+      "labels",
+      listText(Object.entries(spec.labels ?? {}).map(([name, value]) => `${name}=${value}`)),
+    ],
   ], (name) => paint("faint", name));
   if (attempts.length < 2) return fields;
   return [
@@ -104,7 +107,7 @@ function usageText(usage: JobAnswer["usage"]): string {
     memory_peak_bytes === null ? "" : `${formatSize(memory_peak_bytes)} memory peak`,
     cpu_throttled_seconds === null || cpu_throttled_seconds === 0
       ? ""
-      : `held back by its CPU limit for ${formatDuration(cpu_throttled_seconds * 1_000)}`,
+      : `throttled by its CPU limit for ${formatDuration(cpu_throttled_seconds * 1_000)}`,
   ].filter((part) => part !== "").join(", ");
 }
 
@@ -128,11 +131,11 @@ function imageText({ image, network }: SpecAnswer): string | undefined {
   return oneLine(network === undefined ? image : `${image} (network ${network})`);
 }
 
-/** The repository, and which commit of it was asked for. */
+/** Renders the repository and the requested commit. */
 function gitText(git: SpecAnswer["git"]): string | undefined {
   if (git === undefined) return undefined;
   const commit = [git.ref, git.sha].filter((part) => part !== undefined).join(" at ");
-  return oneLine(`${git.url} ${commit === "" ? "(its default branch)" : `(${commit})`}`);
+  return oneLine(`${git.url} ${commit === "" ? "(default branch)" : `(${commit})`}`);
 }
 
 function artifactsText(artifacts: SpecAnswer["artifacts"]): string | undefined {
@@ -140,12 +143,6 @@ function artifactsText(artifacts: SpecAnswer["artifacts"]): string | undefined {
   return oneLine(`${artifacts.paths.join(", ")} (kept after: ${artifacts.when})`);
 }
 
-function listText(texts: readonly string[] | undefined): string | undefined {
-  return texts === undefined || texts.length === 0 ? undefined : oneLine(texts.join(", "));
-}
-
-function pairs(labels: Readonly<Record<string, string>> | undefined): string | undefined {
-  const entries = Object.entries(labels ?? {});
-  if (entries.length === 0) return undefined;
-  return oneLine(entries.map(([name, value]) => `${name}=${value}`).join(", "));
+function listText(texts: readonly string[] = []): string | undefined {
+  return texts.length === 0 ? undefined : oneLine(texts.join(", "));
 }

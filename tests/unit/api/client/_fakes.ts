@@ -3,6 +3,11 @@
  *
  * @module
  */
+import assert from "node:assert/strict";
+import { parseAsync } from "@optique/core/parser";
+import type { Command } from "@lib/api/client/command.ts";
+import type { CliContext } from "@lib/api/client/context.ts";
+import { painter } from "@lib/api/client/format.ts";
 import type { JobAnswer } from "@lib/api/client/jobs.ts";
 import { Reconnect } from "@lib/api/client/reconnect.ts";
 import {
@@ -126,4 +131,40 @@ export function fakeRunner(send: (request: UnixRequest) => UnixResponse | Promis
     },
   });
   return { sent, runner };
+}
+
+/** Runs a command against a fake runner at a given time, and returns the lines it prints. */
+export async function printedBy(
+  command: Command,
+  args: readonly string[],
+  { runner, now }: { readonly runner: RunnerTransport; readonly now: number },
+): Promise<readonly string[]> {
+  const lines: string[] = [];
+  const unused = () => Promise.reject(new Error("This is not needed here"));
+  const context: CliContext = {
+    flags: { socket: undefined, url: undefined, config: undefined, json: false },
+    env: {},
+    out: {
+      isTerminal: false,
+      isColoured: false,
+      size: () => undefined,
+      write: unused,
+      line: (text) => Promise.resolve(void lines.push(text)),
+      json: unused,
+      note: (text) => void lines.push(text),
+    },
+    paint: painter(false),
+    clock: { ...hastyClock(), now: () => now },
+    signal: new AbortController().signal,
+    sections: unused,
+    readConfig: unused,
+    connect: () => Promise.resolve(runner),
+    reconnect: () => hastyReconnect(),
+  };
+  const nothing = () => Promise.resolve([]);
+  const parser = command.parser({ jobIds: nothing, projects: nothing });
+  const parsed = await parseAsync(parser, [command.name, ...args]);
+  assert.ok(parsed.success);
+  assert.equal(await parsed.value.run(context), 0);
+  return lines;
 }

@@ -4,14 +4,15 @@ import {
   oneLine,
   outcome,
   painter,
+  renderJobs,
   resultLine,
   runTime,
   workOf,
 } from "@lib/api/client/format.ts";
-import { renderJobs, shortIdLength } from "@lib/api/client/job_table.ts";
-import { renderJob } from "@lib/features/jobs/commands/show.ts";
-import { renderOverview } from "@lib/features/status/command_status.ts";
-import { jobAnswer } from "./_fakes.ts";
+import type { JobAnswer } from "@lib/api/client/jobs.ts";
+import { show } from "@lib/features/jobs/commands/show.ts";
+import { status } from "@lib/features/status/command_status.ts";
+import { answer, fakeRunner, jobAnswer, printedBy } from "./_fakes.ts";
 
 const now = Date.parse("2026-01-01T01:00:05Z");
 const plain = painter(false);
@@ -85,11 +86,16 @@ Deno.test("painter() leaves texts alone where there is no colour", () => {
   assert.equal(painter(true)("bad", ""), "");
 });
 
-Deno.test("shortIdLength() keeps ids apart", () => {
+Deno.test("renderJobs() shortens ids as long as they differ", async () => {
   const ids = ["0192f3a4-0000-7000-8000-000000000001", "0192f3a4-0000-7000-9000-000000000001"];
-  assert.equal(shortIdLength(ids.slice(1)), 13);
-  assert.equal(shortIdLength(ids), 23);
-  assert.equal(shortIdLength([...ids, ids[0] ?? ""]), 36);
+  const lengthOf = async (shown: readonly string[]) => {
+    const jobs = shown.map((id) => jobAnswer({ id }));
+    const [, row = ""] = await renderJobs(jobs, { now, paint: plain, width: 200 });
+    return row.indexOf(" ");
+  };
+  assert.equal(await lengthOf(ids.slice(1)), 13);
+  assert.equal(await lengthOf(ids), 23);
+  assert.equal(await lengthOf([...ids, ids[0] ?? ""]), 36);
 });
 
 Deno.test("renderJobs() shows whole ids where nothing must be cut", async () => {
@@ -101,39 +107,35 @@ Deno.test("renderJobs() shows whole ids where nothing must be cut", async () => 
   );
 });
 
-Deno.test("renderJob() lists attempts when there were several", async () => {
+async function shown(job: Partial<JobAnswer>): Promise<string> {
+  const { runner } = fakeRunner(() => answer(200, jobAnswer(job)));
+  return (await printedBy(show, ["0192f3a4"], { runner, now })).join("\n");
+}
+
+Deno.test("show lists attempts when there were several", async () => {
   const attempt = { ...jobAnswer(), number: 1, log_bytes: 2048, state: "failed" };
-  const once = (await renderJob(jobAnswer({ attempts: [attempt] }), { now, paint: plain })).join(
-    "\n",
-  );
-  assert.ok(!once.includes("ATTEMPT"));
-  const twice = (await renderJob(
-    jobAnswer({ attempts: [attempt, { ...attempt, number: 2 }] }),
-    { now, paint: plain },
-  )).join("\n");
+  assert.ok(!(await shown({ attempts: [attempt] })).includes("ATTEMPT"));
+  const twice = await shown({ attempts: [attempt, { ...attempt, number: 2 }] });
   assert.match(twice, /ATTEMPT +STATE +STARTED +TIME +LOG/);
   assert.match(twice, /2 +failed +1h ago +2s +2K/);
 });
 
-Deno.test("renderJob() shows image, commit, and what is kept", async () => {
+Deno.test("show prints image, commit, and what is kept", async () => {
   const job = jobAnswer();
-  const text = (await renderJob(
-    jobAnswer({
-      reason: "checkout_failed",
-      state: "failed",
-      message: 'Cannot check out "https://example.org/a.git": there is no branch "nope"',
-      limits: { ...job.limits, disk_bytes: 1024 },
-      spec: {
-        ...job.spec,
-        image: "node:22\x1b[31m",
-        network: "none",
-        git: { url: "https://example.org/a.git", ref: "nope", sha: "abc" },
-        artifacts: { paths: ["dist/**", "log"], when: "always" },
-        caches: [{ name: "npm" }, { name: "tsc" }],
-      },
-    }),
-    { now, paint: plain },
-  )).join("\n");
+  const text = await shown({
+    reason: "checkout_failed",
+    state: "failed",
+    message: 'Cannot check out "https://example.org/a.git": there is no branch "nope"',
+    limits: { ...job.limits, disk_bytes: 1024 },
+    spec: {
+      ...job.spec,
+      image: "node:22\x1b[31m",
+      network: "none",
+      git: { url: "https://example.org/a.git", ref: "nope", sha: "abc" },
+      artifacts: { paths: ["dist/**", "log"], when: "always" },
+      caches: [{ name: "npm" }, { name: "tsc" }],
+    },
+  });
   assert.match(text, /^state +failed \(checkout failed\)$/m);
   assert.match(text, /^message +Cannot check out .* no branch "nope"$/m);
   assert.match(text, /^image +node:22\ufffd\[31m \(network none\)$/m);
@@ -145,36 +147,42 @@ Deno.test("renderJob() shows image, commit, and what is kept", async () => {
 
 const WEB = { project: "web", mode: "open", queued: 0, in_flight: 1, max_running: 4 };
 
-Deno.test("renderOverview() shows what holds projects, and why the runner is not ready", async () => {
-  const lines = await renderOverview({
-    status: {
-      build: "source",
-      version: "1.2.3",
-      pid: 1,
-      started_at: "2026-01-01T00:00:00Z",
-      agents: "systemd",
-      state_dir: "/s",
-      mode: "draining",
-      queued: 2,
-      in_flight: 1,
-      max_running: 4,
-      ready: false,
-      reasons: ["the disk is full"],
-    },
-    open: [jobAnswer({ state: "running", finished_at: null })],
-    ended: [],
-    projects: [
-      { ...WEB, agent: { running: true, limits: { cpu: 1.5, memory_bytes: 2 * 1024 ** 3 } } },
-      { ...WEB, project: "api", agent: { running: true, limits: {} } },
-      { ...WEB, project: "old", agent: { running: false } },
-    ],
-  }, { now, paint: plain });
+Deno.test("status shows the limits of projects, and why the runner is not ready", async () => {
+  const running = (project: string) => jobAnswer({ project, state: "running", finished_at: null });
+  const agents: Readonly<Record<string, unknown>> = {
+    web: { running: true, limits: { cpu: 1.5, memory_bytes: 2 * 1024 ** 3 } },
+    api: { running: true, limits: {} },
+    old: { running: false },
+  };
+  const { runner } = fakeRunner(({ path }) => {
+    const project = /^\/v1\/projects\/(\w+)$/.exec(path)?.[1];
+    if (project !== undefined) return answer(200, { ...WEB, project, agent: agents[project] });
+    if (path === "/v1/status") {
+      return answer(200, {
+        build: "source",
+        version: "1.2.3",
+        pid: 1,
+        started_at: "2026-01-01T00:00:00Z",
+        agents: "systemd",
+        state_dir: "/s",
+        mode: "draining",
+        queued: 2,
+        in_flight: 1,
+        max_running: 4,
+        ready: false,
+        reasons: ["the disk is full"],
+      });
+    }
+    const jobs = path.includes("running") ? ["web", "api", "old"].map(running) : [];
+    return answer(200, { jobs, next_cursor: null });
+  });
+  const lines = await printedBy(status, [], { runner, now });
   assert.match(
     lines[0] ?? "",
-    /^cicd-runner 1\.2\.3 {2}not ready {2}draining {2}1 of 4 at work, 2 queued/,
+    /^cicd-runner 1\.2\.3 {2}not ready {2}draining {2}1 of 4 running, 2 queued/,
   );
   assert.equal(lines[1], "! the disk is full");
-  assert.equal(lines[2], "web is held to 1.5 CPU, 2G memory");
+  assert.equal(lines[2], "web is limited to 1.5 CPU, 2G memory");
   assert.equal(lines[3], "");
-  assert.ok(lines.some((line) => line.includes("running")));
+  assert.ok(lines.some((line) => line.includes("old")));
 });

@@ -1,42 +1,48 @@
 import assert from "node:assert/strict";
-import { followEvents } from "@lib/api/client/jobs.ts";
-import { bytesOf, hastyReconnect, jobAnswer, streamOf } from "./_fakes.ts";
+import { changes } from "@lib/api/client/jobs.ts";
+import { answer, bytesOf, fakeRunner, hastyReconnect, jobAnswer, streamOf } from "./_fakes.ts";
+
+const { signal } = new AbortController();
+const context = { reconnect: () => hastyReconnect() };
 
 function eventOf(revision: number): Uint8Array {
   return bytesOf(`event: job\nid: ${revision}\ndata: ${JSON.stringify(jobAnswer())}\n\n`);
 }
 
-Deno.test("followEvents() resumes after the last change it told", async () => {
-  const opened: (string | undefined)[] = [];
+Deno.test("changes() resumes after the last change it reported", async () => {
   const streams = [
     streamOf([eventOf(4), eventOf(6), bytesOf("event: job\nid: 7\nda")], "broken"),
     streamOf([eventOf(7)], "whole"),
     streamOf([eventOf(9)], "whole"),
   ];
+  const { runner, sent } = fakeRunner(() => ({
+    ...answer(200, ""),
+    ...(streams.shift() ?? streamOf([], "whole")),
+  }));
   let opens = 0;
-  const changes = followEvents({
-    open(since) {
-      opened.push(since);
-      return Promise.resolve(streams.shift() ?? streamOf([], "whole"));
-    },
-    reconnect: hastyReconnect(),
-    onOpen: () => opens++,
-  });
   const revisions: string[] = [];
-  for await (const { revision, job } of changes) {
+  for await (
+    const { revision, job } of changes(context, runner, {
+      signal,
+      onOpen: () => opens++,
+    })
+  ) {
     assert.equal(job.project, "web");
     revisions.push(revision);
     if (revision === "9") break;
   }
   assert.deepEqual(revisions, ["4", "6", "7", "9"]);
-  assert.deepEqual(opened, [undefined, "6", "7"]);
+  assert.deepEqual(
+    sent.map(({ headers }) => headers?.["last-event-id"]),
+    [undefined, "6", "7"],
+  );
   assert.equal(opens, 3);
 });
 
-Deno.test("followEvents() refuses what is no job", async () => {
-  const changes = followEvents({
-    open: () => Promise.resolve(streamOf([bytesOf("event: job\nid: 1\ndata: {}\n\n")], "whole")),
-    reconnect: hastyReconnect(),
-  });
-  await assert.rejects(changes.next(), { code: "internal" });
+Deno.test("changes() refuses a change without a job", async () => {
+  const { runner } = fakeRunner(() => ({
+    ...answer(200, ""),
+    ...streamOf([bytesOf("event: job\nid: 1\ndata: {}\n\n")], "whole"),
+  }));
+  await assert.rejects(changes(context, runner, { signal }).next(), { code: "internal" });
 });

@@ -5,7 +5,7 @@ import { Reconnect } from "@lib/api/client/reconnect.ts";
 import { ConnectionLostError } from "@lib/api/client/transport.ts";
 import { submitSafely, waitForEnd } from "@lib/features/jobs/client.ts";
 import { FakeClock } from "../../../support/fake_clock.ts";
-import { hastyClock, hastyReconnect, jobAnswer, lost } from "./_fakes.ts";
+import { answer, fakeRunner, hastyClock, hastyReconnect, jobAnswer, lost } from "./_fakes.ts";
 
 function failing(times: number, error: unknown = lost()) {
   let calls = 0;
@@ -72,29 +72,27 @@ Deno.test("submitSafely() fails at once where nobody listens", async () => {
 });
 
 Deno.test("waitForEnd() asks again until the job has ended", async () => {
-  const answers = [jobAnswer({ state: "queued" }), jobAnswer({ state: "running" }), jobAnswer()];
-  const job = await waitForEnd({
-    waitOnce: () => Promise.resolve(answers.shift() ?? jobAnswer()),
-    reconnect: hastyReconnect(),
-    clock: hastyClock(),
-  });
+  const states = ["queued", "running", "succeeded"];
+  const { runner } = fakeRunner(() => answer(200, jobAnswer({ state: states.shift() ?? "lost" })));
+  const context = { clock: hastyClock(), reconnect: () => hastyReconnect() };
+  const { signal } = new AbortController();
+  const job = await waitForEnd(context, runner, { id: "1", signal });
   assert.equal(job.state, "succeeded");
-  assert.equal(answers.length, 0);
+  assert.equal(states.length, 0);
 });
 
-Deno.test("waitForEnd() gives the job as it stands when the time is up", async () => {
+Deno.test("waitForEnd() gives the job as it is when the time is up", async () => {
   const clock = new FakeClock();
-  const asked: number[] = [];
-  const job = await waitForEnd({
-    async waitOnce(timeoutMs) {
-      asked.push(timeoutMs);
-      await clock.tick(timeoutMs);
-      return jobAnswer({ state: "running" });
-    },
-    reconnect: hastyReconnect(),
-    clock,
-    until: 90_000,
+  const { runner, sent } = fakeRunner(async ({ path }) => {
+    await clock.tick(Number(/timeout=(\d+)s/.exec(path)?.[1]) * 1_000);
+    return answer(200, jobAnswer({ state: "running" }));
   });
+  const context = { clock, reconnect: () => hastyReconnect() };
+  const { signal } = new AbortController();
+  const job = await waitForEnd(context, runner, { id: "1", until: 90_000, signal });
   assert.equal(job.state, "running");
-  assert.deepEqual(asked, [60_000, 30_000]);
+  assert.deepEqual(sent.map(({ path }) => path), [
+    "/v1/jobs/1/wait?timeout=60s",
+    "/v1/jobs/1/wait?timeout=30s",
+  ]);
 });

@@ -57,7 +57,7 @@ Deno.test("RunnerTransport takes too many connections for a runner that is away"
 Deno.test("RunnerTransport refuses what is no runner", async () => {
   for (const response of [answer(200, "<html>"), answer(404, "not here")]) {
     const { runner } = fakeRunner(() => response);
-    await assert.rejects(runner.json(status), /what listens there is no cicd-runner/);
+    await assert.rejects(runner.json(status), /the process that listens there is not cicd-runner/);
   }
 });
 

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { FAILURES_PER_MINUTE, KeyAuthenticator } from "@lib/features/access/authenticator.ts";
+import { KeyAuthenticator } from "@lib/features/access/authenticator.ts";
 import { KeyStore } from "@lib/features/access/key_store.ts";
 import { type ErrorCode } from "@lib/core/error_codes.ts";
 import { CicdError } from "@lib/core/errors.ts";
@@ -7,25 +7,27 @@ import { FakeClock } from "../../../support/fake_clock.ts";
 import { openMemoryStore } from "../../../support/job_fixtures.ts";
 import { RecordingLogger } from "../../../support/recording_logger.ts";
 
+const FAILURES_PER_MINUTE = 30;
+
 function setup({ requestsPerMinute = 600 } = {}) {
   const memory = openMemoryStore();
   const clock = new FakeClock(1_000);
   const keys = new KeyStore(memory.db, clock);
   const log = new RecordingLogger();
-  const gate = new KeyAuthenticator({
+  const authenticator = new KeyAuthenticator({
     keys,
     requestsPerMinute: () => requestsPerMinute,
     clock,
     log,
   });
   const ask = (key: string | undefined, address = "192.0.2.1") =>
-    gate.authenticate(new Headers(key === undefined ? {} : { "x-api-key": key }), address);
+    authenticator.authenticate(new Headers(key === undefined ? {} : { "x-api-key": key }), address);
   return {
     ...memory,
     clock,
     keys,
     log,
-    gate,
+    authenticator,
     ask,
     [Symbol.dispose]: () => memory[Symbol.dispose](),
   };
@@ -56,6 +58,28 @@ Deno.test("KeyAuthenticator.authenticate() says what to do when no key came, and
   assert.throws(() => t.ask(wrong), (error) => !String(error).includes(wrong.slice(-20)));
   assert(!JSON.stringify(t.log.messages).includes(wrong.slice(-20)));
 });
+
+for (
+  const [headers, isAccepted] of [
+    [{ authorization: "Bearer KEY" }, true],
+    [{ authorization: "bearer  KEY " }, true],
+    [{ authorization: "Basic KEY" }, false],
+    [{ "x-api-key": " KEY " }, true],
+    [{ authorization: "Bearer KEY", "x-api-key": "def" }, true],
+    [{}, false],
+  ] as const
+) {
+  Deno.test(`KeyAuthenticator.authenticate() reads ${JSON.stringify(headers)}`, () => {
+    using t = setup();
+    const { text } = t.keys.create({ name: "CI", scopes: ["submit"] });
+    const sent = new Headers(
+      Object.entries(headers).map(([name, value]) => [name, value.replace("KEY", text)]),
+    );
+    const authenticate = () => t.authenticator.authenticate(sent, "192.0.2.1");
+    if (isAccepted) assert.equal(authenticate().name, "CI");
+    else assert.throws(authenticate, /send it as/);
+  });
+}
 
 Deno.test("KeyAuthenticator.authenticate() bounds the requests of one key, and says when to come back", async () => {
   using t = setup({ requestsPerMinute: 2 });
@@ -98,10 +122,10 @@ Deno.test("KeyAuthenticator.countFailure() counts with what failed before, and s
   for (let n = 1; n < FAILURES_PER_MINUTE; n++) {
     assert.throws(() => t.ask("wrong"), refused("unauthorized"));
   }
-  t.gate.countFailure("192.0.2.1", "the key of Gryt's API is wrong");
+  t.authenticator.countFailure("192.0.2.1", "the key of Gryt's API is wrong");
   assert.throws(
-    () => t.gate.countFailure("192.0.2.1", "the key of Gryt's API is wrong"),
+    () => t.authenticator.countFailure("192.0.2.1", "the key of Gryt's API is wrong"),
     refused("rate_limited", 2_000),
   );
-  t.gate.countFailure("192.0.2.2", "the key of Gryt's API is wrong");
+  t.authenticator.countFailure("192.0.2.2", "the key of Gryt's API is wrong");
 });

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
-import { KeyStore, USE_STEP_MS } from "@lib/features/access/key_store.ts";
-import { keyIdOf, keyOf, mintKey } from "@lib/features/access/key_text.ts";
+import { KeyStore } from "@lib/features/access/key_store.ts";
 import { CicdError } from "@lib/core/errors.ts";
 import { parseProjectName } from "@lib/core/ids.ts";
 import { FakeClock } from "../../../support/fake_clock.ts";
 import { openMemoryStore } from "../../../support/job_fixtures.ts";
 
 const DAY_MS = 86_400_000;
+const USE_STEP_MS = 10 * 60_000;
 
 function setup() {
   const memory = openMemoryStore();
@@ -21,37 +21,28 @@ function project(name: string) {
   return parsed;
 }
 
-Deno.test("mintKey() makes keys of 256 random bits behind an id, never the same twice", () => {
-  const [one, other] = [mintKey(), mintKey()];
+Deno.test("KeyStore.create() makes keys that differ, with their id in the text", () => {
+  using t = setup();
+  const one = t.keys.create({ name: "one", scopes: ["read"] });
+  const other = t.keys.create({ name: "other", scopes: ["read"] });
   assert.match(one.text, /^cicd_[0-9a-f]{16}_[A-Za-z0-9_-]{43}$/);
   assert.notEqual(one.text, other.text);
-  assert.equal(keyIdOf(one.text), one.id);
+  assert.equal(one.text.slice("cicd_".length, -44), one.key.id);
 });
 
 for (
-  const [text, why] of [
-    ["", "nothing"],
-    ["cicd_0123456789abcdef_short", "too little secret"],
-    [`xxxx_0123456789abcdef_${"a".repeat(43)}`, "another prefix"],
-    [`cicd_0123456789ABCDEF_${"a".repeat(43)}`, "capitals in the id"],
-    [`cicd_0123456789abcdef_${"a".repeat(43)}\n`, "a line break"],
+  const [change, why] of [
+    [() => "", "nothing"],
+    [(text: string) => text.slice(0, -1), "too little secret"],
+    [(text: string) => text.replace("cicd", "xxxx"), "another prefix"],
+    [(text: string) => `${text.slice(0, 21).toUpperCase()}${text.slice(21)}`, "capitals in the id"],
+    [(text: string) => `${text}\n`, "a line break"],
   ] as const
 ) {
-  Deno.test(`keyIdOf() takes no key with ${why}`, () => assert.equal(keyIdOf(text), undefined));
-}
-
-for (
-  const [headers, expected] of [
-    [{ authorization: "Bearer abc" }, "abc"],
-    [{ authorization: "bearer  abc " }, "abc"],
-    [{ authorization: "Basic abc" }, undefined],
-    [{ "x-api-key": " abc " }, "abc"],
-    [{ authorization: "Bearer abc", "x-api-key": "def" }, "abc"],
-    [{}, undefined],
-  ] as const
-) {
-  Deno.test(`keyOf() reads ${JSON.stringify(headers)}`, () => {
-    assert.equal(keyOf(new Headers(headers)), expected);
+  Deno.test(`KeyStore.check() does not accept a key with ${why}`, () => {
+    using t = setup();
+    const { text } = t.keys.create({ name: "CI", scopes: ["read"] });
+    assert.deepEqual(t.keys.check(change(text)), { kind: "bad", problem: "unknown" });
   });
 }
 

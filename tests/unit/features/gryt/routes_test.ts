@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { FAILURES_PER_MINUTE } from "@lib/features/access/authenticator.ts";
 import { AgentsFront } from "@lib/features/gryt/agents_front.ts";
 import { EngineWatch } from "@lib/features/gryt/engine_watch.ts";
 import { GrytLedger } from "@lib/features/gryt/ledger.ts";
@@ -153,7 +152,7 @@ Deno.test("a wrong key of Gryt's counts among the failures of its address, a rig
   const stranger = { kind: "remote", address: "192.0.2.1" } as const;
   const guess = (path: string, options: AskOptions = {}) =>
     t.ask("GET", path, { headers: { "x-api-key": "guess" }, origin: stranger, ...options });
-  for (let n = 0; n < FAILURES_PER_MINUTE; n++) {
+  for (let n = 0; n < 30; n++) {
     const isBare = n % 2 === 1;
     const { status } = await guess(`/jobs/${n}`, isBare ? { headers: {} } : {});
     assert.equal(status, isBare ? 422 : 401);
@@ -161,7 +160,7 @@ Deno.test("a wrong key of Gryt's counts among the failures of its address, a rig
   const late = await guess("/jobs/1");
   assert.equal(late.status, 429);
   assert.equal(late.headers.get("retry-after"), "2");
-  assert.match((await late.json()).detail, /too many without a good key came from "192\.0\.2\.1"/);
+  assert.match((await late.json()).detail, /too many without a valid key came from "192\.0\.2\.1"/);
   const log = (key: string, origin: AskOptions["origin"] = stranger) => {
     const request = new Request("http://localhost/jobs/1/logs", { headers: { "x-api-key": key } });
     return t.router.upgrade(request, origin);

@@ -1,10 +1,17 @@
 import assert from "node:assert/strict";
 import { toProblem } from "@lib/foundations/http/problem.ts";
 import { listJobs } from "@lib/api/client/jobs.ts";
-import { logSize, openLog, openLogRest, submitJob, waitOnce } from "@lib/features/jobs/client.ts";
-import { answer, fakeRunner, jobAnswer } from "../../api/client/_fakes.ts";
+import { logSize, openLog, openLogRest, submitJob, waitForEnd } from "@lib/features/jobs/client.ts";
+import {
+  answer,
+  fakeRunner,
+  hastyClock,
+  hastyReconnect,
+  jobAnswer,
+} from "../../api/client/_fakes.ts";
 
 const { signal } = new AbortController();
+const context = { clock: hastyClock(), reconnect: () => hastyReconnect() };
 
 Deno.test("the requests about jobs name what they ask for", async () => {
   const { runner, sent } = fakeRunner(({ path }) =>
@@ -14,7 +21,7 @@ Deno.test("the requests about jobs name what they ask for", async () => {
   );
   await listJobs(runner, { project: "web", states: ["queued", "running"], limit: 5 }, signal);
   await submitJob(runner, { request: { project: "web" }, key: "k-1" }, signal);
-  await waitOnce(runner, { id: "../x", timeoutMs: 1_500 }, signal);
+  await waitForEnd(context, runner, { id: "../x", until: 1_500, signal });
   using _log = await openLog(
     runner,
     { id: "1", from: 7, timestamps: true, stream: "stdout", follow: true },

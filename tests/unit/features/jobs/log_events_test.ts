@@ -37,7 +37,7 @@ async function events(
 ): Promise<readonly SeenEvent[]> {
   const end = () => makeJob({ state: "failed", reason: "exit_code", exitCode: 3 });
   let text = "";
-  for await (const part of toLogEvents(reading(bytes, from, cuts), { end })) {
+  for await (const part of toLogEvents(reading(bytes, from, cuts), end)) {
     text += new TextDecoder().decode(part);
   }
   assert(text.endsWith("\n\n"));

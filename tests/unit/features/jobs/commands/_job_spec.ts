@@ -4,7 +4,7 @@
  * @module
  */
 import type { JobFlags } from "@lib/features/jobs/commands/grammar_job_flags.ts";
-import type { JobSpecPorts } from "@lib/features/jobs/commands/job_spec.ts";
+import type { JobSpecPorts } from "@lib/features/jobs/commands/flag_values.ts";
 
 /** Flags none of which is given. */
 export const none: JobFlags = { argv: [], file: undefined, given: {} };

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { jobExitCode } from "@lib/features/jobs/commands/exit_code.ts";
+import { jobExitCode } from "@lib/features/jobs/commands/follow_job.ts";
 import { END_REASONS, isTerminal, JOB_STATES } from "@lib/spine/jobs/model.ts";
 
 const ended = { state: "failed", reason: "exit_code", exit_code: null, signal: null } as const;

@@ -95,10 +95,10 @@ Deno.test("readJobSpec() refuses what it cannot read, and shows no secret", asyn
   const cases: readonly (readonly [JobFlags["given"], RegExp])[] = [
     [
       { "git.token_secret": "hunter2" },
-      /--git-token stands on the command line.*--git-token env:NAME/,
+      /--git-token is on the command line.*--git-token env:NAME/,
     ],
     [{ "git.token_secret": "env:NOT_SET" }, /--git-token/],
-    [{ [USER]: "me", [PASSWORD]: "hunter2" }, /--registry-password stands/],
+    [{ [USER]: "me", [PASSWORD]: "hunter2" }, /--registry-password is/],
     [{ [USER]: "me" }, /go together/],
     [{ [PASSWORD]: "env:REGISTRY" }, /go together/],
     [

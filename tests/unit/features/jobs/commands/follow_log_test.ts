@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { CicdError } from "@lib/core/errors.ts";
 import { followLog, type FollowPort } from "@lib/features/jobs/commands/follow_log.ts";
-import { stampedCounter } from "@lib/features/jobs/commands/stamped_counter.ts";
+import { stampedCounter } from "@lib/features/jobs/commands/follow_log.ts";
 import {
   bytesOf,
   hastyReconnect,

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { plainCounter, stampedCounter } from "@lib/features/jobs/commands/stamped_counter.ts";
+import { plainCounter, stampedCounter } from "@lib/features/jobs/commands/follow_log.ts";
 import { bytesOf, textOf } from "../../../api/client/_fakes.ts";
 
 const STAMP = "2026-01-02T03:04:05.678Z ";
