@@ -62,7 +62,10 @@ export async function measureCold(bench: Bench): Promise<readonly Comparison[]> 
       unit: "ms",
       better: "lower",
       ours: { name: "runner and agent not running", samples: job },
-      peers: [{ name: "bare Deno server's first byte: one runtime, we start two", samples: bare }],
+      peers: [{
+        name: "first byte of a bare Deno server (one runtime; ours starts two)",
+        samples: bare,
+      }],
       notes: [],
     },
   ];

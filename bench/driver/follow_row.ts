@@ -68,8 +68,8 @@ export async function measureFollow(bench: Bench): Promise<readonly Comparison[]
       { name: "tail -F on the unit's own file", samples: tail.samples },
     ],
     notes: [
-      "from before the line goes to the job through a FIFO until the driver has it from the follower",
-      "`tail -F` neither masks secrets nor goes over HTTP: it is the floor",
+      "from before the line is sent to the job through a FIFO until the driver reads it from the follower",
+      "`tail -F` neither masks secrets nor uses HTTP: it is the floor",
     ],
   }];
 }

@@ -66,7 +66,7 @@ export async function measureMemory(bench: Bench): Promise<readonly Comparison[]
       ours: { name: "cicd-runner", samples: rss(idle.runner) },
       peers: [{ name: bare, samples: rss(idle.bare) }],
       notes: [
-        "RSS counts the runtime's file pages, which all programs on it share; PSS divides them",
+        "RSS includes the runtime's file pages, which all its programs share; PSS divides them",
       ],
     },
     {
@@ -83,19 +83,19 @@ export async function measureMemory(bench: Bench): Promise<readonly Comparison[]
       unit: "MiB",
       better: "lower",
       ours: { name: "cicd-runner + cicd-agent", samples: both },
-      peers: [{ name: `${bare}, beside both`, samples: pss(idle.bare) }],
-      notes: ["after the idle time both are 0: they exit"],
+      peers: [{ name: `${bare}, next to both`, samples: pss(idle.bare) }],
+      notes: ["after the idle timeout both exit and need nothing"],
     },
     {
-      name: "runner, idle, its own pages alone",
+      name: "runner, idle, private pages",
       unit: "MiB",
       better: "lower",
       ours: { name: "cicd-runner, Private_Dirty", samples: own(idle.runner) },
       peers: [{ name: bare, samples: own(idle.bare) }],
-      notes: ["what one more such process costs the machine"],
+      notes: ["the cost of one more such process"],
     },
     {
-      name: "agent, idle, its own pages alone",
+      name: "agent, idle, private pages",
       unit: "MiB",
       better: "lower",
       ours: { name: "cicd-agent, Private_Dirty", samples: own(idle.agent) },
@@ -119,12 +119,12 @@ export async function measureMemory(bench: Bench): Promise<readonly Comparison[]
       notes: [],
     },
     {
-      name: "for each running job, PSS",
+      name: "per running job, PSS",
       unit: "KiB",
       better: "lower",
       ours: { name: "runner + agent + service manager", samples: perJob },
       peers: [{ name: "systemd-run --no-block: service manager alone", samples: perUnit }],
-      notes: [`the difference that ${JOBS} sleeping jobs make, without the jobs themselves`],
+      notes: [`the difference that ${JOBS} sleeping jobs make, excluding the jobs themselves`],
     },
   ];
 }

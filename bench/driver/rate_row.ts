@@ -43,20 +43,20 @@ export async function measureRate(bench: Bench): Promise<readonly Comparison[]> 
   }
   return [
     {
-      name: `jobs a second, ${PARALLEL} at once`,
+      name: `jobs per second, ${PARALLEL} at once`,
       unit: "jobs/s",
       better: "higher",
       ours: { name: `${jobs} jobs, queued and recorded`, samples: ours },
       peers: [{ name: "systemd-run --wait under xargs", samples: peer }],
-      notes: [`from the first submission until the last of ${jobs} has ended and is known to have`],
+      notes: [`from the first submission until the last of ${jobs} is known to have ended`],
     },
     {
-      name: "submissions a second while jobs run",
+      name: "submissions per second while jobs run",
       unit: "jobs/s",
       better: "higher",
       ours: { name: "one kept connection, one at a time", samples: accepting },
       peers: [],
-      notes: ["each answered after its row is on disk"],
+      notes: ["each response follows the commit of its row"],
     },
   ];
 }

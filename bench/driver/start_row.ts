@@ -15,15 +15,15 @@ import { launch, LIMIT_FLAGS, LIMITS } from "./programs.ts";
 const SYSTEMD_RUN = ["systemd-run", "--user", "--wait", "--collect", "--quiet"] as const;
 const JSON_HEADER = ["--header", "Content-Type: application/json"] as const;
 
-/** Before each start of a machine at rest. */
+/** Before each start of a idle machine. */
 const REST_MS = 120;
-/** Starts of one contender, one after the other, of a machine in motion; the first is not counted. */
+/** Starts of one contender, back to back, of a machine in motion; the first is not counted. */
 const IN_A_ROW = 6;
 
 /** One way to start the job; resolves with milliseconds, once the job has ended. */
 type Starter = () => Promise<number>;
 
-/** Measures a limited job against `systemd-run`, on a kept connection and as one process a job. */
+/** Measures a limited job against `systemd-run`, on a kept connection and as one process per job. */
 export async function measureStart(bench: Bench): Promise<readonly Comparison[]> {
   using fifo = await Fifo.make();
   await using manager = await UserManager.connect(Deno.env.toObject(), bench.signal);
@@ -41,12 +41,12 @@ export async function measureStart(bench: Bench): Promise<readonly Comparison[]>
   // The first of each block starts at rest.
   const acceptedInMotion = ours.takeAccepted().filter((_, at) => at % IN_A_ROW !== 0);
   return [
-    ...comparisons(atRest, acceptedAtRest, "machine at rest", [
-      `${REST_MS} ms without a start before each; the kernel then takes long to move a process ` +
+    ...comparisons(atRest, acceptedAtRest, "idle machine", [
+      `${REST_MS} ms without a start before each sample; the kernel is then slow to move a process ` +
       "into its cgroup, see docs/benchmarks.md",
     ]),
-    ...comparisons(inMotion, acceptedInMotion, "one after the other", [
-      `blocks of ${IN_A_ROW} by the same contender, each as soon as the last one has ended`,
+    ...comparisons(inMotion, acceptedInMotion, "back to back", [
+      `blocks of ${IN_A_ROW} by the same contender, each as soon as the previous job has ended`,
     ]),
   ];
 }
@@ -76,12 +76,12 @@ function comparisons(
       unit: "ms",
       better: "lower",
       target: 6,
-      ours: { name: "from the 201 on", samples: accepted },
+      ours: { name: "from the 201", samples: accepted },
       peers: [],
-      notes: ["the attempt is under way before the 201 has reached the client"],
+      notes: ["the attempt starts before the 201 reaches the client"],
     },
     {
-      name: `one process a job → first instruction, ${when}`,
+      name: `one process per job → first instruction, ${when}`,
       unit: "ms",
       better: "lower",
       ours: { name: "curl --unix-socket, limits, durable row", samples: curl },

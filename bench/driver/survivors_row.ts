@@ -92,7 +92,7 @@ export async function measureSurvivors(bench: Bench): Promise<readonly Compariso
       ours: { name: contenders[0]?.name ?? "", samples },
       peers: others.map((samples, at) => ({ name: contenders[at + 1]?.name ?? "", samples })),
       notes: [
-        `counted ${SETTLE_MS} ms after the end; most over all rounds, ours: ${
+        `counted ${SETTLE_MS} ms after the end; maximum of all rounds, ours: ${
           Math.max(...samples)
         }`,
       ],
@@ -103,7 +103,9 @@ export async function measureSurvivors(bench: Bench): Promise<readonly Compariso
       better: "lower",
       ours: { name: "with a process that ignores SIGTERM", samples: cancelMs },
       peers: [],
-      notes: ["at least 2 s: shorter graces are lengthened, see MIN_STOP_MS of the unit executor"],
+      notes: [
+        "at least 2 s: shorter grace periods are extended, see MIN_STOP_MS in unit_properties.ts",
+      ],
     },
   ];
 }

@@ -26,7 +26,7 @@ const PRINTERS: readonly Printer[] = [
     journalLines: 200_000,
   },
   {
-    name: "sh, one write a line",
+    name: "sh, one write per line",
     text:
       'i=10000000 n=$((10000000 + $1)); while [ $i -lt $n ]; do i=$((i+1)); echo "${i#1}"; done',
     lines: 1_000_000,
@@ -84,8 +84,8 @@ export async function measureThroughput(bench: Bench): Promise<readonly Comparis
       ours: { name: `follower over HTTP, ${lines} lines`, samples: ours },
       peers: [{ name: `journald and journalctl -f, ${journalLines} lines`, samples: journal }],
       notes: [
-        "from the submission to the last byte at the follower, the job's start included; ours lost " +
-        `0 lines, the journal ${journalLost}, without its rate limit`,
+        "from the submission to the last byte at the follower; lost lines: ours 0, the journal " +
+        `${journalLost} (without its rate limit)`,
       ],
     });
   }

@@ -42,9 +42,9 @@ export async function measureCheckout(bench: EngineBench): Promise<readonly Comp
     name: `checkout from a warm mirror, ${FILES} files`,
     unit: "ms",
     better: "lower",
-    ours: { name: "job with a checkout, less the same job without", samples: checkouts },
+    ours: { name: "job with a checkout minus the same job without", samples: checkouts },
     peers: [{ name: "git worktree add", samples: worktrees }],
-    notes: ["the target is 1.2 times git worktree add, a ratio of 0.83"],
+    notes: ["target: 1.2 times git worktree add, a ratio of 0.83"],
   }];
 }
 

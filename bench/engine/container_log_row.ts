@@ -41,7 +41,7 @@ export async function measureContainerLog(bench: EngineBench): Promise<readonly 
     peers: [{ name: "docker run, output read from a pipe", samples: cli }],
     notes: [],
   }, {
-    name: "agent while 500 MB of container log pass, peak RSS",
+    name: "agent during 500 MB of container log, peak RSS",
     unit: "MiB",
     better: "lower",
     ours: { name: "cicd-agent", samples: peaks },

@@ -38,13 +38,13 @@ export async function measureContainer(bench: EngineBench): Promise<readonly Com
     ours: { name: "POST /v1/jobs, image, workspace, log, durable row", samples: ours },
     peers: [{ name: "engine: create, start, wait, remove", samples: raw }],
     notes: [
-      "the engine's container is the same in every setting; its output stays in the engine",
+      "both containers have the same settings; the peer's output stays in the engine",
     ],
   }, {
-    name: "container job, over the engine's own calls",
+    name: "container job, overhead over the engine's own calls",
     unit: "ms",
     better: "lower",
-    ours: { name: "difference of neighbours in one run", samples: overhead },
+    ours: { name: "difference of adjacent samples in one run", samples: overhead },
     peers: [],
     target: 15,
     notes: [],
