@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Installs packages of Debian: apt_install.sh WHAT-IS-SKIPPED-OTHERWISE PACKAGE...
+# Installs Debian packages: apt_install.sh SUITES-SKIPPED-OTHERWISE PACKAGE...
 #
-# Does something only as root on a machine with apt-get, and only if there is a
-# package. What a suite misses it says itself, and is skipped.
+# Does nothing without packages, without apt-get, or if not root. The suites report
+# what they lack and are skipped.
 set -euo pipefail
 
 suites=$1

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Installs what the system suite needs to boot its machines, and the container
-# suite to start an engine, if it is missing.
+# Installs missing packages that the system suite needs to boot machines, and the
+# container suite to start an engine.
 #
-# Does something only as root on a machine with apt-get. The suites themselves
-# say what is missing and are skipped where this could not help.
+# Does nothing without apt-get, or if not root. The suites report what they lack and
+# are skipped.
 set -euo pipefail
 
 missing=()
@@ -13,7 +13,7 @@ command -v nsenter >/dev/null || missing+=(util-linux)
 command -v git >/dev/null || missing+=(git)
 command -v git-lfs >/dev/null || missing+=(git-lfs)
 command -v busybox >/dev/null || missing+=(busybox-static)
-# An engine of another origin would be in the way of Debian's.
+# Debian's engine would conflict with one from elsewhere.
 command -v dockerd >/dev/null || missing+=(docker.io)
 
 exec "$(dirname "$0")/apt_install.sh" "the system or the container suite" "${missing[@]}"

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Installs what the VM suite needs to emulate its machine, if it is missing.
+# Installs missing packages that the VM suite needs to emulate its machine.
 #
-# Does something only as root on a machine with apt-get. The suite itself says
-# what is missing and is skipped where this could not help.
+# Does nothing without apt-get, or if not root. The suite reports what it lacks and
+# is skipped.
 set -euo pipefail
 
 missing=()

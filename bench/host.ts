@@ -1,14 +1,14 @@
 /**
- * What has to be known about a machine to read its figures.
+ * The circumstances of a run, without which its figures mean little.
  *
  * @module
  */
 import type { Machine } from "../tests/support/machine.ts";
 
-/** The circumstances of a run, in words. */
+/** The circumstances of a run as text. */
 export type HostBanner = Readonly<Record<string, string>>;
 
-/** Looks at the host. */
+/** Describes the host. */
 export async function readHost(commit: string): Promise<HostBanner> {
   const cpus = await Deno.readTextFile("/proc/cpuinfo");
   return {
@@ -24,7 +24,7 @@ export async function readHost(commit: string): Promise<HostBanner> {
   };
 }
 
-/** Looks at the machine that is about to be measured. */
+/** Describes the machine to be measured. */
 export async function readMachine(machine: Machine): Promise<HostBanner> {
   const uid = machine.account("dev").uid;
   const group = `/sys/fs/cgroup/user.slice/user-${uid}.slice/user@${uid}.service`;
@@ -35,7 +35,7 @@ export async function readMachine(machine: Machine): Promise<HostBanner> {
     machine: "container with a systemd of its own (systemd-nspawn), a lingering user",
     limits: ["cpu", "memory", "pids"].every((name) => controllers.split(" ").includes(name))
       ? "enforced: the cpu, memory and pids controllers are delegated to the user"
-      : `set but not enforced: the user's manager has "${controllers}" of cpu, memory and pids`,
+      : `set but not enforced: of cpu, memory and pids the user's manager has "${controllers}"`,
   };
 }
 

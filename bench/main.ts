@@ -1,5 +1,5 @@
 /**
- * `deno task bench`: the product against its peers, in one run on one machine.
+ * `deno task bench`: measures the product and its peers in one run on one machine.
  *
  * @module
  */
@@ -14,9 +14,9 @@ import { renderReport, type RunReport } from "./table.ts";
 
 const USAGE = `Usage: deno task bench [row…] [options]
 
-  --quick      few samples: to see that it works, not to publish
+  --quick      few samples, to check that it works; not for publication
   --json       print the results as JSON
-  --dist DIR   measure this build; default: build the checkout
+  --dist DIR   measure this build (default: build the checkout)
   --help
 
 Rows: ${ROW_NAMES.join(", ")}
@@ -36,7 +36,7 @@ interface Options {
 
 async function bench(options: Options, signal: AbortSignal): Promise<void> {
   const why = await whyNoMachines();
-  if (why !== undefined) throw new Error(`Cannot boot a machine to measure: ${why}`);
+  if (why !== undefined) throw new Error(`Cannot boot a machine for the benchmarks: ${why}`);
   const progress = (text: string) => console.error(`bench: ${text}`);
   progress("build");
   await Deno.mkdir(SCRATCH, { recursive: true });
@@ -88,14 +88,14 @@ async function bench(options: Options, signal: AbortSignal): Promise<void> {
   if (skipped.length > 0) Deno.exitCode = 1;
 }
 
-/** Builds the product; benchmarks never measure the sources. */
+/** Builds the product: benchmarks never measure the sources. */
 async function build(signal: AbortSignal): Promise<string> {
   const out = `${SCRATCH}/dist`;
   await run(["task", "--quiet", "compile", "--out", out], signal);
   return out;
 }
 
-/** The driver as one file: the machine has no packages. */
+/** Bundles the driver into one file, because the machine has no packages. */
 async function bundleDriver(signal: AbortSignal): Promise<string> {
   const out = `${SCRATCH}/driver.js`;
   const flags = ["--quiet", "--no-check", "--platform=deno", `--output=${out}`];
@@ -116,7 +116,7 @@ async function run(args: readonly string[], signal: AbortSignal): Promise<void> 
   if (!success) throw new Error(`Cannot build: "deno ${args.join(" ")}" failed`);
 }
 
-/** The commit that is measured, as far as git knows. */
+/** Returns the measured commit, if git knows it. */
 async function commitOf(signal: AbortSignal): Promise<string> {
   try {
     const { success, stdout } = await new Deno.Command("git", {

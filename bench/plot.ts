@@ -1,7 +1,6 @@
 /**
- * `deno run -A bench/plot.ts [RESULT.json] [OUT.svg]`: the ratios of a run as a
- * picture: to the right of the line cicd-toolkit is better, to the left its
- * peer is.
+ * `deno run -A bench/plot.ts [RESULT.json] [OUT.svg]`: plots the ratios of a run.
+ * To the right of the line cicd-toolkit is better, to the left its peer is.
  *
  * @module
  */
@@ -11,7 +10,7 @@ const WIDTH = 960;
 const LABEL_WIDTH = 470;
 const ROW_HEIGHT = 40;
 const TOP = 64;
-/** Factors at the edges of the picture. */
+/** Factors at the edges of the plot. */
 const LEAST = 0.1;
 const MOST = 1_000;
 
@@ -26,7 +25,7 @@ export function plotRatios(rows: readonly Comparison[], caption: string): string
   const bars = rows.flatMap((row): Bar[] => {
     const [peer] = row.peers;
     const ratio = peer === undefined ? undefined : ratioOf(row, peer);
-    // A floor shows what is possible; it is nothing that one could use instead.
+    // A floor shows what is possible; it is no alternative to the product.
     return peer === undefined || ratio === undefined || /^(bare|ours)/i.test(peer.name)
       ? []
       : [{ label: row.name, against: `against ${peer.name}`, ratio }];
@@ -74,7 +73,7 @@ function drawBar({ label, against, ratio }: Bar, y: number): readonly string[] {
   ];
 }
 
-/** The place of a factor on the logarithmic scale. */
+/** Returns the position of a factor on the logarithmic scale. */
 function position(factor: number): number {
   const share = Math.log(factor / LEAST) / Math.log(MOST / LEAST);
   return Math.round(LABEL_WIDTH + share * (WIDTH - LABEL_WIDTH - 60));
@@ -95,7 +94,7 @@ function escaped(content: string): string {
 async function newestResult(): Promise<string> {
   const names = await Array.fromAsync(Deno.readDir("bench/results"), ({ name }) => name);
   const newest = names.filter((name) => name.endsWith(".json")).sort().at(-1);
-  if (newest === undefined) throw new Error("There is no result yet: run deno task bench first");
+  if (newest === undefined) throw new Error("no result yet; run `deno task bench` first");
   return `bench/results/${newest}`;
 }
 

@@ -1,5 +1,5 @@
 /**
- * What a benchmark yields, and how it is summed up.
+ * Results of benchmarks and their summaries.
  *
  * @module
  */
@@ -18,7 +18,7 @@ export interface Comparison {
   readonly ours: Series;
   /** The first one is the peer of the headline; none if there is nothing to compare with. */
   readonly peers: readonly Series[];
-  /** What the median of `ours` should reach. */
+  /** The target for the median of `ours`. */
   readonly target?: number;
   readonly notes: readonly string[];
 }
@@ -32,19 +32,21 @@ export interface Summary {
   readonly max: number;
 }
 
-/** Sums up measurements. @throws {RangeError} If there are none. */
+/** Summarizes measurements. @throws {RangeError} If there are none. */
 export function summarize(samples: readonly number[]): Summary {
   const sorted = samples.toSorted((a, b) => a - b);
   const [min] = sorted;
   const max = sorted.at(-1);
-  if (min === undefined || max === undefined) throw new RangeError("Cannot sum up 0 measurements");
+  if (min === undefined || max === undefined) {
+    throw new RangeError("Cannot summarize 0 measurements");
+  }
   return { n: sorted.length, median: quantile(sorted, 0.5), p95: quantile(sorted, 0.95), min, max };
 }
 
 /**
- * How many times better `ours` is than `peer`, by their medians; below 1 the peer is better.
+ * Returns how many times better `ours` is than `peer`, by medians; below 1 the peer is better.
  *
- * @returns `undefined` where a ratio says nothing, as with a count of 0 or a difference within the noise.
+ * @returns `undefined` where a ratio is meaningless, such as for a count of 0.
  */
 export function ratioOf(comparison: Comparison, peer: Series): number | undefined {
   const ours = summarize(comparison.ours.samples).median;
@@ -53,7 +55,7 @@ export function ratioOf(comparison: Comparison, peer: Series): number | undefine
   return ours > 0 && theirs > 0 ? ratio : undefined;
 }
 
-/** Whether the target was reached; `undefined` if there is none. */
+/** Checks that the target was reached; `undefined` if there is none. */
 export function reachesTarget({ better, ours, target }: Comparison): boolean | undefined {
   if (target === undefined) return undefined;
   const { median } = summarize(ours.samples);

@@ -1,6 +1,6 @@
 /**
- * The stage of a benchmark: a booted machine with the built product, installed
- * as its users would install it.
+ * The stage of a benchmark: a booted machine on which the built product is
+ * installed as its users install it.
  *
  * @module
  */
@@ -14,7 +14,7 @@ export interface StageOptions {
   readonly dist: string;
   /** The bundle of `bench/driver/main.ts`. */
   readonly driver: string;
-  /** A directory on a disk, for the state of the machine's user. */
+  /** A directory on a real disk, for the state of the machine's user. */
   readonly scratch: string;
   readonly progress: (text: string) => void;
   readonly signal: AbortSignal;
@@ -32,14 +32,14 @@ const DISK = "/srv/disk";
 const STATE = `/home/${USER}/.local/state`;
 const ROW_TIMEOUT_MS = 900_000;
 
-/** Nothing may end by itself while it is measured, and the queue must hold all that is asked. */
+/** No program may exit when idle during a measurement, and the queue must hold every job. */
 const CONFIG = `idle_exit: 1h
 agent_idle_exit: 1h
 queue: { max_running: 8, max_queued: 20000 }
 retention: { max_jobs: 100000 }
 `;
 
-/** Otherwise the journal drops lines, and the comparison with it would be too easy. */
+/** With its rate limit the journal would drop lines and be no fair peer. */
 const JOURNALD = "[Journal]\nRateLimitIntervalSec=0\nRateLimitBurst=0\n";
 
 /** A machine ready to be measured. Disposing removes it. */
@@ -54,12 +54,11 @@ export class Stage implements AsyncDisposable {
     this.#disk = disk;
   }
 
-  /** Boots, installs, and starts the runner once so that its caches are warm. */
+  /** Boots a machine and installs the product. */
   static async open(options: StageOptions): Promise<Stage> {
     const { dist, driver, progress, signal } = options;
     progress("boot");
-    // The machine's own root is an overlay, on which directories and commits cost more than on a
-    // disk.
+    // On the machine's root, an overlay, directories and commits cost more than on a disk.
     const disk = await Deno.makeTempDir({ dir: options.scratch, prefix: "disk-" });
     const machine = await bootMachine({
       users: [USER],
@@ -93,7 +92,7 @@ export class Stage implements AsyncDisposable {
   /**
    * Runs one benchmark inside the machine.
    *
-   * @throws {Error} If it fails; what it said last is in the message.
+   * @throws {Error} If it fails; the message ends with its last output.
    */
   async measure(row: string, { quick }: MeasureOptions): Promise<readonly Comparison[]> {
     const { progress, signal } = this.#options;

@@ -1,5 +1,5 @@
 /**
- * Results as text: Markdown that also reads well in a terminal.
+ * Results as Markdown that also reads well in a terminal.
  *
  * @module
  */
@@ -11,7 +11,7 @@ export interface RunReport {
   readonly host: HostBanner;
   readonly quick: boolean;
   readonly rows: readonly Comparison[];
-  /** What was asked for and could not be measured, and why. */
+  /** Rows that could not be measured, with the reason. */
   readonly skipped: readonly string[];
 }
 
@@ -62,7 +62,7 @@ function notes(rows: readonly Comparison[]): readonly string[] {
   return rows.flatMap(({ name, notes }) => notes.map((note) => `- ${name}: ${note}`));
 }
 
-/** Three digits are all that such a measurement is worth. */
+/** Rounds to three digits, the precision of such a measurement. */
 function number(value: number): string {
   if (Math.abs(value) >= 1000) return String(Math.round(value));
   return String(Number(value.toPrecision(3)));
@@ -86,7 +86,7 @@ function pad(cell: string, width: number, column: number): string {
   return isText(column) ? cell + fill : fill + cell;
 }
 
-/** The first two columns and the last one hold words. */
+/** The first two columns and the last one contain text. */
 function isText(column: number): boolean {
   return column < 2 || column === 7;
 }

@@ -1,5 +1,5 @@
 /**
- * Bytes to lines of text.
+ * Converts bytes to lines of text.
  *
  * @module
  */

@@ -1,9 +1,9 @@
 /**
  * Builds the programs: `deno task compile`.
  *
- * Two executables where the slim runtime can be had, else one shared runtime
- * and two launchers. Either way `dist/` is a release: `bin/` and
- * `lib/cicd-toolkit/`, fit to be moved anywhere.
+ * Two executables if the slim runtime is available, else one shared runtime and
+ * two launchers. Either way `dist/` is a relocatable release: `bin/` and
+ * `lib/cicd-toolkit/`.
  *
  * @module
  */
@@ -19,12 +19,12 @@ import { run } from "./build/run.ts";
 const USAGE = `Usage: deno task compile [options]
 
   --layout LAYOUT  auto (default), executable, or shared-runtime
-  --target TRIPLE  platform to build for; may be given again; "all" for a release
-  --out DIR        default: dist
-  --root DIR       the tree to build; default: this one
-  --archive        also pack each target and write SHA256SUMS
-  --offline        never look for a runtime on the network
-  --json           progress as JSON lines
+  --target TRIPLE  platform to build for; may be repeated; "all" for a release
+  --out DIR        output directory (default: dist)
+  --root DIR       the source tree (default: this one)
+  --archive        also create an archive for each target, and SHA256SUMS
+  --offline        do not look for a runtime on the network
+  --json           print progress as JSON lines
   --help
 `;
 
@@ -54,7 +54,7 @@ async function build(options: Options, signal: AbortSignal): Promise<void> {
       await removeRelease(releaseDir);
       await Deno.rename(scratch, releaseDir);
     } finally {
-      // Gone by now, unless the build failed.
+      // Exists only if the build failed.
       await removeTree(scratch);
     }
     if (options.archive) {
@@ -125,14 +125,14 @@ async function readTree(root: string, signal: AbortSignal): Promise<Tree> {
   const given = Deno.env.get("SOURCE_DATE_EPOCH") ??
     (commit === undefined ? undefined : await git("show", "-s", "--format=%ct", commit));
   if (given !== undefined && !/^\d{1,11}$/.test(given)) {
-    throw new Error(`Cannot use SOURCE_DATE_EPOCH "${given}": it is no number of seconds`);
+    throw new Error(`Cannot use SOURCE_DATE_EPOCH "${given}": it is not a number of seconds`);
   }
   const epochSeconds = given === undefined ? Math.floor(Date.now() / 1_000) : Number(given);
   const date = new Date(epochSeconds * 1_000).toISOString();
   return { info: { version, commit, date }, epochSeconds };
 }
 
-/** Removes an earlier build, and refuses to remove anything else. */
+/** Removes an earlier build; refuses to remove anything else. */
 async function removeRelease(path: string): Promise<void> {
   const entries = await Array.fromAsync(Deno.readDir(path)).catch((error: unknown) => {
     if (error instanceof Deno.errors.NotFound) return [];
@@ -140,7 +140,7 @@ async function removeRelease(path: string): Promise<void> {
   });
   const isRelease = await Deno.stat(`${path}/${LIB_PATH}`).then(() => true, () => false);
   if (entries.length > 0 && !isRelease) {
-    throw new Error(`Cannot build into "${path}": it holds something other than a build`);
+    throw new Error(`Cannot build into "${path}": it contains something other than a build`);
   }
   await removeTree(path);
 }

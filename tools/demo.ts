@@ -1,7 +1,7 @@
 /**
- * `deno task demo`: the suite on its embedded default, without systemd, Docker
- * or a configuration: starts it in a directory of its own, runs one real job,
- * shows its log and result, cleans up, and exits with the job's code.
+ * `deno task demo`: starts the programs in a temporary directory, without systemd,
+ * Docker or a configuration, runs one real job, shows its log and result, cleans
+ * up, and exits with the job's code.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import { raceAbort, withDeadline } from "@lib/core/abort.ts";
 import { systemClock } from "@lib/core/clock.ts";
 import { UnixClient } from "@lib/foundations/http/unix_client.ts";
 
-/** What the job does: a few seconds of work in several processes. */
+/** A few seconds of work in several processes. */
 const SCRIPT = `
 echo "Job $CICD_JOB_ID, attempt $CICD_ATTEMPT, in $CICD_WORKSPACE"
 for step in fetch build test; do
@@ -66,7 +66,7 @@ async function runIn(directory: string, signal: AbortSignal): Promise<number> {
     { stdin: SCRIPT, env: { DEMO_TOKEN: `t0ken-${crypto.randomUUID()}` } },
   );
   const { code } = await job.child.status;
-  say(`\nThe job's exit code was ${code}; stopping the suite and removing ${directory}`);
+  say(`\nThe job's exit code was ${code}; stopping the programs and removing ${directory}`);
   return code;
 }
 
@@ -91,7 +91,7 @@ function startRunner(
       try {
         child.kill("SIGTERM");
       } catch (error) {
-        // It has ended already.
+        // It has already exited.
         if (!(error instanceof TypeError)) throw error;
       }
       await child.status;
@@ -108,7 +108,7 @@ async function feed(child: Deno.ChildProcess, text: string): Promise<void> {
 async function untilReady(client: UnixClient, runner: Program, signal: AbortSignal): Promise<void> {
   using deadline = withDeadline(signal, START_DEADLINE_MS, "the runner's start");
   const ended = runner.child.status.then(({ code }) => {
-    throw new Error(`The runner ended with code ${code} before it was ready`);
+    throw new Error(`The runner exited with code ${code} before it was ready`);
   });
   void ended.catch(() => deadline.throwIfAborted());
   for (;;) {
@@ -122,7 +122,7 @@ async function untilReady(client: UnixClient, runner: Program, signal: AbortSign
   }
 }
 
-/** Ends the project's agent, which would otherwise wait for more work for a while. */
+/** Ends the project's agent, which would otherwise wait for more work. */
 function agentOf(client: UnixClient): AsyncDisposable {
   return {
     async [Symbol.asyncDispose]() {

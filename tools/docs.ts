@@ -1,6 +1,6 @@
 /**
- * `deno task docs`: writes the generated parts of the documentation anew;
- * `--check` only says whether they are fresh.
+ * `deno task docs`: regenerates the generated parts of the documentation;
+ * `--check` only reports stale ones and exits with 1.
  *
  * @module
  */
@@ -41,7 +41,7 @@ async function documents(): Promise<readonly { path: string; text: string }[]> {
   ];
 }
 
-/** As `deno fmt` leaves it, so that the gate's format check and this agree. */
+/** Formats Markdown with `deno fmt`, as the gate's format check expects. */
 async function formatted(markdown: string): Promise<string> {
   const child = new Deno.Command(Deno.execPath(), {
     args: ["fmt", "--ext", "md", "-"],

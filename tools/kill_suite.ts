@@ -2,8 +2,7 @@
  * The kill suite on the command line: `deno task test:kill -- --kills 200`.
  *
  * Boots a machine with a real systemd, so it needs what the system tests need.
- * Exits with 1 if a job was lost, ran twice, or came back with the wrong log
- * or exit code.
+ * Exits with 1 if a job is lost, runs twice, or has the wrong log or exit code.
  *
  * @module
  */
@@ -15,9 +14,9 @@ import { whyNoMachines } from "../tests/support/suite.ts";
 
 const USAGE = `Usage: deno task test:kill -- [--kills N] [--seed N] [--verbose]
 
-  --kills N  how often to kill (default: 200)
-  --seed N   decides whom and when; the same seed, the same plan (default: 1)
-  --verbose  tell every kill
+  --kills N  number of kills (default: 200)
+  --seed N   seed of the plan of kills (default: 1)
+  --verbose  report every kill
 `;
 
 async function main(args: readonly string[]): Promise<number> {
@@ -46,15 +45,15 @@ async function main(args: readonly string[]): Promise<number> {
     return 69;
   }
   const started = performance.now();
-  let told = 0;
+  let reported = 0;
   const report = await runKills({
     kills,
     seed,
     signal: new AbortController().signal,
     onRound(round, tookMs, state) {
       if (values.verbose) console.log(`${round} (${tookMs.toFixed(0)} ms)`);
-      for (const problem of state.problems.slice(told)) console.error(`PROBLEM ${problem}`);
-      told = state.problems.length;
+      for (const problem of state.problems.slice(reported)) console.error(`PROBLEM ${problem}`);
+      reported = state.problems.length;
       if (state.kills % 10 === 0) console.log(`${state.kills}/${kills} kills, ${state.jobs} jobs`);
     },
   });

@@ -1,9 +1,9 @@
 /**
  * Runs the test suites, each as a process with its own permissions.
  *
- * Usage: `test.ts [SUITE…] [-- ARGUMENT OF deno test…]`; all suites without one.
- * Sets up what the suites need first. The last line is `N passed, N failed`
- * over all suites, with `, N skipped` if there are any.
+ * Usage: `test.ts [SUITE…] [-- DENO_TEST_ARGUMENT…]`; without a suite, runs all.
+ * Installs what the suites need first. The last line is `N passed, N failed` over
+ * all suites, with `, N skipped` if there are any.
  *
  * @module
  */
@@ -12,12 +12,12 @@ import { whyNoEngine } from "../tests/support/docker_engine.ts";
 import { whyNoMachines } from "../tests/support/suite.ts";
 import { addCounts, type Counts, readJunit, summaryLine } from "./test_counts.ts";
 
-/** A directory of tests that run under the same rights. */
+/** A directory of tests with the same permissions. */
 interface Suite {
   readonly name: string;
   readonly permissions: readonly string[];
   readonly timeoutMs: number;
-  /** Why the suite cannot run on this host, or `undefined`. */
+  /** Returns why the suite cannot run on this host, or `undefined`. */
   readonly whyNot?: () => Promise<string | undefined>;
 }
 
@@ -49,7 +49,7 @@ async function main(args: readonly string[]): Promise<number> {
   const known = SUITES.map(({ name }) => name);
   const unknown = names.find((name) => !known.includes(name));
   if (unknown !== undefined) {
-    console.error(`There is no suite "${unknown}"; there are ${known.join(", ")}`);
+    console.error(`unknown suite "${unknown}"; use ${known.join(", ")}`);
     return 64;
   }
   const chosen = SUITES.filter(({ name }) => names.length === 0 || names.includes(name));
@@ -62,9 +62,9 @@ async function main(args: readonly string[]): Promise<number> {
 
 async function setUp(chosen: readonly Suite[]): Promise<void> {
   const installed = await run([Deno.execPath(), "install", "--frozen", "--quiet"]);
-  if (installed !== 0) throw new Error("Cannot install the dependencies as deno.lock has them");
+  if (installed !== 0) throw new Error("Cannot install the dependencies of deno.lock");
   if (Deno.build.os === "linux" && chosen.some(({ whyNot }) => whyNot !== undefined)) {
-    // It says itself what went wrong, and the suite is skipped then.
+    // It reports failures itself; the suite is then skipped.
     await run([`${PROJECT}.ci/install_system_packages.sh`]);
   }
 }
@@ -87,10 +87,10 @@ async function runSuite(suite: Suite, passedOn: readonly string[]): Promise<Coun
     const seconds = ((performance.now() - started) / 1_000).toFixed(1);
     console.log(`== ${name} suite: ${summaryLine(counts)} (${seconds} s)`);
     if (counts.failed > 0) return counts;
-    // A file that does not load and a run that was killed leave no failed test.
-    if (code !== 0) return fail(counts, `${name} suite: deno test ended with ${code}`);
+    // A file that does not load, or a killed run, leaves no failed test.
+    if (code !== 0) return fail(counts, `${name} suite: deno test exited with code ${code}`);
     if (counts.passed + counts.skipped === 0 && passedOn.length === 0) {
-      return fail(counts, `${name} suite: no test was run`);
+      return fail(counts, `${name} suite: no test ran`);
     }
     return counts;
   } finally {
@@ -103,7 +103,7 @@ function fail(counts: Counts, why: string): Counts {
   return { ...counts, failed: counts.failed + 1 };
 }
 
-/** Runs a program in the project's directory with this one's output; gives its exit code. */
+/** Runs a program in the project's directory, with inherited output; returns its exit code. */
 async function run(argv: readonly string[], signal?: AbortSignal): Promise<number> {
   const [program = "", ...args] = argv;
   const child = new Deno.Command(program, {

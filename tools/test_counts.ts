@@ -1,17 +1,17 @@
 /**
- * Counts of tests, as `deno test --junit-path` reports them.
+ * Test counts from the reports of `deno test --junit-path`.
  *
  * @module
  */
 
-/** How many tests ended in which way. */
+/** Numbers of tests by result. */
 export interface Counts {
   readonly passed: number;
   readonly failed: number;
   readonly skipped: number;
 }
 
-/** Adds up the counts of two suites. */
+/** Adds the counts of two suites. */
 export function addCounts(a: Counts, b: Counts): Counts {
   return {
     passed: a.passed + b.passed,
@@ -20,7 +20,7 @@ export function addCounts(a: Counts, b: Counts): Counts {
   };
 }
 
-/** The one line that tells it all. */
+/** Formats counts as the last line of a run. */
 export function summaryLine({ passed, failed, skipped }: Counts): string {
   return `${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ""}`;
 }
@@ -28,7 +28,7 @@ export function summaryLine({ passed, failed, skipped }: Counts): string {
 /**
  * Counts the tests of a JUnit report. A step belongs to its test and is not counted.
  *
- * @param xml As `deno test` writes it; the empty text has no tests.
+ * @param xml The report; an empty string has no tests.
  */
 export function readJunit(xml: string): Counts {
   let counts: Counts = { passed: 0, failed: 0, skipped: 0 };

@@ -1,9 +1,9 @@
 /**
  * The VM suite on the command line: `deno task test:vm`.
  *
- * Boots a stock Debian in an emulated machine, installs the build for an
- * ordinary user of it, and shows for every limit what the kernel did and what
- * the job's result says. The last line is `N passed, N failed`, with
+ * Boots stock Debian in an emulated machine, installs the build for an ordinary
+ * user, and shows for every limit what the kernel did and what the job's result
+ * says. The last line is `N passed, N failed`, with
  * `, N skipped` if there are any.
  *
  * @module
@@ -33,11 +33,11 @@ import { summaryLine } from "./test_counts.ts";
 const NAMES = CHECKS.map(({ name }) => name);
 const USAGE = `Usage: deno task test:vm [--only NAME]... [--minutes N] [--keep] [--json]
 
-  --only NAME  carry out this check alone, after the installation; may be repeated
+  --only NAME  run only this check, after the installation; may be repeated
                (${NAMES.join(", ")})
   --minutes N  give up after this long (default: 25)
-  --keep       keep the disk and the console's log, and say where
-  --json       one JSON document a line
+  --keep       keep the disk and the console log, and print their path
+  --json       print one JSON document per line
 `;
 
 interface Options {
@@ -83,9 +83,11 @@ function readOptions(args: readonly string[]): Options | "help" | undefined {
     });
     if (values.help) return "help";
     const minutes = Number(values.minutes);
-    if (!(minutes > 0 && minutes <= 240)) throw new TypeError("--minutes is no number of minutes");
+    if (!(minutes > 0 && minutes <= 240)) {
+      throw new TypeError("--minutes takes a number of minutes up to 240");
+    }
     const unknown = values.only.find((name) => !NAMES.includes(name));
-    if (unknown !== undefined) throw new TypeError(`There is no check "${unknown}"`);
+    if (unknown !== undefined) throw new TypeError(`unknown check "${unknown}"`);
     const wanted = CHECKS.filter(({ name, always }) =>
       values.only.length === 0 || always === true || values.only.includes(name)
     );
@@ -109,7 +111,7 @@ async function runSuite({ checks, minutes, keep, json }: Options): Promise<numbe
   const leave = () => stop.abort(new Error("Interrupted"));
   Deno.addSignalListener("SIGINT", leave);
   Deno.addSignalListener("SIGTERM", leave);
-  const late = new Error(`Not done within ${minutes} minutes`);
+  const late = new Error(`Not finished within ${minutes} minutes`);
   const timer = setTimeout(() => stop.abort(late), minutes * 60_000);
   const { signal } = stop;
   const found: VmCheckEvent[] = [];
@@ -171,14 +173,14 @@ function describe(event: VmEvent): readonly string[] {
   }
 }
 
-/** Moves what may be of interest to where no later run clears it away. */
+/** Moves disk and console log to where no later run removes them. */
 async function keepDirectory(
   directory: Awaited<ReturnType<typeof newMachineDirectory>>,
 ): Promise<string> {
   const kept = `${machineCache()}/kept/${directory.name}`;
   await Deno.mkdir(kept, { recursive: true });
   for (const name of ["disk.img", "console"]) {
-    // The machine may not have come so far as to make it.
+    // The machine may have failed before creating it.
     await Deno.rename(`${directory.path}/${name}`, `${kept}/${name}`).catch((error: unknown) => {
       if (!(error instanceof Deno.errors.NotFound)) throw error;
     });

@@ -1,5 +1,5 @@
 /**
- * Socket-activated programs that do next to nothing, to compare a start with.
+ * Minimal socket-activated programs, as peers of a cold start.
  *
  * @module
  */
@@ -8,11 +8,11 @@ import { systemctl } from "./programs.ts";
 const RUNTIME = Deno.env.get("XDG_RUNTIME_DIR") ?? "/run";
 const HOME = Deno.env.get("HOME") ?? "/";
 
-/** The socket of a server on the product's own runtime, without anything of the product. */
+/** Socket of a bare server on the product's runtime. */
 export const BARE_SOCKET = `${RUNTIME}/bench-bare.sock`;
-/** Its service. */
+/** Service of the bare server. */
 export const BARE_UNIT = "bench-bare.service";
-/** The socket of a shell script, one for each connection. */
+/** Socket of a shell script that is started for each connection. */
 export const LEAST_SOCKET = `${RUNTIME}/bench-least.sock`;
 
 const SERVER = `import { createServer } from "node:http";
@@ -51,7 +51,7 @@ ExecStart=/bin/sh %h/bench/least.sh
   await systemctl("start", "bench-bare.socket", "bench-least.socket");
 }
 
-/** The product's own runtime, so that both share its pages; else the machine's. */
+/** Returns the product's runtime, so that both share its pages; else the machine's. */
 async function runtimePath(): Promise<string> {
   const own = `${HOME}/.local/lib/cicd-toolkit/current/lib/cicd-toolkit/deno`;
   return await Deno.stat(own).then(() => own, () => "/usr/local/bin/deno");

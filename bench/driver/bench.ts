@@ -1,9 +1,9 @@
 import type { Product } from "./product.ts";
 
-/** The things that a benchmark inside the machine is given. */
+/** The input of a benchmark inside the machine. */
 export interface Bench {
   readonly product: Product;
-  /** Few samples. */
+  /** Takes few samples. */
   readonly quick: boolean;
   readonly say: (text: string) => void;
   readonly signal: AbortSignal;

@@ -1,5 +1,5 @@
 /**
- * How long it takes until a program that is not running has answered through its socket unit.
+ * Measures how long a program that is not running takes to answer through its socket unit.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import type { Bench } from "./bench.ts";
 import { AGENT_UNIT, rest, RUNNER_UNIT } from "./product.ts";
 import { systemctl } from "./programs.ts";
 
-/** Measures the first byte of the runner, and a first job with runner and agent both away. */
+/** Measures the runner's first byte, and a first job while runner and agent are not running. */
 export async function measureCold(bench: Bench): Promise<readonly Comparison[]> {
   const { product, quick, say, signal } = bench;
   await installPeers();
@@ -21,7 +21,7 @@ export async function measureCold(bench: Bench): Promise<readonly Comparison[]> 
   const bare: number[] = [];
   const least: number[] = [];
   const rounds = quick ? 4 : 20;
-  // The first start of all fills the caches on disk, which a start after boot finds filled.
+  // The very first start fills the caches on disk, which a start after boot finds filled.
   for (let round = -1; round < rounds; round++) {
     await systemctl("stop", RUNNER_UNIT, AGENT_UNIT, BARE_UNIT);
     await systemctl("reset-failed");
@@ -71,13 +71,13 @@ export async function measureCold(bench: Bench): Promise<readonly Comparison[]> 
   ];
 }
 
-/** Asks on a new connection; milliseconds until the first byte of the answer. */
+/** Sends a request on a new connection; returns the milliseconds to the first byte. */
 async function firstByte(path: string, target: string): Promise<number> {
   const begun = performance.now();
   using connection = await Deno.connect({ transport: "unix", path });
   const request = `GET ${target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`;
   await connection.write(new TextEncoder().encode(request));
   const count = await connection.read(new Uint8Array(4096));
-  if (count === null) throw new Error(`${path} closed the connection without an answer`);
+  if (count === null) throw new Error(`${path} closed the connection without a response`);
   return performance.now() - begun;
 }

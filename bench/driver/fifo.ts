@@ -1,14 +1,14 @@
 /**
- * A FIFO that tells when a program on the other side wrote to it.
+ * A FIFO that shows when a program on the other side writes to it.
  *
- * Both the product's jobs and the peers' are timed by it, with the clock of
- * the driver: no clock has to be asked by a job, and no program forked for it.
+ * It times the jobs of the product and of its peers by the driver's clock: no job
+ * reads a clock or forks a program for it.
  *
  * @module
  */
 import { run } from "./programs.ts";
 
-/** A FIFO to be read. */
+/** A FIFO for reading. */
 export class Fifo implements Disposable {
   readonly path: string;
   readonly #file: Deno.FsFile;
@@ -19,14 +19,14 @@ export class Fifo implements Disposable {
     this.#file = file;
   }
 
-  /** Makes a FIFO. Open for both ways, so that neither side ever waits for the other to open. */
+  /** Creates a FIFO, opened in both directions so that neither side waits for the other. */
   static async make(): Promise<Fifo> {
     const path = `${await Deno.makeTempDir({ prefix: "bench-" })}/fifo`;
     await run("mkfifo", path);
     return new Fifo(path, await Deno.open(path, { read: true, write: true }));
   }
 
-  /** Resolves with the time, of `performance.now()`, at which something arrived. */
+  /** Resolves with the time (`performance.now()`) at which data arrives. */
   async arrival(): Promise<number> {
     await this.#file.read(this.#buffer);
     return performance.now();

@@ -1,5 +1,5 @@
 /**
- * How soon a follower sees a line that a running job has printed.
+ * Measures how soon a follower sees a line that a running job prints.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import type { Bench } from "./bench.ts";
 import { rest } from "./product.ts";
 import { listen, run, script, systemctl } from "./programs.ts";
 
-/** Prints the lines that come through the FIFO it is given. */
+/** Prints the lines of a FIFO, its argument. */
 const ECHO = 'while read -r line; do echo "$line"; done <"$1"';
 
 /** Measures a kept HTTP follower against `journalctl -f` and `tail -F`. */
@@ -47,11 +47,11 @@ export async function measureFollow(bench: Bench): Promise<readonly Comparison[]
   const rounds = quick ? 20 : 150;
   for (const contender of [ours, journal, tail]) await contender.warmUp(signal);
   for (let round = 0; round < rounds; round++) {
-    // An uneven rhythm, so that nobody's ticks are met by chance again and again.
+    // An uneven rhythm, so as not to match anybody's timer.
     await rest(20 + (round * 37) % 60, signal);
     await ours.measure(`line ${round}`);
     await tail.measure(`line ${round}`);
-    // Slow, and always the same: a third of the rounds is enough.
+    // It is slow and steady: a third of the rounds is enough.
     if (round % 3 === 0) await journal.measure(`line ${round}`);
     if (round % 50 === 49) say(`${round + 1} of ${rounds} rounds`);
   }
@@ -85,7 +85,7 @@ class Contender {
     this.#lines = output.pipeThrough(toLines()).getReader();
   }
 
-  /** Sends lines until one comes back: the follower may have come later than the first ones. */
+  /** Sends lines until one comes back, because the follower may miss the first ones. */
   async warmUp(signal: AbortSignal): Promise<void> {
     let seen = false;
     const reading = this.#until("last").then(() => seen = true);

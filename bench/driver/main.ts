@@ -1,6 +1,6 @@
 /**
  * The load driver: runs one benchmark inside the machine and prints its
- * comparisons as JSON. What it says meanwhile goes to stderr.
+ * comparisons as JSON. Progress goes to stderr.
  *
  * @module
  */
@@ -34,6 +34,6 @@ if (import.meta.main) {
     console.error(error);
     Deno.exitCode = 1;
   }
-  // A read of a FIFO may be under way, which nothing else can end.
+  // Nothing else ends a pending read of a FIFO.
   Deno.exit();
 }

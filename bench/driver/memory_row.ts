@@ -1,5 +1,5 @@
 /**
- * What the programs weigh: idle, after work, and for each running job.
+ * Measures the programs' memory: idle, after work, and per running job.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import { AGENT_UNIT, rest, RUNNER_UNIT } from "./product.ts";
 import { run, systemctl } from "./programs.ts";
 
 const MIB = 1024;
-/** As many as run at once. */
+/** The number of jobs that run at once. */
 const JOBS = 8;
 const DONE_JOBS = 500;
 
@@ -129,15 +129,15 @@ export async function measureMemory(bench: Bench): Promise<readonly Comparison[]
   ];
 }
 
-/** What one process weighs. */
+/** Memory of one process. */
 interface Weight {
   readonly rssKiB: number;
   readonly pssKiB: number;
-  /** Pages that nobody else has and that no file can give back. */
+  /** Private pages that no file backs. */
   readonly ownKiB: number;
 }
 
-/** Jobs of ours: what both programs and the manager gain by them. */
+/** Returns what each of our jobs adds to both programs and the manager. */
 async function weighJobs({ product, signal }: Bench): Promise<number> {
   const total = async () =>
     (await weigh(RUNNER_UNIT)).pssKiB + (await weigh(AGENT_UNIT)).pssKiB + await weighManager();
@@ -171,7 +171,7 @@ async function weigh(unit: string): Promise<Weight> {
   return await weighProcess(await systemctl("show", "--property=MainPID", "--value", unit));
 }
 
-/** The user's service manager: the parent of every unit's main process. */
+/** Weighs the user's service manager: the parent of every unit's main process. */
 async function weighManager(): Promise<number> {
   const runner = await systemctl("show", "--property=MainPID", "--value", RUNNER_UNIT);
   const status = await Deno.readTextFile(`/proc/${runner}/status`);

@@ -13,14 +13,14 @@ export const PROJECT = "bench";
 export const RUNNER_UNIT = "cicd-runner.service";
 export const AGENT_UNIT = `cicd-agent@${PROJECT}.service`;
 
-/** What a benchmark asks for; the API's own words. */
-export interface JobWish {
+/** The body of a benchmark's job. */
+export interface JobBody {
   readonly command: readonly string[];
   readonly limits?: Readonly<Record<string, string | number>>;
   readonly grace?: string;
 }
 
-/** A request with a body of JSON, or none. */
+/** A request with a JSON body, or none. */
 export interface JsonRequest {
   readonly method: string;
   readonly path: string;
@@ -28,7 +28,7 @@ export interface JsonRequest {
   readonly signal: AbortSignal;
 }
 
-/** Sends a request; its body must be read, or the answer disposed. @throws {Error} If it fails. */
+/** Sends a request; read the response's body or dispose it. @throws {Error} If it fails. */
 export async function sendJson(
   client: UnixClient,
   { method, path, body, signal }: JsonRequest,
@@ -43,15 +43,15 @@ export async function sendJson(
     }),
   });
   if (response.status < 300) return response;
-  throw new Error(`${method} ${path} answered ${response.status}: ${await response.text()}`);
+  throw new Error(`${method} ${path} returned ${response.status}: ${await response.text()}`);
 }
 
-/** The product, over kept connections. */
+/** The product, over persistent connections. */
 export class Product implements Disposable {
   readonly socketPath = `${Deno.env.get("XDG_RUNTIME_DIR")}/cicd-runner.sock`;
   #client = new UnixClient(this.socketPath);
 
-  /** Sends a request; its body must be read, or the answer disposed. */
+  /** Sends a request; read the response's body or dispose it. */
   async send(
     method: string,
     path: string,
@@ -61,14 +61,14 @@ export class Product implements Disposable {
     return await sendJson(this.#client, { method, path, body, signal });
   }
 
-  /** Sends a request and parses the answer. */
+  /** Sends a request and parses the response. */
   async ask(method: string, path: string, signal: AbortSignal, body?: unknown): Promise<unknown> {
     const response = await this.send(method, path, signal, body);
     return JSON.parse(await response.text());
   }
 
   /** Submits a job; resolves with its id once the row is on disk. */
-  async submit(job: JobWish, signal: AbortSignal): Promise<string> {
+  async submit(job: JobBody, signal: AbortSignal): Promise<string> {
     const answer = await this.ask("POST", "/v1/jobs", signal, { project: PROJECT, ...job });
     return textOf(answer, "id");
   }
@@ -92,7 +92,7 @@ export class Product implements Disposable {
     }
   }
 
-  /** Stops everything, forgets all jobs, starts again and warms up: each row begins alike. */
+  /** Stops everything, deletes all jobs, restarts and warms up, so that all rows begin alike. */
   async reset(signal: AbortSignal): Promise<void> {
     await this.stop();
     const state = `${Deno.env.get("HOME")}/.local/state/cicd-toolkit`;
@@ -108,7 +108,7 @@ export class Product implements Disposable {
   async stop(): Promise<void> {
     this.#client[Symbol.dispose]();
     await systemctl("stop", RUNNER_UNIT, "cicd-agent@*.service", "cicd.slice");
-    // So many starts by hand look like a crash loop.
+    // So many manual starts look like a crash loop.
     await systemctl("reset-failed");
     this.#client = new UnixClient(this.socketPath);
   }
@@ -118,14 +118,14 @@ export class Product implements Disposable {
   }
 }
 
-/** A text of an answer. */
+/** Returns a string field of a response. */
 export function textOf(answer: unknown, key: string): string {
   const value: unknown = Reflect.get(Object(answer), key);
   if (typeof value === "string") return value;
-  throw new Error(`The answer has no ${key}: ${JSON.stringify(answer)}`);
+  throw new Error(`The response has no ${key}: ${JSON.stringify(answer)}`);
 }
 
-/** Lets the machine come to rest between two measurements. */
+/** Lets the machine rest between two measurements. */
 export async function rest(ms: number, signal: AbortSignal): Promise<void> {
   await systemClock.sleep(ms, { signal });
 }

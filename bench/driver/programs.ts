@@ -1,10 +1,10 @@
 /**
- * Programs of the machine.
+ * Runs programs of the machine.
  *
  * @module
  */
 
-/** A program that was started. */
+/** A started program. */
 export interface Started extends AsyncDisposable {
   readonly stdout: ReadableStream<Uint8Array>;
   readonly pid: number;
@@ -15,7 +15,7 @@ export interface Started extends AsyncDisposable {
  * Runs a program to its end.
  *
  * @returns Standard output.
- * @throws {Error} If it does not exit with 0.
+ * @throws {Error} If its exit code is not 0.
  */
 export async function run(...argv: readonly [string, ...string[]]): Promise<string> {
   const { code, stdout, stderr } = await command(argv, "piped").output();
@@ -24,7 +24,7 @@ export async function run(...argv: readonly [string, ...string[]]): Promise<stri
   throw new Error(`"${argv.join(" ")}" exited with ${code}: ${decoder.decode(stderr)}`);
 }
 
-/** Starts a program and drops what it prints; the clock of a peer starts before this call. */
+/** Starts a program and discards its output; time a peer from before this call. */
 export function launch(...argv: readonly [string, ...string[]]): Deno.ChildProcess {
   return command(argv, "null").spawn();
 }
@@ -48,7 +48,7 @@ export function listen(...argv: readonly [string, ...string[]]): Started {
   };
 }
 
-/** Writes a shell script; a file, as `systemd-run` would expand `$` and `%` of an argument. */
+/** Writes a shell script to a file, because `systemd-run` expands `$` and `%` in arguments. */
 export async function script(text: string): Promise<string> {
   const path = await Deno.makeTempFile({ prefix: "bench-", suffix: ".sh" });
   await Deno.writeTextFile(path, `#!/bin/sh\n${text}\n`);
@@ -61,10 +61,10 @@ export async function systemctl(...args: readonly string[]): Promise<string> {
   return (await run("systemctl", "--user", ...args)).trim();
 }
 
-/** The limits of the jobs that are measured; both sides set the same. */
+/** The limits of the measured jobs, the same on both sides. */
 export const LIMITS = { cpu: 1, memory: "256M", tasks: 64 } as const;
 
-/** The same limits as words for `systemd-run`. */
+/** The same limits as arguments of `systemd-run`. */
 export const LIMIT_FLAGS = [
   "--property=CPUQuota=100%",
   "--property=MemoryMax=256M",

@@ -1,5 +1,5 @@
 /**
- * How many jobs a second go through, each a unit with a log and a durable record.
+ * Measures jobs per second, each a unit with a log and a durable record.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import { run } from "./programs.ts";
 
 const PARALLEL = 8;
 
-/** Measures a batch of `true` against as many `systemd-run` at as many at once. */
+/** Measures a batch of `true` against as many `systemd-run`, equally parallel. */
 export async function measureRate(bench: Bench): Promise<readonly Comparison[]> {
   const { product, quick, say, signal } = bench;
   const jobs = quick ? 100 : 500;

@@ -1,5 +1,5 @@
 /**
- * How long a killed runner takes to be back, with a long queue and without.
+ * Measures how long a killed runner takes to be back, with and without a long queue.
  *
  * @module
  */
@@ -90,9 +90,9 @@ export async function measureRecovery(bench: Bench): Promise<readonly Comparison
 }
 
 interface Recovery {
-  /** From SIGKILL to the answer that the runner is ready. */
+  /** From SIGKILL until the runner reports that it is ready. */
   readonly totalMs: number;
-  /** From the new process's start to its READY=1, as the service manager saw it. */
+  /** From the start of the new process to its READY=1, by the service manager's clock. */
   readonly startMs: number;
 }
 
@@ -115,7 +115,7 @@ async function killAndWait({ product, signal }: Bench): Promise<Recovery> {
   };
 }
 
-/** Whether the runner answers that it is ready; a broken connection means not yet. */
+/** Checks that the runner is ready; a broken connection means not yet. */
 async function isReady(product: Bench["product"], signal: AbortSignal): Promise<boolean> {
   try {
     await product.ask("GET", "/readyz", signal);

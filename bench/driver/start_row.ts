@@ -1,5 +1,5 @@
 /**
- * How long a job takes from being asked for to its first instruction.
+ * Measures the time from a job's submission to its first instruction.
  *
  * @module
  */
@@ -15,15 +15,15 @@ import { launch, LIMIT_FLAGS, LIMITS } from "./programs.ts";
 const SYSTEMD_RUN = ["systemd-run", "--user", "--wait", "--collect", "--quiet"] as const;
 const JSON_HEADER = ["--header", "Content-Type: application/json"] as const;
 
-/** Before each start of a idle machine. */
+/** Rest before each start on an idle machine. */
 const REST_MS = 120;
-/** Starts of one contender, back to back, of a machine in motion; the first is not counted. */
+/** Starts of one contender, back to back; the first is not counted. */
 const IN_A_ROW = 6;
 
-/** One way to start the job; resolves with milliseconds, once the job has ended. */
+/** Starts a job in one way; resolves with the measured milliseconds once the job has ended. */
 type Starter = () => Promise<number>;
 
-/** Measures a limited job against `systemd-run`, on a kept connection and as one process per job. */
+/** Measures a limited job against `systemd-run`: on a kept connection, and with a process per job. */
 export async function measureStart(bench: Bench): Promise<readonly Comparison[]> {
   using fifo = await Fifo.make();
   await using manager = await UserManager.connect(Deno.env.toObject(), bench.signal);
@@ -91,7 +91,7 @@ function comparisons(
   ];
 }
 
-/** Lets all contenders take turns, a different one first in each round. */
+/** Lets all contenders take turns; each round begins with another one. */
 async function alternate(
   { quick, say, signal }: Bench,
   starters: readonly Starter[],
@@ -113,12 +113,12 @@ async function alternate(
   return samples;
 }
 
-/** The job: a shell's first word. */
+/** The command of the job: a shell that writes to the FIFO. */
 function commandOf(fifo: Fifo): readonly [string, ...string[]] {
   return ["/bin/sh", "-c", `echo >${fifo.path}`];
 }
 
-/** The product's two ways. */
+/** The two ways to start a job of the product. */
 class OurStarts {
   readonly #bench: Bench;
   readonly #fifo: Fifo;
@@ -129,7 +129,7 @@ class OurStarts {
     this.#fifo = fifo;
   }
 
-  /** Milliseconds from the 201 to the first instruction, of what was started since the last call. */
+  /** Returns milliseconds from the 201 to the first instruction, of starts since the last call. */
   takeAccepted(): readonly number[] {
     const taken = this.#accepted;
     this.#accepted = [];
@@ -175,12 +175,12 @@ function spawned(fifo: Fifo, argv: readonly [string, ...string[]]): Starter {
   };
 }
 
-/** Nothing but the call: no row, no log file, no record of the end. */
+/** The bare call: no row, no log file, no record of the result. */
 function bareCall(manager: UserManager, fifo: Fifo, signal: AbortSignal): Starter {
   let count = 0;
   return async () => {
     const unit = parseUnitName(`bench-bare-${++count}.service`);
-    if (unit === undefined) throw new Error("The unit's name is none");
+    if (unit === undefined) throw new Error("invalid unit name");
     const gone = Promise.withResolvers<void>();
     using _ = manager.onUnitRemoved((name) => name === unit && gone.resolve());
     const first = fifo.arrival();

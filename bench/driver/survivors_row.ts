@@ -1,5 +1,5 @@
 /**
- * How many processes of a hostile job are left after it was cancelled.
+ * Counts the processes of a hostile job that survive its cancel.
  *
  * @module
  */
@@ -18,12 +18,12 @@ sleep 0.1
 echo >"$2"
 wait`;
 
-/** Between SIGTERM and SIGKILL, for everyone who knows both. */
+/** Between SIGTERM and SIGKILL, for contenders that send both. */
 const GRACE_S = 1;
-/** After the cancel is done, or should be. */
+/** Wait after the cancel. */
 const SETTLE_MS = 500;
 
-/** Measures the product's cancel against what else ends a job. */
+/** Measures the product's cancel against other ways to end a job. */
 export async function measureSurvivors(bench: Bench): Promise<readonly Comparison[]> {
   const { product, quick, say, signal } = bench;
   const path = await script(HOSTILE);
@@ -110,7 +110,7 @@ export async function measureSurvivors(bench: Bench): Promise<readonly Compariso
   ];
 }
 
-/** Counts the sleepers of a round, and kills them. */
+/** Counts the surviving processes of a round and kills them. */
 async function sweep(tag: number): Promise<number> {
   let count = 0;
   for await (const { name } of Deno.readDir("/proc")) {

@@ -1,5 +1,5 @@
 /**
- * How many lines a second arrive, none lost, at a follower that looks at every byte.
+ * Measures lines per second at a follower that checks every byte.
  *
  * @module
  */
@@ -53,7 +53,7 @@ export async function measureThroughput(bench: Bench): Promise<readonly Comparis
       const log = await product.send("GET", `/v1/jobs/${id}/logs?follow=1`, signal);
       const seen = await countLines(log.body, lines);
       ours.push(lines / (performance.now() - begun) * 1_000);
-      if (seen !== lines) throw new Error(`Of ${lines} lines, ${lines - seen} were lost`);
+      if (seen !== lines) throw new Error(`Lost ${lines - seen} of ${lines} lines`);
       await product.ended(id, signal);
       await rest(200, signal);
 
@@ -92,13 +92,13 @@ export async function measureThroughput(bench: Bench): Promise<readonly Comparis
   return comparisons;
 }
 
-/** Silence that means the end of a follower that never ends. */
+/** Silence after which a follower that never ends is taken to be done. */
 const QUIET_MS = 3_000;
 
-/** When the latest chunk of the journal came. */
+/** Arrival of the journal's latest chunk. */
 let lastChunkAt = 0;
 
-/** Ends with the stream, or when it has been silent for a while after the program has ended. */
+/** Ends with the stream, or once it is silent for a while after the program's end. */
 async function* quietEnd(
   stream: ReadableStream<Uint8Array>,
   ended: Promise<number>,
@@ -112,7 +112,7 @@ async function* quietEnd(
     const awake = new AbortController();
     const silence = rest(QUIET_MS, awake.signal).then(() => "silence" as const);
     const result = await Promise.race([next, silence]);
-    void silence.catch(ignore("something came"));
+    void silence.catch(ignore("data came"));
     awake.abort();
     if (result === "silence") {
       if (over) return;
@@ -126,9 +126,9 @@ async function* quietEnd(
 }
 
 /**
- * Counts lines whose every byte is as it should be: `0000001`, `0000002` and so on.
+ * Counts lines and checks every byte: `0000001`, `0000002` and so on.
  *
- * @returns How many of them came before the end, or once `wanted` have come.
+ * @returns The number of lines before the end of the stream, at most `wanted`.
  * @throws {Error} If a line is out of order or damaged.
  */
 async function countLines(chunks: AsyncIterable<Uint8Array>, wanted: number): Promise<number> {
@@ -147,7 +147,7 @@ async function countLines(chunks: AsyncIterable<Uint8Array>, wanted: number): Pr
       }
       if (byte !== expected[at]) {
         const text = new TextDecoder().decode(chunk.subarray(0, 200));
-        throw new Error(`Line ${line} is not what was printed, in "${text}"`);
+        throw new Error(`Line ${line} differs from what was printed, in "${text}"`);
       }
       at++;
     }

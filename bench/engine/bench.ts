@@ -1,11 +1,11 @@
 import type { EngineStage } from "./stage.ts";
 
-/** The things that a benchmark with a container engine is given. */
+/** The input of a benchmark with a container engine. */
 export interface EngineBench {
   readonly stage: EngineStage;
   /** An image with a shell. */
   readonly image: string;
-  /** Few samples. */
+  /** Takes few samples. */
   readonly quick: boolean;
   readonly say: (text: string) => void;
   readonly signal: AbortSignal;

@@ -1,5 +1,5 @@
 /**
- * A checkout from a mirror that has everything, against git alone.
+ * Measures a checkout from a complete mirror against git alone.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import type { EngineBench } from "./bench.ts";
 const FILES = 5_000;
 const FILE_BYTES = 4_096;
 
-/** Measures a whole job with a checkout, and without, against `git worktree add`. */
+/** Measures a job with and without a checkout against `git worktree add`. */
 export async function measureCheckout(bench: EngineBench): Promise<readonly Comparison[]> {
   const { stage, quick, signal } = bench;
   const repository = `${stage.directory}/repository`;
@@ -26,7 +26,7 @@ export async function measureCheckout(bench: EngineBench): Promise<readonly Comp
     const withMs = await timed(async () => {
       await stage.succeeded(await stage.submit({ git, command: ["/bin/true"] }, signal), signal);
     });
-    // What the measured job left is removed behind it; it must not fall into what follows.
+    // The removal of the job's workspace must not overlap with what follows.
     await rest(500, signal);
     const tree = `${stage.directory}/tree-${round}`;
     const worktreeMs = await timed(() =>

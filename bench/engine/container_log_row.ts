@@ -1,5 +1,5 @@
 /**
- * A large log of a container: how fast it arrives, and what the agent holds.
+ * Measures a large log of a container: its rate, and the agent's memory.
  *
  * @module
  */
@@ -29,7 +29,7 @@ export async function measureContainerLog(bench: EngineBench): Promise<readonly 
     rates.push(seen / MIB / (performance.now() - begun) * 1_000);
     stop.abort();
     peaks.push(await peak / MIB);
-    if (seen < bytes) throw new Error(`Of ${bytes} bytes, ${bytes - seen} were lost`);
+    if (seen < bytes) throw new Error(`Lost ${bytes - seen} of ${bytes} bytes`);
     await stage.succeeded(id, signal);
     cli.push(await followByCli(bench, script));
   }
@@ -51,7 +51,7 @@ export async function measureContainerLog(bench: EngineBench): Promise<readonly 
   }];
 }
 
-/** The engine's own client, attached to the same container. */
+/** Follows the same container with the engine's own client; returns MiB/s. */
 async function followByCli(
   { stage, image, signal }: EngineBench,
   script: string,
@@ -73,7 +73,7 @@ async function followByCli(
   return seen / MIB / (performance.now() - begun) * 1_000;
 }
 
-/** The most memory a process holds until `signal` aborts, in bytes. */
+/** Returns the peak memory of a process until `signal` aborts, in bytes. */
 async function peakRss(pid: Promise<number>, signal: AbortSignal): Promise<number> {
   const status = `/proc/${await pid}/status`;
   let peak = 0;

@@ -1,5 +1,5 @@
 /**
- * What a container costs with us over what it costs without us.
+ * Measures the overhead over the engine's own calls for a container.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import type { Comparison } from "../report.ts";
 import { rest, textOf } from "../driver/product.ts";
 import type { EngineBench } from "./bench.ts";
 
-/** Measures a whole container job against the engine's own calls for the same container. */
+/** Measures a container job against the engine's own calls for the same container. */
 export async function measureContainer(bench: EngineBench): Promise<readonly Comparison[]> {
   const { stage, image, quick, say, signal } = bench;
   const rounds = quick ? 5 : 60;
@@ -53,12 +53,12 @@ export async function measureContainer(bench: EngineBench): Promise<readonly Com
 
 interface RawRun {
   readonly image: string;
-  /** Is mounted where a job has its workspace and its home. */
+  /** Mounted in place of a job's workspace and home. */
   readonly directory: string;
   readonly signal: AbortSignal;
 }
 
-/** The same container by the engine's own API, one call after the other. */
+/** Runs the same container through the engine's API, one call after the other. */
 async function runRaw(client: UnixClient, { image, directory, signal }: RawRun): Promise<void> {
   const call = async (method: string, path: string, body?: unknown): Promise<unknown> => {
     const answer = await client.send({
@@ -69,7 +69,7 @@ async function runRaw(client: UnixClient, { image, directory, signal }: RawRun):
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
     const text = await answer.text();
-    if (answer.status >= 300) throw new Error(`The engine answered ${answer.status}: ${text}`);
+    if (answer.status >= 300) throw new Error(`The engine returned ${answer.status}: ${text}`);
     return text === "" ? undefined : JSON.parse(text);
   };
   const mount = (target: string) => ({ Type: "bind", Source: directory, Target: target });

@@ -1,5 +1,5 @@
 /**
- * How long a health check takes while jobs run.
+ * Measures a health check while jobs run.
  *
  * @module
  */

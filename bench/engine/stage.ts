@@ -1,9 +1,9 @@
 /**
- * The stage of the benchmarks with containers: a container engine of its own
- * and the built product beside it, with its agents as child processes.
+ * The stage of the benchmarks with containers: a dedicated container engine and
+ * the built product on the host, with agents as child processes.
  *
- * An engine on this machine sees the paths that the product sees; one in a
- * booted machine would need a root of its own for its layers.
+ * An engine on the host sees the same paths as the product; in a booted machine it
+ * would need a root file system for its layers.
  *
  * @module
  */
@@ -20,7 +20,7 @@ import { rest, sendJson, textOf } from "../driver/product.ts";
 export interface EngineStageOptions {
   /** A build: a directory with `bin/` and `lib/`. */
   readonly dist: string;
-  /** A directory on a disk. */
+  /** A directory on a real disk. */
   readonly scratch: string;
   readonly signal: AbortSignal;
 }
@@ -32,7 +32,7 @@ const START_TIMEOUT_MS = 60_000;
 /** A running engine and a running product. Disposing removes both. */
 export class EngineStage implements AsyncDisposable {
   readonly engine: DockerEngine;
-  /** Of the API of the engine itself. */
+  /** A client of the engine's own API. */
   readonly raw: UnixClient;
   readonly directory: string;
   readonly #runner: Deno.ChildProcess;
@@ -46,7 +46,7 @@ export class EngineStage implements AsyncDisposable {
     this.#client = new UnixClient(`${directory}/r.sock`);
   }
 
-  /** Starts both; resolves when the product answers. */
+  /** Starts both; resolves when the product is ready. */
   static async open({ dist, scratch, signal }: EngineStageOptions): Promise<EngineStage> {
     const engine = await startDockerEngine();
     await engine.importBusybox();
@@ -96,13 +96,13 @@ export class EngineStage implements AsyncDisposable {
   /** An image with a shell. */
   readonly image = BUSYBOX;
 
-  /** The engine in words. */
+  /** Returns name and version of the engine. */
   async describe(signal: AbortSignal): Promise<string> {
     const answer = await this.raw.send({ method: "GET", path: "/version", signal });
     return `Docker Engine ${textOf(JSON.parse(await answer.text()), "Version")}`;
   }
 
-  /** Sends a request to the product; its body must be read, or the answer disposed. */
+  /** Sends a request to the product; read the response's body or dispose it. */
   async send(
     method: string,
     path: string,
@@ -127,7 +127,7 @@ export class EngineStage implements AsyncDisposable {
     }
   }
 
-  /** The pid of the agent, which keeps a lock in its directory. */
+  /** Returns the pid of the agent, from its lock file. */
   async agentPid(): Promise<number> {
     const lock = `${this.directory}/state/projects/${PROJECT}/cicd-agent.lock`;
     return Number(await Deno.readTextFile(lock));

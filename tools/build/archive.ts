@@ -1,5 +1,5 @@
 /**
- * Packs a release: an archive and the line of its checksum.
+ * Packs a release into an archive with its checksum.
  *
  * @module
  */
@@ -10,16 +10,16 @@ import { run } from "./run.ts";
 export interface PackOptions {
   /** The release's directory. */
   readonly releaseDir: string;
-  /** Where the archive goes. */
+  /** Directory of the archive. */
   readonly outDir: string;
   readonly target: string;
-  /** Time of every file in the archive, in seconds since the epoch. */
+  /** Modification time of every file in the archive, in seconds since the epoch. */
   readonly epochSeconds: number;
   readonly signal: AbortSignal;
 }
 
 /**
- * Packs the release; the same files and the same time give the same bytes.
+ * Packs the release reproducibly: the same files and time give the same bytes.
  *
  * @returns The archive's path and SHA-256 in hex.
  */

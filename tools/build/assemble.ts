@@ -1,5 +1,5 @@
 /**
- * Puts the two layouts of a build together.
+ * Assembles the two layouts of a build.
  *
  * @module
  */

@@ -1,16 +1,16 @@
 /**
- * Makes one file of a program and everything it imports.
+ * Bundles a program and everything it imports into one file.
  *
- * Not minified: a stack trace names functions, and the bundle says which file
- * each part came from. Not split: a program that runs across an upgrade must
- * never load a part of the next release.
+ * Not minified, so that stack traces name functions and the bundle names the file
+ * of each part. Not split, because a program that runs across an upgrade must never
+ * load a part of the next release.
  *
  * @module
  */
 import type { Program } from "./layout.ts";
 import { run } from "./run.ts";
 
-/** Where a bundle is made. */
+/** Options for {@linkcode bundle}. */
 export interface BundleOptions {
   /** Root of the tree; paths in the bundle's comments are relative to it. */
   readonly root: string;
@@ -18,18 +18,18 @@ export interface BundleOptions {
   readonly signal: AbortSignal;
 }
 
-/** A package in a file of its own. */
+/** A package with a bundle of its own. */
 export interface LazyPackage {
   readonly name: string;
-  /** What the programs import of it. */
+  /** The exports that the programs import. */
   readonly exports: string;
 }
 
 /**
- * Packages that get a file of their own, with what is used of each. It is read when somebody asks
- * for it: most runs of a program never do, and every part of its own file costs each run memory.
+ * Packages in a file of their own, which is loaded on first use: most runs never need it, and
+ * everything in a program's own file costs memory in each run.
  *
- * The name of the file holds a hash of its content: a program never loads that of another release.
+ * The file's name contains a hash of its content, so a program never loads that of another release.
  */
 export const LAZY_PACKAGES: readonly LazyPackage[] = [
   { name: "dockerode", exports: "default" },
@@ -49,7 +49,7 @@ export async function bundlePackage(
   try {
     await Deno.writeTextFile(entry, `export { ${exports} } from "${name}";\n`);
     const path = await bundle({ entry, bundle: draft }, new Map(), options);
-    // The entry's path is not the same in two builds, and what is built has to be.
+    // The entry's path differs between builds, but the output must be reproducible.
     const source = (await Deno.readTextFile(path)).replace(entryComment(name), "");
     await Deno.writeTextFile(path, source);
     const bytes = new TextEncoder().encode(source);
@@ -62,7 +62,7 @@ export async function bundlePackage(
   }
 }
 
-/** The line by which a bundle tells where the part that follows came from. */
+/** Matches the bundle's comment that names the entry file. */
 function entryComment(name: string): RegExp {
   return new RegExp(`^// \\S.*/\\.${name}\\.ts$`, "m");
 }
@@ -70,7 +70,7 @@ function entryComment(name: string): RegExp {
 /**
  * Bundles `program`; returns the path of the bundle.
  *
- * @param packages Files that stand for packages, by the package's name.
+ * @param packages Files of the packages, by the package's name.
  */
 export async function bundle(
   program: Pick<Program, "entry" | "bundle" | "without">,
@@ -95,22 +95,24 @@ export async function bundle(
   return output;
 }
 
-/** Makes imports of packages imports of the files that stand for them. */
+/** Redirects imports of packages to their files. */
 function linkPackages(source: string, packages: ReadonlyMap<string, string>): string {
   for (const [name, file] of packages) {
     source = source.replaceAll(`import("${name}")`, `import("./${file}")`);
-    // A static import would be read at each start, and one in other words would find nothing.
+    // A static import would load at each start, and any other form would not be redirected.
     if (source.includes(`"${name}"`)) {
-      throw new Error(`Cannot bundle: "${name}" is imported otherwise than by import("${name}")`);
+      throw new Error(
+        `Cannot bundle: "${name}" is imported in a form other than import("${name}")`,
+      );
     }
   }
   return source;
 }
 
 /**
- * Escapes what is not ASCII. A single such character would make V8 keep the whole source with two
- * bytes for each character. In the sources they stand in comments, which the bundle has not, and in
- * literals, where an escape means the same.
+ * Escapes non-ASCII characters. A single one would make V8 store the whole source with two bytes
+ * per character. They occur only in comments, which the bundle drops, and in literals, where an
+ * escape means the same.
  */
 function toAscii(source: string): string {
   const escape = (unit: number) => `\\u${unit.toString(16).padStart(4, "0")}`;

@@ -1,21 +1,21 @@
 /**
- * Finds the slim runtime that `deno compile` puts into an executable.
+ * Finds the slim runtime that `deno compile` embeds in an executable.
  *
  * @module
  */
 
-/** Where `deno compile` will take its runtime from. */
+/** The source of the runtime that `deno compile` uses. */
 export type Denort =
   | { readonly kind: "given"; readonly path: string }
   | { readonly kind: "cached"; readonly path: string }
   | { readonly kind: "download"; readonly url: string }
   | { readonly kind: "unavailable"; readonly reason: string };
 
-/** What {@linkcode findDenort} asks of the machine. */
+/** Access to the machine for {@linkcode findDenort}. */
 export interface DenortPorts {
   readonly env: (name: string) => string | undefined;
   readonly exists: (path: string) => Promise<boolean>;
-  /** Whether a URL answers. */
+  /** Checks that a URL can be fetched. */
   readonly reachable: (url: string) => Promise<boolean>;
 }
 
@@ -40,7 +40,7 @@ export async function findDenort(
   const url = `https://dl.deno.land/release/v${version}/${name}`;
   return await ports.reachable(url)
     ? { kind: "download", url }
-    : { kind: "unavailable", reason: `${name} is not cached, and ${url} does not answer` };
+    : { kind: "unavailable", reason: `${name} is not cached, and ${url} is unreachable` };
 }
 
 function cacheDir(env: DenortPorts["env"]): string | undefined {

@@ -1,6 +1,6 @@
 #!/bin/sh
-# @name@: starts the program on the runtime that lies beside it.
-# Asks for nothing, downloads nothing, and is replaced by the program itself.
+# @name@: executes the program on the runtime next to it.
+# Never prompts or downloads.
 case $0 in
 */*) self=$0 ;;
 *) self=$(command -v -- "$0") || self=./$0 ;;
@@ -8,11 +8,11 @@ esac
 hops=0
 while :; do
   here=${self%/*}
-  # Unpacked: bin/ and lib/ side by side. Installed: bin/ beside the release in use.
+  # Unpacked: bin/ and lib/ side by side. Installed: bin/ next to the current release.
   for home in "$here/../lib/cicd-toolkit" "$here/../lib/cicd-toolkit/current/lib/cicd-toolkit"; do
     [ -f "$home/@bundle@" ] && break 2
   done
-  # Reached through a link of the user's own: follow it.
+  # Follow a symlink created by the user.
   if [ ! -L "$self" ] || [ "$hops" -ge 8 ]; then
     echo "@name@: cannot find @bundle@ near $self; install the program again" >&2
     exit 78
@@ -24,13 +24,13 @@ while :; do
   esac
   hops=$((hops + 1))
 done
-# The installer keeps its own calls out of the caches of users.
+# The installer keeps its own runs out of the users' caches.
 DENO_DIR=${CICD_TOOLKIT_CACHE:-${XDG_CACHE_HOME:-${HOME:?is not set}/.cache}/cicd-toolkit/runtime}
 DENO_DISABLE_NODE_SHIM=1
 DENO_NO_UPDATE_CHECK=1
 export DENO_DIR DENO_DISABLE_NODE_SHIM DENO_NO_UPDATE_CHECK
 bundle=@bundle@
-# What a bundle holds stays in memory: a command that runs for long has one of its own.
+# All of a bundle stays in memory, so the long-running command has a smaller one.
 case "${1-} $*" in
 *\ --help* | *\ -h*) ;;
 "@leaner_command@ "*) bundle=@leaner_bundle@ ;;

@@ -1,5 +1,5 @@
 /**
- * What a build consists of: programs, flags and names.
+ * The contents of a build: programs, flags and names.
  *
  * @module
  */
@@ -14,11 +14,11 @@ export interface Program {
   readonly bundle: string;
   /** Files of each feature that the program never loads, such as `runner.ts` of the agent. */
   readonly without?: readonly string[];
-  /** What runs instead, on a shared runtime, for one of its commands. */
+  /** A smaller bundle for one of its commands, on a shared runtime. */
   readonly leaner?: Pick<Program, "entry" | "bundle" | "without"> & { readonly command: string };
 }
 
-/** The programs of the suite. */
+/** Both programs. */
 export const PROGRAMS: readonly Program[] = [
   {
     name: "cicd-runner",
@@ -40,19 +40,18 @@ export const PROGRAMS: readonly Program[] = [
 ];
 
 /**
- * What both programs may do. Explained in `docs/security.md`: who may start
- * programs and call the C library may do anything, and the runtime reads
- * `/proc` for nobody with less. What bounds the programs is their unit.
+ * The permissions of both programs. The units confine them instead: `docs/security.md` explains
+ * why a list of permissions would protect nothing.
  */
 export const PERMISSION_FLAGS: readonly string[] = ["--no-prompt", "--allow-all"];
 
 /**
- * A young generation of 1 MiB halves the memory under load; feedback from the first call on takes
- * a quarter off the CPU time of a job, for 1 MiB.
+ * A young generation of 1 MiB halves memory use under load; type feedback from the first call on
+ * saves a quarter of a job's CPU time and costs 1 MiB.
  */
 export const V8_FLAGS = "--v8-flags=--max-semi-space-size=1,--no-lazy-feedback-allocation";
 
-/** Keeps the shared runtime from configuration files, registries and the network. */
+/** Keeps the shared runtime away from configuration files, registries and the network. */
 export const OFFLINE_FLAGS: readonly string[] = [
   "--cached-only",
   "--no-config",
@@ -69,10 +68,10 @@ export const RELEASE_TARGETS = [
   "aarch64-apple-darwin",
 ] as const;
 
-/** Where the files of the suite lie below `bin/`'s parent. */
+/** Directory of the other files, below the parent of `bin/`. */
 export const LIB_PATH = "lib/cicd-toolkit";
 
-/** Name of a release's archive. */
+/** Returns the name of a release's archive. */
 export function archiveName(target: string): string {
   return `cicd-toolkit-${target}.tar.gz`;
 }

@@ -1,5 +1,5 @@
 /**
- * Says what the build does: lines for people on stderr, or JSON lines on stdout.
+ * Reports the progress of a build: text on stderr, or JSON lines on stdout.
  *
  * @module
  */
@@ -12,7 +12,7 @@ export interface Progress {
   done(result: Readonly<Record<string, unknown>>): void;
 }
 
-/** Makes the reporter of one build. */
+/** Returns the reporter of a build. */
 export function progress(json: boolean): Progress {
   const started = performance.now();
   const emit = (event: Readonly<Record<string, unknown>>, line: string) =>

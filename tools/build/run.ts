@@ -1,5 +1,5 @@
 /**
- * Runs the programs that a build is made with.
+ * Runs the programs that a build needs.
  *
  * @module
  */
@@ -11,7 +11,7 @@ export interface RunOptions {
 }
 
 /**
- * Runs `argv` and returns what it wrote to stdout.
+ * Runs `argv` and returns its stdout.
  *
  * @throws {Error} If it cannot be started or fails; the message ends with its stderr.
  */

@@ -1,5 +1,5 @@
 /**
- * The OpenAPI document as a page for people.
+ * Renders the OpenAPI document as Markdown.
  *
  * @module
  */
@@ -17,16 +17,18 @@ export function apiReference(openapi: Json): string {
   return [
     "# HTTP API",
     "",
-    "Generated from the routes by `deno task docs`; a running runner serves the same as OpenAPI 3.1 at",
-    "`/openapi.json`. The API is served on the Unix socket `$XDG_RUNTIME_DIR/cicd-runner.sock`; `curl` needs",
-    "a host, which is ignored: `http://localhost/…`.",
+    "The API is served on the Unix socket `$XDG_RUNTIME_DIR/cicd-runner.sock`. `curl` needs a host, which is",
+    "ignored: `http://localhost/…`. Over TCP, requests need a key: [remote-access.md](remote-access.md). A",
+    "runner serves this reference as OpenAPI 3.1 at `/openapi.json`.",
     "",
-    "Errors are `application/problem+json` (RFC 9457) with a stable `code`; those about an input list each",
-    "field at fault in `errors` as `{path, message}`. What may work later has `retryable: true`, and",
-    "`Retry-After` where the wait is known. Durations are given as text (`10m`) or seconds, sizes as text",
-    "(`512M`) or bytes; times are RFC 3339 in UTC.",
+    "Errors are `application/problem+json` (RFC 9457) with a stable `code`; input errors list each invalid",
+    "field in `errors` as `{path, message}`. Errors that may go away have `retryable: true`, and",
+    "`Retry-After` if the wait is known. Durations are strings (`10m`) or seconds, sizes are strings",
+    "(`512M`) or bytes, and times are RFC 3339 in UTC.",
     "",
-    "| route | what |",
+    "This page is generated from the routes by `deno task docs`.",
+    "",
+    "| route | summary |",
     "| --- | --- |",
     ...operations.map(({ path, method, operation }) =>
       `| [\`${method} ${path}\`](#${anchor(method, path)}) | ${text(operation, "summary")} |`
@@ -54,7 +56,7 @@ function section(method: string, path: string, operation: Json): readonly string
       "",
     ]),
     ...(body === undefined ? [] : ["Body:", "", ...fields(body), ""]),
-    "| status | answer |",
+    "| status | response |",
     "| --- | --- |",
     ...entries(operation["responses"]).map(([status, answer]) =>
       `| ${status} | ${text(answer, "description")} |`
@@ -72,7 +74,7 @@ function fields(schema: Json): readonly string[] {
       } | ${text(field, "description")} |`,
       ...rows(`${prefix}${name}.`, field),
     ]);
-  return ["| field | value | what |", "| --- | --- | --- |", ...rows("", schema)];
+  return ["| field | value | meaning |", "| --- | --- | --- |", ...rows("", schema)];
 }
 
 function valueOf(schema: Json): string {

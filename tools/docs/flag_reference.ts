@@ -1,16 +1,16 @@
 /**
- * The tables of a job's flags in `docs/cli.md`, made from the table of its fields.
+ * The tables of job flags in `docs/cli.md`, generated from the table of job fields.
  *
  * @module
  */
 import { flaggedFields } from "@lib/features/jobs/commands/grammar_job_flags.ts";
 
 const BEGIN =
-  "<!-- The tables down to the end mark are made from lib/spine/spec/job_fields.ts. -->";
+  "<!-- The tables down to the end mark are generated from lib/spine/spec/job_fields.ts. -->";
 const END = "<!-- End of the tables. -->";
 
 /**
- * Puts the current tables into the text of the document.
+ * Inserts the current tables into the text of the document.
  *
  * @throws {SyntaxError} If the marks are missing.
  */
@@ -29,7 +29,7 @@ function tables(): string {
     [
       `#### ${section}`,
       "",
-      "| flag | field | what |",
+      "| flag | field | meaning |",
       "| --- | --- | --- |",
       ...flags.map(({ names, metavar, path, field }) =>
         `| ${

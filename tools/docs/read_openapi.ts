@@ -1,5 +1,5 @@
 /**
- * Asks a real runner for its OpenAPI document.
+ * Reads the OpenAPI document of a real runner.
  *
  * @module
  */

@@ -1,8 +1,8 @@
 /**
- * Finds promises that nobody waits for, with type information.
+ * Finds floating promises, using type information.
  *
  * A statement whose value is a promise, or a list of promises, must be
- * awaited, returned, kept, or marked with `void`. Deno's own linter has no
+ * awaited, returned, stored, or marked with `void`. Deno's own linter has no
  * types and cannot see this.
  *
  * Usage: `check_floating.ts FILE_OR_DIRECTORY…`; exits with 1 if it finds any.
@@ -12,7 +12,7 @@
 import process from "node:process";
 import ts from "typescript";
 
-/** A promise that nobody waits for. */
+/** A floating promise. */
 export interface FloatingPromise {
   readonly file: string;
   /** Counts from 1. */
@@ -30,13 +30,13 @@ export interface FindFloatingOptions {
   readonly denoTypes: string;
 }
 
-/** Where the compiler finds what `deno types` prints; no such file exists. */
+/** Virtual path of the declarations that `deno types` prints. */
 const DENO_TYPES = "/deno.d.ts";
 
-/** TypeScript's number for an import that leads nowhere. */
+/** TypeScript's error number of an unresolved import. */
 const CANNOT_FIND_MODULE = 2307;
 
-/** Finds every floating promise of the files, in their order. */
+/** Finds the floating promises of the files, in order. */
 export function findFloating(
   files: readonly string[],
   { project, denoTypes }: FindFloatingOptions,
@@ -71,7 +71,7 @@ export function findFloating(
   });
 }
 
-/** What cannot be resolved has no type, and its promises would not be seen. */
+/** Rejects unresolved imports: they have no types, so their promises would go unnoticed. */
 function refuseUnresolved(program: ts.Program, source: ts.SourceFile): void {
   for (const { code, messageText } of program.getSemanticDiagnostics(source)) {
     if (code !== CANNOT_FIND_MODULE) continue;
@@ -101,7 +101,7 @@ function floats(expression: ts.Expression, checker: ts.TypeChecker): boolean {
   }
   if (ts.isBinaryExpression(expression)) {
     const { kind } = expression.operatorToken;
-    // An assignment keeps its promise.
+    // An assignment stores its promise.
     if (kind >= ts.SyntaxKind.FirstAssignment && kind <= ts.SyntaxKind.LastAssignment) return false;
     if (kind === ts.SyntaxKind.CommaToken && floats(expression.left, checker)) return true;
     return floats(expression.right, checker);
@@ -109,11 +109,11 @@ function floats(expression: ts.Expression, checker: ts.TypeChecker): boolean {
   return isPending(checker.getTypeAtLocation(expression), checker);
 }
 
-/** Whether a value of the type may be a promise, or a list of promises. */
+/** Checks for a type whose values may be promises or lists of promises. */
 function isPending(type: ts.Type, checker: ts.TypeChecker, inList = false): boolean {
   if (type.isUnion()) return type.types.some((part) => isPending(part, checker, inList));
   if (isThenable(type, checker)) return true;
-  // A type may be a list of itself: one level is enough.
+  // A type may be a list of itself; one level is enough.
   if (inList || !checker.isArrayType(type) && !checker.isTupleType(type)) return false;
   const element = checker.getIndexTypeOfType(type, ts.IndexKind.Number);
   return element !== undefined && isPending(element, checker, true);
@@ -124,7 +124,7 @@ function isThenable(type: ts.Type, checker: ts.TypeChecker): boolean {
   return then !== undefined && checker.getTypeOfSymbol(then).getCallSignatures().length > 0;
 }
 
-/** Paths of the TypeScript files in a directory, in order; a file stands for itself. */
+/** Returns the paths of the TypeScript files below a path, in order, or the file itself. */
 export function typeScriptFiles(path: string): string[] {
   if (!Deno.statSync(path).isDirectory) return [path];
   return [...Deno.readDirSync(path)]
@@ -144,7 +144,7 @@ function main(args: readonly string[]): number {
   const found = findFloating(files, { project, denoTypes: new TextDecoder().decode(types.stdout) });
   for (const { file, line, column, text } of found) {
     const path = file.slice(project.length + 1);
-    console.error(`${path}:${line}:${column}: nobody waits for this promise: ${text}`);
+    console.error(`${path}:${line}:${column}: floating promise: ${text}`);
   }
   console.error(`Checked ${files.length} files: ${found.length} floating promises`);
   return found.length === 0 ? 0 : 1;

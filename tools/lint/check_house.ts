@@ -1,17 +1,16 @@
 /**
- * Checks the order of the house: no import circles, no dead exports, no file too long to read, and
- * the words that we use.
+ * The house check: import circles, dead exports, long files, and wording.
  *
- * Usage: `check_house.ts [--verbose] [--strict-english]`; exits with 1 if it finds a fault. The
- * words are counted, and are faults with `--strict-english`. `--verbose` lists them, and the small
- * files that only one neighbor imports.
+ * Usage: `check_house.ts [--verbose] [--strict-english]`; exits with 1 if it finds a fault. Words to
+ * replace are counted, and are faults with `--strict-english`. `--verbose` lists them, and small
+ * files whose only importer is in the same directory.
  *
  * @module
  */
 import process from "node:process";
 import { checkHouse } from "./house/check_house.ts";
 
-/** Everything that is read: code for its imports, the rest for its words. */
+/** The checked files: code for imports, everything for wording. */
 const ROOTS = [
   "lib",
   "cmd",
@@ -24,7 +23,7 @@ const ROOTS = [
   "install.sh",
 ] as const;
 
-/** Paths of the files below a path, in order; a file stands for itself. */
+/** Returns the paths of the files below a path, in order, or the file itself. */
 function filesBelow(project: string, path: string): string[] {
   if (!Deno.statSync(`${project}/${path}`).isDirectory) return [path];
   return [...Deno.readDirSync(`${project}/${path}`)]

@@ -1,6 +1,5 @@
 /**
- * The house rules that can be seen in a file's syntax, as a plugin for
- * `deno lint`.
+ * The repository's syntactic rules, as a plugin for `deno lint`.
  *
  * @module
  */
@@ -33,7 +32,7 @@ const layers: Deno.lint.Rule = {
       if (target === undefined) {
         context.report({
           node,
-          message: `"${specifier}" is neither inside the project nor a package with an owner`,
+          message: `"${specifier}" is neither in the project nor a package with an owner`,
           hint: ownersHint(specifier),
         });
       } else if (!mayImport(place, target)) {
@@ -41,7 +40,7 @@ const layers: Deno.lint.Rule = {
           node,
           message: `${place.directory} must not import ${target.directory}`,
           hint: "Imports go down: cmd, features, api, spine, foundations, core; " +
-            "for a neighbor declare a small port and let cmd/*/wire.ts join the two",
+            "to use a neighbor, declare a small port that cmd/*/wire.ts connects",
         });
       }
     };
@@ -54,7 +53,7 @@ const layers: Deno.lint.Rule = {
   },
 };
 
-/** What a Deno call may touch is decided in few places. */
+/** Some calls of Deno have owners too. */
 const ownedCalls: Deno.lint.Rule = {
   create(context) {
     const place = placeOf(context.filename);
@@ -79,7 +78,7 @@ const ownedCalls: Deno.lint.Rule = {
   },
 };
 
-/** A failure is handled, rethrown, or ignored with a reason that is written down. */
+/** A failure is handled, rethrown, or explicitly ignored with a reason. */
 const noEmptyCatch: Deno.lint.Rule = {
   create(context) {
     return {

@@ -1,20 +1,20 @@
 /**
- * Where a file stands in the project, and what may be used there.
+ * The place of a file in the project, and what it may use.
  *
- * The two tables here are the architecture: which directory is in which layer,
- * and which directory owns which outside thing.
+ * The tables below are the architecture: the layer of each directory, and the owner of
+ * each package and restricted call.
  *
  * @module
  */
 
-/** The layers, from the top down: `cmd/`, then the directories of `lib/`. */
+/** The layers from the top down: `cmd/`, then the directories of `lib/`. */
 const LAYERS = ["cmd", "features", "api", "spine", "foundations", "core"] as const;
 
 /**
  * The order within a layer, from the top down, by the directories in it.
  *
- * A directory may import those in later rows. Rows hold neighbors that do not know each other;
- * directories that are not named stand together in the last row.
+ * A directory may import those of later rows, not of its own row. Unnamed directories are together
+ * in the last row.
  */
 const ORDER: Readonly<Record<string, readonly (readonly string[])[]>> = {
   spine: [
@@ -26,10 +26,10 @@ const ORDER: Readonly<Record<string, readonly (readonly string[])[]>> = {
 };
 
 /**
- * Who may use an outside thing; a prefix of a path each.
+ * Path prefixes of the files that may use a package, module or call.
  *
- * A package stands for its subpaths too. What is not in the table is free if
- * it is a `node:` module or a call of Deno, and refused if it is a package.
+ * A package includes its subpaths. Unlisted `node:` modules and calls of Deno are allowed
+ * everywhere, unlisted packages nowhere.
  */
 const OWNERS: Readonly<Record<string, readonly string[]>> = {
   "aws4fetch": ["lib/features/artifacts/"],
@@ -54,17 +54,17 @@ const OWNERS: Readonly<Record<string, readonly string[]>> = {
   "Deno.exit": [],
 };
 
-/** Where a file stands. */
+/** The place of a file. */
 export interface Place {
   /** Path below the project's root. */
   readonly path: string;
   /** For messages: `lib/foundations/store`, `cmd`, `tests`. */
   readonly directory: string;
-  /** Grows downwards: layer, then row within it; `undefined` outside the product, where all is allowed. */
+  /** Increases downwards, by layer and row; `undefined` outside the product, where all is allowed. */
   readonly depth: number | undefined;
 }
 
-/** The place of a file; `undefined` outside the directories that hold code. */
+/** Returns the place of a file; `undefined` outside the directories that contain code. */
 export function placeOf(filename: string): Place | undefined {
   const path = filename.replaceAll("\\", "/").replace(projectRoot(), "");
   return /^(lib|cmd|tests|tools|bench)\/(?!.*\bnode_modules\/)/.test(path)
@@ -72,7 +72,7 @@ export function placeOf(filename: string): Place | undefined {
     : undefined;
 }
 
-/** Finds what an import of the project names; `undefined` if it leaves the project. */
+/** Resolves an import; `undefined` if it leaves the project. */
 export function resolveInside(from: Place, specifier: string): Place | undefined {
   const inside = /^\.\.?\//.test(specifier)
     ? new URL(specifier, `file:///project/${from.path}`)
@@ -83,19 +83,19 @@ export function resolveInside(from: Place, specifier: string): Place | undefined
   return path?.startsWith("/project/") ? placeAt(path.slice("/project/".length)) : undefined;
 }
 
-/** Whether the layers allow that `from` imports `target`. */
+/** Checks that the layers allow `from` to import `target`. */
 export function mayImport(from: Place, target: Place): boolean {
   if (from.depth === undefined) return true;
   if (target.depth === undefined) return false;
   return from.directory === target.directory || target.depth > from.depth;
 }
 
-/** Whether a specifier names something outside the project. */
+/** Checks that a specifier names something outside the project. */
 export function isExternal(specifier: string): boolean {
   return /^(node|npm|jsr|https?):/.test(specifier) || packageOf(specifier) in OWNERS;
 }
 
-/** Whether `place` may use a package, a `node:` module or a call of Deno. */
+/** Checks that `place` may use a package, a `node:` module or a call of Deno. */
 export function mayUse(place: Place, thing: string): boolean {
   if (place.depth === undefined) return true;
   const key = packageOf(thing);
@@ -103,15 +103,15 @@ export function mayUse(place: Place, thing: string): boolean {
   return ownersOf(thing).some((owner) => place.path.startsWith(owner));
 }
 
-/** Says who owns a thing. */
+/** Returns a hint that names the owners. */
 export function ownersHint(thing: string): string {
   const owners = ownersOf(thing);
   return owners.length > 0
-    ? `Only ${owners.join(", ")} may; use what they export`
-    : "If it is needed, give it an owner in tools/lint/places.ts";
+    ? `Only ${owners.join(", ")} may use it; import from there`
+    : "To use it, give it an owner in tools/lint/places.ts";
 }
 
-/** The paths that own a thing. */
+/** Returns the path prefixes of the owners. */
 function ownersOf(thing: string): readonly string[] {
   return OWNERS[packageOf(thing)] ?? [];
 }
@@ -121,7 +121,7 @@ function placeAt(path: string): Place {
   if (top === "cmd") return { path, directory: top, depth: 0 };
   const index = LAYERS.findIndex((known) => known === layer);
   if (top !== "lib" || index < 0) return { path, directory: top, depth: undefined };
-  // The files of the API kit and of the core know each other.
+  // Files of the API kit and of the core may import each other.
   const isFlat = layer === "api" || layer === "core";
   const rows = ORDER[layer] ?? [];
   const row = rows.findIndex((names) => names.includes(directory));

@@ -170,7 +170,7 @@ Deno.test("checkHouse() refuses a product file of 401 lines and passes one of 40
     "cmd/fits.ts": "//\n".repeat(400),
     "tests/long.ts": "//\n".repeat(500),
   });
-  assert.deepEqual(found, ["lib/core/long.ts: 401 lines are more than 400; split it"]);
+  assert.deepEqual(found, ["lib/core/long.ts: 401 lines, more than 400; split it"]);
 });
 
 Deno.test("checkHouse() hints at small files with one importer next door", () => {

@@ -5,23 +5,23 @@ import { findCircles } from "./import_circles.ts";
 import { buildModuleGraph } from "./module_graph.ts";
 import { findWording } from "./plain_english.ts";
 
-/** The findings of {@linkcode checkHouse}, a line of text each. */
+/** The findings of {@linkcode checkHouse}, one line of text each. */
 export interface HouseReport {
-  /** Each is a reason to refuse the change. */
+  /** Findings that fail the check. */
   readonly faults: readonly string[];
-  /** Words and openings that the house no longer uses. */
+  /** Words and openings to replace. */
   readonly wording: readonly string[];
-  /** Small files that a reviewer may want to see moved. */
+  /** Small files that could be merged into their importer. */
   readonly hints: readonly string[];
 }
 
 /** Options for {@linkcode checkHouse}. */
 export interface HouseOptions {
-  /** Exports that only tests import, by file: name and reason. */
+  /** Allowed exports that only tests import: name and reason, by file. */
   readonly forTests?: Readonly<Record<string, Readonly<Record<string, string>>>>;
 }
 
-/** Checks a project's files; `texts` holds each by its path below the project's directory. */
+/** Checks a project's files; `texts` maps paths below the project's directory to contents. */
 export function checkHouse(
   texts: ReadonlyMap<string, string>,
   { forTests = EXPORTED_FOR_TESTS }: HouseOptions = {},
@@ -43,12 +43,12 @@ export function checkHouse(
       ...dead.filter(isDead).map(({ path, line, name, testsOnly }) =>
         testsOnly
           ? `${path}:${line}: only tests import "${name}"; test it through what the product uses, ` +
-            `or give a reason in tools/lint/house/exceptions.ts`
+            `or add a reason to tools/lint/house/exceptions.ts`
           : `${path}:${line}: no other file imports "${name}"`
       ),
       ...stale,
       ...findLongFiles(graph)
-        .map(({ path, lines }) => `${path}: ${lines} lines are more than 400; split it`),
+        .map(({ path, lines }) => `${path}: ${lines} lines, more than 400; split it`),
     ],
     wording: [...texts]
       .filter(([path]) => !/^(tests|bench)\/|^tools\/lint\/house\//.test(path))

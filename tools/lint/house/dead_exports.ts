@@ -1,6 +1,6 @@
 import { EVERYTHING, type ModuleGraph } from "./module_graph.ts";
 
-/** An export that nothing in the product needs. */
+/** An export that nothing in the product uses. */
 export interface DeadExport {
   readonly path: string;
   readonly line: number;
@@ -12,9 +12,9 @@ export interface DeadExport {
 /**
  * Finds exports of `lib/` and `cmd/` that no other file outside `tests/` imports.
  *
- * An export that is handed on by another file lives as long as someone imports it there. A type
- * lives with the exports whose signatures name it: the caller of `run(options: RunOptions)` reads
- * `RunOptions`, though no file has to import it.
+ * A re-exported name is alive if someone imports it from the other file. A type is alive with the
+ * exports whose signatures name it: a caller of `run(options: RunOptions)` needs `RunOptions` without
+ * importing it.
  */
 export function findDeadExports(graph: ModuleGraph): readonly DeadExport[] {
   const forProduct = usedBy(graph, (path) => !path.startsWith("tests/"));
@@ -33,7 +33,7 @@ export function findDeadExports(graph: ModuleGraph): readonly DeadExport[] {
     );
 }
 
-/** Returns the keys of the exports that some of the files use, over any number of hands. */
+/** Returns the keys of the exports that some of the files use, through any number of re-exports. */
 function usedBy(graph: ModuleGraph, isUser: (path: string) => boolean): ReadonlySet<string> {
   const used = new Set<string>();
   const mark = (path: string, name: string): void => {

@@ -1,18 +1,18 @@
 import type { ModuleGraph } from "./module_graph.ts";
 
-/** Lines from which on a file of the product is too long to read in one go. */
+/** The most lines that a product file may have. */
 const MAX_LINES = 400;
 
-/** Lines below which a file may be worth moving into the one that uses it. */
+/** Files with fewer lines are candidates for merging into their importer. */
 const SMALL_LINES = 60;
 
-/** A file of the product that is longer than a file should be. */
+/** A product file and its number of lines. */
 export interface LongFile {
   readonly path: string;
   readonly lines: number;
 }
 
-/** A small file that only one file next to it imports. */
+/** A small file with a single importer, in the same directory. */
 export interface SmallNeighbor extends LongFile {
   readonly importer: string;
 }
@@ -22,7 +22,7 @@ export function findLongFiles(graph: ModuleGraph): readonly LongFile[] {
   return productFiles(graph).filter(({ lines }) => lines > MAX_LINES);
 }
 
-/** Finds files of under 60 lines that could move into the one file that imports them. */
+/** Finds files of under 60 lines whose only importer is in the same directory. */
 export function findSmallNeighbors(graph: ModuleGraph): readonly SmallNeighbor[] {
   return productFiles(graph).filter(({ lines }) => lines < SMALL_LINES).flatMap((small) => {
     const importers = [...graph.values()]

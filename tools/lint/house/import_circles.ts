@@ -1,15 +1,15 @@
 import type { ModuleGraph } from "./module_graph.ts";
 
 /**
- * Finds the import circles: groups of files of which each leads to every other.
+ * Finds import circles: groups of files in which each file reaches every other.
  *
- * @returns A shortest way around for each group, its first file repeated at the end.
+ * @returns A shortest path around each group, with the first file repeated at the end.
  */
 export function findCircles(graph: ModuleGraph): readonly (readonly string[])[] {
   return groupsOf(graph).map((group) => shortestWayAround(graph, group));
 }
 
-/** Returns the strongly connected groups of files (Tarjan's algorithm) that hold a circle. */
+/** Returns the strongly connected groups of files (Tarjan's algorithm) that contain a circle. */
 function groupsOf(graph: ModuleGraph): ReadonlySet<string>[] {
   const index = new Map<string, number>();
   const low = new Map<string, number>();
@@ -41,7 +41,7 @@ function shortestWayAround(graph: ModuleGraph, group: ReadonlySet<string>): read
   return ways.reduce((best, way) => way.length < best.length ? way : best);
 }
 
-/** Searches breadth first from a file back to itself. */
+/** Searches breadth-first from a file back to itself. */
 function wayBack(graph: ModuleGraph, group: ReadonlySet<string>, start: string): readonly string[] {
   const seen = new Set<string>();
   let ways: readonly (readonly string[])[] = [[start]];
@@ -57,5 +57,5 @@ function wayBack(graph: ModuleGraph, group: ReadonlySet<string>, start: string):
     }
     ways = longer;
   }
-  throw new RangeError(`Cannot find a circle through "${start}": it is in none`);
+  throw new RangeError(`Cannot find an import circle through "${start}": it is in none`);
 }

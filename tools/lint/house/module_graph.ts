@@ -1,14 +1,14 @@
 /**
- * A project's files with what each exports and what it takes from the others.
+ * A project's files, with the exports of each and its uses of the others.
  *
- * Reads syntax only, no types, so that the whole project costs about a second.
+ * Reads only syntax, no types, so that the whole project takes about a second.
  *
  * @module
  */
 import ts from "typescript";
 import { placeOf, resolveInside } from "../places.ts";
 
-/** A use of every export of a file, because the single ones cannot be told apart. */
+/** A use of all exports of a file, because the individual ones are not known. */
 export const EVERYTHING = "*";
 
 /** An export of a file. */
@@ -20,7 +20,7 @@ export interface Export {
   readonly from?: Use;
   /** Types that its declaration names, outside the bodies of functions. */
   readonly signature: ReadonlySet<string>;
-  /** It is an interface or a type alias. */
+  /** Set for an interface or a type alias. */
   readonly isType: boolean;
 }
 
@@ -37,20 +37,20 @@ export interface ModuleFile {
   readonly text: string;
   readonly source: ts.SourceFile;
   readonly exports: readonly Export[];
-  /** Files whose exports are handed on by `export * from`. */
+  /** Files re-exported by `export * from`. */
   readonly starFrom: readonly string[];
   readonly uses: readonly Use[];
-  /** Every file that this one names in an import, type-only and dynamic ones too. */
+  /** All files that this one imports, including type-only and dynamic imports. */
   readonly imports: ReadonlySet<string>;
 }
 
-/** Of an export that declares nothing itself. */
+/** Signature of an export that declares nothing itself. */
 const UNTYPED = { signature: new Set<string>(), isType: false } as const;
 
 /** Files by their paths. */
 export type ModuleGraph = ReadonlyMap<string, ModuleFile>;
 
-/** Parses files; `texts` holds each by its path below the project's directory. */
+/** Parses files; `texts` maps paths below the project's directory to contents. */
 export function buildModuleGraph(texts: ReadonlyMap<string, string>): ModuleGraph {
   return new Map([...texts].map(([path, text]) => [path, parseModule(path, text)]));
 }
@@ -122,7 +122,7 @@ function parseModule(path: string, text: string): ModuleFile {
   return { path, text, source, exports, starFrom, uses, imports };
 }
 
-/** Returns the names that a statement with `export` before it declares. */
+/** Returns the names that an exported statement declares. */
 function namesOfDeclaration(node: ts.Node): string[] {
   if (!ts.canHaveModifiers(node)) return [];
   const kinds = ts.getModifiers(node)?.map(({ kind }) => kind) ?? [];
@@ -234,7 +234,7 @@ function membersUsed(binding: ts.Identifier, source: ts.SourceFile): readonly st
     if (ts.isIdentifier(node) && node !== binding && node.text === binding.text) {
       const { parent } = node;
       if (ts.isPropertyAccessExpression(parent)) {
-        // In `x.a` the name is somebody else's.
+        // In `x.a` the name is a property.
         if (parent.expression === node) names.add(parent.name.text);
       } else if (ts.isQualifiedName(parent) && parent.left === node) {
         names.add(parent.right.text);

@@ -1,6 +1,6 @@
 import ts from "typescript";
 
-/** A place where the text is not the English of the house. */
+/** A word or opening to replace. */
 export interface Wording {
   /** Counts from 1. */
   readonly line: number;
@@ -8,13 +8,13 @@ export interface Wording {
   readonly advice: string;
 }
 
-/** A word of text or of code, and what to say in its place. */
+/** A word of text or code, and its replacement. */
 type Rule = readonly [pattern: RegExp, advice: string];
 
-/** Openings of doc comments: the line says what a thing is, not that it says what a thing is. */
+/** Openings of doc comments to avoid: the first line says what a thing is or does. */
 const OPENING = /\/\*\*\s*(?:\*\s*)?(What|Whether|Who)\s/g;
 
-/** Refused everywhere: prose, identifiers and file names. */
+/** Rejected everywhere: in prose, identifiers and file names. */
 const WORDS: readonly Rule[] = [
   [/folders?/gi, "say directory"],
   [/\bmend(?:s|ed|ing)?\b/gi, "say fix"],
@@ -24,14 +24,14 @@ const WORDS: readonly Rule[] = [
   [/(?<!house)keepers?\b/gi, "say monitor"],
 ];
 
-/** Refused in identifiers and in the names of files; in prose they are English. */
+/** Rejected in identifiers and file names; fine in prose. */
 const NAMES: readonly Rule[] = [
   [/wish/i, "say query"],
   [/judge/i, "say check"],
   [/left_?behind/i, "say orphans"],
 ];
 
-/** Finds words of a text that the house no longer uses; in TypeScript also those of its names. */
+/** Finds words to replace; in TypeScript, identifiers are checked as well. */
 export function findWording(path: string, text: string): readonly Wording[] {
   const found: { readonly at: number; readonly text: string; readonly advice: string }[] = [];
   for (const [pattern, advice] of WORDS) {
