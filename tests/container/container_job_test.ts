@@ -41,7 +41,7 @@ Deno.test("a container job on a checkout streams its log, keeps to its limits, a
   assert.deepEqual(await t.engine.containers(), []);
 });
 
-Deno.test("a container job that wants more memory than it may is killed, and told so", async () => {
+Deno.test("a container job that exceeds its memory limit is killed, and its result says so", async () => {
   await using t = await Stage.open();
   const { job } = await t.follow({
     project: "web",
@@ -106,7 +106,7 @@ Deno.test("a container job goes on when its agent is killed, is taken over, and 
   assert.deepEqual(await t.engine.containers(), []);
 });
 
-Deno.test("a job whose image cannot be had fails before it begins, and says why", async () => {
+Deno.test("a job whose image is unavailable fails before it begins, and says why", async () => {
   await using t = await Stage.open();
   const { job, log } = await t.follow({
     project: "web",

@@ -112,7 +112,7 @@ Deno.test("ContainerExecutor opens what is asked for and allowed, and nothing el
   await assert.rejects(run("true", { container }), /container\.capabilities\.0/);
 });
 
-Deno.test("ContainerExecutor follows the links of a mount before it judges it", async () => {
+Deno.test("ContainerExecutor resolves the symlinks of a mount before it checks it", async () => {
   const directory = await Deno.makeTempDir();
   await Deno.mkdir(`${directory}/open`);
   await Deno.writeTextFile(`${directory}/open/word`, "hello");

@@ -59,7 +59,7 @@ Deno.test("ContainerExecutor brings 16 MB of output over byte for byte", async (
   assert.equal(hashOf(request.directory.logFile("merged")), expected(MIB / 4));
 });
 
-Deno.test("ContainerExecutor keeps bytes that are no text, and a line without an end", async () => {
+Deno.test("ContainerExecutor keeps bytes that are not text, and an unterminated line", async () => {
   await using bench = new Bench(CONTRACT);
   const executor = await bench.executor();
   const request = bench.request(script("printf '\\377\\0\\200x\\n'; printf 'no end'"));

@@ -11,7 +11,7 @@ async function until(holds: () => boolean): Promise<void> {
   while (!holds()) await pause(20);
 }
 
-Deno.test("an agent killed in a checkout leaves no git behind, and the next one begins it anew", async () => {
+Deno.test("an agent killed during a checkout leaves no git process, and the next one starts it over", async () => {
   await using t = await Stage.open();
   const repository = await t.git.repository("web");
   await repository.commit({ files: { "a.txt": "from git\n" } });

@@ -114,7 +114,7 @@ Deno.test("docker stop waits for the job at work, and the next start takes jobs 
   assert.equal(again.stdout, "again\n", again.stderr);
 });
 
-Deno.test("a queue that a person paused stays paused over a stop", async () => {
+Deno.test("a queue paused by a person stays paused across a stop", async () => {
   await using t = new Deployed();
   await t.start(...CLOSED, "--env=STOP_WAIT_SECONDS=60");
   await t.exec("cicd-runner", "pause");

@@ -7,7 +7,7 @@ import { factsWith } from "../unit/features/install/_facts.ts";
 const docker = useDockerEngine(() => Promise.resolve());
 const signal = AbortSignal.timeout(120_000);
 
-Deno.test("askEngine() tells what an engine is and which limits it enforces", async () => {
+Deno.test("askEngine() reports what an engine is and which limits it enforces", async () => {
   const env = { DOCKER_HOST: docker.host };
   const answer = await askEngine({ host: undefined, env, signal });
   assert.ok(answer.kind === "answers", JSON.stringify(answer));
@@ -26,7 +26,7 @@ Deno.test("askEngine() goes by the configuration before the environment", async 
   assert.equal((await askEngine({ host: docker.host, env, signal })).kind, "answers");
 });
 
-Deno.test("askEngine() tells why an engine that is named gives no answer", async () => {
+Deno.test("askEngine() reports why a configured engine does not answer", async () => {
   for (const host of ["unix:///nowhere.sock", "nonsense"]) {
     const answer = await askEngine({ host, env: {}, signal });
     assert.ok(answer.kind === "silent", host);

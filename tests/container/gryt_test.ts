@@ -135,7 +135,7 @@ Deno.test("a Gryt client sees a failing step, though gryt itself ends with 0", a
   assert.equal(broken.body.exit_code, 1);
 });
 
-Deno.test("a Gryt client is told of a bad key, a missing key, and what cannot begin", async () => {
+Deno.test("a Gryt client is informed of a bad key, a missing key, and a job that cannot begin", async () => {
   await using t = await setup();
   const body = { job_id: 5, pipeline_b64: pipeline(["busybox", "true"]) };
   const wrong = await new GrytClient(t.ask, "another").execute(body);

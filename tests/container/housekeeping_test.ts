@@ -47,7 +47,7 @@ async function makeContainer(
   await client.startContainer(name, signal);
 }
 
-Deno.test("cicd-runner clean removes images that jobs brought and none uses, and no other", async () => {
+Deno.test("cicd-runner clean removes only images that jobs brought and none uses", async () => {
   const { engine } = docker;
   const names = ["old:1", "fresh:1", "mine:1", "renamed:1", "needed:1"];
   for (const name of names) {

@@ -110,7 +110,7 @@ Deno.test("prepareImage() opens a registry with a secret, and says so when that 
   await assert.rejects(prepare(container), failure(/secret "REGISTRY".* is missing/));
 });
 
-Deno.test("prepareImage() says why an image cannot be had", async () => {
+Deno.test("prepareImage() says why an image is unavailable", async () => {
   const image = "cicd-test/absent:1";
   await assert.rejects(
     prepare({ image, pull: "never" }),

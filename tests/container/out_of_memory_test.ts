@@ -43,7 +43,7 @@ async function heardOf(command: readonly string[]): Promise<boolean> {
   return await client.heardOutOfMemory(id, between, signal);
 }
 
-Deno.test("heardOutOfMemory() tells a kill by the kernel from an exit that looks like one", async () => {
+Deno.test("heardOutOfMemory() distinguishes a kill by the kernel from an exit that looks like one", async () => {
   const [killed, exited] = await Promise.all([
     heardOf(["tail", "-c", "200m", "/dev/zero"]),
     heardOf(["sh", "-c", "exit 137"]),

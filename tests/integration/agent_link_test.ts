@@ -127,7 +127,7 @@ Deno.test("run() asks again when the agent's answer ends too early or makes no s
   assert.equal(t.requests.length, 6);
 });
 
-Deno.test("run() tells of each failure, and louder when there are many", async () => {
+Deno.test("run() logs each failure, and louder when there are many", async () => {
   const fail: Answer = (_, response) => response.writeHead(500).end();
   await using t = new Bench(...Array(6).fill(fail), (_, response) => response.end(ended));
   await t.run(job);
@@ -220,7 +220,7 @@ Deno.test("PUT shows signs of life until the end of the attempt", async () => {
   assert.equal((await reader.read()).done, true);
 });
 
-Deno.test("PUT breaks the connection when the end cannot be told, and survives it", async () => {
+Deno.test("PUT breaks the connection when the end cannot be reported, and survives it", async () => {
   await using t = await serve({ ended: () => Promise.reject(new CicdError("io_failed", "Full")) });
   const response = await t.ask("PUT", path, order);
   await assert.rejects(response.text());

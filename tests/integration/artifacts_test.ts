@@ -75,7 +75,7 @@ Deno.test("artifactStep() keeps what it kept when the workspace is gone", async 
   assert.equal((await Deno.stat(`${t.directory.artifacts}/report.xml`)).nlink, 1);
 });
 
-Deno.test("artifactStep() follows no link and opens no pipe", { timeout: 20_000 }, async () => {
+Deno.test("artifactStep() follows no symlink and opens no pipe", { timeout: 20_000 }, async () => {
   await using t = await openWorkspace();
   const work = t.directory.workspace;
   const outside = `${t.stateDir}/outside`;

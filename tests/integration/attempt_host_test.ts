@@ -133,7 +133,7 @@ Deno.test("begin() never begins what another boot of the machine may have run", 
   assert.deepEqual(t.machine.begun, []);
 });
 
-Deno.test("adopt() takes over what is alive, and tells how it ends", async () => {
+Deno.test("adopt() takes over what is alive, and reports how it ends", async () => {
   await using t = new Bench();
   await (await t.agent()).begin(t.ref, input);
   const host = await t.agent();
@@ -314,7 +314,7 @@ Deno.test("begin() ends an attempt whose setup takes too long as timed out", asy
   assert.match(message, /defaults\.setup_timeout.*checkout/);
 });
 
-Deno.test("begin() sets an attempt up anew after the agent went away in its setup", async () => {
+Deno.test("begin() repeats the setup of an attempt after the agent died in it", async () => {
   await using t = new Bench();
   const first = heldStep();
   t.steps = [first.step];
@@ -333,7 +333,7 @@ Deno.test("begin() sets an attempt up anew after the agent went away in its setu
   assert.deepEqual(t.machine.begun, [t.key]);
 });
 
-Deno.test("ended() tells what the steps after the job say, in the reverse order, and keeps the verdict", async () => {
+Deno.test("ended() reports what the steps after the job say, in reverse order, and keeps the result", async () => {
   await using t = new Bench();
   const after = (name: string): AttemptStep => ({
     name,

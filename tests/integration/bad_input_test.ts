@@ -94,10 +94,10 @@ Deno.test("a runner answers each bad request with its own error, and loses nothi
     );
     assert.match(got, /^HTTP\/1\.1 431 [^]*header_too_large/);
   });
-  await t.step("what is no HTTP", async () => {
+  await t.step("a request that is not HTTP", async () => {
     assert.match(await raw(bench.socket, "\x16\x03\x01 hello\r\n\r\n"), /400 [^]*invalid_http/);
   });
-  await t.step("a host that is none", async () => {
+  await t.step("an invalid host", async () => {
     assert.match(
       await raw(bench.socket, "GET / HTTP/1.1\r\nHost: a b\r\n\r\n"),
       /400 [^]*invalid_http/,
@@ -192,7 +192,7 @@ Deno.test("a follower that does not read costs no memory while the job prints 50
   assert.equal(log.byteLength, 50_000_000);
 });
 
-Deno.test("a full disk refuses jobs with disk_full, and takes them when there is room again", async () => {
+Deno.test("on a full disk jobs are rejected with disk_full, and accepted once there is room again", async () => {
   await using disk = await mountSmallDisk("24M");
   if (disk === undefined) return;
   await using bench = new RunnerBench({

@@ -119,7 +119,7 @@ Deno.test("cacheStep() saves a cache without key files after every job", async (
   assert.equal((await listCaches(t.stateDir, t.ref.project)).length, 1);
 });
 
-Deno.test("cacheStep() writes through no link that the checkout brought", async () => {
+Deno.test("cacheStep() writes through no symlink of the checkout", async () => {
   await using t = await openWorkspace();
   const deep = { name: "deep", paths: ["a/b/cache", "top"], keyFiles: [] };
   await job(t, async (own) => {
@@ -140,7 +140,7 @@ Deno.test("cacheStep() writes through no link that the checkout brought", async 
   assert.match(next.said.join(), /could not be restored: .*is a link/);
 });
 
-Deno.test("cacheStep() reads through no link when it saves", async () => {
+Deno.test("cacheStep() reads through no symlink when it saves", async () => {
   await using t = await openWorkspace();
   const outside = `${t.stateDir}/outside`;
   await Deno.mkdir(outside);

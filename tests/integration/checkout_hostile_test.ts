@@ -117,7 +117,7 @@ Deno.test("checkout does not use the account's own settings of git", async () =>
   assert.equal(await (await t.checkOut({ url: app.url })).read("hello.txt"), "hello");
 });
 
-Deno.test("checkout judges the address of every submodule", async () => {
+Deno.test("checkout checks the URL of every submodule", async () => {
   await using server = await startGitServer();
   await using t = await setUpCheckouts();
   const trap = `${t.root}/trapped`;
@@ -164,7 +164,7 @@ Deno.test("checkout refuses a submodule whose name leads out", async () => {
   assert.match(await failure(t.checkOut({ url: app.url, submodules: true })), /"\.\." in its name/);
 });
 
-Deno.test("checkout follows no link that stands where a submodule or .gitmodules should", async () => {
+Deno.test("checkout follows no symlink in place of a submodule or .gitmodules", async () => {
   await using server = await startGitServer();
   await using t = await setUpCheckouts();
   const outside = `${t.root}/outside`;

@@ -71,7 +71,7 @@ Deno.test("checkout survives a branch that becomes a directory of branches, and 
   assert.equal(await (await t.checkOut({ url: app.url, ref: "topic/one" })).read("n"), "3");
 });
 
-Deno.test("checkout for a job of the account shares packs, for a container none", async () => {
+Deno.test("checkout shares packs with jobs of the account, and none with containers", async () => {
   await using server = await startGitServer();
   await using t = await setUpCheckouts();
   const { app } = await withApp(server);
@@ -157,7 +157,7 @@ const DAMAGES: Readonly<Record<string, (mirror: string) => Promise<void>>> = {
 };
 
 for (const [damage, inflict] of Object.entries(DAMAGES)) {
-  Deno.test(`checkout makes a damaged mirror anew: ${damage}`, async () => {
+  Deno.test(`checkout recreates a damaged mirror: ${damage}`, async () => {
     await using server = await startGitServer();
     const { app, sha } = await withApp(server);
     for (const wish of [{ ref: "main" }, { sha }]) {
@@ -225,7 +225,7 @@ Deno.test("checkouts of one repository at the same time wait for each other", as
   assert.ok(t.said.some((line) => line === `Waiting for another checkout of ${app.url}`));
 });
 
-Deno.test("checkout that waits for a mirror can be given up", async () => {
+Deno.test("checkout that waits for a mirror can be cancelled", async () => {
   await using server = await startGitServer();
   await using t = await setUpCheckouts();
   const { app } = await withApp(server);

@@ -102,7 +102,7 @@ for (const mirrors of [true, false]) {
     assert.equal(await Deno.readTextFile(`${done.workspace}/src/app/hello.txt`), "hello");
   });
 
-  Deno.test(`checkout ${how} begins anew over what a crash left`, async () => {
+  Deno.test(`checkout ${how} starts over after a crash`, async () => {
     await using server = await startGitServer();
     await using t = await setUpCheckouts({ mirrors });
     const app = await server.repository("app");

@@ -85,7 +85,7 @@ Deno.test("readJobSpec() takes the project from flag, file, environment, in this
   assert.equal(await read({}), "env");
 });
 
-Deno.test("readJobSpec() tells a refusal with the flag or the place in the file", async () => {
+Deno.test("readJobSpec() reports an error with the flag or the place in the file", async () => {
   const { explain } = await readJobSpec(
     flags({ "limits.cpu": 1, env: ["BAD=x"] }, { file: "job.yaml" }),
     ports({ "job.yaml": JOB }),

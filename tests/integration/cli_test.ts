@@ -121,14 +121,14 @@ Deno.test("cicd-runner talks to a real runner", async (t) => {
   await using runner = await RunnerUnderTest.start();
   const lastLine = ({ stderr }: Result) => stderr.trimEnd().split("\n").at(-1) ?? "";
 
-  await t.step("run exits with the job's exit code and tells how it ended", async () => {
+  await t.step("run exits with the job's exit code and says how it ended", async () => {
     const result = await runner.cli(["run", "-p", "web", "--", "sh", "-c", "echo out; exit 3"]);
     assert.equal(result.code, 3);
     assert.equal(result.stdout, "out\n");
     assert.match(lastLine(result), /^cicd-runner: job [0-9a-f-]{36} failed \(exit code 3, .* wall/);
   });
 
-  await t.step("run tells a signal and a time limit by their codes", async () => {
+  await t.step("run reports a signal and a time limit by their codes", async () => {
     assert.equal((await runner.cli(["run", "--", "sh", "-c", "kill -9 $$"])).code, 137);
     assert.equal((await runner.cli(["run", "--timeout", "200ms", "--", "sleep", "30"])).code, 124);
     assert.equal((await runner.cli(["run", "--", "/no/such/program"])).code, 127);

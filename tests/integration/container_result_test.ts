@@ -6,7 +6,7 @@ import { attemptDirectory } from "@lib/spine/jobs/attempt_directory.ts";
 import type { AttemptHandle } from "@lib/spine/jobs/executor.ts";
 import { makeSpec, projectName } from "../support/job_fixtures.ts";
 
-Deno.test("formatContainerEnd() takes the kernel's word for a want of memory, whatever the engine says", async () => {
+Deno.test("formatContainerEnd() believes the kernel about an out-of-memory kill, whatever the engine says", async () => {
   const stateDir = await Deno.makeTempDir({ prefix: "cicd-result-" });
   try {
     const ref = { project: projectName(), jobId: newJobId(), number: 1 };

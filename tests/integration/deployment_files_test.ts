@@ -53,7 +53,7 @@ Deno.test("every configuration in deploy/ is one that the runner takes", async (
   }
 });
 
-Deno.test("every variable of the configuration that deploy/ sets is one that there is", async () => {
+Deno.test("every variable of the configuration that deploy/ sets exists", async () => {
   const known = new Set([...catalogOf(SECTIONS).keys.keys()].map(envNameOf));
   for (const path of await filesBelow(DEPLOY)) {
     for (const [name] of Deno.readTextFileSync(path).matchAll(/\bCICD_[A-Z_]+\b/g)) {

@@ -41,7 +41,7 @@ Deno.test("waitForEnd() does not take an engine that dies for the end of the con
   );
 });
 
-Deno.test("waitForEnd() passes on that there is no such container", async () => {
+Deno.test("waitForEnd() reports that there is no such container", async () => {
   using here = engine('HTTP/1.0 404 Not Found\r\n\r\n{"message":"No such container: a"}');
   await assert.rejects(
     waitForEnd(here.address, { container: "a", signal }),

@@ -166,7 +166,7 @@ Deno.test("filesStep() writes files and directories over what the checkout broug
   ]);
 });
 
-Deno.test("filesStep() fails the job when the checkout put a link in the way", async () => {
+Deno.test("filesStep() fails the job if a symlink of the checkout is in the way", async () => {
   await using t = await openWorkspace();
   const outside = await outsideOf(t);
   await Deno.symlink(outside, `${t.directory.workspace}/conf`);

@@ -68,7 +68,7 @@ Deno.test("sendRequest() connects to no address that is not allowed, whatever it
   assert.equal(requests, 0);
 });
 
-Deno.test("sendRequest() tells what never arrived from what may have", async () => {
+Deno.test("sendRequest() distinguishes what never arrived from what may have", async () => {
   const closed = await serve(() => {});
   await closed[Symbol.asyncDispose]();
   assert.equal((await send(`http://127.0.0.1:${closed.port}/`)).kind, "unreachable");

@@ -125,7 +125,7 @@ Deno.test("jobs are pulled from a main API, and their results are brought there"
   }
 });
 
-Deno.test("a runner stands before other agents, and runs jobs itself when none is there", async () => {
+Deno.test("a runner distributes jobs to other agents, and runs them itself when none is available", async () => {
   await using engine = await startEmptyEngine();
   const seen: string[] = [];
   const agent = createServer((incoming, outgoing) => {

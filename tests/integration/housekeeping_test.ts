@@ -47,7 +47,7 @@ async function findOne(source: CleanSource): Promise<StoredThing> {
 
 const limits = () => ({ maxAgeMs: DAY_MS, maxBytes: 1e9 });
 
-Deno.test("treeBytes() counts what is in a directory and follows no link out of it", async () => {
+Deno.test("treeBytes() counts what is in a directory and follows no symlink out of it", async () => {
   using t = setup();
   t.write("outside/large", { text: "x".repeat(1_000_000) });
   t.write("inside/deep/file", { text: "x".repeat(10_000) });

@@ -111,7 +111,7 @@ Deno.test("a body that fails half-way breaks the connection and is not ended cle
   assert.equal(t.errors.length, 2);
 });
 
-Deno.test("a handler that throws is answered with 500 and tells nothing of the inside", async () => {
+Deno.test("a handler that throws gives a 500 that reveals no internals", async () => {
   await using t = await serve(() => {
     throw new Error("hunter2");
   });
@@ -121,7 +121,7 @@ Deno.test("a handler that throws is answered with 500 and tells nothing of the i
   assert.equal(t.errors.length, 1);
 });
 
-Deno.test("a client that goes away is told to the handler, and is no error", async () => {
+Deno.test("a client that disconnects is reported to the handler, and is not an error", async () => {
   await using t = await serve(gone);
   const socket = await t.open();
   socket.write(get());
@@ -212,7 +212,7 @@ Deno.test("drained() waits for answers under way and for a request that is about
   await assert.rejects(Deno.lstat(t.path), Deno.errors.NotFound);
 });
 
-Deno.test("disposing breaks what is open and tells its handlers", async () => {
+Deno.test("disposing breaks open connections and informs their handlers", async () => {
   let told = false;
   const t = await serve(async (request) => {
     try {

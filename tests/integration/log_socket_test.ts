@@ -271,7 +271,7 @@ Deno.test("WebSockets count among the connections", async () => {
   assert.equal(await third.text(), "ok\n");
 });
 
-Deno.test("a log that fails half-way closes with 1011, and tells nothing of the inside", async () => {
+Deno.test("a log that fails half-way closes with 1011, and reveals no internals", async () => {
   await using t = await serve({
     logs: endless(async function* () {
       yield await Promise.resolve(new TextEncoder().encode("half"));

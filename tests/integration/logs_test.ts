@@ -184,7 +184,7 @@ Deno.test("readLog() strings a job's attempts together, and goes on to the next"
   assert.equal(await textOf(read({ sources: sources.slice(0, 1), from: 5, follow })), "wo\n");
 });
 
-Deno.test("recordLog() keeps a log to its cap, and readers are told", async () => {
+Deno.test("recordLog() keeps a log to its cap, and readers learn of it", async () => {
   await using files = await logFiles();
   const directory = await files.attempt(1);
   const maxBytes = 10_240;

@@ -46,7 +46,7 @@ async function submit(bench: RunnerBench, job: Accepted): Promise<string> {
   }
 }
 
-Deno.test("kill -9 of runner and agents at any moment loses no job, doubles none, cuts no log", async () => {
+Deno.test("kill -9 of runner and agents at any moment loses no job, repeats none, truncates no log", async () => {
   await using bench = new RunnerBench();
   const next = random(20_261_122);
   const jobs = new Map<string, Accepted>();

@@ -85,7 +85,7 @@ Deno.test("resolveSecret() reads private files and systemd's credentials", async
   assert.throws(() => resolveSecret(`file:${path}`, options), isInvalid(/"api.key".*mode is 0440/));
 });
 
-Deno.test("resolveSecret() refuses what is no secret, naming field and file", async () => {
+Deno.test("resolveSecret() rejects an invalid secret, naming field and file", async () => {
   await using dir = await tempDir();
   const path = `${dir.path}/token`;
   const options = { field: "api.key", env: () => undefined };

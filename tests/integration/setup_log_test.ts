@@ -140,7 +140,7 @@ Deno.test("openSetupLog() goes on behind what a dead agent left, on a line of it
   );
 });
 
-Deno.test("openSetupLog() ends a log in which there is no room to begin again", async () => {
+Deno.test("openSetupLog() ends a log that has no room for a fresh start", async () => {
   await using files = await logFiles();
   const directory = await files.attempt(1);
   const note = "[setup] further lines are left out: the limit of 4K is reached\n";
@@ -157,7 +157,7 @@ Deno.test("openSetupLog() ends a log in which there is no room to begin again", 
   assert.equal(text.slice(text.indexOf("\n") + 1), note);
 });
 
-Deno.test("openSetupLog() takes the beginning of its note for a torn line", async () => {
+Deno.test("openSetupLog() treats the beginning of its note as a torn line", async () => {
   await using files = await logFiles();
   const directory = await files.attempt(1);
   append(directory.setupLog, "[setup] f");
@@ -373,7 +373,7 @@ Deno.test("JobLogReader.read() knows when each line of the setup was written", a
   );
 });
 
-Deno.test("JobLogReader.read() asks nothing of the setup of a job that has none", async () => {
+Deno.test("JobLogReader.read() does not read the setup of a job that has none", async () => {
   await using files = await logFiles();
   for (const spec of [makeSpec(), makeSpec({ files: [], caches: [] })]) {
     const log = jobLog(files, spec);

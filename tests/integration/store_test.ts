@@ -80,7 +80,7 @@ Deno.test("openDatabase() refuses a database of a later release and does not tou
   assert.throws(() => open(t.db), /version 99, this program knows/);
 });
 
-Deno.test("openDatabase() refuses a file that is no database", async () => {
+Deno.test("openDatabase() rejects a file that is not a database", async () => {
   await using t = new Directory();
   await Deno.writeTextFile(t.db, "this is no database".repeat(100));
   assert.throws(() => open(t.db), code("store_corrupt"));
@@ -130,7 +130,7 @@ Deno.test("a full disk refuses a job with disk_full and changes nothing", async 
   assert.deepEqual(store.list({ limit: 500 }).jobs.map(({ id }) => id), stored.toReversed());
 });
 
-Deno.test("lockState() keeps a second daemon out and tells the pid of the first", async () => {
+Deno.test("lockState() keeps a second daemon out and reports the pid of the first", async () => {
   await using t = new Directory();
   {
     using _held = lockState(t.path);

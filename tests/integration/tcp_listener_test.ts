@@ -65,7 +65,7 @@ Deno.test("a request over TCP is known as one of a network, with its address", a
   assert.deepEqual(JSON.parse(text), { kind: "remote", address: "127.0.0.1" });
 });
 
-Deno.test("a taken port is told with the setting that names it", async () => {
+Deno.test("a port in use is reported with the setting that names it", async () => {
   await using t = await serve();
   await assert.rejects(serve({ port: t.port }), (error) => {
     assert(error instanceof CicdError);
@@ -99,7 +99,7 @@ Deno.test("TLS serves who trusts the certificate, and nobody without TLS", async
   assert.deepEqual(t.server.addresses.map(({ isEncrypted }) => isEncrypted), [true]);
 });
 
-Deno.test("TLS takes another certificate for new connections while it runs", async () => {
+Deno.test("TLS uses a new certificate for new connections while it runs", async () => {
   await using place = await directory();
   await using t = await serve({ tls: await makeCertificate(place.path, "one") });
   t.server.renewCertificate(await makeCertificate(place.path, "two"));
@@ -126,7 +126,7 @@ Deno.test("TLS refuses a key that does not belong to the certificate, and says w
   assert.equal(code, 0);
 });
 
-Deno.test("a handshake that does not come is broken off, and its place given to others", async () => {
+Deno.test("a handshake that does not come is ended, and its place given to others", async () => {
   await using place = await directory();
   await using t = await serve({ tls: await makeCertificate(place.path, "one") }, {
     maxConnections: 1,

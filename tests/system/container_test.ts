@@ -79,12 +79,15 @@ Deno.test("container jobs run for an ordinary account with the system's engine",
     await suite.machine.waitFor("the agent to say that it is idle", isIdle);
   });
 
-  await t.step("a job that wants more memory than it may is killed, and told so", async () => {
-    const script = "a=x; while :; do a=$a$a; done";
-    const { seen } = await follow({ script, limits: { memory: "32M" } });
-    assert.deepEqual([seen.state, seen.reason], ["failed", "oom_killed"]);
-    assert.match(seen.message ?? "", /limit is 32M/);
-  });
+  await t.step(
+    "a job that exceeds its memory limit is killed, and its result says so",
+    async () => {
+      const script = "a=x; while :; do a=$a$a; done";
+      const { seen } = await follow({ script, limits: { memory: "32M" } });
+      assert.deepEqual([seen.state, seen.reason], ["failed", "oom_killed"]);
+      assert.match(seen.message ?? "", /limit is 32M/);
+    },
+  );
 
   await t.step("a cancelled job leaves nothing", async () => {
     const script = "trap '' TERM; echo here; sleep 1000 & wait; sleep 1000";
@@ -137,7 +140,7 @@ Deno.test("container jobs run for an ordinary account with the system's engine",
     assert.match(stdout, /Container engine.*\n?.*Docker \d.* at unix:\/\/\/var\/run\/docker\.sock/);
   });
 
-  await t.step("housekeeping removes an image that a job brought and none uses", async () => {
+  await t.step("housekeeping removes an unused image that a job brought", async () => {
     await using registry = await startRegistry();
     const { log } = await follow({ image: registry.image, command: ["/none"] });
     assert.match(log, /team\/tiny/);

@@ -83,7 +83,7 @@ Deno.test("jobs are cancelled, timed out, retried and superseded", async (t) => 
     assert.equal(await suite.log(id), "attempt 1\nattempt 2\nattempt 3\n");
   });
 
-  await t.step("a program that is not there is told as such", async () => {
+  await t.step("a missing program is reported as such", async () => {
     const { id } = await suite.submit({ project: "web", command: ["/no/such/program"] });
     const job = await suite.ended(id);
     assert.deepEqual([job.state, job.reason, job.exit_code], ["failed", "exec_failed", 127]);

@@ -68,7 +68,7 @@ Deno.test("logs, events and metrics are read as promised", async (t) => {
     assert.equal(got, wanted);
   });
 
-  await t.step("the stream of events tells each change, and resumes", async () => {
+  await t.step("the stream of events reports each change, and resumes", async () => {
     await using curl = await suite.stream("/v1/events?since=0");
     const events = curl.stdout.pipeThrough(new TextDecoderStream()).getReader();
     let text = "";

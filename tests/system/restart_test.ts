@@ -26,7 +26,7 @@ Deno.test("a restart of both programs leaves the job running, and a follower res
   assert.deepEqual([job.state, job.exit_code, job.attempt], ["failed", 7, 1]);
 });
 
-Deno.test("a job runs on while both programs are stopped, and its end is told afterwards", async () => {
+Deno.test("a job runs on while both programs are stopped, and its end is reported afterwards", async () => {
   await using t = await bootSuite();
   const { id } = await t.submit({ project: "web", script: `${SLOW.replace("exit 7", "exit 9")}` });
   await t.until(id, ["running"]);

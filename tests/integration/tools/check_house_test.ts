@@ -74,7 +74,7 @@ const TAKING_ONE: readonly string[] = [
 ];
 
 for (const importer of TAKING_ONE) {
-  Deno.test(`checkHouse() tells used from dead by ${importer}`, () => {
+  Deno.test(`checkHouse() distinguishes used from dead by ${importer}`, () => {
     assert.deepEqual(dead(TWO, importer), ["dead"]);
   });
 }

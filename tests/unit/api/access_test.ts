@@ -60,7 +60,7 @@ for (const route of routesOf()) {
   const { method } = route;
   if (OPEN.test(nameOf(route))) continue;
 
-  Deno.test(`${nameOf(route)} over a network refuses whoever shows no key or a wrong one`, async () => {
+  Deno.test(`${nameOf(route)} over a network rejects a missing or wrong key`, async () => {
     using t = openApi();
     const none = await asker(t)(method, pathOf(route), {});
     assert.equal(none.status, 401);
@@ -125,7 +125,7 @@ Deno.test("every route that asks for no key is one that is meant to be open", ()
   assert(open.includes("GET /healthz"));
 });
 
-Deno.test("GET /readyz tells the reasons to this account and to no stranger", async () => {
+Deno.test("GET /readyz gives the reasons to this account and to no stranger", async () => {
   using t = openApi({ unreadyReasons: () => ["/state is full"] });
   const remote = await asker(t)("GET", "/readyz");
   assert.equal(remote.status, 503);
@@ -151,7 +151,7 @@ Deno.test("a key for some projects sees those, finds their jobs by a beginning, 
   assert.equal(submitted.status, 201);
 });
 
-Deno.test("POST /v1/jobs refuses another project before it tells anything of its rules", async () => {
+Deno.test("POST /v1/jobs rejects another project before it reveals its rules", async () => {
   let asked = false;
   using t = openApi();
   using u = openApi({ defaultsOf: (name) => (asked = true, t.defaultsOf(name)) });
@@ -221,7 +221,7 @@ Deno.test("this account itself needs no key", async () => {
   assert.equal((await t.ask("GET", "/v1/keys")).status, 200);
 });
 
-Deno.test("openApiDocument() tells the scope of every route", () => {
+Deno.test("openApiDocument() documents the scope of every route", () => {
   using t = openApi();
   const document = JSON.parse(JSON.stringify(openApiDocument(t.routes, "1")));
   assert.deepEqual(document.paths["/v1/jobs"].post.security, [

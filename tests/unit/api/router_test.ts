@@ -137,7 +137,7 @@ Deno.test("POST /v1/jobs/:id/cancel is idempotent and refuses what has ended", a
   assert.equal((await t.ask("POST", `/v1/jobs/${ended.id}/retry`)).status, 202);
 });
 
-Deno.test("GET logs honours Range, offset, and tells of what cannot be satisfied", async () => {
+Deno.test("GET logs honors Range and offset, and reports what cannot be satisfied", async () => {
   using t = openApi();
   const { id } = t.add();
   t.logs.set(id, "0123456789");
@@ -197,7 +197,7 @@ for (
   });
 }
 
-Deno.test("a defect tells the client nothing of the inside, and the log everything", async () => {
+Deno.test("a defect reveals no internals to the client, and everything to the log", async () => {
   using t = openApi({
     unreadyReasons() {
       throw new Error("password is hunter2");
@@ -209,7 +209,7 @@ Deno.test("a defect tells the client nothing of the inside, and the log everythi
   assert.equal(t.log.of("error").length, 1);
 });
 
-Deno.test("GET /v1/events tells changes in order, and resumes without one lost or doubled", async () => {
+Deno.test("GET /v1/events reports changes in order, and resumes without losing or repeating one", async () => {
   using t = openApi();
   const stop = new AbortController();
   const jobs = Array.from({ length: 200 }, () => t.add());

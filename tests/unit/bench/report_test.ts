@@ -32,12 +32,12 @@ Deno.test("ratioOf() is above 1 where ours is better, whichever way better goes"
   assert.equal(ratioOf(higher, peer), 1 / 3);
 });
 
-Deno.test("ratioOf() gives none where one side is 0", () => {
+Deno.test("ratioOf() is undefined if one side is 0", () => {
   const none = comparison({ ours: { name: "ours", samples: [0] } });
   assert.equal(ratioOf(none, comparison().ours), undefined);
 });
 
-Deno.test("reachesTarget() judges the median, and only if there is a target", () => {
+Deno.test("reachesTarget() checks the median, and only if there is a target", () => {
   assert.equal(reachesTarget(comparison()), undefined);
   assert.equal(reachesTarget(comparison({ target: 5 })), true);
   assert.equal(reachesTarget(comparison({ target: 4.9 })), false);

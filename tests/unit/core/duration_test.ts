@@ -20,7 +20,7 @@ Deno.test("parseDuration() reads units, sums of them, and seconds", () => {
   for (const [text, ms] of cases) assert.equal(parseDuration(text), ms, String(text));
 });
 
-Deno.test("parseDuration() refuses what is no duration", () => {
+Deno.test("parseDuration() rejects an invalid duration", () => {
   for (const text of ["", " ", "5 x", "m", "-5m", "5m-", "1e3", "5mm", "h1", "٣s", "5M"]) {
     assert.equal(parseDuration(text), undefined, JSON.stringify(text));
   }

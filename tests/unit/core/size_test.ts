@@ -17,7 +17,7 @@ Deno.test("parseSize() reads units in powers of 1024, and bytes", () => {
   for (const [text, bytes] of cases) assert.equal(parseSize(text), bytes, String(text));
 });
 
-Deno.test("parseSize() refuses what is no size", () => {
+Deno.test("parseSize() rejects an invalid size", () => {
   for (const text of ["", "M", "-1M", "1P", "1M1K", "0x10", "1e3", "1,5G"]) {
     assert.equal(parseSize(text), undefined, JSON.stringify(text));
   }

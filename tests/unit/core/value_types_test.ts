@@ -55,7 +55,7 @@ Deno.test("choice() proposes the word that was meant", () => {
   );
 });
 
-Deno.test("path() refuses what is no text", () => {
+Deno.test("path() rejects what is not a string", () => {
   assert.equal(read(path("any"), "a/b"), "a/b");
   for (const wrong of ["", 3, "x".repeat(5_000)]) {
     assert.match(String(read(path("any"), wrong)), /give a path$/);

@@ -26,7 +26,7 @@ Deno.test("parseEvent() reads back what formatEvent() wrote, also behind the ter
   assert.deepEqual(parseEvent(`\u001b[0m[  1.2] ${formatEvent(event)}\r`), event);
 });
 
-Deno.test("parseEvent() takes nothing else for an event", () => {
+Deno.test("parseEvent() accepts nothing else as an event", () => {
   const whole = formatEvent(check("cpu"));
   for (
     const line of ["", "Debian GNU/Linux", '{"event":"end"}', whole.slice(0, -3), '@vm {"a":1}']

@@ -35,7 +35,7 @@ Deno.test("runTime() is the time so far while the job runs", () => {
   assert.equal(runTime(jobAnswer({ started_at: null, finished_at: null }), now), "");
 });
 
-Deno.test("resultLine() tells state, exit code and usage", () => {
+Deno.test("resultLine() gives state, exit code and usage", () => {
   const { id } = jobAnswer();
   assert.equal(
     resultLine(jobAnswer()),

@@ -17,7 +17,7 @@ function failing(times: number, error: unknown = lost()) {
   };
 }
 
-Deno.test("Reconnect.run() tries until it succeeds and tells of it once", async () => {
+Deno.test("Reconnect.run() tries until it succeeds and reports it once", async () => {
   const notes: string[] = [];
   const t = failing(4);
   await hastyReconnect(notes).run(t.action);

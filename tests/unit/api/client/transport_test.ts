@@ -39,7 +39,7 @@ Deno.test("RunnerTransport turns a problem document into its error", async () =>
   });
 });
 
-Deno.test("RunnerTransport tells when a refused request may be tried again", async () => {
+Deno.test("RunnerTransport reports when a rejected request may be retried", async () => {
   const { runner } = fakeRunner(() =>
     answer(429, toProblem("queue_full", "No room"), { "retry-after": "10" })
   );
@@ -49,19 +49,19 @@ Deno.test("RunnerTransport tells when a refused request may be tried again", asy
   });
 });
 
-Deno.test("RunnerTransport takes too many connections for a runner that is away", async () => {
+Deno.test("RunnerTransport treats too many connections as a runner that is away", async () => {
   const { runner } = fakeRunner(() => answer(503, toProblem("too_many_connections", "Too many")));
   await assert.rejects(runner.json(status), ConnectionLostError);
 });
 
-Deno.test("RunnerTransport refuses what is no runner", async () => {
+Deno.test("RunnerTransport rejects what is not a runner", async () => {
   for (const response of [answer(200, "<html>"), answer(404, "not here")]) {
     const { runner } = fakeRunner(() => response);
     await assert.rejects(runner.json(status), /the process that listens there is not cicd-runner/);
   }
 });
 
-Deno.test("RunnerTransport tells a body that was cut off", async () => {
+Deno.test("RunnerTransport reports a truncated body", async () => {
   const { runner } = fakeRunner(() => ({
     ...answer(200, ""),
     body: streamOf([bytesOf("a")], "broken").body,

@@ -42,7 +42,7 @@ function refused(code: ErrorCode, retryAfterMs?: number) {
   };
 }
 
-Deno.test("KeyAuthenticator.authenticate() tells who holds a key, and notes that it was used", () => {
+Deno.test("KeyAuthenticator.authenticate() identifies the holder of a key, and records its use", () => {
   using t = setup();
   const { key, text } = t.keys.create({ name: "CI", scopes: ["submit"] });
   assert.deepEqual(t.ask(text), { kind: "key", id: key.id, name: "CI", scopes: ["submit"] });
@@ -107,7 +107,7 @@ Deno.test("KeyAuthenticator.authenticate() bounds failures by address, and lets 
   assert.throws(() => t.ask("wrong"), refused("unauthorized"));
 });
 
-Deno.test("KeyAuthenticator.authenticate() takes all addresses of an IPv6 network for one", () => {
+Deno.test("KeyAuthenticator.authenticate() treats all addresses of an IPv6 network as one", () => {
   using t = setup();
   const address = (n: number) => n % 2 === 0 ? `2001:db8:1:2::${n}` : `2001:db8:1:2:a:b:c:${n}`;
   for (let n = 0; n < FAILURES_PER_MINUTE; n++) {

@@ -51,7 +51,7 @@ Deno.test("POST /v1/keys/:id/rotate gives another secret and keeps the old one a
   assert.equal((await t.ask("POST", `/v1/keys/${key.id}/rotate?overlap=31d`)).status, 422);
 });
 
-Deno.test("POST /v1/keys/:id/revoke is idempotent, and does not show what is no id", async () => {
+Deno.test("POST /v1/keys/:id/revoke is idempotent, and does not echo an invalid id", async () => {
   using t = openApi();
   const { key, text } = t.keys.create({ name: "CI", scopes: ["read"] });
   const revoke = (id: string) => t.ask("POST", `/v1/keys/${id}/revoke`);

@@ -57,7 +57,7 @@ Deno.test("KeyStore.create() keeps neither the key nor its secret", () => {
   assert.equal(String(row["hex"]).length, 64);
 });
 
-Deno.test("KeyStore.check() knows a key, its scopes and projects again", () => {
+Deno.test("KeyStore.check() recognizes a key, its scopes and projects", () => {
   using t = setup();
   const { key, text } = t.keys.create({
     name: "CI",
@@ -79,7 +79,7 @@ Deno.test("KeyStore.check() refuses every change of a key", () => {
   }
 });
 
-Deno.test("KeyStore.check() tells a key that is revoked, also one that is rotated after", () => {
+Deno.test("KeyStore.check() reports a revoked key, even if it is rotated afterwards", () => {
   using t = setup();
   const { key, text } = t.keys.create({ name: "CI", scopes: ["read"] });
   const revoked = t.keys.revoke(key.id);
@@ -98,7 +98,7 @@ Deno.test("KeyStore.check() refuses a key from the moment of its expiry on", asy
   assert.deepEqual(t.keys.check(text), { kind: "bad", problem: "expired" });
 });
 
-Deno.test("KeyStore.rotate() ends the secret before at once, unless told to overlap", () => {
+Deno.test("KeyStore.rotate() ends the old secret at once, unless there is an overlap", () => {
   using t = setup();
   const { key, text } = t.keys.create({ name: "CI", scopes: ["read"] });
   const rotated = t.keys.rotate(key.id, 0);

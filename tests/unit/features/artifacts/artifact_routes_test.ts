@@ -65,7 +65,7 @@ Deno.test("GET artifacts lists what was kept of the latest attempt", async () =>
   });
 });
 
-Deno.test("GET artifacts tells a list that is not there yet from one that cannot be", async () => {
+Deno.test("GET artifacts distinguishes a list that does not exist yet from one that never will", async () => {
   using t = setup({ list: () => Promise.resolve(undefined), find: reading().find });
   const list = await (await t.get("")).json();
   assert.equal(list.complete, false);
@@ -154,7 +154,7 @@ Deno.test("HEAD artifacts/path gives the header alone", async () => {
   assert.equal(await response.text(), "");
 });
 
-Deno.test("POST artifacts/path tells which methods there are", async () => {
+Deno.test("POST artifacts/path lists the allowed methods", async () => {
   using t = setup();
   const response = await t.get("/deep/path", {}, "POST");
   assert.equal(response.status, 405);

@@ -10,7 +10,7 @@ function kindOf(stderr: string, token?: string): string {
   return explainFailure({ stderr, remote, token }).kind;
 }
 
-Deno.test("explainFailure() tells the failures of a remote apart", () => {
+Deno.test("explainFailure() distinguishes the failures of a remote", () => {
   const asks =
     "fatal: could not read Username for 'https://example.org': terminal prompts disabled";
   const elsewhere = "fatal: could not read Password for 'https://u@evil.example': No such device";

@@ -103,7 +103,7 @@ Deno.test("clean() goes on after a failure and reports it", async () => {
   assert.equal(report.items[0]?.detail, "busy");
 });
 
-Deno.test("clean() tells what was kept, and why", async () => {
+Deno.test("clean() reports what was kept, and why", async () => {
   const t = setup({ remove: () => Promise.resolve({ kind: "kept", why: "it is in use" }) });
   const report = await t.cleaner.clean(t.all, never);
   assert.deepEqual(report.items.map(({ outcome }) => outcome), ["kept", "kept"]);
@@ -140,7 +140,7 @@ Deno.test("clean() runs one cleaning at a time, also after a caller gave up wait
   assert.deepEqual(calls, ["a", "b", "a", "b"]);
 });
 
-Deno.test("clean() stops between two removals when it is told to", async () => {
+Deno.test("clean() stops between two removals when aborted", async () => {
   const stop = new AbortController();
   const t = setup({
     remove: () => {

@@ -50,7 +50,7 @@ Deno.test("renderCleaning() does not count what was kept or could not be removed
   assert.deepEqual(await renderCleaning(answer([]), plain), ["Nothing to remove; 2K are free"]);
 });
 
-Deno.test("withProgress() tells on a terminal that a long cleaning goes on, until it is done", async () => {
+Deno.test("withProgress() shows on a terminal that a long cleaning continues, until it is done", async () => {
   const notes: string[] = [];
   const clock = new FakeClock();
   const out = {

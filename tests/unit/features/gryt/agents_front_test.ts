@@ -38,7 +38,7 @@ Deno.test("AgentsFront gives jobs to the agents in turn and passes the answer on
   assert.equal(t.sent.find(({ method }) => method === "POST")?.headers["x-gryt-forwarded"], "1");
 });
 
-Deno.test("AgentsFront goes on to the next agent only if none has the job", async () => {
+Deno.test("AgentsFront moves to the next agent only if none has the job", async () => {
   const t = setup((agent) =>
     agent === "a"
       ? { kind: "unreachable", why: "refused" }
@@ -61,7 +61,7 @@ Deno.test("AgentsFront never gives a job to a second agent after a connection br
   assert.deepEqual(t.posts(), ["a", "a"]);
 });
 
-Deno.test("AgentsFront sends who asks again to the agent that may run the job, or to none", async () => {
+Deno.test("AgentsFront sends a repeated request to the agent that may run the job, or to none", async () => {
   let answer: OutgoingResult = { kind: "broken", why: "reset" };
   const t = setup(() => answer);
   await t.forward(1);

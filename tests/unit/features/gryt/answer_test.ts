@@ -12,7 +12,7 @@ function answer(changes: Partial<Job>, stdout = "", stderr = "") {
   return answerOf(123, job, { stdout: output(stdout), stderr: output(stderr) });
 }
 
-Deno.test("answerOf() tells a success in the documented fields", () => {
+Deno.test("answerOf() reports a success in the documented fields", () => {
   assert.deepEqual(answer({ state: "succeeded", reason: "exit_code", exitCode: 0 }, RESULTS, "w"), {
     job_id: 123,
     success: true,
@@ -26,7 +26,7 @@ Deno.test("answerOf() tells a success in the documented fields", () => {
   });
 });
 
-Deno.test("answerOf() tells a failed step though the container ended with 0", () => {
+Deno.test("answerOf() reports a failed step although the container exited with 0", () => {
   const failed = RESULTS.replace('"success","returncode":0', '"error","returncode":4');
   const told = answer({ state: "succeeded", reason: "exit_code", exitCode: 0 }, failed);
   assert.equal(told.success, false);
@@ -34,7 +34,7 @@ Deno.test("answerOf() tells a failed step though the container ended with 0", ()
   assert.equal(told.stdout, failed);
 });
 
-Deno.test("answerOf() tells what kept a job from running, without any of the setup's output", () => {
+Deno.test("answerOf() reports what kept a job from running, without the setup's output", () => {
   const message = "Cannot check out";
   for (const reason of ["checkout_failed", "image_unavailable", "start_failed"] as const) {
     const told = answer({ state: "failed", reason, message }, "setup", "setup");

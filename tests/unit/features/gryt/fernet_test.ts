@@ -25,7 +25,7 @@ Deno.test("parseFernetKey() takes both alphabets and a line break", () => {
   assert.equal(opened(`  ${STANDARD_KEY}\r\n`, `${TOKEN}\n`), "ghp_example");
 });
 
-Deno.test("parseFernetKey() refuses what is no key and shows nothing of it", () => {
+Deno.test("parseFernetKey() rejects an invalid key and reveals nothing of it", () => {
   const wrong = [
     "",
     "hunter2-hunter2",
@@ -72,7 +72,7 @@ Deno.test("openFernet() opens any text that was sealed with the key", () => {
   }));
 });
 
-Deno.test("openFernet() refuses a signed token whose content is no text", () => {
+Deno.test("openFernet() rejects a signed token whose content is not text", () => {
   const token = sealFernet(Uint8Array.fromBase64(STANDARD_KEY), new Uint8Array([0xff, 0xfe]));
   assert.deepEqual(openFernet(parseFernetKey(KEY, field), token), {
     kind: "refused",

@@ -42,7 +42,7 @@ Deno.test("toJobBody() runs the pipeline as Gryt's agent does", () => {
   });
 });
 
-Deno.test("toJobBody() takes base64 with line breaks and refuses what is none", () => {
+Deno.test("toJobBody() accepts base64 with line breaks and rejects anything else", () => {
   assert.deepEqual(body({ pipelineBase64: "AAE\nC/w==\n" })["files"], {
     "pipeline.py": { base64: "AAEC/w==" },
     ".gryt/": "",

@@ -101,7 +101,7 @@ Deno.test("Outbox gives a delivery up after a day", async () => {
   assert.match(JSON.stringify(t.log.messages), /given up/);
 });
 
-Deno.test("Outbox does not follow a redirect and takes 'gone' for an answer", async () => {
+Deno.test("Outbox does not follow a redirect and accepts 'gone' as an answer", async () => {
   await using t = setup((count) => answered(count === 1 ? 302 : 410));
   t.end(t.addGryt(7, { owed: callback }));
   t.run();

@@ -5,7 +5,7 @@ import { publicAddressCheck } from "@lib/features/gryt/callback_target.ts";
 
 const isPublic = await publicAddressCheck();
 
-Deno.test("publicAddressCheck() knows this machine, its networks and their disguises", () => {
+Deno.test("publicAddressCheck() recognizes this machine, its networks and their disguises", () => {
   for (const address of ["1.1.1.1", "93.184.215.14", "172.32.0.1", "2606:4700::1111"]) {
     assert.equal(isPublic(address), true, address);
   }

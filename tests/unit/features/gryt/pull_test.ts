@@ -61,7 +61,7 @@ Deno.test("pullJobs() claims a job with the key and stores it before it asks aga
   ]);
 });
 
-Deno.test("pullJobs() asks for no more than there is room for", async () => {
+Deno.test("pullJobs() asks for no more jobs than there is room for", async () => {
   let room = 0;
   await using t = setup(() => answered(204), { room: () => Promise.resolve(room) });
   t.run(pullJobs);
@@ -87,7 +87,7 @@ Deno.test("pullJobs() does not hammer a main API that answers at once without a 
   assert(t.sent.length <= 11, `${t.sent.length} claims in ten seconds`);
 });
 
-Deno.test("pullJobs() tells the main API of a job that cannot begin, with a few tries", async () => {
+Deno.test("pullJobs() reports a job that cannot begin to the main API, with a few tries", async () => {
   await using t = setup(
     ({ url }, count) =>
       url.pathname.endsWith("/claim")

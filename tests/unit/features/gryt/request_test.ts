@@ -42,7 +42,7 @@ Deno.test("parseGrytRequest() reads the request of the README and ignores unknow
   );
 });
 
-Deno.test("parseGrytRequest() takes null for what may be left out", () => {
+Deno.test("parseGrytRequest() accepts null for optional fields", () => {
   const nulls = { git_url: null, git_branch: null, env_vars: null, priority: null, timeout: null };
   assert.deepEqual(read(nulls), {
     jobId: 123,
@@ -63,7 +63,7 @@ Deno.test("parseGrytRequest() makes a number of a job id that is text", () => {
   }
 });
 
-Deno.test("parseGrytRequest() tells what is wrong in the shapes its clients know", () => {
+Deno.test("parseGrytRequest() reports errors in the formats its clients know", () => {
   assert.deepEqual(problems({}), [
     { type: "missing", loc: ["body", "job_id"], msg: "Field required" },
     { type: "missing", loc: ["body", "pipeline_b64"], msg: "Field required" },
@@ -98,6 +98,6 @@ Deno.test("parseGrytRequest() does not send back what may be secret", () => {
   assert.doesNotMatch(JSON.stringify(detail), /hunter2/);
 });
 
-Deno.test("parseGrytRequest() reads or refuses whatever it is given", () => {
+Deno.test("parseGrytRequest() reads or rejects any input", () => {
   fc.assert(fc.property(fc.jsonValue(), (body) => void parseGrytRequest(body)));
 });

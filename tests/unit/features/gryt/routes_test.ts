@@ -173,7 +173,7 @@ Deno.test("a wrong key of Gryt's counts among the failures of its address, a rig
   await assert.rejects(log("guess", { kind: "local" }), { code: "unauthorized" });
 });
 
-Deno.test("POST /jobs/execute tells what is wrong with a body", async () => {
+Deno.test("POST /jobs/execute reports what is wrong with a body", async () => {
   using t = setup();
   const response = await t.execute({ job_id: "x" });
   assert.equal(response.status, 422);
@@ -204,7 +204,7 @@ Deno.test("POST /jobs/execute fails jobs that cannot begin with 200 and their me
   assert.deepEqual(t.open(), []);
 });
 
-Deno.test("POST /jobs/execute says that there is no engine, and stores nothing", async () => {
+Deno.test("POST /jobs/execute reports a missing engine, and stores nothing", async () => {
   using t = setup({ engineProblem: "Cannot find a container engine" });
   const response = await t.execute();
   assert.equal(response.status, 500);
@@ -212,7 +212,7 @@ Deno.test("POST /jobs/execute says that there is no engine, and stores nothing",
   assert.deepEqual(t.open(), []);
 });
 
-Deno.test("POST /jobs/execute tells when to come again while there is no room", async () => {
+Deno.test("POST /jobs/execute says when to retry while there is no room", async () => {
   const refuse = (code: "queue_full" | "draining") => () => {
     throw new CicdError(code, "Cannot accept the job", { retryAfterMs: 10_000 });
   };

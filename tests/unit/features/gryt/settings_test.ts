@@ -10,7 +10,7 @@ const config: GrytConfig = {
 };
 const KEY = "-_---_---_---_---_---_---_---_---_---_---_8=";
 
-Deno.test("readGrytSettings() takes the variables that Gryt's agent knows", () => {
+Deno.test("readGrytSettings() reads the variables of Gryt's agent", () => {
   const settings = readGrytSettings({
     config,
     env: {

@@ -80,7 +80,7 @@ Deno.test("toLogEvents() gives the same text however the log is cut, and ids tha
   }));
 });
 
-Deno.test("toLogEvents() shows bytes that are no UTF-8 as a decoder would, however cut", async () => {
+Deno.test("toLogEvents() shows invalid UTF-8 as a decoder would, however it is split", async () => {
   const anyBytes = fc.array(fc.constantFrom(0x41, 0x80, 0xbf, 0xc3, 0xe2, 0x82, 0xac, 0xf0, 0x9f), {
     maxLength: 24,
   });

@@ -46,7 +46,7 @@ Deno.test("assignFile() proposes the key that was meant, here or elsewhere", () 
   assert.equal(meant({ projects: { "a.b": { limits: { memroy: 3 } } } }), "memory");
 });
 
-Deno.test("assignFile() takes no dotted key for a path", () => {
+Deno.test("assignFile() does not treat a dotted key as a path", () => {
   assert.equal(messages({ "log.level": "debug" }).length, 1);
   assert.equal(messages({ "defaults.limits": { cpu: 1 } }).length, 1);
 });
@@ -82,7 +82,7 @@ Deno.test("assignFile() takes texts below env as they are written", () => {
   });
 });
 
-Deno.test("assignEnv() takes an empty variable as none", () => {
+Deno.test("assignEnv() treats an empty variable as unset", () => {
   assert.deepEqual(assignEnv({ CICD_LOG_LEVEL: "" }, CATALOG).assignments, []);
 });
 

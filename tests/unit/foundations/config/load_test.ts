@@ -157,7 +157,7 @@ Deno.test("loadConfig() moves the sockets below the state directory without XDG_
   assert.equal(socket, "/home/ann/.local/state/cicd-toolkit/run/cicd-runner.sock");
 });
 
-Deno.test("loadConfig() takes the state directory the service manager granted, unless told", () => {
+Deno.test("loadConfig() uses the state directory of the service manager unless one is configured", () => {
   const env = { ...HOME_ENV, STATE_DIRECTORY: "/var/lib/a:/var/lib/b" };
   const granted = merge({ env }).config;
   assert.equal(granted.of(PROGRAM).stateDir, "/var/lib/a");

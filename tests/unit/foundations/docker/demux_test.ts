@@ -42,7 +42,7 @@ Deno.test("Demultiplexer keeps the order of the streams", () => {
   assert.deepEqual(order, ["stdout", "stderr", "stdout", "stderr"]);
 });
 
-Deno.test("Demultiplexer refuses what is no frame, and an end within one", () => {
+Deno.test("Demultiplexer rejects an invalid frame, and an end within one", () => {
   const sink = () => {};
   assert.throws(() => new Demultiplexer().take(new TextEncoder().encode("plain text"), sink));
   const cut = new Demultiplexer();

@@ -4,7 +4,7 @@ import { engineFacts } from "@lib/foundations/docker/engine_types.ts";
 
 const INFO = { ServerVersion: "1", Driver: "overlay", CgroupDriver: "systemd" };
 
-Deno.test("engineFacts tells a rootless engine by either of the two ways to say so", () => {
+Deno.test("engineFacts recognizes a rootless engine by either of its two marks", () => {
   const rootless = (more: Readonly<Record<string, unknown>>) =>
     v.parse(engineFacts, { ...INFO, ...more }).rootless;
   assert.equal(rootless({ SecurityOptions: ["name=seccomp,profile=default"] }), false);

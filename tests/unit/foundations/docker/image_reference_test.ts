@@ -24,7 +24,7 @@ Deno.test("parseImageReference() fills in what a name leaves out", () => {
   assert.equal(registryOf({ repository: "r.example.org:5000/a" }), "r.example.org:5000");
 });
 
-Deno.test("parseImageReference() refuses what is no name", () => {
+Deno.test("parseImageReference() rejects an invalid name", () => {
   const names = [
     "",
     "-alpine",
@@ -43,7 +43,7 @@ Deno.test("parseImageReference() refuses what is no name", () => {
   for (const name of names) assert.equal(parseImageReference(name), undefined, name);
 });
 
-Deno.test("matchesImage() takes a pattern without a tag for all tags, and no other repository", () => {
+Deno.test("matchesImage() matches all tags with a pattern without a tag, and no other repository", () => {
   const matches = (pattern: string, name: string) => {
     const image = parseImageReference(name);
     assert(image !== undefined, name);

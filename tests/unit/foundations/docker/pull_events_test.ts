@@ -19,7 +19,7 @@ Deno.test("readPullEvents() puts lines together however they are cut", async () 
   assert.deepEqual(await read(...text), whole);
 });
 
-Deno.test("readPullEvents() passes over what is no event, and holds no endless line", async () => {
+Deno.test("readPullEvents() skips what is not an event, and buffers no endless line", async () => {
   assert.deepEqual(await read("garbage\n\n", '{"status":1}\n', '{"status":"x"}\n'), [
     { status: "x" },
   ]);

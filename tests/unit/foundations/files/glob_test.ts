@@ -73,7 +73,7 @@ Deno.test("compileGlobs() goes only into directories in which something may be t
   assert.equal(globs.enter(out, "deeper").mayGoOn, false);
 });
 
-Deno.test("compileGlobs() tells which patterns take a path", () => {
+Deno.test("compileGlobs() reports which patterns match a path", () => {
   const globs = compileGlobs(["a*", "!x", "*b", "c"]);
   assert.deepEqual(globs.patterns, ["a*", "*b", "c"]);
   assert.deepEqual([...globs.enter(globs.root, "ab").takenBy], [0, 1]);

@@ -10,7 +10,7 @@ const codes = Object.entries(ERROR_CODES).map(([code, entry]) => ({
 }));
 
 for (const { code, status, title, retryable } of codes) {
-  Deno.test(`problemResponse() tells ${code} with its status, title and whether to retry`, async () => {
+  Deno.test(`problemResponse() gives ${code} with its status, title and whether to retry`, async () => {
     const response = problemResponse(new CicdError(code, "Cannot do it: no"));
     assert.equal(response.status, status);
     assert.equal(response.headers.get("content-type"), "application/problem+json");
@@ -24,7 +24,7 @@ for (const { code, status, title, retryable } of codes) {
   });
 }
 
-Deno.test("problemResponse() tells the fields at fault and when to try again", async () => {
+Deno.test("problemResponse() gives the fields at fault and when to try again", async () => {
   const issues = [{ path: "limits.memory", message: "is wrong" }];
   const response = problemResponse(
     new CicdError("queue_full", "Full", { issues, retryAfterMs: 1_500 }),
@@ -33,12 +33,12 @@ Deno.test("problemResponse() tells the fields at fault and when to try again", a
   assert.deepEqual(parseProblem(await response.json())?.issues, issues);
 });
 
-Deno.test("problemResponse() tells nothing of the inside of an internal error", async () => {
+Deno.test("problemResponse() gives nothing of the inside of an internal error", async () => {
   const response = problemResponse(new CicdError("internal", "password is hunter2"));
   assert.doesNotMatch(await response.text(), /hunter2/);
 });
 
-Deno.test("parseProblem() refuses what is no problem of the suite", () => {
+Deno.test("parseProblem() rejects what is not a problem of the suite", () => {
   for (const value of [null, 1, "x", [], {}, { code: "nope", detail: "x" }, { code: "internal" }]) {
     assert.equal(parseProblem(value), undefined);
   }

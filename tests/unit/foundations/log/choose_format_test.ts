@@ -23,7 +23,7 @@ Deno.test("chooseFormat() takes the journal where stderr leads to it", () => {
   assert.equal(chosen({}), "text");
 });
 
-Deno.test("chooseFormat() does as told", () => {
+Deno.test("chooseFormat() follows an explicit choice", () => {
   assert.equal(chosen({ format: "json" }), "json");
   assert.equal(chosen({ format: "text", env: { JOURNAL_STREAM: "8:1" } }), "text");
   assert.equal(chosen({ format: "journal" }), "journal");

@@ -77,7 +77,7 @@ Deno.test("openLog() writes an error with its code and causes, a defect with its
   assert.match(String(defect?.["stack"]), /^Error: defect\n +at /);
 });
 
-Deno.test("openLog() never throws, whatever it is given", async () => {
+Deno.test("openLog() never throws, for any input", async () => {
   await using t = setup();
   const cycle: Record<string, unknown> = {};
   cycle["self"] = cycle;
@@ -152,7 +152,7 @@ Deno.test("openLog() falls back to prefixed lines when the journal is away", asy
   assert.deepEqual(t.lines, ["<3>down project=web"]);
 });
 
-Deno.test("openLog() writes nothing once disposed, and can be opened anew", async () => {
+Deno.test("openLog() writes nothing once disposed, and can be reopened", async () => {
   const first = setup();
   await first.log[Symbol.asyncDispose]();
   await first.log[Symbol.asyncDispose]();

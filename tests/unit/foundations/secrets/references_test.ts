@@ -11,7 +11,7 @@ function isInvalid(error: unknown): boolean {
     !Deno.inspect(error).includes("hunter2");
 }
 
-Deno.test("parseSecretReference() tells the four kinds apart", () => {
+Deno.test("parseSecretReference() distinguishes the four kinds", () => {
   assert.deepEqual(parseSecretReference("file:/a/b", { field }), { kind: "file", path: "/a/b" });
   assert.deepEqual(parseSecretReference("credential:api-key", { field }), {
     kind: "credential",

@@ -32,7 +32,7 @@ Deno.test("unseal() refuses an envelope with any bit changed, or cut anywhere", 
   }
 });
 
-Deno.test("unseal() tells another key, a newer version and damage apart", () => {
+Deno.test("unseal() distinguishes another key, a newer version and damage", () => {
   const envelope = seal(KEY, new Uint8Array([1, 2, 3]), "job");
   assert.throws(() => unseal(OTHER, envelope, "job"), hasCode("invalid_config"));
   const newer = envelope.slice();
@@ -48,7 +48,7 @@ Deno.test("seal() never makes the same envelope twice, and shows nothing of the 
   assert.ok(!new TextDecoder("latin1").decode(first).includes("hunter2"));
 });
 
-Deno.test("unsealMap() refuses sealed bytes that are no names and values", () => {
+Deno.test("unsealMap() rejects sealed bytes that are not names and values", () => {
   for (const text of ["{}", "[1]", '[["a"]]', "hunter2"]) {
     const envelope = seal(KEY, new TextEncoder().encode(text), "job");
     assert.throws(

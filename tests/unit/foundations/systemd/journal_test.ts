@@ -25,7 +25,7 @@ Deno.test("encodeJournalEntry() stays below 64 KiB, cuts between characters and 
   assert(text.endsWith("B=b\n"));
 });
 
-Deno.test("journalFieldName() makes valid names of anything, or none", () => {
+Deno.test("journalFieldName() makes a valid name of any input, or none", () => {
   assert.equal(journalFieldName("job.id"), "JOB_ID");
   assert.equal(journalFieldName("_PID"), "PID");
   assert.equal(journalFieldName("1_"), undefined);

@@ -43,7 +43,7 @@ function refusal(errorName: string): Answer {
   return { errorName, signature: "s", body: ["no"] };
 }
 
-Deno.test("startTransientService() tells a fresh start from one that was made before", async () => {
+Deno.test("startTransientService() distinguishes a fresh start from an earlier one", async () => {
   let exists = false;
   await using t = await setup(() =>
     exists

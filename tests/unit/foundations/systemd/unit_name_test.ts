@@ -33,7 +33,7 @@ Deno.test("projectSliceName() escapes as systemd-escape does", () => {
   }
 });
 
-Deno.test("projectSliceName() never nests, and tells projects apart", () => {
+Deno.test("projectSliceName() never nests, and distinguishes projects", () => {
   const name = fc.stringMatching(/^[A-Za-z0-9][A-Za-z0-9_-]{0,20}(\.[a-z0-9-]{1,5})?$/);
   fc.assert(fc.property(name, (text) => {
     const slice = projectSliceName(project(text));
@@ -49,7 +49,7 @@ Deno.test("agent unit names keep the project readable", () => {
   assert.equal(agentSocketName(web), "cicd-agent@web-app.socket");
 });
 
-Deno.test("parseUnitName() refuses what is no unit's name", () => {
+Deno.test("parseUnitName() rejects an invalid unit name", () => {
   for (
     const bad of ["", "x", ".service", "a b.service", "a/b.service", "@a.service", "é.service"]
   ) {

@@ -12,7 +12,7 @@ Deno.test("parseStop() reads any request as it was written", () => {
   ));
 });
 
-Deno.test("parseStop() takes what it cannot read for a cancel by someone unknown", () => {
+Deno.test("parseStop() treats an unreadable file as a cancel by someone unknown", () => {
   for (const text of ["", "{", "null", "[]", "7", '{"reason":"whim"}', "x".repeat(20_000)]) {
     assert.equal(parseStop(text).reason, "cancelled");
   }

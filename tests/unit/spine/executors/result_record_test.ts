@@ -71,7 +71,7 @@ Deno.test("parseResultRecord() reads the times of a shell's children", () => {
   assert.equal(record(...EXITED, "child_times=garbage").cpuUsageUs, undefined);
 });
 
-Deno.test("parseResultRecord() takes figures it cannot hold for absent", () => {
+Deno.test("parseResultRecord() treats figures out of range as absent", () => {
   for (const value of ["", "-1", "max", "1e9", "99999999999999999999", "9007199254740993", " 1"]) {
     assert.equal(record(...EXITED, `memory_peak=${value}`).memoryPeakBytes, undefined, value);
   }

@@ -269,13 +269,13 @@ Deno.test("settle() reports no wall time of a clock that was set back", () => {
   assert.equal(outcome.usage.wallSeconds, undefined);
 });
 
-Deno.test("settleNeverBegun() tells a cancel from a failure", () => {
+Deno.test("settleNeverBegun() distinguishes a cancel from a failure", () => {
   const { startedAt: _none, ...nothing } = evidence(undefined);
   assert.equal(settleNeverBegun({ ...nothing, ...stop(T0) }).reason, "cancelled");
   assert.equal(settleNeverBegun(nothing).reason, "start_failed");
 });
 
-Deno.test("settle() gives a consistent outcome whatever it is given", () => {
+Deno.test("settle() gives a consistent outcome for any input", () => {
   const end: fc.Arbitrary<MainEnd> = fc.oneof(
     fc.integer({ min: 0, max: 255 }).map(exited),
     fc.tuple(fc.constantFrom("SIGKILL", "SIGTERM", "SIGSEGV"), fc.boolean())

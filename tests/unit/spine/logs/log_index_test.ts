@@ -62,7 +62,7 @@ Deno.test("isIndexHeader() knows its own header and no other", () => {
   assert.ok(!isIndexHeader(header));
 });
 
-Deno.test("endOfView() tells how far each view had grown", () => {
+Deno.test("endOfView() gives the size of each view", () => {
   const one: IndexRecord = { stream: "stderr", timeMs: 0, viewEnd: 10, streamEnd: 4 };
   assert.equal(endOfView(one, "all"), 10);
   assert.equal(endOfView(one, "stderr"), 4);

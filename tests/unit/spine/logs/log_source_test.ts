@@ -12,7 +12,7 @@ Deno.test("cappedLine() names the limit and how much is missing", () => {
   );
 });
 
-Deno.test("parseCapped() takes a damaged count for an unknown one", () => {
+Deno.test("parseCapped() treats a damaged count as unknown", () => {
   assert.equal(parseCapped("17\n"), 17);
   for (const text of ["", "-1\n", "1e9\n", "9".repeat(40), "17\n18\n"]) {
     assert.equal(parseCapped(text), 0);

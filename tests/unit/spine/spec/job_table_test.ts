@@ -220,7 +220,7 @@ Deno.test("a field of a newer release is kept from the row to the agent's record
   assert.deepEqual(parseAttemptOrder({ spec: newer, secrets: null, bootId: "b" }).spec, newer);
 });
 
-Deno.test("parseJobRow() refuses a row whose spec is none", () => {
+Deno.test("parseJobRow() rejects a row without a spec", () => {
   using memory = openMemoryStore();
   const { id } = memory.store.insert({ job: makeJob() }).job;
   for (const spec of ["[]", "7", "{", "{}"]) {

@@ -34,7 +34,7 @@ Deno.test("cacheIssues() finds nothing wrong with directories below the workspac
   assert.deepEqual(cacheIssues(caches), []);
 });
 
-Deno.test("cacheIssues() refuses names that are no directory's, and twice the same", () => {
+Deno.test("cacheIssues() rejects invalid directory names and duplicates", () => {
   for (const name of ["", "..", ".x", "a/b", "a b", "ü", "a".repeat(65)]) {
     assert.deepEqual(pathsOf(cacheIssues([cache({ name })])), ["caches.0.name"], name);
   }
@@ -63,7 +63,7 @@ Deno.test("fileIssues() refuses paths outside and what decides what git runs", (
   }
 });
 
-Deno.test("fileIssues() refuses what is no Base64, a directory with content, a file as a directory", () => {
+Deno.test("fileIssues() rejects invalid Base64, a directory with content, and a file as a directory", () => {
   assert.deepEqual(pathsOf(fileIssues([file("a", "no base64")])), ["files.a"]);
   assert.deepEqual(pathsOf(fileIssues([file("a", "abc")])), ["files.a"]);
   assert.deepEqual(pathsOf(fileIssues([file("a/")])), ["files.a/"]);

@@ -18,7 +18,7 @@ Deno.test("jobExitCode() is 128 and the number of the signal", () => {
   assert.equal(jobExitCode({ ...ended, reason: "oom_killed", exit_code: 0 }), 137);
 });
 
-Deno.test("jobExitCode() tells what we did to a job from what it did", () => {
+Deno.test("jobExitCode() distinguishes what we did to a job from what it did", () => {
   assert.equal(jobExitCode({ ...ended, state: "timed_out", reason: "timeout", exit_code: 3 }), 124);
   assert.equal(jobExitCode({ ...ended, state: "cancelled", reason: "superseded" }), 130);
   assert.equal(jobExitCode({ ...ended, state: "lost", reason: "agent_lost" }), 125);

@@ -79,7 +79,7 @@ Deno.test("readJobSpec() makes fields of the flags about what is around a job", 
   });
 });
 
-Deno.test("readJobSpec() makes of every flag a field that the runner knows", async () => {
+Deno.test("readJobSpec() turns every flag into a field that the runner knows", async () => {
   const { request } = await readJobSpec(EVERYTHING, ports({}, ENV));
   const parsed = v.parse(jobRequestSchema, request);
   assert.equal(Object.keys(parsed).length, Object.keys(request).length);
@@ -128,7 +128,7 @@ Deno.test("readJobSpec() refuses what it cannot read, and shows no secret", asyn
   }
 });
 
-Deno.test("readJobSpec() tells a refusal of the surroundings with its flag", async () => {
+Deno.test("readJobSpec() reports an error of the setup fields with its flag", async () => {
   const { explain } = await readJobSpec(EVERYTHING, ports({}, ENV));
   const told = {
     "git.url": "--git",

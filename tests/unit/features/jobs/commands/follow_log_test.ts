@@ -107,7 +107,7 @@ Deno.test("followLog() writes every stamped line once, also when a stamp is cut"
   }));
 });
 
-Deno.test("followLog() begins where it is told and resumes after what it has", async () => {
+Deno.test("followLog() begins at the given offset and resumes after what it has", async () => {
   const { port, offsets, ended } = setup(bytesOf("0123456789"), [
     { bytes: 3, piece: 3, end: "broken" },
     { bytes: 2, piece: 1, end: "whole" },
@@ -127,7 +127,7 @@ Deno.test("followLog() begins where it is told and resumes after what it has", a
   assert.deepEqual(notes, ["lost", "found", "lost", "found"]);
 });
 
-Deno.test("followLog() takes the end of a stream for no proof that the log has ended", async () => {
+Deno.test("followLog() does not treat the end of a stream as the end of the log", async () => {
   const log = bytesOf("all of it");
   let isCut = true;
   const port: FollowPort = {

@@ -25,13 +25,13 @@ Deno.test("stampedCounter() forgets what was held when a new stream begins", () 
   assert.equal(counter.take(bytesOf(`${STAMP}two\n`)).consumed, 4);
 });
 
-Deno.test("stampedCounter() knows a reading that begins within a line", () => {
+Deno.test("stampedCounter() handles a reading that begins within a line", () => {
   const { bytes, consumed } = stampedCounter().take(bytesOf(`the rest of a long line\n${STAMP}x`));
   assert.equal(textOf([bytes]), `the rest of a long line\n${STAMP}x`);
   assert.equal(consumed, 25);
 });
 
-Deno.test("stampedCounter() gives what was held when there is no more of it", () => {
+Deno.test("stampedCounter() returns what it held back at the end", () => {
   const counter = stampedCounter();
   assert.equal(counter.take(bytesOf("end")).bytes.length, 0);
   assert.deepEqual(counter.flush(), { bytes: bytesOf("end"), consumed: 3 });

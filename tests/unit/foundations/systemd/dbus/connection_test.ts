@@ -107,7 +107,7 @@ Deno.test("closed resolves and waiting calls reject when the bus hangs up", asyn
   assert(t.fake.closed);
 });
 
-Deno.test("closed resolves when the bus sends what is no message", async () => {
+Deno.test("closed resolves when the bus sends an invalid message", async () => {
   await using t = await setup();
   t.fake.sendBytes(new Uint8Array(64));
   const end = await t.bus.closed;

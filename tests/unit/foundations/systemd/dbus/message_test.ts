@@ -23,7 +23,7 @@ Deno.test("decodeMessage() gives back what encodeMessage() was given", () => {
   assert.deepEqual(decodeMessage(encodeMessage(call)), { ...call, noReply: false });
 });
 
-Deno.test("messageLength() tells the length from the first 16 bytes", () => {
+Deno.test("messageLength() reads the length from the first 16 bytes", () => {
   const bytes = encodeMessage(call);
   assert.equal(messageLength(bytes.subarray(0, 16)), bytes.length);
 });

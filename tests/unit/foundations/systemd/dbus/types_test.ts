@@ -10,7 +10,7 @@ Deno.test("parseSignature() reads nested containers", () => {
   ]);
 });
 
-Deno.test("parseSignature() refuses what is no signature", () => {
+Deno.test("parseSignature() rejects an invalid signature", () => {
   for (const bad of ["a", "(", "()", "(s", "s)", "a{vs}", "a{s}", "a{sss}", "{ss}", "z", "é"]) {
     assert.throws(() => parseSignature(bad), SyntaxError, bad);
   }
