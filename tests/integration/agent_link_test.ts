@@ -12,7 +12,7 @@ import { FakeClock } from "../support/fake_clock.ts";
 import { makeJob, makeOutcome, projectName } from "../support/job_fixtures.ts";
 import { RecordingLogger } from "../support/recording_logger.ts";
 
-/** What the agent of a test does with a request. */
+/** The response of the agent of a test. */
 type Answer = (request: IncomingMessage, response: ServerResponse) => void;
 
 /** A runner's link to an agent whose answers are written down beforehand. */

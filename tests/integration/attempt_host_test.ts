@@ -22,7 +22,7 @@ class Bench implements AsyncDisposable {
   steps: readonly AttemptStep[] = [];
   setupTimeoutMs = 60_000;
   readonly said: string[] = [];
-  /** How often an agent looked for the helper programs of another. */
+  /** Counts the searches for helper programs of an earlier agent. */
   helpersEnded = 0;
   #host: AttemptHost | undefined;
 

@@ -7,7 +7,7 @@ import { pause } from "../support/runner_process.ts";
 
 const job = { job_id: 123, pipeline_b64: pipelineBase64("print('hello')\n") };
 
-/** What came over a WebSocket until it was closed; `status` if it never was one. */
+/** The messages of a WebSocket until it closed; `status` if the upgrade was refused. */
 interface Conversation {
   readonly log: string;
   readonly texts: readonly string[];

@@ -38,14 +38,14 @@ export interface ApiFixture extends MemoryStore {
   readonly defaultsOf: SubmitPorts["defaultsOf"];
   readonly log: RecordingLogger;
   readonly clock: FakeClock;
-  /** What `logs.read` gives, by job id; absent: nothing. */
+  /** Logs that `logs.read` returns, by job id; none if absent. */
   readonly logs: Map<string, string>;
   readonly keys: KeyStore;
   /** Asks; a body is sent as JSON unless it is text. */
   ask(method: string, path: string, options?: AskOptions): Promise<Response>;
 }
 
-/** What goes along with a question. */
+/** Options of a request. */
 export interface AskOptions {
   readonly body?: unknown;
   readonly headers?: Readonly<Record<string, string>>;

@@ -16,7 +16,7 @@ import { makeContainer } from "./job_fixtures.ts";
 /** A container as closed as can be. */
 export const CLOSED = makeContainer({ image: BUSYBOX });
 
-/** What a project may have that the configuration does not name. */
+/** The permissions of a project without configuration. */
 export const CLOSED_RULES: ContainerRules & { readonly tasks: number } = {
   allow: [],
   mounts: [],

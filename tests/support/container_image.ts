@@ -10,7 +10,7 @@ import { releaseUnderTest } from "./release.ts";
 /** Name of the image. */
 export const IMAGE = "cicd-toolkit";
 
-/** How a program of the test ended. */
+/** The result of a program of the test. */
 export interface Ended {
   readonly code: number;
   readonly stdout: string;

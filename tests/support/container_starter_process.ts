@@ -12,7 +12,7 @@ import { attemptDirectory } from "@lib/spine/jobs/attempt_directory.ts";
 import { specRecord } from "@lib/spine/spec/job_spec.ts";
 import { containerContract } from "./container_bench.ts";
 
-/** What the process is told. */
+/** The input of the process. */
 export interface StarterOrder {
   readonly host: string;
   readonly stateDir: string;

@@ -18,13 +18,13 @@ const PROGRAMS = [
   ["busybox", "busybox-static"],
 ] as const;
 
-/** How long a daemon may take to start and to stop. */
+/** Time limit for a daemon to start and to stop. */
 const PATIENCE_MS = 60_000;
 
 /** The images that {@linkcode DockerEngine.importBusybox} makes. */
 export const BUSYBOX = "cicd-test/busybox:1";
 
-/** What an image says beside its files. */
+/** Configuration of an image. */
 export interface ImageSettings {
   /** Lines of a Dockerfile that an import takes: `USER 1000`, `ENTRYPOINT ["/bin/echo"]`. */
   readonly changes?: readonly string[];

@@ -15,13 +15,13 @@ import type { AttemptOutcome } from "@lib/spine/jobs/model.ts";
 import type { JobSpec } from "@lib/spine/spec/job_spec.ts";
 import { makeSpec } from "./job_fixtures.ts";
 
-/** How the suite makes the executor under test. */
+/** The executor under test. */
 export interface ContractOptions {
   /** Names the executor in the tests' names. */
   readonly name: string;
   /** A new instance, as a restarted agent would make it. */
   readonly create: (project: ProjectName, stateDir: string) => Promise<Executor>;
-  /** What every spec says besides, such as the container. */
+  /** Further fields of every spec, such as the container. */
   readonly spec?: Partial<JobSpec>;
   /** For jobs that do not see the machine's own paths. */
   readonly inside?: {
@@ -131,7 +131,7 @@ export async function logged(request: AttemptRequest, text: string): Promise<voi
   }
 }
 
-/** How many processes of this machine have `marker` among their arguments. */
+/** Counts the processes of this machine with `marker` among their arguments. */
 export function processesWith(marker: string): number {
   let count = 0;
   for (const entry of Deno.readDirSync("/proc")) {

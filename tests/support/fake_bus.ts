@@ -10,7 +10,7 @@ import {
 } from "@lib/foundations/systemd/dbus/message.ts";
 import { type ByteStream, FrameBuffer } from "@lib/foundations/systemd/dbus/stream.ts";
 
-/** How the bus answers a call; `undefined` leaves the caller waiting. */
+/** The bus's answer to a call; `undefined` leaves the caller waiting. */
 export type Answer = Pick<Message, "signature" | "body" | "errorName"> | undefined;
 
 /** Options for {@linkcode FakeBus}. */
@@ -19,7 +19,7 @@ export interface FakeBusOptions {
   readonly answer?: (call: Message) => Answer;
   /** Most bytes that one read or write moves. @default {no bound} */
   readonly chunkBytes?: number;
-  /** What the bus says to the authentication. @default {"OK 00ff\r\n"} */
+  /** The bus's reply to the authentication. @default {"OK 00ff\r\n"} */
   readonly authAnswer?: string;
 }
 
@@ -27,7 +27,7 @@ export interface FakeBusOptions {
 export class FakeBus implements ByteStream {
   /** Every message of the client, in order. */
   readonly received: Message[] = [];
-  /** Whether the client has closed the stream. */
+  /** Set once the client has closed the stream. */
   closed = false;
   readonly #options: FakeBusOptions;
   readonly #frames = new FrameBuffer();

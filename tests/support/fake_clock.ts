@@ -19,7 +19,7 @@ export class FakeClock implements Clock {
     this.#now = startMs;
   }
 
-  /** How many sleeps have not ended. */
+  /** The number of pending sleeps. */
   get sleeping(): number {
     return this.#sleepers.size;
   }

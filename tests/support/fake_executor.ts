@@ -15,7 +15,7 @@ import type {
 import type { AttemptOutcome } from "@lib/spine/jobs/model.ts";
 import { raceAbort } from "@lib/core/abort.ts";
 
-/** What outlives a process: the attempts themselves. */
+/** The state that outlives a process: the attempts themselves. */
 export class FakeMachine {
   readonly begun: string[] = [];
   readonly stops: { readonly key: string; readonly why: StopRequest }[] = [];

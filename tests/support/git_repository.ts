@@ -4,7 +4,7 @@
  * @module
  */
 
-/** What stands at a path of a commit. */
+/** An entry at a path of a commit. */
 export type CommittedFile =
   | string
   | { readonly kind: "executable"; readonly text: string }

@@ -7,7 +7,7 @@ import { spawn } from "node:child_process";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { createRepository, type GitRepository, plainGitEnv } from "./git_repository.ts";
 
-/** What a {@linkcode GitServer} does with requests. */
+/** The behavior of a {@linkcode GitServer}. */
 export type GitServerBehaviour =
   | { readonly kind: "serve" }
   /** Takes requests and never answers. */

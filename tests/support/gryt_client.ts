@@ -36,7 +36,7 @@ export interface GrytResponse<T> {
   readonly body: T;
 }
 
-/** How a client reaches the agent. */
+/** Sends a request to the agent. */
 export type Ask = (
   method: string,
   path: string,
@@ -76,7 +76,7 @@ export function pipelineBase64(text: string): string {
   return new TextEncoder().encode(text).toBase64();
 }
 
-/** Whether a value has the shape of a result, by the README. */
+/** Checks that a value has the documented shape of a result. */
 export function isGrytResult(value: unknown): value is GrytResult {
   const kinds: Readonly<Record<string, string>> = {
     job_id: "number",

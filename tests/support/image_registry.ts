@@ -20,7 +20,7 @@ export interface ImageRegistry extends AsyncDisposable {
   readonly image: string;
   /** The same image by its digest. */
   readonly pinned: string;
-  /** What was asked for: method and path. */
+  /** The requests: method and path. */
   readonly requests: readonly string[];
 }
 

@@ -68,7 +68,7 @@ export function makeJob(changes: Partial<Job> = {}): Job {
   };
 }
 
-/** How an attempt ended; well, unless told otherwise. */
+/** Returns the outcome of an attempt; a success by default. */
 export function makeOutcome(changes: Partial<AttemptOutcome> = {}): AttemptOutcome {
   return {
     state: "succeeded",

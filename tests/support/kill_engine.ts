@@ -34,7 +34,7 @@ export interface KillOptions {
   readonly signal: AbortSignal;
 }
 
-/** How long the suite may take to be back, and a job to end. */
+/** Time limit for the programs to be back, and for a job to end. */
 const DEADLINE_MS = 30_000;
 
 const UNLIMITED = "[Unit]\nStartLimitIntervalSec=0\n";

@@ -4,7 +4,7 @@
  * @module
  */
 
-/** What is killed. */
+/** The targets of kills. */
 export const VICTIMS = ["runner", "agent", "both", "bus", "manager"] as const;
 /** One of {@linkcode VICTIMS}. */
 export type Victim = typeof VICTIMS[number];
@@ -122,7 +122,7 @@ export function scriptOf({ lines, pauses, pauseMs, exitCode }: PlannedJob, key: 
   ].join("\n");
 }
 
-/** What the script prints. */
+/** Returns the output of the script. */
 export function logOf({ lines }: PlannedJob, key: string): string {
   return Array.from({ length: lines }, (_, index) => `line ${index + 1} of ${key}\n`).join("");
 }

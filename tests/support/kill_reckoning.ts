@@ -15,7 +15,7 @@ import {
 } from "./kill_plan.ts";
 import { type JobSeen, parseJob, type SuiteInMachine } from "./suite_in_machine.ts";
 
-/** What is counted for one victim at one moment. */
+/** Counts for one victim at one moment. */
 export interface KillCount {
   readonly victim: Victim;
   readonly moment: Moment;
@@ -23,7 +23,7 @@ export interface KillCount {
   readonly jobs: number;
 }
 
-/** What came of all kills. */
+/** The result of all kills. */
 export interface KillReport {
   readonly kills: number;
   readonly counts: readonly KillCount[];
@@ -36,11 +36,11 @@ export interface KillReport {
   readonly wrongExitCodes: number;
   /** Jobs that went down with the whole user manager, which killed their own processes too. */
   readonly downWithManager: number;
-  /** What is wrong, in words. */
+  /** Problems as text. */
   readonly problems: readonly string[];
 }
 
-/** How long a job may take to end. */
+/** Time limit for a job to end. */
 const DEADLINE_MS = 30_000;
 /**
  * The same after the bus was killed. systemd 252 asks the bus something before it has noticed the

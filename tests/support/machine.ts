@@ -40,7 +40,7 @@ export type { MachineBind } from "./machine_supervisor.ts";
 /** A user of a machine. */
 export interface MachineUser {
   readonly name: string;
-  /** Whether the user's manager runs without a login. @default {true} */
+  /** Starts the user's manager without a login. @default {true} */
   readonly linger?: boolean;
 }
 

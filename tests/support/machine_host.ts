@@ -5,7 +5,7 @@
  */
 import { ignore } from "@lib/core/errors.ts";
 
-/** What a finished program left. */
+/** The output of a finished program. */
 export interface Finished {
   readonly code: number;
   readonly stdout: string;

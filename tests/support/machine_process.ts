@@ -82,7 +82,7 @@ export class MachineProcess implements AsyncDisposable {
     return this.#child.stdin;
   }
 
-  /** How the program ended. */
+  /** The exit status of the program. */
   get status(): Promise<Deno.CommandStatus> {
     return this.#child.status;
   }

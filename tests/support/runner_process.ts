@@ -6,13 +6,13 @@
 import { fromFileUrl } from "@lib/core/file_url.ts";
 
 const MAIN = fromFileUrl(new URL("../../cmd/runner/main.ts", import.meta.url).href);
-/** How long a runner may take to answer, on a busy machine. */
+/** Time limit for a runner to answer on a busy machine. */
 const START_DEADLINE_MS = 30_000;
 
-/** How long agents that begin may stand in the way of removing their directory. */
+/** Time limit for starting agents to release their directory. */
 const REMOVE_DEADLINE_MS = 10_000;
 
-/** How a runner ended. */
+/** The exit of a runner. */
 export interface RunnerExit {
   readonly code: number;
   readonly stderr: string;
@@ -183,7 +183,7 @@ export function residentBytes(pid: number): number {
   return Number(match?.[1] ?? 0) * 1024;
 }
 
-/** Whether a process runs; one that nobody has reaped does not. */
+/** Checks that a process runs; a zombie does not. */
 export function isAlive(pid: number): boolean {
   return readIfThere(`/proc/${pid}/cmdline`) !== "";
 }

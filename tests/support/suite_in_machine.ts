@@ -25,7 +25,7 @@ export interface SuiteOptions {
   readonly config?: string;
   /** Settings by unit, such as `cicd-runner.service`, as drop-ins. */
   readonly dropIns?: Readonly<Record<string, string>>;
-  /** What the machine sees of the host besides the release. */
+  /** Parts of the host that the machine sees besides the release. */
   readonly binds?: readonly MachineBind[];
   /** Where in the machine this project's checkout is to be seen, read-only. */
   readonly checkout?: string;
@@ -236,7 +236,7 @@ export class SuiteInMachine implements AsyncDisposable {
     await this.machine.run(["sh", "-c", script, "write", path], { user: SUITE_USER, stdin: text });
   }
 
-  /** What both programs wrote to the journal, at `priority` or above. */
+  /** Journal messages of both programs, at `priority` or above. */
   async journal(priority = "debug"): Promise<string> {
     const units = ["cicd-runner.service", "cicd-agent@*.service"].map((unit) =>
       `--user-unit=${unit}`

@@ -80,7 +80,7 @@ export async function bootSuiteWithEngine(config: string): Promise<SuiteWithEngi
   };
 }
 
-/** What an administrator does for an account that is to use the engine. */
+/** Does what an administrator does for an account that uses the engine. */
 async function joinDockerGroup(machine: Machine): Promise<void> {
   await machine.run(["groupadd", `--gid=${DOCKER_GROUP}`, "docker"]);
   await machine.run(["usermod", "--append", "--groups=docker", SUITE_USER]);

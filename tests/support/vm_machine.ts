@@ -12,7 +12,7 @@ import type { MachineDirectory } from "./machine_leftovers.ts";
 import type { VmRoot } from "./vm_root.ts";
 import { parseEvent, type VmEvent } from "./vm_report.ts";
 
-/** What {@linkcode runVm} needs. */
+/** Options for {@linkcode runVm}. */
 export interface VmOptions {
   /** Takes the disks; `disk.img` stays until the directory is removed. */
   readonly directory: MachineDirectory;

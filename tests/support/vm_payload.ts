@@ -18,7 +18,7 @@ exec ${VM_PAYLOAD}/release/lib/cicd-toolkit/deno run --quiet --no-config --no-lo
   ${VM_PAYLOAD}/checks.js
 `;
 
-/** What `systemctl edit` starts: it writes the text instead of a person. */
+/** The editor that `systemctl edit` starts: writes the text instead of a person. */
 const EDITOR = `#!/bin/sh
 printf '%s' "$EDIT_TEXT" >"$1"
 `;

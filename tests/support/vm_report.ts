@@ -8,11 +8,11 @@ import * as v from "valibot";
 /** One line of the table: a limit, and what everyone had to say about it. */
 export interface LimitRow {
   readonly limit: string;
-  /** What was set, and where. */
+  /** The setting and its place. */
   readonly set: string;
-  /** What the kernel did, as its own files tell. */
+  /** The kernel's figures. */
   readonly kernel: string;
-  /** What the job's result says. */
+  /** The job's result. */
   readonly result: string;
   readonly ok: boolean;
 }
@@ -42,9 +42,9 @@ const eventSchema = v.variant("event", [
   v.object({ event: v.literal("end") }),
 ]);
 
-/** What is told. */
+/** An event of a run. */
 export type VmEvent = v.InferOutput<typeof eventSchema>;
-/** How a check went. */
+/** The result of a check. */
 export type VmCheckEvent = Extract<VmEvent, { readonly event: "check" }>;
 
 /** Tells our lines from whatever else ends up on a serial line. */
@@ -69,7 +69,7 @@ export function parseEvent(line: string): VmEvent | undefined {
   }
 }
 
-/** How many rows of the table held. */
+/** Counts of the table's rows. */
 export interface VmCounts {
   readonly passed: number;
   readonly failed: number;

@@ -93,7 +93,7 @@ export interface VmRoot {
   readonly initrd: string;
 }
 
-/** Whether the root is there already. */
+/** Checks that the root exists already. */
 export async function hasVmRoot(): Promise<boolean> {
   const path = await machineRootPath(RECIPE);
   return await Deno.stat(path).then(() => true, () => false);

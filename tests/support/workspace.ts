@@ -19,11 +19,11 @@ export interface Workspace extends AsyncDisposable {
   readonly stateDir: string;
   readonly ref: AttemptRef;
   readonly directory: AttemptDirectory;
-  /** What was said before the job. */
+  /** Lines logged before the job. */
   readonly said: string[];
   /** Writes a file below the workspace. */
   write(path: string, text: string): Promise<void>;
-  /** What a step is given. */
+  /** The input of a step. */
   context(spec: Partial<JobSpec>): SetupContext;
   /** A further attempt with an empty workspace. */
   next(): Promise<Workspace>;

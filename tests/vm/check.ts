@@ -6,7 +6,7 @@
 import type { LimitRow } from "../support/vm_report.ts";
 import type { JobSeen } from "./guest.ts";
 
-/** What a check found. */
+/** The findings of a check. */
 export interface Found {
   readonly rows: readonly LimitRow[];
   /** Why there was nothing to check. */
@@ -22,7 +22,7 @@ export interface Check {
   readonly carryOut: (tell: (text: string) => void) => Promise<Found>;
 }
 
-/** What a job's result says, in few words. */
+/** Summarizes a job's result. */
 export function verdict(job: JobSeen): string {
   const code = job.exit_code === null ? "" : ` ${job.exit_code}`;
   return `${job.state}, ${job.reason}${job.reason === "exit_code" ? code : ""}: ${job.message}`;

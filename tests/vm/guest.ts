@@ -9,7 +9,7 @@
  */
 import { systemClock } from "@lib/core/clock.ts";
 
-/** What a finished program left. */
+/** The output of a finished program. */
 export interface Ran {
   readonly code: number;
   readonly stdout: string;

@@ -43,7 +43,7 @@ async function carryOut(check: Check): Promise<VmCheckEvent> {
   }
 }
 
-/** What the programs had to say when a check broke off. */
+/** Reports the programs' messages after a failed check. */
 async function tellJournal(): Promise<void> {
   const { stdout } = await run(["journalctl", "--user", "--no-pager", "-n", "40", "-o", "cat"]);
   for (const line of stdout.split("\n")) if (line !== "") tell({ event: "step", text: line });

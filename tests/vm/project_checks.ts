@@ -92,7 +92,7 @@ export const projectMemoryCheck: Check = {
   },
 };
 
-/** What `systemctl --user edit` changes reaches the kernel, and the project's page. */
+/** Checks that changes by `systemctl --user edit` reach the kernel and the project's page. */
 export const projectEditCheck: Check = {
   name: "project-edit",
   async carryOut(tell) {

@@ -3,7 +3,7 @@ import * as fc from "fast-check";
 import picomatch from "picomatch";
 import { compileGlobs, globProblem } from "@lib/foundations/files/glob.ts";
 
-/** Whether the globs take a file; what lies in a directory that is taken is taken. */
+/** Checks that the globs match a file, or a directory above it. */
 function takes(patterns: readonly string[], path: string): boolean {
   const globs = compileGlobs(patterns);
   let state = globs.root;

@@ -9,7 +9,7 @@ import {
 import { CicdError } from "@lib/core/errors.ts";
 import { anyOutcome, makeOutcome, makeSpec, projectName } from "../../../support/job_fixtures.ts";
 
-/** What a value is once it has crossed the wire. */
+/** Returns a value as it arrives over the wire. */
 function sent(value: unknown): unknown {
   return JSON.parse(JSON.stringify(value));
 }

@@ -106,7 +106,7 @@ function setup() {
   };
 }
 
-/** Whether a promise has been kept by now. */
+/** Checks that a promise has settled by now. */
 async function isDone(clock: FakeClock, promise: Promise<unknown>): Promise<boolean> {
   let done = false;
   void promise.then(() => done = true, () => done = true);

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { formatEnvironmentFile } from "@lib/spine/executors/runtime_files.ts";
 
-/** What systemd's reader does with `NAME="…"` lines, written after `parse_env_file_internal`. */
+/** Parses `NAME="…"` lines as systemd's `parse_env_file_internal` does. */
 function readBack(text: string): [string, string][] {
   const variables: [string, string][] = [];
   let at = 0;

@@ -7,7 +7,7 @@ import { anyOutcome, makeJob, makeOutcome, makeSpec } from "../../../support/job
 
 const cancel = { reason: "cancelled", by: "by request" } as const;
 
-/** What each event does to a job in each state: the new state, or how it was taken. */
+/** The effect of each event on a job in each state: the new state, or the answer. */
 const TABLE: readonly (readonly [Job["state"], JobEvent, string])[] = [
   ["queued", { kind: "claimed", bootId: "b" }, "starting"],
   ["queued", { kind: "started", attempt: 1, at: 1 }, "state_conflict"],

@@ -25,7 +25,7 @@ class FakeRunner implements AttemptRunner {
   readonly stops: string[] = [];
   readonly aborted: string[] = [];
   readonly #ends = new Map<string, PromiseWithResolvers<AttemptOutcome>>();
-  /** Whether a stop is taken; else it waits for its signal. */
+  /** If set, `stop` resolves at once; otherwise it waits for its signal. */
   takesStops = true;
 
   run(job: Job, { onStarted, signal }: RunAttemptOptions): Promise<AttemptOutcome> {

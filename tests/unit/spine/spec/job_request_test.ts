@@ -96,7 +96,7 @@ Deno.test("parseJobRequest() reads every field, in the units of the inside", () 
   assert.deepEqual(secrets, { TOKEN: "a-long-secret" });
 });
 
-/** What is wrong, where, and what is said of it. */
+/** An invalid request, the path of the error, and its message. */
 const BAD: readonly (readonly [string, unknown, string, RegExp])[] = [
   ["no object", 7, "body", /must be an object/],
   ["null", null, "body", /must be an object/],

@@ -12,7 +12,7 @@ import {
   textOf,
 } from "../../../api/client/_fakes.ts";
 
-/** How one connection goes: how much it gives, in pieces of which size, and how it ends. */
+/** The course of one connection: how much it gives, in chunks of which size, and how it ends. */
 interface Connection {
   readonly bytes: number;
   readonly piece: number;
