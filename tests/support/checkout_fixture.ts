@@ -23,7 +23,7 @@ export interface CheckoutFixtureOptions {
   readonly runCommand?: RunCommand;
 }
 
-/** What one checkout is given. */
+/** The input of one checkout. */
 export interface CheckoutRequest extends Partial<GitSpec> {
   readonly url: string;
   /** The value of the secret that the token is taken from. */
@@ -44,7 +44,7 @@ export interface DoneCheckout {
   readonly workspace: string;
   readonly attemptPath: string;
   readonly said: readonly string[];
-  /** What it adds to the job's environment. */
+  /** Additions to the job's environment. */
   readonly env: Readonly<Record<string, string>>;
   /** Runs git in the workspace. */
   git(...args: readonly string[]): Promise<string>;

@@ -79,11 +79,11 @@ Deno.test("verdictOf() keeps an exit code other than 0", () => {
   assert.equal(verdict("", { exitCode: 127 }).success, false);
 });
 
-Deno.test("verdictOf() lets the exit code count where another program was run", () => {
+Deno.test("verdictOf() uses the exit code if another program was run", () => {
   assert.deepEqual(verdict("built 3 files\n"), { success: true, exitCode: 0 });
 });
 
-Deno.test("verdictOf() does not call a run a success whose results it has not seen", () => {
+Deno.test("verdictOf() does not report success without having seen the results", () => {
   assert.equal(verdict("…the end of something long", { stdoutIsWhole: false }).success, false);
 });
 
