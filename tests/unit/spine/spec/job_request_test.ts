@@ -272,7 +272,7 @@ Deno.test("parseJobRequest() reports all issues at once", () => {
   assert.deepEqual(paths, ["project", "script", "limits.cpu"]);
 });
 
-Deno.test("parseJobRequest() quotes no more than a little of what it was given", () => {
+Deno.test("parseJobRequest() quotes only a little of its input", () => {
   const text = "x".repeat(100_000);
   for (
     const body of [{ ...job, [text]: 1 }, { ...job, timeout: text }, {
@@ -284,7 +284,7 @@ Deno.test("parseJobRequest() quotes no more than a little of what it was given",
   }
 });
 
-Deno.test("parseJobRequest() takes a secret for one, though objects have a field of its name", () => {
+Deno.test("parseJobRequest() accepts a secret with the name of an object's own property", () => {
   assert.deepEqual(parse({ ...job, secrets: { toString: "a-long-secret" } }).spec.secretNames, [
     "toString",
   ]);
