@@ -6,6 +6,9 @@ import { CicdError } from "@lib/core/errors.ts";
 import { newJobId } from "@lib/core/ids.ts";
 import { attemptDirectory, type AttemptRef } from "@lib/spine/jobs/attempt_directory.ts";
 import { type AttemptStep, StepFailure } from "@lib/spine/jobs/step.ts";
+import { parseAttemptOrder } from "@lib/spine/agent_link/protocol.ts";
+import { jobUnitProperties } from "@lib/spine/executors/unit_properties.ts";
+import { unitProperty } from "@lib/foundations/systemd/unit_property.ts";
 import { FakeExecutor, FakeMachine } from "../support/fake_executor.ts";
 import { makeOutcome, makeSpec, projectName } from "../support/job_fixtures.ts";
 import { RecordingLogger } from "../support/recording_logger.ts";
@@ -82,6 +85,31 @@ Deno.test("begin() starts an attempt once, however often and at once it is asked
   await host.begin(t.ref, input);
   assert.deepEqual(t.machine.begun, [t.key]);
   assert.equal((await host.ended(t.ref)).state, "succeeded");
+});
+
+Deno.test("a field of a later release travels from the order to the unit and to the next agent", async () => {
+  await using t = new Bench();
+  // As the runner sends it: the stored row, in which this release does not know `nice`.
+  const order = { ...input, spec: { ...input.spec, nice: 5 } };
+  await (await t.agent()).begin(t.ref, parseAttemptOrder(JSON.parse(JSON.stringify(order))));
+  const [request] = t.machine.requests;
+  assert.ok(request !== undefined);
+  const properties = jobUnitProperties(request, {
+    workdir: "/work",
+    argv: ["/bin/true"],
+    environment: {},
+    environmentFile: "/run/env",
+    managerEnvironment: [],
+    runtimeDir: "/run",
+    recorder: "/run/record.sh",
+  });
+  // The one line that a new field costs where it is read.
+  const unit = [...properties, unitProperty.tasksMax(Object(request.spec)["nice"])];
+  assert.deepEqual(unit.at(-1), unitProperty.tasksMax(5));
+  const record = JSON.parse(await Deno.readTextFile(t.directory.attemptFile));
+  assert.equal(record.nice, 5);
+  t.machine.end(t.key, makeOutcome());
+  assert.equal((await (await t.agent()).ended(t.ref)).state, "succeeded");
 });
 
 Deno.test("begin() joins an attempt that an earlier agent began and that has ended since", async () => {

@@ -18,6 +18,8 @@ import { raceAbort } from "@lib/core/abort.ts";
 /** The state that outlives a process: the attempts themselves. */
 export class FakeMachine {
   readonly begun: string[] = [];
+  /** What each attempt was begun with. */
+  readonly requests: AttemptRequest[] = [];
   readonly stops: { readonly key: string; readonly why: StopRequest }[] = [];
   readonly found = new Map<string, AttemptFound>();
   readonly #ends = new Map<string, PromiseWithResolvers<AttemptOutcome>>();
@@ -62,7 +64,8 @@ export class FakeExecutor implements Executor {
     this.#machine = machine;
   }
 
-  async start({ ref }: AttemptRequest, signal: AbortSignal): Promise<"started" | "exists"> {
+  async start(request: AttemptRequest, signal: AbortSignal): Promise<"started" | "exists"> {
+    const { ref } = request;
     signal.throwIfAborted();
     const failure = this.#machine.nextStartFails;
     this.#machine.nextStartFails = undefined;
@@ -70,6 +73,7 @@ export class FakeExecutor implements Executor {
     const key = `${ref.jobId}/${ref.number}`;
     if (this.#machine.found.has(key)) return await Promise.resolve("exists");
     this.#machine.begun.push(key);
+    this.#machine.requests.push(request);
     this.#machine.beginOf(key).resolve();
     this.#machine.found.set(key, { kind: "alive" });
     return await Promise.resolve("started");
