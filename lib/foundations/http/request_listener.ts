@@ -6,6 +6,7 @@
 import { once } from "node:events";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
+import type { Readable } from "node:stream";
 import { getRequestListener, RequestError } from "@hono/node-server";
 import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
 import { CicdError, ignore, messageOf } from "@lib/core/errors.ts";
@@ -21,6 +22,8 @@ export interface RequestListenerOptions {
   readonly onError: (what: string, error: unknown) => void;
 }
 
+/** Time for a client to stop sending a body that was refused. */
+const LINGER_MS = 1_000;
 /** Content types of bodies that are made at once; they get a length, others are streamed. */
 const WHOLE = /^application\/(json|problem\+json|openmetrics-text)\b/;
 
@@ -53,7 +56,7 @@ export function makeRequestListener(
       if (!incoming.complete) response.headers.set("connection", "close");
       if (!isHttp1(outgoing)) return response;
       const headOnly = request.method === "HEAD";
-      await sendResponse(response, outgoing, headOnly, (error) => {
+      await sendResponse(response, { incoming, outgoing, headOnly }, (error) => {
         onError("An answer broke off", error);
       });
       return RESPONSE_ALREADY_SENT;
@@ -82,8 +85,11 @@ function isHttp1(outgoing: object): outgoing is ServerResponse {
  */
 async function sendResponse(
   response: Response,
-  outgoing: ServerResponse,
-  headOnly: boolean,
+  { incoming, outgoing, headOnly }: {
+    readonly incoming: Readable & { readonly complete: boolean };
+    readonly outgoing: ServerResponse;
+    readonly headOnly: boolean;
+  },
   onError: (error: unknown) => void,
 ): Promise<void> {
   // Tells the producer of the body that it is not read.
@@ -98,7 +104,9 @@ async function sendResponse(
     } else if (isWhole) {
       const bytes = new Uint8Array(await response.arrayBuffer());
       response.headers.set("content-length", String(bytes.byteLength));
-      writeHead().end(bytes);
+      writeHead().write(bytes);
+      if (!incoming.complete) await discardRest(incoming, outgoing);
+      outgoing.end();
     } else {
       writeHead().flushHeaders();
       await pump(response.body, outgoing);
@@ -107,6 +115,21 @@ async function sendResponse(
     if (!outgoing.destroyed) onError(error);
     outgoing.destroy();
   }
+}
+
+/**
+ * Reads and drops the rest of a body that was refused, for a while.
+ *
+ * A connection that is closed with unread bytes is reset, and the client may lose the answer.
+ */
+async function discardRest(incoming: Readable, outgoing: ServerResponse): Promise<void> {
+  const over = Promise.withResolvers<void>();
+  const timer = setTimeout(over.resolve, LINGER_MS);
+  for (const event of ["end", "close", "error"]) incoming.once(event, () => over.resolve());
+  outgoing.once("close", over.resolve);
+  incoming.resume();
+  await over.promise;
+  clearTimeout(timer);
 }
 
 async function pump(body: ReadableStream<Uint8Array>, outgoing: ServerResponse): Promise<void> {
