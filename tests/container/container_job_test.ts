@@ -51,7 +51,7 @@ Deno.test("a container job that exceeds its memory limit is killed, and its resu
   });
   assert.equal(job.state, "failed");
   assert.equal(job.reason, "oom_killed");
-  assert.match(job.message, /limit is 32M/);
+  assert.match(job.message, /its 32M limit/);
   assert.deepEqual(await t.engine.containers(), []);
 });
 

@@ -85,7 +85,7 @@ Deno.test("container jobs run for an ordinary account with the system's engine",
       const script = "a=x; while :; do a=$a$a; done";
       const { seen } = await follow({ script, limits: { memory: "32M" } });
       assert.deepEqual([seen.state, seen.reason], ["failed", "oom_killed"]);
-      assert.match(seen.message ?? "", /limit is 32M/);
+      assert.match(seen.message ?? "", /its 32M limit/);
     },
   );
 
