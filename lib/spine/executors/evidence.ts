@@ -73,10 +73,11 @@ async function readEvidence(
   const startedAt = result?.kind === "record" && result.record.startedAt !== undefined
     ? result.record.startedAt
     : begunAt;
+  const finishedAt = record?.mtime ?? now;
   return {
     spec,
     monitor,
-    finishedAt: record?.mtime ?? now,
+    finishedAt,
     logBytes: logs.reduce((sum, info) => sum + info.size, 0),
     bootedAt: now - uptime() * 1_000,
     ...(result === undefined ? {} : { result }),
@@ -84,7 +85,8 @@ async function readEvidence(
     ...(stop === undefined
       ? {}
       : { stop: { why: parseStop(stop.kind === "text" ? stop.text : ""), at: stop.mtime } }),
-    ...(startedAt === undefined ? {} : { startedAt }),
+    // The engine's clock runs ahead of the file system's: nothing ends before it starts.
+    ...(startedAt === undefined ? {} : { startedAt: Math.min(startedAt, finishedAt) }),
   };
 }
 
