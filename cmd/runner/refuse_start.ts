@@ -23,12 +23,15 @@ const AT_MOST_MS = 5_000;
 const LOOK_MS = 50;
 
 /** Tells if another start would fail in the same way. */
-export function isHopeless(error: CicdError): boolean {
+function isHopeless(error: CicdError): boolean {
   return NOT_RETRIED.includes(error.entry.exitCode);
 }
 
 /**
  * Answers every request at the passed sockets with the error, until no more arrive.
+ *
+ * A failure that may pass is answered for the whole deadline, as the service manager starts the
+ * runner again as soon as it exits.
  *
  * Only local clients get the error itself; remote ones are asked to retry later.
  */
@@ -55,7 +58,8 @@ export async function refuseStart(
   using deadline = withDeadline(new AbortController().signal, AT_MOST_MS, "refusals");
   const isQuiet = () => {
     const last = Math.max(startedAt, server.lastActivityAt);
-    return server.activeRequests === 0 && systemClock.now() - last >= QUIET_MS;
+    return isHopeless(error) && server.activeRequests === 0 &&
+      systemClock.now() - last >= QUIET_MS;
   };
   while (!deadline.aborted && !isQuiet()) {
     await systemClock.sleep(LOOK_MS, { signal: deadline }).catch(ignore("the deadline has passed"));

@@ -272,7 +272,7 @@ Deno.test("a damaged database is refused with what to do, and stays as it is", a
   const bytes = new TextEncoder().encode("no database ".repeat(1_000));
   await Deno.writeFile(`${bench.stateDir}/runner.db`, bytes);
   const { code, stderr } = await failedStart(bench);
-  assert.equal(code, 74);
+  assert.equal(code, 78);
   assert.match(stderr, /is damaged.*restore a backup/);
   assert.deepEqual(await Deno.readFile(`${bench.stateDir}/runner.db`), bytes);
 });

@@ -86,9 +86,23 @@ Deno.test("openDatabase() rejects a file that is not a database", async () => {
   assert.throws(() => open(t.db), code("store_corrupt"));
 });
 
-Deno.test("openDatabase() says io_failed for a path that cannot be a file", async () => {
+Deno.test("openDatabase() says store_unusable for a path that cannot be a file", async () => {
   await using t = new Directory();
-  assert.throws(() => open(t.path), code("io_failed"));
+  assert.throws(() => open(t.path), code("store_unusable"));
+});
+
+Deno.test("openDatabase() leaves a database whose beginning was overwritten, and its log", async () => {
+  await using t = new Directory();
+  using db = open(t.db);
+  storeOn(db).insert({ job: makeJob() });
+  const copy = `${t.path}/copy.db`;
+  const log = await Deno.readFile(`${t.db}-wal`);
+  const noise = crypto.getRandomValues(new Uint8Array(8_192));
+  await Deno.writeFile(copy, noise);
+  await Deno.writeFile(`${copy}-wal`, log);
+  assert.throws(() => open(copy), code("store_corrupt"));
+  assert.deepEqual(await Deno.readFile(copy), noise);
+  assert.deepEqual(await Deno.readFile(`${copy}-wal`), log);
 });
 
 Deno.test("a database whose pages were overwritten is store_corrupt, not an answer", async () => {

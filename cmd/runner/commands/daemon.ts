@@ -45,8 +45,8 @@ export async function runDaemon(args: readonly string[]): Promise<number> {
   } catch (thrown) {
     const error = toCicdError(thrown);
     const { listenFds, setCloseOnExec } = platform;
-    const { isHopeless, refuseStart } = await import("../refuse_start.ts");
-    if (listenFds.length > 0 && isHopeless(error)) {
+    if (listenFds.length > 0) {
+      const { refuseStart } = await import("../refuse_start.ts");
       await refuseStart(error, listenFds, setCloseOnExec)
         .catch(ignore("the sockets are closed already; the reason is reported below"));
     }

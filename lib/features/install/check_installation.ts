@@ -13,6 +13,7 @@ import type {
 } from "@lib/features/install/facts.ts";
 
 const GROUP_AND_OTHERS = 0o077;
+const OWNER_ALL = 0o700;
 const WRITE_FOR_OTHERS = 0o022;
 
 const ROLES: Readonly<Record<GuardedPath["role"], string>> = {
@@ -41,6 +42,12 @@ function checkPath({ role, facts }: GuardedPath, uid: number): Check {
     return check.problem(
       `${path} belongs to uid ${facts.uid}, not to you (uid ${uid})`,
       `sudo chown ${uid} ${path}`,
+    );
+  }
+  if (role === "state_dir" && (facts.mode & OWNER_ALL) !== OWNER_ALL) {
+    return check.problem(
+      `${path} has mode 0${facts.mode.toString(8).padStart(3, "0")}: the runner cannot use it`,
+      `chmod 0700 ${path}`,
     );
   }
   if ((facts.mode & GROUP_AND_OTHERS) === 0) return check.ok(`only its owner can access ${path}`);
@@ -143,6 +150,12 @@ export function checkRunner({ runner, manager, version }: DoctorFacts): Check {
       isManaged
         ? "systemctl --user enable --now cicd-runner.socket"
         : "start it with: cicd-runner daemon",
+    );
+  }
+  if (runner.kind === "refuses") {
+    return check.problem(
+      `the runner refuses requests: ${runner.why}`,
+      isManaged ? "fix that; the next request starts the runner" : "fix that, then restart it",
     );
   }
   if (runner.version !== undefined && runner.version !== version) {

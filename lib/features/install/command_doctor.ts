@@ -15,6 +15,7 @@ import {
   type ListenSettings,
   PROGRAM,
 } from "@lib/foundations/config/program_keys.ts";
+import { examineDatabase } from "@lib/foundations/store/database_file.ts";
 import { defaultConfig, usualPath } from "@lib/foundations/config/read.ts";
 import { DISK } from "@lib/spine/queue/keys.ts";
 import { Engine } from "@lib/foundations/docker/engine.ts";
@@ -72,6 +73,7 @@ export async function doctor(context: CliContext): Promise<number> {
     ...problems,
     ...checkSystemd(facts),
     ...checkFiles(facts),
+    checkDatabase(`${stateDir}/runner.db`),
     ...checkUnits(facts),
     checkRunner(facts),
     ...checkTools(facts),
@@ -106,6 +108,17 @@ const MARKS: Readonly<Record<Check["status"], readonly [Colour, string]>> = {
   problem: ["bad", "FAIL"],
   skipped: ["faint", "skip"],
 };
+
+/** Checks the runner's database, also while no runner can tell. */
+function checkDatabase(path: string): Check {
+  const check = checkOf("database", "Database");
+  try {
+    examineDatabase(path);
+    return check.ok(`${path} can be used`);
+  } catch (error) {
+    return check.problem(messageOf(error), "See docs/operations.md, section Backup");
+  }
+}
 
 /** Checks the TCP listener, if there is one. */
 function checkListener(listen: ListenSettings): readonly Check[] {
@@ -148,7 +161,9 @@ async function askRunner(context: CliContext, signal: AbortSignal): Promise<Runn
     return { kind: "answered", version };
   } catch (error) {
     if (signal.aborted) throw signal.reason;
-    return { kind: "silent", why: messageOf(error) };
+    const isSilent = !(error instanceof CicdError) ||
+      error.code === "runner_unavailable" || error.code === "deadline_exceeded";
+    return { kind: isSilent ? "silent" : "refuses", why: messageOf(error) };
   }
 }
 

@@ -64,6 +64,8 @@ export interface UnitInstance {
 /** The runner's answer on its socket. */
 export type RunnerAnswer =
   | { readonly kind: "answered"; readonly version: string | undefined }
+  /** It answers every request with the reason why it cannot start or serve. */
+  | { readonly kind: "refuses"; readonly why: string }
   | { readonly kind: "silent"; readonly why: string };
 
 /** The container engine's answer. */

@@ -20,8 +20,8 @@ export interface SmallFileOptions {
  * Reads a whole regular file.
  *
  * @returns `undefined` if it does not exist.
- * @throws {CicdError} `invalid_config` if it is not a regular file, too long or not private;
- * `io_failed` if it cannot be read.
+ * @throws {CicdError} `invalid_config` if it is not a regular file, too long, not private or not ours
+ * to read; `io_failed` if reading fails.
  */
 export function readSmallFile(path: string, options: SmallFileOptions): Uint8Array | undefined {
   const { what, maxBytes, mustBePrivate } = options;
@@ -48,6 +48,8 @@ export function readSmallFile(path: string, options: SmallFileOptions): Uint8Arr
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return undefined;
     if (error instanceof CicdError) throw error;
+    // It does not pass by itself.
+    if (error instanceof Deno.errors.PermissionDenied) throw invalid(messageOf(error));
     throw new CicdError("io_failed", `Cannot read ${what} from "${path}": ${messageOf(error)}`, {
       cause: error,
     });

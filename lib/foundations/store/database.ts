@@ -7,6 +7,7 @@
  */
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { CicdError, messageOf } from "@lib/core/errors.ts";
+import { damaged, examineDatabase, unusable } from "@lib/foundations/store/database_file.ts";
 
 /** A value that SQLite stores. */
 export type SqlValue = null | number | bigint | string | Uint8Array;
@@ -46,7 +47,8 @@ export interface Database extends Disposable {
  * Opens the database, creating or migrating it as needed.
  *
  * @throws {CicdError} `store_corrupt` if the file is damaged or not a database, `store_newer` if a
- * newer version of the suite wrote it, `io_failed` if it cannot be opened.
+ * newer version of the suite wrote it, `store_unusable` if it cannot be opened or written,
+ * `disk_full` or `io_failed` if the disk fails.
  */
 export function openDatabase(
   { path, schemas }: { readonly path: string; readonly schemas: readonly Schema[] },
@@ -117,6 +119,7 @@ const PRAGMAS = [
 function open(path: string): DatabaseSync {
   let db: DatabaseSync | undefined;
   try {
+    if (path !== ":memory:") examineDatabase(path);
     db = new DatabaseSync(path);
     // Prepared, as an error of `exec` does not carry SQLite's result code.
     for (const pragma of PRAGMAS) db.prepare(`PRAGMA ${pragma}`).all();
@@ -187,9 +190,12 @@ function migrate(db: Database, schemas: readonly Schema[], path: string): void {
 }
 
 /** SQLite's result codes with an error code of their own. */
+const SQLITE_PERM = 3;
+const SQLITE_READONLY = 8;
 const SQLITE_IOERR = 10;
 const SQLITE_CORRUPT = 11;
 const SQLITE_FULL = 13;
+const SQLITE_CANTOPEN = 14;
 const SQLITE_NOTADB = 26;
 
 function translate(error: unknown, path: string): unknown {
@@ -200,12 +206,12 @@ function translate(error: unknown, path: string): unknown {
   switch (result & 0xff) {
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
-      return new CicdError(
-        "store_corrupt",
-        `Cannot use database "${path}": it is damaged (${messageOf(error)}); move it and its ` +
-          `-wal and -shm files away, or restore a backup, then start again`,
-        { cause: error },
-      );
+      return damaged(path, error);
+    case 0:
+    case SQLITE_PERM:
+    case SQLITE_READONLY:
+    case SQLITE_CANTOPEN:
+      return unusable(path, error);
     case SQLITE_FULL:
       return new CicdError(
         "disk_full",

@@ -26,8 +26,8 @@ export function lockState(stateDir: string): Disposable {
 /**
  * Locks a directory until disposed, or until the process dies.
  *
- * @throws {CicdError} `store_locked` if another process holds it, `io_failed` if the file cannot be
- * created.
+ * @throws {CicdError} `store_locked` if another process holds it, `store_unusable` if the file cannot
+ * be created, `disk_full` if there is no room for it.
  */
 export function lockDirectory({ directory, program, remedy }: DirectoryLock): Disposable {
   const file = openLock(`${directory}/${program}.lock`);
@@ -51,10 +51,28 @@ function openLock(path: string): Deno.FsFile {
   try {
     return Deno.openSync(path, { create: true, read: true, write: true, mode: 0o600 });
   } catch (error) {
-    throw new CicdError("io_failed", `Cannot use lock file "${path}": ${messageOf(error)}`, {
-      cause: error,
-    });
+    throw directoryFailure(`lock file "${path}"`, error);
   }
+}
+
+/**
+ * Makes the error of a file or directory without which a program cannot start.
+ *
+ * @param what The thing and its path.
+ * @returns `disk_full` if there is no room, which passes; `store_unusable` for the rest.
+ */
+export function directoryFailure(what: string, error: unknown): CicdError {
+  return error instanceof Error && "code" in error && error.code === "ENOSPC"
+    ? new CicdError("disk_full", `Cannot use ${what}: the disk is full; free some space`, {
+      cause: error,
+      retryAfterMs: 30_000,
+    })
+    : new CicdError(
+      "store_unusable",
+      `Cannot use ${what}: ${messageOf(error)}; give it, and the directory it is in, to this ` +
+        `account (chown), with mode 0700 for directories, then start again`,
+      { cause: error },
+    );
 }
 
 /** Writes the pid for people; the lock holds without it, for example on a full disk. */

@@ -40,3 +40,7 @@ Deno.test("checkFiles() compares the free space with the floor", () => {
   assert.equal(statusAt(200), "ok");
   assert.equal(statusAt(undefined), "skipped");
 });
+
+Deno.test("checkFiles() reports a state directory that its owner cannot write", () => {
+  assert.equal(statusOf("state_dir", 0o500), "problem");
+});

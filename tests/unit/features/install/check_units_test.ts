@@ -70,3 +70,11 @@ Deno.test("checkRunner() reports a runner of another version", () => {
   const check = checkRunner(factsWith({ runner: { kind: "answered", version: "0.9.0" } }));
   assert.equal(check.status, "warning");
 });
+
+Deno.test("checkRunner() gives the reason of a runner that refuses to start", () => {
+  const why = 'Cannot open database "/state/runner.db": it is a directory';
+  const check = checkRunner(factsWith({ runner: { kind: "refuses", why } }));
+  assert.equal(check.status, "problem");
+  assert.match(check.detail, /refuses requests: Cannot open database/);
+  assert.match(check.fix ?? "", /next request starts the runner/);
+});
