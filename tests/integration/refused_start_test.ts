@@ -100,6 +100,16 @@ const CASES: readonly {
     spoil: ({ db }) => Deno.writeFileSync(db, crypto.getRandomValues(new Uint8Array(50_000))),
   },
   {
+    name: "a database that was emptied",
+    code: "store_corrupt",
+    detail: /missing or empty, but had 12 changes/,
+    doctor: "database",
+    spoil({ db }) {
+      Deno.writeTextFileSync(db, "");
+      Deno.writeTextFileSync(`${db}.mark`, "0000000000000012\n");
+    },
+  },
+  {
     name: "a state directory of mode 0500",
     code: "store_unusable",
     detail: /its mode is 0500, not 0700/,

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { DatabaseSync } from "node:sqlite";
 import type { ErrorCode } from "@lib/core/error_codes.ts";
 import { CicdError } from "@lib/core/errors.ts";
 import { newJobId } from "@lib/core/ids.ts";
@@ -105,6 +106,60 @@ Deno.test("openDatabase() leaves a database whose beginning was overwritten, and
   assert.deepEqual(await Deno.readFile(`${copy}-wal`), log);
 });
 
+Deno.test("openDatabase() refuses a database that was emptied or removed, and says what to do", async () => {
+  await using t = new Directory();
+  {
+    using db = open(t.db);
+    storeOn(db).insert({ job: makeJob() });
+  }
+  for (const lose of [() => Deno.truncateSync(t.db), () => Deno.removeSync(t.db)]) {
+    lose();
+    assert.throws(() => open(t.db), code("store_corrupt"));
+    assert.throws(() => open(t.db), /missing or empty, but had \d+ changes; .*remove ".*\.mark"/);
+  }
+  await Deno.remove(`${t.db}.mark`);
+  using db = open(t.db);
+  assert.equal(storeOn(db).queuedCount(), 0);
+});
+
+Deno.test("openDatabase() refuses a database whose log was removed, and opens it once it is back", async () => {
+  await using t = new Directory();
+  const copy = `${t.path}/copy.db`;
+  {
+    // A killed runner leaves its files like this.
+    using db = open(t.db);
+    storeOn(db).insert({ job: makeJob() });
+    db.all("PRAGMA wal_checkpoint");
+    storeOn(db).insert({ job: makeJob() });
+    for (const end of ["", "-wal", ".mark"]) await Deno.copyFile(t.db + end, copy + end);
+  }
+  await Deno.rename(`${copy}-wal`, `${copy}-kept`);
+  const before = await Deno.readFile(copy);
+  assert.throws(() => open(copy), code("store_corrupt"));
+  assert.throws(() => open(copy), /its last 1 changes are missing: its log/);
+  assert.deepEqual(await Deno.readFile(copy), before);
+  await Deno.rename(`${copy}-kept`, `${copy}-wal`);
+  using db = open(copy);
+  assert.equal(storeOn(db).queuedCount(), 2);
+});
+
+Deno.test("openDatabase() takes a log that another program has copied into the database", async () => {
+  await using t = new Directory();
+  const copy = `${t.path}/copy.db`;
+  {
+    using db = open(t.db);
+    storeOn(db).insert({ job: makeJob() });
+    for (const end of ["", "-wal", ".mark"]) await Deno.copyFile(t.db + end, copy + end);
+  }
+  {
+    using other = new DatabaseSync(copy);
+    other.prepare("PRAGMA wal_checkpoint(TRUNCATE)").all();
+  }
+  await assert.rejects(Deno.stat(`${copy}-wal`), Deno.errors.NotFound);
+  using db = open(copy);
+  assert.equal(storeOn(db).queuedCount(), 1);
+});
+
 Deno.test("a database whose pages were overwritten is store_corrupt, not an answer", async () => {
   await using t = new Directory();
   {
@@ -169,7 +224,7 @@ Deno.test("10,000 queued jobs are there after a restart, in their order, with th
   await using t = new Directory();
   {
     using db = open(t.db);
-    db.run("PRAGMA synchronous=OFF");
+    db.all("PRAGMA synchronous=OFF");
     const store = storeOn(db);
     for (let count = 0; count < 10_000; count++) {
       store.insert({ job: makeJob({ createdAt: count, notBefore: count }) });

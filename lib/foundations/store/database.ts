@@ -7,6 +7,7 @@
  */
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { CicdError, messageOf } from "@lib/core/errors.ts";
+import { openMark, requireCommits } from "@lib/foundations/store/commit_mark.ts";
 import { damaged, examineDatabase, unusable } from "@lib/foundations/store/database_file.ts";
 
 /** A value that SQLite stores. */
@@ -46,7 +47,7 @@ export interface Database extends Disposable {
 /**
  * Opens the database, creating or migrating it as needed.
  *
- * @throws {CicdError} `store_corrupt` if the file is damaged or not a database, `store_newer` if a
+ * @throws {CicdError} `store_corrupt` if the file is damaged, lost changes or is not a database, `store_newer` if a
  * newer version of the suite wrote it, `store_unusable` if it cannot be opened or written,
  * `disk_full` or `io_failed` if the disk fails.
  */
@@ -54,7 +55,9 @@ export function openDatabase(
   { path, schemas }: { readonly path: string; readonly schemas: readonly Schema[] },
 ): Database {
   const statements = new Map<string, StatementSync>();
-  const db = open(path);
+  using acquired = new DisposableStack();
+  const db = acquired.adopt(open(path), (opened) => opened.close());
+  const mark = path === ":memory:" ? undefined : acquired.use(openMark(path));
   const prepare = (sql: string): StatementSync => {
     let statement = statements.get(sql);
     if (statement === undefined) {
@@ -70,8 +73,14 @@ export function openDatabase(
       throw translate(error, path);
     }
   };
+  const changes = () => prepare("SELECT total_changes() AS n").get()?.["n"];
+  const count = () =>
+    Number(prepare("UPDATE commits SET count = count + 1 RETURNING count").get()?.["count"]);
   const database: Database = {
-    run: (sql, ...values) => guarded(() => Number(prepare(sql).run(...values).changes)),
+    run(sql, ...values) {
+      if (!db.isTransaction) return database.transaction(() => database.run(sql, ...values));
+      return guarded(() => Number(prepare(sql).run(...values).changes));
+    },
     all: (sql, ...values) => guarded(() => prepare(sql).all(...values)),
     first: (sql, ...values) => guarded(() => prepare(sql).get(...values)),
     transaction(body, durability = "full") {
@@ -79,8 +88,11 @@ export function openDatabase(
         using _relaxed = durability === "relaxed" ? relax(prepare) : undefined;
         prepare("BEGIN IMMEDIATE").run();
         try {
+          const before = changes();
           const result = body();
+          const commits = durability === "full" && changes() !== before ? count() : undefined;
           prepare("COMMIT").run();
+          if (commits !== undefined) mark?.write(commits);
           return result;
         } catch (error) {
           if (db.isTransaction) prepare("ROLLBACK").run();
@@ -90,16 +102,21 @@ export function openDatabase(
     },
     [Symbol.dispose]() {
       statements.clear();
-      if (db.isOpen) db.close();
+      owned.dispose();
     },
   };
-  try {
-    migrate(database, schemas, path);
-  } catch (error) {
-    database[Symbol.dispose]();
-    throw error;
-  }
+  const stored = storedCommits(database);
+  if (mark !== undefined) requireCommits(path, stored);
+  migrate(database, schemas, path);
+  mark?.write(storedCommits(database));
+  const owned = acquired.move();
   return database;
+}
+
+/** Returns the number of commits that the database has counted. */
+function storedCommits(db: Database): number {
+  const isCounted = db.first("SELECT 1 FROM sqlite_schema WHERE name = 'commits'") !== undefined;
+  return isCounted ? Number(db.first("SELECT count FROM commits")?.["count"] ?? 0) : 0;
 }
 
 /** In WAL mode, a commit under NORMAL does not wait for the disk. */
@@ -160,6 +177,10 @@ function migrate(db: Database, schemas: readonly Schema[], path: string): void {
         `${known}; install the newer release again, or restore a backup`,
     );
   }
+  db.transaction(() => {
+    db.run("CREATE TABLE IF NOT EXISTS commits (id INTEGER PRIMARY KEY, count INTEGER NOT NULL)");
+    db.run("INSERT OR IGNORE INTO commits VALUES (1, 0)");
+  });
   const apply = (sql: string, note: () => void) =>
     db.transaction(() => {
       for (const statement of sql.split(/;\s*\n/)) {

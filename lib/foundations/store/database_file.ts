@@ -4,6 +4,7 @@
  * @module
  */
 import { CicdError, messageOf } from "@lib/core/errors.ts";
+import { requireCommits } from "@lib/foundations/store/commit_mark.ts";
 
 /** The first bytes of every database. */
 const MAGIC = "SQLite format 3\0";
@@ -11,20 +12,19 @@ const MAGIC = "SQLite format 3\0";
 const OWNER_WRITES = 0o200;
 
 /**
- * Checks that a database can be opened, and changes nothing; a missing one is fine.
+ * Checks that a database can be opened, and changes nothing; one that never existed is fine.
  *
- * SQLite would copy an intact log into a file whose beginning was overwritten.
+ * SQLite would copy an intact log into a file whose beginning was overwritten, and remove the log of
+ * a missing one.
  *
- * @throws {CicdError} `store_corrupt` if the file is no database, `store_unusable` if this account
+ * @throws {CicdError} `store_corrupt` if the file is no database, or lost, `store_unusable` if this account
  * cannot read and write it.
  */
 export function examineDatabase(path: string): void {
-  for (const each of [path, `${path}-wal`]) {
-    const start = readStart(each, path);
-    if (each === path && start !== undefined && start !== "" && start !== MAGIC) {
-      throw damaged(path, new Error("file is not a database"));
-    }
-  }
+  const start = readStart(path, path);
+  readStart(`${path}-wal`, path);
+  if (!start) requireCommits(path, undefined);
+  else if (start !== MAGIC) throw damaged(path, new Error("file is not a database"));
 }
 
 /** Returns the first bytes of a file; `undefined` if there is none. */
@@ -48,7 +48,7 @@ export function damaged(path: string, error: Error): CicdError {
   return new CicdError(
     "store_corrupt",
     `Cannot use database "${path}": it is damaged (${messageOf(error)}); move it and its ` +
-      `-wal and -shm files away, or restore a backup, then start again`,
+      `-wal, -shm and .mark files away, restore a backup if there is one, then start again`,
     { cause: error },
   );
 }

@@ -1,0 +1,71 @@
+/**
+ * A note beside a database of how many changes it has stored.
+ *
+ * A database that lost its file or its log opens like a new or an older one. The note, written after
+ * each commit and never ahead of the disk, tells them apart.
+ *
+ * @module
+ */
+import { CicdError } from "@lib/core/errors.ts";
+
+const DIGITS = 16;
+
+function markOf(database: string): string {
+  return `${database}.mark`;
+}
+
+/** Returns the number of changes that a database is known to have stored; 0 if that is not known. */
+function readMark(database: string): number {
+  const text = attempt(() => Deno.readTextFileSync(markOf(database))) ?? "";
+  // A power cut may leave an empty file.
+  return Number(/^\d{16}\n/.exec(text)?.[0] ?? 0);
+}
+
+/**
+ * Checks that a database has all its changes.
+ *
+ * @param stored Those that it has; `undefined` if its file is missing or empty.
+ * @throws {CicdError} `store_corrupt` if it lacks some.
+ */
+export function requireCommits(database: string, stored: number | undefined): void {
+  const known = readMark(database);
+  if ((stored ?? 0) >= known) return;
+  const found = stored === undefined
+    ? `the file is missing or empty, but had ${known} changes`
+    : `its last ${
+      known - stored
+    } changes are missing: its log "${database}-wal" was removed, or an ` +
+      "older copy was put in its place";
+  throw new CicdError(
+    "store_corrupt",
+    `Cannot use database "${database}": ${found}; put the files back or restore a backup, and ` +
+      `remove "${markOf(database)}" to go on with what is there`,
+  );
+}
+
+/** Opens the note for writing; a note that cannot be written only stays behind. */
+export function openMark(database: string): Disposable & { write(commits: number): void } {
+  const file = attempt(() =>
+    Deno.openSync(markOf(database), { write: true, create: true, mode: 0o600 })
+  );
+  const encoder = new TextEncoder();
+  return {
+    write(commits) {
+      attempt(() => {
+        file?.seekSync(0, Deno.SeekMode.Start);
+        file?.writeSync(encoder.encode(`${String(commits).padStart(DIGITS, "0")}\n`));
+      });
+    },
+    [Symbol.dispose]: () => file?.close(),
+  };
+}
+
+/** Returns `undefined` if it fails: the database works without the note. */
+function attempt<T>(body: () => T): T | undefined {
+  try {
+    return body();
+  } catch (error) {
+    if (error instanceof Error) return undefined;
+    throw error;
+  }
+}
