@@ -8,7 +8,7 @@ import { JOB_MIGRATIONS } from "@lib/spine/queue/job_schema.ts";
 import { JobStore } from "@lib/spine/queue/job_store.ts";
 import { type Database, openDatabase } from "@lib/foundations/store/database.ts";
 import { lockState } from "@lib/foundations/store/state_lock.ts";
-import { removeTree } from "@lib/foundations/store/remove_tree.ts";
+import { removeTree } from "@lib/foundations/process/remove_tree.ts";
 import { makeJob, makeOutcome, makeSpec } from "../support/job_fixtures.ts";
 import { mountSmallDisk } from "../support/small_disk.ts";
 

@@ -11,7 +11,7 @@ import {
 } from "@lib/spine/jobs/attempt_directory.ts";
 import type { JobSpec } from "@lib/spine/spec/job_spec.ts";
 import type { SetupContext } from "@lib/spine/jobs/step.ts";
-import { removeTree } from "@lib/foundations/store/remove_tree.ts";
+import { removeTree } from "@lib/foundations/process/remove_tree.ts";
 import { makeSpec, projectName } from "./job_fixtures.ts";
 
 /** A state directory with one attempt. */

@@ -9,7 +9,7 @@ import type { ArtifactSpec } from "@lib/spine/spec/job_spec.ts";
 import type { AttemptOutcome } from "@lib/spine/jobs/model.ts";
 import type { AttemptHandle } from "@lib/spine/jobs/executor.ts";
 import type { AttemptStep } from "@lib/spine/jobs/step.ts";
-import { removeTree } from "@lib/foundations/store/remove_tree.ts";
+import { removeTree } from "@lib/foundations/process/remove_tree.ts";
 import {
   type ArtifactList,
   readArtifactList,

@@ -16,7 +16,7 @@ import type { AttemptHandle } from "@lib/spine/jobs/executor.ts";
 import type { AttemptStep, SetupContext } from "@lib/spine/jobs/step.ts";
 import type { RunCommand } from "@lib/foundations/process/run_command.ts";
 import { readIfThere, writeAtomic } from "@lib/foundations/files/records.ts";
-import { removeTree } from "@lib/foundations/store/remove_tree.ts";
+import { removeTree } from "@lib/foundations/process/remove_tree.ts";
 import type { CacheLimits } from "@lib/features/caches/keys.ts";
 import {
   type Archiver,

@@ -5,7 +5,7 @@
  */
 import type { Clock } from "@lib/core/clock.ts";
 import type { GitRemote, GitScheme } from "@lib/spine/spec/git_url.ts";
-import { removeTree } from "@lib/foundations/store/remove_tree.ts";
+import { removeTree } from "@lib/foundations/process/remove_tree.ts";
 import type { Credentials } from "@lib/features/checkout/credentials.ts";
 import type { Git, GitAccess } from "@lib/features/checkout/git_command.ts";
 import { GitFailure } from "@lib/features/checkout/git_failure.ts";

@@ -10,7 +10,7 @@ import { type GitRemote, type GitScheme, parseGitUrl } from "@lib/spine/spec/git
 import type { GitSpec } from "@lib/spine/spec/job_spec.ts";
 import { type AttemptStep, type SetupContext, StepFailure } from "@lib/spine/jobs/step.ts";
 import type { RunCommand } from "@lib/foundations/process/run_command.ts";
-import { removeTree } from "@lib/foundations/store/remove_tree.ts";
+import { removeTree } from "@lib/foundations/process/remove_tree.ts";
 import { type CheckoutJob, emptyDirectory } from "@lib/features/checkout/checkout_repository.ts";
 import { checkOutTree } from "@lib/features/checkout/checkout_tree.ts";
 import { type Credentials, openCredentials } from "@lib/features/checkout/credentials.ts";

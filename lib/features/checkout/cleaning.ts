@@ -15,7 +15,7 @@ import { mirrorsPath, tryLockMirror } from "@lib/features/checkout/mirror.ts";
 import { directoriesIn, statIfThere } from "@lib/foundations/files/records.ts";
 import { PROGRAM } from "@lib/foundations/config/program_keys.ts";
 import { treeBytes } from "@lib/foundations/store/disk_space.ts";
-import { removeTree } from "@lib/foundations/store/remove_tree.ts";
+import { removeTree } from "@lib/foundations/process/remove_tree.ts";
 import { projectsIn } from "@lib/spine/jobs/attempt_directory.ts";
 
 /** Makes the sources. */

@@ -9,7 +9,7 @@
  * @module
  */
 import type { GitRemote } from "@lib/spine/spec/git_url.ts";
-import { removeTree } from "@lib/foundations/store/remove_tree.ts";
+import { removeTree } from "@lib/foundations/process/remove_tree.ts";
 import { GitFailure } from "@lib/features/checkout/git_failure.ts";
 
 /** Options for {@linkcode openCredentials}. */

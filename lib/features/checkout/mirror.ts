@@ -15,7 +15,7 @@ import type { Clock } from "@lib/core/clock.ts";
 import { CicdError } from "@lib/core/errors.ts";
 import type { ProjectName } from "@lib/core/ids.ts";
 import type { GitRemote } from "@lib/spine/spec/git_url.ts";
-import { removeTree } from "@lib/foundations/store/remove_tree.ts";
+import { removeTree } from "@lib/foundations/process/remove_tree.ts";
 import { lockDirectory } from "@lib/foundations/store/state_lock.ts";
 import type { Git } from "@lib/features/checkout/git_command.ts";
 import { GitFailure } from "@lib/features/checkout/git_failure.ts";

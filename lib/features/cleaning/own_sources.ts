@@ -7,7 +7,7 @@
 import { type JobId, parseJobId, parseProjectName } from "@lib/core/ids.ts";
 import { statIfThere } from "@lib/foundations/files/records.ts";
 import { treeBytes } from "@lib/foundations/store/disk_space.ts";
-import { removeTree } from "@lib/foundations/store/remove_tree.ts";
+import { removeTree } from "@lib/foundations/process/remove_tree.ts";
 import {
   attemptDirectory,
   type AttemptRef,

@@ -23,17 +23,22 @@ export function diskSpace(path: string): DiskSpace {
  * Sums up the blocks of a file, or of a directory and its content.
  *
  * A file with several hard links counts by its share, as removing one of them frees nothing.
- * Symbolic links are counted, not followed. Missing and unreadable paths count as 0.
+ * Symbolic links are counted, not followed. Missing and unreadable paths count as 0, as does what
+ * lies deeper than the longest path (4,096 bytes).
  */
 export async function treeBytes(path: string, signal: AbortSignal): Promise<number> {
-  signal.throwIfAborted();
-  const info = await unlessGone(() => Deno.lstat(path));
-  if (info === undefined) return 0;
-  const own = info.blocks === null ? info.size : info.blocks * 512;
-  if (!info.isDirectory) return Math.ceil(own / (info.nlink ?? 1));
-  let bytes = own;
-  for (const { name } of await unlessGone(() => Array.fromAsync(Deno.readDir(path))) ?? []) {
-    bytes += await treeBytes(`${path}/${name}`, signal);
+  let bytes = 0;
+  const pending = [path];
+  for (let at = pending.pop(); at !== undefined; at = pending.pop()) {
+    signal.throwIfAborted();
+    const here = at;
+    const info = await unlessGone(() => Deno.lstat(here));
+    if (info === undefined) continue;
+    const own = info.blocks === null ? info.size : info.blocks * 512;
+    bytes += info.isDirectory ? own : Math.ceil(own / (info.nlink ?? 1));
+    if (!info.isDirectory) continue;
+    const entries = await unlessGone(() => Array.fromAsync(Deno.readDir(here))) ?? [];
+    for (const { name } of entries) pending.push(`${here}/${name}`);
   }
   return bytes;
 }
@@ -44,6 +49,7 @@ async function unlessGone<T>(look: () => Promise<T>): Promise<T | undefined> {
   } catch (error) {
     const { NotFound, NotADirectory, PermissionDenied } = Deno.errors;
     if ([NotFound, NotADirectory, PermissionDenied].some((kind) => error instanceof kind)) return;
+    if (error instanceof Error && "code" in error && error.code === "ENAMETOOLONG") return;
     throw error;
   }
 }

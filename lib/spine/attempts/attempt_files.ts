@@ -23,7 +23,7 @@ import {
 } from "@lib/spine/jobs/attempt_directory.ts";
 import type { AttemptHandle } from "@lib/spine/jobs/executor.ts";
 import type { AttemptOutcome } from "@lib/spine/jobs/model.ts";
-import { removeTree } from "@lib/foundations/store/remove_tree.ts";
+import { removeTree } from "@lib/foundations/process/remove_tree.ts";
 
 /**
  * Makes an attempt's directory with everything the executor needs.
