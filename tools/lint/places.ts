@@ -51,6 +51,8 @@ const OWNERS: Readonly<Record<string, readonly string[]>> = {
   "node:child_process": ["lib/foundations/process/", "lib/spine/executors/", "cmd/"],
   "Deno.Command": ["lib/foundations/process/", "lib/spine/executors/", "cmd/"],
   "Deno.dlopen": ["lib/foundations/systemd/libc.ts"],
+  // It opens what it sees, and stops the program at a FIFO.
+  "Deno.watchFs": ["lib/features/containers/container_usage.ts"],
   "Deno.exit": [],
 };
 

@@ -9,6 +9,7 @@
 import type { Clock } from "@lib/core/clock.ts";
 import { type ContainerStream, Demultiplexer } from "@lib/foundations/docker/demux.ts";
 import { existsSync } from "@lib/foundations/files/records.ts";
+import { openRegular } from "@lib/foundations/files/regular_file.ts";
 import type { AttemptHandle } from "@lib/spine/jobs/executor.ts";
 import { logFilesOf } from "@lib/spine/executors/directory_files.ts";
 
@@ -73,7 +74,8 @@ class OutputFiles implements Disposable {
     this.#countedMaxBytes = Math.max(spec.logMaxBytes, COUNTED_MIN_BYTES);
     this.#files = logFilesOf(directory, spec.output).map((path) => {
       // Not created here: its existence means that the job was begun.
-      const file = Deno.openSync(path, { append: true });
+      const file = openRegular(path, { append: true });
+      if (file === undefined) throw new Deno.errors.NotFound(`No log file "${path}"`);
       const { size } = file.statSync();
       this.#kept += size;
       return { file, skip: size, pending: new Uint8Array(PENDING_BYTES), pendingBytes: 0 };

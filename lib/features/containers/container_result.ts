@@ -4,7 +4,7 @@
  * @module
  */
 import type { ContainerInfo } from "@lib/foundations/docker/engine_types.ts";
-import { existsSync } from "@lib/foundations/files/records.ts";
+import { existsSync, readIfThereSync } from "@lib/foundations/files/records.ts";
 import type { AttemptHandle } from "@lib/spine/jobs/executor.ts";
 import type { ContainerUsage } from "@lib/features/containers/container_usage.ts";
 import { logFilesOf } from "@lib/spine/executors/directory_files.ts";
@@ -90,8 +90,8 @@ function execFailure(attempt: AttemptHandle, exitCode: number): 126 | 127 | unde
   if (exitCode !== 126 && exitCode !== 127) return undefined;
   const logs = logFilesOf(attempt.directory, attempt.spec.output);
   const path = logs[logs.length - 1] ?? "";
-  if (!existsSync(path) || Deno.statSync(path).size > INIT_MESSAGE_MAX_BYTES) return undefined;
-  if (!INIT_FAILED.test(Deno.readTextFileSync(path))) return undefined;
+  if (!existsSync(path) || Deno.lstatSync(path).size > INIT_MESSAGE_MAX_BYTES) return undefined;
+  if (!INIT_FAILED.test(readIfThereSync(path) ?? "")) return undefined;
   return exitCode === 127 && !foundInWorkspace(attempt) ? 127 : 126;
 }
 

@@ -8,7 +8,8 @@ import { CicdError, messageOf } from "@lib/core/errors.ts";
 import type { Engine } from "@lib/foundations/docker/engine.ts";
 import { EngineError, hasStatus } from "@lib/foundations/docker/engine_error.ts";
 import type { ContainerBody, ContainerInfo } from "@lib/foundations/docker/engine_types.ts";
-import { existsSync, writeAtomicSync } from "@lib/foundations/files/records.ts";
+import { existsSync, readIfThereSync, writeAtomicSync } from "@lib/foundations/files/records.ts";
+import { openRegular } from "@lib/foundations/files/regular_file.ts";
 import {
   containerIssues,
   type ContainerRules,
@@ -39,12 +40,7 @@ export interface StartContainerOptions {
 
 /** Returns the name of an attempt's container; {@linkcode fenceIfMade} may have changed it. */
 export function containerNameOf({ ref, directory }: AttemptHandle): string {
-  try {
-    return Deno.readTextFileSync(otherNameFile(directory.path)).trim();
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return jobContainerName(ref);
-    throw error;
-  }
+  return readIfThereSync(otherNameFile(directory.path))?.trim() ?? jobContainerName(ref);
 }
 
 /**
@@ -177,7 +173,7 @@ async function start(
 ): Promise<"started" | "exists"> {
   const { clock, signal } = options;
   for (const path of logFilesOf(request.directory, request.spec.output)) {
-    Deno.openSync(path, { create: true, append: true, mode: 0o600 }).close();
+    openRegular(path, { create: true, append: true, mode: 0o600 }).close();
   }
   try {
     await engine.startContainer(name, signal);

@@ -3,10 +3,31 @@
  *
  * @module
  */
+import { CicdError } from "@lib/core/errors.ts";
+import { openRegular } from "@lib/foundations/files/regular_file.ts";
 
-/** Reads a text file; `undefined` if it does not exist. */
-export function readIfThere(path: string): Promise<string | undefined> {
-  return ifThere(() => Deno.readTextFile(path));
+/**
+ * Reads a text file; `undefined` if it does not exist.
+ *
+ * Anything but a regular file counts as missing: a job may have put a FIFO or a link in its place.
+ *
+ * @throws {CicdError} `io_failed` if it is larger than any record.
+ */
+export async function readIfThere(path: string): Promise<string | undefined> {
+  const file = openRecord(path);
+  return file === undefined ? undefined : await new Response(file.readable).text();
+}
+
+/** As {@linkcode readIfThere}, but synchronous. */
+export function readIfThereSync(path: string): string | undefined {
+  using file = openRecord(path);
+  if (file === undefined) return undefined;
+  const bytes = new Uint8Array(file.statSync().size);
+  let length = 0;
+  for (let count = 1; count > 0; length += count) {
+    count = file.readSync(bytes.subarray(length)) ?? 0;
+  }
+  return new TextDecoder().decode(bytes.subarray(0, length));
 }
 
 /** Returns the status of a path, without following a link; `undefined` if it does not exist. */
@@ -42,16 +63,50 @@ export function filesIn(path: string): readonly string[] {
 
 /** Writes a file of mode 0600 atomically: readers see either the old text or the new one. */
 export async function writeAtomic(path: string, text: string): Promise<void> {
-  const draft = `${path}.tmp`;
-  await Deno.writeTextFile(draft, text, { mode: 0o600 });
-  await Deno.rename(draft, path);
+  const draft = draftOf(path);
+  try {
+    await Deno.writeTextFile(draft, text, NEW_FILE);
+    await Deno.rename(draft, path);
+  } catch (error) {
+    removeDraft(draft);
+    throw error;
+  }
 }
 
 /** As {@linkcode writeAtomic}, but synchronous. */
-export function writeAtomicSync(path: string, text: string): void {
-  const draft = `${path}.tmp`;
-  Deno.writeTextFileSync(draft, text, { mode: 0o600 });
-  Deno.renameSync(draft, path);
+export function writeAtomicSync(path: string, content: string | Uint8Array): void {
+  const draft = draftOf(path);
+  const bytes = typeof content === "string" ? new TextEncoder().encode(content) : content;
+  try {
+    Deno.writeFileSync(draft, bytes, NEW_FILE);
+    Deno.renameSync(draft, path);
+  } catch (error) {
+    removeDraft(draft);
+    throw error;
+  }
+}
+
+const NEW_FILE = { mode: 0o600, createNew: true } as const;
+const RECORD_MAX_BYTES = 64 * 1024 * 1024;
+
+/** A job cannot guess the name, and so cannot put a FIFO there. */
+function draftOf(path: string): string {
+  return `${path}.${crypto.randomUUID().slice(0, 8)}.tmp`;
+}
+
+function removeDraft(draft: string): void {
+  try {
+    Deno.removeSync(draft);
+  } catch (error) {
+    if (!isGone(error)) throw error;
+  }
+}
+
+function openRecord(path: string): Deno.FsFile | undefined {
+  const file = openRegular(path, { read: true });
+  if (file === undefined || file.statSync().size <= RECORD_MAX_BYTES) return file;
+  file.close();
+  throw new CicdError("io_failed", `Cannot read "${path}": it is larger than any record`);
 }
 
 function namesIn(path: string, take: (entry: Deno.DirEntry) => boolean): readonly string[] {

@@ -1,7 +1,7 @@
 /**
  * The only place that calls into libc, for what the runtime does not offer:
  * close-on-exec on inherited sockets, Unix datagrams, the kind of a socket, the
- * monotonic clock. Constants are those of Linux on x86_64 and aarch64.
+ * monotonic clock, inotify. Constants are those of Linux on x86_64 and aarch64.
  *
  * @module
  */
@@ -20,14 +20,27 @@ export interface DatagramSocket extends Disposable {
   send(bytes: Uint8Array<ArrayBuffer>): SendResult;
 }
 
+/** An inotify instance. */
+export interface InotifyQueue extends Disposable {
+  /** Watches a directory without opening anything; `undefined` if it cannot. */
+  add(path: string): number | undefined;
+  remove(watch: number): void;
+  /** Waits for events in another thread; returns the bytes read, or less than 0 on failure. */
+  read(into: Uint8Array<ArrayBuffer>): Promise<number>;
+}
+
 const SYMBOLS = {
   __errno_location: { parameters: [], result: "pointer" },
   clock_gettime: { parameters: ["i32", "buffer"], result: "i32" },
   close: { parameters: ["i32"], result: "i32" },
   fcntl: { parameters: ["i32", "i32", "i32"], result: "i32" },
   getsockopt: { parameters: ["i32", "i32", "i32", "buffer", "buffer"], result: "i32" },
+  inotify_add_watch: { parameters: ["i32", "buffer", "u32"], result: "i32" },
+  inotify_init1: { parameters: ["i32"], result: "i32" },
+  inotify_rm_watch: { parameters: ["i32", "i32"], result: "i32" },
   // Reads errno: the runtime's own pointer access requires permission for all libraries.
   memcpy: { parameters: ["buffer", "pointer", "usize"], result: "pointer" },
+  read: { parameters: ["i32", "buffer", "usize"], result: "isize", nonblocking: true },
   sendto: { parameters: ["i32", "buffer", "usize", "i32", "buffer", "u32"], result: "isize" },
   socket: { parameters: ["i32", "i32", "i32"], result: "i32" },
 } as const satisfies Deno.ForeignLibraryInterface;
@@ -40,6 +53,9 @@ const SOL_SOCKET = 1;
 const SO_DOMAIN = 39;
 const F_SETFD = 2;
 const FD_CLOEXEC = 1;
+const IN_CLOEXEC = 0o2_000_000;
+/** Of entries: modified, moved, created, deleted; of a directory, which is not a link. */
+const WATCHED = 0x2 | 0x40 | 0x80 | 0x100 | 0x200 | 0x0100_0000 | 0x0200_0000;
 const CLOCK_MONOTONIC = 1;
 const EAGAIN = 11;
 const EINTR = 4;
@@ -113,6 +129,22 @@ export class Libc {
     }
     const [seconds = 0n, nanoseconds = 0n] = time;
     return seconds * 1_000_000n + nanoseconds / 1_000n;
+  }
+
+  /** Creates an inotify instance; `undefined` if the account has too many. */
+  openInotify(): InotifyQueue | undefined {
+    const libc = this.#libc;
+    const fd = libc.inotify_init1(IN_CLOEXEC);
+    if (fd < 0) return undefined;
+    return {
+      add(path) {
+        const watch = libc.inotify_add_watch(fd, new TextEncoder().encode(`${path}\0`), WATCHED);
+        return watch < 0 ? undefined : watch;
+      },
+      remove: (watch) => void libc.inotify_rm_watch(fd, watch),
+      read: async (into) => Number(await libc.read(fd, into, BigInt(into.length))),
+      [Symbol.dispose]: () => void libc.close(fd),
+    };
   }
 
   get #libc(): Deno.DynamicLibrary<typeof SYMBOLS>["symbols"] {

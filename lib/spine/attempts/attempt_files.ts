@@ -37,10 +37,10 @@ export function prepareDirectory(
 ): void {
   Deno.mkdirSync(directory.workspace, { recursive: true, mode: 0o700 });
   if (spec.work.kind === "script") {
-    Deno.writeTextFileSync(directory.scriptFile, spec.work.text, { mode: 0o600 });
+    writeAtomicSync(directory.scriptFile, spec.work.text);
   }
   if (sealedSecrets !== undefined) {
-    Deno.writeFileSync(directory.secretsFile, sealedSecrets, { mode: 0o600 });
+    writeAtomicSync(directory.secretsFile, sealedSecrets);
   }
   writeAtomicSync(directory.attemptFile, JSON.stringify(spec));
 }

@@ -11,6 +11,8 @@ import { raceAbort } from "@lib/core/abort.ts";
 import type { Clock } from "@lib/core/clock.ts";
 import { CicdError, messageOf } from "@lib/core/errors.ts";
 import { existsSync } from "@lib/foundations/files/records.ts";
+import { Inotify } from "@lib/foundations/systemd/inotify.ts";
+import { Libc } from "@lib/foundations/systemd/libc.ts";
 import type {
   AttemptFound,
   AttemptHandle,
@@ -42,6 +44,7 @@ const RECHECK_MS = 2_000;
 export class DirectExecutor implements Executor {
   readonly kind = "direct";
   readonly #clock: Clock;
+  readonly #inotify = new Inotify(new Libc());
   readonly #disposed = new AbortController();
 
   constructor({ clock }: { readonly clock: Clock }) {
@@ -91,9 +94,9 @@ export class DirectExecutor implements Executor {
     return undefined;
   }
 
-  [Symbol.asyncDispose](): Promise<void> {
+  async [Symbol.asyncDispose](): Promise<void> {
     this.#disposed.abort(new DOMException("The executor was disposed", "AbortError"));
-    return Promise.resolve();
+    await this.#inotify[Symbol.asyncDispose]();
   }
 
   #evidenceOptions() {
@@ -104,15 +107,14 @@ export class DirectExecutor implements Executor {
   async #gone(attempt: AttemptHandle, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
     const { resultFile, path } = attempt.directory;
-    using changes = Deno.watchFs(path, { recursive: false });
-    const events = changes[Symbol.asyncIterator]();
-    let change = events.next();
+    let change = Promise.withResolvers<void>();
+    using _watch = this.#inotify.watch(path, () => change.resolve());
     while (!existsSync(resultFile) && await isSupervised(attempt, signal)) {
       const recheckAt = this.#clock.now() + RECHECK_MS;
       while (!existsSync(resultFile) && this.#clock.now() < recheckAt) {
         const ms = recheckAt - this.#clock.now();
-        const changed = await sleepUnless(change, { ms, clock: this.#clock, signal });
-        if (changed) change = events.next();
+        const changed = await sleepUnless(change.promise, { ms, clock: this.#clock, signal });
+        if (changed) change = Promise.withResolvers<void>();
       }
     }
   }

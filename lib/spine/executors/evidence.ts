@@ -4,6 +4,7 @@
  * @module
  */
 import { uptime } from "node:os";
+import { readIfThere } from "@lib/foundations/files/records.ts";
 import type { AttemptFound, AttemptHandle } from "@lib/spine/jobs/executor.ts";
 import type { AttemptOutcome } from "@lib/spine/jobs/model.ts";
 import {
@@ -106,7 +107,7 @@ async function readBounded(path: string, maxBytes: number): Promise<BoundedText 
   if (info === undefined) return undefined;
   const mtime = info.mtime?.getTime() ?? 0;
   if (!info.isFile || info.size > maxBytes) return { kind: "too_long", mtime };
-  return { kind: "text", text: await Deno.readTextFile(path), mtime };
+  return { kind: "text", text: await readIfThere(path) ?? "", mtime };
 }
 
 function statIfThere(path: string): Deno.FileInfo | undefined {

@@ -36,6 +36,7 @@ export const RECORD_PROGRAM = `exec >/dev/null 2>&1
 PATH=/usr/local/bin:/usr/bin:/bin:/run/current-system/sw/bin
 umask 077
 result=$1 unit=$2 runtime=$3 secrets=$4 spare=2
+[ ! -p "$result.tmp" ] || rm -f -- "$result.tmp"
 trap 'exec mv -fT -- "$result.tmp" "$result"' EXIT
 ask() {
   [ "$spare" -lt 2 ] || XDG_RUNTIME_DIR=$runtime timeout -k 1 1 systemctl --user show "$@"

@@ -38,6 +38,7 @@ cicd__identity() {
   fi 2>/dev/null
 }
 cicd__find_supervisor() {
+  [ -f "$1/supervisor" ] || return 1
   { read -r cicd__main && read -r cicd__known; } <"$1/supervisor" || return 1
   cicd__identity "$cicd__main" && [ "$cicd__identity" = "$cicd__known" ]
 } 2>/dev/null
@@ -146,6 +147,8 @@ cicd__run() {
   cicd__status=$?
   umask 077
   exec 2>/dev/null
+  # A job may have put FIFOs here, at which the shell would wait for ever.
+  command -p rm -rf "$cicd__draft" "$cicd__draft.ended" "$cicd__draft.times"
   : >"$cicd__draft.ended"
   kill -s TERM "$cicd__reaper"
   while kill -0 "$cicd__reaper"; do
@@ -181,7 +184,9 @@ case $cicd__call in
     kill -s TERM -- "-$cicd__main" 2>/dev/null || :
     ;;
   sweep)
-    { read -r cicd__main && read -r cicd__known; } <"$1/supervisor" || cicd__main=none
+    cicd__main=none
+    [ ! -f "$1/supervisor" ] ||
+      { read -r cicd__main && read -r cicd__known; } <"$1/supervisor" || cicd__main=none
     cicd__kill_all "$cicd__main" "$2" "$3" "$$"
     ;;
 esac

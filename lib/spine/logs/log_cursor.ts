@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { openRegular } from "@lib/foundations/files/regular_file.ts";
 import type { OutputStream } from "@lib/spine/jobs/attempt_directory.ts";
 import { endOfView, type IndexRecord, isCovered } from "@lib/spine/logs/log_index.ts";
 import { type LogIndexFile, type LogView, openLogIndex } from "@lib/spine/logs/log_index_file.ts";
@@ -203,21 +204,16 @@ class MaskedFile implements Disposable {
   async #read(limit: number): Promise<Uint8Array> {
     const length = Math.min(this.#buffer.length, limit - this.#readAt);
     if (length <= 0) return new Uint8Array(0);
-    this.#file ??= await this.#open();
+    this.#file ??= this.#open();
     const count = await this.#file?.read(this.#buffer.subarray(0, length)) ?? 0;
     this.#readAt += count;
     return this.#buffer.subarray(0, count);
   }
 
-  async #open(): Promise<Deno.FsFile | undefined> {
-    try {
-      const file = await Deno.open(this.#path, { read: true });
-      await file.seek(this.#readAt, Deno.SeekMode.Start);
-      return file;
-    } catch (error) {
-      if (error instanceof Deno.errors.NotFound) return undefined;
-      throw error;
-    }
+  #open(): Deno.FsFile | undefined {
+    const file = openRegular(this.#path, { read: true });
+    file?.seekSync(this.#readAt, Deno.SeekMode.Start);
+    return file;
   }
 }
 

@@ -7,6 +7,7 @@
  * @module
  */
 import { CicdError } from "@lib/core/errors.ts";
+import { openRegular } from "@lib/foundations/files/regular_file.ts";
 import type { OutputStream } from "@lib/spine/jobs/attempt_directory.ts";
 import {
   decodeIndexRecord,
@@ -26,13 +27,8 @@ export type LogView = OutputStream | "all";
 
 /** Opens the index at `path`; `undefined` if there is none of this version yet. */
 export function openLogIndex(path: string): LogIndexFile | undefined {
-  let file: Deno.FsFile;
-  try {
-    file = Deno.openSync(path, { read: true });
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    throw error;
-  }
+  const file = openRegular(path, { read: true });
+  if (file === undefined) return undefined;
   const index = readLogIndex(file);
   if (index === undefined) file.close();
   return index;
@@ -119,7 +115,7 @@ export class LogIndexFile implements Disposable {
  * @throws {CicdError} `io_failed` if the file is not an index of this version.
  */
 export function openIndexWriter(path: string, sizes: StreamSizes): IndexWriter {
-  const file = Deno.openSync(path, { read: true, append: true, create: true, mode: 0o600 });
+  const file = openRegular(path, { read: true, append: true, create: true, mode: 0o600 });
   try {
     if (file.statSync().size < INDEX_RECORD_BYTES) {
       file.truncateSync(0);

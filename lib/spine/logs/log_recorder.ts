@@ -14,6 +14,7 @@
 import { Backoff } from "@lib/core/backoff.ts";
 import type { Clock } from "@lib/core/clock.ts";
 import { ignore } from "@lib/core/errors.ts";
+import { openRegular } from "@lib/foundations/files/regular_file.ts";
 import type { AttemptDirectory, OutputStream } from "@lib/spine/jobs/attempt_directory.ts";
 import { type IndexWriter, openIndexWriter } from "@lib/spine/logs/log_index_file.ts";
 import {
@@ -149,7 +150,8 @@ class Recording implements LogRecording {
   #measure(stream: OutputStream): SeenStream {
     const { directory, clock } = this.#options;
     try {
-      const { size, mtime } = Deno.statSync(directory.logFile(stream));
+      const { size, mtime, isFile } = Deno.lstatSync(directory.logFile(stream));
+      if (!isFile) return { stream, size: 0, timeMs: 0 };
       return { stream, size, timeMs: mtime?.getTime() ?? clock.now() };
     } catch (error) {
       if (error instanceof Deno.errors.NotFound) return { stream, size: 0, timeMs: 0 };
@@ -175,7 +177,8 @@ class Recording implements LogRecording {
     // Before the first cut, so that no reader takes a cut log for a complete one.
     if (this.#droppedOnDisk === undefined) await this.#saveDropped();
     for (const { stream, keepBytes, dropBytes } of cuts) {
-      await Deno.truncate(directory.logFile(stream), keepBytes);
+      using file = openRegular(directory.logFile(stream), { write: true });
+      await file?.truncate(keepBytes);
       this.#dropped += dropBytes;
     }
     if (clock.now() - this.#droppedWrittenAt >= CAPPED_WRITE_MS) await this.#saveDropped();

@@ -9,7 +9,7 @@
  */
 import { CicdError } from "@lib/core/errors.ts";
 import { formatSize } from "@lib/core/size.ts";
-import { readIfThere, writeAtomic } from "@lib/foundations/files/records.ts";
+import { readIfThere, statIfThere, writeAtomic } from "@lib/foundations/files/records.ts";
 import type { AttemptDirectory } from "@lib/spine/jobs/attempt_directory.ts";
 import { endOfView, type StreamSizes } from "@lib/spine/logs/log_index.ts";
 import { type LogView, openLogIndex } from "@lib/spine/logs/log_index_file.ts";
@@ -149,12 +149,8 @@ export function cappedLine(maxBytes: number, droppedBytes: number): string {
 }
 
 async function fileSize(path: string): Promise<number> {
-  try {
-    return (await Deno.stat(path)).size;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return 0;
-    throw error;
-  }
+  const info = await statIfThere(path);
+  return info?.isFile ? info.size : 0;
 }
 
 /** Bytes that the index covers; a record may claim bytes that a power failure took from the log. */

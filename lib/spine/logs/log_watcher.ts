@@ -1,7 +1,7 @@
 /**
  * Notifies any number of followers of changes in an attempt directory.
  *
- * One inotify watch per directory, shared and reference-counted. A watch carries no data, only a
+ * One watch per directory, shared and reference-counted, all in one inotify instance. A watch carries no data, only a
  * growing version: a follower notes the version, reads to the end of the file, and waits for a
  * later version, so it never misses a change, however slow it is and however many events were
  * merged or dropped.
@@ -14,6 +14,8 @@
  */
 import { raceAbort } from "@lib/core/abort.ts";
 import type { Clock } from "@lib/core/clock.ts";
+import { type DirectoryWatch, Inotify } from "@lib/foundations/systemd/inotify.ts";
+import { Libc } from "@lib/foundations/systemd/libc.ts";
 
 /** How a directory is polled while it is not watched. */
 interface Polling {
@@ -44,7 +46,8 @@ export interface LogWatch extends Disposable {
 /** The watches of one process; disposing ends them all. */
 export class LogWatcher implements AsyncDisposable {
   readonly #clock: Clock;
-  readonly #directories = new Map<string, DirectoryWatch>();
+  readonly #inotify = new Inotify(new Libc());
+  readonly #directories = new Map<string, SharedWatch>();
   readonly #ending = new Set<Promise<void>>();
 
   constructor({ clock }: { readonly clock: Clock }) {
@@ -60,7 +63,7 @@ export class LogWatcher implements AsyncDisposable {
   watch(directory: string): LogWatch {
     let shared = this.#directories.get(directory);
     if (shared === undefined) {
-      shared = new DirectoryWatch(directory, this.#clock);
+      shared = new SharedWatch(directory, { clock: this.#clock, inotify: this.#inotify });
       this.#directories.set(directory, shared);
     }
     const watch = shared;
@@ -79,7 +82,7 @@ export class LogWatcher implements AsyncDisposable {
     };
   }
 
-  #end(directory: string, shared: DirectoryWatch): void {
+  #end(directory: string, shared: SharedWatch): void {
     if (this.#directories.get(directory) === shared) this.#directories.delete(directory);
     const ended = shared.end();
     this.#ending.add(ended);
@@ -89,23 +92,31 @@ export class LogWatcher implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     for (const [directory, shared] of [...this.#directories]) this.#end(directory, shared);
     await Promise.all(this.#ending);
+    await this.#inotify[Symbol.asyncDispose]();
   }
 }
 
 /** The one watch of a directory. */
-class DirectoryWatch {
+class SharedWatch {
   version = 0;
   holders = 0;
   readonly #directory: string;
   readonly #clock: Clock;
   readonly #stop = new AbortController();
   readonly #done: Promise<void>;
-  #watcher: Deno.FsWatcher | undefined;
+  readonly #inotify: Inotify;
+  #watch: DirectoryWatch | undefined;
+  /** Events since a time, to notice a burst. */
+  #events = { since: 0, count: 0 };
   #next = Promise.withResolvers<void>();
 
-  constructor(directory: string, clock: Clock) {
+  constructor(
+    directory: string,
+    { clock, inotify }: { readonly clock: Clock; readonly inotify: Inotify },
+  ) {
     this.#directory = directory;
     this.#clock = clock;
+    this.#inotify = inotify;
     this.#tryWatch();
     this.#done = this.#run();
   }
@@ -144,24 +155,17 @@ class DirectoryWatch {
     }
   }
 
-  /** Passes events on until the watch ends, or there are too many. */
+  /** Waits until the watch ends, by itself or as there are too many events. */
   async #listen(): Promise<Polling> {
-    let since = 0;
-    let events = 0;
-    try {
-      for await (const _event of this.#watcher ?? []) {
-        this.#notify();
-        const now = this.#clock.now();
-        if (now - since > BURST_MS) {
-          since = now;
-          events = 0;
-        }
-        if (++events === BURST_EVENTS) return BUSY;
-      }
-      return UNAVAILABLE;
-    } catch {
-      return UNAVAILABLE; // A failed watch is replaced, like a missing one.
-    }
+    await this.#watch?.ended;
+    return this.#events.count >= BURST_EVENTS ? BUSY : UNAVAILABLE;
+  }
+
+  #onEvent(): void {
+    this.#notify();
+    const now = this.#clock.now();
+    if (now - this.#events.since > BURST_MS) this.#events = { since: now, count: 0 };
+    if (++this.#events.count === BURST_EVENTS) this.#close();
   }
 
   #notify(): void {
@@ -171,22 +175,14 @@ class DirectoryWatch {
     resolve();
   }
 
+  /** Without a watch the directory is polled; the next poll tries again. */
   #tryWatch(): void {
-    try {
-      this.#watcher = Deno.watchFs(this.#directory, { recursive: false });
-    } catch {
-      this.#watcher = undefined; // Polled meanwhile; retried after the next poll.
-    }
+    this.#events = { since: 0, count: 0 };
+    this.#watch = this.#inotify.watch(this.#directory, () => this.#onEvent());
   }
 
   #close(): void {
-    const watcher = this.#watcher;
-    this.#watcher = undefined;
-    try {
-      watcher?.close();
-    } catch (error) {
-      // Leaving the iteration has already closed it.
-      if (!(error instanceof Deno.errors.BadResource)) throw error;
-    }
+    this.#watch?.[Symbol.dispose]();
+    this.#watch = undefined;
   }
 }

@@ -15,6 +15,7 @@ import { formatSize } from "@lib/core/size.ts";
 import type { AttemptDirectory } from "@lib/spine/jobs/attempt_directory.ts";
 import { type IndexWriter, openIndexWriter } from "@lib/spine/logs/log_index_file.ts";
 import { existsSync } from "@lib/foundations/files/records.ts";
+import { openRegular } from "@lib/foundations/files/regular_file.ts";
 import {
   compilePatterns,
   Redactor,
@@ -96,7 +97,7 @@ class SetupLogFile implements SetupLog {
 
   done(): void {
     this.#close();
-    Deno.openSync(this.#directory.setupDone, { write: true, create: true, mode: 0o600 }).close();
+    openRegular(this.#directory.setupDone, { write: true, create: true, mode: 0o600 }).close();
   }
 
   [Symbol.dispose](): void {
@@ -148,7 +149,7 @@ class SetupFiles implements Disposable {
   size: number;
 
   constructor(directory: AttemptDirectory) {
-    this.#log = Deno.openSync(directory.setupLog, {
+    this.#log = openRegular(directory.setupLog, {
       read: true,
       append: true,
       create: true,
