@@ -95,12 +95,15 @@ function ended(job: Job, outcome: AttemptOutcome): Transition {
   });
 }
 
+/** The longest delay between two attempts. */
+export const MAX_RETRY_DELAY_MS = 3_600_000;
+
 /** Returns the delay before the next attempt; `undefined` if the policy allows none. */
 export function retryDelay(job: Job, outcome: AttemptOutcome): number | undefined {
   const { max, on, delayMs } = job.spec.retries;
   const tried = job.attempt - job.retryBase;
   if (tried > max || !retryCauses(outcome).some((cause) => on.includes(cause))) return undefined;
-  return Math.min(delayMs * 2 ** (tried - 1), 3_600_000);
+  return Math.min(delayMs * 2 ** (tried - 1), MAX_RETRY_DELAY_MS);
 }
 
 function retryCauses(outcome: AttemptOutcome): readonly RetryCause[] {

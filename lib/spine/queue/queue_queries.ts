@@ -6,6 +6,7 @@
 import type { JobId, ProjectName } from "@lib/core/ids.ts";
 import { integer, jobIdIn, numberOf, projectIn, text } from "@lib/spine/queue/job_row.ts";
 import type { Job } from "@lib/spine/jobs/model.ts";
+import { MAX_RETRY_DELAY_MS } from "@lib/spine/jobs/state_machine.ts";
 import type { Database } from "@lib/foundations/store/database.ts";
 
 /** The first queued jobs of a project that wait for nothing but a free slot. */
@@ -38,6 +39,13 @@ export function rankOf(job: Job, ageingMs: number): number {
   return job.createdAt - job.spec.priority * ageingMs;
 }
 
+/**
+ * The delay before this attempt of a queued job, as `retryDelay` computes it. A job that would have
+ * to wait longer was queued before the clock was set back.
+ */
+const DELAY_SQL = `CASE WHEN attempt = retry_base THEN 0 ELSE min(${MAX_RETRY_DELAY_MS},
+  json_extract(spec, '$.retries.delayMs') * (1 << min(attempt - retry_base - 1, 32))) END`;
+
 /** Returns the jobs that may start now, best first, for each project with queued work. */
 export function queueCandidates(
   db: Database,
@@ -52,13 +60,15 @@ export function queueCandidates(
     ) ?? 0;
     const candidates = db.all(
       `SELECT id, rank, concurrency_group FROM jobs AS queued
-       WHERE state = 'queued' AND project = ? AND not_before <= ?
+       WHERE state = 'queued' AND project = ?
+         AND (not_before <= ? OR not_before > ? + ${DELAY_SQL})
          AND (concurrency_group IS NULL OR NOT EXISTS (
            SELECT 1 FROM jobs AS open
            WHERE open.project = queued.project AND open.state IN ('starting', 'running')
              AND open.concurrency_group = queued.concurrency_group))
        ORDER BY rank, id LIMIT ?`,
       project,
+      now,
       now,
       perProject,
     ).map((candidate): Candidate => {

@@ -163,7 +163,8 @@ Deno.test("candidates() omits jobs whose group is running or whose delay has not
   const spec = makeSpec({ concurrencyGroup: "deploy" });
   t.claim(t.add({ spec }).id);
   t.add({ spec });
-  const later = t.add({ notBefore: 100 });
+  const delayed = makeSpec({ retries: { max: 1, on: ["failed"], delayMs: 100 } });
+  const later = t.add({ spec: delayed, attempt: 1, notBefore: 100 });
   const free = t.add();
   const at = (now: number) => t.store.candidates(now, 9)[0]?.candidates.map(({ id }) => id);
   assert.deepEqual(at(99), [free.id]);
@@ -171,6 +172,16 @@ Deno.test("candidates() omits jobs whose group is running or whose delay has not
   assert.equal(t.store.candidates(0, 9)[0]?.running, 1);
   assert.equal(t.store.nextNotBefore(0), 100);
   assert.equal(t.store.nextNotBefore(100), undefined);
+});
+
+Deno.test("candidates() holds no job for longer than its delay when the clock was set back", () => {
+  using t = openMemoryStore();
+  const retries = { max: 3, on: ["failed"], delayMs: 100 } as const;
+  const first = t.add({ notBefore: 10_000 });
+  const second = t.add({ spec: makeSpec({ retries }), attempt: 2, notBefore: 10_200 });
+  const at = (now: number) => t.store.candidates(now, 9)[0]?.candidates.map(({ id }) => id);
+  assert.deepEqual(at(10_100), [first.id]);
+  assert.deepEqual(new Set(at(9_999)), new Set([first.id, second.id]));
 });
 
 Deno.test("position() counts the jobs of the project that start before", () => {
