@@ -18,6 +18,12 @@ const TABLE: readonly (readonly [string | null, boolean, ByteRange])[] = [
   ["bytes=100-", true, { kind: "part", from: 100 }],
   ["bytes=500-", true, { kind: "part", from: 500 }],
   ["bytes=-30", true, { kind: "part", from: 70 }],
+  ["bytes=-0", false, { kind: "unsatisfiable" }],
+  ["bytes=-00", true, { kind: "unsatisfiable" }],
+  ["bytes=10-99999999999999999", false, { kind: "part", from: 10, to: 100 }],
+  ["bytes=-99999999999999999", false, { kind: "part", from: 0, to: 100 }],
+  ["bytes=12345678901234567-", false, { kind: "unsatisfiable" }],
+  ["bytes=12345678901234567-12345678901234567", false, { kind: "unsatisfiable" }],
   ["bytes=-", false, { kind: "all", from: 0, to: 100 }],
   ["bytes=1-2,4-5", false, { kind: "all", from: 0, to: 100 }],
   ["lines=1-2", false, { kind: "all", from: 0, to: 100 }],
@@ -29,6 +35,10 @@ for (const [field, isFollow, wanted] of TABLE) {
     assert.deepEqual(parseRange(field, 100, isFollow ? follow : once), wanted);
   });
 }
+
+Deno.test("parseRange() reads the last bytes of an empty resource as all of it", () => {
+  assert.deepEqual(parseRange("bytes=-30", 0, once), { kind: "all", from: 0, to: 0 });
+});
 
 Deno.test("parseRange() takes an offset where there is no field", () => {
   assert.deepEqual(parseRange(null, 100, { follow: false, offset: 40 }), {
