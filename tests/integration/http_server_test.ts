@@ -25,6 +25,7 @@ interface Bench extends AsyncDisposable {
 async function serve(
   handle: HttpServerOptions["handle"],
   limits: Partial<HttpServerOptions["limits"]> = {},
+  more: Pick<HttpServerOptions, "upgrade"> = {},
 ): Promise<Bench> {
   const directory = await Deno.makeTempDir({ prefix: "http-" });
   const path = `${directory}/s.sock`;
@@ -34,6 +35,7 @@ async function serve(
     listeners: [{ kind: "unix", path }],
     limits: { maxConnections: 4, maxHeaderBytes: 8_192, headerTimeoutMs: 60_000, ...limits },
     handle,
+    ...more,
     keepFromChildren: (fd) => descriptors.push(fd),
     onError: (_, error) => errors.push(error),
   });
@@ -169,6 +171,68 @@ Deno.test("an answer to a body that was not read closes the connection", async (
   const head = `POST / HTTP/1.1\r\n${HOST}Content-Length: 1000\r\n\r\n`;
   const got = await t.raw(`${head}only this`);
   assert.match(got, /^HTTP\/1\.1 200 [^]*connection: close/i);
+});
+
+for (
+  const [why, bytes] of [
+    ["no Host field", "GET / HTTP/1.1\r\n\r\n"],
+    ["two Host fields", `GET / HTTP/1.1\r\n${HOST}${HOST}\r\n`],
+    ["a Host that is none", "GET / HTTP/1.1\r\nHost: a/b?c\r\n\r\n"],
+    ["version 2.0", `GET / HTTP/2.0\r\n${HOST}\r\n`],
+    ["version 0.9", `GET / HTTP/0.9\r\n${HOST}\r\n`],
+    ["a coding of transfer", `POST / HTTP/1.1\r\n${HOST}Transfer-Encoding: gzip\r\n\r\nx`],
+    [
+      "two codings of transfer",
+      `POST / HTTP/1.1\r\n${HOST}Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n`,
+    ],
+    ["an expectation", `POST / HTTP/1.1\r\n${HOST}Expect: money\r\nContent-Length: 1\r\n\r\nx`],
+    ["CONNECT", `CONNECT x:1 HTTP/1.1\r\n${HOST}\r\n`],
+    [
+      "an upgrade with two Host fields",
+      `GET / HTTP/1.1\r\n${HOST}${HOST}Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n`,
+    ],
+    [
+      "an upgrade without a key",
+      `GET / HTTP/1.1\r\n${HOST}Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n`,
+    ],
+  ] as const
+) {
+  Deno.test(`a request with ${why} is refused once, with a problem document`, async () => {
+    let handled = 0;
+    const upgrade = () => Promise.resolve(() => Promise.resolve());
+    const handle = () => {
+      handled++;
+      return new Response("x");
+    };
+    await using t = await serve(handle, {}, { upgrade });
+    const got = await t.raw(bytes);
+    assert.match(got, /^HTTP\/1\.1 400 [^]*application\/problem\+json[^]*"code":"invalid_http"/);
+    assert.equal(got.split("HTTP/1.1 400").length, 2);
+    assert.equal(handled, 0);
+    assert.deepEqual(t.errors, []);
+  });
+}
+
+Deno.test("a body of chunks is read however its coding is spelled", async () => {
+  await using t = await serve(async (request) => new Response(await request.text()));
+  const head = `POST / HTTP/1.1\r\n${HOST}Connection: close\r\nTransfer-Encoding: Chunked\r\n\r\n`;
+  assert.match(await t.raw(`${head}3\r\nabc\r\n0\r\n\r\n`), /^HTTP\/1\.1 200 [^]*abc/);
+});
+
+Deno.test("garbage after a request is refused after the answer to the request", async () => {
+  await using t = await serve(async (request) => {
+    const text = await request.text();
+    await pause(20);
+    return Response.json({ text });
+  });
+  const post = `POST / HTTP/1.1\r\n${HOST}Content-Length: 3\r\n\r\nabc`;
+  for (const valid of [post, get() + post]) {
+    const got = await t.raw(`${valid}\x00GARBAGE\r\n\r\n`);
+    assert.match(got, /^HTTP\/1\.1 200 [^]*\{"text":"abc"\}[^]*HTTP\/1\.1 400 [^]*invalid_http/);
+  }
+  // A body that is broken itself leaves nothing to wait for.
+  const chunks = `POST / HTTP/1.1\r\n${HOST}Transfer-Encoding: chunked\r\n\r\n`;
+  assert.match(await t.raw(`${chunks}3\r\nabcGARBAGE`), /^HTTP\/1\.1 400 [^]*invalid_http/);
 });
 
 Deno.test("HEAD is answered with the header alone, and nothing is produced", async () => {

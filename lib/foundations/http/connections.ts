@@ -11,6 +11,8 @@ interface Connection {
   active: number;
   /** Set once it has carried a request. */
   used: boolean;
+  /** The answers in progress with their ends, in order. */
+  readonly answers: Map<ServerResponse, Promise<void>>;
   /** Ends a session that took the connection over, such as a WebSocket. */
   leave?: () => void;
 }
@@ -62,7 +64,7 @@ export class Connections {
   admit(socket: Socket, isRemote: boolean): boolean {
     if (this.isFull(isRemote)) return false;
     if (isRemote) this.#remote++;
-    this.#open.set(socket, { active: 0, used: false });
+    this.#open.set(socket, { active: 0, used: false, answers: new Map() });
     socket.once("close", () => {
       const gone = this.#open.get(socket);
       this.#open.delete(socket);
@@ -93,12 +95,26 @@ export class Connections {
     socket.once("close", closed.resolve);
     const ended = Promise.all([answer, closed.promise]).then(() => {
       socket.removeListener("close", closed.resolve);
+      connection.answers.delete(response);
       if (!this.#open.has(socket)) return;
       this.#end(connection, 1);
       if (this.#closing && connection.active === 0) socket.destroySoon();
     });
+    connection.answers.set(response, ended);
     this.#answers.add(ended);
     void ended.finally(() => this.#answers.delete(ended));
+  }
+
+  /**
+   * Resolves when the requests in progress on a connection are answered; at once if the body of
+   * the first is not complete and its answer has not begun.
+   */
+  async answered(socket: Socket): Promise<void> {
+    const answers = this.#open.get(socket)?.answers;
+    const [first] = answers?.keys() ?? [];
+    if (first?.req.complete === true || first?.headersSent === true) {
+      await Promise.all(answers?.values() ?? []);
+    }
   }
 
   /**

@@ -21,7 +21,12 @@ import {
   tlsOf,
   type TlsTexts,
 } from "@lib/foundations/http/listener.ts";
-import { refuse, refuseBroken } from "@lib/foundations/http/refusal.ts";
+import {
+  refuse,
+  refuseBroken,
+  refuseRequest,
+  requestProblem,
+} from "@lib/foundations/http/refusal.ts";
 import { makeRequestListener } from "@lib/foundations/http/request_listener.ts";
 import { makeUpgrader, type UpgradeHandler } from "@lib/foundations/http/upgrade.ts";
 
@@ -197,6 +202,8 @@ export class HttpServer implements AsyncDisposable {
       connectionsCheckingInterval: Math.min(HEADER_LOOK_MS, limits.headerTimeoutMs),
       // The body has its own deadline, and an answer may take any time.
       requestTimeout: 0,
+      // Checked with the rest of the request, and refused with a problem document.
+      requireHostHeader: false,
     };
     const server = tls === undefined
       ? createServer(settings)
@@ -210,7 +217,24 @@ export class HttpServer implements AsyncDisposable {
     server.on("request", (incoming, outgoing) => {
       // A refused connection has its answer: its request must not be executed.
       if (!this.#connections.has(incoming.socket)) return;
-      this.#connections.begin(incoming, outgoing, answer(incoming, outgoing));
+      const problem = requestProblem(incoming);
+      if (problem === undefined) {
+        this.#connections.begin(incoming, outgoing, answer(incoming, outgoing));
+      } else {
+        this.#connections.begin(incoming, outgoing, Promise.resolve());
+        refuseRequest(outgoing, problem);
+      }
+    });
+    server.on("checkExpectation", (incoming, outgoing) => {
+      if (!this.#connections.has(incoming.socket)) return;
+      this.#connections.begin(incoming, outgoing, Promise.resolve());
+      const message = "Cannot read the request: only 100-continue may be expected";
+      refuseRequest(outgoing, new CicdError("invalid_http", message));
+    });
+    server.on("connect", (incoming) => {
+      if (!this.#connections.has(incoming.socket)) return;
+      const message = "Cannot CONNECT: this server is no proxy";
+      refuse(incoming.socket, new CicdError("invalid_http", message));
     });
     const upgrade = this.#upgrade;
     if (upgrade !== undefined) {
@@ -218,12 +242,17 @@ export class HttpServer implements AsyncDisposable {
         upgrade(incoming, socket, head, originOf(incoming.socket));
       });
     }
+    const broken = new WeakSet<object>();
     server.on("clientError", (error, socket) => {
+      if (broken.has(socket)) return;
       // Before its handshake ends, a client could not read a refusal.
       const isReadable = socket instanceof Socket &&
         (tls === undefined || this.#connections.has(socket));
-      if (isReadable) refuseBroken(error, socket, limits.maxHeaderBytes);
-      else socket.destroy();
+      if (!isReadable) return void socket.destroy();
+      broken.add(socket);
+      const { maxHeaderBytes } = limits;
+      const answered = () => this.#connections.answered(socket);
+      void refuseBroken(error, socket, { maxHeaderBytes, answered });
     });
     return server;
   }

@@ -9,7 +9,7 @@ import type { Duplex } from "node:stream";
 import { CicdError, toCicdError } from "@lib/core/errors.ts";
 import type { Connections } from "@lib/foundations/http/connections.ts";
 import type { Origin } from "@lib/foundations/http/listener.ts";
-import { refuse } from "@lib/foundations/http/refusal.ts";
+import { refuse, requestProblem } from "@lib/foundations/http/refusal.ts";
 import { webSockets, type WebSocketSession } from "@lib/foundations/http/web_socket.ts";
 
 /**
@@ -84,7 +84,10 @@ function refusedBy(socket: Socket, error: CicdError): Promise<void> {
   });
 }
 
-function toRequest({ method, url, headersDistinct }: IncomingMessage, signal: AbortSignal) {
+function toRequest(incoming: IncomingMessage, signal: AbortSignal) {
+  const { method, url, headersDistinct } = incoming;
+  const problem = requestProblem(incoming);
+  if (problem !== undefined) throw problem;
   const unreadable = (cause?: unknown) =>
     new CicdError("invalid_http", "Cannot read the request: it is not for a WebSocket", { cause });
   if (method !== "GET" || url?.startsWith("/") !== true) throw unreadable();

@@ -8,8 +8,9 @@ import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 // @ts-types="./ws.d.ts"
 import type { WebSocket, WebSocketServer } from "ws";
-import { ignore } from "@lib/core/errors.ts";
+import { CicdError, ignore } from "@lib/core/errors.ts";
 import { raceAbort, withDeadline } from "@lib/core/abort.ts";
+import { refuse } from "@lib/foundations/http/refusal.ts";
 
 /** The client of a session. */
 export interface WebSocketPeer {
@@ -64,12 +65,16 @@ export function webSockets(): (
 async function load(): Promise<WebSocketServer> {
   // @ts-types="./ws.d.ts"
   const { WebSocketServer: Server } = await import("ws");
-  return new Server({
+  const server = new Server({
     noServer: true,
     clientTracking: false,
     perMessageDeflate: false,
     maxPayload: RECEIVE_MAX_BYTES,
   });
+  server.on("wsClientError", ({ message }, socket) => {
+    refuse(socket, new CicdError("invalid_http", `Cannot open a WebSocket: ${message}`));
+  });
+  return server;
 }
 
 /** Answers the handshake; `undefined` if it is invalid and was refused. */

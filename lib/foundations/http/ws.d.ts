@@ -47,6 +47,8 @@ export declare class WebSocketServer {
     readonly perMessageDeflate: boolean;
     readonly maxPayload: number;
   });
+  /** A handshake that is invalid; the listener answers it. */
+  on(event: "wsClientError", listener: (error: Error, socket: Duplex) => void): this;
   handleUpgrade(
     request: IncomingMessage,
     socket: Duplex,
