@@ -15,6 +15,7 @@ import { answers } from "@lib/foundations/http/socket_path.ts";
 import { programCommand } from "@lib/features/install/program_paths.ts";
 import { type DaemonFlags, toDaemonArgs } from "../shared/daemon_flags.ts";
 import { ensurePrivateDirectory } from "../shared/directories.ts";
+import { agentEnv } from "./agent_env.ts";
 import type { ConfigHolder } from "./config_holder.ts";
 
 /** The parts of the runner that agents are started with. */
@@ -45,14 +46,22 @@ export async function makeAgentHost(input: AgentHostInput): Promise<AgentHost> {
     log,
     spawn(project, path) {
       const own = [`--session-id=${project}`, `--listen=${path}`];
-      return spawnAgent([...command, ...own, ...toDaemonArgs(flags)]);
+      const childEnv = agentEnv(env, config.current);
+      return spawnAgent([...command, ...own, ...toDaemonArgs(flags)], childEnv);
     },
   });
 }
 
 /** Starts an agent in a session of its own, so that it outlives this process. */
-function spawnAgent([program = "", ...args]: readonly string[]): SpawnedAgent {
-  const child = spawn(program, args, { detached: true, stdio: ["ignore", "ignore", "inherit"] });
+function spawnAgent(
+  [program = "", ...args]: readonly string[],
+  env: Readonly<Record<string, string>>,
+): SpawnedAgent {
+  const child = spawn(program, args, {
+    detached: true,
+    stdio: ["ignore", "ignore", "inherit"],
+    env,
+  });
   const exited = Promise.withResolvers<number>();
   child.once("error", () => exited.resolve(127));
   child.once("exit", (code) => exited.resolve(code ?? 128));
