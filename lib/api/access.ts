@@ -46,6 +46,11 @@ export interface Authenticator {
   /** @throws {CicdError} `unauthorized`, or `rate_limited` with the time to wait. */
   authenticate(headers: Headers, address: string): KeyCaller;
   /**
+   * Returns a signal that aborts with `unauthorized`, within seconds, when the key in the headers is
+   * no longer valid; for answers that go on, such as a followed log.
+   */
+  invalidated(headers: Headers): AbortSignal;
+  /**
    * Counts a request that failed another check, such as Gryt's own key.
    *
    * @throws {CicdError} `rate_limited` if too many came from `address`.
@@ -80,6 +85,8 @@ export interface Admission {
    * @throws {CicdError} `job_not_found`, `project_not_found`
    */
   resolve(caller: Caller): Subject;
+  /** Returns the signal that ends the answers to an identified caller, if it has a key. */
+  invalidated(): AbortSignal | undefined;
 }
 
 /** Prepares the checks of a request. */
@@ -92,6 +99,8 @@ export function admission(
   return {
     params,
     identify: () => identify(access, arrival, authenticator),
+    invalidated: () =>
+      needsKey(access, arrival) ? authenticator.invalidated(arrival.headers) : undefined,
     resolve(caller) {
       switch (access.by) {
         case "job":
@@ -103,6 +112,10 @@ export function admission(
       }
     },
   };
+}
+
+function needsKey({ scope }: RouteAccess, { origin }: Arrival): boolean {
+  return origin.kind !== "local" && scope !== "none";
 }
 
 function identify(

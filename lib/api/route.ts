@@ -5,6 +5,7 @@
  * @module
  */
 import * as v from "valibot";
+import { raceAbort } from "@lib/core/abort.ts";
 import type { Caller } from "@lib/core/caller.ts";
 import type { ErrorCode } from "@lib/core/error_codes.ts";
 import { CicdError } from "@lib/core/errors.ts";
@@ -57,6 +58,8 @@ export type ApiRequest<Query, A extends RouteAccess = RouteAccess> = Subject<A> 
   readonly params: Readonly<Record<string, string>>;
   readonly query: Query;
   readonly caller: Caller;
+  /** Aborts when the client disconnects or its key is no longer valid; for answers that go on. */
+  readonly signal: AbortSignal;
 };
 
 declare const documented: unique symbol;
@@ -142,7 +145,23 @@ export function socket<const Query extends QueryEntries, const Access extends Ro
   options: Socket<Query, Access>,
 ): AnySocket {
   const { open, ...rest } = options;
-  return { ...rest, enter: entry(options, open) };
+  const enter = entry(options, open);
+  return {
+    ...rest,
+    async enter(request, admission) {
+      const session = await enter(request, admission);
+      const over = admission.invalidated();
+      return over === undefined ? session : endedBy(over, session);
+    },
+  };
+}
+
+/** Ends a session, even one that waits for its client, when a signal aborts. */
+function endedBy(over: AbortSignal, session: WebSocketSession): WebSocketSession {
+  return (peer) => {
+    const signal = AbortSignal.any([peer.signal, over]);
+    return session({ signal, send: (data) => raceAbort(peer.send(data), signal) });
+  };
 }
 
 function entry<Query extends QueryEntries, Access extends RouteAccess, T>(
@@ -150,11 +169,22 @@ function entry<Query extends QueryEntries, Access extends RouteAccess, T>(
   run: (request: ApiRequest<QueryOutput<Query>, Access>) => T | Promise<T>,
 ): AnyGuarded<T>["enter"] {
   const schema = v.strictObject(entries ?? {});
-  return (request, { params, identify, resolve }) => {
+  return (request, { params, identify, resolve, invalidated }) => {
     const caller = identify();
     const query = parseQuery(request, schema);
     // `resolve` finds the subject that `access.by` names.
-    const parsed = { request, params, caller, query, ...resolve(caller) };
+    const parsed = {
+      request,
+      params,
+      caller,
+      query,
+      ...resolve(caller),
+      // Made on demand: most answers end at once.
+      get signal() {
+        const over = invalidated();
+        return over === undefined ? request.signal : AbortSignal.any([request.signal, over]);
+      },
+    };
     return run(parsed as ApiRequest<QueryOutput<Query>, Access>);
   };
 }

@@ -3,9 +3,11 @@
  *
  * @module
  */
+import { CicdError } from "@lib/core/errors.ts";
 
 /**
- * Makes a body of what `produce` yields; its signal aborts when the client disconnects.
+ * Makes a body of what `produce` yields; its signal aborts when the client disconnects, or with the
+ * error that ends the answer.
  *
  * Production starts with the first read. If `produce` throws, the body and its connection fail, so
  * that half a log does not look like a whole one.
@@ -15,7 +17,14 @@ export function streamBody(
   produce: (signal: AbortSignal) => AsyncIterable<Uint8Array>,
 ): ReadableStream<Uint8Array> {
   const gone = new AbortController();
-  const onAbort = () => gone.abort(new DOMException("The client disconnected", "AbortError"));
+  const onAbort = () => {
+    const { reason } = requestSignal;
+    gone.abort(
+      reason instanceof CicdError
+        ? reason
+        : new DOMException("The client disconnected", "AbortError"),
+    );
+  };
   requestSignal.addEventListener("abort", onAbort, { once: true });
   if (requestSignal.aborted) onAbort();
   const chunks = produce(gone.signal)[Symbol.asyncIterator]();

@@ -284,6 +284,69 @@ Deno.test("a log that fails half-way closes with 1011, and reveals no internals"
   assert.equal(t.errors.length, 1);
 });
 
+for (const isStalled of [false, true]) {
+  Deno.test(`a revoked key ends its open WebSocket${isStalled ? ", also of a client that does not read" : ""}`, async () => {
+    const chunk = new Uint8Array(HIGH_WATER_BYTES);
+    const logs = isStalled
+      ? endless(async function* () {
+        while (true) yield await Promise.resolve(chunk);
+      })
+      : silent();
+    await using t = await serve({ logs });
+    const stop = new AbortController();
+    const watching = t.api.authenticator.watch(stop.signal);
+    const { id } = t.api.add();
+    const socket = new WebSocket(`ws://127.0.0.1:${t.port}/v1/jobs/${id}/logs`, {
+      headers: { authorization: `Bearer ${t.key}` },
+    });
+    const closed = Promise.withResolvers<{ code: number; reason: string }>();
+    socket.on("close", (code, reason) => closed.resolve({ code, reason: reason.toString() }));
+    socket.on("error", () => {});
+    await new Promise((resolve) => socket.on("open", resolve));
+    if (isStalled) socket.pause();
+    await pause(50);
+    t.api.keys.revoke(t.api.keys.list()[0]?.id ?? "");
+    await t.api.clock.tick(2_000);
+    while (t.server.activeRequests > 0) await pause(10);
+    if (isStalled) socket.resume();
+    const { code, reason } = await closed.promise;
+    if (!isStalled) {
+      assert.equal(code, 1008);
+      assert.equal(reason, "Cannot go on: the key has been revoked");
+    }
+    assert.deepEqual(t.errors, []);
+    stop.abort("done");
+    await watching;
+  });
+}
+
+for (
+  const [what, path] of [
+    ["followed log", (id: JobId) => `/v1/jobs/${id}/logs?follow=1`],
+    ["stream of events", () => "/v1/events"],
+    ["wait for a job", (id: JobId) => `/v1/jobs/${id}/wait?timeout=1h`],
+  ] as const
+) {
+  Deno.test(`a revoked key ends its open ${what}`, async () => {
+    await using t = await serve({ logs: silent() });
+    const stop = new AbortController();
+    const watching = t.api.authenticator.watch(stop.signal);
+    const { id } = t.api.add();
+    const asked = fetch(`http://127.0.0.1:${t.port}${path(id)}`, {
+      headers: { authorization: `Bearer ${t.key}` },
+    }).then(async (response) => `${response.status} ${await response.text()}`);
+    const ended = asked.catch((error: unknown) => `broken: ${error}`);
+    while (t.server.activeRequests === 0) await pause(5);
+    await pause(50);
+    t.api.keys.revoke(t.api.keys.list()[0]?.id ?? "");
+    await t.api.clock.tick(2_000);
+    assert.match(await ended, /^broken|^401 [^]*the key has been revoked/);
+    assert.deepEqual(t.errors, []);
+    stop.abort("done");
+    await watching;
+  });
+}
+
 Deno.test("a request for another protocol is refused, and the server goes on", async () => {
   await using t = await serve();
   const socket = connect(t.port, "127.0.0.1");

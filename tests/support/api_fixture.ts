@@ -41,6 +41,7 @@ export interface ApiFixture extends MemoryStore {
   /** Logs that `logs.read` returns, by job id; none if absent. */
   readonly logs: Map<string, string>;
   readonly keys: KeyStore;
+  readonly authenticator: KeyAuthenticator;
   /** Asks; a body is sent as JSON unless it is text. */
   ask(method: string, path: string, options?: AskOptions): Promise<Response>;
 }
@@ -71,6 +72,7 @@ export function openApi(
   const log = new RecordingLogger();
   const logs = new Map<string, string>();
   const keys = new KeyStore(memory.db, clock);
+  const authenticator = new KeyAuthenticator({ keys, requestsPerMinute: () => 600, clock, log });
   const made: RunnerPart[] = [];
   const seal = (secrets: Readonly<Record<string, string>>) =>
     new TextEncoder().encode(JSON.stringify(secrets));
@@ -93,7 +95,7 @@ export function openApi(
         options,
       ),
     tasks: new TaskGroup({ onFailure: (task, error) => log.error(task, { error }) }),
-    authenticator: new KeyAuthenticator({ keys, requestsPerMinute: () => 600, clock, log }),
+    authenticator,
     bodyLimits: () => ({ maxBytes: 1_000_000, timeoutMs: 60_000 }),
     configuredProjects: () => [],
     maxRunningOf: () => 4,
@@ -137,6 +139,7 @@ export function openApi(
     clock,
     logs,
     keys,
+    authenticator,
     ask: (method, path, { body, headers = {}, signal, origin = LOCAL } = {}) =>
       router.handle(
         new Request(`http://localhost${path}`, {

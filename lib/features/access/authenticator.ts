@@ -3,13 +3,20 @@
  *
  * @module
  */
+import { Buffer } from "node:buffer";
 import { isIPv6 } from "node:net";
 import type { Authenticator } from "@lib/api/access.ts";
 import type { Clock } from "@lib/core/clock.ts";
-import { CicdError } from "@lib/core/errors.ts";
+import { CicdError, ignore } from "@lib/core/errors.ts";
 import type { Logger } from "@lib/core/logger.ts";
 import { type KeyCaller } from "@lib/core/caller.ts";
-import { type ApiKey, type KeyProblem, type KeyStore } from "@lib/features/access/key_store.ts";
+import {
+  type ApiKey,
+  type KeyPrint,
+  type KeyProblem,
+  type KeyStore,
+  printOf,
+} from "@lib/features/access/key_store.ts";
 import { TokenBuckets } from "@lib/features/access/token_buckets.ts";
 
 /** Options for {@linkcode KeyAuthenticator}. */
@@ -25,6 +32,9 @@ const FAILURES_PER_MINUTE = 30;
 /** More than the keys there can be; also the number of addresses that are remembered. */
 const MAX_NAMES = 4_096;
 
+/** Interval of the checks of keys with open streams. */
+const WATCH_MS = 2_000;
+
 const TEXT: Readonly<Record<KeyProblem, string>> = {
   unknown: "the key is unknown",
   revoked: "the key has been revoked",
@@ -36,6 +46,11 @@ export class KeyAuthenticator implements Authenticator {
   readonly #options: KeyAuthenticatorOptions;
   readonly #requests: TokenBuckets;
   readonly #failures: TokenBuckets;
+  /** Keys with answers that may still go on, by their print; each is valid, so they are few. */
+  readonly #watched = new Map<
+    string,
+    { readonly print: KeyPrint; readonly over: AbortController }
+  >();
 
   constructor(options: KeyAuthenticatorOptions) {
     const { clock, requestsPerMinute } = options;
@@ -77,6 +92,36 @@ export class KeyAuthenticator implements Authenticator {
     this.#noteUse(key);
     const { id, name, scopes, projects } = key;
     return { kind: "key", id, name, scopes, ...(projects === undefined ? {} : { projects }) };
+  }
+
+  invalidated(headers: Headers): AbortSignal {
+    const print = printOf(keyOf(headers) ?? "");
+    const name = Buffer.from(print.hash).toString("hex");
+    const watched = this.#watched.get(name) ?? { print, over: new AbortController() };
+    this.#watched.set(name, watched);
+    return watched.over.signal;
+  }
+
+  /** Ends the answers to keys that have been revoked, replaced or have expired, until `signal` aborts. */
+  async watch(signal: AbortSignal): Promise<void> {
+    const { clock, log } = this.#options;
+    while (!signal.aborted) {
+      try {
+        this.#endInvalid();
+      } catch (error) {
+        log.warning("Cannot check the keys of open streams; trying again", { error });
+      }
+      await clock.sleep(WATCH_MS, { signal }).catch(ignore("the runner ends"));
+    }
+  }
+
+  #endInvalid(): void {
+    for (const [name, { print, over }] of this.#watched) {
+      const check = this.#options.keys.recheck(print);
+      if (check.kind === "good") continue;
+      this.#watched.delete(name);
+      over.abort(new CicdError("unauthorized", `Cannot go on: ${TEXT[check.problem]}`));
+    }
   }
 
   countFailure(address: string, why: string): void {

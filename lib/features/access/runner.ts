@@ -31,11 +31,13 @@ CREATE TABLE api_keys (
 
 /** Makes the part of the runner. */
 export function part(services: RunnerServices): RunnerPart {
-  const { db, clock, log, config } = services;
+  const { db, clock, log, config, tasks } = services;
   const keys = new KeyStore(db, clock);
   const requestsPerMinute = () => config().of(LISTEN).requestsPerMinute;
+  const authenticator = new KeyAuthenticator({ keys, requestsPerMinute, clock, log });
   return {
     routes: keyRoutes(keys, services),
-    authenticator: new KeyAuthenticator({ keys, requestsPerMinute, clock, log }),
+    authenticator,
+    start: () => tasks.spawn("keys of open streams", (signal) => authenticator.watch(signal)),
   };
 }

@@ -49,7 +49,7 @@ export function artifactRoutes(artifacts: ArtifactReading): readonly AnyRoute[] 
         304: { description: "The client has the file" },
       },
       errors: ["job_not_found", "not_found", "invalid_request", "range_not_satisfiable"],
-      handle: async ({ request, job, params, query }, reply) => {
+      handle: async ({ request, signal, job, params, query }, reply) => {
         const attempt = attemptOf(job, query.attempt);
         const path = params["path"] ?? "";
         const file = await artifacts.find(job, attempt, path);
@@ -60,14 +60,14 @@ export function artifactRoutes(artifacts: ArtifactReading): readonly AnyRoute[] 
               `/v1/jobs/${job.id}/artifacts lists them`,
           );
         }
-        return reply.raw(download(request, file));
+        return reply.raw(download(request, file, signal));
       },
     }),
   ];
 }
 
 /** Answers with the file or a part of it, by the request's conditions (RFC 9110, 13 and 14). */
-function download(request: Request, file: ReadableArtifact): Response {
+function download(request: Request, file: ReadableArtifact, over: AbortSignal): Response {
   const { bytes, sha256, path } = file;
   const etag = `"${sha256}"`;
   const headers = new Headers({
@@ -99,7 +99,7 @@ function download(request: Request, file: ReadableArtifact): Response {
   const { from, to = bytes } = range;
   headers.set("content-length", String(to - from));
   if (range.kind === "part") headers.set("content-range", `bytes ${from}-${to - 1}/${bytes}`);
-  const body = streamBody(request.signal, (signal) => whole(file, { from, to }, signal));
+  const body = streamBody(over, (signal) => whole(file, { from, to }, signal));
   return new Response(body, { status: range.kind === "part" ? 206 : 200, headers });
 }
 

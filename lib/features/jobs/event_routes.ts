@@ -33,7 +33,7 @@ export function eventRoutes(ports: EventPorts): readonly AnyRoute[] {
       query: { since: wholeNumber({ min: 0, max: Number.MAX_SAFE_INTEGER }) },
       answers: { 200: { description: "The events", contentType: "text/event-stream" } },
       errors: ["invalid_request"],
-      handle: ({ request, query, caller }, reply) => {
+      handle: ({ request, query, caller, signal: over }, reply) => {
         const last = request.headers.get("last-event-id");
         if (last !== null && !/^\d{1,15}$/.test(last)) {
           throw new CicdError("invalid_request", "Cannot resume: Last-Event-ID is not a revision", {
@@ -44,7 +44,7 @@ export function eventRoutes(ports: EventPorts): readonly AnyRoute[] {
         // A revision beyond the latest one belongs to another database.
         const since = Math.min(wanted, ports.store.revision);
         const follow = (signal: AbortSignal) => changes(ports, { since, signal, caller });
-        const body = streamBody(request.signal, follow);
+        const body = streamBody(over, follow);
         const headers = { "content-type": "text/event-stream", "cache-control": "no-store" };
         return reply.raw(new Response(body, { headers }));
       },

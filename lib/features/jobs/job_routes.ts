@@ -65,12 +65,12 @@ export function jobRoutes(ports: JobPorts): readonly AnyRoute[] {
         "draining",
         "disk_full",
       ],
-      handle: async ({ request, query, caller }, reply) => {
+      handle: async ({ request, query, caller, signal }, reply) => {
         const body = await readJson(request, ports.bodyLimits());
         const key = request.headers.get("idempotency-key");
         const { kind, job } = ports.submit(body, { caller, idempotencyKey: key });
         const headers = { location: `/v1/jobs/${job.id}`, "x-job-id": job.id };
-        if (query.follow === true) return reply.raw(followLog(ports, job, request, headers));
+        if (query.follow === true) return reply.raw(followLog(ports, job, signal, headers));
         return reply.json(kind === "created" ? 201 : 200, shown(ports, job), headers);
       },
     }),
@@ -131,8 +131,8 @@ export function jobRoutes(ports: JobPorts): readonly AnyRoute[] {
         202: { description: "The timeout has passed, the job continues", schema: jobSchema },
       },
       errors: ["invalid_request"],
-      handle: async ({ request, job, query }, reply) => {
-        const now = await waitForEnd(ports, job, request, query.timeout ?? 60_000);
+      handle: async ({ signal, job, query }, reply) => {
+        const now = await waitForEnd(ports, job, signal, query.timeout ?? 60_000);
         return reply.json(isTerminal(now.state) ? 200 : 202, shown(ports, now));
       },
     }),
@@ -187,16 +187,16 @@ function apply({ store }: JobPorts, id: JobId, event: JobEvent): Job {
 async function waitForEnd(
   ports: JobPorts,
   job: Job,
-  request: Request,
+  signal: AbortSignal,
   timeoutMs: number,
 ): Promise<Job> {
-  using deadline = withDeadline(request.signal, Math.min(timeoutMs, 3_600_000), "the job");
+  using deadline = withDeadline(signal, Math.min(timeoutMs, 3_600_000), "the job");
   const read = () => ports.store.require(job.id);
   const isWanted = ({ state }: Job) => isTerminal(state);
   try {
     return await ports.events.waitFor(job.id, { read, isWanted, signal: deadline });
   } catch (error) {
-    if (request.signal.aborted || error !== deadline.reason) throw error;
+    if (signal.aborted || error !== deadline.reason) throw error;
     return read();
   }
 }

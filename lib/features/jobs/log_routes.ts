@@ -14,7 +14,14 @@ import {
   type LogQuery,
   logSession,
 } from "@lib/api/log_socket.ts";
-import { type AnyRoute, type AnySocket, flag, route, socket } from "@lib/api/route.ts";
+import {
+  type AnyRoute,
+  type AnySocket,
+  type ApiRequest,
+  flag,
+  route,
+  socket,
+} from "@lib/api/route.ts";
 import { parseRange } from "@lib/api/range.ts";
 import { toLogEvents } from "@lib/features/jobs/log_events.ts";
 import { streamBody } from "@lib/api/stream_body.ts";
@@ -41,11 +48,12 @@ export function logRoutes(ports: LogPorts): readonly AnyRoute[] {
         206: { description: "The requested range", contentType: "text/plain" },
       },
       errors: ["invalid_request", "range_not_satisfiable"],
-      handle: async ({ request, job, query }, reply) => {
+      handle: async (call, reply) => {
+        const { request, job, query } = call;
         assertHasStream(job, query.stream);
         const isEvents = request.headers.get("accept")?.includes("text/event-stream") === true;
         const answer = isEvents ? eventStream : plainText;
-        return reply.raw(await answer(ports, job, request, query));
+        return reply.raw(await answer(ports, job, call));
       },
     }),
   ];
@@ -61,18 +69,19 @@ export function logSocket(ports: LogPorts): AnySocket {
   });
 }
 
-interface FollowQuery extends LogQuery {
-  readonly follow: boolean | undefined;
-}
+type LogCall = Pick<
+  ApiRequest<LogQuery & { readonly follow: boolean | undefined }>,
+  "request" | "query" | "signal"
+>;
 
 /** Answers with the log as it is written, and a last line with the result. */
 export function followLog(
   ports: LogPorts,
   job: Job,
-  request: Request,
+  over: AbortSignal,
   headers: Readonly<Record<string, string>>,
 ): Response {
-  const body = streamBody(request.signal, async function* (signal) {
+  const body = streamBody(over, async function* (signal) {
     let endsWithNewline = true;
     const whole = { from: 0, timestamps: false, follow: true, signal };
     for await (const chunk of ports.logs.read(job, whole)) {
@@ -96,8 +105,7 @@ function resultLine({ state, exitCode, reason, id }: Job): string {
 async function plainText(
   ports: LogPorts,
   job: Job,
-  request: Request,
-  query: FollowQuery,
+  { request, query, signal: over }: LogCall,
 ): Promise<Response> {
   const { stream, timestamps = false, follow = false, offset } = query;
   const size = await ports.logs.size(job, stream);
@@ -121,7 +129,7 @@ async function plainText(
       headers.set("content-length", String(to - from));
     }
   }
-  const body = streamBody(request.signal, (signal) =>
+  const body = streamBody(over, (signal) =>
     ports.logs.read(job, {
       from,
       timestamps,
@@ -136,8 +144,7 @@ async function plainText(
 async function eventStream(
   ports: LogPorts,
   job: Job,
-  request: Request,
-  query: FollowQuery,
+  { request, query, signal: over }: LogCall,
 ): Promise<Response> {
   const { stream, follow = false, offset } = query;
   const lastId = request.headers.get("last-event-id");
@@ -148,7 +155,7 @@ async function eventStream(
   }
   const from = lastId === null ? offset ?? 0 : Number(lastId);
   await assertReaches(ports.logs, job, { from, stream });
-  const body = streamBody(request.signal, (signal) =>
+  const body = streamBody(over, (signal) =>
     toLogEvents(
       ports.logs.read(job, {
         from,

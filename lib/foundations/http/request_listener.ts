@@ -112,7 +112,9 @@ async function sendResponse(
       await pump(response.body, outgoing);
     }
   } catch (error) {
-    if (!outgoing.destroyed) onError(error);
+    // A key that ends while its answer goes on is no failure of the server.
+    const isRefused = error instanceof CicdError && error.code === "unauthorized";
+    if (!outgoing.destroyed && !isRefused) onError(error);
     outgoing.destroy();
   }
 }

@@ -47,7 +47,7 @@ const RECEIVE_MAX_BYTES = 4 * 1024;
 /** Time for a client to close. */
 const CLOSE_MS = 2_000;
 
-const CODE = { done: 1000, leaving: 1001, failed: 1011 } as const;
+const CODE = { done: 1000, leaving: 1001, refused: 1008, failed: 1011 } as const;
 
 /** Makes the function that takes over sockets; the first of them loads the library. */
 export function webSockets(): (
@@ -119,16 +119,25 @@ async function converse(
   leave.addEventListener("abort", onLeave, { once: true });
   if (leave.aborted) onLeave();
   let code: number = CODE.done;
+  let text = "";
   try {
     const { signal } = gone;
     const send = sender(webSocket, signal, alive, lost);
     await session({ signal, send });
   } catch (error) {
-    code = leave.aborted ? CODE.leaving : CODE.failed;
-    if (!gone.signal.aborted) onError(error);
+    if (leave.aborted) {
+      code = CODE.leaving;
+      text = "The runner stops; connect again";
+    } else if (error instanceof CicdError && error.code === "unauthorized") {
+      code = CODE.refused;
+      text = error.message;
+    } else {
+      code = CODE.failed;
+      if (!gone.signal.aborted) onError(error);
+    }
   } finally {
     leave.removeEventListener("abort", onLeave);
-    webSocket.close(code, code === CODE.leaving ? "The runner stops; connect again" : "");
+    webSocket.close(code, text);
     using deadline = withDeadline(new AbortController().signal, CLOSE_MS, "the client to close");
     await raceAbort(closed.promise, deadline).catch(ignore("it is terminated below"));
     clearInterval(pings);

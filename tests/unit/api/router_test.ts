@@ -170,6 +170,13 @@ Deno.test("an unknown route is 404, an unknown method 405 with those it takes", 
   assert.equal((await t.ask("POST", "/openapi.json")).status, 405);
 });
 
+for (const path of ["/v1/jobs/", "//v1/jobs", "/v1/jobs//logs", "/v1/projects/", "/healthz/"]) {
+  Deno.test(`${path} is 404, as no route has an empty part`, async () => {
+    using t = openApi();
+    assert.equal((await problem(await t.ask("GET", path))).code, "not_found");
+  });
+}
+
 Deno.test("a request of a web page is refused", async () => {
   using t = openApi();
   const headers = { origin: "https://evil.example" };

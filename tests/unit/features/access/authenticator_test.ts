@@ -129,3 +129,27 @@ Deno.test("KeyAuthenticator.countFailure() counts with what failed before, and s
   );
   t.authenticator.countFailure("192.0.2.2", "the key of Gryt's API is wrong");
 });
+
+Deno.test("KeyAuthenticator.watch() ends the answers to a key that is revoked, replaced or expired", async () => {
+  using t = setup();
+  const stop = new AbortController();
+  const watching = t.authenticator.watch(stop.signal);
+  const open = (text: string) => t.authenticator.invalidated(new Headers({ "x-api-key": text }));
+  const key = { name: "CI", scopes: ["read"] } as const;
+  const [kept, revoked, rotated] = [t.keys.create(key), t.keys.create(key), t.keys.create(key)];
+  const expiring = t.keys.create({ ...key, expiresAt: 60_000 });
+  const signals = [kept, revoked, rotated, expiring].map(({ text }) => open(text));
+  assert.equal(open(kept.text), signals[0]);
+  await t.clock.tick(10_000);
+  assert.deepEqual(signals.map(({ aborted }) => aborted), [false, false, false, false]);
+  t.keys.revoke(revoked.key.id);
+  const again = open(t.keys.rotate(rotated.key.id, 30_000).text);
+  await t.clock.tick(2_000);
+  assert.deepEqual(signals.map(({ aborted }) => aborted), [false, true, false, false]);
+  assert.match(String(signals[1]?.reason), /Cannot go on: the key has been revoked/);
+  await t.clock.tick(60_000);
+  assert.deepEqual(signals.map(({ aborted }) => aborted), [false, true, true, true]);
+  assert.equal(again.aborted, false);
+  stop.abort("done");
+  await watching;
+});
