@@ -100,11 +100,35 @@ function operation(route: AnyRoute): Json {
         content: { "application/json": { schema: jsonSchema(route.body) } },
       },
     }),
-    responses: { ...answers(route), ...problems(codesOf(route)) },
+    responses: responses(route),
   };
 }
 
-function answers(route: AnyRoute): Json {
+/** Describes all answers; a status that the handler shares with the checks has both bodies. */
+function responses(route: AnyRoute): Json {
+  const own = answers(route);
+  const all = { ...own, ...problems(codesOf(route)) };
+  return Object.fromEntries(
+    Object.entries(all).map(([status, problem]) => {
+      const before = own[status];
+      return [
+        status,
+        before === undefined || before === problem ? problem : {
+          description: `${before.description}; ${problem.description}`,
+          content: { ...before.content, ...problem.content },
+        },
+      ];
+    }),
+  );
+}
+
+/** A possible answer as OpenAPI has it. */
+interface Described {
+  readonly description: string;
+  readonly content?: Json;
+}
+
+function answers(route: AnyRoute): Readonly<Record<string, Described>> {
   return Object.fromEntries(
     Object.entries(route.answers).map(([status, { description, schema, contentType }]) => [status, {
       description,
@@ -129,11 +153,12 @@ function codesOf({ access: { scope, by }, errors = [] }: AnyRoute): readonly Err
   const caller: readonly ErrorCode[] = scope === "none"
     ? []
     : ["unauthorized", "forbidden", "rate_limited"];
-  return [...new Set([...subject, ...errors, ...caller])];
+  // Every route refuses parameters that it does not know.
+  return [...new Set([...subject, ...errors, ...caller, "invalid_request" as const])];
 }
 
 /** Describes the problems of a route by status; several codes may share one. */
-function problems(codes: readonly ErrorCode[]): Json {
+function problems(codes: readonly ErrorCode[]): Readonly<Record<string, Described>> {
   const byStatus = Map.groupBy(codes, (code) => ERROR_CODES[code].status);
   return Object.fromEntries(
     [...byStatus].map(([status, sharing]) => [status, {

@@ -40,6 +40,11 @@ const keyErrors = {
   500: { description: "No key is configured, or there is no container engine" },
 } as const;
 
+const jobErrors = {
+  ...keyErrors,
+  404: { description: "Gryt has sent no such job", schema: grytDetailSchema },
+} as const;
+
 /** The routes of the Gryt-compatible API. */
 export function grytRoutes(ports: RunnerServices, gryt: GrytService): readonly AnyRoute[] {
   return [
@@ -107,7 +112,7 @@ export function grytRoutes(ports: RunnerServices, gryt: GrytService): readonly A
       access: { scope: "none" },
       summary: "State of a Gryt job",
       query: {},
-      answers: { 200: { description: "The job", schema: grytJobSchema }, ...keyErrors },
+      answers: { 200: { description: "The job", schema: grytJobSchema }, ...jobErrors },
       errors: [],
       handle: async (call, reply) => {
         const id = call.params["job_id"] ?? "";
@@ -130,7 +135,7 @@ export function grytRoutes(ports: RunnerServices, gryt: GrytService): readonly A
       answers: {
         200: { description: "The job has ended", schema: grytJobSchema },
         202: { description: "The job is being stopped", schema: grytJobSchema },
-        ...keyErrors,
+        ...jobErrors,
       },
       errors: [],
       handle: async (call, reply) =>

@@ -6,6 +6,10 @@ import { newJobId } from "@lib/core/ids.ts";
 import { openApi } from "../../support/api_fixture.ts";
 import { makeOutcome } from "../../support/job_fixtures.ts";
 
+interface Operation {
+  readonly responses: Readonly<Record<string, { readonly content: object }>>;
+}
+
 const body = { project: "web", script: "true" };
 
 async function problem(response: Response): Promise<{ code: string; detail: string }> {
@@ -176,6 +180,25 @@ for (const path of ["/v1/jobs/", "//v1/jobs", "/v1/jobs//logs", "/v1/projects/",
     assert.equal((await problem(await t.ask("GET", path))).code, "not_found");
   });
 }
+
+Deno.test("the OpenAPI document has a 422 for every route, as each refuses an unknown parameter", async () => {
+  using t = openApi();
+  const { paths } = await (await t.ask("GET", "/openapi.json")).json();
+  for (const [path, operations] of Object.entries<Readonly<Record<string, Operation>>>(paths)) {
+    for (const [method, { responses }] of Object.entries(operations)) {
+      const kinds = Object.keys(responses["422"]?.content ?? {});
+      assert(kinds.includes("application/problem+json"), `${method} ${path}`);
+    }
+  }
+  const url = "/healthz?unknown=1";
+  assert.equal((await t.ask("GET", url)).status, 422);
+  assert(paths["/jobs/{job_id}"].get.responses["404"].content["application/json"]);
+  assert(paths["/jobs/{job_id}/cancel"].post.responses["404"]);
+  assert.match(
+    paths["/jobs/execute"].post.responses["422"].description,
+    /key is missing.*invalid_request/,
+  );
+});
 
 Deno.test("a request of a web page is refused", async () => {
   using t = openApi();
