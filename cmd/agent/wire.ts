@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { homedir, userInfo } from "node:os";
 import type { AgentPart, AgentServices } from "@lib/api/feature.ts";
 import { agentHandler } from "@lib/spine/agent_link/agent_server.ts";
 import { AttemptHost } from "@lib/spine/attempts/attempt_host.ts";
@@ -12,6 +11,7 @@ import { statIfThere } from "@lib/foundations/files/records.ts";
 import { HTTP, PROGRAM } from "@lib/foundations/config/program_keys.ts";
 import { agentSocketPath } from "@lib/foundations/config/socket_paths.ts";
 import { JOB_DEFAULTS } from "@lib/spine/spec/keys.ts";
+import { ownAccount } from "@lib/core/account.ts";
 import { systemClock } from "@lib/core/clock.ts";
 import { CicdError } from "@lib/core/errors.ts";
 import type { ProjectName } from "@lib/core/ids.ts";
@@ -191,15 +191,15 @@ function environmentOf(
   { config, env }: AgentInput,
   { ref, spec, workspace }: { ref: AttemptRef; spec: JobSpec; workspace: string },
 ): Readonly<Record<string, string>> {
-  const { username, shell } = userInfo();
+  const { username, shell, home } = ownAccount(env);
   const inside = spec.container !== undefined;
   const input = {
     own: env,
     passEnv: config().of(JOB_DEFAULTS).passEnv,
     account: {
-      home: inside ? CONTAINER_HOME : homedir(),
-      user: String(username),
-      shell: String(shell ?? "/bin/sh"),
+      home: inside ? CONTAINER_HOME : home,
+      user: username,
+      shell,
     },
     job: {
       id: ref.jobId,

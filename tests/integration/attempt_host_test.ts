@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { AttemptHost, type AttemptInput } from "@lib/spine/attempts/attempt_host.ts";
+import type { SetupLog } from "@lib/spine/attempts/attempt_steps.ts";
 import { raceAbort } from "@lib/core/abort.ts";
 import { systemClock } from "@lib/core/clock.ts";
 import { CicdError } from "@lib/core/errors.ts";
@@ -25,6 +26,12 @@ class Bench implements AsyncDisposable {
   steps: readonly AttemptStep[] = [];
   setupTimeoutMs = 60_000;
   readonly said: string[] = [];
+  environmentOf = (): Readonly<Record<string, string>> => ({});
+  openSetupLog = (): SetupLog => ({
+    say: (line) => void this.said.push(line),
+    done: () => void this.said.push("done"),
+    [Symbol.dispose]() {},
+  });
   /** Counts the searches for helper programs of an earlier agent. */
   helpersEnded = 0;
   #host: AttemptHost | undefined;
@@ -46,14 +53,10 @@ class Bench implements AsyncDisposable {
       executor: new FakeExecutor(this.machine),
       bootId,
       recordLog: () => ({ finish: () => Promise.resolve(42) }),
-      environmentOf: () => ({}),
+      environmentOf: () => this.environmentOf(),
       steps: this.steps,
       setupTimeoutMs: () => this.setupTimeoutMs,
-      openSetupLog: () => ({
-        say: (line) => void this.said.push(line),
-        done: () => void this.said.push("done"),
-        [Symbol.dispose]() {},
-      }),
+      openSetupLog: () => this.openSetupLog(),
       seal: (secrets) => new TextEncoder().encode(JSON.stringify(Object.keys(secrets))),
       endHelpers: () => {
         this.helpersEnded++;
@@ -141,6 +144,48 @@ Deno.test("begin() passes on that it is not known whether an attempt was started
   await assert.rejects(host.begin(t.ref, input), /bus is away/);
   await host.begin(t.ref, input);
   assert.deepEqual(t.machine.begun, [t.key]);
+});
+
+Deno.test("begin() settles an attempt on whose way to a start anything throws", async () => {
+  const faults: ((t: Bench) => void)[] = [
+    (t) => t.machine.nextStartFails = new TypeError("no unref"),
+    (t) =>
+      t.environmentOf = () => {
+        throw new Error("no passwd entry");
+      },
+    (t) => {
+      t.steps = [{ name: "step", needed: () => true, before: () => Promise.resolve() }];
+      t.openSetupLog = () => {
+        throw new Deno.errors.PermissionDenied("no setup log");
+      };
+    },
+    (t) => {
+      Deno.mkdirSync(t.directory.path, { recursive: true });
+      Deno.writeTextFileSync(t.directory.workspace, "in the way");
+    },
+  ];
+  for (const fault of faults) {
+    await using t = new Bench();
+    fault(t);
+    const host = await t.agent();
+    await host.begin(t.ref, input);
+    const { state, reason, message } = await host.ended(t.ref);
+    assert.deepEqual([state, reason], ["failed", "start_failed"]);
+    assert.match(message, /no unref|no passwd entry|no setup log|File exists/);
+    assert.deepEqual(t.machine.begun, []);
+    await host.begin(t.ref, input);
+    assert.deepEqual(t.machine.begun, []);
+  }
+});
+
+Deno.test("begin() follows an attempt that started although its start threw", async () => {
+  await using t = new Bench();
+  const host = await t.agent();
+  t.machine.nextStartFails = new TypeError("late");
+  t.machine.found.set(t.key, { kind: "alive" });
+  await host.begin(t.ref, input);
+  t.machine.end(t.key, makeOutcome({ exitCode: 5 }));
+  assert.equal((await host.ended(t.ref)).exitCode, 5);
 });
 
 Deno.test("begin() joins an attempt without its secrets, and never begins one", async () => {

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { homedir, userInfo } from "node:os";
 import * as v from "valibot";
+import { ownAccount } from "@lib/core/account.ts";
 import { CicdError, messageOf } from "@lib/core/errors.ts";
 import { withDeadline } from "@lib/core/abort.ts";
 import { VERSION } from "@lib/core/version.ts";
@@ -48,8 +48,7 @@ const ASK_ENGINE_MS = 10_000;
 export async function doctor(context: CliContext): Promise<number> {
   const { env, out, flags, paint, signal } = context;
   const { config, file, problems } = await readConfigOrDefaults(context);
-  const home = env["HOME"] ?? homedir();
-  const { username, uid } = userInfo();
+  const { username, uid, home } = ownAccount(env);
   const { stateDir, socket } = config.of(PROGRAM);
   const facts = await gatherFacts({
     ...hostPorts(env),

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { homedir, userInfo } from "node:os";
+import { ownAccount } from "@lib/core/account.ts";
 import { PROGRAM } from "@lib/foundations/config/program_keys.ts";
 import { placeOf } from "@lib/foundations/config/paths.ts";
 import { readConfig } from "@lib/foundations/config/read.ts";
@@ -129,10 +129,8 @@ async function findOwner(
 ): Promise<Owner | undefined> {
   if (!system && user !== undefined) throw new CicdError("usage", "--user needs --system");
   if (system && user === undefined) return undefined;
-  const self = userInfo();
-  const account = user === undefined
-    ? { ...self, home: context.env["HOME"] || homedir() }
-    : await findAccount(user, context);
+  const self = ownAccount(context.env);
+  const account = user === undefined ? self : await findAccount(user, context);
   const { username, uid, gid, home } = account;
   const own = user === undefined ? context.env : {};
   const env = { XDG_RUNTIME_DIR: `/run/user/${uid}`, ...own, HOME: home };

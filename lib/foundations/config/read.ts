@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { homedir } from "node:os";
+import { ownHome } from "@lib/core/account.ts";
 import { CicdError } from "@lib/core/errors.ts";
 import { type Config, isMap, type Section } from "@lib/foundations/config/config.ts";
 import { invalidConfig, loadConfig, type LoadedConfig } from "@lib/foundations/config/load.ts";
@@ -39,7 +39,7 @@ export interface ReadConfigResult extends LoadedConfig {
 export async function readConfig(options: ReadConfigOptions): Promise<ReadConfigResult> {
   const { sections, flags, signal } = options;
   const env = options.env ?? Deno.env.toObject();
-  const home = homeOf(env);
+  const home = ownHome(env);
   const named = options.path ?? (env["CICD_CONFIG"] || undefined);
   const path = named ?? usualPath({ env, home });
   const file = path === undefined ? undefined : await readFile(path, signal);
@@ -73,14 +73,10 @@ export function defaultConfig(
   const { config } = loadConfig({
     sections,
     env: Object.fromEntries(places),
-    home: homeOf(env),
+    home: ownHome(env),
     cores: navigator.hardwareConcurrency,
   });
   return config;
-}
-
-function homeOf(env: Readonly<Record<string, string | undefined>>): string {
-  return env["HOME"]?.startsWith("/") ? env["HOME"] : homedir();
 }
 
 /** Returns the default file: `$XDG_CONFIG_HOME/cicd-toolkit/config.yaml`. */

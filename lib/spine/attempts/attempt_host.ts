@@ -165,7 +165,7 @@ export class AttemptHost implements AsyncDisposable {
     const { spec, secrets } = input;
     const refusal = this.#refusalOf(input);
     const handle: AttemptHandle = { ref, spec, directory: this.#directory(ref) };
-    if (refusal !== undefined || await exists(handle.directory.attemptFile)) {
+    if (refusal !== undefined || await exists(handle.directory.path)) {
       if (await readOutcome(handle.directory) !== undefined) return;
       const found = await executor.look(handle, this.#tasks.signal);
       if (found.kind !== "never_begun") {
@@ -178,10 +178,18 @@ export class AttemptHost implements AsyncDisposable {
       }
     }
     if (secrets === null) throw new TypeError("Cannot start an attempt without its secrets");
-    const sealed = Object.keys(secrets).length === 0 ? undefined : seal(secrets, ref);
-    prepareDirectory(handle, sealed);
     const { signal } = this.#tasks;
-    if (this.#starter.needsSetup(spec)) {
+    let needsSetup: boolean;
+    try {
+      const sealed = Object.keys(secrets).length === 0 ? undefined : seal(secrets, ref);
+      prepareDirectory(handle, sealed);
+      needsSetup = this.#starter.needsSetup(spec);
+    } catch (error) {
+      const outcome = this.#starter.startFailed(handle, error);
+      await Deno.mkdir(handle.directory.path, { recursive: true, mode: 0o700 });
+      return this.#watch(handle, { known: { outcome, begun: false } });
+    }
+    if (needsSetup) {
       // Meanwhile the caller learns that the attempt is alive.
       return this.#watch(handle, { setup: this.#starter.setUp(handle, secrets, signal) });
     }

@@ -4,7 +4,7 @@
  * @module
  */
 import type { Clock } from "@lib/core/clock.ts";
-import { CicdError } from "@lib/core/errors.ts";
+import { toCicdError } from "@lib/core/errors.ts";
 import type { Logger } from "@lib/core/logger.ts";
 import type { AttemptDirectory, AttemptRef } from "@lib/spine/jobs/attempt_directory.ts";
 import type { AttemptHandle, Executor } from "@lib/spine/jobs/executor.ts";
@@ -13,6 +13,7 @@ import { type JobSpec, setupSecretNames } from "@lib/spine/spec/job_spec.ts";
 import type { AttemptStep } from "@lib/spine/jobs/step.ts";
 import {
   setUp,
+  type SetupEnd,
   type SetupLog,
   SetupStopped,
   tearDown,
@@ -61,16 +62,18 @@ export class AttemptStarter {
     const stop = new AbortController();
     const over = Promise.withResolvers<boolean>();
     const run = async () => {
-      let started = true;
+      let started = false;
       try {
-        const all = new Map(Object.entries(secrets));
-        using setupLog = this.#options.openSetupLog(handle.directory, all);
         const either = AbortSignal.any([signal, stop.signal]);
-        const end = await setUp(handle, all, setupLog, this.#stepOptions(handle.spec), either);
-        setupLog.done();
-        if (end.kind === "ready") return await this.start(handle, secrets, signal, end.env);
-        started = false;
-        return this.neverBegun(end.verdict);
+        const end = await this.#runSetup(handle, secrets, either);
+        if (end.kind === "failed") return this.neverBegun(end.verdict);
+        started = true;
+        return await this.start(handle, secrets, signal, end.env);
+      } catch (error) {
+        // Its end is known only to the next agent.
+        started ||= signal.aborted;
+        if (started) throw error;
+        return this.startFailed(handle, error);
       } finally {
         over.resolve(started);
       }
@@ -78,13 +81,19 @@ export class AttemptStarter {
     return { over: over.promise, stop: (why) => stop.abort(new SetupStopped(why)), run };
   }
 
-  /** @returns The outcome if the executor could not start the attempt. */
+  /**
+   * Starts the job.
+   *
+   * @returns The outcome if the attempt could not be started, for whatever reason.
+   * @throws What may pass and leaves it unknown if the job started, such as a bus that is away.
+   */
   async start(
-    { ref, spec, directory }: AttemptHandle,
+    handle: AttemptHandle,
     secrets: Secrets,
     signal: AbortSignal,
     setupEnv: Readonly<Record<string, string>> = {},
   ): Promise<AttemptOutcome | undefined> {
+    const { ref, spec, directory } = handle;
     const { executor, environmentOf } = this.#options;
     const withheld = setupSecretNames(spec);
     try {
@@ -97,10 +106,27 @@ export class AttemptStarter {
       }, signal);
       return undefined;
     } catch (error) {
-      if (!(error instanceof CicdError) || error.code !== "executor_failed") throw error;
-      const { message } = error;
-      return this.neverBegun({ state: "failed", reason: "start_failed", message });
+      signal.throwIfAborted();
+      const failed = this.startFailed(handle, error);
+      // Only the executor's own refusal says that nothing started.
+      if (toCicdError(error).code === "executor_failed") return failed;
+      const found = await executor.look(handle, signal);
+      return found.kind === "never_begun" ? failed : undefined;
     }
+  }
+
+  /**
+   * Returns the outcome of an attempt on whose way to a start something was thrown.
+   *
+   * @throws The error, if it may pass: the runner then asks again.
+   */
+  startFailed({ ref }: AttemptHandle, error: unknown): AttemptOutcome {
+    const { code, message, entry } = toCicdError(error);
+    if (entry.retryable && code !== "executor_failed") throw error;
+    if (code === "internal") {
+      this.#options.log.error("Cannot start an attempt", { jobId: ref.jobId, error });
+    }
+    return this.neverBegun({ state: "failed", reason: "start_failed", message });
   }
 
   /** Runs the steps after the job and adds their problems to the message of its outcome. */
@@ -116,6 +142,14 @@ export class AttemptStarter {
   /** Returns the outcome of an attempt whose job never started. */
   neverBegun(verdict: Verdict): AttemptOutcome {
     return { ...verdict, usage: {}, finishedAt: this.#options.clock.now(), logBytes: 0 };
+  }
+
+  async #runSetup(handle: AttemptHandle, secrets: Secrets, signal: AbortSignal): Promise<SetupEnd> {
+    const all = new Map(Object.entries(secrets));
+    using setupLog = this.#options.openSetupLog(handle.directory, all);
+    const end = await setUp(handle, all, setupLog, this.#stepOptions(handle.spec), signal);
+    setupLog.done();
+    return end;
   }
 
   #steps(spec: JobSpec): readonly AttemptStep[] {
