@@ -38,6 +38,10 @@ import { FEATURES } from "../features.ts";
 interface AgentInput {
   readonly project: ProjectName;
   readonly config: () => Config;
+  /** Reads the configuration again. */
+  readonly reload: (signal: AbortSignal) => Promise<void>;
+  /** Reads it again if it is not the one of this stamp. */
+  readonly configure: (stamp: string) => Promise<void>;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly log: Logger;
   /** Sockets passed by the service manager. */
@@ -87,6 +91,7 @@ export async function startAgent(input: AgentInput) {
       stateDir,
       executor,
       bootId: readBootId(),
+      configure: input.configure,
       recordLog: (directory, spec, signal) =>
         recordLog({
           directory,
@@ -140,6 +145,7 @@ export async function startAgent(input: AgentInput) {
           attempts: host.attempts,
           ...await projectUse(executor, signal),
         }),
+        reload: input.reload,
         clock,
         maxBodyBytes: 4 * http.maxBodyBytes,
         onError: (error) => log.error("A request of the runner failed unexpectedly", { error }),

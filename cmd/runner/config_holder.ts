@@ -19,24 +19,33 @@ interface ConfigSource {
   readonly env: Readonly<Record<string, string | undefined>>;
 }
 
+type Read = Awaited<ReturnType<typeof read>>;
+
 /** The configuration in force. */
 export class ConfigHolder {
   readonly #source: ConfigSource;
   #config: Config;
+  #stamp: string;
 
-  constructor(source: ConfigSource, config: Config) {
+  constructor(source: ConfigSource, { config, stamp }: Read) {
     this.#source = source;
     this.#config = config;
+    this.#stamp = stamp;
   }
 
   /** Reads it for the first time. @throws {CicdError} `invalid_config` */
   static async open(source: ConfigSource, signal: AbortSignal) {
-    const { config, warnings } = await read(source, signal);
-    return { holder: new ConfigHolder(source, config), warnings };
+    const found = await read(source, signal);
+    return { holder: new ConfigHolder(source, found), warnings: found.warnings };
   }
 
   get current(): Config {
     return this.#config;
+  }
+
+  /** Changes with the text of its file. */
+  get stamp(): string {
+    return this.#stamp;
   }
 
   /**
@@ -46,9 +55,10 @@ export class ConfigHolder {
    * @throws {CicdError} `invalid_config`
    */
   async reload(signal: AbortSignal) {
-    const { config, warnings } = await read(this.#source, signal);
+    const { config, stamp, warnings } = await read(this.#source, signal);
     const needsRestart = config.needsRestart(this.#config);
     this.#config = config;
+    this.#stamp = stamp;
     return { needsRestart, warnings };
   }
 

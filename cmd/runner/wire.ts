@@ -97,6 +97,7 @@ export async function startRunner(input: RunnerInput) {
         }
       },
       bootIdOf: (job) => store.bootIdOf(job),
+      configStamp: () => config.stamp,
       clock,
       log,
     }),
@@ -247,10 +248,11 @@ export async function startRunner(input: RunnerInput) {
       }
       return dispatcher.unhealthyReason();
     },
-    /** Applies a changed configuration. */
-    reconfigured() {
+    /** Applies a changed configuration, here and in the agents that run jobs. */
+    async reconfigured(signal: AbortSignal) {
       dispatcher.wake();
       for (const { reconfigured } of features) reconfigured?.();
+      await link.reload(new Set(store.inFlight().map(({ spec }) => spec.project)), signal);
     },
     /** Waits for answers that are due when a job ends; rejects with the signal's reason. */
     async answered(signal: AbortSignal) {

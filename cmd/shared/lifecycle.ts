@@ -5,6 +5,7 @@
  * @module
  */
 import type { Clock } from "@lib/core/clock.ts";
+import { messageOf } from "@lib/core/errors.ts";
 import type { Logger } from "@lib/core/logger.ts";
 import { TaskGroup } from "@lib/core/task_group.ts";
 import type { Notifier } from "@lib/foundations/systemd/notify.ts";
@@ -36,6 +37,8 @@ const LOOK_MS = 500;
 /** Reports READY, then resolves when the daemon should stop. */
 export async function untilStopped(parts: DaemonParts): Promise<StopCause> {
   const { notifier, clock, log } = parts;
+  let problem = "";
+  const status = () => `${parts.status()}${problem}`;
   const stop = Promise.withResolvers<StopCause>();
   await using tasks = new TaskGroup({
     onFailure: (task, error) => log.error("A background task failed", { task, error }),
@@ -52,14 +55,14 @@ export async function untilStopped(parts: DaemonParts): Promise<StopCause> {
         reloads = done.promise;
         await before;
         try {
-          await reload(parts, signal);
+          problem = await reload({ ...parts, status }, signal);
         } finally {
           done.resolve();
         }
       }),
   });
-  await notifier.ready(parts.status());
-  tasks.spawn("idle", (signal) => watchIdleness(parts, stop.resolve, signal));
+  await notifier.ready(status());
+  tasks.spawn("idle", (signal) => watchIdleness({ ...parts, status }, stop.resolve, signal));
   const intervalMs = notifier.watchdogIntervalMs;
   if (intervalMs !== undefined) {
     let withheld = false;
@@ -87,13 +90,19 @@ export async function untilStopped(parts: DaemonParts): Promise<StopCause> {
   return cause;
 }
 
-async function reload({ notifier, log, status, ...parts }: DaemonParts, signal: AbortSignal) {
+/** @returns What to add to the status: the problem of the configuration, if there is one. */
+async function reload(
+  { notifier, log, status, ...parts }: DaemonParts,
+  signal: AbortSignal,
+): Promise<string> {
   await notifier.reloading();
   try {
     await parts.reload(signal);
     log.info("Configuration reloaded");
+    return "";
   } catch (error) {
     log.error("Cannot reload the configuration; the previous one stays in use", { error });
+    return ` (not reloaded: ${messageOf(error)})`;
   } finally {
     await notifier.ready(status());
   }

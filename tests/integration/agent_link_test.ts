@@ -39,6 +39,7 @@ class Bench implements AsyncDisposable {
       host,
       secretsOf: () => ({ TOKEN: "a-long-secret" }),
       bootIdOf: () => "boot-1",
+      configStamp: () => "stamp-1",
       clock: systemClock,
       log: this.log,
     });
@@ -94,6 +95,7 @@ Deno.test("run() starts the agent when nobody listens, and gives the outcome", a
     spec: job.spec,
     secrets: { TOKEN: "a-long-secret" },
     bootId: "boot-1",
+    configStamp: "stamp-1",
   }]);
 });
 
@@ -164,8 +166,25 @@ Deno.test("status() starts no agent", async () => {
   assert.equal(t.starts, 0);
 });
 
+Deno.test("reload() reaches agents that run, starts none, and logs the reason of a refusal", async () => {
+  const refusal = toProblem("invalid_config", "unknown key");
+  await using t = new Bench(
+    (_, response) => response.end(alive + ended),
+    (_, response) => response.writeHead(204).end(),
+    (_, response) => response.writeHead(500).end(JSON.stringify(refusal)),
+  );
+  await t.link.reload([projectName()], t.stop.signal);
+  assert.equal(t.starts, 0);
+  await t.run(job);
+  await t.link.reload([projectName()], t.stop.signal);
+  assert.deepEqual(t.log.of("warning"), []);
+  await t.link.reload([projectName()], t.stop.signal);
+  assert.deepEqual(t.requests.slice(1), ["POST /reload", "POST /reload"]);
+  assert.match(JSON.stringify(t.log.messages), /Cannot reload the configuration of an agent/);
+});
+
 /** An agent's server over a port that the test plays. */
-async function serve(port: Partial<AttemptPort>) {
+async function serve(port: Partial<AttemptPort>, reload = () => Promise.resolve()) {
   const directory = await Deno.makeTempDir({ prefix: "agent-link-" });
   const clock = new FakeClock();
   const errors: unknown[] = [];
@@ -182,6 +201,7 @@ async function serve(port: Partial<AttemptPort>) {
         ...port,
       },
       status: () => Promise.reject(new Error("not asked here")),
+      reload,
       clock,
       maxBodyBytes: 1_000_000,
       onError: (error) => errors.push(error),
@@ -218,6 +238,17 @@ Deno.test("PUT shows signs of life until the end of the attempt", async () => {
   end.resolve(makeOutcome({ exitCode: 3 }));
   assert.equal((await reader.read()).value, ended);
   assert.equal((await reader.read()).done, true);
+});
+
+Deno.test("POST /reload answers when the configuration was read again, or with the reason", async () => {
+  let reads = 0;
+  await using t = await serve({}, () => {
+    if (++reads === 1) return Promise.resolve();
+    throw new CicdError("invalid_config", "unknown key");
+  });
+  assert.equal((await t.ask("POST", "/reload", {})).status, 204);
+  const refused = await t.ask("POST", "/reload", {});
+  assert.equal((await refused.json()).detail, "unknown key");
 });
 
 Deno.test("PUT breaks the connection when the end cannot be reported, and survives it", async () => {

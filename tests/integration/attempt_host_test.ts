@@ -26,6 +26,7 @@ class Bench implements AsyncDisposable {
   steps: readonly AttemptStep[] = [];
   setupTimeoutMs = 60_000;
   readonly said: string[] = [];
+  configure = (_stamp: string): Promise<void> => Promise.resolve();
   environmentOf = (): Readonly<Record<string, string>> => ({});
   openSetupLog = (): SetupLog => ({
     say: (line) => void this.said.push(line),
@@ -52,6 +53,7 @@ class Bench implements AsyncDisposable {
       stateDir: this.stateDir,
       executor: new FakeExecutor(this.machine),
       bootId,
+      configure: (stamp) => this.configure(stamp),
       recordLog: () => ({ finish: () => Promise.resolve(42) }),
       environmentOf: () => this.environmentOf(),
       steps: this.steps,
@@ -176,6 +178,21 @@ Deno.test("begin() settles an attempt on whose way to a start anything throws", 
     await host.begin(t.ref, input);
     assert.deepEqual(t.machine.begun, []);
   }
+});
+
+Deno.test("begin() starts nothing with an older configuration than the runner's", async () => {
+  await using t = new Bench();
+  const host = await t.agent();
+  const stamps: string[] = [];
+  t.configure = (stamp) => {
+    stamps.push(stamp);
+    throw new CicdError("invalid_config", "The configuration is invalid: a typo");
+  };
+  await host.begin(t.ref, { ...input, configStamp: "two" });
+  const { reason, message } = await host.ended(t.ref);
+  assert.deepEqual([stamps, reason], [["two"], "start_failed"]);
+  assert.match(message, /a typo/);
+  assert.deepEqual(t.machine.begun, []);
 });
 
 Deno.test("begin() follows an attempt that started although its start threw", async () => {

@@ -53,6 +53,19 @@ Deno.test("every configuration in deploy/ is one that the runner takes", async (
   }
 });
 
+Deno.test("every unit that reloads checks the configuration first, so that a mistake fails it", async () => {
+  const units = (await filesBelow(`${DEPLOY}/systemd`)).concat(
+    await filesBelow(`${DEPLOY}/../units`),
+  );
+  const reloads = units.map((path) => Deno.readTextFileSync(path).match(/^ExecReload=.*$/gm) ?? [])
+    .filter(({ length }) => length > 0);
+  assert.equal(reloads.length, 3);
+  for (const [check, signal] of reloads) {
+    assert.match(check ?? "", /^ExecReload=\/usr\/bin\/env cicd-runner config check/);
+    assert.equal(signal, "ExecReload=/bin/kill -HUP $MAINPID");
+  }
+});
+
 Deno.test("every variable of the configuration that deploy/ sets exists", async () => {
   const known = new Set([...catalogOf(SECTIONS).keys.keys()].map(envNameOf));
   for (const path of await filesBelow(DEPLOY)) {

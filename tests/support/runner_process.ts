@@ -45,12 +45,17 @@ export class RunnerBench implements AsyncDisposable {
     this.stateDir = stateDir ?? `${this.directory}/state`;
     this.#config = `${this.directory}/config.yaml`;
     Deno.mkdirSync(`${this.directory}/xdg`, { mode: 0o700 });
-    Deno.writeTextFileSync(this.#config, `agent_idle_exit: 2s\n${config}`);
+    this.configure(config);
     this.#http = Deno.createHttpClient({ proxy: { transport: "unix", path: this.socket } });
   }
 
   get pid(): number {
     return this.#process?.pid ?? 0;
+  }
+
+  /** Writes the configuration file; a runner reads it when it starts, and at a SIGHUP. */
+  configure(config: string): void {
+    Deno.writeTextFileSync(this.#config, `agent_idle_exit: 2s\n${config}`);
   }
 
   /** Starts a runner, without waiting for it. */

@@ -32,11 +32,23 @@ export async function runAgent(args: readonly string[]): Promise<number> {
     );
   }
   const { notifier, listenFds, setCloseOnExec, openJournal } = takePlatform();
-  let { config } = await readDaemonConfig(flags, new AbortController().signal);
+  const running = new AbortController();
+  let { config, stamp } = await readDaemonConfig(flags, running.signal);
   await using log = openProgramLog("cicd-agent", { config: config.of(LOG), env, openJournal });
+  const reload = async (signal: AbortSignal) => {
+    ({ config, stamp } = await readDaemonConfig(flags, signal));
+    log.setLevel(config.of(LOG).level);
+  };
   await using agent = await startAgent({
     project,
     config: () => config,
+    reload,
+    async configure(wanted) {
+      if (wanted === stamp) return;
+      await reload(running.signal);
+      // The file may have changed again since the runner read it: it is read once for each stamp.
+      stamp = wanted;
+    },
     env,
     log: log.child({ project }),
     listeners: listenFds.map((socket) => ({ kind: "fd", ...socket })),
@@ -52,10 +64,7 @@ export async function runAgent(args: readonly string[]): Promise<number> {
     idleForMs: () => agent.idleForMs(),
     idleExitMs: () => config.of(PROGRAM).agentIdleExitMs,
     unhealthyReason: () => agent.unhealthyReason(),
-    async reload(signal) {
-      ({ config } = await readDaemonConfig(flags, signal));
-      log.setLevel(config.of(LOG).level);
-    },
+    reload,
   });
   return 0;
 }

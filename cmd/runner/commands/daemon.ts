@@ -99,7 +99,7 @@ async function startAndServe(args: readonly string[], platform: Platform): Promi
     async reload(signal) {
       const report = await holder.reload(signal);
       log.setLevel(holder.current.of(LOG).level);
-      runner.reconfigured();
+      await runner.reconfigured(signal);
       try {
         const tls = readTls(holder.current.of(LISTEN));
         if (tls !== undefined) runner.server.renewCertificate(tls);

@@ -4,6 +4,7 @@
  * @module
  */
 import { ownHome } from "@lib/core/account.ts";
+import { createHash } from "node:crypto";
 import { CicdError } from "@lib/core/errors.ts";
 import { type Config, isMap, type Section } from "@lib/foundations/config/config.ts";
 import { invalidConfig, loadConfig, type LoadedConfig } from "@lib/foundations/config/load.ts";
@@ -28,6 +29,8 @@ export interface ReadConfigOptions {
 export interface ReadConfigResult extends LoadedConfig {
   /** Absent if the usual place has no file. */
   readonly file?: string;
+  /** Changes with the text of the file. */
+  readonly stamp: string;
 }
 
 /**
@@ -53,7 +56,7 @@ export async function readConfig(options: ReadConfigOptions): Promise<ReadConfig
     cores: navigator.hardwareConcurrency,
     ...(flags === undefined ? {} : { flags }),
   };
-  if (file === undefined) return loadConfig(input);
+  if (file === undefined) return { ...loadConfig(input), stamp: "" };
   const { name, text, mode } = file;
   // The YAML parser is large: without a file it is never loaded.
   const { readYamlSource } = await import("@lib/foundations/config/yaml_source.ts");
@@ -61,7 +64,8 @@ export async function readConfig(options: ReadConfigOptions): Promise<ReadConfig
   if (issues.length > 0) throw invalidConfig(issues);
   const { config, warnings } = loadConfig({ ...input, file: { name, root } });
   const suspect = mode === undefined ? [] : modeWarnings(name, mode, config);
-  return { config, file: name, warnings: [...warnings, ...suspect] };
+  const stamp = createHash("sha256").update(text).digest("hex");
+  return { config, file: name, stamp, warnings: [...warnings, ...suspect] };
 }
 
 /** Returns the configuration of a machine without settings. */

@@ -45,6 +45,8 @@ export interface AgentClientOptions {
   readonly secretsOf: (job: Job) => Readonly<Record<string, string>> | null;
   /** Returns the id of the machine's boot in which a job's latest attempt was claimed. */
   readonly bootIdOf: (job: Job) => string;
+  /** Returns the stamp of the configuration in force. */
+  readonly configStamp: () => string;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -66,6 +68,7 @@ export class AgentClient implements AttemptRunner, Disposable {
           spec: job.spec,
           secrets: this.#options.secretsOf(job),
           bootId: this.#options.bootIdOf(job),
+          configStamp: this.#options.configStamp(),
         };
         const body = JSON.stringify(order);
         const path = attemptPath(job);
@@ -107,6 +110,27 @@ export class AgentClient implements AttemptRunner, Disposable {
       if (isNobodyListening(error)) return undefined;
       throw error;
     }
+  }
+
+  /**
+   * Makes the running agents of projects read their configuration again. Starts none: an agent also
+   * reads it before it starts, and before a job of another {@linkcode AttemptInput.configStamp}.
+   */
+  async reload(projects: Iterable<ProjectName>, signal: AbortSignal): Promise<void> {
+    await Promise.all(Array.from(projects, async (project) => {
+      using deadline = withDeadline(signal, 5_000, `the agent of ${project}`);
+      try {
+        const request = { method: "POST", path: "/reload", body: "{}", signal: deadline };
+        using response = await this.#client(project).send(request);
+        if (response.status >= 300) throw await failure(response);
+      } catch (error) {
+        if (isNobodyListening(error)) return;
+        this.#options.log.warning("Cannot reload the configuration of an agent", {
+          project,
+          error,
+        });
+      }
+    }));
   }
 
   [Symbol.dispose](): void {

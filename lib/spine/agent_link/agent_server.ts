@@ -27,6 +27,8 @@ export interface AgentServerOptions {
   readonly project: ProjectName;
   readonly attempts: AttemptPort;
   readonly status: (signal: AbortSignal) => Promise<AgentStatus>;
+  /** Reads the configuration again. */
+  readonly reload: (signal: AbortSignal) => Promise<void>;
   readonly clock: Clock;
   readonly maxBodyBytes: number;
   /** Called with failures of the agent itself. */
@@ -51,6 +53,10 @@ async function route(request: Request, options: AgentServerOptions): Promise<Res
   const { pathname } = new URL(request.url);
   if (request.method === "GET" && pathname === "/status") {
     return Response.json(await options.status(request.signal));
+  }
+  if (request.method === "POST" && pathname === "/reload") {
+    await options.reload(request.signal);
+    return new Response(null, { status: 204 });
   }
   const match = /^\/attempts\/([^/]+)\/(\d{1,6})(\/stop)?$/.exec(pathname);
   const jobId = parseJobId(match?.[1] ?? "");

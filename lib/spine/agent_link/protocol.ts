@@ -5,6 +5,7 @@
  * |---|---|
  * | `PUT /attempts/JOB/N` with an {@linkcode AttemptInput} | lines of {@linkcode AttemptLine}, until the attempt has ended |
  * | `POST /attempts/JOB/N/stop` with a {@linkcode CancelRequest} | 202, or 404 while the attempt is unknown |
+ * | `POST /reload` | 204 after the configuration was read again, or the reason why it cannot be used |
  * | `GET /status` | {@linkcode AgentStatus} |
  *
  * `PUT` is idempotent: a client that loses the connection sends it again and joins the same
@@ -37,6 +38,7 @@ const order = v.object({
   spec: specRecord,
   secrets: v.nullable(v.record(v.string(), v.string())),
   bootId: v.string(),
+  configStamp: v.optional(v.string()),
 });
 
 const line = v.variant("kind", [

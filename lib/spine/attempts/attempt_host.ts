@@ -40,6 +40,8 @@ export interface AttemptInput {
    * alive, and its files may be lost although it ran: it is never started then.
    */
   readonly bootId: string;
+  /** Of the runner's configuration; absent from an older runner. */
+  readonly configStamp?: string | undefined;
 }
 
 /** Records when the bytes of a growing log arrive. */
@@ -54,6 +56,12 @@ export interface AttemptHostOptions extends StarterOptions {
   readonly stateDir: string;
   /** The id of this boot of the machine. */
   readonly bootId: string;
+  /**
+   * Reads the configuration again if it is not the one of this stamp; called before each start.
+   *
+   * @throws {CicdError} `invalid_config`
+   */
+  readonly configure: (stamp: string) => Promise<void>;
   /** Starts to record; the log need not exist yet. */
   readonly recordLog: (
     directory: AttemptDirectory,
@@ -181,6 +189,7 @@ export class AttemptHost implements AsyncDisposable {
     const { signal } = this.#tasks;
     let needsSetup: boolean;
     try {
+      if (input.configStamp !== undefined) await this.#options.configure(input.configStamp);
       const sealed = Object.keys(secrets).length === 0 ? undefined : seal(secrets, ref);
       prepareDirectory(handle, sealed);
       needsSetup = this.#starter.needsSetup(spec);
