@@ -48,6 +48,8 @@ interface AgentInput {
   readonly listeners: readonly Listener[];
   /** Keeps a descriptor from every child. */
   readonly setCloseOnExec: (fd: number) => void;
+  /** The next job starts it again after an exit. */
+  readonly isOnDemand: boolean;
   /** The socket to make otherwise; by default the one that the runner expects. */
   readonly listenPath: string | undefined;
 }
@@ -121,6 +123,7 @@ export async function startAgent(input: AgentInput) {
     }),
   );
   await host.adopt();
+  let exits = false;
   const http = config().of(HTTP);
   const server = parts.use(
     await startHttpServer({
@@ -146,6 +149,13 @@ export async function startAgent(input: AgentInput) {
           ...await projectUse(executor, signal),
         }),
         reload: input.reload,
+        exit() {
+          if (host.attempts.length > 0 || !input.isOnDemand) {
+            const why = input.isOnDemand ? "it has attempts" : "no job would start it again";
+            throw new CicdError("state_conflict", `Cannot end the agent of "${project}": ${why}`);
+          }
+          exits = true;
+        },
         clock,
         maxBodyBytes: 4 * http.maxBodyBytes,
         onError: (error) => log.error("A request of the runner failed unexpectedly", { error }),
@@ -169,9 +179,15 @@ export async function startAgent(input: AgentInput) {
       const count = host.attempts.length;
       return `Project ${project}: ${count === 0 ? "idle" : `${count} running`} (${executor.kind})`;
     },
+    /** Returns the idleness after which to exit; 0 for never. */
+    idleExitMs() {
+      if (exits) return 1;
+      return input.isOnDemand ? config().of(PROGRAM).agentIdleExitMs : 0;
+    },
     /** Returns the milliseconds of idleness. */
     idleForMs() {
       const now = clock.now();
+      if (host.attempts.length > 0) exits = false;
       if (host.attempts.length > 0 || server.activeRequests > 0) busyAt = now;
       return now - Math.max(busyAt, server.lastActivityAt);
     },

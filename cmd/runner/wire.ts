@@ -98,6 +98,8 @@ export async function startRunner(input: RunnerInput) {
       },
       bootIdOf: (job) => store.bootIdOf(job),
       configStamp: () => config.stamp,
+      agentIdleExitMs: () => config.current.of(PROGRAM).agentIdleExitMs,
+      maxAgents: () => config.current.of(QUEUE).maxAgents,
       clock,
       log,
     }),
@@ -109,6 +111,7 @@ export async function startRunner(input: RunnerInput) {
       bootId: readBootId(),
       limits: () => ({
         maxRunning: config.current.of(QUEUE).maxRunning,
+        maxProjects: config.current.of(QUEUE).maxAgents,
         maxRunningOf: (project) => config.maxRunningOf(project),
       }),
       clock,

@@ -9,7 +9,7 @@ import { toProblem } from "@lib/foundations/http/problem.ts";
 import { startHttpServer } from "@lib/foundations/http/server.ts";
 import type { AttemptOutcome, CancelRequest, Job } from "@lib/spine/jobs/model.ts";
 import { FakeClock } from "../support/fake_clock.ts";
-import { makeJob, makeOutcome, projectName } from "../support/job_fixtures.ts";
+import { makeJob, makeOutcome, makeSpec, projectName } from "../support/job_fixtures.ts";
 import { RecordingLogger } from "../support/recording_logger.ts";
 
 /** The response of the agent of a test. */
@@ -40,6 +40,8 @@ class Bench implements AsyncDisposable {
       secretsOf: () => ({ TOKEN: "a-long-secret" }),
       bootIdOf: () => "boot-1",
       configStamp: () => "stamp-1",
+      maxAgents: () => 1,
+      agentIdleExitMs: () => 0,
       clock: systemClock,
       log: this.log,
     });
@@ -183,6 +185,29 @@ Deno.test("reload() reaches agents that run, starts none, and logs the reason of
   assert.match(JSON.stringify(t.log.messages), /Cannot reload the configuration of an agent/);
 });
 
+Deno.test("run() asks an idle agent of another project to exit, beyond the limit only", async () => {
+  await using t = new Bench(
+    (_, response) => response.end(alive + ended),
+    (_, response) => response.end(alive + ended),
+    (_, response) => response.writeHead(202).end(),
+    (_, response) => response.end(alive + ended),
+  );
+  await t.run(job);
+  await t.run(job);
+  const other = makeJob({
+    state: "starting",
+    attempt: 1,
+    spec: makeSpec({ project: projectName("other") }),
+  });
+  await t.run(other);
+  assert.deepEqual(t.requests, [
+    `PUT ${path}`,
+    `PUT ${path}`,
+    "POST /exit",
+    `PUT /attempts/${other.id}/1`,
+  ]);
+});
+
 /** An agent's server over a port that the test plays. */
 async function serve(port: Partial<AttemptPort>, reload = () => Promise.resolve()) {
   const directory = await Deno.makeTempDir({ prefix: "agent-link-" });
@@ -202,6 +227,9 @@ async function serve(port: Partial<AttemptPort>, reload = () => Promise.resolve(
       },
       status: () => Promise.reject(new Error("not asked here")),
       reload,
+      exit: () => {
+        throw new CicdError("state_conflict", "It has attempts");
+      },
       clock,
       maxBodyBytes: 1_000_000,
       onError: (error) => errors.push(error),
@@ -270,6 +298,7 @@ for (
       reason: "cancelled",
       by: "x",
     }, 404],
+    ["an exit while it has work", "POST", "/exit", {}, 409],
     ["an unknown route", "PUT", "/attempts/x/1", order, 404],
     ["an unknown method", "DELETE", path, order, 405],
   ] as const

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { LOG, PROGRAM } from "@lib/foundations/config/program_keys.ts";
+import { LOG } from "@lib/foundations/config/program_keys.ts";
 import { systemClock } from "@lib/core/clock.ts";
 import { CicdError } from "@lib/core/errors.ts";
 import { parseProjectName, projectNameProblem } from "@lib/core/ids.ts";
@@ -53,6 +53,7 @@ export async function runAgent(args: readonly string[]): Promise<number> {
     log: log.child({ project }),
     listeners: listenFds.map((socket) => ({ kind: "fd", ...socket })),
     setCloseOnExec,
+    isOnDemand: listenFds.length > 0 || flags.own["listen"] !== undefined,
     listenPath: flags.own["listen"],
   });
   log.info("Ready", { version: VERSION, messageId: MESSAGE_IDS.ready, project });
@@ -62,7 +63,7 @@ export async function runAgent(args: readonly string[]): Promise<number> {
     log,
     status: () => agent.status(),
     idleForMs: () => agent.idleForMs(),
-    idleExitMs: () => config.of(PROGRAM).agentIdleExitMs,
+    idleExitMs: () => agent.idleExitMs(),
     unhealthyReason: () => agent.unhealthyReason(),
     reload,
   });

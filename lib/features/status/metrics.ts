@@ -6,13 +6,27 @@
 import type { RunnerServices } from "@lib/api/feature.ts";
 import type { Metric } from "@lib/foundations/metrics/render_metrics.ts";
 
+/** The parts of the runner that are measured. */
+type Measured =
+  & Pick<RunnerServices, "store" | "clock" | "unreadyReasons" | "configuredProjects">
+  & {
+    readonly facts: () => Pick<ReturnType<RunnerServices["facts"]>, "version" | "startedAt">;
+    readonly serverLoad: () => Pick<
+      ReturnType<RunnerServices["serverLoad"]>,
+      "connections" | "activeRequests"
+    >;
+  };
+
 /** Collects the metrics of the runner itself and of the queue. */
 export function collectMetrics(
-  { store, clock, facts, serverLoad, unreadyReasons }: RunnerServices,
+  { store, clock, facts, serverLoad, unreadyReasons, configuredProjects }: Measured,
 ): readonly Metric[] {
   const { version, startedAt } = facts();
   const { connections, activeRequests } = serverLoad();
-  const totals = store.totals();
+  const counts = store.counts();
+  const known = new Set<string>([...configuredProjects(), ...counts.map(({ project }) => project)]);
+  // The sums of a project outlive its jobs; its series would stay for ever.
+  const totals = store.totals().filter(({ project }) => known.has(project));
   const oldest = store.oldestQueuedAt();
   const gauge = (name: string, help: string, value: number): Metric => ({
     name,
@@ -47,7 +61,7 @@ export function collectMetrics(
       help: "Recorded jobs by project and state",
       type: "gauge",
       labelNames: ["project", "state"],
-      samples: store.counts().map(({ project, state, count }) => ({
+      samples: counts.map(({ project, state, count }) => ({
         labels: { project, state },
         value: count,
       })),

@@ -47,6 +47,10 @@ export interface AgentClientOptions {
   readonly bootIdOf: (job: Job) => string;
   /** Returns the stamp of the configuration in force. */
   readonly configStamp: () => string;
+  /** Returns how many agents may live; idle ones beyond it are asked to exit. */
+  readonly maxAgents: () => number;
+  /** Returns the idleness after which an agent exits by itself; 0 for never. */
+  readonly agentIdleExitMs: () => number;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -54,13 +58,30 @@ export interface AgentClientOptions {
 /** The link to all agents. */
 export class AgentClient implements AttemptRunner, Disposable {
   readonly #options: AgentClientOptions;
+  /** The agents that may be alive; the one whose last attempt began first comes first. */
+  readonly #agents = new Map<ProjectName, LiveAgent>();
   readonly #clients = new Map<ProjectName, UnixClient>();
 
   constructor(options: AgentClientOptions) {
     this.#options = options;
   }
 
-  run(job: Job, { onStarted, signal }: RunAttemptOptions): Promise<AttemptOutcome> {
+  async run(job: Job, options: RunAttemptOptions): Promise<AttemptOutcome> {
+    const { project } = job.spec;
+    const agent = this.#agents.get(project) ?? { attempts: 0, usedAt: 0 };
+    agent.attempts++;
+    this.#agents.delete(project);
+    this.#agents.set(project, agent);
+    try {
+      await this.#endIdleAgents(options.signal);
+      return await this.#run(job, options);
+    } finally {
+      agent.attempts--;
+      agent.usedAt = this.#options.clock.now();
+    }
+  }
+
+  #run(job: Job, { onStarted, signal }: RunAttemptOptions): Promise<AttemptOutcome> {
     let started = job.state === "running";
     return this.#persist(job, "run", signal, () =>
       refusalAsOutcome(async () => {
@@ -105,7 +126,11 @@ export class AgentClient implements AttemptRunner, Disposable {
         path: "/status",
         signal: deadline,
       });
-      return parseAgentStatus(JSON.parse(await response.text()));
+      const status = parseAgentStatus(JSON.parse(await response.text()));
+      // A question starts an agent behind a socket of the service manager.
+      const usedAt = this.#options.clock.now();
+      if (!this.#agents.has(project)) this.#agents.set(project, { attempts: 0, usedAt });
+      return status;
     } catch (error) {
       if (isNobodyListening(error)) return undefined;
       throw error;
@@ -118,17 +143,11 @@ export class AgentClient implements AttemptRunner, Disposable {
    */
   async reload(projects: Iterable<ProjectName>, signal: AbortSignal): Promise<void> {
     await Promise.all(Array.from(projects, async (project) => {
-      using deadline = withDeadline(signal, 5_000, `the agent of ${project}`);
       try {
-        const request = { method: "POST", path: "/reload", body: "{}", signal: deadline };
-        using response = await this.#client(project).send(request);
-        if (response.status >= 300) throw await failure(response);
+        await this.#tell(project, "/reload", signal);
       } catch (error) {
-        if (isNobodyListening(error)) return;
-        this.#options.log.warning("Cannot reload the configuration of an agent", {
-          project,
-          error,
-        });
+        const said = "Cannot reload the configuration of an agent";
+        this.#options.log.warning(said, { project, error });
       }
     }));
   }
@@ -136,6 +155,36 @@ export class AgentClient implements AttemptRunner, Disposable {
   [Symbol.dispose](): void {
     for (const client of this.#clients.values()) client[Symbol.dispose]();
     this.#clients.clear();
+  }
+
+  /** Asks idle agents beyond the limit to exit; an agent with work for us is never among them. */
+  async #endIdleAgents(signal: AbortSignal): Promise<void> {
+    const { maxAgents, agentIdleExitMs, clock, log } = this.#options;
+    while (this.#agents.size > maxAgents()) {
+      const [project, agent] = [...this.#agents].find(([, { attempts }]) => attempts === 0) ?? [];
+      if (project === undefined || agent === undefined) return;
+      this.#agents.delete(project);
+      // The question would start it again behind a socket of the service manager.
+      const idleMs = agentIdleExitMs();
+      if (idleMs > 0 && clock.now() - agent.usedAt > idleMs + EXIT_MS) continue;
+      try {
+        await this.#tell(project, "/exit", signal);
+      } catch (error) {
+        log.info("An idle agent stays", { project, error });
+      }
+    }
+  }
+
+  /** Posts to an agent; one that does not run needs nothing. */
+  async #tell(project: ProjectName, path: string, signal: AbortSignal): Promise<void> {
+    using deadline = withDeadline(signal, 5_000, `the agent of ${project}`);
+    try {
+      const request = { method: "POST", path, body: "{}", signal: deadline };
+      using response = await this.#client(project).send(request);
+      if (response.status >= 300) throw await failure(response);
+    } catch (error) {
+      if (!isNobodyListening(error)) throw error;
+    }
   }
 
   /** Retries without limit: the attempt may be alive, so only the agent knows its state. */
@@ -229,6 +278,16 @@ async function refusalAsOutcome(
 }
 
 const ORDER_REFUSED: readonly ErrorCode[] = ["invalid_request", "invalid_json", "body_too_large"];
+
+/** Time for an idle agent to notice that it is idle, and to exit. */
+const EXIT_MS = 5_000;
+
+/** An agent that may be alive. */
+interface LiveAgent {
+  attempts: number;
+  /** When its last attempt ended. */
+  usedAt: number;
+}
 
 interface LinkRequest {
   readonly method: string;

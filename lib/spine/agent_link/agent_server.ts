@@ -29,6 +29,8 @@ export interface AgentServerOptions {
   readonly status: (signal: AbortSignal) => Promise<AgentStatus>;
   /** Reads the configuration again. */
   readonly reload: (signal: AbortSignal) => Promise<void>;
+  /** Makes the agent exit unless work comes first. @throws {CicdError} `state_conflict` */
+  readonly exit: () => void;
   readonly clock: Clock;
   readonly maxBodyBytes: number;
   /** Called with failures of the agent itself. */
@@ -57,6 +59,10 @@ async function route(request: Request, options: AgentServerOptions): Promise<Res
   if (request.method === "POST" && pathname === "/reload") {
     await options.reload(request.signal);
     return new Response(null, { status: 204 });
+  }
+  if (request.method === "POST" && pathname === "/exit") {
+    options.exit();
+    return new Response(null, { status: 202 });
   }
   const match = /^\/attempts\/([^/]+)\/(\d{1,6})(\/stop)?$/.exec(pathname);
   const jobId = parseJobId(match?.[1] ?? "");

@@ -6,6 +6,7 @@
  * | `PUT /attempts/JOB/N` with an {@linkcode AttemptInput} | lines of {@linkcode AttemptLine}, until the attempt has ended |
  * | `POST /attempts/JOB/N/stop` with a {@linkcode CancelRequest} | 202, or 404 while the attempt is unknown |
  * | `POST /reload` | 204 after the configuration was read again, or the reason why it cannot be used |
+ * | `POST /exit` | 202 if the agent exits unless a request comes first, 409 if it has attempts or nobody would start it again |
  * | `GET /status` | {@linkcode AgentStatus} |
  *
  * `PUT` is idempotent: a client that loses the connection sends it again and joins the same

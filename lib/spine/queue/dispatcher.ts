@@ -39,6 +39,8 @@ export interface RunAttemptOptions {
 /** The part of the configuration that the loop reads again at every turn. */
 export interface DispatchLimits {
   readonly maxRunning: number;
+  /** Projects that may run jobs at the same time. */
+  readonly maxProjects: number;
   readonly maxRunningOf: (project: ProjectName) => number;
 }
 
@@ -58,7 +60,10 @@ export class Dispatcher implements AsyncDisposable {
   readonly #options: DispatcherOptions;
   readonly #tasks: TaskGroup;
   /** The attempts under way, each with the controller that ends its stop request. */
-  readonly #attempts = new Map<string, AbortController>();
+  readonly #attempts = new Map<
+    string,
+    { readonly over: AbortController; readonly project: ProjectName }
+  >();
   readonly #stopping = new Set<string>();
   readonly #lastTurn = new Map<ProjectName, number>();
   #turn = 0;
@@ -140,7 +145,7 @@ export class Dispatcher implements AsyncDisposable {
   /** Starts the jobs that may start and returns their number. */
   #startJobs(): number {
     const { store, clock, limits, bootId } = this.#options;
-    const { maxRunning, maxRunningOf } = limits();
+    const { maxRunning, maxProjects, maxRunningOf } = limits();
     const running = this.#attempts.size;
     if (running >= maxRunning || store.queuedCount() === 0) return 0;
     const modes = store.intakeModes();
@@ -148,6 +153,8 @@ export class Dispatcher implements AsyncDisposable {
     const picks = pickJobs(store.candidates(clock.now(), maxRunning - running), {
       running,
       maxRunning,
+      inFlight: this.#inFlight(),
+      maxProjects,
       maxRunningOf,
       isPaused: (project) => modes.get(project) === "paused",
       lastTurnOf: (project) => this.#lastTurn.get(project) ?? 0,
@@ -158,6 +165,14 @@ export class Dispatcher implements AsyncDisposable {
     const started = claims.flatMap((claim) => claim.kind === "changed" ? [claim.job] : []);
     for (const job of started) this.#follow(job);
     return started.length;
+  }
+
+  #inFlight(): ReadonlyMap<ProjectName, number> {
+    const counts = new Map<ProjectName, number>();
+    for (const { project } of this.#attempts.values()) {
+      counts.set(project, (counts.get(project) ?? 0) + 1);
+    }
+    return counts;
   }
 
   #noteTurn(project: ProjectName): void {
@@ -178,7 +193,7 @@ export class Dispatcher implements AsyncDisposable {
     const key = attemptKey(job.id, job.attempt);
     if (this.#attempts.has(key)) return;
     const over = new AbortController();
-    this.#attempts.set(key, over);
+    this.#attempts.set(key, { over, project: job.spec.project });
     this.#tasks.spawn(`attempt ${key}`, async (signal) => {
       try {
         await this.#runAttempt(job, signal);
@@ -218,7 +233,7 @@ export class Dispatcher implements AsyncDisposable {
 
   #stop(job: Job): void {
     const key = attemptKey(job.id, job.attempt);
-    const over = this.#attempts.get(key)?.signal;
+    const over = this.#attempts.get(key)?.over.signal;
     if (over === undefined || this.#stopping.has(key)) return;
     this.#stopping.add(key);
     this.#tasks.spawn(`stop ${key}`, async (signal) => {

@@ -27,6 +27,13 @@ export const QUEUE = section({
         project: { name: "max_running", doc: "Jobs of the project that may run at the same time." },
       },
     ),
+    maxAgents: key(
+      "queue.max_agents",
+      integer({ min: 1, max: 4_096 }),
+      "Agents that may live at the same time, one for each project with a job. Idle agents of other " +
+        "projects are ended first; then jobs of further projects wait.",
+      16,
+    ),
     ageingMs: key(
       "queue.ageing",
       duration({ min: 0, max: DAY }),

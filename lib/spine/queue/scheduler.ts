@@ -15,6 +15,10 @@ export interface SchedulingBounds {
   /** Jobs running now, over all projects. */
   readonly running: number;
   readonly maxRunning: number;
+  /** The number of running jobs of each project that has any. */
+  readonly inFlight: ReadonlyMap<ProjectName, number>;
+  /** Projects that may run jobs at the same time. */
+  readonly maxProjects: number;
   /** Returns how many jobs of a project may run at the same time. */
   readonly maxRunningOf: (project: ProjectName) => number;
   /** Returns true if a project's queue is paused. */
@@ -51,19 +55,24 @@ export function pickJobs(
       lastTurn: bounds.lastTurnOf(project),
     }));
   const picks: Pick[] = [];
+  const inFlight = new Map(bounds.inFlight);
+  const mayRun = ({ project }: Contender) =>
+    inFlight.has(project) || inFlight.size < bounds.maxProjects;
   let turn = Math.max(0, ...contenders.map(({ lastTurn }) => lastTurn));
   while (bounds.running + picks.length < bounds.maxRunning) {
-    const next = contenders
-      .filter((one) =>
-        one.running < bounds.maxRunningOf(one.project) && nextCandidate(one) !== undefined
-      )
-      .sort(byTurn)[0];
+    const ready = contenders.filter((one) =>
+      one.running < bounds.maxRunningOf(one.project) && nextCandidate(one) !== undefined
+    );
+    // A project that waits for another to finish would wait for ever beside full queues.
+    const finishing = ready.every(mayRun) ? undefined : projectWithFewest(inFlight);
+    const next = ready.filter((one) => mayRun(one) && one.project !== finishing).sort(byTurn)[0];
     const candidate = next === undefined ? undefined : nextCandidate(next);
     if (next === undefined || candidate === undefined) break;
     next.candidates.splice(next.candidates.indexOf(candidate), 1);
     if (candidate.group !== undefined) next.groups.add(candidate.group);
     next.running++;
     next.lastTurn = ++turn;
+    inFlight.set(next.project, (inFlight.get(next.project) ?? 0) + 1);
     picks.push({ id: candidate.id, project: next.project });
   }
   return picks;
@@ -71,6 +80,12 @@ export function pickJobs(
 
 function nextCandidate({ candidates, groups }: Contender): Candidate | undefined {
   return candidates.find(({ group }) => group === undefined || !groups.has(group));
+}
+
+/** Returns the project with the fewest running jobs, always the same one of equals. */
+function projectWithFewest(inFlight: ReadonlyMap<ProjectName, number>): ProjectName | undefined {
+  const [first] = [...inFlight].sort(([a, m], [b, n]) => m - n || (a < b ? -1 : 1));
+  return first?.[0];
 }
 
 function byTurn(a: Contender, b: Contender): number {

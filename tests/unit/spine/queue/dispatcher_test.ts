@@ -82,7 +82,7 @@ function setup(
     store: wrap(memory.store),
     runner,
     bootId: "boot-1",
-    limits: () => ({ maxRunning, maxRunningOf: () => maxRunningOf }),
+    limits: () => ({ maxRunning, maxProjects: 16, maxRunningOf: () => maxRunningOf }),
     clock,
     log,
   });

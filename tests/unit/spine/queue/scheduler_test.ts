@@ -9,6 +9,8 @@ function bounds(changes: Partial<SchedulingBounds> = {}): SchedulingBounds {
   return {
     running: 0,
     maxRunning: 4,
+    inFlight: new Map(),
+    maxProjects: 16,
     maxRunningOf: () => 4,
     isPaused: () => false,
     lastTurnOf: () => 0,
@@ -39,6 +41,16 @@ Deno.test("pickJobs() alternates between equal projects", () => {
 Deno.test("pickJobs() favours the project with the fewest running jobs", () => {
   const picked = names([candidates("a", 9, 2), candidates("b", 9)], bounds({ running: 2 }));
   assert.deepEqual(picked, ["b", "b"]);
+});
+
+Deno.test("pickJobs() starts no further project beyond the limit, and lets one finish for it", () => {
+  const inFlight = new Map([[projectName("a"), 2], [projectName("b"), 1]]);
+  const limits = bounds({ running: 3, maxRunning: 9, inFlight, maxProjects: 2 });
+  const both = [candidates("a", 1, 2), candidates("b", 1, 1)];
+  assert.deepEqual(names(both, limits), ["b", "a"]);
+  assert.deepEqual(names([...both, candidates("c", 1)], limits), ["a"]);
+  const free = { ...limits, inFlight: new Map([[projectName("a"), 2]]) };
+  assert.deepEqual(names([...both, candidates("c", 1)], free), ["c", "a"]);
 });
 
 Deno.test("pickJobs() prefers the project that has waited longest for a turn", () => {
@@ -113,6 +125,8 @@ Deno.test("pickJobs() never passes a bound, never starts two of a group, leaves 
     const picks = pickJobs(given, {
       running,
       maxRunning,
+      inFlight: new Map(),
+      maxProjects: 100,
       maxRunningOf: (project) => of(project)?.max ?? 0,
       isPaused: (project) => of(project)?.held ?? false,
       lastTurnOf: (project) => of(project)?.lastTurn ?? 0,
