@@ -7,7 +7,6 @@ import type { AgentPart, AgentServices } from "@lib/api/feature.ts";
 import { agentHandler } from "@lib/spine/agent_link/agent_server.ts";
 import { AttemptHost } from "@lib/spine/attempts/attempt_host.ts";
 import type { Config } from "@lib/foundations/config/config.ts";
-import { statIfThere } from "@lib/foundations/files/records.ts";
 import { HTTP, PROGRAM } from "@lib/foundations/config/program_keys.ts";
 import { agentSocketPath } from "@lib/foundations/config/socket_paths.ts";
 import { JOB_DEFAULTS } from "@lib/spine/spec/keys.ts";
@@ -32,6 +31,7 @@ import { buildContainerEnv, buildJobEnv } from "@lib/foundations/process/scrubbe
 import { openKey, sealMap } from "@lib/foundations/secrets/seal.ts";
 import { lockDirectory } from "@lib/foundations/store/state_lock.ts";
 import { ensurePrivateDirectory } from "../shared/directories.ts";
+import { hasUserManager } from "../shared/platform.ts";
 import { FEATURES } from "../features.ts";
 
 /** The parts that the agent is made from. */
@@ -261,11 +261,4 @@ async function makeProcessExecutor(input: AgentInput): Promise<Executor> {
   }
   const { DirectExecutor } = await import("@lib/spine/executors/direct_executor.ts");
   return new DirectExecutor({ clock: systemClock });
-}
-
-/** Tells if a `systemd --user` serves this account. */
-async function hasUserManager(env: AgentInput["env"]): Promise<boolean> {
-  const runtimeDir = env["XDG_RUNTIME_DIR"];
-  if (runtimeDir === undefined) return false;
-  return (await statIfThere(`${runtimeDir}/systemd/private`))?.isSocket === true;
 }

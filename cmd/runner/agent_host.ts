@@ -16,6 +16,7 @@ import { programCommand } from "@lib/features/install/program_paths.ts";
 import { type DaemonFlags, toDaemonArgs } from "../shared/daemon_flags.ts";
 import { ensurePrivateDirectory } from "../shared/directories.ts";
 import { agentEnv } from "./agent_env.ts";
+import { hasUserManager } from "../shared/platform.ts";
 import type { ConfigHolder } from "./config_holder.ts";
 
 /** The parts of the runner that agents are started with. */
@@ -28,15 +29,36 @@ export interface AgentHostInput {
   readonly isService: boolean;
 }
 
-/** Returns the host that starts agents: by their systemd sockets, or as children. */
+/**
+ * Returns the host that starts agents: as units of systemd, or as children. Of itself it starts no
+ * child for a project whose agent is a unit.
+ */
 export async function makeAgentHost(input: AgentHostInput): Promise<AgentHost> {
-  const { config, env, log, flags } = input;
-  const { agents, runtimeDir } = config.current.of(PROGRAM);
-  const socketPath = (project: ProjectName) => agentSocketPath(runtimeDir, project);
-  if (agents === "systemd" || (agents === "auto" && input.isService)) {
-    const { SystemdAgentHost } = await import("@lib/spine/agent_link/systemd_host.ts");
-    return new SystemdAgentHost({ socketPath, env });
+  const { env } = input;
+  const { agents, runtimeDir } = input.config.current.of(PROGRAM);
+  const onlyUnits = agents === "systemd" || (agents === "auto" && input.isService);
+  if (!onlyUnits && (agents === "child" || !await sharesUnits(runtimeDir, env))) {
+    return makeChildHost(input);
   }
+  const { SystemdAgentHost } = await import("@lib/spine/agent_link/systemd_host.ts");
+  const { UserManager } = await import("@lib/foundations/systemd/manager.ts");
+  return new SystemdAgentHost({
+    socketPath: (project) => agentSocketPath(runtimeDir, project),
+    connect: (signal) => UserManager.connect(env, signal),
+    answers,
+    clock: systemClock,
+    ...(onlyUnits ? {} : { otherwise: makeChildHost(input) }),
+  });
+}
+
+/** Tells if the agents' units listen where this runner looks for its agents. */
+async function sharesUnits(runtimeDir: string, env: AgentHostInput["env"]): Promise<boolean> {
+  return runtimeDir === `${env["XDG_RUNTIME_DIR"]}/cicd-toolkit` && await hasUserManager(env);
+}
+
+function makeChildHost({ config, log, flags }: AgentHostInput): ChildAgentHost {
+  const { runtimeDir } = config.current.of(PROGRAM);
+  const socketPath = (project: ProjectName) => agentSocketPath(runtimeDir, project);
   ensurePrivateDirectory(`${runtimeDir}/agents`);
   const command = programCommand("agent", Deno.execPath(), Deno.mainModule);
   return new ChildAgentHost({

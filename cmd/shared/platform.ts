@@ -9,6 +9,7 @@ import type { LOG } from "@lib/foundations/config/program_keys.ts";
 import { chooseColour, chooseFormat } from "@lib/foundations/log/choose_format.ts";
 import { openLineWriter } from "@lib/foundations/log/line_writer.ts";
 import { type Log, openLog } from "@lib/foundations/log/log.ts";
+import { statIfThere } from "@lib/foundations/files/records.ts";
 import { systemClock } from "@lib/core/clock.ts";
 import {
   createJournalWriter,
@@ -60,6 +61,15 @@ export function takePlatform(): Platform {
     setCloseOnExec,
     openJournal: () => createJournalWriter(libc.openDatagramSocket(JOURNAL_SOCKET)),
   };
+}
+
+/** Tells if a `systemd --user` serves this account. */
+export async function hasUserManager(
+  env: Readonly<Record<string, string | undefined>>,
+): Promise<boolean> {
+  const runtimeDir = env["XDG_RUNTIME_DIR"];
+  if (runtimeDir === undefined) return false;
+  return (await statIfThere(`${runtimeDir}/systemd/private`))?.isSocket === true;
 }
 
 /** Options for {@linkcode openProgramLog}. */

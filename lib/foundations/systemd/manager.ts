@@ -156,6 +156,12 @@ export class UserManager implements AsyncDisposable {
     return await ifLoaded(this.#call("GetUnit", "s", [name], signal)) !== undefined;
   }
 
+  /** Returns true if systemd has a unit file of that name, or of its template. */
+  async hasUnitFile(name: UnitName, signal: AbortSignal): Promise<boolean> {
+    const [path] = await this.#call("LoadUnit", "s", [name], signal);
+    return await this.#property(String(path), "Unit", "LoadState", signal) === "loaded";
+  }
+
   /**
    * Reads the limits of a service or slice, which is loaded if necessary.
    *

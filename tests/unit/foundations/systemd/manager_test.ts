@@ -95,6 +95,18 @@ Deno.test("stopUnit() and resetFailed() accept that a unit is not loaded", async
   assert.equal(await t.manager.unitExists(name, signal), false);
 });
 
+for (const state of ["loaded", "not-found", "masked"]) {
+  Deno.test(`hasUnitFile() distinguishes a unit that is ${state}`, async () => {
+    await using t = await setup((call) => {
+      if (call.member === "LoadUnit") return { signature: "o", body: ["/u"] };
+      assert.deepEqual(call.body, ["org.freedesktop.systemd1.Unit", "LoadState"]);
+      return { signature: "v", body: [{ signature: "s", value: state }] };
+    });
+    const found = await t.manager.hasUnitFile(unit("cicd-agent@web.socket"), signal);
+    assert.equal(found, state === "loaded");
+  });
+}
+
 Deno.test("readUsage() loads a unit and reads the properties of its kind", async () => {
   await using t = await setup((call) => {
     if (call.member === "LoadUnit") return { signature: "o", body: ["/u"] };
