@@ -56,7 +56,7 @@ async function sharesUnits(runtimeDir: string, env: AgentHostInput["env"]): Prom
   return runtimeDir === `${env["XDG_RUNTIME_DIR"]}/cicd-toolkit` && await hasUserManager(env);
 }
 
-function makeChildHost({ config, log, flags }: AgentHostInput): ChildAgentHost {
+function makeChildHost({ config, env, log, flags }: AgentHostInput): ChildAgentHost {
   const { runtimeDir } = config.current.of(PROGRAM);
   const socketPath = (project: ProjectName) => agentSocketPath(runtimeDir, project);
   ensurePrivateDirectory(`${runtimeDir}/agents`);
