@@ -100,6 +100,7 @@ export async function startRunner(input: RunnerInput) {
       configStamp: () => config.stamp,
       agentIdleExitMs: () => config.current.of(PROGRAM).agentIdleExitMs,
       maxAgents: () => config.current.of(QUEUE).maxAgents,
+      stateDir,
       clock,
       log,
     }),

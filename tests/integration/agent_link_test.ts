@@ -42,6 +42,7 @@ class Bench implements AsyncDisposable {
       configStamp: () => "stamp-1",
       maxAgents: () => 1,
       agentIdleExitMs: () => 0,
+      stateDir: this.directory,
       clock: systemClock,
       log: this.log,
     });

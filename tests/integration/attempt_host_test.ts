@@ -5,6 +5,7 @@ import { raceAbort } from "@lib/core/abort.ts";
 import { systemClock } from "@lib/core/clock.ts";
 import { CicdError } from "@lib/core/errors.ts";
 import { newJobId } from "@lib/core/ids.ts";
+import { fenceAttempt } from "@lib/spine/executors/evidence.ts";
 import { attemptDirectory, type AttemptRef } from "@lib/spine/jobs/attempt_directory.ts";
 import { type AttemptStep, StepFailure } from "@lib/spine/jobs/step.ts";
 import { parseAttemptOrder } from "@lib/spine/agent_link/protocol.ts";
@@ -137,6 +138,61 @@ Deno.test("begin() settles an attempt that could not be started, and never tries
   assert.match(outcome.message, /no such shell/);
   await host.begin(t.ref, input);
   assert.deepEqual(t.machine.begun, []);
+});
+
+Deno.test("begin() refuses an attempt that the runner gave up, however late it is asked", async () => {
+  await using t = new Bench();
+  assert.equal(fenceAttempt({ spec: input.spec, directory: t.directory }), true);
+  const host = await t.agent();
+  await host.begin(t.ref, input);
+  const outcome = await host.ended(t.ref);
+  assert.equal(outcome.state, "cancelled");
+  assert.match(outcome.message, /gave up/);
+  assert.deepEqual(t.machine.begun, []);
+});
+
+Deno.test("begin() does not start the job if the runner gives the attempt up during the setup", async () => {
+  await using t = new Bench();
+  const { directory } = t;
+  t.steps = [{
+    name: "checkout",
+    needed: () => true,
+    before() {
+      assert.equal(fenceAttempt({ spec: input.spec, directory }), true);
+      return Promise.resolve();
+    },
+  }];
+  const host = await t.agent();
+  await host.begin(t.ref, input);
+  assert.equal((await host.ended(t.ref)).state, "cancelled");
+  assert.deepEqual(t.machine.begun, []);
+});
+
+Deno.test("begin() stops an attempt that was given up while it was starting", async () => {
+  await using t = new Bench();
+  const host = await t.agent();
+  t.machine.onBegun = () => void fenceAttempt({ spec: input.spec, directory: t.directory });
+  await host.begin(t.ref, input);
+  t.machine.end(t.key, makeOutcome({ state: "cancelled" }));
+  assert.equal((await host.ended(t.ref)).state, "cancelled");
+  assert.deepEqual(t.machine.stops.map(({ key }) => key), [t.key]);
+});
+
+Deno.test("adopt() settles an attempt that was given up before it began", async () => {
+  await using t = new Bench();
+  t.machine.nextStartFails = new CicdError("systemd_unavailable", "No bus");
+  await assert.rejects((await t.agent()).begin(t.ref, input));
+  assert.equal(fenceAttempt({ spec: input.spec, directory: t.directory }), true);
+  const host = await t.agent();
+  assert.equal((await host.ended(t.ref)).state, "cancelled");
+});
+
+Deno.test("fenceAttempt() leaves an attempt alone that has begun", async () => {
+  await using t = new Bench();
+  await Deno.mkdir(t.directory.path, { recursive: true });
+  await Deno.writeTextFile(t.directory.logFile("merged"), "");
+  assert.equal(fenceAttempt({ spec: input.spec, directory: t.directory }), false);
+  await assert.rejects(Deno.lstat(t.directory.fenceFile), Deno.errors.NotFound);
 });
 
 Deno.test("begin() passes on that it is not known whether an attempt was started", async () => {

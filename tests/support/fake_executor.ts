@@ -26,6 +26,8 @@ export class FakeMachine {
   readonly #begins = new Map<string, PromiseWithResolvers<void>>();
   /** Thrown by the next start, before anything is begun. */
   nextStartFails: Error | undefined;
+  /** Called as soon as an attempt has begun. */
+  onBegun = () => {};
   /** Thrown by each look at this attempt. */
   readonly lookFails = new Map<string, Error>();
 
@@ -74,6 +76,7 @@ export class FakeExecutor implements Executor {
     if (this.#machine.found.has(key)) return await Promise.resolve("exists");
     this.#machine.begun.push(key);
     this.#machine.requests.push(request);
+    this.#machine.onBegun();
     this.#machine.beginOf(key).resolve();
     this.#machine.found.set(key, { kind: "alive" });
     return await Promise.resolve("started");

@@ -172,6 +172,10 @@ async function start(
   options: StartContainerOptions,
 ): Promise<"started" | "exists"> {
   const { clock, signal } = options;
+  if (existsSync(request.directory.fenceFile)) {
+    await engine.removeContainer(name, signal);
+    throw refused("the runner gave up the attempt");
+  }
   for (const path of logFilesOf(request.directory, request.spec.output)) {
     openRegular(path, { create: true, append: true, mode: 0o600 }).close();
   }

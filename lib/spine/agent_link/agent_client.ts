@@ -22,7 +22,9 @@ import {
 import { UnixClient, type UnixResponse } from "@lib/foundations/http/unix_client.ts";
 import { parseProblem } from "@lib/foundations/http/problem.ts";
 import type { AttemptInput } from "@lib/spine/attempts/attempt_host.ts";
+import { fenceAttempt } from "@lib/spine/executors/evidence.ts";
 import type { AttemptRunner, RunAttemptOptions } from "@lib/spine/queue/dispatcher.ts";
+import { attemptDirectory } from "@lib/spine/jobs/attempt_directory.ts";
 import type { AttemptOutcome, Job } from "@lib/spine/jobs/model.ts";
 
 /** Makes a project's agent reachable. */
@@ -43,6 +45,7 @@ export interface AgentClientOptions {
   readonly host: AgentHost;
   /** Returns the values of a job's secrets; `null` if they cannot be unsealed. */
   readonly secretsOf: (job: Job) => Readonly<Record<string, string>> | null;
+  readonly stateDir: string;
   /** Returns the id of the machine's boot in which a job's latest attempt was claimed. */
   readonly bootIdOf: (job: Job) => string;
   /** Returns the stamp of the configuration in force. */
@@ -115,6 +118,11 @@ export class AgentClient implements AttemptRunner, Disposable {
       using response = await this.#send(job.spec.project, { method: "POST", path, body, signal });
       if (response.status >= 300) throw await failure(response);
     });
+  }
+
+  fence({ spec, id, attempt }: Job): boolean {
+    const ref = { project: spec.project, jobId: id, number: attempt };
+    return fenceAttempt({ spec, directory: attemptDirectory(this.#options.stateDir, ref) });
   }
 
   /** Returns an agent's status; `undefined` if it does not run. Starts nothing. */

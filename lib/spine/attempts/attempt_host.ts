@@ -7,7 +7,7 @@
 import { CicdError, ignore } from "@lib/core/errors.ts";
 import type { ProjectName } from "@lib/core/ids.ts";
 import { TaskGroup } from "@lib/core/task_group.ts";
-import { exists } from "@lib/foundations/files/records.ts";
+import { exists, existsSync } from "@lib/foundations/files/records.ts";
 import {
   type AttemptDirectory,
   attemptDirectory,
@@ -124,9 +124,13 @@ export class AttemptHost implements AsyncDisposable {
       const handle = await this.#handleOf(ref);
       if (handle === undefined) continue;
       const found = await this.#lookAtOrphan(handle);
-      if (found === undefined || found.kind === "never_begun") continue;
+      if (found === undefined) continue;
+      let known: Known | undefined;
+      if (found.kind !== "never_begun") known = knownOf(found);
+      else if (!existsSync(handle.directory.fenceFile)) continue;
+      else known = { outcome: this.#starter.fenced(), begun: false };
       log.info("Taking over an attempt", { ...fieldsOf(ref), found: found.kind });
-      this.#watch(handle, { known: knownOf(found) });
+      this.#watch(handle, { known });
     }
   }
 
@@ -171,9 +175,9 @@ export class AttemptHost implements AsyncDisposable {
   async #begin(ref: AttemptRef, input: AttemptInput): Promise<void> {
     const { executor, seal } = this.#options;
     const { spec, secrets } = input;
-    const refusal = this.#refusalOf(input);
     const handle: AttemptHandle = { ref, spec, directory: this.#directory(ref) };
-    if (refusal !== undefined || await exists(handle.directory.path)) {
+    const refusal = this.#refusalOf(input, handle.directory);
+    if (refusal !== undefined || await exists(handle.directory.attemptFile)) {
       if (await readOutcome(handle.directory) !== undefined) return;
       const found = await executor.look(handle, this.#tasks.signal);
       if (found.kind !== "never_begun") {
@@ -244,6 +248,10 @@ export class AttemptHost implements AsyncDisposable {
     signal: AbortSignal,
   ): Promise<AttemptOutcome> {
     const { executor, recordLog, log } = this.#options;
+    // The runner gave it up while it was starting.
+    if (known === undefined && existsSync(handle.directory.fenceFile)) {
+      await executor.stop(handle, { reason: "cancelled", by: "by the runner" }, signal);
+    }
     const recorder = recordLog(handle.directory, handle.spec, signal);
     const ended = known?.outcome ?? await executor.ended(handle, signal);
     const recorded = { ...ended, logBytes: await recorder.finish() };
@@ -260,7 +268,11 @@ export class AttemptHost implements AsyncDisposable {
   }
 
   /** Returns the outcome of an attempt that must not be started if it is not alive. */
-  #refusalOf({ bootId, secrets }: AttemptInput): AttemptOutcome | undefined {
+  #refusalOf(
+    { bootId, secrets }: AttemptInput,
+    { fenceFile }: AttemptDirectory,
+  ): AttemptOutcome | undefined {
+    if (existsSync(fenceFile)) return this.#starter.fenced();
     if (bootId !== this.#options.bootId) {
       const message = "The machine was restarted while the attempt was under way";
       return this.#starter.neverBegun({ state: "lost", reason: "agent_lost", message });

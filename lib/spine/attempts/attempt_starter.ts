@@ -6,6 +6,7 @@
 import type { Clock } from "@lib/core/clock.ts";
 import { toCicdError } from "@lib/core/errors.ts";
 import type { Logger } from "@lib/core/logger.ts";
+import { existsSync } from "@lib/foundations/files/records.ts";
 import type { AttemptDirectory, AttemptRef } from "@lib/spine/jobs/attempt_directory.ts";
 import type { AttemptHandle, Executor } from "@lib/spine/jobs/executor.ts";
 import type { AttemptOutcome, CancelRequest } from "@lib/spine/jobs/model.ts";
@@ -95,6 +96,7 @@ export class AttemptStarter {
   ): Promise<AttemptOutcome | undefined> {
     const { ref, spec, directory } = handle;
     const { executor, environmentOf } = this.#options;
+    if (existsSync(directory.fenceFile)) return this.fenced();
     const withheld = setupSecretNames(spec);
     try {
       await executor.start({
@@ -137,6 +139,12 @@ export class AttemptStarter {
   ): Promise<AttemptOutcome> {
     const notes = await tearDown(handle, outcome, this.#stepOptions(handle.spec), signal);
     return { ...outcome, message: withNotes(outcome.message, notes) };
+  }
+
+  /** Returns the outcome of an attempt that the runner gave up. */
+  fenced(): AttemptOutcome {
+    const message = "The runner gave up the attempt before it started";
+    return this.neverBegun({ state: "cancelled", reason: "cancelled", message });
   }
 
   /** Returns the outcome of an attempt whose job never started. */

@@ -53,6 +53,28 @@ export function wasBegun({ spec, directory }: Omit<AttemptHandle, "ref">): boole
   );
 }
 
+/**
+ * Gives up an attempt that was not begun: no agent starts it from now on.
+ *
+ * An agent that is starting it this moment finds the fence afterwards, and stops it.
+ *
+ * @returns `false` if it was begun.
+ */
+export function fenceAttempt(handle: Omit<AttemptHandle, "ref">): boolean {
+  const { path, fenceFile } = handle.directory;
+  if (wasBegun(handle)) return false;
+  Deno.mkdirSync(path, { recursive: true, mode: 0o700 });
+  {
+    using file = Deno.openSync(fenceFile, { write: true, create: true, mode: 0o600 });
+    file.syncSync();
+    using directory = Deno.openSync(path);
+    directory.syncSync();
+  }
+  if (!wasBegun(handle)) return true;
+  Deno.removeSync(fenceFile);
+  return false;
+}
+
 async function readEvidence(
   { spec, directory }: AttemptHandle,
   { monitor, now }: EvidenceOptions,

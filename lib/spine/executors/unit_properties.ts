@@ -79,8 +79,8 @@ export function jobUnitProperties(
     unitProperty.type("exec"),
     unitProperty.collectMode("inactive-or-failed"),
     // systemd creates the log files as it forks the job, and the record after its end: once one
-    // of them exists, every later start request fails here.
-    unitProperty.assertPathAbsent(...logs, directory.resultFile),
+    // of them exists, every later start request fails here. So does that of an attempt given up.
+    unitProperty.assertPathAbsent(...logs, directory.resultFile, directory.fenceFile),
     unitProperty.standardInputNull(),
     unitProperty.standardOutputAppend(outputLog),
     unitProperty.standardErrorAppend(errorLog),

@@ -6,6 +6,7 @@
  *
  * | name | written by | what |
  * |---|---|---|
+ * | `fence` | runner | the attempt is given up and never starts |
  * | `attempt.json` | agent, before the start | the spec, without secrets |
  * | `secrets.sealed` | agent, before the start | the secrets, sealed with the key file |
  * | `script` | agent, before the start | the text of a script job |
@@ -68,6 +69,7 @@ export function attemptDirectory(stateDir: string, ref: AttemptRef) {
   const path = `${jobPath(stateDir, ref.project, ref.jobId)}/${ref.number}`;
   return {
     path,
+    fenceFile: `${path}/fence`,
     attemptFile: `${path}/attempt.json`,
     secretsFile: `${path}/secrets.sealed`,
     scriptFile: `${path}/script`,

@@ -20,13 +20,20 @@ import { pickJobs } from "@lib/spine/queue/scheduler.ts";
 /**
  * Runs attempts; the link to the agents.
  *
- * A further call of `run` for the same attempt joins it: the attempt starts at most once. Both
- * methods keep trying while the agent cannot be reached and reject only with the signal's reason.
+ * A further call of `run` for the same attempt joins it: the attempt starts at most once. `run` and
+ * `stop` keep trying while the agent cannot be reached and reject only with the signal's reason.
  */
 export interface AttemptRunner {
   run(job: Job, options: RunAttemptOptions): Promise<AttemptOutcome>;
   /** Resolves when the agent has accepted the request. */
   stop(job: Job, signal: AbortSignal): Promise<void>;
+  /**
+   * Gives up the latest attempt without the agent: it never starts, even if a request for it
+   * arrives later. Returns `false` if it has begun.
+   *
+   * @throws If that cannot be written.
+   */
+  fence(job: Job): boolean;
 }
 
 /** Options for {@linkcode AttemptRunner.run}. */
@@ -55,15 +62,21 @@ export interface DispatcherOptions {
   readonly log: Logger;
 }
 
+/** An attempt under way. */
+interface Flight {
+  /** Ends all requests about it. */
+  readonly over: AbortController;
+  readonly project: ProjectName;
+  /** The agent has reported that it is alive. */
+  answered: boolean;
+}
+
 /** Runs the queue until disposed; disposing leaves running jobs alone. */
 export class Dispatcher implements AsyncDisposable {
   readonly #options: DispatcherOptions;
   readonly #tasks: TaskGroup;
-  /** The attempts under way, each with the controller that ends its stop request. */
-  readonly #attempts = new Map<
-    string,
-    { readonly over: AbortController; readonly project: ProjectName }
-  >();
+  /** The attempts under way. */
+  readonly #attempts = new Map<string, Flight>();
   readonly #stopping = new Set<string>();
   readonly #lastTurn = new Map<ProjectName, number>();
   #turn = 0;
@@ -192,23 +205,30 @@ export class Dispatcher implements AsyncDisposable {
   #follow(job: Job): void {
     const key = attemptKey(job.id, job.attempt);
     if (this.#attempts.has(key)) return;
-    const over = new AbortController();
-    this.#attempts.set(key, { over, project: job.spec.project });
+    const flight = {
+      over: new AbortController(),
+      answered: job.state === "running",
+      project: job.spec.project,
+    };
+    this.#attempts.set(key, flight);
     this.#tasks.spawn(`attempt ${key}`, async (signal) => {
       try {
-        await this.#runAttempt(job, signal);
+        await this.#runAttempt(job, flight, AbortSignal.any([signal, flight.over.signal]));
+      } catch (error) {
+        if (!flight.over.signal.aborted) throw error;
       } finally {
         this.#attempts.delete(key);
-        over.abort(new DOMException("The attempt is over", "AbortError"));
+        flight.over.abort(new DOMException("The attempt is over", "AbortError"));
         this.wake();
       }
     });
   }
 
-  async #runAttempt(job: Job, signal: AbortSignal): Promise<void> {
+  async #runAttempt(job: Job, flight: Flight, signal: AbortSignal): Promise<void> {
     const { store, runner, clock, log } = this.#options;
-    const fields = { jobId: job.id, project: job.spec.project, attempt: job.attempt };
+    const fields = fieldsOf(job);
     const onStarted = () => {
+      flight.answered = true;
       try {
         store.apply(job.id, { kind: "started", attempt: job.attempt, at: clock.now() });
       } catch (error) {
@@ -231,10 +251,37 @@ export class Dispatcher implements AsyncDisposable {
     }
   }
 
+  /**
+   * Gives up an attempt that no agent has answered for.
+   *
+   * @returns `false` if it has begun, or that is unknown: only the agent can stop it.
+   */
+  #giveUp(
+    job: Job,
+    { over, answered }: Flight,
+    why: Pick<AttemptOutcome, "state" | "reason" | "message">,
+  ): boolean {
+    const { store, runner, clock, log } = this.#options;
+    try {
+      if (answered || !runner.fence(job)) return false;
+      const outcome = { ...why, usage: {}, finishedAt: clock.now(), logBytes: 0 };
+      store.apply(job.id, { kind: "ended", attempt: job.attempt, outcome });
+    } catch (error) {
+      log.error("Cannot give up an attempt", { ...fieldsOf(job), error });
+      return false;
+    }
+    over.abort(new DOMException("The attempt was given up", "AbortError"));
+    return true;
+  }
+
   #stop(job: Job): void {
     const key = attemptKey(job.id, job.attempt);
-    const over = this.#attempts.get(key)?.over.signal;
-    if (over === undefined || this.#stopping.has(key)) return;
+    const flight = this.#attempts.get(key);
+    if (flight === undefined || job.cancel === undefined || this.#stopping.has(key)) return;
+    const { reason, by } = job.cancel;
+    const message = `Cancelled ${by} before the start`;
+    if (this.#giveUp(job, flight, { state: "cancelled", reason, message })) return;
+    const over = flight.over.signal;
     this.#stopping.add(key);
     this.#tasks.spawn(`stop ${key}`, async (signal) => {
       try {
@@ -253,6 +300,10 @@ export class Dispatcher implements AsyncDisposable {
 const MAX_REST_MS = 5_000;
 /** Number of projects whose last turn is remembered. */
 const MAX_TURNS = 1_024;
+
+function fieldsOf({ id, spec, attempt }: Job) {
+  return { jobId: id, project: spec.project, attempt };
+}
 
 function attemptKey(id: JobId, attempt: number): string {
   return `${id}/${attempt}`;

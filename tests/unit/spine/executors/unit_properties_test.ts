@@ -70,6 +70,7 @@ Deno.test("jobUnitProperties() asserts that neither log nor record exists", () =
       made.directory.logFile("stdout"),
       made.directory.logFile("stderr"),
       made.directory.resultFile,
+      made.directory.fenceFile,
     ]
   ) assert(asserted.includes(path));
 });

@@ -30,6 +30,8 @@ const TABLE: readonly (readonly [Job["state"], JobEvent, string])[] = [
   ["succeeded", { kind: "cancel_requested", cancel, at: 1 }, "state_conflict"],
   ["succeeded", { kind: "retry_requested", at: 1 }, "queued"],
   ["cancelled", { kind: "cancel_requested", cancel, at: 1 }, "unchanged"],
+  ["cancelled", { kind: "started", attempt: 1, at: 1 }, "state_conflict"],
+  ["cancelled", { kind: "ended", attempt: 1, outcome: makeOutcome() }, "unchanged"],
   ["lost", { kind: "retry_requested", at: 1 }, "queued"],
 ];
 

@@ -27,6 +27,11 @@ class FakeRunner implements AttemptRunner {
   readonly #ends = new Map<string, PromiseWithResolvers<AttemptOutcome>>();
   /** If set, `stop` resolves at once; otherwise it waits for its signal. */
   takesStops = true;
+  /** If false, the agent cannot be reached: no attempt is reported as alive. */
+  answers = true;
+  /** The attempts that were given up; empty if `isBegun`. */
+  readonly fenced: string[] = [];
+  isBegun = false;
 
   run(job: Job, { onStarted, signal }: RunAttemptOptions): Promise<AttemptOutcome> {
     const key = `${job.id}/${job.attempt}`;
@@ -37,8 +42,13 @@ class FakeRunner implements AttemptRunner {
       this.aborted.push(key);
       end.reject(signal.reason);
     });
-    onStarted();
+    if (this.answers) onStarted();
     return end.promise;
+  }
+
+  fence(job: Job): boolean {
+    if (!this.isBegun) this.fenced.push(`${job.id}/${job.attempt}`);
+    return !this.isBegun;
   }
 
   stop(job: Job, signal: AbortSignal): Promise<void> {
@@ -188,6 +198,45 @@ Deno.test("Dispatcher gives up a stop when the attempt has ended by itself", asy
   await t.clock.tick(0);
   assert.equal(t.store.require(id).state, "cancelled");
   assert.deepEqual(t.log.of("error"), []);
+});
+
+Deno.test("Dispatcher settles a cancel at once, without the agent, if no agent has answered", async () => {
+  await using t = setup({ maxRunning: 1 });
+  t.runner.answers = false;
+  const { id } = t.add();
+  await t.clock.tick(0);
+  t.store.apply(id, { kind: "cancel_requested", cancel, at: 1 });
+  assert.equal(t.store.require(id).state, "cancelled");
+  assert.match(t.store.require(id).message ?? "", /before the start/);
+  assert.deepEqual(t.runner.fenced, [`${id}/1`]);
+  assert.deepEqual(t.runner.stops, []);
+  t.add();
+  await t.clock.tick(0);
+  assert.deepEqual(t.runner.aborted, [`${id}/1`]);
+  assert.equal(t.runner.runs.length, 2, "its slot is free");
+  assert.deepEqual(t.log.of("error"), []);
+});
+
+Deno.test("Dispatcher stops an attempt through the agent once it has begun", async () => {
+  await using t = setup();
+  t.runner.answers = false;
+  t.runner.isBegun = true;
+  const { id } = t.add();
+  await t.clock.tick(0);
+  t.store.apply(id, { kind: "cancel_requested", cancel, at: 1 });
+  await t.clock.tick(0);
+  assert.equal(t.store.require(id).state, "starting");
+  assert.deepEqual(t.runner.stops, [`${id}/1`]);
+});
+
+Deno.test("Dispatcher never fences an attempt that an agent has answered for", async () => {
+  await using t = setup();
+  const { id } = t.add();
+  await t.clock.tick(0);
+  t.store.apply(id, { kind: "cancel_requested", cancel, at: 1 });
+  await t.clock.tick(0);
+  assert.deepEqual(t.runner.fenced, []);
+  assert.deepEqual(t.runner.stops, [`${id}/1`]);
 });
 
 Deno.test("start() joins what an earlier process left under way, and its cancels", async () => {

@@ -1,0 +1,34 @@
+import assert from "node:assert/strict";
+import { ignore } from "@lib/core/errors.ts";
+import { pause, RunnerBench } from "../support/runner_process.ts";
+
+/** The socket of an agent that never accepts a connection: requests wait in its backlog. */
+function deafAgent(bench: RunnerBench): Disposable {
+  Deno.mkdirSync(`${bench.directory}/run/agents`, { recursive: true, mode: 0o700 });
+  return Deno.listen({ transport: "unix", path: `${bench.directory}/run/agents/web.sock` });
+}
+
+Deno.test("a job whose agent cannot answer is cancelled at once, and never starts", async () => {
+  await using bench = new RunnerBench();
+  const agent = deafAgent(bench);
+  await bench.start();
+  const ran = `${bench.directory}/ran`;
+  const { body: job } = await bench.json("POST", "/v1/jobs", {
+    body: { project: "web", script: `touch "${ran}"` },
+  });
+  while ((await bench.json("GET", `/v1/jobs/${job.id}`)).body.state === "queued") await pause(10);
+  const { status, body } = await bench.json("POST", `/v1/jobs/${job.id}/cancel`);
+  assert.deepEqual([status, body.state, body.reason], [200, "cancelled", "cancelled"]);
+  assert.match(body.message, /before the start/);
+  const attempt = `${bench.stateDir}/projects/web/jobs/${job.id}/1`;
+  assert((await Deno.stat(`${attempt}/fence`)).isFile);
+  // An agent that starts now gets the next job, and nothing of this one.
+  agent[Symbol.dispose]();
+  await Deno.remove(`${bench.directory}/run/agents/web.sock`).catch(ignore("closing removed it"));
+  const { body: next } = await bench.json("POST", "/v1/jobs", {
+    body: { project: "web", script: "true" },
+  });
+  const { body: ended } = await bench.json("GET", `/v1/jobs/${next.id}/wait?timeout=30s`);
+  assert.equal(ended.state, "succeeded", ended.message);
+  await assert.rejects(Deno.stat(ran), Deno.errors.NotFound);
+});
