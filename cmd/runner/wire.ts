@@ -114,6 +114,7 @@ export async function startRunner(input: RunnerInput) {
         maxRunning: config.current.of(QUEUE).maxRunning,
         maxProjects: config.current.of(QUEUE).maxAgents,
         maxRunningOf: (project) => config.maxRunningOf(project),
+        startTimeoutMs: config.current.of(QUEUE).startTimeoutMs,
       }),
       clock,
       log,
@@ -168,6 +169,7 @@ export async function startRunner(input: RunnerInput) {
     configuredProjects: () => [...config.current.projects],
     maxRunningOf: (project) => config.maxRunningOf(project),
     agentView: (project, signal) => viewAgent(link, project, signal),
+    waitingReason: (job) => dispatcher.waitingReason(job),
     wakeQueue: () => dispatcher.wake(),
     facts: () => ({
       version: VERSION,

@@ -66,6 +66,10 @@ export const jobSchema = v.object({
   created_at: time,
   started_at: v.nullable(time),
   finished_at: v.nullable(time),
+  waiting: added(v.pipe(
+    text,
+    v.description("What the job waits for now, such as an agent that cannot start; null: nothing"),
+  )),
   cancelling: v.pipe(v.boolean(), v.description("The job is being cancelled")),
   usage: usageSchema,
   limits: v.object(limitEntries),

@@ -19,6 +19,7 @@ import type { RunCommand } from "@lib/foundations/process/run_command.ts";
 import type { Database, Migration } from "@lib/foundations/store/database.ts";
 import type { Executor } from "@lib/spine/jobs/executor.ts";
 import type { JobEvents } from "@lib/spine/jobs/job_events.ts";
+import type { Job } from "@lib/spine/jobs/model.ts";
 import type { AttemptStep } from "@lib/spine/jobs/step.ts";
 import type { JobLogReader } from "@lib/spine/logs/job_logs.ts";
 import type { Intake } from "@lib/spine/queue/intake.ts";
@@ -112,6 +113,8 @@ export interface RunnerServices {
   readonly configuredProjects: () => readonly ProjectName[];
   readonly maxRunningOf: (project: ProjectName) => number;
   readonly agentView: (project: ProjectName, signal: AbortSignal) => Promise<AgentView>;
+  /** Returns why a job waits for something other than its turn. */
+  readonly waitingReason: (job: Job) => string | undefined;
   readonly wakeQueue: () => void;
   readonly facts: () => RunnerFacts;
   /** Returns the reasons why the runner is not ready, one sentence each. */

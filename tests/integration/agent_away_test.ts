@@ -8,6 +8,22 @@ function deafAgent(bench: RunnerBench): Disposable {
   return Deno.listen({ transport: "unix", path: `${bench.directory}/run/agents/web.sock` });
 }
 
+Deno.test("a job whose agent never answers says so, and ends as start_failed", async () => {
+  await using bench = new RunnerBench({ config: "queue: { start_timeout: 2s }" });
+  using _agent = deafAgent(bench);
+  await bench.start();
+  const { body: job } = await bench.json("POST", "/v1/jobs", {
+    body: { project: "web", script: "true" },
+  });
+  await pause(200);
+  const { body: waiting } = await bench.json("GET", `/v1/jobs/${job.id}`);
+  assert.equal(waiting.state, "starting");
+  assert.match(waiting.waiting, /^waiting for the agent: /);
+  const { body: ended } = await bench.json("GET", `/v1/jobs/${job.id}/wait?timeout=20s`);
+  assert.deepEqual([ended.state, ended.reason, ended.waiting], ["failed", "start_failed", null]);
+  assert.match(ended.message, /did not answer within 2s/);
+});
+
 Deno.test("a job whose agent cannot answer is cancelled at once, and never starts", async () => {
   await using bench = new RunnerBench();
   const agent = deafAgent(bench);

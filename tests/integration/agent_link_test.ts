@@ -20,6 +20,7 @@ class Bench implements AsyncDisposable {
   readonly directory = Deno.makeTempDirSync({ prefix: "agent-link-" });
   readonly requests: string[] = [];
   readonly bodies: unknown[] = [];
+  readonly waiting: (string | undefined)[] = [];
   readonly log = new RecordingLogger();
   readonly stop = new AbortController();
   readonly link: AgentClient;
@@ -53,7 +54,11 @@ class Bench implements AsyncDisposable {
   }
 
   run(job: Job, onStarted = () => {}): Promise<AttemptOutcome> {
-    return this.link.run(job, { onStarted, signal: this.stop.signal });
+    return this.link.run(job, {
+      onStarted,
+      onWaiting: (reason) => this.waiting.push(reason),
+      signal: this.stop.signal,
+    });
   }
 
   #listen(): Promise<void> {
@@ -139,6 +144,15 @@ Deno.test("run() logs each failure, and louder when there are many", async () =>
   assert.equal(t.log.of("info").length, 5);
   assert.equal(t.log.of("warning").length, 1);
   assert.doesNotMatch(JSON.stringify(t.log.messages), /a-long-secret/);
+});
+
+Deno.test("run() reports why it waits until the agent answers, and warns once for each reason", async () => {
+  const fail: Answer = (_, response) =>
+    response.writeHead(503).end(JSON.stringify(toProblem("systemd_unavailable", "No bus")));
+  await using t = new Bench(...Array(7).fill(fail), (_, response) => response.end(alive + ended));
+  await t.run(job);
+  assert.deepEqual(t.waiting, [...Array(7).fill("No bus"), undefined]);
+  assert.equal(t.log.of("warning").length, 1);
 });
 
 Deno.test("run() rejects with its signal's reason, whatever it waits for", async () => {

@@ -100,6 +100,7 @@ export function openApi(
     configuredProjects: () => [],
     maxRunningOf: () => 4,
     agentView: () => Promise.resolve({ running: false, detail: {} }),
+    waitingReason: () => undefined,
     wakeQueue() {},
     facts: () => ({
       version: "1.2.3",

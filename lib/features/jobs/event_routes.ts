@@ -16,7 +16,7 @@ const BATCH = 64;
 /** Interval of keep-alive comments on a silent stream. */
 const KEEP_ALIVE_MS = 15_000;
 
-type EventPorts = Pick<RunnerServices, "store" | "events">;
+type EventPorts = Pick<RunnerServices, "store" | "events" | "waitingReason">;
 
 /** The route of events. */
 export function eventRoutes(ports: EventPorts): readonly AnyRoute[] {
@@ -70,9 +70,10 @@ async function* changes(
     const jobs = ports.store.changedSince(revision, BATCH);
     if (jobs.length > 0) {
       revision = jobs.at(-1)?.revision ?? revision;
-      const text = jobs.filter((job) => seesProject(caller, job.spec.project)).map((job) =>
-        `event: job\nid: ${job.revision}\ndata: ${JSON.stringify(toJobView(job))}\n\n`
-      ).join("");
+      const text = jobs.filter((job) => seesProject(caller, job.spec.project)).map((job) => {
+        const view = toJobView(job, { waiting: ports.waitingReason(job) });
+        return `event: job\nid: ${job.revision}\ndata: ${JSON.stringify(view)}\n\n`;
+      }).join("");
       // A client that resumes does not read skipped changes again.
       yield encoder.encode(text === "" ? `id: ${revision}\n\n` : text);
       continue;

@@ -30,7 +30,7 @@ const stateList = v.pipe(
 
 type JobPorts = Pick<
   RunnerServices,
-  "store" | "events" | "logs" | "clock" | "bodyLimits" | "submit" | "intake"
+  "store" | "events" | "logs" | "clock" | "bodyLimits" | "submit" | "intake" | "waitingReason"
 >;
 
 /** The routes of single jobs and of their list. */
@@ -106,7 +106,7 @@ export function jobRoutes(ports: JobPorts): readonly AnyRoute[] {
           ...(query.cursor === undefined ? {} : { before: query.cursor }),
         });
         return reply.json(200, {
-          jobs: jobs.map((job) => toJobView(job)),
+          jobs: jobs.map((job) => toJobView(job, { waiting: ports.waitingReason(job) })),
           next_cursor: more ? jobs.at(-1)?.id ?? null : null,
         });
       },
@@ -172,6 +172,7 @@ export function jobRoutes(ports: JobPorts): readonly AnyRoute[] {
 
 function shown(ports: JobPorts, job: Job) {
   return toJobView(job, {
+    waiting: ports.waitingReason(job),
     attempts: ports.store.attempts(job.id),
     ...(job.state === "queued" ? { queuePosition: ports.store.position(job) } : {}),
   });

@@ -16,7 +16,11 @@ type AttemptView = v.InferOutput<typeof attemptSchema>;
 /** Converts a job; the details are for requests by id. */
 export function toJobView(
   job: Job,
-  details: { readonly queuePosition?: number; readonly attempts?: readonly Attempt[] } = {},
+  details: {
+    readonly waiting?: string | undefined;
+    readonly queuePosition?: number;
+    readonly attempts?: readonly Attempt[];
+  } = {},
 ): JobView {
   return {
     id: job.id,
@@ -30,6 +34,7 @@ export function toJobView(
     created_at: toRfc3339(job.createdAt),
     started_at: timeOrNull(job.startedAt),
     finished_at: timeOrNull(isTerminal(job.state) ? job.finishedAt : undefined),
+    waiting: details.waiting ?? null,
     cancelling: job.cancel !== undefined,
     usage: toUsageView(job.usage),
     limits: toLimitsView(job.spec),

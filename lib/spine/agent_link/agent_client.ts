@@ -84,37 +84,42 @@ export class AgentClient implements AttemptRunner, Disposable {
     }
   }
 
-  #run(job: Job, { onStarted, signal }: RunAttemptOptions): Promise<AttemptOutcome> {
+  #run(job: Job, { onStarted, onWaiting, signal }: RunAttemptOptions): Promise<AttemptOutcome> {
     let started = job.state === "running";
-    return this.#persist(job, "run", signal, () =>
-      refusalAsOutcome(async () => {
-        const order: AttemptInput = {
-          spec: job.spec,
-          secrets: this.#options.secretsOf(job),
-          bootId: this.#options.bootIdOf(job),
-          configStamp: this.#options.configStamp(),
-        };
-        const body = JSON.stringify(order);
-        const path = attemptPath(job);
-        for await (
-          const line of this.#lines(job.spec.project, { method: "PUT", path, body, signal })
-        ) {
-          if (line.kind === "ended") return line.outcome;
-          if (started) continue;
-          started = true;
-          onStarted();
-        }
-        throw new CicdError(
-          "agent_unavailable",
-          "The agent closed its answer before the end of the attempt",
-        );
-      }, this.#options.clock));
+    return this.#persist(
+      job,
+      { verb: "run", onWaiting, signal },
+      () =>
+        refusalAsOutcome(async () => {
+          const order: AttemptInput = {
+            spec: job.spec,
+            secrets: this.#options.secretsOf(job),
+            bootId: this.#options.bootIdOf(job),
+            configStamp: this.#options.configStamp(),
+          };
+          const body = JSON.stringify(order);
+          const path = attemptPath(job);
+          for await (
+            const line of this.#lines(job.spec.project, { method: "PUT", path, body, signal })
+          ) {
+            if (line.kind === "ended") return line.outcome;
+            onWaiting(undefined);
+            if (started) continue;
+            started = true;
+            onStarted();
+          }
+          throw new CicdError(
+            "agent_unavailable",
+            "The agent closed its answer before the end of the attempt",
+          );
+        }, this.#options.clock),
+    );
   }
 
   async stop(job: Job, signal: AbortSignal): Promise<void> {
     const body = JSON.stringify(job.cancel);
     const path = `${attemptPath(job)}/stop`;
-    await this.#persist(job, "stop", signal, async () => {
+    await this.#persist(job, { verb: "stop", signal }, async () => {
       using response = await this.#send(job.spec.project, { method: "POST", path, body, signal });
       if (response.status >= 300) throw await failure(response);
     });
@@ -198,30 +203,38 @@ export class AgentClient implements AttemptRunner, Disposable {
   /** Retries without limit: the attempt may be alive, so only the agent knows its state. */
   async #persist<T>(
     job: Job,
-    verb: string,
-    signal: AbortSignal,
+    { verb, onWaiting, signal }: {
+      readonly verb: string;
+      readonly onWaiting?: (reason: string) => void;
+      readonly signal: AbortSignal;
+    },
     attempt: () => Promise<T>,
   ): Promise<T> {
     const { clock, log } = this.#options;
     const backoff = new Backoff({ firstMs: 20, maxMs: 10_000 });
     let failures = 0;
+    let warned: string | undefined;
     while (true) {
       const begun = clock.now();
       try {
         return await attempt();
       } catch (error) {
         if (signal.aborted) throw signal.reason;
+        const problem = toCicdError(error);
+        onWaiting?.(problem.message);
         if (clock.now() - begun > SIGN_OF_LIFE_MS) {
           failures = 0;
           backoff.reset();
         }
-        // A restart of the agent takes a few tries; more of them deserve attention.
-        const level = ++failures > 5 ? "warning" : "info";
-        log[level](`Cannot ${verb} an attempt yet; trying again`, {
+        // A restart of the agent takes a few quick tries; anything else deserves attention, once.
+        const isTrouble = ++failures > 5 || problem.code === "deadline_exceeded";
+        const isNews = isTrouble && problem.message !== warned;
+        if (isNews) warned = problem.message;
+        log[isNews ? "warning" : "info"](`Cannot ${verb} an attempt yet; trying again`, {
           jobId: job.id,
           project: job.spec.project,
           attempt: job.attempt,
-          error: toCicdError(error),
+          error: problem,
         });
         await clock.sleep(backoff.next(), { signal });
       }

@@ -9,6 +9,7 @@
 import { Backoff } from "@lib/core/backoff.ts";
 import type { Clock } from "@lib/core/clock.ts";
 import { ignore, toCicdError } from "@lib/core/errors.ts";
+import { formatDuration } from "@lib/core/duration.ts";
 import type { JobId, ProjectName } from "@lib/core/ids.ts";
 import type { Logger } from "@lib/core/logger.ts";
 import { TaskGroup } from "@lib/core/task_group.ts";
@@ -40,6 +41,8 @@ export interface AttemptRunner {
 export interface RunAttemptOptions {
   /** Called when the agent reports that the attempt's processes are starting. */
   readonly onStarted: () => void;
+  /** Called with the reason why the agent does not answer now; `undefined` once it does again. */
+  readonly onWaiting: (reason: string | undefined) => void;
   readonly signal: AbortSignal;
 }
 
@@ -49,6 +52,8 @@ export interface DispatchLimits {
   /** Projects that may run jobs at the same time. */
   readonly maxProjects: number;
   readonly maxRunningOf: (project: ProjectName) => number;
+  /** Time for the agent to answer for a new attempt. */
+  readonly startTimeoutMs: number;
 }
 
 /** Options for {@linkcode Dispatcher}. */
@@ -67,8 +72,10 @@ interface Flight {
   /** Ends all requests about it. */
   readonly over: AbortController;
   readonly project: ProjectName;
-  /** The agent has reported that it is alive. */
-  answered: boolean;
+  /** Aborts when the agent has reported that it is alive, or with `over`. */
+  readonly starting: AbortController;
+  /** Why the agent does not answer now. */
+  waiting: string | undefined;
 }
 
 /** Runs the queue until disposed; disposing leaves running jobs alone. */
@@ -113,6 +120,21 @@ export class Dispatcher implements AsyncDisposable {
       this.#stop(job);
     }
     if (job.state === "queued" || isTerminal(job.state)) this.wake();
+  }
+
+  /** Returns why a job waits, for people; `undefined` if it does not, or only for its turn. */
+  waitingReason(job: Job): string | undefined {
+    if (job.state === "queued") {
+      if (this.#failure !== undefined) return this.unreadyReason();
+      const modes = this.#options.store.intakeModes();
+      if (modes.get(ALL_PROJECTS) === "paused") return "the queue is paused";
+      return modes.get(job.spec.project) === "paused" ? "its project is paused" : undefined;
+    }
+    const flight = this.#attempts.get(attemptKey(job.id, job.attempt));
+    if (flight === undefined || isTerminal(job.state)) return undefined;
+    const silent = job.state === "starting" ? SILENT : undefined;
+    const reason = flight.waiting ?? silent;
+    return reason === undefined ? undefined : `waiting for the agent: ${reason}`;
   }
 
   /** Returns why no jobs are started now, such as a full disk; `undefined` while they are. */
@@ -205,12 +227,15 @@ export class Dispatcher implements AsyncDisposable {
   #follow(job: Job): void {
     const key = attemptKey(job.id, job.attempt);
     if (this.#attempts.has(key)) return;
-    const flight = {
+    const flight: Flight = {
       over: new AbortController(),
-      answered: job.state === "running",
+      starting: new AbortController(),
+      waiting: undefined,
       project: job.spec.project,
     };
     this.#attempts.set(key, flight);
+    if (job.state === "running") flight.starting.abort(ANSWERED);
+    else this.#tasks.spawn(`start of ${key}`, (signal) => this.#limitStart(job, flight, signal));
     this.#tasks.spawn(`attempt ${key}`, async (signal) => {
       try {
         await this.#runAttempt(job, flight, AbortSignal.any([signal, flight.over.signal]));
@@ -218,6 +243,7 @@ export class Dispatcher implements AsyncDisposable {
         if (!flight.over.signal.aborted) throw error;
       } finally {
         this.#attempts.delete(key);
+        flight.starting.abort(ANSWERED);
         flight.over.abort(new DOMException("The attempt is over", "AbortError"));
         this.wake();
       }
@@ -228,7 +254,7 @@ export class Dispatcher implements AsyncDisposable {
     const { store, runner, clock, log } = this.#options;
     const fields = fieldsOf(job);
     const onStarted = () => {
-      flight.answered = true;
+      flight.starting.abort(ANSWERED);
       try {
         store.apply(job.id, { kind: "started", attempt: job.attempt, at: clock.now() });
       } catch (error) {
@@ -236,7 +262,11 @@ export class Dispatcher implements AsyncDisposable {
         log.warning("Cannot record the start of an attempt", { ...fields, error });
       }
     };
-    const outcome = await runner.run(job, { onStarted, signal });
+    const outcome = await runner.run(job, {
+      onStarted,
+      onWaiting: (reason) => flight.waiting = reason,
+      signal,
+    });
     const backoff = new Backoff({ firstMs: 100, maxMs: 10_000 });
     while (true) {
       try {
@@ -251,6 +281,28 @@ export class Dispatcher implements AsyncDisposable {
     }
   }
 
+  /** Ends an attempt that no agent answers for in time; one that has begun is waited for. */
+  async #limitStart(job: Job, flight: Flight, signal: AbortSignal): Promise<void> {
+    const { clock, limits, store, log } = this.#options;
+    const answered = flight.starting.signal;
+    const either = AbortSignal.any([signal, answered]);
+    while (!either.aborted) {
+      const { startTimeoutMs } = limits();
+      await clock.sleep(startTimeoutMs, { signal: either }).catch(ignore("it need not wait"));
+      if (either.aborted) return;
+      const limit = formatDuration(startTimeoutMs);
+      const message = `The agent did not answer within ${limit}: ${flight.waiting ?? SILENT}`;
+      // A cancel that could not be recorded before is due as well.
+      const { reason } = store.get(job.id)?.cancel ?? { reason: undefined };
+      const outcome = reason === undefined
+        ? { state: "failed", reason: "start_failed", message } as const
+        : { state: "cancelled", reason, message } as const;
+      if (this.#giveUp(job, flight, outcome)) {
+        log.warning("An attempt could not start", { ...fieldsOf(job), why: message });
+      } else log.warning("An attempt has begun, but its agent does not answer", fieldsOf(job));
+    }
+  }
+
   /**
    * Gives up an attempt that no agent has answered for.
    *
@@ -258,18 +310,19 @@ export class Dispatcher implements AsyncDisposable {
    */
   #giveUp(
     job: Job,
-    { over, answered }: Flight,
+    { over, starting }: Flight,
     why: Pick<AttemptOutcome, "state" | "reason" | "message">,
   ): boolean {
     const { store, runner, clock, log } = this.#options;
     try {
-      if (answered || !runner.fence(job)) return false;
+      if (starting.signal.aborted || !runner.fence(job)) return false;
       const outcome = { ...why, usage: {}, finishedAt: clock.now(), logBytes: 0 };
       store.apply(job.id, { kind: "ended", attempt: job.attempt, outcome });
     } catch (error) {
       log.error("Cannot give up an attempt", { ...fieldsOf(job), error });
       return false;
     }
+    starting.abort(ANSWERED);
     over.abort(new DOMException("The attempt was given up", "AbortError"));
     return true;
   }
@@ -300,6 +353,10 @@ export class Dispatcher implements AsyncDisposable {
 const MAX_REST_MS = 5_000;
 /** Number of projects whose last turn is remembered. */
 const MAX_TURNS = 1_024;
+
+const ANSWERED = new DOMException("The attempt does not wait to start", "AbortError");
+/** The reason while nothing else is known. */
+const SILENT = "it has not answered yet";
 
 function fieldsOf({ id, spec, attempt }: Job) {
   return { jobId: id, project: spec.project, attempt };

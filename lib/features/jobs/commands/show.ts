@@ -51,6 +51,7 @@ async function renderJob(
     ["project", job.project],
     ["state", { text: state, paint: (text) => paint(stateColour(job.state), text) }],
     ["message", job.message === null ? undefined : oneLine(job.message)],
+    ["waiting", job.waiting == null ? undefined : oneLine(job.waiting)],
     ["runs", workOf(job)],
     ["image", imageText(spec)],
     ["git", gitText(spec.git)],

@@ -33,7 +33,10 @@ class FakeRunner implements AttemptRunner {
   readonly fenced: string[] = [];
   isBegun = false;
 
-  run(job: Job, { onStarted, signal }: RunAttemptOptions): Promise<AttemptOutcome> {
+  /** Reported as the reason why the agent does not answer. */
+  problem: string | undefined;
+
+  run(job: Job, { onStarted, onWaiting, signal }: RunAttemptOptions): Promise<AttemptOutcome> {
     const key = `${job.id}/${job.attempt}`;
     this.runs.push(key);
     const end = Promise.withResolvers<AttemptOutcome>();
@@ -42,6 +45,7 @@ class FakeRunner implements AttemptRunner {
       this.aborted.push(key);
       end.reject(signal.reason);
     });
+    onWaiting(this.problem);
     if (this.answers) onStarted();
     return end.promise;
   }
@@ -92,7 +96,12 @@ function setup(
     store: wrap(memory.store),
     runner,
     bootId: "boot-1",
-    limits: () => ({ maxRunning, maxProjects: 16, maxRunningOf: () => maxRunningOf }),
+    limits: () => ({
+      maxRunning,
+      maxProjects: 16,
+      maxRunningOf: () => maxRunningOf,
+      startTimeoutMs: 60_000,
+    }),
     clock,
     log,
   });
@@ -215,6 +224,49 @@ Deno.test("Dispatcher settles a cancel at once, without the agent, if no agent h
   assert.deepEqual(t.runner.aborted, [`${id}/1`]);
   assert.equal(t.runner.runs.length, 2, "its slot is free");
   assert.deepEqual(t.log.of("error"), []);
+});
+
+Deno.test("Dispatcher ends an attempt that no agent answers for in time, and retries by the policy", async () => {
+  await using t = setup();
+  t.runner.answers = false;
+  t.runner.problem = "its unit failed";
+  const { id } = t.add({ spec: makeSpec({ retries: { max: 1, on: ["failed"], delayMs: 0 } }) });
+  await t.clock.tick(59_000);
+  const waiting = t.store.require(id);
+  assert.equal(waiting.state, "starting");
+  assert.equal(t.dispatcher.waitingReason(waiting), "waiting for the agent: its unit failed");
+  await t.clock.tick(1_100);
+  assert.deepEqual(t.runner.fenced, [`${id}/1`]);
+  assert.deepEqual(t.runner.runs, [`${id}/1`, `${id}/2`]);
+  await t.clock.tick(60_100);
+  const ended = t.store.require(id);
+  assert.deepEqual([ended.state, ended.reason], ["failed", "start_failed"]);
+  assert.match(ended.message ?? "", /did not answer within 1m: its unit failed/);
+  assert.equal(t.dispatcher.waitingReason(ended), undefined);
+  assert.equal(t.clock.sleeping, 1, "only the queue");
+});
+
+Deno.test("Dispatcher waits for an attempt that has begun, and says so", async () => {
+  await using t = setup();
+  t.runner.answers = false;
+  t.runner.isBegun = true;
+  const { id } = t.add();
+  await t.clock.tick(60_100);
+  assert.equal(t.store.require(id).state, "starting");
+  assert.equal(t.log.of("warning").length, 1);
+});
+
+Deno.test("waitingReason() names a paused queue, and nothing for a job that runs", async () => {
+  await using t = setup({ maxRunning: 1 });
+  const running = t.add();
+  await t.clock.tick(0);
+  const queued = t.add();
+  assert.equal(t.dispatcher.waitingReason(t.store.require(running.id)), undefined);
+  assert.equal(t.dispatcher.waitingReason(queued), undefined);
+  t.store.setIntakeMode(queued.spec.project, "paused");
+  assert.equal(t.dispatcher.waitingReason(queued), "its project is paused");
+  t.store.setIntakeMode(ALL_PROJECTS, "paused");
+  assert.equal(t.dispatcher.waitingReason(queued), "the queue is paused");
 });
 
 Deno.test("Dispatcher stops an attempt through the agent once it has begun", async () => {
