@@ -12,7 +12,7 @@ import { systemClock } from "@lib/core/clock.ts";
 import type { ProjectName } from "@lib/core/ids.ts";
 import type { Logger } from "@lib/core/logger.ts";
 import { answers } from "@lib/foundations/http/socket_path.ts";
-import { programCommand } from "@lib/features/install/program_paths.ts";
+import { agentCommand } from "@lib/features/install/program_paths.ts";
 import { type DaemonFlags, toDaemonArgs } from "../shared/daemon_flags.ts";
 import { ensurePrivateDirectory } from "../shared/directories.ts";
 import { agentEnv } from "./agent_env.ts";
@@ -60,13 +60,13 @@ function makeChildHost({ config, env, log, flags }: AgentHostInput): ChildAgentH
   const { runtimeDir } = config.current.of(PROGRAM);
   const socketPath = (project: ProjectName) => agentSocketPath(runtimeDir, project);
   ensurePrivateDirectory(`${runtimeDir}/agents`);
-  const command = programCommand("agent", Deno.execPath(), Deno.mainModule);
   return new ChildAgentHost({
     socketPath,
     answers,
     clock: systemClock,
     log,
     spawn(project, path) {
+      const command = agentCommand(Deno.execPath(), Deno.mainModule);
       const own = [`--session-id=${project}`, `--listen=${path}`];
       const childEnv = agentEnv(env, config.current);
       return spawnAgent([...command, ...own, ...toDaemonArgs(flags)], childEnv);
@@ -87,6 +87,7 @@ function spawnAgent(
   const exited = Promise.withResolvers<number>();
   child.once("error", () => exited.resolve(127));
   child.once("exit", (code) => exited.resolve(code ?? 128));
-  child.unref();
+  // A program that could not be executed has no process.
+  if (child.pid !== undefined) child.unref();
   return { exited: exited.promise };
 }

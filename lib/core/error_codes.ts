@@ -47,6 +47,7 @@ export const ERROR_CODES = {
   draining: entry(503, 75, true, "New jobs are not accepted now"),
   disk_full: entry(507, 74, true, "Too little free disk space"),
   agent_unavailable: entry(503, 75, true, "The agent cannot be reached"),
+  agent_missing: entry(500, 69, false, "The agent's program is missing"),
   runner_unavailable: entry(503, 69, true, "The runner cannot be reached"),
   systemd_unavailable: entry(503, 69, true, "The service manager cannot be reached"),
   engine_unavailable: entry(503, 69, true, "The container engine cannot be reached"),

@@ -25,6 +25,8 @@ class Bench implements AsyncDisposable {
   readonly stop = new AbortController();
   readonly link: AgentClient;
   starts = 0;
+  /** Thrown instead of starting the agent. */
+  missing: CicdError | undefined;
   #server: Server | undefined;
   readonly #answers: Answer[];
 
@@ -33,7 +35,8 @@ class Bench implements AsyncDisposable {
     const host: AgentHost = {
       kind: "child",
       socketPath: () => this.socketPath,
-      ensureListening: () => this.#listen(),
+      ensureListening: () =>
+        this.missing === undefined ? this.#listen() : Promise.reject(this.missing),
       [Symbol.asyncDispose]: () => Promise.resolve(),
     };
     this.link = new AgentClient({
@@ -153,6 +156,18 @@ Deno.test("run() reports why it waits until the agent answers, and warns once fo
   await t.run(job);
   assert.deepEqual(t.waiting, [...Array(7).fill("No bus"), undefined]);
   assert.equal(t.log.of("warning").length, 1);
+});
+
+Deno.test("run() ends an attempt whose agent is not installed, but never one that may be alive", async () => {
+  await using t = new Bench((_, response) => response.end(ended));
+  t.missing = new CicdError("agent_missing", "Cannot find cicd-agent: it is away");
+  const outcome = await t.run(job);
+  assert.deepEqual([outcome.state, outcome.reason], ["failed", "start_failed"]);
+  assert.match(outcome.message, /^Cannot find cicd-agent/);
+  const joined = t.run(makeJob({ ...job, state: "running" }));
+  while (t.log.messages.length === 0) await systemClock.sleep(5);
+  t.missing = undefined;
+  assert.equal((await joined).exitCode, 3);
 });
 
 Deno.test("run() rejects with its signal's reason, whatever it waits for", async () => {

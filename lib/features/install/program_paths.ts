@@ -4,7 +4,9 @@
  * @module
  */
 import { dirname } from "node:path";
+import { CicdError } from "@lib/core/errors.ts";
 import { fromFileUrl } from "@lib/core/file_url.ts";
+import { existsSync } from "@lib/foundations/files/records.ts";
 
 /** The layout of the running program. */
 type ProgramLayout =
@@ -45,6 +47,26 @@ export function programCommand(
     case "executable":
       return [program === "runner" ? execPath : `${dirname(execPath)}/cicd-${program}`];
   }
+}
+
+/**
+ * Returns the command of the agent: `cicd-agent`, or without it `cicd-runner agent`.
+ *
+ * @throws {CicdError} `agent_missing` if neither is there.
+ */
+export function agentCommand(
+  execPath: string,
+  mainModule: string,
+  isThere: (path: string) => boolean = existsSync,
+): readonly string[] {
+  const agent = programCommand("agent", execPath, mainModule);
+  const runner = programCommand("runner", execPath, mainModule);
+  if (isThere(agent[0] ?? "")) return agent;
+  if (isThere(runner[0] ?? "")) return [...runner, "agent"];
+  throw new CicdError(
+    "agent_missing",
+    `Cannot find cicd-agent: "${agent[0]}" does not exist, nor does "${runner[0]}"; install both`,
+  );
 }
 
 /** The directories of this installation. */

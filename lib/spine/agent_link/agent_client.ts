@@ -90,7 +90,7 @@ export class AgentClient implements AttemptRunner, Disposable {
       job,
       { verb: "run", onWaiting, signal },
       () =>
-        refusalAsOutcome(async () => {
+        this.#refusalAsOutcome(job, async () => {
           const order: AttemptInput = {
             spec: job.spec,
             secrets: this.#options.secretsOf(job),
@@ -112,7 +112,7 @@ export class AgentClient implements AttemptRunner, Disposable {
             "agent_unavailable",
             "The agent closed its answer before the end of the attempt",
           );
-        }, this.#options.clock),
+        }),
     );
   }
 
@@ -241,6 +241,28 @@ export class AgentClient implements AttemptRunner, Disposable {
     }
   }
 
+  /** An order that would be refused at every try ends the attempt, unless it has begun. */
+  async #refusalAsOutcome(
+    job: Job,
+    run: () => Promise<AttemptOutcome>,
+  ): Promise<AttemptOutcome> {
+    try {
+      return await run();
+    } catch (error) {
+      if (!(error instanceof CicdError) || !ORDER_REFUSED.includes(error.code)) throw error;
+      const isMissing = error.code === "agent_missing";
+      if (isMissing && (job.state === "running" || !this.fence(job))) throw error;
+      return {
+        state: "failed",
+        reason: "start_failed",
+        message: isMissing ? error.message : `The agent refused the job: ${error.message}`,
+        usage: {},
+        finishedAt: this.#options.clock.now(),
+        logBytes: 0,
+      };
+    }
+  }
+
   async *#lines(project: ProjectName, request: LinkRequest): AsyncGenerator<AttemptLine> {
     using response = await this.#send(project, request);
     if (response.status >= 300) throw await failure(response);
@@ -278,27 +300,13 @@ export class AgentClient implements AttemptRunner, Disposable {
   }
 }
 
-/** An invalid order would be refused at every retry: the attempt ends without having started. */
-async function refusalAsOutcome(
-  run: () => Promise<AttemptOutcome>,
-  clock: Clock,
-): Promise<AttemptOutcome> {
-  try {
-    return await run();
-  } catch (error) {
-    if (!(error instanceof CicdError) || !ORDER_REFUSED.includes(error.code)) throw error;
-    return {
-      state: "failed",
-      reason: "start_failed",
-      message: `The agent refused the job: ${error.message}`,
-      usage: {},
-      finishedAt: clock.now(),
-      logBytes: 0,
-    };
-  }
-}
-
-const ORDER_REFUSED: readonly ErrorCode[] = ["invalid_request", "invalid_json", "body_too_large"];
+/** Failures that would come again at every try, of an attempt that no agent has. */
+const ORDER_REFUSED: readonly ErrorCode[] = [
+  "invalid_request",
+  "invalid_json",
+  "body_too_large",
+  "agent_missing",
+];
 
 /** Time for an idle agent to notice that it is idle, and to exit. */
 const EXIT_MS = 5_000;

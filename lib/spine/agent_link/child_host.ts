@@ -77,6 +77,8 @@ export class ChildAgentHost implements AgentHost {
     try {
       child = spawn(project, path);
     } catch (error) {
+      // Trying again does not help.
+      if (error instanceof CicdError && error.code === "agent_missing") throw error;
       throw failure(messageOf(error), error);
     }
     let exitCode: number | undefined;

@@ -1,5 +1,10 @@
 import assert from "node:assert/strict";
-import { installationPaths, programCommand } from "@lib/features/install/program_paths.ts";
+import { CicdError } from "@lib/core/errors.ts";
+import {
+  agentCommand,
+  installationPaths,
+  programCommand,
+} from "@lib/features/install/program_paths.ts";
 
 Deno.test("installationPaths() finds a shared runtime, an executable and a checkout", () => {
   const lib = "/home/dev/.local/lib/cicd-toolkit/current/lib/cicd-toolkit";
@@ -47,4 +52,16 @@ Deno.test("programCommand() runs the program of this installation", () => {
   assert.deepEqual(programCommand("runner", "/opt/x/bin/cicd-runner", "file:///tmp/main.js"), [
     "/opt/x/bin/cicd-runner",
   ]);
+});
+
+Deno.test("agentCommand() falls back to the runner's own agent, and reports that there is none", () => {
+  const command = (...there: string[]) =>
+    agentCommand("/opt/x/cicd-runner", "file:///tmp/main.js", (path) => there.includes(path));
+  assert.deepEqual(command("/opt/x/cicd-runner", "/opt/x/cicd-agent"), ["/opt/x/cicd-agent"]);
+  assert.deepEqual(command("/opt/x/cicd-runner"), ["/opt/x/cicd-runner", "agent"]);
+  assert.throws(command, (error) => {
+    assert(error instanceof CicdError && error.code === "agent_missing");
+    assert.match(error.message, /^Cannot find cicd-agent: /);
+    return true;
+  });
 });

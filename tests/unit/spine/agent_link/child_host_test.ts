@@ -11,10 +11,12 @@ function setup() {
   const clock = new FakeClock();
   const spawned: PromiseWithResolvers<number>[] = [];
   let isListening = false;
+  const missing: CicdError[] = [];
   const host = new ChildAgentHost({
     socketPath: () => "/run/agents/web.sock",
     answers: () => Promise.resolve(isListening),
     spawn() {
+      if (missing[0] !== undefined) throw missing[0];
       const exited = Promise.withResolvers<number>();
       spawned.push(exited);
       return { exited: exited.promise };
@@ -26,6 +28,7 @@ function setup() {
     clock,
     host,
     spawned,
+    missing,
     listen: () => void (isListening = true),
   };
 }
@@ -59,6 +62,13 @@ Deno.test("ensureListening() reports the exit code of an agent", async () => {
   t.spawned[0]?.resolve(78);
   await t.clock.tick(20);
   await refused;
+});
+
+Deno.test("ensureListening() reports an agent that is not installed as such", async () => {
+  const t = setup();
+  const missing = new CicdError("agent_missing", "Cannot find cicd-agent");
+  t.missing.push(missing);
+  await assert.rejects(t.host.ensureListening(projectName(), never), missing);
 });
 
 Deno.test("ensureListening() gives up on an agent that never listens", async () => {
