@@ -177,7 +177,7 @@ export class AttemptHost implements AsyncDisposable {
     const { spec, secrets } = input;
     const handle: AttemptHandle = { ref, spec, directory: this.#directory(ref) };
     const refusal = this.#refusalOf(input, handle.directory);
-    if (refusal !== undefined || await exists(handle.directory.attemptFile)) {
+    if (refusal !== undefined || await exists(handle.directory.path)) {
       if (await readOutcome(handle.directory) !== undefined) return;
       const found = await executor.look(handle, this.#tasks.signal);
       if (found.kind !== "never_begun") {
