@@ -70,7 +70,7 @@ const clean = defineCommand({
   brief: message`Clean up after jobs: old jobs, caches, images, repository mirrors`,
   description:
     message`Removes orphans and everything beyond its limits, and more while less disk is free
-        than retention.min_free_disk. Exits with 1 if something could not be removed.`,
+than retention.min_free_disk. Exits with 1 if something could not be removed.`,
   examples: ["cicd-runner clean --dry-run", "cicd-runner clean"],
   flags: () =>
     object({
