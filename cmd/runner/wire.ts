@@ -7,7 +7,7 @@ import { AgentClient } from "@lib/spine/agent_link/agent_client.ts";
 import type { RunnerPart, RunnerServices } from "@lib/api/feature.ts";
 import { makeRouter } from "@lib/api/router.ts";
 import { systemClock } from "@lib/core/clock.ts";
-import { messageOf, toCicdError } from "@lib/core/errors.ts";
+import { CicdError, messageOf, toCicdError } from "@lib/core/errors.ts";
 import type { ProjectName } from "@lib/core/ids.ts";
 import type { Logger } from "@lib/core/logger.ts";
 import { TaskGroup } from "@lib/core/task_group.ts";
@@ -62,9 +62,8 @@ export async function startRunner(input: RunnerInput) {
       path: `${stateDir}/runner.db`,
       schemas: [
         { name: "jobs", migrations: JOB_MIGRATIONS },
-        // A feature without tables has no version: "jobs" is the queue's.
-        ...modules.flatMap(({ name, migrations }) =>
-          migrations === undefined ? [] : [{ name, migrations }]
+        ...modules.flatMap(({ name, schema = name, migrations }) =>
+          migrations === undefined ? [] : [{ name: schema, migrations }]
         ),
       ],
     }),
@@ -141,6 +140,7 @@ export async function startRunner(input: RunnerInput) {
       onFailure: (task, error) => log.error("A background task failed", { task, error }),
     }),
   );
+  const stopping = new AbortController();
   const features: RunnerPart[] = [];
   parts.defer(() => {
     for (const feature of features) feature[Symbol.dispose]?.();
@@ -157,6 +157,7 @@ export async function startRunner(input: RunnerInput) {
     intake,
     submit: (body, options) => submitJob(submitPorts, body, options),
     tasks,
+    stopping: stopping.signal,
     get authenticator() {
       const found = features.find(({ authenticator }) => authenticator !== undefined);
       if (found?.authenticator === undefined) throw new TypeError("No feature authenticates");
@@ -225,8 +226,14 @@ export async function startRunner(input: RunnerInput) {
   log.debug("Runner started", { stateDir, agents: host.kind, layout: layout.kind });
   const hasFeatureWork = () => features.some(({ hasWork }) => hasWork?.() === true);
   const owned = parts.move();
+  const stopAccepting = () => {
+    stopping.abort(new CicdError("runner_stopping", "Cannot go on: the runner stops"));
+    server.stopAccepting();
+  };
   return {
     server,
+    /** Ends answers that go on, and accepts no connection any more. */
+    stopAccepting,
     /** Returns one line for `systemctl status`. */
     status() {
       const { queued, inFlight } = counts(store);
@@ -265,7 +272,7 @@ export async function startRunner(input: RunnerInput) {
       await Promise.all(features.map(({ answered }) => answered?.(signal)));
     },
     async [Symbol.asyncDispose]() {
-      server.stopAccepting();
+      stopAccepting();
       await owned[Symbol.asyncDispose]();
     },
   };

@@ -57,6 +57,8 @@ export interface CommandsModule {
 
 /** `runner.ts` of a feature. */
 export interface RunnerModule {
+  /** Names the version of its tables. Default: the feature's name. */
+  readonly schema?: string;
   /** Migrations of its tables, in order; an applied one is never edited. */
   readonly migrations?: readonly Migration[];
   readonly part: (services: RunnerServices) => RunnerPart;
@@ -106,6 +108,8 @@ export interface RunnerServices {
   /** Validates and stores a job; returns once it is on disk. */
   readonly submit: (body: unknown, options: SubmitOptions) => Submitted;
   readonly tasks: TaskGroup;
+  /** Aborts with `runner_stopping` when the runner stops accepting: answers that go on end. */
+  readonly stopping: AbortSignal;
   /** The authenticator of the feature that has one; for checks of keys other than the API's. */
   readonly authenticator: Authenticator;
   readonly bodyLimits: () => BodyLimits;

@@ -49,6 +49,7 @@ export const ERROR_CODES = {
   agent_unavailable: entry(503, 75, true, "The agent cannot be reached"),
   agent_missing: entry(500, 69, false, "The agent's program is missing"),
   runner_unavailable: entry(503, 69, true, "The runner cannot be reached"),
+  runner_stopping: entry(503, 75, true, "The runner stops"),
   systemd_unavailable: entry(503, 69, true, "The service manager cannot be reached"),
   engine_unavailable: entry(503, 69, true, "The container engine cannot be reached"),
   executor_failed: entry(500, 70, true, "The job could not be started"),

@@ -95,6 +95,7 @@ export function openApi(
         options,
       ),
     tasks: new TaskGroup({ onFailure: (task, error) => log.error(task, { error }) }),
+    stopping: new AbortController().signal,
     authenticator,
     bodyLimits: () => ({ maxBytes: 1_000_000, timeoutMs: 60_000 }),
     configuredProjects: () => [],

@@ -17,10 +17,13 @@ Deno.test("a restart of both programs leaves the job running, and a follower res
   const begun = collectText(followed.stdout);
   await t.machine.waitFor("some output", async () => (await t.log(id)).includes("line 5\n"));
   await t.systemctl("restart", "cicd-runner.service", "cicd-agent@web.service");
-  const first = await begun;
+  const [, first = "", resume = ""] =
+    /^([^]*)cicd-interrupted reason=runner_stopping .* resume="GET (.*)"\n$/.exec(await begun) ??
+      [];
   await followed[Symbol.asyncDispose]();
   assert.ok(SLOW_LOG.startsWith(first) && first.length < SLOW_LOG.length, first);
-  const rest = await t.curl(`/v1/jobs/${id}/logs?follow=1&offset=${first.length}`);
+  assert.equal(resume, `/v1/jobs/${id}/logs?follow=1&offset=${first.length}`);
+  const rest = await t.curl(resume);
   assert.equal(first + rest.stdout, SLOW_LOG);
   const job = await t.ended(id);
   assert.deepEqual([job.state, job.exit_code, job.attempt], ["failed", 7, 1]);
@@ -53,6 +56,7 @@ Deno.test("a stopped runner stops quickly though a follower is there", async () 
   const begun = performance.now();
   await t.systemctl("stop", "cicd-runner.service");
   assert.ok(performance.now() - begun < 5_000);
+  assert.match((await reader.read()).value ?? "", /^cicd-interrupted reason=runner_stopping /);
   assert.equal((await reader.read()).done, true);
   await t.systemctl("start", "cicd-runner.socket");
   assert.equal((await t.job(id)).state, "running");

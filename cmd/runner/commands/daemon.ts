@@ -114,7 +114,7 @@ async function startAndServe(args: readonly string[], platform: Platform): Promi
       }
     },
   });
-  runner.server.stopAccepting();
+  runner.stopAccepting();
   using answers = withDeadline(new AbortController().signal, ANSWERS_MS, "answers under way");
   await runner.answered(answers).catch(ignore("remaining clients retry and join the same job"));
   using deadline = withDeadline(new AbortController().signal, DRAIN_MS, "requests under way");

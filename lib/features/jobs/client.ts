@@ -19,14 +19,39 @@ import {
   type RunnerTransport,
 } from "@lib/api/client/transport.ts";
 
+/** The hold of this process on a job. */
+export interface Holding {
+  /** Cancels the job if this process goes before its end. */
+  readonly isHeld?: boolean | undefined;
+}
+
 /** Submits a job; submitting with the same key again returns the same job. */
 export function submitJob(
   runner: RunnerTransport,
-  { request, key }: { readonly request: unknown; readonly key: string },
+  { request, key, isHeld }: Holding & { readonly request: unknown; readonly key: string },
   signal: AbortSignal,
 ): Promise<JobAnswer> {
-  const headers = { "idempotency-key": key };
-  return runner.ask(readJob, { method: "POST", path: "/v1/jobs", headers, body: request, signal });
+  const rest = { method: "POST", headers: { "idempotency-key": key }, body: request } as const;
+  return asHolder(
+    isHeld,
+    (query) => runner.ask(readJob, { ...rest, path: `/v1/jobs${queryOf(query)}`, signal }),
+  );
+}
+
+/** Asks with `on_disconnect=cancel`, or without if the runner's release does not know it. */
+async function asHolder<T>(
+  isHeld: boolean | undefined,
+  ask: (query: QueryFields) => Promise<T>,
+): Promise<T> {
+  if (isHeld !== true) return await ask({});
+  try {
+    return await ask({ on_disconnect: "cancel" });
+  } catch (error) {
+    if (!(error instanceof CicdError) || error.issues[0]?.path !== "query.on_disconnect") {
+      throw error;
+    }
+    return await ask({});
+  }
 }
 
 /**
@@ -57,17 +82,21 @@ export function showJob(runner: RunnerTransport, id: string, signal: AbortSignal
 /** Cancels a job or runs it again. */
 export function changeJob(
   runner: RunnerTransport,
-  { id, verb }: { readonly id: string; readonly verb: "cancel" | "retry" },
+  { id, verb, isHeld }: Holding & { readonly id: string; readonly verb: "cancel" | "retry" },
   signal: AbortSignal,
 ): Promise<JobAnswer> {
-  return runner.ask(readJob, { method: "POST", path: `${jobPath(id)}/${verb}`, signal });
+  const path = `${jobPath(id)}/${verb}`;
+  return asHolder(
+    isHeld,
+    (query) => runner.ask(readJob, { method: "POST", path: `${path}${queryOf(query)}`, signal }),
+  );
 }
 
 /** Longest single wait request, in milliseconds. */
 const POLL_MS = 60_000;
 
 /** A job to wait for. */
-export interface AwaitedJob {
+export interface AwaitedJob extends Holding {
   readonly id: string;
   /** When to stop waiting, in milliseconds since the epoch. @default {Infinity} */
   readonly until?: number;
@@ -82,14 +111,17 @@ export interface AwaitedJob {
 export async function waitForEnd(
   { clock, reconnect }: Pick<CliContext, "clock" | "reconnect">,
   runner: RunnerTransport,
-  { id, until = Infinity, signal }: AwaitedJob,
+  { id, until = Infinity, signal, isHeld }: AwaitedJob,
 ): Promise<JobAnswer> {
   const policy = reconnect(signal);
   while (true) {
     const seconds = Math.max(1, Math.ceil(Math.min(POLL_MS, until - clock.now()) / 1_000));
-    const path = `${jobPath(id)}/wait?timeout=${seconds}s`;
-    const request = { path, signal, extraMs: seconds * 1_000 };
-    const job = await policy.run(() => runner.ask(readJob, request));
+    const path = (query: QueryFields) =>
+      `${jobPath(id)}/wait${queryOf({ timeout: `${seconds}s`, ...query })}`;
+    const request = { signal, extraMs: seconds * 1_000 };
+    const job = await policy.run(() =>
+      asHolder(isHeld, (query) => runner.ask(readJob, { ...request, path: path(query) }))
+    );
     if (hasEnded(job) || clock.now() >= until) return job;
   }
 }
@@ -105,11 +137,17 @@ export interface LogPart {
 /** Opens a job's log: as it is now, or, with `follow`, until the job has ended. */
 export function openLog(
   runner: RunnerTransport,
-  { id, follow = false, ...part }: LogPart & { readonly id: string; readonly follow?: boolean },
+  { id, follow = false, isHeld, ...part }: LogPart & Holding & {
+    readonly id: string;
+    readonly follow?: boolean;
+  },
   signal: AbortSignal,
 ): Promise<UnixResponse> {
-  const query = { ...queryFields(part), follow: follow ? "1" : undefined, offset: part.from };
-  return open(runner, { id, query }, signal);
+  const own = { ...queryFields(part), follow: follow ? "1" : undefined, offset: part.from };
+  return asHolder(
+    isHeld,
+    (query) => open(runner, { id, query: { ...own, ...query } }, signal),
+  );
 }
 
 /**

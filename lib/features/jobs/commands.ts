@@ -188,7 +188,8 @@ const events = defineCommand({
 const retry = defineCommand({
   name: "retry",
   brief: message`Run an ended job again`,
-  description: message`The job keeps its id and gets another attempt.`,
+  description: message`The job keeps its id and gets another attempt. With ${"--follow"}, the job is
+cancelled if this program is killed, as with run.`,
   examples: ["cicd-runner retry --follow 0192f3a4"],
   flags: (completer) =>
     object({
@@ -202,7 +203,8 @@ const retry = defineCommand({
     if (follow) {
       return await runToEnd(context, async (runner, signal) => {
         const from = await logSize(runner, { id }, signal);
-        return { job: await changeJob(runner, { id, verb: "retry" }, signal), from };
+        const job = await changeJob(runner, { id, verb: "retry", isHeld: true }, signal);
+        return { job, from };
       });
     }
     const { out, flags } = context;

@@ -7,6 +7,7 @@ import { raceAbort, withDeadline } from "@lib/core/abort.ts";
 import { CicdError } from "@lib/core/errors.ts";
 import { type Caller, seesProject } from "@lib/core/caller.ts";
 import type { RunnerServices } from "@lib/api/feature.ts";
+import { interruptedBy } from "@lib/features/jobs/log_streams.ts";
 import { toJobView } from "@lib/features/jobs/job_view.ts";
 import { type AnyRoute, route, wholeNumber } from "@lib/api/route.ts";
 import { streamBody } from "@lib/api/stream_body.ts";
@@ -16,7 +17,10 @@ const BATCH = 64;
 /** Interval of keep-alive comments on a silent stream. */
 const KEEP_ALIVE_MS = 15_000;
 
-type EventPorts = Pick<RunnerServices, "store" | "events" | "waitingReason">;
+type EventPorts = Pick<
+  RunnerServices,
+  "store" | "events" | "waitingReason" | "log" | "stopping"
+>;
 
 /** The route of events. */
 export function eventRoutes(ports: EventPorts): readonly AnyRoute[] {
@@ -29,7 +33,9 @@ export function eventRoutes(ports: EventPorts): readonly AnyRoute[] {
       description:
         "Server-sent events named `job`: the data is the current job, the id its revision. " +
         "`Last-Event-ID` (or `since`) resumes after a revision, also across restarts; changes in " +
-        "quick succession may be combined. Without it, the stream starts now.",
+        "quick succession may be combined. Without it, the stream starts now. A stream that must end " +
+        "(the runner stops, the key is revoked) ends with an event `interrupted`, whose data has " +
+        "`reason` and `resume`.",
       query: { since: wholeNumber({ min: 0, max: Number.MAX_SAFE_INTEGER }) },
       answers: { 200: { description: "The events", contentType: "text/event-stream" } },
       errors: ["invalid_request"],
@@ -44,7 +50,7 @@ export function eventRoutes(ports: EventPorts): readonly AnyRoute[] {
         // A revision beyond the latest one belongs to another database.
         const since = Math.min(wanted, ports.store.revision);
         const follow = (signal: AbortSignal) => changes(ports, { since, signal, caller });
-        const body = streamBody(over, follow);
+        const body = streamBody(AbortSignal.any([over, ports.stopping]), follow);
         const headers = { "content-type": "text/event-stream", "cache-control": "no-store" };
         return reply.raw(new Response(body, { headers }));
       },
@@ -66,20 +72,27 @@ async function* changes(
   let revision = since;
   // Lets a client resume that loses the stream before the first change.
   yield encoder.encode(`id: ${since}\n\n`);
-  while (!signal.aborted) {
-    const jobs = ports.store.changedSince(revision, BATCH);
-    if (jobs.length > 0) {
-      revision = jobs.at(-1)?.revision ?? revision;
-      const text = jobs.filter((job) => seesProject(caller, job.spec.project)).map((job) => {
-        const view = toJobView(job, { waiting: ports.waitingReason(job) });
-        return `event: job\nid: ${job.revision}\ndata: ${JSON.stringify(view)}\n\n`;
-      }).join("");
-      // A client that resumes does not read skipped changes again.
-      yield encoder.encode(text === "" ? `id: ${revision}\n\n` : text);
-      continue;
+  try {
+    while (true) {
+      signal.throwIfAborted();
+      const jobs = ports.store.changedSince(revision, BATCH);
+      if (jobs.length > 0) {
+        revision = jobs.at(-1)?.revision ?? revision;
+        const text = jobs.filter((job) => seesProject(caller, job.spec.project)).map((job) => {
+          const view = toJobView(job, { waiting: ports.waitingReason(job) });
+          return `event: job\nid: ${job.revision}\ndata: ${JSON.stringify(view)}\n\n`;
+        }).join("");
+        // A client that resumes does not read skipped changes again.
+        yield encoder.encode(text === "" ? `id: ${revision}\n\n` : text);
+        continue;
+      }
+      if (!await woken(changed.promise, signal)) yield encoder.encode(": alive\n\n");
+      changed = Promise.withResolvers();
     }
-    if (!await woken(changed.promise, signal)) yield encoder.encode(": alive\n\n");
-    changed = Promise.withResolvers();
+  } catch (error) {
+    const reason = interruptedBy(error, signal, ports.log);
+    const data = JSON.stringify({ reason, resume: `GET /v1/events?since=${revision}` });
+    yield encoder.encode(`event: interrupted\nid: ${revision}\ndata: ${data}\n\n`);
   }
 }
 

@@ -16,6 +16,7 @@ import type { RunnerServices } from "@lib/api/feature.ts";
 import { jobRequestSchema } from "@lib/spine/spec/job_request.ts";
 import { projectName } from "@lib/core/value_types.ts";
 import { toJobView } from "@lib/features/jobs/job_view.ts";
+import { type ClientLeases, onDisconnect } from "@lib/features/jobs/leases.ts";
 import { followLog } from "@lib/features/jobs/log_routes.ts";
 import { type AnyRoute, flag, inQuery, queryDuration, route, wholeNumber } from "@lib/api/route.ts";
 
@@ -30,11 +31,12 @@ const stateList = v.pipe(
 
 type JobPorts = Pick<
   RunnerServices,
-  "store" | "events" | "logs" | "clock" | "bodyLimits" | "submit" | "intake" | "waitingReason"
+  | ("store" | "events" | "logs" | "log" | "clock" | "bodyLimits" | "submit" | "intake")
+  | ("waitingReason" | "stopping")
 >;
 
 /** The routes of single jobs and of their list. */
-export function jobRoutes(ports: JobPorts): readonly AnyRoute[] {
+export function jobRoutes(ports: JobPorts, leases: ClientLeases): readonly AnyRoute[] {
   return [
     route({
       method: "POST",
@@ -43,9 +45,13 @@ export function jobRoutes(ports: JobPorts): readonly AnyRoute[] {
       summary: "Submit a job",
       description:
         "Answers once the job is on disk. With `follow=1` the answer is the job's log as it is " +
-        "written; its last line is `cicd-result …` with state and exit code. A request with a known " +
-        "`Idempotency-Key` answers with the job that the first one created.",
-      query: { follow: flag },
+        "written; its last line is `cicd-result …` with state and exit code, or `cicd-interrupted …` " +
+        "if the answer must end before the job does, see `GET /v1/jobs/{id}/logs`. With " +
+        "`on_disconnect=cancel` the job is cancelled once no client has held it for " +
+        "`queue.disconnect_patience`. A client holds it by an open answer to a request with " +
+        "`on_disconnect=cancel`: a followed log or a wait. A runner that starts waits as long anew. " +
+        "A request with a known `Idempotency-Key` answers with the job that the first one created.",
+      query: { follow: flag, on_disconnect: onDisconnect },
       body: jobRequestSchema,
       answers: {
         201: { description: "The job is queued", schema: jobSchema },
@@ -68,9 +74,19 @@ export function jobRoutes(ports: JobPorts): readonly AnyRoute[] {
       handle: async ({ request, query, caller, signal }, reply) => {
         const body = await readJson(request, ports.bodyLimits());
         const key = request.headers.get("idempotency-key");
-        const { kind, job } = ports.submit(body, { caller, idempotencyKey: key });
+        const isLeased = query.on_disconnect === "cancel";
+        const also = (id: JobId) => leases.grant(id, { by: caller, retryBase: 0 });
+        const { kind, job } = ports.submit(body, {
+          caller,
+          idempotencyKey: key,
+          ...(isLeased ? { also } : {}),
+        });
+        if (isLeased) leases.take(job, caller);
         const headers = { location: `/v1/jobs/${job.id}`, "x-job-id": job.id };
-        if (query.follow === true) return reply.raw(followLog(ports, job, signal, headers));
+        if (query.follow === true) {
+          const held = isLeased ? leases : undefined;
+          return reply.raw(followLog(ports, job, { request, signal, headers, leases: held }));
+        }
         return reply.json(kind === "created" ? 201 : 200, shown(ports, job), headers);
       },
     }),
@@ -125,13 +141,20 @@ export function jobRoutes(ports: JobPorts): readonly AnyRoute[] {
       path: "/v1/jobs/:id/wait",
       access: { scope: "read", by: "job" },
       summary: "Wait until a job has ended",
-      query: { timeout: queryDuration },
+      description: "`on_disconnect=cancel` as with `POST /v1/jobs`; it requires `submit`.",
+      query: { timeout: queryDuration, on_disconnect: onDisconnect },
       answers: {
         200: { description: "The job has ended", schema: jobSchema },
-        202: { description: "The timeout has passed, the job continues", schema: jobSchema },
+        202: {
+          description: "The timeout has passed or the runner stops, the job continues",
+          schema: jobSchema,
+        },
       },
-      errors: ["invalid_request"],
-      handle: async ({ signal, job, query }, reply) => {
+      errors: ["invalid_request", "forbidden"],
+      handle: async ({ signal, job, query, caller }, reply) => {
+        const isLeased = query.on_disconnect === "cancel";
+        if (isLeased) leases.take(job, caller);
+        using _lease = isLeased ? leases.hold(job.id) : undefined;
         const now = await waitForEnd(ports, job, signal, query.timeout ?? 60_000);
         return reply.json(isTerminal(now.state) ? 200 : 202, shown(ports, now));
       },
@@ -158,12 +181,22 @@ export function jobRoutes(ports: JobPorts): readonly AnyRoute[] {
       path: "/v1/jobs/:id/retry",
       access: { scope: "submit", by: "job" },
       summary: "Run an ended job again",
-      description: "The job keeps its id and gets another attempt.",
+      description:
+        "The job keeps its id and gets another attempt. `on_disconnect=cancel` as with " +
+        "`POST /v1/jobs`.",
+      query: { on_disconnect: onDisconnect },
       answers: { 202: { description: "The job is queued again", schema: jobSchema } },
       errors: ["state_conflict", "draining"],
-      handle: ({ job }, reply) => {
+      handle: ({ job, query, caller }, reply) => {
         ports.intake.assertOpen(job.spec.project);
+        const isLeased = query.on_disconnect === "cancel";
+        if (isTerminal(job.state)) {
+          // Before the retry, so that a runner that is killed in between loses no lease.
+          if (isLeased) leases.grant(job.id, { by: caller, retryBase: job.attempt });
+          else leases.revoke(job.id);
+        }
         const queued = apply(ports, job.id, { kind: "retry_requested", at: ports.clock.now() });
+        if (isLeased) leases.take(queued, caller);
         return reply.json(202, shown(ports, queued));
       },
     }),
@@ -191,7 +224,8 @@ async function waitForEnd(
   signal: AbortSignal,
   timeoutMs: number,
 ): Promise<Job> {
-  using deadline = withDeadline(signal, Math.min(timeoutMs, 3_600_000), "the job");
+  const over = AbortSignal.any([signal, ports.stopping]);
+  using deadline = withDeadline(over, Math.min(timeoutMs, 3_600_000), "the job");
   const read = () => ports.store.require(job.id);
   const isWanted = ({ state }: Job) => isTerminal(state);
   try {

@@ -14,22 +14,21 @@ import {
   type LogQuery,
   logSession,
 } from "@lib/api/log_socket.ts";
-import {
-  type AnyRoute,
-  type AnySocket,
-  type ApiRequest,
-  flag,
-  route,
-  socket,
-} from "@lib/api/route.ts";
+import { type AnyRoute, type AnySocket, flag, route, socket } from "@lib/api/route.ts";
 import { parseRange } from "@lib/api/range.ts";
-import { toLogEvents } from "@lib/features/jobs/log_events.ts";
+import { type ClientLeases, onDisconnect } from "@lib/features/jobs/leases.ts";
+import {
+  type AnswerOptions,
+  interruptedBy,
+  toLogEvents,
+  toText,
+} from "@lib/features/jobs/log_streams.ts";
 import { streamBody } from "@lib/api/stream_body.ts";
 
-type LogPorts = Pick<RunnerServices, "store" | "logs">;
+type LogPorts = Pick<RunnerServices, "store" | "logs" | "log" | "stopping">;
 
 /** The routes of logs. */
-export function logRoutes(ports: LogPorts): readonly AnyRoute[] {
+export function logRoutes(ports: LogPorts, leases: ClientLeases): readonly AnyRoute[] {
   return [
     route({
       method: "GET",
@@ -40,23 +39,45 @@ export function logRoutes(ports: LogPorts): readonly AnyRoute[] {
         "The logs of all attempts in order, each after the lines of its setup (checkout, image, " +
         "caches). Secrets are masked byte for byte, so offsets are stable. With `stream` the lines " +
         "of the setup are omitted. `Range: bytes=N-` (or `offset=N`) resumes. With `follow=1` the " +
-        "answer continues until the job has ended. `Accept: text/event-stream` gives server-sent " +
-        "events whose id is the offset after their text; `Last-Event-ID` resumes them.",
-      query: { follow: flag, ...LOG_QUERY },
+        "answer continues until the job has ended; if it must end before (the runner stops, the key " +
+        'is revoked), its last line is `cicd-interrupted reason=… job=… offset=N resume="GET …"`, ' +
+        "unless the request has exactly `Accept: text/plain`: then the transfer breaks. " +
+        "`on_disconnect=cancel` with `follow=1` cancels the job when the client has gone, see " +
+        "`POST /v1/jobs`; it requires `submit`. `Accept: text/event-stream` gives server-sent " +
+        "events `log` and `end` or `interrupted`, whose id is the offset after their text; " +
+        "`Last-Event-ID` resumes them.",
+      query: { follow: flag, on_disconnect: onDisconnect, ...LOG_QUERY },
       answers: {
         200: { description: "The log", contentType: "text/plain" },
         206: { description: "The requested range", contentType: "text/plain" },
       },
-      errors: ["invalid_request", "range_not_satisfiable"],
+      errors: ["invalid_request", "forbidden", "range_not_satisfiable"],
       handle: async (call, reply) => {
-        const { request, job, query } = call;
+        const { request, job, query, caller } = call;
         assertHasStream(job, query.stream);
+        if (query.on_disconnect === "cancel") {
+          if (query.follow !== true) throw onlyFollowed();
+          // HEAD has no answer that a client could hold.
+          if (request.method !== "HEAD") leases.take(job, caller);
+        }
         const isEvents = request.headers.get("accept")?.includes("text/event-stream") === true;
         const answer = isEvents ? eventStream : plainText;
-        return reply.raw(await answer(ports, job, call));
+        const isHeld = query.on_disconnect === "cancel";
+        return reply.raw(await answer(ports, job, isHeld ? { ...call, leases } : call));
       },
     }),
   ];
+}
+
+function onlyFollowed(): CicdError {
+  const message = "requires follow=1";
+  return new CicdError(
+    "invalid_request",
+    `Cannot read the query: on_disconnect=cancel ${message}`,
+    {
+      issues: [{ path: "query.on_disconnect", message }],
+    },
+  );
 }
 
 /** The same log over a WebSocket, followed to its end. */
@@ -69,33 +90,65 @@ export function logSocket(ports: LogPorts): AnySocket {
   });
 }
 
-type LogCall = Pick<
-  ApiRequest<LogQuery & { readonly follow: boolean | undefined }>,
-  "request" | "query" | "signal"
->;
+/** A request for a log. */
+interface LogCall {
+  readonly request: Request;
+  readonly query: LogQuery & { readonly follow: boolean | undefined };
+  readonly signal: AbortSignal;
+  /** Holds the job's lease while the answer goes on. */
+  readonly leases?: ClientLeases | undefined;
+}
 
 /** Answers with the log as it is written, and a last line with the result. */
 export function followLog(
   ports: LogPorts,
   job: Job,
-  over: AbortSignal,
-  headers: Readonly<Record<string, string>>,
+  { headers, ...call }: Omit<LogCall, "query"> & {
+    readonly headers: Readonly<Record<string, string>>;
+  },
 ): Response {
-  const body = streamBody(over, async function* (signal) {
-    let endsWithNewline = true;
-    const whole = { from: 0, timestamps: false, follow: true, signal };
-    for await (const chunk of ports.logs.read(job, whole)) {
-      endsWithNewline = chunk.at(-1) === NEWLINE;
-      yield chunk;
-    }
-    const ended = ports.store.require(job.id);
-    yield new TextEncoder().encode(`${endsWithNewline ? "" : "\n"}${resultLine(ended)}\n`);
-  });
+  const query = { stream: undefined, timestamps: undefined, offset: undefined, follow: true };
+  const body = answerBody(
+    ports,
+    job,
+    { ...call, query },
+    (signal, interrupted) =>
+      toText(ports.logs.read(job, { from: 0, timestamps: false, follow: true, signal }), {
+        interrupted,
+        last: () => resultLine(ports.store.require(job.id)),
+      }),
+  );
   return new Response(body, { headers: { ...headers, "content-type": TEXT } });
 }
 
-const NEWLINE = 10;
 const TEXT = "text/plain; charset=utf-8";
+
+/** Makes a body that holds the job's lease and, if it follows the log, ends with the runner. */
+function answerBody(
+  ports: LogPorts,
+  job: Job,
+  { request, query, signal: over, leases }: LogCall,
+  produce: (
+    signal: AbortSignal,
+    interrupted: AnswerOptions["interrupted"],
+  ) => AsyncIterable<Uint8Array>,
+): ReadableStream<Uint8Array> {
+  const isFollowed = query.follow === true;
+  const countsBytes = request.headers.get("accept") === "text/plain";
+  const ended = isFollowed ? AbortSignal.any([over, ports.stopping]) : over;
+  return streamBody(ended, async function* (signal) {
+    using _lease = leases?.hold(job.id);
+    yield* produce(signal, (error, offset) => {
+      if (!isFollowed || countsBytes) throw error;
+      const reason = interruptedBy(error, signal, ports.log);
+      const rest = new URLSearchParams({ follow: "1", offset: String(offset) });
+      if (query.stream !== undefined) rest.set("stream", query.stream);
+      if (query.timestamps === true) rest.set("timestamps", "1");
+      if (leases !== undefined) rest.set("on_disconnect", "cancel");
+      return { reason, job: job.id, offset, resume: `GET /v1/jobs/${job.id}/logs?${rest}` };
+    });
+  });
+}
 
 /** Returns the last line of a followed submission, for people and for `grep`. */
 function resultLine({ state, exitCode, reason, id }: Job): string {
@@ -105,8 +158,9 @@ function resultLine({ state, exitCode, reason, id }: Job): string {
 async function plainText(
   ports: LogPorts,
   job: Job,
-  { request, query, signal: over }: LogCall,
+  call: LogCall,
 ): Promise<Response> {
+  const { request, query } = call;
   const { stream, timestamps = false, follow = false, offset } = query;
   const size = await ports.logs.size(job, stream);
   const range = parseRange(request.headers.get("range"), size, { follow, offset });
@@ -129,23 +183,26 @@ async function plainText(
       headers.set("content-length", String(to - from));
     }
   }
-  const body = streamBody(over, (signal) =>
-    ports.logs.read(job, {
+  const body = answerBody(ports, job, call, (signal, interrupted) => {
+    const part = {
       from,
       timestamps,
       follow,
       signal,
       ...(to === undefined ? {} : { to }),
       ...(stream === undefined ? {} : { stream }),
-    }));
+    };
+    return toText(ports.logs.read(job, part), { interrupted });
+  });
   return new Response(body, { status: range.kind === "part" ? 206 : 200, headers });
 }
 
 async function eventStream(
   ports: LogPorts,
   job: Job,
-  { request, query, signal: over }: LogCall,
+  call: LogCall,
 ): Promise<Response> {
+  const { request, query } = call;
   const { stream, follow = false, offset } = query;
   const lastId = request.headers.get("last-event-id");
   if (lastId !== null && !/^\d{1,15}$/.test(lastId)) {
@@ -155,17 +212,17 @@ async function eventStream(
   }
   const from = lastId === null ? offset ?? 0 : Number(lastId);
   await assertReaches(ports.logs, job, { from, stream });
-  const body = streamBody(over, (signal) =>
-    toLogEvents(
-      ports.logs.read(job, {
-        from,
-        timestamps: false,
-        follow,
-        signal,
-        ...(stream === undefined ? {} : { stream }),
-      }),
-      () => ports.store.require(job.id),
-    ));
+  const body = answerBody(ports, job, call, (signal, interrupted) => {
+    const part = {
+      from,
+      timestamps: false,
+      follow,
+      signal,
+      ...(stream === undefined ? {} : { stream }),
+    };
+    const end = () => ports.store.require(job.id);
+    return toLogEvents(ports.logs.read(job, part), { interrupted, end });
+  });
   return new Response(body, {
     headers: { "content-type": "text/event-stream", "cache-control": "no-store" },
   });

@@ -112,9 +112,10 @@ async function sendResponse(
       await pump(response.body, outgoing);
     }
   } catch (error) {
-    // A key that ends while its answer goes on is no failure of the server.
-    const isRefused = error instanceof CicdError && error.code === "unauthorized";
-    if (!outgoing.destroyed && !isRefused) onError(error);
+    // A key or a runner that ends while an answer goes on is no failure of the server.
+    const isEnded = error instanceof CicdError &&
+      (error.code === "unauthorized" || error.code === "runner_stopping");
+    if (!outgoing.destroyed && !isEnded) onError(error);
     outgoing.destroy();
   }
 }

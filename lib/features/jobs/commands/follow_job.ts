@@ -13,6 +13,7 @@ import type { RunnerTransport } from "@lib/api/client/transport.ts";
 import { followLog, plainCounter, stampedCounter } from "@lib/features/jobs/commands/follow_log.ts";
 import {
   changeJob,
+  type Holding,
   type LogPart,
   openLog,
   openLogRest,
@@ -22,7 +23,7 @@ import {
 import { onInterrupt } from "@lib/foundations/cli/signals.ts";
 
 /** A job to follow. */
-export interface FollowedJob {
+export interface FollowedJob extends Holding {
   readonly runner: RunnerTransport;
   readonly id: string;
   readonly part: LogPart;
@@ -36,10 +37,11 @@ export interface FollowedJob {
  * @throws {OutputClosedError} If the reader of the output has closed it.
  */
 export async function writeLog(context: CliContext, followed: FollowedJob): Promise<JobAnswer> {
-  const { runner, id, part, signal } = followed;
+  const { runner, id, part, signal, isHeld } = followed;
   return await followLog({
     port: {
-      follow: (offset) => openLog(runner, { ...part, id, from: offset, follow: true }, signal),
+      follow: (offset) =>
+        openLog(runner, { ...part, id, from: offset, follow: true, isHeld }, signal),
       rest: (offset) => openLogRest(runner, { ...part, id, from: offset }, signal),
       job: () => showJob(runner, id, signal),
     },
@@ -69,9 +71,9 @@ export function logWriter(
  * Starts a job, follows it, and returns its exit code.
  *
  * The first interrupt cancels the job, as soon as it is accepted; the second leaves. A closed
- * output does not abandon the job.
+ * output does not abandon the job. If this process is killed, the runner cancels the job.
  *
- * @param start Starts the job; returns it and the offset in its log from which to print.
+ * @param start Starts the job, as its holder; returns it and the offset in its log from which to print.
  */
 export async function runToEnd(
   context: CliContext,
@@ -102,7 +104,7 @@ export async function runToEnd(
     id = job.id;
     if (isCancelled) cancel(id);
     if (flags.json) await out.json({ event: "job", job });
-    return await followToEnd(context, { runner, id, part: { from }, signal });
+    return await followToEnd(context, { runner, id, part: { from }, signal, isHeld: true });
   } catch (error) {
     if (!leave.signal.aborted) throw error;
     out.note(

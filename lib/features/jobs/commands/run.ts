@@ -10,7 +10,7 @@ import { defineCommand } from "@lib/api/client/command.ts";
 import type { CliContext } from "@lib/api/client/context.ts";
 import type { JobAnswer } from "@lib/api/client/jobs.ts";
 import type { RunnerTransport } from "@lib/api/client/transport.ts";
-import { submitJob, submitSafely } from "@lib/features/jobs/client.ts";
+import { type Holding, submitJob, submitSafely } from "@lib/features/jobs/client.ts";
 import { runToEnd } from "@lib/features/jobs/commands/follow_job.ts";
 import { type JobFlags, jobFlags } from "@lib/features/jobs/commands/grammar_job_flags.ts";
 import type { JobSpecInput } from "@lib/features/jobs/commands/job_spec.ts";
@@ -39,7 +39,8 @@ export const run = defineCommand({
   description:
     message`Submits a job and writes its log to standard output, byte for byte, also across
 restarts of the runner. The last line on standard error is the result. Ctrl-C cancels the job, a
-second Ctrl-C leaves at once.`,
+second Ctrl-C leaves at once. If this program is killed or its connection stays lost, the runner
+cancels the job after ${"queue.disconnect_patience"}, unless it was submitted with ${"--detach"}.`,
   examples: [
     "cicd-runner run -p web -- make test",
     'cicd-runner run -p web --workdir "$PWD" --limit-memory 2G --timeout 20m -- npm ci',
@@ -56,7 +57,7 @@ second Ctrl-C leaves at once.`,
     if (detach) return await submitOnly(flags, context);
     const spec = await readSpec(flags, context);
     return await runToEnd(context, async (runner, signal) => ({
-      job: await submitSpec(context, runner, spec, signal),
+      job: await submitSpec(context, runner, { ...spec, isHeld: true }, signal),
       from: 0,
     }));
   },
@@ -79,13 +80,13 @@ async function readSpec(flags: JobFlags, { env }: CliContext): Promise<JobSpecIn
 async function submitSpec(
   context: CliContext,
   runner: RunnerTransport,
-  { request, explain }: JobSpecInput,
+  { request, explain, isHeld }: JobSpecInput & Holding,
   signal: AbortSignal,
 ): Promise<JobAnswer> {
   const key = crypto.randomUUID();
   try {
     return await submitSafely(
-      () => submitJob(runner, { request, key }, signal),
+      () => submitJob(runner, { request, key, isHeld }, signal),
       context.reconnect(signal, SUBMIT_FOR_MS),
     );
   } catch (error) {

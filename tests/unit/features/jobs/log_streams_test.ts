@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import * as fc from "fast-check";
-import { toLogEvents } from "@lib/features/jobs/log_events.ts";
+import { toLogEvents } from "@lib/features/jobs/log_streams.ts";
 import type { LogReading } from "@lib/spine/logs/log_reader.ts";
 import { makeJob } from "../../../support/job_fixtures.ts";
 
@@ -36,8 +36,11 @@ async function events(
   { from = 0, cuts = [] }: { readonly from?: number; readonly cuts?: readonly number[] } = {},
 ): Promise<readonly SeenEvent[]> {
   const end = () => makeJob({ state: "failed", reason: "exit_code", exitCode: 3 });
+  const interrupted = (error: unknown) => {
+    throw error;
+  };
   let text = "";
-  for await (const part of toLogEvents(reading(bytes, from, cuts), end)) {
+  for await (const part of toLogEvents(reading(bytes, from, cuts), { end, interrupted })) {
     text += new TextDecoder().decode(part);
   }
   assert(text.endsWith("\n\n"));
