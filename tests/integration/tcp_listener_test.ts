@@ -65,6 +65,25 @@ Deno.test("a request over TCP is known as one of a network, with its address", a
   assert.deepEqual(JSON.parse(text), { kind: "remote", address: "127.0.0.1" });
 });
 
+Deno.test("the system watches the connections of remote clients, which may vanish", async () => {
+  await using place = await directory();
+  for (const tls of [undefined, await makeCertificate(place.path, "one")]) {
+    await using t = await serve(tls === undefined ? {} : { tls });
+    const client = connect({ port: t.port, host: "127.0.0.1" });
+    const port = t.port.toString(16).toUpperCase().padStart(4, "0");
+    // State 1 is an open connection, timer 2 the keep-alive.
+    const watched = new RegExp(`^ *\\d+: \\w+:${port} \\w+:\\w{4} 01 \\S+ 02:`, "m");
+    const until = Date.now() + 5_000;
+    while (!watched.test(Deno.readTextFileSync("/proc/net/tcp"))) {
+      assert(Date.now() < until, "no keep-alive");
+      await pause(10);
+    }
+    const over = closed(client);
+    client.destroy();
+    await over;
+  }
+});
+
 Deno.test("a port in use is reported with the setting that names it", async () => {
   await using t = await serve();
   await assert.rejects(serve({ port: t.port }), (error) => {

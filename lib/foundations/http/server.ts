@@ -90,6 +90,8 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
 const DISPOSE_MS = 2_000;
 const HANDSHAKE_MS = 10_000;
 const PING_MS = 30_000;
+/** Silence after which the system asks if a remote client is still there. */
+const KEEP_ALIVE_MS = 15_000;
 /** Between two checks for late headers. */
 const HEADER_LOOK_MS = 2_000;
 
@@ -213,6 +215,8 @@ export class HttpServer implements AsyncDisposable {
       isRemote ? { kind: "remote", address: shownAddress(remoteAddress) } : { kind: "local" };
     const { handle, onError } = this.#options;
     const answer = makeRequestListener({ handle, originOf, onError });
+    // A followed log may be silent for hours: only this notices a client that has lost its network.
+    if (isRemote) server.on("connection", (socket) => socket.setKeepAlive(true, KEEP_ALIVE_MS));
     if (tls === undefined) server.on("connection", (socket) => this.#admit(socket, isRemote));
     server.on("request", (incoming, outgoing) => {
       // A refused connection has its answer: its request must not be executed.
