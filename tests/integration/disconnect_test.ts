@@ -65,6 +65,43 @@ Deno.test("the job of a killed cicd-runner run is cancelled after the patience, 
   assert.match(job.message, /its client has been gone for 2s \(on_disconnect=cancel, by request\)/);
 });
 
+Deno.test("a step that is ended as GitHub ends it, by its shell alone, leaves no job running", async () => {
+  await using t = await startBench();
+  const argv = [
+    Deno.execPath(),
+    "run",
+    "-q",
+    "-A",
+    MAIN,
+    "run",
+    "-p",
+    "web",
+    "--",
+    "/bin/sh",
+    "-c",
+  ];
+  const step = `${argv.join(" ")} '${BODY.script}'\necho next`;
+  await Deno.writeTextFile(`${t.directory}/step.sh`, step);
+  const shell = new Deno.Command("bash", {
+    args: ["-e", `${t.directory}/step.sh`],
+    env: { CICD_SOCKET: t.socket },
+    stdin: "null",
+    stdout: "piped",
+    stderr: "null",
+  }).spawn();
+  await written(shell, "begun\n");
+  const { id } = await newest(t);
+  shell.kill("SIGINT");
+  await pause(200);
+  assert.equal((await t.json("GET", `/v1/jobs/${id}`)).body.state, "running");
+  shell.kill("SIGTERM");
+  await shell.status;
+  // The program that read the output is there, as the runner of the workflow is.
+  const { state, message } = await ended(t, id);
+  assert.equal(`${state}: ${message}`, "cancelled: Cancelled by request");
+  await shell.stdout.cancel();
+});
+
 Deno.test("the job of a killed curl with on_disconnect=cancel is cancelled, a detached one is not", async () => {
   await using t = await startBench();
   const detached = run(t, "--detach", "--", "/bin/sh", "-c", BODY.script);

@@ -1,8 +1,9 @@
 /**
- * Handling of Ctrl-C, once and twice.
+ * Handling of Ctrl-C, once and twice, and of the end of the shell that waits for this program.
  *
  * @module
  */
+import type { Clock } from "@lib/core/clock.ts";
 
 /** Handlers of interrupts. */
 export interface InterruptHandlers {
@@ -26,4 +27,26 @@ export function onInterrupt({ first, again }: InterruptHandlers): Disposable {
       Deno.removeSignalListener("SIGTERM", handle);
     },
   };
+}
+
+/** Signals that a shell ignores for a program in the background, as bits of `SigIgn`. */
+const HANGUP_OR_INTERRUPT = 0b11;
+const PARENT_LOOK_MS = 1_000;
+
+/**
+ * Returns the process that waits for this one, such as the shell of a CI step; `undefined` for a
+ * program in the background, which outlives it. Call this before {@linkcode onInterrupt}.
+ */
+export function waitingParent(): number | undefined {
+  const status = Deno.readTextFileSync("/proc/self/status");
+  const ignored = Number.parseInt(/^SigIgn:\s+[0-9a-f]*([0-9a-f])$/m.exec(status)?.[1] ?? "0", 16);
+  return (ignored & HANGUP_OR_INTERRUPT) === 0 ? Deno.ppid : undefined;
+}
+
+/** Resolves once the parent has ended; rejects with the signal's reason. */
+export async function parentEnded(
+  parent: number,
+  { clock, signal }: { readonly clock: Clock; readonly signal: AbortSignal },
+): Promise<void> {
+  while (Deno.ppid === parent) await clock.sleep(PARENT_LOOK_MS, { signal });
 }

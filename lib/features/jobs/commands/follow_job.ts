@@ -20,7 +20,7 @@ import {
   showJob,
   waitForEnd,
 } from "@lib/features/jobs/client.ts";
-import { onInterrupt } from "@lib/foundations/cli/signals.ts";
+import { onInterrupt, parentEnded, waitingParent } from "@lib/foundations/cli/signals.ts";
 
 /** A job to follow. */
 export interface FollowedJob extends Holding {
@@ -71,7 +71,8 @@ export function logWriter(
  * Starts a job, follows it, and returns its exit code.
  *
  * The first interrupt cancels the job, as soon as it is accepted; the second leaves. A closed
- * output does not abandon the job. If this process is killed, the runner cancels the job.
+ * output does not abandon the job. If the shell that waits for this process ends, as a CI system may
+ * end only that, the job is cancelled. If this process is killed, the runner cancels the job.
  *
  * @param start Starts the job, as its holder; returns it and the offset in its log from which to print.
  */
@@ -82,7 +83,7 @@ export async function runToEnd(
     signal: AbortSignal,
   ) => Promise<{ readonly job: JobAnswer; readonly from: number }>,
 ): Promise<number> {
-  const { out, flags } = context;
+  const { out, flags, clock } = context;
   using runner = await context.connect();
   const leave = new AbortController();
   const signal = AbortSignal.any([context.signal, leave.signal]);
@@ -91,12 +92,20 @@ export async function runToEnd(
   await using tasks = new TaskGroup({ onFailure: (_name, error) => out.note(String(error)) });
   const cancel = (job: string) =>
     tasks.spawn("cancel", () => cancelOnInterrupt(context, { runner, id: job, signal }));
+  const cancelBecause = (note: string) => {
+    isCancelled = true;
+    out.note(note);
+    if (id !== undefined) cancel(id);
+  };
+  const parent = waitingParent();
+  if (parent !== undefined) {
+    tasks.spawn("parent", async (own) => {
+      await parentEnded(parent, { clock, signal: own });
+      cancelBecause("the program that waited for this one has ended; cancelling the job");
+    });
+  }
   using _interrupts = onInterrupt({
-    first() {
-      isCancelled = true;
-      out.note("cancelling the job; press Ctrl-C again to leave");
-      if (id !== undefined) cancel(id);
-    },
+    first: () => cancelBecause("cancelling the job; press Ctrl-C again to leave"),
     again: () => leave.abort(new DOMException("The user left", "AbortError")),
   });
   try {
