@@ -20,7 +20,7 @@ import { openKey, sealMap, unsealMap } from "@lib/foundations/secrets/seal.ts";
 import { openDatabase } from "@lib/foundations/store/database.ts";
 import { lockState } from "@lib/foundations/store/state_lock.ts";
 import { Dispatcher } from "@lib/spine/queue/dispatcher.ts";
-import { JOB_MIGRATIONS } from "@lib/spine/queue/job_schema.ts";
+import { JOB_MIGRATIONS, LABEL_MIGRATIONS } from "@lib/spine/queue/job_schema.ts";
 import { Intake } from "@lib/spine/queue/intake.ts";
 import { DISK, QUEUE } from "@lib/spine/queue/keys.ts";
 import { JobStore } from "@lib/spine/queue/job_store.ts";
@@ -62,6 +62,7 @@ export async function startRunner(input: RunnerInput) {
       path: `${stateDir}/runner.db`,
       schemas: [
         { name: "jobs", migrations: JOB_MIGRATIONS },
+        { name: "job_labels", migrations: LABEL_MIGRATIONS },
         ...modules.flatMap(({ name, schema = name, migrations }) =>
           migrations === undefined ? [] : [{ name: schema, migrations }]
         ),

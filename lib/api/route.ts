@@ -16,8 +16,10 @@ import type { WebSocketSession } from "@lib/foundations/http/web_socket.ts";
 import type { Job } from "@lib/spine/jobs/model.ts";
 import type { Admission, RouteAccess } from "@lib/api/access.ts";
 
+type QueryInput = string | readonly string[] | undefined;
+
 /** The fields of a query string; every value arrives as text. */
-export type QueryEntries = Readonly<Record<string, v.GenericSchema<string | undefined, unknown>>>;
+export type QueryEntries = Readonly<Record<string, v.GenericSchema<QueryInput, unknown>>>;
 
 type QueryOutput<Q extends QueryEntries> = { readonly [K in keyof Q]: v.InferOutput<Q[K]> };
 
@@ -194,9 +196,13 @@ function parseQuery(
   schema: v.StrictObjectSchema<QueryEntries, undefined>,
 ): QueryOutput<QueryEntries> {
   const question = request.url.indexOf("?");
-  const given = question < 0
-    ? {}
-    : Object.fromEntries(new URLSearchParams(request.url.slice(question)));
+  const fields = new URLSearchParams(question < 0 ? "" : request.url.slice(question));
+  const given = Object.fromEntries(
+    [...fields].map(([name, value]) => [
+      name,
+      isRepeated(schema.entries[name]) ? fields.getAll(name) : value,
+    ]),
+  );
   const parsed = v.safeParse(schema, given);
   if (parsed.success) return parsed.output;
   const issues = parsed.issues.map((issue) => {
@@ -217,6 +223,17 @@ export const flag = v.optional(v.pipe(
   v.picklist(["", "0", "1", "true", "false"], "must be 1 or 0"),
   v.transform((text) => text === "" || text === "1" || text === "true"),
 ));
+
+/** A parameter that may be repeated: each value is an item. */
+export function repeated<Item extends v.GenericSchema<string, unknown>>(item: Item, max: number) {
+  return v.optional(v.pipe(v.array(item), v.maxLength(max, `must be given ${max} times at most`)));
+}
+
+function isRepeated(schema: v.GenericSchema | undefined): boolean {
+  return schema !== undefined && "wrapped" in schema && v.is(ARRAY, schema.wrapped);
+}
+
+const ARRAY = v.object({ type: v.literal("array") });
 
 /** A whole number in a query. */
 export function wholeNumber(bounds: Bounds) {

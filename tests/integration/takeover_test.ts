@@ -67,6 +67,17 @@ Deno.test("takeover: ended and queued jobs are shown as the release before showe
   assert.equal(await kept.text(), "kept\n");
 });
 
+Deno.test("takeover: jobs of the release before are found by their labels", async () => {
+  await using t = await takeOver();
+  const { body } = await t.bench.json("GET", "/v1/jobs?label=team%3Dcore&limit=100");
+  const found = body.jobs.map(({ id }: { id: string }) => id);
+  const labelled = Object.values(t.before.jobs).filter(({ view }) =>
+    JSON.stringify(view["spec"]).includes('"labels":{"team":"core"}')
+  );
+  assert(labelled.length > 0);
+  assert.deepEqual(found.sort(), labelled.map(({ id }) => id).sort());
+});
+
 Deno.test("takeover: queued jobs wait for their paused project, then run and succeed", async () => {
   await using t = await takeOver();
   const { body: project } = await t.bench.json("GET", "/v1/projects/web");

@@ -73,6 +73,8 @@ export function hasEnded({ state }: Pick<JobAnswer, "state">): boolean {
 export interface JobFilter {
   readonly project?: string | undefined;
   readonly states?: readonly string[] | undefined;
+  /** As `NAME=VALUE`; a job has all of them. */
+  readonly labels?: readonly string[] | undefined;
   readonly limit?: number;
   readonly cursor?: string | undefined;
 }
@@ -80,10 +82,10 @@ export interface JobFilter {
 /** Lists jobs, newest first. */
 export function listJobs(
   runner: RunnerTransport,
-  { project, states, limit, cursor }: JobFilter,
+  { project, states, labels, limit, cursor }: JobFilter,
   signal: AbortSignal,
 ): Promise<JobPage> {
-  const query = queryOf({ project, state: states?.join(","), limit, cursor });
+  const query = queryOf({ project, state: states?.join(","), label: labels, limit, cursor });
   return runner.ask(readPage, { path: `/v1/jobs${query}`, signal });
 }
 

@@ -60,14 +60,17 @@ export interface ByteStream extends Disposable {
   readonly body: AsyncIterable<Uint8Array>;
 }
 
-/** Fields of a query; `undefined` ones are omitted. */
-export type QueryFields = Readonly<Record<string, string | number | undefined>>;
+/** Fields of a query; `undefined` ones are omitted, lists are repeated. */
+export type QueryFields = Readonly<
+  Record<string, string | number | readonly string[] | undefined>
+>;
 
 /** Returns the query of a path, with its question mark; empty without fields. */
 export function queryOf(fields: QueryFields): string {
-  const given = Object.entries(fields).filter(([, value]) => value !== undefined);
-  if (given.length === 0) return "";
-  return `?${new URLSearchParams(given.map(([name, value]) => [name, String(value)]))}`;
+  const given = Object.entries(fields).flatMap(([name, value]) =>
+    [value ?? []].flat().map((one) => [name, String(one)])
+  );
+  return given.length === 0 ? "" : `?${new URLSearchParams(given)}`;
 }
 
 /** Returns the path of a job. @param id A job's id, or a prefix of it. */

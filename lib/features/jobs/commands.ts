@@ -29,8 +29,9 @@ import {
   runToEnd,
   writeLog,
 } from "@lib/features/jobs/commands/follow_job.ts";
-import { jobs } from "@lib/features/jobs/commands/jobs.ts";
+import { jobs, labelFlags, pages } from "@lib/features/jobs/commands/jobs.ts";
 import { run, submit } from "@lib/features/jobs/commands/run.ts";
+import { isTerminal, JOB_STATES } from "@lib/spine/jobs/model.ts";
 import { show } from "@lib/features/jobs/commands/show.ts";
 import {
   type Completer,
@@ -127,22 +128,45 @@ const wait = defineCommand({
   },
 });
 
+const OPEN_STATES = JOB_STATES.filter((state) => !isTerminal(state));
+
 /** Cancels jobs; continues with the others if one cannot be cancelled. */
 const cancel = defineCommand({
   name: "cancel",
   brief: message`Cancel jobs`,
-  description: message`A running job gets SIGTERM, and SIGKILL after its grace period.`,
+  description: message`A running job gets SIGTERM, and SIGKILL after its grace period. With
+${"--label"}, all open jobs with these labels are cancelled.`,
   examples: [
     "cicd-runner cancel 0192f3a4",
+    "cicd-runner cancel -p web --label branch=feature",
     "cicd-runner jobs -p web --state queued --json | jq -r .id | xargs cicd-runner cancel",
   ],
   flags: (completer) =>
     object({
-      ids: jobArguments(completer),
+      given: multiple(jobArgument(completer)),
+      labels: labelFlags(message`Cancel the open jobs with this label; repeat it for several`),
+      project: optional(option("-p", "--project", projectName(completer), {
+        description: message`With ${"--label"}: only jobs of this project`,
+      })),
       wait: toggle(["-w", "--wait"], message`Return when the jobs have ended`),
     }),
-  async run({ ids, wait }, context) {
+  async run({ given, labels, project, wait }, context) {
+    const isByLabel = labels.length > 0;
+    if (isByLabel === given.length > 0) {
+      const problem = isByLabel
+        ? "give ids or --label, not both"
+        : "give the id of a job, or --label";
+      throw new CicdError("usage", `Cannot cancel: ${problem}`);
+    }
+    if (project !== undefined && !isByLabel) {
+      throw new CicdError("usage", "Cannot cancel: --project requires --label");
+    }
     using runner = await context.connect();
+    const filter = { project, labels, states: OPEN_STATES };
+    const ids = isByLabel
+      ? (await Array.fromAsync(pages(runner, filter, Infinity, context.signal))).map(({ id }) => id)
+      : given;
+    if (ids.length === 0) context.out.note("no open jobs found");
     let exitCode = 0;
     for (const id of ids) {
       try {
@@ -154,6 +178,8 @@ const cancel = defineCommand({
         if (thrown instanceof OutputClosedError || error.code === "runner_unavailable") {
           throw thrown;
         }
+        // One that has ended since it was listed.
+        if (isByLabel && error.code === "state_conflict") continue;
         context.out.note(error.message);
         exitCode ||= error.entry.exitCode;
       }

@@ -18,7 +18,15 @@ import { projectName } from "@lib/core/value_types.ts";
 import { toJobView } from "@lib/features/jobs/job_view.ts";
 import { type ClientLeases, onDisconnect } from "@lib/features/jobs/leases.ts";
 import { followLog } from "@lib/features/jobs/log_routes.ts";
-import { type AnyRoute, flag, inQuery, queryDuration, route, wholeNumber } from "@lib/api/route.ts";
+import {
+  type AnyRoute,
+  flag,
+  inQuery,
+  queryDuration,
+  repeated,
+  route,
+  wholeNumber,
+} from "@lib/api/route.ts";
 
 const LIST_MAX = 500;
 
@@ -28,6 +36,17 @@ const stateList = v.pipe(
   v.array(v.picklist(JOB_STATES, `must be one or more of ${JOB_STATES.join(", ")}`)),
   v.transform((states) => [...new Set(states)]),
 );
+
+const label = v.pipe(
+  v.string(),
+  v.regex(/^[^=]+=/, "must be NAME=VALUE"),
+  v.transform((text) => {
+    const equals = text.indexOf("=");
+    return [text.slice(0, equals), text.slice(equals + 1)] as const;
+  }),
+);
+/** Labels in one query. */
+const LABELS_MAX = 16;
 
 type JobPorts = Pick<
   RunnerServices,
@@ -95,10 +114,13 @@ export function jobRoutes(ports: JobPorts, leases: ClientLeases): readonly AnyRo
       path: "/v1/jobs",
       access: { scope: "read", by: "handler" },
       summary: "List jobs, newest first",
-      description: "A page of jobs with very large scripts may contain fewer than `limit`.",
+      description:
+        "`label=NAME=VALUE` selects the jobs with this label; several labels, those with all " +
+        "of them. A page of jobs with very large scripts may contain fewer than `limit`.",
       query: {
         project: inQuery(projectName()),
         state: v.optional(stateList),
+        label: repeated(label, LABELS_MAX),
         limit: wholeNumber({ min: 1, max: LIST_MAX }),
         cursor: v.optional(v.pipe(
           v.string(),
@@ -119,6 +141,7 @@ export function jobRoutes(ports: JobPorts, leases: ClientLeases): readonly AnyRo
           ...(projects === undefined ? {} : { projects }),
           ...(query.project === undefined ? {} : { project: query.project }),
           ...(query.state === undefined ? {} : { states: query.state }),
+          ...(query.label === undefined ? {} : { labels: query.label }),
           ...(query.cursor === undefined ? {} : { before: query.cursor }),
         });
         return reply.json(200, {

@@ -22,6 +22,8 @@ export interface JobFilter {
   /** The projects that the caller may see. */
   readonly projects?: readonly ProjectName[];
   readonly states?: readonly JobState[];
+  /** The labels that a job must have, all of them. */
+  readonly labels?: readonly (readonly [name: string, value: string])[];
   /** Lists only jobs older than this one. */
   readonly before?: JobId;
   readonly limit: number;
@@ -82,7 +84,7 @@ export function idsWithPrefix(
 /** Returns at most `limit` jobs, fewer if they are large. */
 export function listJobs(
   db: Database,
-  { project, projects, states, before, limit }: JobFilter,
+  { project, projects, states, labels = [], before, limit }: JobFilter,
 ): JobPage {
   const where: string[] = [];
   const values: SqlValue[] = [];
@@ -93,6 +95,9 @@ export function listJobs(
   if (project !== undefined) add("project = ?", [project]);
   if (projects !== undefined) add(`project IN (${placesFor(projects)})`, projects);
   if (states !== undefined) add(`state IN (${placesFor(states)})`, states);
+  for (const label of labels) {
+    add("id IN (SELECT job_id FROM job_labels WHERE name = ? AND value = ?)", label);
+  }
   if (before !== undefined) add("id < ?", [before]);
   const condition = where.length === 0 ? "" : `WHERE ${where.join(" AND ")}`;
   return readPage(db, { tail: `${condition} ORDER BY id DESC`, values, limit });

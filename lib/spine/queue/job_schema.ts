@@ -86,3 +86,28 @@ CREATE TABLE removed_revision (
 ) STRICT;
 `,
 ];
+
+/**
+ * The labels of jobs, for queries; in the database, so that no writer of jobs can forget them.
+ *
+ * The versions of this table are its own: a release before it opens the database as well.
+ */
+export const LABEL_MIGRATIONS: readonly Migration[] = [
+  // A trigger is one statement: its inner semicolons are not at the end of a line.
+  `
+CREATE TABLE job_labels (
+  name TEXT NOT NULL,
+  value TEXT NOT NULL,
+  job_id TEXT NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
+  PRIMARY KEY (name, value, job_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX job_labels_by_job ON job_labels (job_id);
+
+CREATE TRIGGER jobs_labelled AFTER INSERT ON jobs BEGIN
+  INSERT INTO job_labels SELECT key, value, new.id FROM json_each(new.spec, '$.labels'); END;
+
+INSERT INTO job_labels SELECT labels.key, labels.value, jobs.id
+  FROM jobs, json_each(iif(json_valid(spec), spec, '{}'), '$.labels') AS labels;
+`,
+];

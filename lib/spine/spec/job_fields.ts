@@ -180,7 +180,7 @@ export const JOB = {
     mapOf(anyText(1024), { nameProblem: safely(shortTextProblem), max: 64 }),
     {
       default: {},
-      doc: "For your own use; shown but not interpreted",
+      doc: "For your own use; shown and searched, but not interpreted",
       flag: "-l/--label NAME=VALUE",
     },
   ),

@@ -96,6 +96,27 @@ Deno.test("GET /v1/jobs pages by cursor", async () => {
   assert.equal(second.next_cursor, null);
 });
 
+Deno.test("GET /v1/jobs?label= selects the jobs with all labels", async () => {
+  using t = openApi();
+  const submit = async (labels: Readonly<Record<string, string>>) => {
+    const asked = await t.ask("POST", "/v1/jobs", { body: { ...body, labels } });
+    return (await asked.json()).id;
+  };
+  const first = await submit({ run: "7", os: "linux=old" });
+  const second = await submit({ run: "7" });
+  const found = async (query: string) => {
+    const { jobs } = await (await t.ask("GET", `/v1/jobs?${query}`)).json();
+    return jobs.map(({ id }: { id: string }) => id);
+  };
+  assert.deepEqual(await found("label=run=7"), [second, first]);
+  assert.deepEqual(await found("label=run%3D7&label=os%3Dlinux%3Dold"), [first]);
+  assert.deepEqual(await found("label=run=8"), []);
+  assert.match(
+    (await problem(await t.ask("GET", "/v1/jobs?label=run"))).detail,
+    /query.label must be NAME=VALUE/,
+  );
+});
+
 Deno.test("GET /v1/jobs/:id takes the beginning of an id, and says if that is not enough", async () => {
   using t = openApi();
   const { id } = t.add();

@@ -2,9 +2,10 @@ import assert from "node:assert/strict";
 import { formatMessage } from "@optique/core/message";
 import { parseAsync } from "@optique/core/parser";
 import { type JobFlags, jobFlags } from "@lib/features/jobs/commands/grammar_job_flags.ts";
+import { commands } from "@lib/features/jobs/commands.ts";
 import { jobs } from "@lib/features/jobs/commands/jobs.ts";
 import { loadCommands, makeGrammar } from "../../../cmd/runner/commands/cli.ts";
-import { answer, fakeRunner, printedBy } from "../api/client/_fakes.ts";
+import { answer, fakeRunner, jobAnswer, printedBy } from "../api/client/_fakes.ts";
 
 const completer = {
   jobIds: () => Promise.resolve([]),
@@ -61,6 +62,31 @@ Deno.test("the commands read durations, sizes and lists", async () => {
   assert.equal(sent[0]?.path, "/v1/jobs?state=queued%2Crunning&limit=50");
 });
 
+Deno.test("jobs and cancel select jobs by label", async () => {
+  const open = jobAnswer({ id: "a", state: "running" });
+  const { runner, sent } = fakeRunner(({ path }) =>
+    path.startsWith("/v1/jobs?")
+      ? answer(200, { jobs: [open], next_cursor: null })
+      : answer(202, { ...open, cancelling: true })
+  );
+  const at = { runner, now: 0 };
+  const labels = ["--label", "run=7", "-l", "os=a=b"];
+  await printedBy(jobs, labels, at);
+  const [cancel] = commands.filter(({ name }) => name === "cancel");
+  assert.ok(cancel);
+  const lines = await printedBy(cancel, [...labels, "-p", "web"], at);
+  assert.deepEqual(lines, ["job a is being cancelled"]);
+  assert.deepEqual(sent.map(({ method = "GET", path }) => `${method} ${path}`), [
+    "GET /v1/jobs?label=run%3D7&label=os%3Da%3Db&limit=50",
+    "GET /v1/jobs?project=web&state=queued%2Cstarting%2Crunning&label=run%3D7&label=os%3Da%3Db&limit=500",
+    "POST /v1/jobs/a/cancel",
+  ]);
+  for (const args of [[], ["a", "--label", "b=c"], ["a", "-p", "web"]]) {
+    await assert.rejects(printedBy(cancel, args, at), { code: "usage" });
+  }
+  assert.ok(await refused("jobs", "--label", "run"));
+});
+
 Deno.test("jobFlags() reads what is around a job", async () => {
   const flags =
     "--git https://example.org/a.git --sha abc --depth 0 --lfs --artifact a --artifact b " +
@@ -98,7 +124,6 @@ Deno.test("makeGrammar() refuses what it does not know", async () => {
       ["jobs", "--state", "sleeping"],
       ["jobs", "--limit", "0"],
       ["wait"],
-      ["cancel"],
       ["show"],
       ["show", ""],
       ["show", "a", "b"],

@@ -4,8 +4,8 @@
  * @module
  */
 import { object } from "@optique/core/constructs";
-import { message } from "@optique/core/message";
-import { optional, withDefault } from "@optique/core/modifiers";
+import { type Message, message } from "@optique/core/message";
+import { multiple, optional, withDefault } from "@optique/core/modifiers";
 import type { Suggestion } from "@optique/core/parser";
 import { option } from "@optique/core/primitives";
 import { integer, type ValueParser } from "@optique/core/valueparser";
@@ -13,7 +13,7 @@ import { didYouMean } from "@lib/core/nearest.ts";
 import { JOB_STATES } from "@lib/spine/jobs/model.ts";
 import { defineCommand } from "@lib/api/client/command.ts";
 import { renderJobs } from "@lib/api/client/format.ts";
-import { type JobAnswer, type JobFilter, listJobs } from "@lib/api/client/jobs.ts";
+import { type JobAnswer, type JobFilter, listJobs, specOf } from "@lib/api/client/jobs.ts";
 import type { RunnerTransport } from "@lib/api/client/transport.ts";
 import { printChanges, watchView } from "@lib/api/client/watch.ts";
 import { parsed, projectName, quoted, toggle, wrong } from "@lib/foundations/cli/grammar_values.ts";
@@ -28,6 +28,7 @@ export const jobs = defineCommand({
   examples: [
     "cicd-runner jobs -p web --state failed,timed_out",
     "cicd-runner jobs --all --json | jq -r .id",
+    "cicd-runner jobs --label commit=4f2a81c",
   ],
   flags: (completer) =>
     object({
@@ -37,6 +38,7 @@ export const jobs = defineCommand({
       states: optional(option("-s", "--state", stateList(), {
         description: message`Only those in these states, such as queued,running`,
       })),
+      labels: labelFlags(message`Only those with this label; repeat it for several`),
       limit: withDefault(
         option("-n", "--limit", integer({ metavar: "COUNT", min: 1 }), {
           description: message`Maximum number of jobs`,
@@ -46,11 +48,11 @@ export const jobs = defineCommand({
       all: toggle(["-a", "--all"], message`List all jobs`),
       watch: toggle(["-w", "--watch"], message`Update the list until Ctrl-C`),
     }),
-  async run({ project, states, limit, all, watch }, context) {
+  async run({ project, states, labels, limit, all, watch }, context) {
     const { out, flags, clock, paint, signal } = context;
     using runner = await context.connect();
     const max = all ? Infinity : limit;
-    const found = (own: AbortSignal) => pages(runner, { project, states }, max, own);
+    const found = (own: AbortSignal) => pages(runner, { project, states, labels }, max, own);
     if (watch && out.isTerminal && !flags.json) {
       return await watchView(context, {
         runner,
@@ -71,13 +73,30 @@ export const jobs = defineCommand({
     return await printChanges(context, runner, {
       isWanted: (job) =>
         (project === undefined || job.project === project) &&
-        (states === undefined || states.includes(job.state)),
+        (states === undefined || states.includes(job.state)) &&
+        labels.every((label) => labelsOf(job).includes(label)),
     });
   },
 });
 
+/** Makes the flags that select jobs by label. */
+export function labelFlags(description: Message) {
+  return multiple(option("-l", "--label", labelPair(), { description }));
+}
+
+function labelPair(): ValueParser<"sync", string> {
+  return parsed<string>("NAME=VALUE", "", (input) => {
+    if (input.indexOf("=") > 0) return { success: true, value: input };
+    return wrong(`${quoted(input)} is no label; write NAME=VALUE`);
+  });
+}
+
+function labelsOf(job: JobAnswer): readonly string[] {
+  return Object.entries(specOf(job).labels ?? {}).map(([name, value]) => `${name}=${value}`);
+}
+
 /** Yields jobs page by page, `max` at most. */
-async function* pages(
+export async function* pages(
   runner: RunnerTransport,
   filter: JobFilter,
   max: number,

@@ -147,6 +147,36 @@ Deno.test("list() filters by project and states", () => {
   assert.equal(t.store.list({ limit: 9, states: [] }).jobs.length, 0);
 });
 
+Deno.test("list() finds jobs by their labels, by an index, until they are removed", () => {
+  using t = openMemoryStore();
+  const labelled = (labels: Readonly<Record<string, string>>) =>
+    t.add({ spec: makeSpec({ labels }) }).id;
+  const both = labelled({ commit: "4f2a", "o'clock \u{1f550}": "a=b" });
+  const one = labelled({ commit: "4f2a" });
+  labelled({ commit: "4f2" });
+  t.add();
+  const found = (...labels: readonly (readonly [string, string])[]) =>
+    t.store.list({ limit: 9, labels }).jobs.map(({ id }) => id);
+  assert.deepEqual(found(["commit", "4f2a"]), [one, both]);
+  assert.deepEqual(found(["commit", "4f2a"], ["o'clock \u{1f550}", "a=b"]), [both]);
+  assert.deepEqual(found(["4f2a", "commit"]), []);
+  const plan = t.db.all(
+    `EXPLAIN QUERY PLAN SELECT id FROM jobs
+     WHERE id IN (SELECT job_id FROM job_labels WHERE name = ? AND value = ?) ORDER BY id DESC`,
+    "commit",
+    "4f2a",
+  );
+  assert.doesNotMatch(JSON.stringify(plan), /SCAN/);
+  t.store.apply(one, {
+    kind: "cancel_requested",
+    cancel: { reason: "cancelled", by: "by request" },
+    at: 1,
+  });
+  assert(t.store.remove(one));
+  assert.deepEqual(found(["commit", "4f2a"]), [both]);
+  assert.equal(t.db.all("SELECT * FROM job_labels").length, 3);
+});
+
 Deno.test("list() and changedSince() give fewer jobs when these are large, but always one", () => {
   using t = openMemoryStore();
   const text = "x".repeat(4 * 1024 * 1024);
