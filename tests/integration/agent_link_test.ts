@@ -106,6 +106,7 @@ Deno.test("run() starts the agent when nobody listens, and gives the outcome", a
     spec: job.spec,
     secrets: { TOKEN: "a-long-secret" },
     bootId: "boot-1",
+    accepted: false,
     configStamp: "stamp-1",
   }]);
 });
@@ -124,6 +125,8 @@ Deno.test("run() joins the same attempt when the connection breaks in mid-answer
   assert.equal((await t.run(job, () => started++)).exitCode, 3);
   assert.deepEqual(t.requests, Array(3).fill(`PUT ${path}`));
   assert.equal(started, 1);
+  // The agent never starts it again, even if it finds nothing of it.
+  assert.deepEqual(t.bodies.map((body) => Object(body).accepted), [false, true, true]);
 });
 
 Deno.test("run() asks again when the agent's answer ends too early or makes no sense", async () => {

@@ -111,7 +111,10 @@ export class ContainerExecutor implements Executor {
 
   stop(attempt: AttemptHandle, why: StopRequest, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
-    if (requestStop(attempt.directory, why)) this.#monitor(attempt).stopRequested.resolve();
+    if (!existsSync(attempt.directory.resultFile)) {
+      requestStop(attempt.directory, why);
+      this.#monitor(attempt).stopRequested.resolve();
+    }
     return Promise.resolve();
   }
 

@@ -66,7 +66,7 @@ export async function monitorContainer(
     if (wasStarted(info)) {
       const oomKilled = info.oomKilled || await wasOutOfMemory(engine, attempt, info, signal);
       const end = { info: { ...info, oomKilled }, usage, now: clock.now() };
-      await writeResult(attempt.directory, formatContainerEnd(attempt, end));
+      writeResult(attempt.directory, formatContainerEnd(attempt, end));
     }
   }
   await remove(engine, attempt, options);
@@ -112,7 +112,8 @@ async function follow(
   let usage: ContainerUsage = {};
   const watch = async () => {
     // A very short job is not inspected.
-    await sleepUnless(stopRequested(), { ms: LOOK_AFTER_MS, clock, signal: alive });
+    const requested = stopRequested();
+    await sleepUnless(requested, { ms: LOOK_AFTER_MS, clock, signal: alive });
     const info = await engine.inspectContainer(container, alive);
     if (info === undefined || !isRunning(info)) return;
     const onUsage = (latest: ContainerUsage) => void (usage = latest);
@@ -121,7 +122,7 @@ async function follow(
       enforceEnd(engine, attempt, {
         container,
         startedAt: info.startedAt ?? clock.now(),
-        stopRequested,
+        stopRequested: requested,
         clock,
         signal: alive,
       }),

@@ -14,8 +14,8 @@ export interface EnforceOptions {
   readonly container: string;
   /** Milliseconds since the epoch, by the engine's clock. */
   readonly startedAt: number;
-  /** Resolves at the next stop request. */
-  readonly stopRequested: () => Promise<void>;
+  /** Resolves at the first stop request. */
+  readonly stopRequested: Promise<void>;
   readonly clock: Clock;
   readonly signal: AbortSignal;
 }
@@ -35,15 +35,14 @@ export async function enforceEnd(
   { container, startedAt, stopRequested, clock, signal }: EnforceOptions,
 ): Promise<void> {
   const limitAt = startedAt + spec.timeoutMs;
-  let requested = stopRequested();
   let stopAt = stopTime(directory.stopFile);
-  while (stopAt === undefined) {
-    if (clock.now() >= limitAt) {
-      if (!requestStop(directory, { reason: "timeout", by: "the time limit" })) return;
-    } else if (await sleepUnless(requested, { ms: limitAt - clock.now(), clock, signal })) {
-      requested = stopRequested();
+  if (stopAt === undefined) {
+    const ms = Math.max(0, limitAt - clock.now());
+    if (!await sleepUnless(stopRequested, { ms, clock, signal })) {
+      requestStop(directory, { reason: "timeout", by: "the time limit" });
     }
-    stopAt = stopTime(directory.stopFile);
+    // A request that cannot be recorded counts from now.
+    stopAt = stopTime(directory.stopFile) ?? clock.now();
   }
   const killAt = stopAt + spec.graceMs;
   if (clock.now() < killAt) {

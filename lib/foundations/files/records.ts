@@ -10,17 +10,27 @@ import { openRegular } from "@lib/foundations/files/regular_file.ts";
  * Reads a text file; `undefined` if it does not exist.
  *
  * Anything but a regular file counts as missing: a job may have put a FIFO or a link in its place.
+ * What is appended meanwhile is not read.
  *
- * @throws {CicdError} `io_failed` if it is larger than any record.
+ * @throws {CicdError} `io_failed` if it is larger than any record, or than `maxBytes`.
  */
-export async function readIfThere(path: string): Promise<string | undefined> {
-  const file = openRecord(path);
-  return file === undefined ? undefined : await new Response(file.readable).text();
+export async function readIfThere(
+  path: string,
+  maxBytes = RECORD_MAX_BYTES,
+): Promise<string | undefined> {
+  using file = openRecord(path, maxBytes);
+  if (file === undefined) return undefined;
+  const bytes = new Uint8Array(file.statSync().size);
+  let length = 0;
+  for (let count = 1; count > 0; length += count) {
+    count = await file.read(bytes.subarray(length)) ?? 0;
+  }
+  return new TextDecoder().decode(bytes.subarray(0, length));
 }
 
 /** As {@linkcode readIfThere}, but synchronous. */
 export function readIfThereSync(path: string): string | undefined {
-  using file = openRecord(path);
+  using file = openRecord(path, RECORD_MAX_BYTES);
   if (file === undefined) return undefined;
   const bytes = new Uint8Array(file.statSync().size);
   let length = 0;
@@ -42,11 +52,15 @@ export async function exists(path: string): Promise<boolean> {
 
 /** As {@linkcode exists}, but synchronous. */
 export function existsSync(path: string): boolean {
+  return statIfThereSync(path) !== undefined;
+}
+
+/** As {@linkcode statIfThere}, but synchronous. */
+export function statIfThereSync(path: string): Deno.FileInfo | undefined {
   try {
-    Deno.lstatSync(path);
-    return true;
+    return Deno.lstatSync(path);
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
+    if (isGone(error)) return undefined;
     throw error;
   }
 }
@@ -102,9 +116,9 @@ function removeDraft(draft: string): void {
   }
 }
 
-function openRecord(path: string): Deno.FsFile | undefined {
+function openRecord(path: string, maxBytes: number): Deno.FsFile | undefined {
   const file = openRegular(path, { read: true });
-  if (file === undefined || file.statSync().size <= RECORD_MAX_BYTES) return file;
+  if (file === undefined || file.statSync().size <= maxBytes) return file;
   file.close();
   throw new CicdError("io_failed", `Cannot read "${path}": it is larger than any record`);
 }
@@ -127,7 +141,8 @@ async function ifThere<T>(read: () => Promise<T>): Promise<T | undefined> {
   }
 }
 
-/** A path that leads through a file does not exist either. */
+/** A path that leads through a file, or through a link to itself, does not exist either. */
 function isGone(error: unknown): boolean {
-  return error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory;
+  return error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory ||
+    error instanceof Deno.errors.FilesystemLoop;
 }

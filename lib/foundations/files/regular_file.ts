@@ -42,7 +42,7 @@ function openExisting(path: string, access: Deno.OpenOptions): Deno.FsFile | und
     fd = openSync(path, NAME_ONLY);
   } catch (error) {
     const code = error instanceof Error && "code" in error ? error.code : undefined;
-    if (code === "ENOENT" || code === "ENOTDIR") return undefined;
+    if (code === "ENOENT" || code === "ENOTDIR" || code === "ELOOP") return undefined;
     throw error;
   }
   try {

@@ -95,6 +95,7 @@ export class AgentClient implements AttemptRunner, Disposable {
             spec: job.spec,
             secrets: this.#options.secretsOf(job),
             bootId: this.#options.bootIdOf(job),
+            accepted: started,
             configStamp: this.#options.configStamp(),
           };
           const body = JSON.stringify(order);

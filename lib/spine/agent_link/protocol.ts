@@ -39,6 +39,7 @@ const order = v.object({
   spec: specRecord,
   secrets: v.nullable(v.record(v.string(), v.string())),
   bootId: v.string(),
+  accepted: v.optional(v.boolean()),
   configStamp: v.optional(v.string()),
 });
 

@@ -10,7 +10,7 @@ import {
   directoriesIn,
   existsSync,
   readIfThere,
-  writeAtomic,
+  statIfThereSync,
   writeAtomicSync,
 } from "@lib/foundations/files/records.ts";
 import { outcomeRecord } from "@lib/spine/jobs/attempt_record.ts";
@@ -21,6 +21,7 @@ import {
   type AttemptRef,
   projectJobsPath,
 } from "@lib/spine/jobs/attempt_directory.ts";
+import { writeRecord } from "@lib/spine/jobs/attempt_damage.ts";
 import type { AttemptHandle } from "@lib/spine/jobs/executor.ts";
 import type { AttemptOutcome } from "@lib/spine/jobs/model.ts";
 import { removeTree } from "@lib/foundations/process/remove_tree.ts";
@@ -50,20 +51,28 @@ export async function readSpec(directory: AttemptDirectory): Promise<JobSpec | u
   return parseRecord(specRecord, await readIfThere(directory.attemptFile));
 }
 
-/** Reads the outcome of an attempt; `undefined` while there is none. */
+/**
+ * Reads the outcome of an attempt; `undefined` while there is none.
+ *
+ * A record that cannot be used is none: the attempt is settled again.
+ */
 export async function readOutcome(
   directory: AttemptDirectory,
 ): Promise<AttemptOutcome | undefined> {
-  return parseRecord(outcomeRecord, await readIfThere(directory.outcomeFile));
+  try {
+    return parseRecord(outcomeRecord, await readIfThere(directory.outcomeFile, OUTCOME_MAX_BYTES));
+  } catch {
+    return undefined;
+  }
 }
 
 /** Writes the outcome atomically. */
-export async function writeOutcome(
-  directory: AttemptDirectory,
-  outcome: AttemptOutcome,
-): Promise<void> {
-  await writeAtomic(directory.outcomeFile, JSON.stringify(outcome));
+export function writeOutcome(directory: AttemptDirectory, outcome: AttemptOutcome): void {
+  writeRecord(directory, directory.outcomeFile, JSON.stringify(outcome));
 }
+
+/** Its message is much shorter. */
+const OUTCOME_MAX_BYTES = 256 * 1024;
 
 /** Removes the workspace and the home, which only a running attempt needs. */
 export async function removeWorkspace(directory: AttemptDirectory): Promise<void> {
@@ -100,16 +109,29 @@ export function findOrphans(stateDir: string, project: ProjectName): Orphans {
   const unsettled: AttemptRef[] = [];
   const untidy: AttemptRef[] = [];
   const jobs = projectJobsPath(stateDir, project);
-  for (const name of directoriesIn(jobs)) {
+  for (const name of accessible(() => directoriesIn(jobs)) ?? []) {
     const jobId = parseJobId(name);
     if (jobId === undefined) continue;
-    for (const number of directoriesIn(`${jobs}/${name}`)) {
+    for (const number of accessible(() => directoriesIn(`${jobs}/${name}`)) ?? []) {
       if (!/^[1-9]\d{0,5}$/.test(number)) continue;
       const ref = { project, jobId, number: Number(number) };
       const directory = attemptDirectory(stateDir, ref);
-      if (!existsSync(directory.outcomeFile)) unsettled.push(ref);
-      else if (existsSync(directory.workspace) || existsSync(directory.home)) untidy.push(ref);
+      const isSettled = accessible(() => statIfThereSync(directory.outcomeFile)?.isFile ?? false);
+      if (isSettled === false) unsettled.push(ref);
+      else if (isSettled && (existsSync(directory.workspace) || existsSync(directory.home))) {
+        untidy.push(ref);
+      }
     }
   }
   return { unsettled, untidy };
+}
+
+/** A directory that a job closed is opened when the runner asks for the attempt. */
+function accessible<T>(look: () => T): T | undefined {
+  try {
+    return look();
+  } catch (error) {
+    if (error instanceof Deno.errors.PermissionDenied) return undefined;
+    throw error;
+  }
 }

@@ -8,6 +8,7 @@ import { CicdError, ignore } from "@lib/core/errors.ts";
 import type { ProjectName } from "@lib/core/ids.ts";
 import { TaskGroup } from "@lib/core/task_group.ts";
 import { exists, existsSync } from "@lib/foundations/files/records.ts";
+import { repairDirectory } from "@lib/spine/jobs/attempt_damage.ts";
 import {
   type AttemptDirectory,
   attemptDirectory,
@@ -40,6 +41,11 @@ export interface AttemptInput {
    * alive, and its files may be lost although it ran: it is never started then.
    */
   readonly bootId: string;
+  /**
+   * An agent answered for the attempt before. If its directory is damaged now, it may have begun,
+   * and is never started again. Absent from an older runner.
+   */
+  readonly accepted?: boolean | undefined;
   /** Of the runner's configuration; absent from an older runner. */
   readonly configStamp?: string | undefined;
 }
@@ -176,16 +182,18 @@ export class AttemptHost implements AsyncDisposable {
     const { executor, seal } = this.#options;
     const { spec, secrets } = input;
     const handle: AttemptHandle = { ref, spec, directory: this.#directory(ref) };
-    const refusal = this.#refusalOf(input, handle.directory);
+    const damage = repairDirectory(handle.directory);
+    const refusal = this.#refusalOf(input, handle.directory, damage);
     if (refusal !== undefined || await exists(handle.directory.path)) {
-      if (await readOutcome(handle.directory) !== undefined) return;
+      const outcome = await readOutcome(handle.directory);
       const found = await executor.look(handle, this.#tasks.signal);
+      // A job can forge the outcome, but not its absence from the executor.
+      if (outcome !== undefined && found.kind !== "alive") return;
       if (found.kind !== "never_begun") {
         return this.#watch(handle, { known: knownOf(found) });
       }
-      // A power failure may have lost the files of an attempt that ran: absence proves nothing.
+      // The files of an attempt that ran may be lost: absence proves nothing.
       if (refusal !== undefined) {
-        await Deno.mkdir(handle.directory.path, { recursive: true, mode: 0o700 });
         return this.#watch(handle, { known: { outcome: refusal, begun: false } });
       }
     }
@@ -199,7 +207,6 @@ export class AttemptHost implements AsyncDisposable {
       needsSetup = this.#starter.needsSetup(spec);
     } catch (error) {
       const outcome = this.#starter.startFailed(handle, error);
-      await Deno.mkdir(handle.directory.path, { recursive: true, mode: 0o700 });
       return this.#watch(handle, { known: { outcome, begun: false } });
     }
     if (needsSetup) {
@@ -222,7 +229,13 @@ export class AttemptHost implements AsyncDisposable {
       try {
         const failed = await setup?.run();
         const found = failed === undefined ? known : { outcome: failed, begun: false };
-        settled.resolve(await this.#settle(handle, found, signal));
+        const outcome = await this.#settle(handle, found, signal);
+        try {
+          writeOutcome(handle.directory, outcome);
+        } finally {
+          // The runner records it too: the attempt has ended, whatever became of its directory.
+          settled.resolve(outcome);
+        }
       } catch (error) {
         settled.reject(error);
         throw error;
@@ -258,7 +271,6 @@ export class AttemptHost implements AsyncDisposable {
     const outcome = known?.begun === false
       ? recorded
       : await this.#starter.finish(handle, recorded, signal);
-    await writeOutcome(handle.directory, outcome);
     log.info("Attempt ended", {
       ...fieldsOf(handle.ref),
       state: outcome.state,
@@ -269,12 +281,17 @@ export class AttemptHost implements AsyncDisposable {
 
   /** Returns the outcome of an attempt that must not be started if it is not alive. */
   #refusalOf(
-    { bootId, secrets }: AttemptInput,
+    { bootId, secrets, accepted }: AttemptInput,
     { fenceFile }: AttemptDirectory,
+    damage: string | undefined,
   ): AttemptOutcome | undefined {
     if (existsSync(fenceFile)) return this.#starter.fenced();
     if (bootId !== this.#options.bootId) {
       const message = "The machine was restarted while the attempt was under way";
+      return this.#starter.neverBegun({ state: "lost", reason: "agent_lost", message });
+    }
+    if (accepted === true && damage !== undefined) {
+      const message = `The end of the job is unknown: ${damage}`;
       return this.#starter.neverBegun({ state: "lost", reason: "agent_lost", message });
     }
     if (secrets === null) {

@@ -13,6 +13,8 @@ import { CicdError, messageOf } from "@lib/core/errors.ts";
 import { existsSync } from "@lib/foundations/files/records.ts";
 import { Inotify } from "@lib/foundations/systemd/inotify.ts";
 import { Libc } from "@lib/foundations/systemd/libc.ts";
+import { repairDirectory } from "@lib/spine/jobs/attempt_damage.ts";
+import type { AttemptDirectory } from "@lib/spine/jobs/attempt_directory.ts";
 import type {
   AttemptFound,
   AttemptHandle,
@@ -56,7 +58,7 @@ export class DirectExecutor implements Executor {
     if (wasBegun(request)) return "exists";
     const program = jobProgram(request);
     if (program.kind === "failed") {
-      await recordExecFailure(request.directory, program.exitCode, this.#clock.now());
+      recordExecFailure(request.directory, program.exitCode, this.#clock.now());
       return "started";
     }
     return await beginSupervised(request, program, signal);
@@ -64,25 +66,29 @@ export class DirectExecutor implements Executor {
 
   async look(attempt: AttemptHandle, signal: AbortSignal): Promise<AttemptFound> {
     // The supervisor before the files: it exits after it has written the last of them.
-    if (!existsSync(attempt.directory.resultFile) && await isSupervised(attempt, signal)) {
-      return { kind: "alive" };
-    }
+    if (await isSupervised(attempt, signal)) return { kind: "alive" };
+    const damage = repairDirectory(attempt.directory);
     const found = await checkDirectory(attempt, this.#evidenceOptions());
-    if (found.kind === "vanished") await sweep(attempt, signal);
+    // Damage may hide that it was begun.
+    const isOrphaned = found.kind === "never_begun" && damage !== undefined;
+    if (found.kind === "vanished" || isOrphaned) await sweep(attempt, signal);
     return found;
   }
 
   async ended(attempt: AttemptHandle, signal: AbortSignal): Promise<AttemptOutcome> {
     const either = AbortSignal.any([signal, this.#disposed.signal]);
     await this.#gone(attempt, either);
-    // The supervisor was killed and cannot end the rest.
-    if (!existsSync(attempt.directory.resultFile)) await sweep(attempt, either);
+    // The supervisor was killed, or its files were removed or forged: it does not end the rest.
+    if (!isRecorded(attempt.directory) || await isSupervised(attempt, either)) {
+      await sweep(attempt, either);
+    }
     return await settleDirectory(attempt, this.#evidenceOptions());
   }
 
   async stop(attempt: AttemptHandle, why: StopRequest, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
-    if (!requestStop(attempt.directory, why)) return;
+    // Without the request, the supervisor ignores the call.
+    if (!requestStop(attempt.directory, why)) return await sweep(attempt, signal);
     await callSupervisor(["stop", attempt.directory.path], signal);
   }
 
@@ -106,12 +112,12 @@ export class DirectExecutor implements Executor {
   /** Resolves once the record exists, or the supervisor does not. */
   async #gone(attempt: AttemptHandle, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
-    const { resultFile, path } = attempt.directory;
+    const { directory } = attempt;
     let change = Promise.withResolvers<void>();
-    using _watch = this.#inotify.watch(path, () => change.resolve());
-    while (!existsSync(resultFile) && await isSupervised(attempt, signal)) {
+    using _watch = this.#inotify.watch(directory.path, () => change.resolve());
+    while (!isRecorded(directory) && await isSupervised(attempt, signal)) {
       const recheckAt = this.#clock.now() + RECHECK_MS;
-      while (!existsSync(resultFile) && this.#clock.now() < recheckAt) {
+      while (!isRecorded(directory) && this.#clock.now() < recheckAt) {
         const ms = recheckAt - this.#clock.now();
         const changed = await sleepUnless(change.promise, { ms, clock: this.#clock, signal });
         if (changed) change = Promise.withResolvers<void>();
@@ -172,6 +178,16 @@ async function beginSupervised(
       return "exists";
     default:
       throw notBegun(ref.jobId, "its supervisor exited at once; is the disk full?");
+  }
+}
+
+/** Tells if the end of an attempt is recorded; opens a directory that the job closed. */
+function isRecorded(directory: AttemptDirectory): boolean {
+  try {
+    return existsSync(directory.resultFile);
+  } catch {
+    repairDirectory(directory);
+    return existsSync(directory.resultFile);
   }
 }
 

@@ -4,7 +4,8 @@
  * @module
  */
 import * as v from "valibot";
-import { existsSync, writeAtomic, writeAtomicSync } from "@lib/foundations/files/records.ts";
+import { existsSync } from "@lib/foundations/files/records.ts";
+import { writeRecord } from "@lib/spine/jobs/attempt_damage.ts";
 import type { AttemptDirectory } from "@lib/spine/jobs/attempt_directory.ts";
 import type { StopRequest } from "@lib/spine/jobs/executor.ts";
 import type { JobSpec } from "@lib/spine/spec/job_spec.ts";
@@ -21,30 +22,34 @@ export function logFilesOf(
 }
 
 /** Records that the attempt's program could not be executed. */
-export async function recordExecFailure(
+export function recordExecFailure(
   directory: AttemptDirectory,
   exitCode: ExecFailureCode,
   now: number,
-): Promise<void> {
-  await writeResult(directory, formatExecFailure(exitCode, now));
+): void {
+  writeResult(directory, formatExecFailure(exitCode, now));
 }
 
 /** Writes the record of an attempt's end, atomically. */
-export async function writeResult(directory: AttemptDirectory, text: string): Promise<void> {
-  await writeAtomic(directory.resultFile, text);
+export function writeResult(directory: AttemptDirectory, text: string): void {
+  writeRecord(directory, directory.resultFile, text);
 }
 
 /**
- * Writes a stop request; the first one stays, and its time is that of its file.
+ * Writes a stop request; the first one stays, and its time is that of its file. An attempt whose
+ * end is recorded needs none.
  *
- * @returns `false` if the end is recorded, so that there is nothing to stop.
+ * @returns `false` if it cannot be written. The attempt is to be stopped all the same.
  */
 export function requestStop(directory: AttemptDirectory, { reason, by }: StopRequest): boolean {
-  if (existsSync(directory.resultFile)) return false;
-  if (!existsSync(directory.stopFile)) {
-    writeAtomicSync(directory.stopFile, JSON.stringify({ reason, by }) + "\n");
+  const { stopFile, resultFile } = directory;
+  try {
+    if (existsSync(stopFile) || existsSync(resultFile)) return true;
+    writeRecord(directory, stopFile, JSON.stringify({ reason, by }) + "\n");
+    return true;
+  } catch {
+    return false;
   }
-  return true;
 }
 
 /** Size limit of a stop request. */

@@ -4,7 +4,9 @@
  * @module
  */
 import { uptime } from "node:os";
-import { readIfThere } from "@lib/foundations/files/records.ts";
+import { readIfThere, statIfThereSync } from "@lib/foundations/files/records.ts";
+import { openRegular } from "@lib/foundations/files/regular_file.ts";
+import { repairDirectory } from "@lib/spine/jobs/attempt_damage.ts";
 import type { AttemptFound, AttemptHandle } from "@lib/spine/jobs/executor.ts";
 import type { AttemptOutcome } from "@lib/spine/jobs/model.ts";
 import {
@@ -41,7 +43,8 @@ export async function settleDirectory(
   options: EvidenceOptions,
 ): Promise<AttemptOutcome> {
   const evidence = await readEvidence(handle, options);
-  return evidence.result === undefined && evidence.startedAt === undefined
+  const { result, startedAt, damage } = evidence;
+  return result === undefined && startedAt === undefined && damage === undefined
     ? settleNeverBegun(evidence)
     : settle(evidence);
 }
@@ -49,7 +52,7 @@ export async function settleDirectory(
 /** Tells if the attempt was begun, by its log or its record. */
 export function wasBegun({ spec, directory }: Omit<AttemptHandle, "ref">): boolean {
   return [...logFilesOf(directory, spec.output), directory.resultFile].some((path) =>
-    statIfThere(path) !== undefined
+    statIfThereSync(path) !== undefined
   );
 }
 
@@ -65,7 +68,7 @@ export function fenceAttempt(handle: Omit<AttemptHandle, "ref">): boolean {
   if (wasBegun(handle)) return false;
   Deno.mkdirSync(path, { recursive: true, mode: 0o700 });
   {
-    using file = Deno.openSync(fenceFile, { write: true, create: true, mode: 0o600 });
+    using file = openRegular(fenceFile, { write: true, create: true, mode: 0o600 });
     file.syncSync();
     using directory = Deno.openSync(path);
     directory.syncSync();
@@ -79,17 +82,18 @@ async function readEvidence(
   { spec, directory }: AttemptHandle,
   { monitor, now }: EvidenceOptions,
 ): Promise<Evidence> {
+  const damage = repairDirectory(directory);
   const [record, stop] = await Promise.all([
     readBounded(directory.resultFile, RESULT_MAX_BYTES),
     readBounded(directory.stopFile, STOP_MAX_BYTES),
   ]);
   const logs = logFilesOf(directory, spec.output)
-    .map(statIfThere)
+    .map(statIfThereSync)
     .filter((info) => info !== undefined);
   const begunAt = logs.length === 0 ? undefined : Math.min(
     ...logs.map((info) =>
       // Not every file system has birth times; `attempt.json` is written just before.
-      info.birthtime?.getTime() ?? statIfThere(directory.attemptFile)?.mtime?.getTime() ?? now
+      info.birthtime?.getTime() ?? statIfThereSync(directory.attemptFile)?.mtime?.getTime() ?? now
     ),
   );
   const result = record === undefined ? undefined : parsedResult(record);
@@ -103,6 +107,7 @@ async function readEvidence(
     finishedAt,
     logBytes: logs.reduce((sum, info) => sum + info.size, 0),
     bootedAt: now - uptime() * 1_000,
+    ...(damage === undefined ? {} : { damage }),
     ...(result === undefined ? {} : { result }),
     // Both times are from the file system's clock, which lags behind the program's.
     ...(stop === undefined
@@ -114,29 +119,27 @@ async function readEvidence(
 }
 
 type BoundedText =
-  & ({ readonly kind: "text"; readonly text: string } | { readonly kind: "too_long" })
+  & (
+    | { readonly kind: "text"; readonly text: string }
+    | { readonly kind: "unusable"; readonly problem: string }
+  )
   & { readonly mtime: number };
 
 function parsedResult(read: BoundedText): ParsedResult {
-  return read.kind === "text"
-    ? parseResultRecord(read.text)
-    : { kind: "unusable", problem: `is longer than ${RESULT_MAX_BYTES} bytes` };
+  return read.kind === "text" ? parseResultRecord(read.text) : read;
 }
 
-/** Reads a small file that a job could have replaced by a large one. */
+/** Reads a small file that a job could have replaced by anything. */
 async function readBounded(path: string, maxBytes: number): Promise<BoundedText | undefined> {
-  const info = statIfThere(path);
+  const info = statIfThereSync(path);
   if (info === undefined) return undefined;
   const mtime = info.mtime?.getTime() ?? 0;
-  if (!info.isFile || info.size > maxBytes) return { kind: "too_long", mtime };
-  return { kind: "text", text: await readIfThere(path) ?? "", mtime };
-}
-
-function statIfThere(path: string): Deno.FileInfo | undefined {
+  const unusable = (problem: string) => ({ kind: "unusable", problem, mtime }) as const;
+  if (!info.isFile) return unusable("is not a file");
+  if (info.size > maxBytes) return unusable(`is longer than ${maxBytes} bytes`);
   try {
-    return Deno.lstatSync(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    throw error;
+    return { kind: "text", text: await readIfThere(path, maxBytes) ?? "", mtime };
+  } catch {
+    return unusable("cannot be read");
   }
 }

@@ -34,6 +34,8 @@ export interface Evidence {
   readonly result?: ParsedResult;
   /** Absent without a stop request. */
   readonly stop?: StopEvidence;
+  /** The damage to the attempt's directory, for people. */
+  readonly damage?: string;
   readonly spec: JobSpec;
   /** Creation of the log file, and so of the job's process; absent if there is none. */
   readonly startedAt?: number;
@@ -253,9 +255,11 @@ function settleExecFailed(evidence: Evidence, record: ResultRecord): AttemptOutc
 }
 
 function settleLost(evidence: Evidence, problem: string | undefined): AttemptOutcome {
-  const { startedAt, bootedAt, monitor } = evidence;
+  const { startedAt, bootedAt, monitor, damage } = evidence;
   const why = problem !== undefined
     ? `the record of its end ${problem}`
+    : damage !== undefined
+    ? damage
     : startedAt !== undefined && bootedAt !== undefined && bootedAt > startedAt
     ? "the machine was restarted while it ran"
     : `${monitor} went away while it ran`;

@@ -66,9 +66,18 @@ export function jobPath(stateDir: string, project: ProjectName, jobId: JobId): s
 
 /** Returns the paths of one attempt's directory; touches nothing. */
 export function attemptDirectory(stateDir: string, ref: AttemptRef) {
-  const path = `${jobPath(stateDir, ref.project, ref.jobId)}/${ref.number}`;
+  const { project, jobId, number } = ref;
+  const path = `${jobPath(stateDir, project, jobId)}/${number}`;
   return {
     path,
+    /** The directory and those above it that a job could reach, from the top down. */
+    levels: [
+      `${stateDir}/projects`,
+      `${stateDir}/projects/${project}`,
+      projectJobsPath(stateDir, project),
+      jobPath(stateDir, project, jobId),
+      path,
+    ],
     fenceFile: `${path}/fence`,
     attemptFile: `${path}/attempt.json`,
     secretsFile: `${path}/secrets.sealed`,

@@ -95,7 +95,13 @@ class Recording implements LogRecording {
     }
     this.#close();
     const view = output === "merged" ? "merged" : "all";
-    return (await logExtent({ directory, output, maxBytes, settled: true }, view)).bytes;
+    try {
+      return (await logExtent({ directory, output, maxBytes, settled: true }, view)).bytes;
+    } catch (error) {
+      // A job may have closed its directory; the attempt ends all the same.
+      onFailure(error);
+      return 0;
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
