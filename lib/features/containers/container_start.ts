@@ -65,7 +65,7 @@ export async function startContainer(
     name = info.id;
   } else {
     if (!canEnter(request)) {
-      await recordExecFailure(directory, 200, clock.now());
+      recordExecFailure(directory, 200, clock.now());
       return "started";
     }
     prepare(request, options);
@@ -82,17 +82,20 @@ export async function startContainer(
 function checked(
   engine: Engine,
   request: AttemptRequest,
-  { rules }: StartContainerOptions,
+  { rules, stateDir }: StartContainerOptions,
 ): AttemptRequest {
   const container = containerOf(request.spec);
   const [issue] = containerIssues(container, rules);
   if (issue !== undefined) throw refused(`${issue.path} ${issue.message}`);
   if (container.mounts.length === 0) return request;
-  const sockets = engine.address.kind === "unix" ? [realPath(engine.address.path)] : [];
+  const engineSockets = engine.address.kind === "unix" ? [realPath(engine.address.path)] : [];
   const real = { ...rules, mounts: rules.mounts.filter(existsSync).map(realPath) };
   const mounts = container.mounts.map((mount) => {
     const source = realPath(mount.source);
-    const problem = mountSourceProblem(source, real, sockets);
+    const problem = mountSourceProblem(source, real, {
+      engineSockets,
+      stateDir: realPath(stateDir),
+    });
     if (problem !== undefined) throw refused(`container.mounts ${problem}`);
     return { ...mount, source };
   });
@@ -196,7 +199,7 @@ async function start(
     }
     const exitCode = execFailureOf(request, error.message);
     if (exitCode !== undefined) {
-      await recordExecFailure(request.directory, exitCode, clock.now());
+      recordExecFailure(request.directory, exitCode, clock.now());
       return "started";
     }
     for (const path of logFilesOf(request.directory, request.spec.output)) Deno.removeSync(path);

@@ -57,11 +57,15 @@ const ENGINE_DIRECTORIES = ["/run", "/run/podman", "/run/containerd", "/run/crio
  *
  * @param source Absolute; check it again after its symlinks are resolved.
  * @param engineSockets The known sockets of engines.
+ * @param stateDir The state directory; whoever can write there forges results, or reads secrets.
  */
 export function mountSourceProblem(
   source: string,
   rules: ContainerRules,
-  engineSockets: readonly string[] = [],
+  { engineSockets = [], stateDir }: {
+    readonly engineSockets?: readonly string[];
+    readonly stateDir?: string;
+  } = {},
 ): string | undefined {
   const wanted = cleanPath(source);
   if (wanted === undefined) return `has a source "${source}" that is not an absolute path`;
@@ -69,6 +73,9 @@ export function mountSourceProblem(
   const allowed = rules.mounts.some((path) => isWithin(wanted, cleanPath(path) ?? "\0"));
   if (!allowed) {
     return `names "${wanted}", which is not below a path of the project's \`containers.mounts\``;
+  }
+  if (stateDir !== undefined && (isWithin(stateDir, wanted) || isWithin(wanted, stateDir))) {
+    return `names "${wanted}", which leads to the state directory ("${stateDir}")`;
   }
   return reachesEngine(wanted, engineSockets)
     ? needs(rules, "engine_socket", `leads to a container engine's socket ("${wanted}")`)

@@ -144,3 +144,22 @@ Deno.test("containerUser() makes what a job writes belong to the account", () =>
   assert.deepEqual(user(true, true, 7), { user: "7:7", usernsMode: "keep-id" });
   assert.deepEqual(user(true, true, 7, "app"), { user: "app" });
 });
+
+Deno.test("containerBody() keeps every record of the attempt out of the job's reach", () => {
+  const script = { kind: "script", text: "make", shell: "sh" } as const;
+  for (const work of [script, { kind: "command", argv: ["make"] } as const]) {
+    const attempt = request({}, { work });
+    const { workspace, home, scriptFile, levels: _levels, logFile, ...records } = attempt.directory;
+    const { Mounts } = containerBody(attempt, OPTIONS).HostConfig;
+    const writable = Mounts.filter(({ ReadOnly }) => !ReadOnly).map(({ Source }) => Source);
+    assert.deepEqual(writable, [workspace, home]);
+    const others = Mounts.filter(({ ReadOnly }) => ReadOnly).map(({ Source }) => Source);
+    assert.deepEqual(others, work.kind === "script" ? [scriptFile] : []);
+    const logs = (["merged", "stdout", "stderr"] as const).map((stream) => logFile(stream));
+    for (const record of [...Object.values(records), ...logs]) {
+      for (const { Source } of Mounts) {
+        assert.ok(record !== Source && !record.startsWith(`${Source}/`), `${record} in ${Source}`);
+      }
+    }
+  }
+});

@@ -100,8 +100,23 @@ Deno.test("mountSourceProblem() never leads to an engine's socket unless that is
       own,
     ]
   ) {
-    assert.match(mountSourceProblem(source, rules, [own]) ?? "", /engine/, source);
-    assert.equal(mountSourceProblem(source, open, [own]), undefined, source);
+    assert.match(
+      mountSourceProblem(source, rules, { engineSockets: [own] }) ?? "",
+      /engine/,
+      source,
+    );
+    assert.equal(mountSourceProblem(source, open, { engineSockets: [own] }), undefined, source);
   }
-  assert.equal(mountSourceProblem("/srv", rules, [own]), undefined);
+  assert.equal(mountSourceProblem("/srv", rules, { engineSockets: [own] }), undefined);
+});
+
+Deno.test("mountSourceProblem() never leads to the state directory, whatever is allowed", () => {
+  const rules = { ...CLOSED, allow: ["mounts", "engine_socket"], mounts: ["/"] };
+  const stateDir = "/home/dev/.local/state/cicd-toolkit";
+  for (const source of ["/", "/home/dev", stateDir, `${stateDir}/projects/web`]) {
+    assert.match(mountSourceProblem(source, rules, { stateDir }) ?? "", /state directory/, source);
+  }
+  for (const source of ["/srv", "/home/dev/src", `${stateDir}-other`]) {
+    assert.equal(mountSourceProblem(source, rules, { stateDir }), undefined, source);
+  }
 });
