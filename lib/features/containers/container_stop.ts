@@ -5,6 +5,7 @@
  */
 import type { Clock } from "@lib/core/clock.ts";
 import type { Engine } from "@lib/foundations/docker/engine.ts";
+import { statIfThereSync } from "@lib/foundations/files/records.ts";
 import type { AttemptHandle } from "@lib/spine/jobs/executor.ts";
 import { requestStop } from "@lib/spine/executors/directory_files.ts";
 import { sleepUnless } from "@lib/spine/executors/sleep_unless.ts";
@@ -30,7 +31,7 @@ const KILL_AGAIN_MS = 5_000;
  * whose time is that of its file and so survives a restart.
  */
 export async function enforceEnd(
-  engine: Engine,
+  engine: Pick<Engine, "killContainer">,
   { spec, directory }: AttemptHandle,
   { container, startedAt, stopRequested, clock, signal }: EnforceOptions,
 ): Promise<void> {
@@ -56,10 +57,6 @@ export async function enforceEnd(
 }
 
 function stopTime(path: string): number | undefined {
-  try {
-    return Deno.lstatSync(path).mtime?.getTime() ?? 0;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    throw error;
-  }
+  const info = statIfThereSync(path);
+  return info && (info.mtime?.getTime() ?? 0);
 }
