@@ -53,9 +53,24 @@ export class CicdError extends Error {
   }
 }
 
+/** Returns true if the disk was too full to write something. */
+export function isDiskFull(thrown: unknown): boolean {
+  if (thrown instanceof CicdError) return thrown.code === "disk_full";
+  return thrown instanceof Error && "code" in thrown &&
+    (thrown.code === "ENOSPC" || thrown.code === "EDQUOT");
+}
+
 /** Returns a thrown {@linkcode CicdError} as it is and wraps anything else. */
 export function toCicdError(thrown: unknown): CicdError {
   if (thrown instanceof CicdError) return thrown;
+  if (isDiskFull(thrown)) {
+    return new CicdError(
+      "disk_full",
+      `Cannot write to the disk: ${messageOf(thrown)}; free some space, such as with ` +
+        "'cicd-runner clean'",
+      { cause: thrown, retryAfterMs: 30_000 },
+    );
+  }
   return new CicdError("internal", `Unexpected failure: ${messageOf(thrown)}`, { cause: thrown });
 }
 

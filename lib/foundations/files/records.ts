@@ -100,6 +100,28 @@ export function writeAtomicSync(path: string, content: string | Uint8Array): voi
   }
 }
 
+/**
+ * Writes the draft of a record in advance, so that {@linkcode writeOverDraft} succeeds on a full disk.
+ */
+export function prepareDraft(path: string): void {
+  Deno.writeFileSync(`${path}.draft`, DRAFT, { mode: 0o600 });
+}
+
+/** As {@linkcode writeAtomicSync}, over the prepared draft if there is one. */
+export function writeOverDraft(path: string, text: string): void {
+  const draft = `${path}.draft`;
+  {
+    using file = openRegular(draft, { write: true });
+    if (file === undefined) return writeAtomicSync(path, text);
+    const bytes = new TextEncoder().encode(text);
+    for (let at = 0; at < bytes.length;) at += file.writeSync(bytes.subarray(at));
+    file.truncateSync(bytes.length);
+  }
+  Deno.renameSync(draft, path);
+}
+
+/** One block of usual file systems; what remains of it after a record is a line without a key. */
+const DRAFT = new TextEncoder().encode(`${"#".repeat(4_095)}\n`);
 const NEW_FILE = { mode: 0o600, createNew: true } as const;
 const RECORD_MAX_BYTES = 64 * 1024 * 1024;
 

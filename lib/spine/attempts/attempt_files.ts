@@ -4,11 +4,12 @@
  * @module
  */
 import * as v from "valibot";
-import { CicdError, messageOf } from "@lib/core/errors.ts";
+import { CicdError, isDiskFull, messageOf } from "@lib/core/errors.ts";
 import { parseJobId, type ProjectName } from "@lib/core/ids.ts";
 import {
   directoriesIn,
   existsSync,
+  prepareDraft,
   readIfThere,
   statIfThereSync,
   writeAtomicSync,
@@ -30,7 +31,7 @@ import { removeTree } from "@lib/foundations/process/remove_tree.ts";
  * Makes an attempt's directory with everything the executor needs.
  *
  * Synchronous, as each turn of the event loop would delay the job. `attempt.json` comes last: a
- * directory without it was never ready.
+ * directory without it was never ready. The drafts let the end be recorded on a full disk.
  */
 export function prepareDirectory(
   { directory, spec }: AttemptHandle,
@@ -43,6 +44,7 @@ export function prepareDirectory(
   if (sealedSecrets !== undefined) {
     writeAtomicSync(directory.secretsFile, sealedSecrets);
   }
+  for (const path of draftedFiles(directory)) prepareDraft(path);
   writeAtomicSync(directory.attemptFile, JSON.stringify(spec));
 }
 
@@ -68,14 +70,28 @@ export async function readOutcome(
 
 /** Writes the outcome atomically. */
 export function writeOutcome(directory: AttemptDirectory, outcome: AttemptOutcome): void {
-  writeRecord(directory, directory.outcomeFile, JSON.stringify(outcome));
+  const write = (record: AttemptOutcome) =>
+    writeRecord(directory, directory.outcomeFile, JSON.stringify(record));
+  try {
+    write(outcome);
+  } catch (error) {
+    if (!isDiskFull(error)) throw error;
+    // As much as the draft holds.
+    write({ ...outcome, message: outcome.message.slice(0, 500) });
+  }
 }
 
 /** Its message is much shorter. */
 const OUTCOME_MAX_BYTES = 256 * 1024;
 
-/** Removes the workspace and the home, which only a running attempt needs. */
+/** The records of an end. */
+function draftedFiles({ resultFile, stopFile, outcomeFile }: AttemptDirectory) {
+  return [resultFile, stopFile, outcomeFile];
+}
+
+/** Removes what only a running attempt needs: the workspace, the home and unused drafts. */
 export async function removeWorkspace(directory: AttemptDirectory): Promise<void> {
+  for (const path of draftedFiles(directory)) await removeTree(`${path}.draft`);
   await removeTree(directory.workspace);
   await removeTree(directory.home);
 }

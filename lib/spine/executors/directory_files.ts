@@ -4,7 +4,9 @@
  * @module
  */
 import * as v from "valibot";
+import { isDiskFull } from "@lib/core/errors.ts";
 import { existsSync } from "@lib/foundations/files/records.ts";
+import { openRegular } from "@lib/foundations/files/regular_file.ts";
 import { writeRecord } from "@lib/spine/jobs/attempt_damage.ts";
 import type { AttemptDirectory } from "@lib/spine/jobs/attempt_directory.ts";
 import type { StopRequest } from "@lib/spine/jobs/executor.ts";
@@ -37,7 +39,7 @@ export function writeResult(directory: AttemptDirectory, text: string): void {
 
 /**
  * Writes a stop request; the first one stays, and its time is that of its file. An attempt whose
- * end is recorded needs none.
+ * end is recorded needs none. On a full disk the request may not say why.
  *
  * @returns `false` if it cannot be written. The attempt is to be stopped all the same.
  */
@@ -46,6 +48,15 @@ export function requestStop(directory: AttemptDirectory, { reason, by }: StopReq
   try {
     if (existsSync(stopFile) || existsSync(resultFile)) return true;
     writeRecord(directory, stopFile, JSON.stringify({ reason, by }) + "\n");
+    return true;
+  } catch (error) {
+    return isDiskFull(error) && createEmpty(stopFile);
+  }
+}
+
+function createEmpty(path: string): boolean {
+  try {
+    openRegular(path, { write: true, create: true, mode: 0o600 }).close();
     return true;
   } catch {
     return false;

@@ -2,6 +2,9 @@
  * The program for `ExecStopPost=`: it records how a unit's main process ended and the unit's usage,
  * also while no program of the suite is running.
  *
+ * The record is written over a draft from before the start, which takes no space, and put in place
+ * only if the end itself is in it.
+ *
  * It runs in the unit's cgroup, alone. After a success it forks once, for `mv`. Where the result of
  * systemd is ambiguous, it asks `systemctl`: a failure may be due to a shutdown, `timeout` to the
  * time limit or the grace period, and 203 may be the job's own exit code.
@@ -35,9 +38,9 @@ interface RecordResultOptions {
 export const RECORD_PROGRAM = `exec >/dev/null 2>&1
 PATH=/usr/local/bin:/usr/bin:/bin:/run/current-system/sw/bin
 umask 077
-result=$1 unit=$2 runtime=$3 secrets=$4 spare=2
-[ ! -p "$result.tmp" ] || rm -f -- "$result.tmp"
-trap 'exec mv -fT -- "$result.tmp" "$result"' EXIT
+result=$1 draft=$1.draft unit=$2 runtime=$3 secrets=$4 spare=2 whole=
+if [ -L "$draft" ] || { [ -e "$draft" ] && [ ! -f "$draft" ]; }; then rm -rf -- "$draft"; fi
+trap '[ -z "$whole" ] || exec mv -fT -- "$draft" "$result"' EXIT
 ask() {
   [ "$spare" -lt 2 ] || XDG_RUNTIME_DIR=$runtime timeout -k 1 1 systemctl --user show "$@"
 }
@@ -47,8 +50,8 @@ figures() {
   done <"$1"
 }
 {
-  printf 'service_result=%s\\nexit_code=%s\\nexit_status=%s\\n' \\
-    "$SERVICE_RESULT" "\${EXIT_CODE-}" "\${EXIT_STATUS-}"
+  printf 'record=2\\nservice_result=%s\\nexit_code=%s\\nexit_status=%s\\nrecorded=yes\\n' \\
+    "$SERVICE_RESULT" "\${EXIT_CODE-}" "\${EXIT_STATUS-}" && whole=yes
   group=
   while IFS= read -r line; do
     case $line in 0::/?*) group=\${line#0::} ;; esac
@@ -79,9 +82,9 @@ figures() {
         -p ExecMainExitTimestampMonotonic "$unit"
       ;;
   esac
-} >"$result.tmp"
+} 1<>"$draft"
 [ -z "$secrets" ] || [ "$spare" -lt 1 ] || rm -f -- "$secrets"
-exec mv -fT -- "$result.tmp" "$result"
+[ -z "$whole" ] || exec mv -fT -- "$draft" "$result"
 `;
 
 /** Returns the command line that records a result. */

@@ -3,7 +3,8 @@
  * `directory.resultFile`, also while no program of the suite is running.
  *
  * Lines of `key=value`. Capitalized keys are from `systemctl show`, others from the shell. Unknown
- * keys are ignored, so an older agent reads the record of a newer writer.
+ * keys are ignored, so an older agent reads the record of a newer writer. A record that begins with
+ * `record` is whole if it has `recorded`; the figures after that may be incomplete.
  *
  * @module
  */
@@ -61,6 +62,7 @@ export function parseResultRecord(text: string): ParsedResult {
     return unusable(`is longer than ${RESULT_MAX_BYTES} bytes`);
   }
   const lines = linesOf(text);
+  if (lines.has("record") && !lines.has("recorded")) return unusable("is incomplete");
   const serviceResult = lines.get("service_result");
   if (serviceResult === undefined) return unusable("has no service_result");
   if (!/^[a-z][a-z-]{0,39}$/.test(serviceResult)) return unusable("has an invalid service_result");

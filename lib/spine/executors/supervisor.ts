@@ -9,6 +9,9 @@
  * `CICD_ATTEMPT`. A process that leaves the session *and* drops these variables escapes: only a
  * cgroup would hold it.
  *
+ * Whatever it writes after the start, it writes over files from before it: a full disk keeps no end
+ * from being recorded.
+ *
  * | call | effect |
  * |---|---|
  * | `run DIRECTORY JOB ATTEMPT LIMIT GRACE OUT ERR UNSET ARGV…` | runs the job; prints `begun` or `exists` |
@@ -87,7 +90,10 @@ cicd__reap() {
   trap 'cicd__over && kill -s KILL "$cicd__sleep"' TERM
   if cicd__over; then kill -s KILL "$cicd__sleep"; fi
   while kill -0 "$cicd__sleep"; do wait "$cicd__sleep"; done
-  cicd__over || (
+  cicd__over || {
+    command -p touch -c "$cicd__draft.late" &&
+      command -p ln "$cicd__draft.late" "$cicd__directory/stop"
+  } || (
     umask 077
     set -C
     echo '{"reason":"timeout","by":"the time limit"}' >"$cicd__directory/stop"
@@ -127,8 +133,10 @@ cicd__run() {
     exit 0
   fi
   command -p rm -f "$cicd__draft"
+  echo '#' >"$cicd__draft.said" || exit 70
+  echo '{"reason":"timeout","by":"the time limit"}' >"$cicd__draft.late" || exit 70
   : >>"$cicd__out" && : >>"$cicd__err" || exit 70
-  exec 2>"$cicd__draft.said"
+  exec 2<>"$cicd__draft.said"
   trap '' TERM
   { exec >/dev/null 2>&1; cicd__reap; } &
   cicd__reaper=$!
@@ -158,20 +166,30 @@ cicd__run() {
   [ "$cicd__reaped" = 0 ] || cicd__kill_all "$$" "$cicd__job" "$cicd__attempt" "$$"
   times >"$cicd__draft.times"
   { read -r cicd__line && read -r cicd__times; } <"$cicd__draft.times"
-  {
-    if [ "$cicd__status" -gt 128 ] && [ -s "$cicd__draft.said" ]; then
-      echo service_result=signal
-      echo exit_code=killed
-      echo "exit_status=$(kill -l "$cicd__status")"
-    else
-      [ "$cicd__status" = 0 ] && echo service_result=success || echo service_result=exit-code
-      echo exit_code=exited
-      echo "exit_status=$cicd__status"
-    fi
-    echo "child_times=$cicd__times"
-  } >"$cicd__draft"
-  command -p rm -f "$cicd__draft.said" "$cicd__draft.times" "$cicd__draft.ended"
-  command -p mv -f "$cicd__draft" "$cicd__directory/result"
+  cicd__line='#'
+  [ ! -f "$cicd__draft.said" ] || read -r cicd__line <"$cicd__draft.said"
+  if [ "$cicd__status" -gt 128 ] && [ "$cicd__line" != '#' ]; then
+    set -- signal killed "$(kill -l "$cicd__status")"
+  elif [ "$cicd__status" = 0 ]; then
+    set -- success exited 0
+  else
+    set -- exit-code exited "$cicd__status"
+  fi
+  cicd__record=$cicd__directory/result.draft
+  [ -f "$cicd__record" ] && [ ! -L "$cicd__record" ] || command -p rm -rf "$cicd__record"
+  cicd__left=600
+  until {
+    printf 'record=2\\nservice_result=%s\\nexit_code=%s\\nexit_status=%s\\nrecorded=yes\\n' "$@" &&
+      printf 'child_times=%s\\n' "$cicd__times"
+  } 1<>"$cicd__record"; do
+    # Only without the draft: there may be room soon.
+    [ "$cicd__left" -gt 0 ] || exit 74
+    cicd__left=$((cicd__left - 1))
+    command -p sleep 0.1
+  done
+  command -p rm -f "$cicd__draft.said" "$cicd__draft.times" "$cicd__draft.ended" \\
+    "$cicd__draft.late"
+  command -p mv -f "$cicd__record" "$cicd__directory/result"
 }
 exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-
 cicd__call=$1

@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { statIfThereSync, writeAtomicSync } from "@lib/foundations/files/records.ts";
+import { statIfThereSync, writeOverDraft } from "@lib/foundations/files/records.ts";
 import type { AttemptDirectory } from "@lib/spine/jobs/attempt_directory.ts";
 
 /**
@@ -41,7 +41,7 @@ export function repairDirectory(
  */
 export function writeRecord(directory: AttemptDirectory, file: string, text: string): void {
   try {
-    writeAtomicSync(file, text);
+    writeOverDraft(file, text);
   } catch {
     // If it was none of this, the second try fails in the same way.
     repairDirectory(directory);
@@ -49,7 +49,7 @@ export function writeRecord(directory: AttemptDirectory, file: string, text: str
     // Removing it could take long; it goes with the attempt.
     const aside = `${file}.${crypto.randomUUID().slice(0, 8)}`;
     if (statIfThereSync(file)?.isDirectory === true) Deno.renameSync(file, aside);
-    writeAtomicSync(file, text);
+    writeOverDraft(file, text);
   }
 }
 

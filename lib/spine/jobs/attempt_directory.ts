@@ -24,6 +24,7 @@
  * | `stop` | agent, before it stops the job | why the job is stopped |
  * | `result` | `ExecStopPost=` or the supervisor | exit of the main process, and usage |
  * | `outcome.json` | agent | the final outcome |
+ * | `result.draft`, `stop.draft`, `outcome.json.draft` | agent, before the start | room for these records on a full disk |
  * | `artifacts/`, `artifacts.json` | agent, after the end | files kept of the workspace, and their list |
  * | `caches.json`, `cache.tmp/` | agent | restored caches; caches being unpacked |
  * | `supervisor` | supervisor | its process, if there is no service manager |

@@ -50,6 +50,19 @@ Deno.test("parseResultRecord() reads every figure", () => {
   );
 });
 
+Deno.test("parseResultRecord() takes no part of a record for a whole one", () => {
+  const whole = `record=2\n${EXITED.join("\n")}\nrecorded=yes\nmemory_peak=4096\n`;
+  const blank = "#".repeat(400);
+  for (let length = 0; length <= whole.length; length++) {
+    const parsed = parseResultRecord(`${whole.slice(0, length)}${blank}\n`);
+    if (parsed.kind === "unusable") continue;
+    assert(length > whole.indexOf("recorded"), `${length}`);
+    assert.deepEqual(parsed.record.end, { kind: "exited", exitCode: 3 });
+    const peak = parsed.record.memoryPeakBytes;
+    assert(peak === undefined || (peak === 4_096 && length === whole.length), `${length}`);
+  }
+});
+
 Deno.test("parseResultRecord() needs no more than how the process ended", () => {
   assert.deepEqual(record(...EXITED), {
     serviceResult: "exit-code",
