@@ -18,6 +18,7 @@ import { type HttpServer, type Listener, startHttpServer } from "@lib/foundation
 import { readBootId } from "@lib/foundations/process/boot_id.ts";
 import { openKey, sealMap, unsealMap } from "@lib/foundations/secrets/seal.ts";
 import { openDatabase } from "@lib/foundations/store/database.ts";
+import { Reserve } from "@lib/foundations/store/reserve.ts";
 import { lockState } from "@lib/foundations/store/state_lock.ts";
 import { Dispatcher } from "@lib/spine/queue/dispatcher.ts";
 import { JOB_MIGRATIONS, LABEL_MIGRATIONS } from "@lib/spine/queue/job_schema.ts";
@@ -57,9 +58,11 @@ export async function startRunner(input: RunnerInput) {
       runner === undefined ? [] : [runner().then((module) => ({ ...module, name }))]
     ),
   );
+  const reserve = new Reserve(stateDir);
   const db = parts.use(
     openDatabase({
       path: `${stateDir}/runner.db`,
+      reserve,
       schemas: [
         { name: "jobs", migrations: JOB_MIGRATIONS },
         { name: "job_labels", migrations: LABEL_MIGRATIONS },
@@ -79,6 +82,7 @@ export async function startRunner(input: RunnerInput) {
       events.publish(job, before);
       dispatcher.onChange(job);
     },
+    onUnrecorded: (job) => dispatcher.onChange(job),
   });
   const secretsOf = (job: Job): ReadonlyMap<string, string> => {
     const sealed = store.sealedSecrets(job.id);
@@ -98,6 +102,7 @@ export async function startRunner(input: RunnerInput) {
       },
       bootIdOf: (job) => store.bootIdOf(job),
       configStamp: () => config.stamp,
+      urgently: reserve.urgently,
       agentIdleExitMs: () => config.current.of(PROGRAM).agentIdleExitMs,
       maxAgents: () => config.current.of(QUEUE).maxAgents,
       stateDir,
@@ -109,6 +114,7 @@ export async function startRunner(input: RunnerInput) {
     new Dispatcher({
       store,
       runner: link,
+      diskProblem: () => reserve.problem(),
       bootId: readBootId(),
       limits: () => ({
         maxRunning: config.current.of(QUEUE).maxRunning,
@@ -133,6 +139,7 @@ export async function startRunner(input: RunnerInput) {
     store,
     limits: () => ({ ...config.current.of(QUEUE), ...config.current.of(DISK) }),
     stateDir,
+    reserveProblem: () => reserve.problem(),
     clock,
   });
   const layout = layoutOf(Deno.execPath(), Deno.mainModule);

@@ -5,7 +5,8 @@
  */
 import { raceAbort } from "@lib/core/abort.ts";
 import type { Clock } from "@lib/core/clock.ts";
-import { messageOf } from "@lib/core/errors.ts";
+import type { ErrorCode } from "@lib/core/error_codes.ts";
+import { messageOf, toCicdError } from "@lib/core/errors.ts";
 import type { Logger } from "@lib/core/logger.ts";
 import { formatSize } from "@lib/core/size.ts";
 import { type DiskSpace, diskSpace } from "@lib/foundations/store/disk_space.ts";
@@ -30,6 +31,8 @@ export interface CleanedItem extends PlannedRemoval {
   readonly outcome: "planned" | "removed" | "kept" | "failed";
   /** Why it was kept, or could not be removed. */
   readonly detail?: string;
+  /** The code of a failure. */
+  readonly code?: ErrorCode;
 }
 
 /** A cleaning, or a plan of one. */
@@ -236,7 +239,8 @@ export class Cleaner {
       if (signal.aborted) throw signal.reason;
       log.warning("Cannot remove", { ...fields, error });
       this.#orphansDue = true;
-      return { ...removal, outcome: "failed", detail: messageOf(error) };
+      const { code } = toCicdError(error);
+      return { ...removal, outcome: "failed", detail: messageOf(error), code };
     }
   }
 

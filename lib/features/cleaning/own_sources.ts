@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { isDiskFull } from "@lib/core/errors.ts";
 import { type JobId, parseJobId, parseProjectName } from "@lib/core/ids.ts";
 import { statIfThere } from "@lib/foundations/files/records.ts";
 import { treeBytes } from "@lib/foundations/store/disk_space.ts";
@@ -43,7 +44,8 @@ interface SourceOptions {
  * Finds ended jobs, measures and removes them.
  *
  * The record goes first, then the directory: only removing the record shows that the job was not
- * retried meanwhile. A crash in between leaves an orphan for {@linkcode orphanSource}.
+ * retried meanwhile. A crash in between leaves an orphan for {@linkcode orphanSource}. On a full disk
+ * the ended attempts go first, which makes room for the change of the record.
  */
 export function jobHistory(
   { store, stateDir }: {
@@ -81,10 +83,19 @@ export function jobHistory(
     },
     async remove(thing) {
       const { id } = idsOf(thing);
-      if (!store.remove(id)) {
+      const path = pathOf(stateDir, thing);
+      let removed: boolean;
+      try {
+        removed = store.remove(id);
+      } catch (error) {
+        if (!isDiskFull(error)) throw error;
+        for (const attempt of await namesIn(path)) await removeTree(`${path}/${attempt}`);
+        removed = store.remove(id);
+      }
+      if (!removed) {
         return { kind: "kept", why: "the job was retried, or removed by someone else" };
       }
-      await removeTree(pathOf(stateDir, thing));
+      await removeTree(path);
       return REMOVED;
     },
   };

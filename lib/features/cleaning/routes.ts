@@ -50,13 +50,13 @@ export function cleaningRoutes({ clean }: { readonly clean: Clean }): readonly A
         "With less than retention.min_free_disk free, also removes things that are cheap to recreate.",
       query: {},
       answers: { 200: { description: "The jobs that were removed", schema: removalsSchema } },
-      errors: ["io_failed"],
+      errors: ["io_failed", "disk_full"],
       handle: async ({ request: { signal } }, reply) => {
         const report = await clean({ dryRun: false, scope: "history" }, signal);
         const failed = report.items.filter(({ outcome }) => outcome === "failed");
         if (failed.length > 0) {
           throw new CicdError(
-            "io_failed",
+            failed.every(({ code }) => code === "disk_full") ? "disk_full" : "io_failed",
             `Cannot remove ${failed.map(({ kind, name }) => `${kind} "${name}"`).join(", ")}: ` +
               `${failed[0]?.detail}; the rest was removed`,
           );

@@ -192,7 +192,7 @@ export function jobRoutes(ports: JobPorts, leases: ClientLeases): readonly AnyRo
         200: { description: "The job is cancelled", schema: jobSchema },
         202: { description: "The job is being stopped", schema: jobSchema },
       },
-      errors: ["state_conflict"],
+      errors: ["state_conflict", "disk_full"],
       handle: ({ job: { id }, caller }, reply) => {
         const cancel = { reason: "cancelled", by: shownCaller(caller) } as const;
         const job = apply(ports, id, { kind: "cancel_requested", cancel, at: ports.clock.now() });
@@ -209,7 +209,7 @@ export function jobRoutes(ports: JobPorts, leases: ClientLeases): readonly AnyRo
         "`POST /v1/jobs`.",
       query: { on_disconnect: onDisconnect },
       answers: { 202: { description: "The job is queued again", schema: jobSchema } },
-      errors: ["state_conflict", "draining"],
+      errors: ["state_conflict", "draining", "disk_full"],
       handle: ({ job, query, caller }, reply) => {
         ports.intake.assertOpen(job.spec.project);
         const isLeased = query.on_disconnect === "cancel";

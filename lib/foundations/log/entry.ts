@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { CicdError } from "@lib/core/errors.ts";
+import { CicdError, isDiskFull } from "@lib/core/errors.ts";
 import type { LogFields } from "@lib/core/logger.ts";
 
 /** Severities, least severe first. */
@@ -121,6 +121,7 @@ function named(error: Error): string {
 
 function errorCode(thrown: unknown): string | undefined {
   if (thrown instanceof CicdError) return thrown.code;
+  if (isDiskFull(thrown)) return "disk_full";
   const code = thrown instanceof Error && "code" in thrown ? thrown.code : undefined;
   return typeof code === "string" && /^\w{1,64}$/.test(code) ? code : undefined;
 }
@@ -128,7 +129,7 @@ function errorCode(thrown: unknown): string | undefined {
 /** Returns the stack of a defect; the message of an expected failure says everything. */
 function defectStack(thrown: unknown): string | undefined {
   if (!(thrown instanceof Error)) return undefined;
-  if (thrown instanceof CicdError && thrown.code !== "internal") return undefined;
+  if (thrown instanceof CicdError && thrown.code !== "internal" || isDiskFull(thrown)) return;
   const origin = thrown instanceof CicdError && thrown.cause instanceof Error
     ? thrown.cause
     : thrown;

@@ -9,6 +9,7 @@ import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { CicdError, messageOf } from "@lib/core/errors.ts";
 import { openMark, requireCommits } from "@lib/foundations/store/commit_mark.ts";
 import { damaged, examineDatabase, unusable } from "@lib/foundations/store/database_file.ts";
+import type { Reserve } from "@lib/foundations/store/reserve.ts";
 
 /** A value that SQLite stores. */
 export type SqlValue = null | number | bigint | string | Uint8Array;
@@ -38,21 +39,34 @@ export interface Database extends Disposable {
    * Runs `body` in one transaction; a throw rolls back. Not re-entrant.
    *
    * @param durability `relaxed`: the change reaches the disk with the next full transaction; a power
-   * cut before that loses it, a crash does not.
+   * cut before that loses it, a crash does not. `urgent`: on a full disk, `body` runs once more in the
+   * space of the reserve.
    * @throws {CicdError} `disk_full` or `io_failed` if the disk fails; nothing was changed.
    */
-  transaction<T>(body: () => T, durability?: "full" | "relaxed"): T;
+  transaction<T>(body: () => T, durability?: "full" | "relaxed" | "urgent"): T;
 }
 
 /**
  * Opens the database, creating or migrating it as needed.
  *
+ * @param options `reserve`: space for opening, and for urgent changes, on a full disk.
  * @throws {CicdError} `store_corrupt` if the file is damaged, lost changes or is not a database, `store_newer` if a
  * newer version of the suite wrote it, `store_unusable` if it cannot be opened or written,
  * `disk_full` or `io_failed` if the disk fails.
  */
 export function openDatabase(
-  { path, schemas }: { readonly path: string; readonly schemas: readonly Schema[] },
+  options: {
+    readonly path: string;
+    readonly schemas: readonly Schema[];
+    readonly reserve?: Pick<Reserve, "urgently">;
+  },
+): Database {
+  const open = () => openOnce(options);
+  return options.reserve === undefined ? open() : options.reserve.urgently(open);
+}
+
+function openOnce(
+  { path, schemas, reserve }: Parameters<typeof openDatabase>[0],
 ): Database {
   const statements = new Map<string, StatementSync>();
   using acquired = new DisposableStack();
@@ -84,13 +98,16 @@ export function openDatabase(
     all: (sql, ...values) => guarded(() => prepare(sql).all(...values)),
     first: (sql, ...values) => guarded(() => prepare(sql).get(...values)),
     transaction(body, durability = "full") {
+      if (durability === "urgent" && reserve !== undefined) {
+        return reserve.urgently(() => database.transaction(body));
+      }
       return guarded(() => {
         using _relaxed = durability === "relaxed" ? relax(prepare) : undefined;
         prepare("BEGIN IMMEDIATE").run();
         try {
           const before = changes();
           const result = body();
-          const commits = durability === "full" && changes() !== before ? count() : undefined;
+          const commits = durability !== "relaxed" && changes() !== before ? count() : undefined;
           prepare("COMMIT").run();
           if (commits !== undefined) mark?.write(commits);
           return result;
@@ -218,13 +235,15 @@ const SQLITE_CORRUPT = 11;
 const SQLITE_FULL = 13;
 const SQLITE_CANTOPEN = 14;
 const SQLITE_NOTADB = 26;
+/** The shared memory beside the database cannot grow. */
+const SQLITE_IOERR_SHMSIZE = 4_874;
 
 function translate(error: unknown, path: string): unknown {
   if (!(error instanceof Error) || error instanceof CicdError) return error;
   if (!("code" in error) || error.code !== "ERR_SQLITE_ERROR") return error;
   // An error while opening the database has no result code.
   const result = "errcode" in error && typeof error.errcode === "number" ? error.errcode : 0;
-  switch (result & 0xff) {
+  switch (result === SQLITE_IOERR_SHMSIZE ? SQLITE_FULL : result & 0xff) {
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
       return damaged(path, error);

@@ -54,6 +54,8 @@ export interface AgentClientOptions {
   readonly maxAgents: () => number;
   /** Returns the idleness after which an agent exits by itself; 0 for never. */
   readonly agentIdleExitMs: () => number;
+  /** Runs what must be written even on a full disk. */
+  readonly urgently?: <T>(body: () => T) => T;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -128,7 +130,8 @@ export class AgentClient implements AttemptRunner, Disposable {
 
   fence({ spec, id, attempt }: Job): boolean {
     const ref = { project: spec.project, jobId: id, number: attempt };
-    return fenceAttempt({ spec, directory: attemptDirectory(this.#options.stateDir, ref) });
+    const { stateDir, urgently = (body) => body() } = this.#options;
+    return urgently(() => fenceAttempt({ spec, directory: attemptDirectory(stateDir, ref) }));
   }
 
   /** Returns an agent's status; `undefined` if it does not run. Starts nothing. */

@@ -8,7 +8,7 @@
  */
 import { Backoff } from "@lib/core/backoff.ts";
 import type { Clock } from "@lib/core/clock.ts";
-import { ignore, toCicdError } from "@lib/core/errors.ts";
+import { CicdError, ignore, toCicdError } from "@lib/core/errors.ts";
 import { formatDuration } from "@lib/core/duration.ts";
 import type { JobId, ProjectName } from "@lib/core/ids.ts";
 import type { Logger } from "@lib/core/logger.ts";
@@ -61,6 +61,8 @@ export interface DispatcherOptions {
   readonly store: JobStore;
   readonly runner: AttemptRunner;
   readonly limits: () => DispatchLimits;
+  /** Returns why the disk is too full for a job to start; `undefined` if it is not. */
+  readonly diskProblem?: () => string | undefined;
   /** The id of this boot of the machine: attempts of another boot are over. */
   readonly bootId: string;
   readonly clock: Clock;
@@ -167,8 +169,11 @@ export class Dispatcher implements AsyncDisposable {
         this.#failure = undefined;
         backoff.reset();
       } catch (error) {
-        this.#failure = toCicdError(error).message;
-        this.#options.log.error("Cannot run the queue; trying again", { error });
+        const { message } = toCicdError(error);
+        if (message !== this.#failure) {
+          this.#options.log.error("Cannot run the queue; trying again", { error });
+        }
+        this.#failure = message;
         restMs = backoff.next();
       }
       this.#beatAt = this.#options.clock.now();
@@ -195,6 +200,8 @@ export class Dispatcher implements AsyncDisposable {
       lastTurnOf: (project) => this.#lastTurn.get(project) ?? 0,
     });
     if (picks.length === 0) return 0;
+    const problem = this.#options.diskProblem?.();
+    if (problem !== undefined) throw new CicdError("disk_full", problem);
     for (const { project } of picks) this.#noteTurn(project);
     const claims = store.applyAll(picks.map(({ id }) => id), { kind: "claimed", bootId });
     const started = claims.flatMap((claim) => claim.kind === "changed" ? [claim.job] : []);

@@ -21,6 +21,8 @@ export interface IntakeOptions {
     & Pick<ValuesOf<typeof QUEUE.keys>, "maxQueued">
     & ValuesOf<typeof DISK.keys>;
   readonly stateDir: string;
+  /** Returns why there is no room for a job at all; `undefined` if there is. */
+  readonly reserveProblem: () => string | undefined;
   readonly clock: Clock;
 }
 
@@ -73,14 +75,14 @@ export class Intake {
 
   /** Returns why the disk is too full; `undefined` if it is not. */
   diskProblem(): string | undefined {
-    const { stateDir, clock, limits } = this.#options;
+    const { stateDir, clock, limits, reserveProblem } = this.#options;
     if (clock.now() - this.#checkedAt > DISK_CHECK_MS) {
       this.#freeBytes = diskSpace(stateDir).freeBytes;
       this.#checkedAt = clock.now();
     }
     const { minFreeDiskBytes } = limits();
     return this.#freeBytes >= minFreeDiskBytes
-      ? undefined
+      ? reserveProblem()
       : `the file system of "${stateDir}" has ${formatSize(this.#freeBytes)} free, at least ` +
         `${formatSize(minFreeDiskBytes)} must stay free (retention.min_free_disk); ` +
         "free space with 'cicd-runner clean'";

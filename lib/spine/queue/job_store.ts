@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { CicdError } from "@lib/core/errors.ts";
+import { CicdError, isDiskFull } from "@lib/core/errors.ts";
 import type { JobId, ProjectName } from "@lib/core/ids.ts";
 import {
   type AttemptTotals,
@@ -32,7 +32,7 @@ import {
   text,
   updateRow,
 } from "@lib/spine/queue/job_row.ts";
-import type { Attempt, Job } from "@lib/spine/jobs/model.ts";
+import { type Attempt, isTerminal, type Job } from "@lib/spine/jobs/model.ts";
 import {
   type ALL_PROJECTS,
   type IntakeMode,
@@ -73,7 +73,16 @@ export interface JobStoreOptions {
   readonly ageingMs: number;
   /** Called after each commit with the job as stored. */
   readonly onChange: (job: Job, before: Job | undefined) => void;
+  /** Called with a cancelled job if the cancel cannot be recorded, so that it stops nevertheless. */
+  readonly onUnrecorded?: (job: Job) => void;
 }
+
+/** The durability of events; `full` for the others. */
+const DURABILITY: Readonly<Partial<Record<JobEvent["kind"], "relaxed" | "urgent">>> = {
+  started: "relaxed",
+  cancel_requested: "urgent",
+  ended: "urgent",
+};
 
 /** The store of jobs. One per state directory; see `lib/foundations/store/state_lock.ts`. */
 export class JobStore {
@@ -146,25 +155,46 @@ export class JobStore {
 
   /**
    * Applies an event to several jobs in one transaction. Only `started` does not wait for the
-   * disk, as the end of the attempt reports the start again.
+   * disk, as the end of the attempt reports the start again. Ends and cancels may use the reserve of
+   * a full disk; a job whose cancel does not fit even there is stopped all the same.
    *
    * @returns The state machine's result for each job.
    * @throws {CicdError} As {@linkcode apply}.
    */
   applyAll(ids: readonly JobId[], event: JobEvent): readonly Transition[] {
-    const changes: [Job, Job][] = [];
-    const results = this.#db.transaction(
-      () =>
-        ids.map((id) => {
-          const before = this.require(id);
-          const result = this.#store(before, transition(before, event), event);
-          if (result.kind === "changed") changes.push([result.job, before]);
-          return result;
-        }),
-      event.kind === "started" ? "relaxed" : "full",
-    );
+    let changes: [Job, Job][] = [];
+    const apply = () => {
+      changes = [];
+      return ids.map((id) => {
+        const before = this.require(id);
+        const result = this.#store(before, transition(before, event), event);
+        if (result.kind === "changed") changes.push([result.job, before]);
+        return result;
+      });
+    };
+    const results = this.#transact(apply, ids, event);
     for (const [job, before] of changes) this.#options.onChange(job, before);
     return results;
+  }
+
+  #transact<T>(apply: () => T, ids: readonly JobId[], event: JobEvent): T {
+    try {
+      return this.#db.transaction(apply, DURABILITY[event.kind] ?? "full");
+    } catch (error) {
+      if (event.kind !== "cancel_requested" || !isDiskFull(error)) throw error;
+      const stopped = ids.flatMap((id) => {
+        const result = transition(this.require(id), event);
+        return result.kind === "changed" ? [result.job] : [];
+      }).filter(({ state }) => !isTerminal(state));
+      for (const job of stopped) this.#options.onUnrecorded?.(job);
+      if (stopped.length === 0) throw error;
+      throw new CicdError(
+        "disk_full",
+        `Cannot record the cancel of job "${ids.join(", ")}" yet: the disk is full; the job is ` +
+          "being stopped, and its end is recorded once there is room",
+        { cause: error, retryAfterMs: 5_000 },
+      );
+    }
   }
 
   get(id: JobId): Job | undefined {
@@ -325,7 +355,7 @@ export class JobStore {
         );
       }
       return removed;
-    });
+    }, "urgent");
   }
 
   /** Returns true if the job is on record. */

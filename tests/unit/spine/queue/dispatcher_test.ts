@@ -78,12 +78,13 @@ interface Bench extends MemoryStore, AsyncDisposable {
 }
 
 function setup(
-  { maxRunning = 2, maxRunningOf = 9, before, wrap = (store) => store }: {
+  { maxRunning = 2, maxRunningOf = 9, before, wrap = (store) => store, diskProblem }: {
     readonly maxRunning?: number;
     readonly maxRunningOf?: number;
     /** Fills the store before the dispatcher starts. */
     readonly before?: (memory: MemoryStore) => void;
     readonly wrap?: (store: JobStore) => JobStore;
+    readonly diskProblem?: () => string | undefined;
   } = {},
 ): Bench {
   const runner = new FakeRunner();
@@ -96,6 +97,7 @@ function setup(
     store: wrap(memory.store),
     runner,
     bootId: "boot-1",
+    ...(diskProblem === undefined ? {} : { diskProblem }),
     limits: () => ({
       maxRunning,
       maxProjects: 16,
@@ -368,6 +370,19 @@ Deno.test("unreadyReason() names what keeps the queue from running, without call
   await t.clock.tick(10_000);
   assert.equal(t.dispatcher.unreadyReason(), undefined);
   assert.equal(t.store.require(id).state, "running");
+});
+
+Deno.test("Dispatcher starts nothing while the disk is full, says so once, and goes on by itself", async () => {
+  let problem: string | undefined = "the disk is full: 0 B free";
+  await using t = setup({ diskProblem: () => problem });
+  const { id } = t.add();
+  await t.clock.tick(20_000);
+  assert.match(t.dispatcher.waitingReason(t.store.require(id)) ?? "", /disk is full/);
+  assert.deepEqual(t.runner.runs, []);
+  assert.equal(t.log.of("error").length, 1);
+  problem = undefined;
+  await t.clock.tick(10_000);
+  assert.deepEqual(t.runner.runs, [`${id}/1`]);
 });
 
 Deno.test("disposing leaves running jobs as they are", async () => {

@@ -3,6 +3,7 @@ import { CicdError } from "@lib/core/errors.ts";
 import type { ErrorCode } from "@lib/core/error_codes.ts";
 import { newJobId } from "@lib/core/ids.ts";
 import { ALL_PROJECTS } from "@lib/spine/queue/queue_queries.ts";
+import type { Job } from "@lib/spine/jobs/model.ts";
 import { JobStore } from "@lib/spine/queue/job_store.ts";
 import {
   makeJob,
@@ -306,4 +307,29 @@ Deno.test("apply() rounds times, which another program measured, to whole millis
   t.store.apply(id, { kind: "ended", attempt: 1, outcome });
   assert.equal(t.store.require(id).startedAt, 1);
   assert.equal(t.store.require(id).finishedAt, 3);
+});
+
+Deno.test("apply() stops a job whose cancel cannot be recorded, and says that it is not yet", () => {
+  using t = openMemoryStore();
+  const job = t.claim(t.add().id);
+  const queued = t.add();
+  const unrecorded: Job[] = [];
+  const full = new JobStore({
+    db: {
+      ...t.db,
+      transaction(_body, durability) {
+        assert.equal(durability, "urgent");
+        throw new CicdError("disk_full", "The disk is full");
+      },
+    },
+    ageingMs: 60_000,
+    onChange: () => assert.fail("nothing was stored"),
+    onUnrecorded: (each) => unrecorded.push(each),
+  });
+  const cancel = { reason: "cancelled", by: "by request" } as const;
+  const event = { kind: "cancel_requested", cancel, at: 1 } as const;
+  assert.throws(() => full.apply(job.id, event), /is being stopped/);
+  assert.deepEqual(unrecorded.map(({ id, cancel }) => [id, cancel]), [[job.id, cancel]]);
+  assert.throws(() => full.apply(queued.id, event), /^CicdError: The disk is full/);
+  assert.equal(unrecorded.length, 1);
 });
