@@ -28,7 +28,6 @@ import { openSetupLog } from "@lib/spine/logs/setup_log.ts";
 import { readBootId } from "@lib/foundations/process/boot_id.ts";
 import { LogWatcher } from "@lib/spine/logs/log_watcher.ts";
 import { buildContainerEnv, buildJobEnv } from "@lib/foundations/process/scrubbed_env.ts";
-import { openKey, sealMap } from "@lib/foundations/secrets/seal.ts";
 import { lockDirectory } from "@lib/foundations/store/state_lock.ts";
 import { ensurePrivateDirectory } from "../shared/directories.ts";
 import { hasUserManager } from "../shared/platform.ts";
@@ -67,7 +66,6 @@ export async function startAgent(input: AgentInput) {
   ensurePrivateDirectory(directory);
   // Two agents that start at once must not both adopt the same attempts.
   parts.use(lockDirectory({ directory, program: "cicd-agent", remedy: "it serves this project" }));
-  const key = openKey(`${stateDir}/secrets.key`);
   const services: AgentServices = {
     project,
     config,
@@ -117,7 +115,6 @@ export async function startAgent(input: AgentInput) {
           onFailure: (error) => log.warning("Cannot write a setup log", { error }),
         }),
       environmentOf: (ref, spec, workspace) => environmentOf(input, { ref, spec, workspace }),
-      seal: (secrets, { jobId }) => sealMap(key, new Map(Object.entries(secrets)), jobId),
       clock,
       log,
     }),

@@ -16,7 +16,7 @@ import { layoutOf } from "@lib/features/install/program_paths.ts";
 import { HTTP, PROGRAM } from "@lib/foundations/config/program_keys.ts";
 import { type HttpServer, type Listener, startHttpServer } from "@lib/foundations/http/server.ts";
 import { readBootId } from "@lib/foundations/process/boot_id.ts";
-import { openKey, sealMap, unsealMap } from "@lib/foundations/secrets/seal.ts";
+import { envelopePrefix, openKey, sealMap, unsealMap } from "@lib/foundations/secrets/seal.ts";
 import { openDatabase } from "@lib/foundations/store/database.ts";
 import { Reserve } from "@lib/foundations/store/reserve.ts";
 import { lockState } from "@lib/foundations/store/state_lock.ts";
@@ -25,7 +25,8 @@ import { JOB_MIGRATIONS, LABEL_MIGRATIONS } from "@lib/spine/queue/job_schema.ts
 import { Intake } from "@lib/spine/queue/intake.ts";
 import { DISK, QUEUE } from "@lib/spine/queue/keys.ts";
 import { JobStore } from "@lib/spine/queue/job_store.ts";
-import { submitJob } from "@lib/spine/queue/submit.ts";
+import { countForeignSecrets, SecretRemoval } from "@lib/spine/queue/secret_removal.ts";
+import { retryJob, submitJob } from "@lib/spine/queue/submit.ts";
 import { JobEvents } from "@lib/spine/jobs/job_events.ts";
 import { isTerminal, type Job } from "@lib/spine/jobs/model.ts";
 import { JobLogReader } from "@lib/spine/logs/job_logs.ts";
@@ -81,9 +82,11 @@ export async function startRunner(input: RunnerInput) {
       logChange(log, job, before);
       events.publish(job, before);
       dispatcher.onChange(job);
+      removal.onChange(job);
     },
     onUnrecorded: (job) => dispatcher.onChange(job),
   });
+  /** Returns none for a job that has ended for good: its secrets are removed, its logs are masked. */
   const secretsOf = (job: Job): ReadonlyMap<string, string> => {
     const sealed = store.sealedSecrets(job.id);
     return sealed === undefined ? new Map() : unsealMap(key, sealed, job.id);
@@ -94,7 +97,10 @@ export async function startRunner(input: RunnerInput) {
       host,
       secretsOf(job) {
         try {
-          return Object.fromEntries(secretsOf(job));
+          const secrets = Object.fromEntries(secretsOf(job));
+          return job.spec.secretNames.every((name) => Object.hasOwn(secrets, name))
+            ? secrets
+            : null;
         } catch (error) {
           log.error("Cannot unseal the secrets of a job", { jobId: job.id, error });
           return null;
@@ -135,6 +141,15 @@ export async function startRunner(input: RunnerInput) {
     secretsOf,
     clock,
   });
+  const removal = parts.use(
+    new SecretRemoval({
+      db,
+      store,
+      maskLogs: (job, signal) => logs.mask(job, signal),
+      clock,
+      log,
+    }),
+  );
   const intake = new Intake({
     store,
     limits: () => ({ ...config.current.of(QUEUE), ...config.current.of(DISK) }),
@@ -164,6 +179,11 @@ export async function startRunner(input: RunnerInput) {
     logs,
     intake,
     submit: (body, options) => submitJob(submitPorts, body, options),
+    async retry(id, options) {
+      const queued = await retryJob(retryPorts, id, options);
+      logs.forget(id);
+      return queued;
+    },
     tasks,
     stopping: stopping.signal,
     get authenticator() {
@@ -188,6 +208,7 @@ export async function startRunner(input: RunnerInput) {
       agents: host.kind,
       maxRunning: config.current.of(QUEUE).maxRunning,
       stateDir,
+      unreadableSecrets: countForeignSecrets(db, envelopePrefix(key)),
       warnings: input.warnings,
     }),
     unreadyReasons: () =>
@@ -206,6 +227,10 @@ export async function startRunner(input: RunnerInput) {
     defaultsOf: (project: ProjectName) => config.defaultsOf(project),
     seal: (secrets: Readonly<Record<string, string>>, jobId: Job["id"]) =>
       sealMap(key, new Map(Object.entries(secrets)), jobId),
+  };
+  const retryPorts = {
+    ...submitPorts,
+    removeSecrets: (job: Job, signal: AbortSignal) => removal.finish(job, signal),
   };
   for (const { part } of modules) features.push(part(services));
   const router = makeRouter({
@@ -231,6 +256,7 @@ export async function startRunner(input: RunnerInput) {
   );
   for (const { start } of features) start?.();
   dispatcher.start();
+  removal.start();
   log.debug("Runner started", { stateDir, agents: host.kind, layout: layout.kind });
   const hasFeatureWork = () => features.some(({ hasWork }) => hasWork?.() === true);
   const owned = parts.move();
@@ -250,7 +276,8 @@ export async function startRunner(input: RunnerInput) {
     /** Returns the milliseconds of idleness. */
     idleForMs() {
       const { queued, inFlight } = counts(store);
-      if (server.activeRequests > 0 || queued + inFlight > 0 || hasFeatureWork()) return 0;
+      if (server.activeRequests > 0 || queued + inFlight > 0 || removal.isBusy) return 0;
+      if (hasFeatureWork()) return 0;
       return clock.now() - Math.max(server.lastActivityAt, startedAt);
     },
     /** Tells if a job is queued or in flight, or a result is owed. */

@@ -24,7 +24,7 @@ import type { AttemptStep } from "@lib/spine/jobs/step.ts";
 import type { JobLogReader } from "@lib/spine/logs/job_logs.ts";
 import type { Intake } from "@lib/spine/queue/intake.ts";
 import type { JobStore } from "@lib/spine/queue/job_store.ts";
-import type { Submitted } from "@lib/spine/queue/submit.ts";
+import type { RetryOptions, Submitted } from "@lib/spine/queue/submit.ts";
 import type { Authenticator } from "@lib/api/access.ts";
 import type { CleanSource } from "@lib/api/clean_source.ts";
 import type { Command } from "@lib/api/client/command.ts";
@@ -107,6 +107,8 @@ export interface RunnerServices {
   readonly intake: Pick<Intake, "assertRoom" | "assertOpen" | "assertDisk">;
   /** Validates and stores a job; returns once it is on disk. */
   readonly submit: (body: unknown, options: SubmitOptions) => Submitted;
+  /** Queues an ended job again, with the secrets of the body. */
+  readonly retry: (id: JobId, options: RetryOptions) => Promise<Job>;
   readonly tasks: TaskGroup;
   /** Aborts with `runner_stopping` when the runner stops accepting: answers that go on end. */
   readonly stopping: AbortSignal;
@@ -157,6 +159,8 @@ export interface RunnerFacts {
   readonly agents: string;
   readonly maxRunning: number;
   readonly stateDir: string;
+  /** Jobs with secrets that were sealed with another key file. */
+  readonly unreadableSecrets: number;
   /** Dangers of its configuration, one sentence each. */
   readonly warnings: readonly string[];
 }

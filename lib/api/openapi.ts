@@ -96,7 +96,7 @@ function operation(route: AnyRoute): Json {
     ],
     ...(route.body === undefined ? {} : {
       requestBody: {
-        required: true,
+        required: route.body.type !== "optional",
         content: { "application/json": { schema: jsonSchema(route.body) } },
       },
     }),

@@ -60,7 +60,6 @@ class Bench implements AsyncDisposable {
       steps: this.steps,
       setupTimeoutMs: () => this.setupTimeoutMs,
       openSetupLog: () => this.openSetupLog(),
-      seal: (secrets) => new TextEncoder().encode(JSON.stringify(Object.keys(secrets))),
       endHelpers: () => {
         this.helpersEnded++;
         return Promise.resolve(1);
@@ -367,13 +366,14 @@ Deno.test("adopt() removes the workspace that an agent left when it was killed",
   assert.deepEqual(t.log.of("info"), []);
 });
 
-Deno.test("no secret is written to an attempt's directory in the clear", async () => {
+Deno.test("no secret is written to an attempt's directory, in the clear or sealed", async () => {
   await using t = new Bench();
   const host = await t.agent();
   await host.begin(t.ref, { ...input, secrets: { TOKEN: "hunter2-hunter2" } });
   for await (const entry of Deno.readDir(t.directory.path)) {
     if (!entry.isFile) continue;
     const path = `${t.directory.path}/${entry.name}`;
+    assert.notEqual(path, t.directory.secretsFile);
     assert.doesNotMatch(await Deno.readTextFile(path), /hunter2/);
     assert.equal(((await Deno.stat(path)).mode ?? 0) & 0o777, 0o600, path);
   }

@@ -245,7 +245,6 @@ class Bench implements AsyncDisposable {
         steps: [],
         setupTimeoutMs: () => 60_000,
         openSetupLog: () => ({ say() {}, done() {}, [Symbol.dispose]() {} }),
-        seal: () => new Uint8Array(),
         endHelpers: () => Promise.resolve(0),
         clock: systemClock,
         log: this.log,

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { DatabaseSync } from "node:sqlite";
 import { freePort, startEmptyEngine } from "../support/gryt_runner.ts";
 import { type Before, restoreBefore } from "../support/release_before.ts";
 import { pause, RunnerBench } from "../support/runner_process.ts";
@@ -76,6 +77,23 @@ Deno.test("takeover: jobs of the release before are found by their labels", asyn
   );
   assert(labelled.length > 0);
   assert.deepEqual(found.sort(), labelled.map(({ id }) => id).sort());
+});
+
+Deno.test("takeover: ended jobs lose their secrets, and their logs stay masked", async () => {
+  await using t = await takeOver();
+  using db = new DatabaseSync(`${t.bench.stateDir}/runner.db`, { readOnly: true });
+  const count = db.prepare(
+    "SELECT count(*) AS n FROM jobs WHERE sealed_secrets IS NOT NULL AND finished_at IS NOT NULL",
+  );
+  const deadline = Date.now() + 20_000;
+  while (count.get()?.["n"] !== 0 && Date.now() < deadline) await pause(50);
+  assert.equal(count.get()?.["n"], 0);
+  assert.equal(await t.log("done"), t.before.jobs["done"]?.log);
+  const directory = `${t.bench.stateDir}/projects/web/jobs/${t.before.jobs["done"]?.id}/1`;
+  const names = [...Deno.readDirSync(directory)].map(({ name }) => name);
+  assert.ok(names.includes("stdout.log"));
+  assert.ok(!names.includes("secrets.sealed"));
+  assert.ok(!Deno.readTextFileSync(`${directory}/stdout.log`).includes(t.before.secret));
 });
 
 Deno.test("takeover: queued jobs wait for their paused project, then run and succeed", async () => {

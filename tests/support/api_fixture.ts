@@ -25,7 +25,7 @@ import type { Origin } from "@lib/foundations/http/listener.ts";
 import { JobEvents } from "@lib/spine/jobs/job_events.ts";
 import { TaskGroup } from "@lib/core/task_group.ts";
 import type { LogReading } from "@lib/spine/logs/log_reader.ts";
-import { submitJob, type SubmitPorts } from "@lib/spine/queue/submit.ts";
+import { retryJob, submitJob, type SubmitPorts } from "@lib/spine/queue/submit.ts";
 import { FakeClock } from "./fake_clock.ts";
 import { type MemoryStore, openMemoryStore } from "./job_fixtures.ts";
 import { RecordingLogger } from "./recording_logger.ts";
@@ -94,6 +94,12 @@ export function openApi(
         body,
         options,
       ),
+    retry: (id, options) =>
+      retryJob(
+        { store: memory.store, clock, seal, removeSecrets: () => Promise.resolve() },
+        id,
+        options,
+      ),
     tasks: new TaskGroup({ onFailure: (task, error) => log.error(task, { error }) }),
     stopping: new AbortController().signal,
     authenticator,
@@ -111,6 +117,7 @@ export function openApi(
       agents: "child",
       maxRunning: 4,
       stateDir: "/state",
+      unreadableSecrets: 0,
       warnings: [],
     }),
     unreadyReasons: () => [],

@@ -168,3 +168,15 @@ export function checkRunner({ runner, manager, version }: DoctorFacts): Check {
   }
   return check.ok(`the runner answers, version ${runner.version ?? "unknown"}`);
 }
+
+/** Checks that the key file opens the secrets of the jobs on record. */
+export function checkSecrets({ runner }: DoctorFacts): readonly Check[] {
+  if (runner.kind !== "answered" || !runner.unreadableSecrets) return [];
+  return [
+    checkOf("secrets", "Sealed secrets").problem(
+      `${runner.unreadableSecrets} jobs have secrets that were sealed with another secrets.key: ` +
+        "queued ones fail, the logs of ended ones are refused",
+      "restore that secrets.key and restart the runner, or submit the jobs again",
+    ),
+  ];
+}

@@ -25,7 +25,12 @@ import {
   formatEngineAddress,
 } from "@lib/foundations/docker/find_engine.ts";
 import { pingEngine } from "@lib/foundations/docker/ping.ts";
-import { checkFiles, checkRunner, checkUnits } from "@lib/features/install/check_installation.ts";
+import {
+  checkFiles,
+  checkRunner,
+  checkSecrets,
+  checkUnits,
+} from "@lib/features/install/check_installation.ts";
 import { checkSystemd, checkTools } from "@lib/features/install/check_machine.ts";
 import { type Check, checkOf } from "@lib/features/install/checks.ts";
 import { type EngineAnswer, gatherFacts, type RunnerAnswer } from "@lib/features/install/facts.ts";
@@ -36,8 +41,11 @@ import type { CliContext } from "@lib/api/client/context.ts";
 import { reading } from "@lib/api/client/reading.ts";
 import { type Colour, oneLine, type Painter } from "@lib/api/client/format.ts";
 
-/** Reads the version out of the runner's status. */
-const readVersion = reading(v.object({ version: v.string() }), "the status");
+/** Reads what concerns the installation out of the runner's status. */
+const readStatus = reading(
+  v.object({ version: v.string(), unreadable_secrets: v.optional(v.number(), 0) }),
+  "the status",
+);
 
 /** Deadline of the runner's answer. */
 const ASK_RUNNER_MS = 5_000;
@@ -75,6 +83,7 @@ export async function doctor(context: CliContext): Promise<number> {
     checkDatabase(`${stateDir}/runner.db`),
     ...checkUnits(facts),
     checkRunner(facts),
+    ...checkSecrets(facts),
     ...checkTools(facts),
     ...checkListener(config.of(LISTEN)),
   ];
@@ -156,8 +165,11 @@ async function askRunner(context: CliContext, signal: AbortSignal): Promise<Runn
   using deadline = withDeadline(signal, ASK_RUNNER_MS, "the runner");
   try {
     using runner = await context.connect();
-    const { version } = await runner.ask(readVersion, { path: "/v1/status", signal: deadline });
-    return { kind: "answered", version };
+    const { version, unreadable_secrets: unreadableSecrets } = await runner.ask(readStatus, {
+      path: "/v1/status",
+      signal: deadline,
+    });
+    return { kind: "answered", version, unreadableSecrets };
   } catch (error) {
     if (signal.aborted) throw signal.reason;
     const isSilent = !(error instanceof CicdError) ||

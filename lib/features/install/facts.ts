@@ -63,7 +63,12 @@ export interface UnitInstance {
 
 /** The runner's answer on its socket. */
 export type RunnerAnswer =
-  | { readonly kind: "answered"; readonly version: string | undefined }
+  | {
+    readonly kind: "answered";
+    readonly version: string | undefined;
+    /** Jobs whose secrets were sealed with another key file. */
+    readonly unreadableSecrets?: number;
+  }
   /** It answers every request with the reason why it cannot start or serve. */
   | { readonly kind: "refuses"; readonly why: string }
   | { readonly kind: "silent"; readonly why: string };

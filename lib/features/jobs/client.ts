@@ -82,13 +82,18 @@ export function showJob(runner: RunnerTransport, id: string, signal: AbortSignal
 /** Cancels a job or runs it again. */
 export function changeJob(
   runner: RunnerTransport,
-  { id, verb, isHeld }: Holding & { readonly id: string; readonly verb: "cancel" | "retry" },
+  { id, verb, isHeld, body }: Holding & {
+    readonly id: string;
+    readonly verb: "cancel" | "retry";
+    readonly body?: unknown;
+  },
   signal: AbortSignal,
 ): Promise<JobAnswer> {
   const path = `${jobPath(id)}/${verb}`;
+  const sent = { method: "POST", signal, ...(body === undefined ? {} : { body }) } as const;
   return asHolder(
     isHeld,
-    (query) => runner.ask(readJob, { method: "POST", path: `${path}${queryOf(query)}`, signal }),
+    (query) => runner.ask(readJob, { ...sent, path: `${path}${queryOf(query)}` }),
   );
 }
 

@@ -7,7 +7,7 @@ import { object } from "@optique/core/constructs";
 import { message } from "@optique/core/message";
 import { multiple, optional } from "@optique/core/modifiers";
 import { option } from "@optique/core/primitives";
-import { choice, integer } from "@optique/core/valueparser";
+import { choice, integer, string } from "@optique/core/valueparser";
 import { formatDuration } from "@lib/core/duration.ts";
 import { CicdError, toCicdError } from "@lib/core/errors.ts";
 import { type Command, defineCommand } from "@lib/api/client/command.ts";
@@ -214,33 +214,48 @@ const events = defineCommand({
 const retry = defineCommand({
   name: "retry",
   brief: message`Run an ended job again`,
-  description: message`The job keeps its id and gets another attempt. With ${"--follow"}, the job is
-cancelled if this program is killed, as with run.`,
-  examples: ["cicd-runner retry --follow 0192f3a4"],
+  description: message`The job keeps its id and gets another attempt. A job's secrets are removed
+when it has ended, so give all of them again. With ${"--follow"}, the job is cancelled if this
+program is killed, as with run.`,
+  examples: [
+    "cicd-runner retry --follow 0192f3a4",
+    "cicd-runner retry --secret NPM_TOKEN=env:NPM_TOKEN 0192f3a4",
+  ],
   flags: (completer) =>
     object({
       id: jobArgument(completer),
+      secrets: multiple(option("--secret", string({ metavar: "NAME=SOURCE" }), {
+        description: message`One of the job's secrets; SOURCE as for ${"run"}`,
+      })),
       follow: toggle(
         ["-f", "--follow"],
         message`Follow the log of the new attempt and exit with the job's exit code`,
       ),
     }),
-  async run({ id, follow }, context) {
+  async run({ id, follow, secrets }, context) {
+    const change = { id, verb: "retry", ...await retryBody(secrets, context) } as const;
     if (follow) {
       return await runToEnd(context, async (runner, signal) => {
         const from = await logSize(runner, { id }, signal);
-        const job = await changeJob(runner, { id, verb: "retry", isHeld: true }, signal);
+        const job = await changeJob(runner, { ...change, isHeld: true }, signal);
         return { job, from };
       });
     }
     const { out, flags } = context;
     using runner = await context.connect();
-    const job = await changeJob(runner, { id, verb: "retry" }, context.signal);
+    const job = await changeJob(runner, change, context.signal);
     if (flags.json) await out.json(job);
     else await out.line(`job ${job.id} is queued again`);
     return 0;
   },
 });
+
+async function retryBody(given: readonly string[], { env }: CliContext) {
+  if (given.length === 0) return {};
+  const { openInput } = await import("@lib/features/jobs/commands/job_spec.ts");
+  const { readSecrets } = await import("@lib/features/jobs/commands/flag_values.ts");
+  return { body: { secrets: await readSecrets(given, openInput(env)) } };
+}
 
 /** The commands about jobs. */
 export const commands: readonly Command[] = [

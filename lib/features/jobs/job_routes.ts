@@ -7,13 +7,13 @@ import * as v from "valibot";
 import { withDeadline } from "@lib/core/abort.ts";
 import { CicdError } from "@lib/core/errors.ts";
 import { type JobId, parseJobId } from "@lib/core/ids.ts";
-import { readJson } from "@lib/foundations/http/body.ts";
+import { readJson, readJsonIfAny } from "@lib/foundations/http/body.ts";
 import { projectsOf, shownCaller } from "@lib/core/caller.ts";
 import { isTerminal, type Job, JOB_STATES } from "@lib/spine/jobs/model.ts";
 import type { JobEvent } from "@lib/spine/jobs/state_machine.ts";
 import { jobPageSchema, jobSchema } from "@lib/api/answers.ts";
 import type { RunnerServices } from "@lib/api/feature.ts";
-import { jobRequestSchema } from "@lib/spine/spec/job_request.ts";
+import { jobRequestSchema, retryRequestSchema } from "@lib/spine/spec/job_request.ts";
 import { projectName } from "@lib/core/value_types.ts";
 import { toJobView } from "@lib/features/jobs/job_view.ts";
 import { type ClientLeases, onDisconnect } from "@lib/features/jobs/leases.ts";
@@ -51,7 +51,7 @@ const LABELS_MAX = 16;
 type JobPorts = Pick<
   RunnerServices,
   | ("store" | "events" | "logs" | "log" | "clock" | "bodyLimits" | "submit" | "intake")
-  | ("waitingReason" | "stopping")
+  | ("waitingReason" | "stopping" | "retry")
 >;
 
 /** The routes of single jobs and of their list. */
@@ -205,20 +205,33 @@ export function jobRoutes(ports: JobPorts, leases: ClientLeases): readonly AnyRo
       access: { scope: "submit", by: "job" },
       summary: "Run an ended job again",
       description:
-        "The job keeps its id and gets another attempt. `on_disconnect=cancel` as with " +
+        "The job keeps its id and gets another attempt. The secrets of a job are removed when it " +
+        "has ended: the request must send all of them again. `on_disconnect=cancel` as with " +
         "`POST /v1/jobs`.",
       query: { on_disconnect: onDisconnect },
+      body: v.optional(retryRequestSchema),
       answers: { 202: { description: "The job is queued again", schema: jobSchema } },
-      errors: ["state_conflict", "draining", "disk_full"],
-      handle: ({ job, query, caller }, reply) => {
-        ports.intake.assertOpen(job.spec.project);
+      errors: [
+        "state_conflict",
+        "draining",
+        "disk_full",
+        "invalid_json",
+        "invalid_request",
+        "body_too_large",
+        "request_timeout",
+      ],
+      handle: async ({ request, job: { id, spec }, query, caller, signal }, reply) => {
+        ports.intake.assertOpen(spec.project);
         const isLeased = query.on_disconnect === "cancel";
-        if (isTerminal(job.state)) {
-          // Before the retry, so that a runner that is killed in between loses no lease.
-          if (isLeased) leases.grant(job.id, { by: caller, retryBase: job.attempt });
-          else leases.revoke(job.id);
-        }
-        const queued = apply(ports, job.id, { kind: "retry_requested", at: ports.clock.now() });
+        const queued = await ports.retry(id, {
+          body: await readJsonIfAny(request, ports.bodyLimits()),
+          beforehand(job) {
+            // Before the retry, so that a runner that is killed in between loses no lease.
+            if (isLeased) leases.grant(id, { by: caller, retryBase: job.attempt });
+            else leases.revoke(id);
+          },
+          signal,
+        });
         if (isLeased) leases.take(queued, caller);
         return reply.json(202, shown(ports, queued));
       },

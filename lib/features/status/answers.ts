@@ -23,6 +23,9 @@ export const statusSchema = v.object({
   max_running: v.number(),
   ready: v.boolean(),
   reasons: v.array(v.string()),
+  unreadable_secrets: added(
+    v.pipe(v.number(), v.description("Jobs whose secrets were sealed with another key file")),
+  ),
   warnings: added(
     v.pipe(v.array(v.string()), v.description("Dangers of the configuration")),
   ),

@@ -66,6 +66,7 @@ function runnerRoutes(ports: RunnerServices): readonly AnyRoute[] {
           ...queueView(ports, caller),
           max_running: facts.maxRunning,
           ...ready(),
+          unreadable_secrets: facts.unreadableSecrets,
           warnings: facts.warnings,
         });
       },

@@ -65,6 +65,11 @@ export function statIfThereSync(path: string): Deno.FileInfo | undefined {
   }
 }
 
+/** Removes a file, if it exists. */
+export async function removeIfThere(path: string): Promise<void> {
+  await ifThere(() => Deno.remove(path));
+}
+
 /** Lists the names of the directories in a directory, without links; none if it does not exist. */
 export function directoriesIn(path: string): readonly string[] {
   return namesIn(path, ({ isDirectory }) => isDirectory);

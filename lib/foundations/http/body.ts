@@ -51,6 +51,13 @@ async function readBody(
  * `request_timeout` if it is late.
  */
 export async function readJson(request: Request, limits: BodyLimits): Promise<unknown> {
+  const value = await readJsonIfAny(request, limits);
+  if (value !== undefined) return value;
+  throw new CicdError("invalid_json", "Cannot read the body: it is empty, JSON is expected");
+}
+
+/** As {@linkcode readJson}, but returns `undefined` for an empty body. */
+export async function readJsonIfAny(request: Request, limits: BodyLimits): Promise<unknown> {
   const bytes = await readBody(request, limits);
   let text: string;
   try {
@@ -58,9 +65,7 @@ export async function readJson(request: Request, limits: BodyLimits): Promise<un
   } catch (error) {
     throw new CicdError("invalid_json", "Cannot read the body: it is not UTF-8", { cause: error });
   }
-  if (text.trim() === "") {
-    throw new CicdError("invalid_json", "Cannot read the body: it is empty, JSON is expected");
-  }
+  if (text.trim() === "") return undefined;
   try {
     return JSON.parse(text);
   } catch (error) {

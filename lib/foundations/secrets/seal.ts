@@ -59,6 +59,11 @@ export function sealingKey(bytes: Uint8Array): SealingKey {
   return { id: new Uint8Array(id.subarray(0, KEY_ID_BYTES)), key: new Secret(bytes.slice()) };
 }
 
+/** Returns the bytes with which every envelope of this key begins, and of no other. */
+export function envelopePrefix({ id }: SealingKey): Uint8Array {
+  return new Uint8Array([...PREAMBLE, ...id]);
+}
+
 /**
  * Seals bytes.
  *

@@ -148,6 +148,8 @@ const PRAGMAS = [
   "journal_mode=WAL",
   "synchronous=FULL",
   "journal_size_limit=4194304",
+  // What is removed, such as a sealed secret, is overwritten in the file.
+  "secure_delete=ON",
 ];
 
 function open(path: string): DatabaseSync {

@@ -74,7 +74,6 @@ export interface AttemptHostOptions extends StarterOptions {
     spec: JobSpec,
     signal: AbortSignal,
   ) => LogRecorder;
-  readonly seal: (secrets: Readonly<Record<string, string>>, ref: AttemptRef) => Uint8Array;
   /** Ends the helper programs of an earlier agent that are still alive; returns their number. */
   readonly endHelpers: () => Promise<number>;
 }
@@ -179,7 +178,7 @@ export class AttemptHost implements AsyncDisposable {
   }
 
   async #begin(ref: AttemptRef, input: AttemptInput): Promise<void> {
-    const { executor, seal } = this.#options;
+    const { executor } = this.#options;
     const { spec, secrets } = input;
     const handle: AttemptHandle = { ref, spec, directory: this.#directory(ref) };
     const damage = repairDirectory(handle.directory);
@@ -202,8 +201,7 @@ export class AttemptHost implements AsyncDisposable {
     let needsSetup: boolean;
     try {
       if (input.configStamp !== undefined) await this.#options.configure(input.configStamp);
-      const sealed = Object.keys(secrets).length === 0 ? undefined : seal(secrets, ref);
-      prepareDirectory(handle, sealed);
+      prepareDirectory(handle);
       needsSetup = this.#starter.needsSetup(spec);
     } catch (error) {
       const outcome = this.#starter.startFailed(handle, error);

@@ -15,7 +15,8 @@ import { isTerminal, type Job } from "@lib/spine/jobs/model.ts";
 import { type FollowPort, type LogReading, readLog } from "@lib/spine/logs/log_reader.ts";
 import { jobLogSize, type LogSource, setupSource } from "@lib/spine/logs/log_source.ts";
 import type { LogWatch, LogWatcher } from "@lib/spine/logs/log_watcher.ts";
-import { existsSync } from "@lib/foundations/files/records.ts";
+import { maskLog } from "@lib/spine/logs/mask_log.ts";
+import { existsSync, removeIfThere } from "@lib/foundations/files/records.ts";
 import { compilePatterns, type SecretPatterns } from "@lib/foundations/secrets/redactor.ts";
 import { secretForms } from "@lib/foundations/secrets/secret_forms.ts";
 
@@ -71,6 +72,23 @@ export class JobLogReader {
     });
   }
 
+  /**
+   * Masks an ended job's logs on disk, so that they no longer need its secrets.
+   *
+   * @throws As {@linkcode maskLog} does, and if the secrets cannot be read.
+   */
+  async mask(job: Job, signal: AbortSignal): Promise<void> {
+    for (const source of this.#sources(job, undefined)) {
+      await maskLog(source, { patterns: () => this.#patterns(job), signal });
+      await removeIfThere(source.directory.secretsFile);
+    }
+  }
+
+  /** Forgets what is masked in a job's log: its secrets have changed. */
+  forget(id: Job["id"]): void {
+    this.#compiled.delete(id);
+  }
+
   #follow(job: Job, stream: LogQuery["stream"]): FollowPort {
     const { watcher, events, read } = this.#options;
     const until = (isWanted: (now: Job) => boolean, signal: AbortSignal) =>
@@ -95,7 +113,10 @@ export class JobLogReader {
             attempt >= part.number || (isTerminal(state) && attempt === part.number - 1),
           signal,
         );
-        return now.attempt >= part.number ? this.#source(now, part) : undefined;
+        // A job that was retried on request has other secrets than when the reading began.
+        return now.attempt >= part.number
+          ? { ...this.#source(now, part), patterns: this.#patterns(now) }
+          : undefined;
       },
     };
   }

@@ -123,7 +123,8 @@ async function* readAttempt(
   output: LogOutput,
   { source, base }: { readonly source: LogSource; readonly base: number },
 ): AsyncGenerator<Uint8Array, LogExtent, undefined> {
-  const { follow, patterns, timestamps, signal } = options;
+  const { follow, timestamps, signal } = options;
+  const { patterns = options.patterns } = source;
   const view = viewOf(source, options.stream);
   const to = (options.to ?? Infinity) - base;
   let at = Math.max(0, output.offset - base);

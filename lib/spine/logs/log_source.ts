@@ -13,6 +13,7 @@ import { readIfThere, statIfThere, writeAtomic } from "@lib/foundations/files/re
 import type { AttemptDirectory } from "@lib/spine/jobs/attempt_directory.ts";
 import { endOfView, type StreamSizes } from "@lib/spine/logs/log_index.ts";
 import { type LogView, openLogIndex } from "@lib/spine/logs/log_index_file.ts";
+import type { SecretPatterns } from "@lib/foundations/secrets/redactor.ts";
 
 /** The log of one attempt. */
 export interface LogSource {
@@ -24,6 +25,8 @@ export interface LogSource {
   readonly settled: boolean;
   /** This is the log of the setup, not the job's output. */
   readonly isSetup?: true;
+  /** The secrets in it; absent: those of the rest of the reading. */
+  readonly patterns?: SecretPatterns;
 }
 
 /**

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { CicdError } from "@lib/core/errors.ts";
 import type { JobId, ProjectName } from "@lib/core/ids.ts";
 import {
   integer,
@@ -50,6 +51,12 @@ export interface EndedJob {
   readonly finishedAt: number;
   /** Bytes of log, over all attempts. */
   readonly logBytes: number;
+}
+
+/** An idempotency key and the hash of its request. */
+export interface Idempotency {
+  readonly key: string;
+  readonly requestHash: string;
 }
 
 /** Sums over the attempts of a project that ended with the same state and reason. */
@@ -171,4 +178,22 @@ function readPage(
 
 function placesFor(values: readonly unknown[]): string {
   return values.map(() => "?").join(", ");
+}
+
+/**
+ * Returns the id of the job that was stored with this key before; `undefined` if there is none.
+ *
+ * @throws {CicdError} `idempotency_key_reused` if the key belongs to another request.
+ */
+export function replayedJobId(db: Database, { key, requestHash }: Idempotency): JobId | undefined {
+  const row = db.first("SELECT request_hash, job_id FROM idempotency_keys WHERE key = ?", key);
+  if (row === undefined) return undefined;
+  if (text(row, "request_hash") !== requestHash) {
+    throw new CicdError(
+      "idempotency_key_reused",
+      `Cannot submit with this Idempotency-Key: it belongs to job "${text(row, "job_id")}", ` +
+        `which was submitted with a different body; use a new key`,
+    );
+  }
+  return jobIdIn(row, "job_id");
 }

@@ -85,6 +85,9 @@ CREATE TABLE removed_revision (
   top INTEGER NOT NULL
 ) STRICT;
 `,
+  `
+CREATE INDEX jobs_sealed ON jobs (finished_at, id) WHERE sealed_secrets IS NOT NULL;
+`,
 ];
 
 /**

@@ -14,17 +14,18 @@ import {
   countsByState,
   type EndedJob,
   endedJobs,
+  type Idempotency,
   idsWithPrefix,
   type JobFilter,
   type JobPage,
   jobsChangedSince,
   listJobs,
+  replayedJobId,
   type StateCount,
 } from "@lib/spine/queue/job_queries.ts";
 import {
   insertRow,
   JOB_COLUMNS,
-  jobIdIn,
   numberOf,
   parseAttemptRow,
   parseJobRow,
@@ -59,12 +60,6 @@ export type InsertResult =
   | { readonly kind: "created"; readonly job: Job; readonly superseded: readonly Job[] }
   /** The idempotency key was seen before, with the same request. */
   | { readonly kind: "replayed"; readonly job: Job };
-
-/** An idempotency key and the hash of its request. */
-export interface Idempotency {
-  readonly key: string;
-  readonly requestHash: string;
-}
 
 /** Options for {@linkcode JobStore}. */
 export interface JobStoreOptions {
@@ -144,11 +139,12 @@ export class JobStore {
   /**
    * Applies an event and stores what it changes, durably.
    *
+   * @param also Stores related values in the same transaction; if it throws, nothing is stored.
    * @returns The state machine's result, with the job as stored.
    * @throws {CicdError} `job_not_found`, `disk_full`, `io_failed`.
    */
-  apply(id: JobId, event: JobEvent): Transition {
-    const [result] = this.applyAll([id], event);
+  apply(id: JobId, event: JobEvent, also?: () => void): Transition {
+    const [result] = this.applyAll([id], event, also);
     if (result === undefined) throw new TypeError("One job has one transition");
     return result;
   }
@@ -161,16 +157,18 @@ export class JobStore {
    * @returns The state machine's result for each job.
    * @throws {CicdError} As {@linkcode apply}.
    */
-  applyAll(ids: readonly JobId[], event: JobEvent): readonly Transition[] {
+  applyAll(ids: readonly JobId[], event: JobEvent, also?: () => void): readonly Transition[] {
     let changes: [Job, Job][] = [];
     const apply = () => {
       changes = [];
-      return ids.map((id) => {
+      const stored = ids.map((id) => {
         const before = this.require(id);
         const result = this.#store(before, transition(before, event), event);
         if (result.kind === "changed") changes.push([result.job, before]);
         return result;
       });
+      if (changes.length > 0) also?.();
+      return stored;
     };
     const results = this.#transact(apply, ids, event);
     for (const [job, before] of changes) this.#options.onChange(job, before);
@@ -220,19 +218,8 @@ export class JobStore {
    * @throws {CicdError} `idempotency_key_reused` if the key belongs to another request.
    */
   replayed(idempotency: Idempotency): Job | undefined {
-    const row = this.#db.first(
-      "SELECT request_hash, job_id FROM idempotency_keys WHERE key = ?",
-      idempotency.key,
-    );
-    if (row === undefined) return undefined;
-    if (text(row, "request_hash") !== idempotency.requestHash) {
-      throw new CicdError(
-        "idempotency_key_reused",
-        `Cannot submit with this Idempotency-Key: it belongs to job "${text(row, "job_id")}", ` +
-          `which was submitted with a different body; use a new key`,
-      );
-    }
-    return this.require(jobIdIn(row, "job_id"));
+    const id = replayedJobId(this.#db, idempotency);
+    return id === undefined ? undefined : this.require(id);
   }
 
   /** Returns at most two ids that begin with `prefix`; only of `projects` if they are given. */
@@ -253,6 +240,20 @@ export class JobStore {
       job.attempt,
     );
     return row === undefined ? "" : text(row, "boot_id");
+  }
+
+  /** Runs an ended job again, with new secrets for those that were removed at its end. */
+  retry(
+    id: JobId,
+    { at, sealedSecrets }: { readonly at: number; readonly sealedSecrets: Uint8Array | undefined },
+  ): Transition {
+    return this.apply(id, { kind: "retry_requested", at }, () => {
+      if (sealedSecrets === undefined) return;
+      const sql = "UPDATE jobs SET sealed_secrets = ? WHERE id = ? AND sealed_secrets IS NULL";
+      if (this.#db.run(sql, sealedSecrets, id) > 0) return;
+      // Another request was faster.
+      throw new CicdError("state_conflict", `Cannot retry job "${id}": its logs are being masked`);
+    });
   }
 
   sealedSecrets(id: JobId): Uint8Array | undefined {

@@ -6,9 +6,13 @@
 import { createHash } from "node:crypto";
 import { CicdError } from "@lib/core/errors.ts";
 import { type JobId, newJobId, type ProjectName } from "@lib/core/ids.ts";
-import type { Job } from "@lib/spine/jobs/model.ts";
+import { isTerminal, type Job } from "@lib/spine/jobs/model.ts";
 import { assertMaySubmit, type Caller } from "@lib/core/caller.ts";
-import { parseJobRequest, type RequestDefaults } from "@lib/spine/spec/job_request.ts";
+import {
+  parseJobRequest,
+  parseRetryRequest,
+  type RequestDefaults,
+} from "@lib/spine/spec/job_request.ts";
 import type { Clock } from "@lib/core/clock.ts";
 import type { Intake } from "@lib/spine/queue/intake.ts";
 import type { JobStore } from "@lib/spine/queue/job_store.ts";
@@ -78,6 +82,46 @@ export function submitJob(
     ...(idempotency === undefined ? {} : { idempotency }),
     ...(also === undefined ? {} : { also: () => also(id) }),
   });
+}
+
+/** The parts that run a job again. */
+export interface RetryPorts extends Pick<SubmitPorts, "clock" | "seal"> {
+  readonly store: Pick<JobStore, "retry" | "require">;
+  /** Masks the job's logs, and removes the secrets that it still has. */
+  readonly removeSecrets: (job: Job, signal: AbortSignal) => Promise<void>;
+}
+
+/** Options for {@linkcode retryJob}. */
+export interface RetryOptions {
+  readonly body: unknown;
+  /** Called with the ended job right before it is queued. */
+  readonly beforehand: (job: Job) => void;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Queues an ended job again, with the secrets of the body; when this resolves, that is on disk.
+ *
+ * @throws {CicdError} `invalid_request` if a secret is missing, `state_conflict` if the job has not
+ * ended; nothing was stored.
+ */
+export async function retryJob(
+  { store, clock, seal, removeSecrets }: RetryPorts,
+  id: JobId,
+  { body, beforehand, signal }: RetryOptions,
+): Promise<Job> {
+  const job = store.require(id);
+  const secrets = isTerminal(job.state) ? parseRetryRequest(body, job.spec) : {};
+  await removeSecrets(job, signal);
+  const hasSecrets = Object.keys(secrets).length > 0;
+  const now = store.require(id);
+  if (isTerminal(now.state)) beforehand(now);
+  const result = store.retry(id, {
+    at: clock.now(),
+    sealedSecrets: hasSecrets ? seal(secrets, id) : undefined,
+  });
+  if (result.kind === "refused") throw new CicdError(result.code, result.message);
+  return store.require(id);
 }
 
 function checkedKey(key: string): string {

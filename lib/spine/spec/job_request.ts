@@ -10,7 +10,7 @@ import { fill, requestSchema, type SettingsOf } from "@lib/spine/spec/field.ts";
 import { CONTAINER, IMAGE } from "@lib/spine/spec/setup_fields.ts";
 import { JOB, KEPT } from "@lib/spine/spec/job_fields.ts";
 import type { ContainerSpec, JobRequest, JobSpec } from "@lib/spine/spec/job_spec.ts";
-import { crossChecks, type JobRules, policyIssues } from "@lib/spine/spec/rules.ts";
+import { crossChecks, type JobRules, policyIssues, secretIssues } from "@lib/spine/spec/rules.ts";
 
 /** The body of `POST /v1/jobs`. */
 export const jobRequestSchema: v.GenericSchema<unknown, JobRequest> = requestSchema(JOB);
@@ -53,6 +53,42 @@ export function parseJobRequest(
     }]);
   }
   return { spec, secrets };
+}
+
+/** The body of a retry. */
+export const retryRequestSchema: v.GenericSchema<unknown, Pick<JobRequest, "secrets">> =
+  requestSchema({ secrets: JOB.secrets });
+
+/**
+ * Validates the secrets for another run of a job, which no longer has its own: all of them, and no
+ * others.
+ *
+ * @param value The body of the request, if it has one.
+ * @throws {CicdError} `invalid_request` with the path of each field at fault.
+ */
+export function parseRetryRequest(value: unknown, spec: JobSpec): ParsedRequest["secrets"] {
+  const parsed = v.safeParse(retryRequestSchema, value ?? {});
+  if (!parsed.success) throw invalid(parsed.issues.map(toFieldIssue));
+  const { secrets = {} } = parsed.output;
+  const missing = spec.secretNames.filter((name) => !Object.hasOwn(secrets, name));
+  const issues = [
+    ...missing.map((name) => ({
+      path: `secrets.${name}`,
+      message: "is missing: a job's secrets are removed when it has ended; send it again",
+    })),
+    ...Object.keys(secrets).filter((name) => !spec.secretNames.includes(name)).map((name) => ({
+      path: `secrets.${name}`,
+      message: "is not a secret of the job; submit a new job",
+    })),
+    ...secretIssues(secrets),
+  ];
+  if (issues.length > 0) throw invalid(issues);
+  const argv = spec.work.kind === "command" ? spec.work.argv : [];
+  const problem = execTotalProblem(argv, { ...spec.env, ...secrets });
+  if (problem !== undefined) {
+    throw invalid([{ path: "secrets", message: `with the command ${problem.message}` }]);
+  }
+  return secrets;
 }
 
 /** Fills in the defaults of a request and makes the fields that only the spec has. */

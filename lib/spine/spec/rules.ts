@@ -50,13 +50,7 @@ export function crossChecks(request: JobRequest): readonly FieldIssue[] {
   for (const key of Object.keys(secrets)) {
     if (Object.hasOwn(env, key)) add(`secrets.${key}`, "is in `env` too; give it once");
   }
-  for (const key of secretForms(new Map(Object.entries(secrets))).unmasked) {
-    add(
-      `secrets.${key}`,
-      `is shorter than ${SECRET_MIN_BYTES} bytes, so it could not be masked in logs; use a longer ` +
-        "one, or `env` if it is not secret",
-    );
-  }
+  issues.push(...secretIssues(secrets));
   if (request.cancelInProgress === true && request.concurrencyGroup === undefined) {
     add("cancel_in_progress", "needs `concurrency_group`");
   }
@@ -78,6 +72,16 @@ export function crossChecks(request: JobRequest): readonly FieldIssue[] {
     add("workdir", "contains '..' or a control character");
   }
   return issues;
+}
+
+/** Returns the issues of secrets that cannot be masked. */
+export function secretIssues(secrets: Readonly<Record<string, string>>): readonly FieldIssue[] {
+  return secretForms(new Map(Object.entries(secrets))).unmasked.map((name) => ({
+    path: `secrets.${name}`,
+    message:
+      `is shorter than ${SECRET_MIN_BYTES} bytes, so it could not be masked in logs; use a ` +
+      "longer one, or `env` if it is not secret",
+  }));
 }
 
 /** Returns the violations of the policy, by the fields of the job's request. */

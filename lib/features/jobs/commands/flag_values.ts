@@ -105,7 +105,7 @@ function words(list: string): readonly string[] {
 }
 
 /** Reads `NAME=SOURCE`. @throws {CicdError} `usage`; no message holds a value. */
-async function readSecrets(
+export async function readSecrets(
   flags: readonly string[],
   ports: JobSpecPorts,
 ): Promise<Readonly<Record<string, string>>> {

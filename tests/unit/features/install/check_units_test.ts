@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { UnitFacts, UnitInstance } from "@lib/features/install/facts.ts";
-import { checkRunner, checkUnits } from "@lib/features/install/check_installation.ts";
+import { checkRunner, checkSecrets, checkUnits } from "@lib/features/install/check_installation.ts";
 import { factsWith } from "./_facts.ts";
 
 const INSTANCE: UnitInstance = {
@@ -77,4 +77,12 @@ Deno.test("checkRunner() gives the reason of a runner that refuses to start", ()
   assert.equal(check.status, "problem");
   assert.match(check.detail, /refuses requests: Cannot open database/);
   assert.match(check.fix ?? "", /next request starts the runner/);
+});
+
+Deno.test("checkSecrets() tells of secrets that the key file does not open", () => {
+  const answered = { kind: "answered", version: "1.0.0" } as const;
+  assert.deepEqual(checkSecrets(factsWith({ runner: answered })), []);
+  const [check] = checkSecrets(factsWith({ runner: { ...answered, unreadableSecrets: 2 } }));
+  assert.equal(check?.status, "problem");
+  assert.match(check?.detail ?? "", /2 jobs have secrets .* another secrets\.key/);
 });
