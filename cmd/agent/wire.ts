@@ -24,10 +24,14 @@ import type { AttemptRef } from "@lib/spine/jobs/attempt_directory.ts";
 import type { Executor } from "@lib/spine/jobs/executor.ts";
 import type { JobSpec } from "@lib/spine/spec/job_spec.ts";
 import { recordLog } from "@lib/spine/logs/log_recorder.ts";
+import { compileSecrets } from "@lib/spine/logs/job_masks.ts";
+import { bytesIfThereSync } from "@lib/foundations/files/records.ts";
+import { maskText } from "@lib/foundations/secrets/redactor.ts";
 import { openSetupLog } from "@lib/spine/logs/setup_log.ts";
 import { readBootId } from "@lib/foundations/process/boot_id.ts";
 import { LogWatcher } from "@lib/spine/logs/log_watcher.ts";
 import { buildContainerEnv, buildJobEnv } from "@lib/foundations/process/scrubbed_env.ts";
+import { openKey, sealMap, unsealMap } from "@lib/foundations/secrets/seal.ts";
 import { lockDirectory } from "@lib/foundations/store/state_lock.ts";
 import { ensurePrivateDirectory } from "../shared/directories.ts";
 import { hasUserManager } from "../shared/platform.ts";
@@ -66,6 +70,7 @@ export async function startAgent(input: AgentInput) {
   ensurePrivateDirectory(directory);
   // Two agents that start at once must not both adopt the same attempts.
   parts.use(lockDirectory({ directory, program: "cicd-agent", remedy: "it serves this project" }));
+  const key = openKey(`${stateDir}/secrets.key`);
   const services: AgentServices = {
     project,
     config,
@@ -108,13 +113,23 @@ export async function startAgent(input: AgentInput) {
         return endMarked(directory);
       },
       setupTimeoutMs: () => config().of(JOB_DEFAULTS).setupTimeoutMs,
-      openSetupLog: (directory, secrets) =>
+      openSetupLog: (directory, mask) =>
         openSetupLog(directory, {
           clock,
-          secrets,
+          mask,
           onFailure: (error) => log.warning("Cannot write a setup log", { error }),
         }),
       environmentOf: (ref, spec, workspace) => environmentOf(input, { ref, spec, workspace }),
+      maskOf: async (secrets) => {
+        const patterns = await compileSecrets(secrets);
+        return (text) => maskText(patterns, text);
+      },
+      sealedSecrets: ({ secretsFile }, { jobId }) => {
+        const sealed = bytesIfThereSync(secretsFile);
+        if (sealed === undefined) throw new CicdError("io_failed", "Their file is missing");
+        return Object.fromEntries(unsealMap(key, sealed, jobId));
+      },
+      seal: (secrets, { jobId }) => sealMap(key, new Map(Object.entries(secrets)), jobId),
       clock,
       log,
     }),

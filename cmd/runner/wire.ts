@@ -30,6 +30,7 @@ import { retryJob, submitJob } from "@lib/spine/queue/submit.ts";
 import { JobEvents } from "@lib/spine/jobs/job_events.ts";
 import { isTerminal, type Job } from "@lib/spine/jobs/model.ts";
 import { JobLogReader } from "@lib/spine/logs/job_logs.ts";
+import { JobMasks } from "@lib/spine/logs/job_masks.ts";
 import { LogWatcher } from "@lib/spine/logs/log_watcher.ts";
 import { ensurePrivateDirectory } from "../shared/directories.ts";
 import { FEATURES } from "../features.ts";
@@ -91,6 +92,7 @@ export async function startRunner(input: RunnerInput) {
     const sealed = store.sealedSecrets(job.id);
     return sealed === undefined ? new Map() : unsealMap(key, sealed, job.id);
   };
+  const masks = new JobMasks(secretsOf);
   const host = parts.use(await makeAgentHost(input));
   const link = parts.use(
     new AgentClient({
@@ -106,6 +108,7 @@ export async function startRunner(input: RunnerInput) {
           return null;
         }
       },
+      maskOf: (job) => masks.maskOf(job).catch(() => (text) => text),
       bootIdOf: (job) => store.bootIdOf(job),
       configStamp: () => config.stamp,
       urgently: reserve.urgently,
@@ -138,7 +141,7 @@ export async function startRunner(input: RunnerInput) {
     read: (id) => store.require(id),
     events,
     watcher,
-    secretsOf,
+    masks,
     clock,
   });
   const removal = parts.use(
@@ -177,11 +180,12 @@ export async function startRunner(input: RunnerInput) {
     store,
     events,
     logs,
+    maskOf: (job) => masks.maskOf(job),
     intake,
     submit: (body, options) => submitJob(submitPorts, body, options),
     async retry(id, options) {
       const queued = await retryJob(retryPorts, id, options);
-      logs.forget(id);
+      masks.forget(id);
       return queued;
     },
     tasks,

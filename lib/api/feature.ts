@@ -103,6 +103,8 @@ export interface RunnerServices {
   readonly events: JobEvents;
   /** Reads logs with secrets masked. */
   readonly logs: JobLogs;
+  /** Returns what masks a job's secrets in texts about it. */
+  readonly maskOf: (job: Job) => Promise<(text: string) => string>;
   /** Refuses jobs that cannot be accepted. */
   readonly intake: Pick<Intake, "assertRoom" | "assertOpen" | "assertDisk">;
   /** Validates and stores a job; returns once it is on disk. */

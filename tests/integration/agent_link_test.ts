@@ -42,6 +42,7 @@ class Bench implements AsyncDisposable {
     this.link = new AgentClient({
       host,
       secretsOf: () => ({ TOKEN: "a-long-secret" }),
+      maskOf: () => Promise.resolve((text) => text.replaceAll("a-long-secret", "***")),
       bootIdOf: () => "boot-1",
       configStamp: () => "stamp-1",
       maxAgents: () => 1,
@@ -109,6 +110,22 @@ Deno.test("run() starts the agent when nobody listens, and gives the outcome", a
     accepted: false,
     configStamp: "stamp-1",
   }]);
+});
+
+Deno.test("run() masks a secret in the outcome, and in the reason why it waits", async () => {
+  await using t = new Bench(
+    (_request, response) => {
+      response.statusCode = 503;
+      response.setHeader("content-type", "application/problem+json");
+      response.end(JSON.stringify({ code: "agent_unavailable", detail: "no a-long-secret" }));
+    },
+    (_request, response) => {
+      const outcome = makeOutcome({ message: "Cannot pull: a-long-secret is wrong" });
+      response.end(`${JSON.stringify({ kind: "ended", outcome })}\n`);
+    },
+  );
+  assert.equal((await t.run(job)).message, "Cannot pull: *** is wrong");
+  assert.doesNotMatch(t.waiting.join(), /a-long-secret/);
 });
 
 Deno.test("run() joins the same attempt when the connection breaks in mid-answer", async () => {

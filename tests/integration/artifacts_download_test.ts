@@ -6,7 +6,7 @@ import { artifactRoutes } from "@lib/features/artifacts/artifact_routes.ts";
 import { startHttpServer } from "@lib/foundations/http/server.ts";
 import { UnixClient } from "@lib/foundations/http/unix_client.ts";
 import { attemptDirectory } from "@lib/spine/jobs/attempt_directory.ts";
-import { openApi } from "../support/api_fixture.ts";
+import { noMask, openApi } from "../support/api_fixture.ts";
 import { projectName } from "../support/job_fixtures.ts";
 
 const MAIN = new URL("../../cmd/runner/main.ts", import.meta.url).pathname;
@@ -15,7 +15,7 @@ const NEVER = new AbortController().signal;
 /** A server on a socket, with a job that has artifacts. */
 async function serve(files: Readonly<Record<string, string>>) {
   const stateDir = await Deno.makeTempDir({ prefix: "cicd-dl-" });
-  const routes = artifactRoutes(new ArtifactReader(stateDir));
+  const routes = artifactRoutes(new ArtifactReader(stateDir), noMask);
   const api = openApi({ replaced: { artifacts: () => ({ routes }) } });
   const job = api.claim(api.add().id);
   const directory = attemptDirectory(stateDir, {

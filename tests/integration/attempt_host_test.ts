@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { compileSecrets } from "@lib/spine/logs/job_masks.ts";
+import { maskText } from "@lib/foundations/secrets/redactor.ts";
 import { AttemptHost, type AttemptInput } from "@lib/spine/attempts/attempt_host.ts";
 import type { SetupLog } from "@lib/spine/attempts/attempt_steps.ts";
 import { raceAbort } from "@lib/core/abort.ts";
@@ -60,6 +62,12 @@ class Bench implements AsyncDisposable {
       steps: this.steps,
       setupTimeoutMs: () => this.setupTimeoutMs,
       openSetupLog: () => this.openSetupLog(),
+      seal: (secrets) => new TextEncoder().encode(btoa(JSON.stringify(secrets))),
+      sealedSecrets: ({ secretsFile }) => JSON.parse(atob(Deno.readTextFileSync(secretsFile))),
+      maskOf: async (secrets) => {
+        const patterns = await compileSecrets(secrets);
+        return (text) => maskText(patterns, text);
+      },
       endHelpers: () => {
         this.helpersEnded++;
         return Promise.resolve(1);
@@ -366,14 +374,13 @@ Deno.test("adopt() removes the workspace that an agent left when it was killed",
   assert.deepEqual(t.log.of("info"), []);
 });
 
-Deno.test("no secret is written to an attempt's directory, in the clear or sealed", async () => {
+Deno.test("no secret is written to an attempt's directory in the clear", async () => {
   await using t = new Bench();
   const host = await t.agent();
   await host.begin(t.ref, { ...input, secrets: { TOKEN: "hunter2-hunter2" } });
   for await (const entry of Deno.readDir(t.directory.path)) {
     if (!entry.isFile) continue;
     const path = `${t.directory.path}/${entry.name}`;
-    assert.notEqual(path, t.directory.secretsFile);
     assert.doesNotMatch(await Deno.readTextFile(path), /hunter2/);
     assert.equal(((await Deno.stat(path)).mode ?? 0) & 0o777, 0o600, path);
   }
@@ -518,4 +525,49 @@ Deno.test("adopt() leaves an attempt that cannot be looked at to a later begin()
   await host.begin(t.ref, input);
   assert.equal(host.attempts.length, 2);
   assert.equal(t.machine.begun.length, 2);
+});
+
+/** What a registry and a git server were seen to answer: the password comes back in many forms. */
+const ECHOES = [
+  "Cannot pull: the engine says: unauthorized: password s3cr3t-t0ken of user ci is wrong",
+  `Cannot fetch: remote: bad header Basic ${btoa("ci:s3cr3t-t0ken")}`,
+  `Cannot fetch: ${"x".repeat(1_990)} s3cr3t-t0ken`,
+  "Cannot fetch: fatal: unable to access 'https://ci:s3cr3t-t…",
+];
+
+for (const [number, echo] of ECHOES.entries()) {
+  Deno.test(`an error that echoes a secret is masked in all that is written (${number})`, async () => {
+    await using t = new Bench();
+    t.steps = [{
+      name: "image",
+      needed: () => true,
+      before: () => Promise.reject(new TypeError(echo, { cause: new Error(echo) })),
+    }];
+    const host = await t.agent();
+    const spec = makeSpec({ secretNames: ["TOKEN"] });
+    await host.begin(t.ref, { ...input, spec, secrets: { TOKEN: "s3cr3t-t0ken" } });
+    await host.ended(t.ref);
+    const kept = [await Deno.readTextFile(t.directory.outcomeFile)];
+    const logged = t.log.messages.map((one) =>
+      Deno.inspect(one, { depth: 9, strAbbreviateSize: 1e6 })
+    );
+    for (const text of [...kept, ...logged]) {
+      assert.doesNotMatch(text, /s3cr3t|M2NyM3QtdDBr|\bt0ken/);
+    }
+  });
+}
+
+Deno.test("problems after a job are masked before the message is cut, also by the next agent", async () => {
+  await using t = new Bench();
+  t.steps = [{
+    name: "artifacts",
+    needed: () => true,
+    after: () => Promise.resolve([`${"x".repeat(1_985)} s3cr3t-t0ken is in the way`]),
+  }];
+  const spec = makeSpec({ secretNames: ["TOKEN"] });
+  await (await t.agent()).begin(t.ref, { ...input, spec, secrets: { TOKEN: "s3cr3t-t0ken" } });
+  const next = await t.agent();
+  t.machine.end(t.key, makeOutcome());
+  const { message } = await next.ended(t.ref);
+  assert.doesNotMatch(message, /s3cr/);
 });

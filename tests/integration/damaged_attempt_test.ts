@@ -222,6 +222,9 @@ class Bench implements AsyncDisposable {
     );
     const host = this.#agents.use(
       new AttemptHost({
+        seal: () => new Uint8Array(),
+        maskOf: () => Promise.resolve((text) => text),
+        sealedSecrets: () => ({}),
         project: this.#project,
         stateDir: this.stateDir,
         executor,

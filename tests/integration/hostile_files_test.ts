@@ -93,7 +93,13 @@ sleep 0.5`;
     const port = followPort(watcher);
     const source = sourceOf(directory, { output, settled: false });
     const text = textOf(
-      readLog({ sources: [source], patterns: patternsOf(), from: 0, follow: port, signal }),
+      readLog({
+        sources: [source],
+        patterns: () => Promise.resolve(patternsOf()),
+        from: 0,
+        follow: port,
+        signal,
+      }),
     );
     const failures: unknown[] = [];
     await using recording = recordLog({

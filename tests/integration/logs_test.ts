@@ -20,8 +20,14 @@ import {
 const NO_SECRETS = patternsOf();
 const signal = new AbortController().signal;
 
-function read(options: Partial<ReadLogOptions> & Pick<ReadLogOptions, "sources">) {
-  return readLog({ patterns: NO_SECRETS, from: 0, signal, ...options });
+type ReadOptions =
+  & Partial<Omit<ReadLogOptions, "patterns">>
+  & Pick<ReadLogOptions, "sources">
+  & { readonly patterns?: typeof NO_SECRETS };
+
+function read(options: ReadOptions) {
+  const { patterns = NO_SECRETS, ...others } = options;
+  return readLog({ from: 0, signal, ...others, patterns: () => Promise.resolve(patterns) });
 }
 
 function record(options: Pick<RecordLogOptions, "directory"> & Partial<RecordLogOptions>) {

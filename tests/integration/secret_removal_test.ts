@@ -36,7 +36,9 @@ Deno.test("maskLog() leaves each log as readers saw it, byte for byte, and no se
   for (const { source, streams } of cases) {
     for (const stream of streams) Deno.writeTextFileSync(directory.logFile(stream), text);
     const readAll = (patterns = patternsOf()) =>
-      textOf(readLog({ sources: [source], patterns, from: 0, signal }));
+      textOf(
+        readLog({ sources: [source], patterns: () => Promise.resolve(patterns), from: 0, signal }),
+      );
     const before = await readAll(PATTERNS);
     const size = Deno.statSync(directory.logFile(streams[0])).size;
     await maskLog(source, { patterns: () => PATTERNS, signal });
@@ -72,7 +74,7 @@ Deno.test("maskLog() does not disturb a reader in the middle of the log", async 
   const text = `${"x".repeat(65_530)}${SECRET}\n`.repeat(5);
   Deno.writeTextFileSync(directory.logFile("merged"), text);
   const sources = [sourceOf(directory)];
-  const reading = readLog({ sources, patterns: PATTERNS, from: 0, signal });
+  const reading = readLog({ sources, patterns: () => Promise.resolve(PATTERNS), from: 0, signal });
   let seen = "";
   for await (const chunk of reading) {
     if (seen === "") await maskLog(sourceOf(directory), { patterns: () => PATTERNS, signal });

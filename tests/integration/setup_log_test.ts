@@ -7,10 +7,12 @@ import { type AttemptDirectory, attemptDirectory } from "@lib/spine/jobs/attempt
 import type { Job } from "@lib/spine/jobs/model.ts";
 import type { JobSpec } from "@lib/spine/spec/job_spec.ts";
 import { JobLogReader, type LogQuery } from "@lib/spine/logs/job_logs.ts";
+import { JobMasks } from "@lib/spine/logs/job_masks.ts";
+import { maskText } from "@lib/foundations/secrets/redactor.ts";
 import { openSetupLog, SETUP_LINE_MAX_BYTES } from "@lib/spine/logs/setup_log.ts";
 import { FakeClock } from "../support/fake_clock.ts";
 import { makeJob, makeSpec } from "../support/job_fixtures.ts";
-import { type LogFiles, logFiles, textOf } from "../support/log_files.ts";
+import { type LogFiles, logFiles, patternsOf, textOf } from "../support/log_files.ts";
 
 const SECRET = "s3cr3t-t0ken";
 const GIT = {
@@ -25,7 +27,7 @@ function open(directory: AttemptDirectory, changes: { maxBytes?: number; clock?:
   const failures: unknown[] = [];
   const log = openSetupLog(directory, {
     clock: systemClock,
-    secrets: new Map([["TOKEN", SECRET]]),
+    mask: (text) => maskText(patternsOf(SECRET), text),
     onFailure: (error) => failures.push(error),
     ...changes,
   });
@@ -41,7 +43,7 @@ function jobLog(files: LogFiles, spec: JobSpec = makeSpec({ git: GIT, secretName
     read: () => job,
     events,
     watcher: files.watcher,
-    secretsOf: () => new Map([["TOKEN", SECRET]]),
+    masks: new JobMasks(() => new Map([["TOKEN", SECRET]])),
     clock: systemClock,
   });
   const signal = AbortSignal.timeout(30_000);

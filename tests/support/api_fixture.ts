@@ -62,6 +62,9 @@ export interface ApiChanges extends Partial<RunnerServices> {
   readonly replaced?: Readonly<Record<string, (services: RunnerServices) => RunnerPart>>;
 }
 
+/** The mask of jobs without secrets. */
+export const noMask: RunnerServices["maskOf"] = () => Promise.resolve((text) => text);
+
 /** Makes an API of all features; `changes` stand in for what is around them. */
 export function openApi(
   { replaced = {}, defaultsOf = plainDefaults, ...changes }: ApiChanges = {},
@@ -87,6 +90,7 @@ export function openApi(
     store: memory.store,
     events,
     logs: logsOf(logs),
+    maskOf: noMask,
     intake: { assertRoom() {}, assertOpen() {}, assertDisk() {} },
     submit: (body, options) =>
       submitJob(
@@ -189,7 +193,7 @@ function plainParts(keys: KeyStore): Parts {
   const nothing = () => Promise.resolve(undefined);
   return {
     jobs: jobsPart,
-    artifacts: () => ({ routes: artifactRoutes({ list: nothing, find: nothing }) }),
+    artifacts: () => ({ routes: artifactRoutes({ list: nothing, find: nothing }, noMask) }),
     status: statusPart,
     cleaning: () => ({
       routes: cleaningRoutes({

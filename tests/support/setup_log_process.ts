@@ -16,7 +16,7 @@ if (import.meta.main) {
   if (project === undefined || jobId === undefined) throw new TypeError("bad test ids");
   using log = openSetupLog(attemptDirectory(stateDir, { project, jobId, number: 1 }), {
     clock: systemClock,
-    secrets: new Map(),
+    mask: (text) => text,
     onFailure: (error) => {
       throw error;
     },

@@ -19,9 +19,10 @@ const attemptQuery = v.pipe(
 );
 
 type ArtifactReading = Pick<ArtifactReader, "list" | "find">;
+type MaskOf = (job: Job) => Promise<(text: string) => string>;
 
-/** Returns the routes of artifacts. */
-export function artifactRoutes(artifacts: ArtifactReading): readonly AnyRoute[] {
+/** Returns the routes of artifacts; names are shown with the job's secrets masked. */
+export function artifactRoutes(artifacts: ArtifactReading, maskOf: MaskOf): readonly AnyRoute[] {
   return [
     route({
       method: "GET",
@@ -32,7 +33,10 @@ export function artifactRoutes(artifacts: ArtifactReading): readonly AnyRoute[] 
       answers: { 200: { description: "The artifacts, by path", schema: artifactListSchema } },
       errors: ["job_not_found", "not_found", "invalid_request"],
       handle: async ({ job, query }, reply) =>
-        reply.json(200, await listView(artifacts, job, attemptOf(job, query.attempt))),
+        reply.json(
+          200,
+          await listView(artifacts, job, attemptOf(job, query.attempt), await maskOf(job)),
+        ),
     }),
     route({
       method: "GET",
@@ -52,7 +56,9 @@ export function artifactRoutes(artifacts: ArtifactReading): readonly AnyRoute[] 
       handle: async ({ request, signal, job, params, query }, reply) => {
         const attempt = attemptOf(job, query.attempt);
         const path = params["path"] ?? "";
-        const file = await artifacts.find(job, attempt, path);
+        const mask = await maskOf(job);
+        const file = await artifacts.find(job, attempt, path) ??
+          await findMasked(artifacts, { job, attempt, path }, mask);
         if (file === undefined) {
           throw new CicdError(
             "not_found",
@@ -60,7 +66,7 @@ export function artifactRoutes(artifacts: ArtifactReading): readonly AnyRoute[] 
               `/v1/jobs/${job.id}/artifacts lists them`,
           );
         }
-        return reply.raw(download(request, file, signal));
+        return reply.raw(download(request, { ...file, path: mask(file.path) }, signal));
       },
     }),
   ];
@@ -124,6 +130,7 @@ async function listView(
   artifacts: ArtifactReading,
   job: Job,
   attempt: number,
+  mask: (text: string) => string,
 ): Promise<v.InferOutput<typeof artifactListSchema>> {
   const list = attempt === 0 ? undefined : await artifacts.list(job, attempt);
   const { uploaded } = list ?? {};
@@ -132,17 +139,33 @@ async function listView(
     attempt,
     complete: list !== undefined,
     files: (list?.files ?? []).map(({ path, bytes, sha256, mode }) => ({
-      path,
+      path: mask(path),
       bytes,
       sha256,
       executable: (mode & 0o100) !== 0,
-      url: artifactUrl(job.id, path, attempt),
+      url: artifactUrl(job.id, mask(path), attempt),
     })),
-    left_out: [...list?.left_out ?? []],
+    left_out: (list?.left_out ?? []).map(({ path, why }) => ({ path: mask(path), why: mask(why) })),
     left_out_count: list?.left_out_count ?? 0,
-    unmatched: [...list?.unmatched ?? []],
-    uploaded: uploaded === undefined ? null : { ...uploaded, problem: uploaded.problem ?? null },
+    unmatched: (list?.unmatched ?? []).map(mask),
+    uploaded: uploaded === undefined ? null : {
+      ...uploaded,
+      to: mask(uploaded.to),
+      problem: uploaded.problem === undefined ? null : mask(uploaded.problem),
+    },
   };
+}
+
+/** Finds a file by its name as the list shows it, with a secret masked. */
+async function findMasked(
+  artifacts: ArtifactReading,
+  { job, attempt, path }: { readonly job: Job; readonly attempt: number; readonly path: string },
+  mask: (text: string) => string,
+): Promise<ReadableArtifact | undefined> {
+  if (!path.includes("*")) return undefined;
+  const files = (await artifacts.list(job, attempt))?.files ?? [];
+  const file = files.find((one) => mask(one.path) === path);
+  return file && await artifacts.find(job, attempt, file.path);
 }
 
 function artifactUrl(id: string, path: string, attempt: number): string {

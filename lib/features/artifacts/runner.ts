@@ -9,6 +9,6 @@ import { ArtifactReader } from "@lib/features/artifacts/artifact_reader.ts";
 import { artifactRoutes } from "@lib/features/artifacts/artifact_routes.ts";
 
 /** Returns the part. */
-export function part({ config }: RunnerServices): RunnerPart {
-  return { routes: artifactRoutes(new ArtifactReader(config().of(PROGRAM).stateDir)) };
+export function part({ config, maskOf }: RunnerServices): RunnerPart {
+  return { routes: artifactRoutes(new ArtifactReader(config().of(PROGRAM).stateDir), maskOf) };
 }

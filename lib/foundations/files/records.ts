@@ -30,6 +30,12 @@ export async function readIfThere(
 
 /** As {@linkcode readIfThere}, but synchronous. */
 export function readIfThereSync(path: string): string | undefined {
+  const bytes = bytesIfThereSync(path);
+  return bytes === undefined ? undefined : new TextDecoder().decode(bytes);
+}
+
+/** As {@linkcode readIfThere}, but synchronous and of any bytes. */
+export function bytesIfThereSync(path: string): Uint8Array | undefined {
   using file = openRecord(path, RECORD_MAX_BYTES);
   if (file === undefined) return undefined;
   const bytes = new Uint8Array(file.statSync().size);
@@ -37,7 +43,7 @@ export function readIfThereSync(path: string): string | undefined {
   for (let count = 1; count > 0; length += count) {
     count = file.readSync(bytes.subarray(length)) ?? 0;
   }
-  return new TextDecoder().decode(bytes.subarray(0, length));
+  return bytes.subarray(0, length);
 }
 
 /** Returns the status of a path, without following a link; `undefined` if it does not exist. */

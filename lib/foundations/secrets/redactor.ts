@@ -22,6 +22,8 @@ export interface SecretPatterns {
   readonly count: number;
   /** Bytes before an offset that a redactor must see first to start there. */
   readonly maxLookbehind: number;
+  /** Memory that they take. */
+  readonly bytes: number;
   /** @internal */
   readonly trie: Trie;
 }
@@ -34,32 +36,68 @@ interface Trie {
   /** The node of the longest proper suffix that is in the trie. */
   readonly fail: Int32Array;
   /** Length of the longest pattern that ends here, or 0. */
-  readonly maskLength: Int32Array;
+  readonly maskLength: Uint16Array;
   /** Length of the longest suffix that begins a pattern. */
-  readonly holdLength: Int32Array;
+  readonly holdLength: Uint16Array;
   readonly rootChild: Int32Array;
   /** 1 if a pattern begins with the two bytes `first << 8 | second`. */
   readonly pair: Uint8Array;
 }
 
+/** Bytes of patterns that are worked on between two steps: a millisecond or two at most. */
+const STEP_BYTES = 8 * 1024;
+/** Longest pattern, in bytes. */
+const PATTERN_LIMIT_BYTES = 0xffff;
+
 /** Compiles patterns for searching; ignores empty ones. */
-export function compilePatterns(patterns: Iterable<Uint8Array>): SecretPatterns {
-  const list = [...patterns].filter((pattern) => pattern.length > 0);
-  const size = list.reduce((sum, pattern) => sum + pattern.length, 1);
+export function compilePatterns(patterns: Iterable<Uint8Array | undefined>): SecretPatterns {
+  const steps = compileSteps(patterns);
+  for (;;) {
+    const step = steps.next();
+    if (step.done === true) return step.value;
+  }
+}
+
+/**
+ * Compiles patterns in short steps, so that a caller can do other work between them. Time and memory
+ * grow with the bytes of the patterns.
+ *
+ * @param patterns In place of one, `undefined` ends a step.
+ */
+export function* compileSteps(
+  patterns: Iterable<Uint8Array | undefined>,
+): Generator<void, SecretPatterns, void> {
+  const list: Uint8Array[] = [];
+  let size = 1;
+  for (const pattern of patterns) {
+    if (pattern === undefined) {
+      yield;
+      continue;
+    }
+    if (pattern.length > PATTERN_LIMIT_BYTES) {
+      throw new RangeError(`Cannot compile a pattern of ${pattern.length} bytes`);
+    }
+    list.push(pattern);
+    const before = size;
+    size += pattern.length;
+    if (isStep(before, size)) yield;
+  }
   const trie: Trie = {
     byte: new Uint8Array(size),
     firstChild: new Int32Array(size),
     sibling: new Int32Array(size),
     fail: new Int32Array(size),
-    maskLength: new Int32Array(size),
-    holdLength: new Int32Array(size),
+    maskLength: new Uint16Array(size),
+    holdLength: new Uint16Array(size),
     rootChild: new Int32Array(256),
-    pair: new Uint8Array(list.length === 0 ? 0 : 65_536),
+    pair: new Uint8Array(size === 1 ? 0 : 65_536),
   };
   let nodes = 1;
   let count = 0;
   let longest = 0;
+  let done = 0;
   for (const pattern of list) {
+    if (pattern.length === 0) continue;
     let node = 0;
     for (const byte of pattern) {
       let child = findChild(trie, node, byte);
@@ -78,15 +116,24 @@ export function compilePatterns(patterns: Iterable<Uint8Array>): SecretPatterns 
     const first = (pattern[0] ?? 0) << 8;
     if (pattern.length === 1) trie.pair.fill(1, first, first + 256);
     else trie.pair[first | (pattern[1] ?? 0)] = 1;
+    const before = done;
+    done += pattern.length;
+    if (isStep(before, done)) yield;
   }
-  link(trie, nodes);
-  return { count, maxLookbehind: Math.max(0, longest - 1), trie };
+  yield* link(trie, nodes);
+  const bytes = Object.values(trie).reduce((sum, { byteLength }) => sum + byteLength, 0);
+  return { count, maxLookbehind: Math.max(0, longest - 1), bytes, trie };
+}
+
+/** Returns true if another {@linkcode STEP_BYTES} were worked on. */
+function isStep(before: number, after: number): boolean {
+  return Math.floor(before / STEP_BYTES) < Math.floor(after / STEP_BYTES);
 }
 
 /** Sets the fail links and what depends on them, in order of depth. */
-function link(trie: Trie, nodes: number): void {
+function* link(trie: Trie, nodes: number): Generator<void, void, void> {
   const queue = new Int32Array(nodes);
-  const depth = new Int32Array(nodes);
+  const depth = new Uint16Array(nodes);
   let end = 1;
   for (let at = 0; at < end; at++) {
     const parent = queue[at] ?? 0;
@@ -100,6 +147,7 @@ function link(trie: Trie, nodes: number): void {
       const goesOn = (trie.firstChild[child] ?? 0) !== 0;
       trie.holdLength[child] = (goesOn ? depth[child] : trie.holdLength[fail]) ?? 0;
     }
+    if (isStep(at, at + 1)) yield;
   }
 }
 
@@ -196,3 +244,27 @@ export class Redactor {
     this.#node = node;
   }
 }
+
+/**
+ * Masks a text of its own.
+ *
+ * Texts that were cut to length end, or go on, with `…`: the beginning of a secret before it is
+ * masked too.
+ */
+export function maskText(patterns: SecretPatterns, text: string): string {
+  if (patterns.count === 0) return text;
+  const bytes = new TextEncoder().encode(text);
+  const redactor = new Redactor(patterns);
+  const masked = [...redactor.push(bytes), ...redactor.flush()];
+  for (let at = text.indexOf(CUT); at >= 0; at = text.indexOf(CUT, at + 1)) {
+    const before = new TextEncoder().encode(text.slice(0, at));
+    const settled = redactor.push(before).length;
+    const held = redactor.flush("cut");
+    held.forEach((byte, index) => {
+      if (byte === MASK) masked[settled + index] = MASK;
+    });
+  }
+  return new TextDecoder().decode(new Uint8Array(masked));
+}
+
+const CUT = "…";

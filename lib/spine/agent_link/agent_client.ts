@@ -45,6 +45,8 @@ export interface AgentClientOptions {
   readonly host: AgentHost;
   /** Returns the values of a job's secrets; `null` if they cannot be unsealed. */
   readonly secretsOf: (job: Job) => Readonly<Record<string, string>> | null;
+  /** Returns what masks a job's secrets in the texts that the runner keeps and shows. */
+  readonly maskOf: (job: Job) => Promise<(text: string) => string>;
   readonly stateDir: string;
   /** Returns the id of the machine's boot in which a job's latest attempt was claimed. */
   readonly bootIdOf: (job: Job) => string;
@@ -79,7 +81,9 @@ export class AgentClient implements AttemptRunner, Disposable {
     this.#agents.set(project, agent);
     try {
       await this.#endIdleAgents(options.signal);
-      return await this.#run(job, options);
+      const outcome = await this.#run(job, options);
+      const mask = await this.#options.maskOf(job);
+      return { ...outcome, message: mask(outcome.message) };
     } finally {
       agent.attempts--;
       agent.usedAt = this.#options.clock.now();
@@ -225,7 +229,7 @@ export class AgentClient implements AttemptRunner, Disposable {
       } catch (error) {
         if (signal.aborted) throw signal.reason;
         const problem = toCicdError(error);
-        onWaiting?.(problem.message);
+        onWaiting?.((await this.#options.maskOf(job))(problem.message));
         if (clock.now() - begun > SIGN_OF_LIFE_MS) {
           failures = 0;
           backoff.reset();

@@ -33,11 +33,15 @@ import { removeTree } from "@lib/foundations/process/remove_tree.ts";
  * Synchronous, as each turn of the event loop would delay the job. `attempt.json` comes last: a
  * directory without it was never ready. The drafts let the end be recorded on a full disk.
  */
-export function prepareDirectory({ directory, spec }: AttemptHandle): void {
+export function prepareDirectory(
+  { directory, spec }: AttemptHandle,
+  sealedSecrets: Uint8Array | undefined,
+): void {
   Deno.mkdirSync(directory.workspace, { recursive: true, mode: 0o700 });
   if (spec.work.kind === "script") {
     writeAtomicSync(directory.scriptFile, spec.work.text);
   }
+  if (sealedSecrets !== undefined) writeAtomicSync(directory.secretsFile, sealedSecrets);
   for (const path of draftedFiles(directory)) prepareDraft(path);
   writeAtomicSync(directory.attemptFile, JSON.stringify(spec));
 }

@@ -68,6 +68,8 @@ export interface AttemptHostOptions extends StarterOptions {
    * @throws {CicdError} `invalid_config`
    */
   readonly configure: (stamp: string) => Promise<void>;
+  /** Seals secrets for an agent that adopts the attempt, which masks with them. */
+  readonly seal: (secrets: Readonly<Record<string, string>>, ref: AttemptRef) => Uint8Array;
   /** Starts to record; the log need not exist yet. */
   readonly recordLog: (
     directory: AttemptDirectory,
@@ -178,7 +180,7 @@ export class AttemptHost implements AsyncDisposable {
   }
 
   async #begin(ref: AttemptRef, input: AttemptInput): Promise<void> {
-    const { executor } = this.#options;
+    const { executor, seal } = this.#options;
     const { spec, secrets } = input;
     const handle: AttemptHandle = { ref, spec, directory: this.#directory(ref) };
     const damage = repairDirectory(handle.directory);
@@ -201,7 +203,8 @@ export class AttemptHost implements AsyncDisposable {
     let needsSetup: boolean;
     try {
       if (input.configStamp !== undefined) await this.#options.configure(input.configStamp);
-      prepareDirectory(handle);
+      const sealed = Object.keys(secrets).length === 0 ? undefined : seal(secrets, ref);
+      prepareDirectory(handle, sealed);
       needsSetup = this.#starter.needsSetup(spec);
     } catch (error) {
       const outcome = this.#starter.startFailed(handle, error);
@@ -267,7 +270,7 @@ export class AttemptHost implements AsyncDisposable {
     const ended = known?.outcome ?? await executor.ended(handle, signal);
     const recorded = { ...ended, logBytes: await recorder.finish() };
     const outcome = known?.begun === false
-      ? recorded
+      ? await this.#starter.masked(handle, recorded)
       : await this.#starter.finish(handle, recorded, signal);
     log.info("Attempt ended", {
       ...fieldsOf(handle.ref),

@@ -28,10 +28,11 @@ export interface StarterOptions {
   readonly steps: readonly AttemptStep[];
   /** The limit for all steps before a job, and for each step after it. */
   readonly setupTimeoutMs: () => number;
-  readonly openSetupLog: (
-    directory: AttemptDirectory,
-    secrets: ReadonlyMap<string, string>,
-  ) => SetupLog;
+  readonly openSetupLog: (directory: AttemptDirectory, mask: Mask) => SetupLog;
+  /** Makes the mask of an attempt's secrets. */
+  readonly maskOf: (secrets: ReadonlyMap<string, string>) => Promise<Mask>;
+  /** Returns the secrets that an earlier agent sealed for an attempt. */
+  readonly sealedSecrets: (directory: AttemptDirectory, ref: AttemptRef) => Secrets;
   /** Returns the job's environment without secrets. */
   readonly environmentOf: (
     ref: AttemptRef,
@@ -45,9 +46,14 @@ export interface StarterOptions {
 /** Values by name. */
 export type Secrets = Readonly<Record<string, string>>;
 
+/** Masks secrets in a text. */
+type Mask = (text: string) => string;
+
 /** Starts attempts, each at most once at a time. */
 export class AttemptStarter {
   readonly #options: StarterOptions;
+  readonly #secrets = new WeakMap<AttemptHandle, Secrets>();
+  readonly #masks = new WeakMap<AttemptHandle, Promise<Mask>>();
 
   constructor(options: StarterOptions) {
     this.#options = options;
@@ -60,6 +66,7 @@ export class AttemptStarter {
 
   /** Makes the setup of an attempt, which then starts its job. */
   setUp(handle: AttemptHandle, secrets: Secrets, signal: AbortSignal): Setup {
+    this.#secrets.set(handle, secrets);
     const stop = new AbortController();
     const over = Promise.withResolvers<boolean>();
     const run = async () => {
@@ -94,6 +101,7 @@ export class AttemptStarter {
     signal: AbortSignal,
     setupEnv: Readonly<Record<string, string>> = {},
   ): Promise<AttemptOutcome | undefined> {
+    this.#secrets.set(handle, secrets);
     const { ref, spec, directory } = handle;
     const { executor, environmentOf } = this.#options;
     if (existsSync(directory.fenceFile)) return this.fenced();
@@ -131,14 +139,24 @@ export class AttemptStarter {
     return this.neverBegun({ state: "failed", reason: "start_failed", message });
   }
 
+  /** Returns an outcome with the secrets in its message masked. */
+  async masked(
+    handle: AttemptHandle,
+    outcome: AttemptOutcome,
+    notes: readonly string[] = [],
+  ): Promise<AttemptOutcome> {
+    const mask = await this.#maskOf(handle);
+    return { ...outcome, message: cut([outcome.message, ...notes].map(mask).join("; ")) };
+  }
+
   /** Runs the steps after the job and adds their problems to the message of its outcome. */
   async finish(
     handle: AttemptHandle,
     outcome: AttemptOutcome,
     signal: AbortSignal,
   ): Promise<AttemptOutcome> {
-    const notes = await tearDown(handle, outcome, this.#stepOptions(handle.spec), signal);
-    return { ...outcome, message: withNotes(outcome.message, notes) };
+    const options = await this.#stepOptions(handle);
+    return await this.masked(handle, outcome, await tearDown(handle, outcome, options, signal));
   }
 
   /** Returns the outcome of an attempt that the runner gave up. */
@@ -153,9 +171,10 @@ export class AttemptStarter {
   }
 
   async #runSetup(handle: AttemptHandle, secrets: Secrets, signal: AbortSignal): Promise<SetupEnd> {
+    const options = await this.#stepOptions(handle);
+    using setupLog = this.#options.openSetupLog(handle.directory, options.mask);
     const all = new Map(Object.entries(secrets));
-    using setupLog = this.#options.openSetupLog(handle.directory, all);
-    const end = await setUp(handle, all, setupLog, this.#stepOptions(handle.spec), signal);
+    const end = await setUp(handle, all, setupLog, options, signal);
     setupLog.done();
     return end;
   }
@@ -164,9 +183,34 @@ export class AttemptStarter {
     return this.#options.steps.filter((step) => step.needed(spec));
   }
 
-  #stepOptions(spec: JobSpec) {
+  async #stepOptions(handle: AttemptHandle) {
     const { setupTimeoutMs, log } = this.#options;
-    return { steps: this.#steps(spec), timeoutMs: setupTimeoutMs(), log };
+    const mask = await this.#maskOf(handle);
+    return { steps: this.#steps(handle.spec), timeoutMs: setupTimeoutMs(), log, mask };
+  }
+
+  /** Returns the mask of an attempt; an earlier agent's has its secrets in a sealed file. */
+  #maskOf(handle: AttemptHandle): Promise<Mask> {
+    let mask = this.#masks.get(handle);
+    if (mask === undefined) this.#masks.set(handle, mask = this.#makeMask(handle));
+    return mask;
+  }
+
+  async #makeMask(handle: AttemptHandle): Promise<Mask> {
+    const { spec, directory, ref } = handle;
+    const { maskOf, sealedSecrets } = this.#options;
+    if (spec.secretNames.length === 0) return (text) => text;
+    try {
+      const secrets = this.#secrets.get(handle) ?? sealedSecrets(directory, ref);
+      return await maskOf(new Map(Object.entries(secrets)));
+    } catch (error) {
+      // The runner masks what it stores; the log of the agent has no other protection.
+      this.#options.log.warning("Cannot unseal the secrets of an attempt", {
+        jobId: ref.jobId,
+        error,
+      });
+      return (text) => text;
+    }
   }
 }
 
@@ -180,9 +224,8 @@ export interface Setup {
   run(): Promise<AttemptOutcome | undefined>;
 }
 
-/** Appends the problems after the job to the message of its outcome. */
-function withNotes(message: string, notes: readonly string[]): string {
-  const text = [message, ...notes].join("; ");
+/** Cuts a message to length, after it was masked. */
+function cut(text: string): string {
   return text.length > MESSAGE_MAX_CHARS ? `${text.slice(0, MESSAGE_MAX_CHARS)}…` : text;
 }
 

@@ -22,6 +22,8 @@ export interface StepOptions {
   readonly steps: readonly AttemptStep[];
   readonly timeoutMs: number;
   readonly log: Logger;
+  /** Masks the attempt's secrets. */
+  readonly mask: (text: string) => string;
 }
 
 /** The result of a setup: the job is ready to start, or the attempt has ended. */
@@ -52,7 +54,7 @@ export async function setUp(
   handle: AttemptHandle,
   secrets: ReadonlyMap<string, string>,
   setupLog: SetupLog,
-  { steps, timeoutMs, log }: StepOptions,
+  { steps, timeoutMs, log, mask }: StepOptions,
   signal: AbortSignal,
 ): Promise<SetupEnd> {
   using deadline = withDeadline(signal, timeoutMs, "the setup");
@@ -76,7 +78,8 @@ export async function setUp(
       if (signal.aborted) throw reason;
       const verdict = deadline.aborted ? timeoutVerdict(timeoutMs, step) : failureVerdict(error);
       if (verdict.reason === "start_failed") {
-        log.error("Cannot set up an attempt", { jobId: handle.ref.jobId, step: step.name, error });
+        const fields = { jobId: handle.ref.jobId, step: step.name };
+        log.error("Cannot set up an attempt", { ...fields, error: maskedError(error, mask) });
       }
       setupLog.say(verdict.message);
       return failed(verdict);
@@ -89,7 +92,7 @@ export async function setUp(
 export async function tearDown(
   handle: AttemptHandle,
   outcome: AttemptOutcome,
-  { steps, timeoutMs, log }: StepOptions,
+  { steps, timeoutMs, log, mask }: StepOptions,
   signal: AbortSignal,
 ): Promise<readonly string[]> {
   const notes: string[] = [];
@@ -100,11 +103,27 @@ export async function tearDown(
       notes.push(...await step.after(handle, outcome, deadline));
     } catch (error) {
       if (signal.aborted) throw signal.reason;
-      log.error("Cannot finish an attempt", { jobId: handle.ref.jobId, step: step.name, error });
+      const fields = { jobId: handle.ref.jobId, step: step.name };
+      log.error("Cannot finish an attempt", { ...fields, error: maskedError(error, mask) });
       notes.push(`${step.name} failed: ${messageOf(error)}`);
     }
   }
   return notes;
+}
+
+/** Returns an error for the log of the agent, with the secrets masked in all its texts. */
+function maskedError(error: unknown, mask: StepOptions["mask"]): Error {
+  if (!(error instanceof Error)) return new Error(mask(String(error)));
+  const { name, message, stack, cause } = error;
+  const masked = new Error(
+    mask(message),
+    cause === undefined ? {} : {
+      cause: maskedError(cause, mask),
+    },
+  );
+  masked.name = name === "CicdError" || name === "StepFailure" ? "Error" : name;
+  masked.stack = mask(stack ?? "");
+  return masked;
 }
 
 function failed(verdict: Verdict): SetupEnd {

@@ -8,7 +8,7 @@
  * |---|---|---|
  * | `fence` | runner | the attempt is given up and never starts |
  * | `attempt.json` | agent, before the start | the spec, without secrets |
- * | `secrets.sealed` | agents of earlier releases | the secrets, sealed with the key file |
+ * | `secrets.sealed` | agent, before the start | the secrets, sealed with the key file; removed when the job has ended for good |
  * | `script` | agent, before the start | the text of a script job |
  * | `work/` | agent and job | the workspace; removed after the end |
  * | `home/` | agent and job | the home of a container; removed with the workspace |

@@ -17,8 +17,7 @@ import { jobLogSize, type LogSource, setupSource } from "@lib/spine/logs/log_sou
 import type { LogWatch, LogWatcher } from "@lib/spine/logs/log_watcher.ts";
 import { maskLog } from "@lib/spine/logs/mask_log.ts";
 import { existsSync, removeIfThere } from "@lib/foundations/files/records.ts";
-import { compilePatterns, type SecretPatterns } from "@lib/foundations/secrets/redactor.ts";
-import { secretForms } from "@lib/foundations/secrets/secret_forms.ts";
+import type { JobMasks } from "@lib/spine/logs/job_masks.ts";
 
 /** Options for {@linkcode JobLogReader}. */
 export interface JobLogReaderOptions {
@@ -27,8 +26,7 @@ export interface JobLogReaderOptions {
   readonly read: (id: Job["id"]) => Job;
   readonly events: JobEvents;
   readonly watcher: LogWatcher;
-  /** Returns the values of a job's secrets, by name. */
-  readonly secretsOf: (job: Job) => ReadonlyMap<string, string>;
+  readonly masks: Pick<JobMasks, "patternsOf">;
   readonly clock: Clock;
 }
 
@@ -46,7 +44,6 @@ export interface LogQuery {
 /** Reads the logs of jobs. */
 export class JobLogReader {
   readonly #options: JobLogReaderOptions;
-  readonly #compiled = new Map<Job["id"], SecretPatterns>();
 
   constructor(options: JobLogReaderOptions) {
     this.#options = options;
@@ -59,10 +56,10 @@ export class JobLogReader {
 
   /** Reads a log with its secrets masked; pull-based. */
   read(job: Job, query: LogQuery): LogReading {
-    const { clock } = this.#options;
+    const { clock, masks } = this.#options;
     return readLog({
       sources: this.#sources(job, query.stream),
-      patterns: this.#patterns(job),
+      patterns: () => masks.patternsOf(job),
       from: query.from,
       to: query.to,
       stream: query.stream,
@@ -79,18 +76,13 @@ export class JobLogReader {
    */
   async mask(job: Job, signal: AbortSignal): Promise<void> {
     for (const source of this.#sources(job, undefined)) {
-      await maskLog(source, { patterns: () => this.#patterns(job), signal });
+      await maskLog(source, { patterns: () => this.#options.masks.patternsOf(job), signal });
       await removeIfThere(source.directory.secretsFile);
     }
   }
 
-  /** Forgets what is masked in a job's log: its secrets have changed. */
-  forget(id: Job["id"]): void {
-    this.#compiled.delete(id);
-  }
-
   #follow(job: Job, stream: LogQuery["stream"]): FollowPort {
-    const { watcher, events, read } = this.#options;
+    const { watcher, events, masks, read } = this.#options;
     const until = (isWanted: (now: Job) => boolean, signal: AbortSignal) =>
       events.waitFor(job.id, { read: () => read(job.id), isWanted, signal });
     return {
@@ -115,7 +107,7 @@ export class JobLogReader {
         );
         // A job that was retried on request has other secrets than when the reading began.
         return now.attempt >= part.number
-          ? { ...this.#source(now, part), patterns: this.#patterns(now) }
+          ? { ...this.#source(now, part), patterns: await masks.patternsOf(now) }
           : undefined;
       },
     };
@@ -149,22 +141,7 @@ export class JobLogReader {
     }
     return number;
   }
-
-  #patterns(job: Job): SecretPatterns {
-    if (job.spec.secretNames.length === 0) return compilePatterns([]);
-    let patterns = this.#compiled.get(job.id);
-    patterns ??= compilePatterns(secretForms(this.#options.secretsOf(job)).patterns);
-    // Keeps the most recent ones, as followers return to the same few jobs.
-    this.#compiled.delete(job.id);
-    this.#compiled.set(job.id, patterns);
-    const [oldest] = this.#compiled.keys();
-    if (this.#compiled.size > MAX_COMPILED && oldest !== undefined) this.#compiled.delete(oldest);
-    return patterns;
-  }
 }
-
-/** Jobs whose compiled patterns are cached; compiling takes milliseconds. */
-const MAX_COMPILED = 16;
 
 /** A part of a job's log: the output of an attempt, or its setup log. */
 interface LogPart {

@@ -52,7 +52,8 @@ export interface FollowPort {
 export interface ReadLogOptions {
   /** The attempts' logs in order; only the last may be unsettled. */
   readonly sources: readonly LogSource[];
-  readonly patterns: SecretPatterns;
+  /** Compiles what is masked; called once, before the first byte is read. */
+  readonly patterns: () => Promise<SecretPatterns>;
   /** Offset of the first byte. */
   readonly from: number;
   /** Offset after the last byte; absent: the end. */
@@ -95,6 +96,7 @@ async function* readSources(
   output: LogOutput,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const { sources, from, to, stream, follow, timestamps, signal } = options;
+  const patterns = await options.patterns();
   let base = 0;
   let note: string | undefined;
   for (let number = 0; to === undefined || output.offset < to; number++) {
@@ -108,7 +110,11 @@ async function* readSources(
         continue;
       }
     }
-    const extent = yield* readAttempt(options, output, { source, base });
+    const extent = yield* readAttempt(options, output, {
+      source,
+      base,
+      patterns: source.patterns ?? patterns,
+    });
     base += extent.bytes;
     note = extent.droppedBytes === undefined
       ? undefined
@@ -121,10 +127,13 @@ async function* readSources(
 async function* readAttempt(
   options: ReadLogOptions,
   output: LogOutput,
-  { source, base }: { readonly source: LogSource; readonly base: number },
+  { source, base, patterns }: {
+    readonly source: LogSource;
+    readonly base: number;
+    readonly patterns: SecretPatterns;
+  },
 ): AsyncGenerator<Uint8Array, LogExtent, undefined> {
   const { follow, timestamps, signal } = options;
-  const { patterns = options.patterns } = source;
   const view = viewOf(source, options.stream);
   const to = (options.to ?? Infinity) - base;
   let at = Math.max(0, output.offset - base);

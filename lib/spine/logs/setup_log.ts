@@ -16,12 +16,6 @@ import type { AttemptDirectory } from "@lib/spine/jobs/attempt_directory.ts";
 import { type IndexWriter, openIndexWriter } from "@lib/spine/logs/log_index_file.ts";
 import { existsSync } from "@lib/foundations/files/records.ts";
 import { openRegular } from "@lib/foundations/files/regular_file.ts";
-import {
-  compilePatterns,
-  Redactor,
-  type SecretPatterns,
-} from "@lib/foundations/secrets/redactor.ts";
-import { secretForms } from "@lib/foundations/secrets/secret_forms.ts";
 
 /** Begins each line, to set it apart from the job's own output. */
 const SETUP_PREFIX = "[setup] ";
@@ -38,8 +32,8 @@ const NEWLINE = 10;
 /** Options for {@linkcode openSetupLog}. */
 export interface SetupLogOptions {
   readonly clock: Clock;
-  /** Every secret of the job; a line that is cut must not keep the beginning of one. */
-  readonly secrets: ReadonlyMap<string, string>;
+  /** Masks every secret of the job. */
+  readonly mask: (text: string) => string;
   /** Called once if a line cannot be written; later lines are dropped. */
   readonly onFailure: (error: unknown) => void;
   /** @default {SETUP_LOG_MAX_BYTES} */
@@ -49,8 +43,8 @@ export interface SetupLogOptions {
 /** An attempt's setup log, open for writing; disposing closes it unfinished. */
 export interface SetupLog extends Disposable {
   /**
-   * Appends one line; never throws. Escapes control characters, cuts a long line, and reports one
-   * that cannot be written.
+   * Appends one line; never throws. Masks secrets, escapes control characters, cuts a long line, and
+   * reports one that cannot be written.
    */
   say(line: string): void;
   /**
@@ -72,7 +66,6 @@ class SetupLogFile implements SetupLog {
   readonly #maxBytes: number;
   readonly #note: Uint8Array;
   #files: SetupFiles | undefined;
-  #patterns: SecretPatterns | undefined;
   #closed = false;
 
   constructor(directory: AttemptDirectory, options: SetupLogOptions) {
@@ -128,10 +121,9 @@ class SetupLogFile implements SetupLog {
   }
 
   #encode(line: string): Uint8Array {
-    const bytes = encodeLine(line.slice(0, PROCESSED_CHARS));
-    if (bytes.length <= SETUP_LINE_MAX_BYTES && line.length <= PROCESSED_CHARS) return bytes;
-    this.#patterns ??= compilePatterns(secretForms(this.#options.secrets).patterns);
-    return cutLine(new Redactor(this.#patterns).push(bytes));
+    const bytes = encodeLine(this.#options.mask(line.slice(0, PROCESSED_CHARS)));
+    const fits = bytes.length <= SETUP_LINE_MAX_BYTES && line.length <= PROCESSED_CHARS;
+    return fits ? bytes : cutLine(bytes);
   }
 
   #close(): void {

@@ -34,7 +34,16 @@ import {
   GIT,
   IMAGE,
 } from "@lib/spine/spec/setup_fields.ts";
-import { safely, scalar, shortText, shortTextProblem } from "@lib/spine/spec/text_types.ts";
+import {
+  safely,
+  scalar,
+  secretMap,
+  shortText,
+  shortTextProblem,
+} from "@lib/spine/spec/text_types.ts";
+
+/** Limits on the secrets of a job; what masks them grows with them. */
+const SECRETS_MAX = { count: 64, eachBytes: 64 * 1024, totalBytes: 128 * 1024 } as const;
 
 /** The results that a retry policy may name. */
 export const RETRY_CAUSES = ["failed", "oom_killed", "timed_out", "lost"] as const;
@@ -117,9 +126,10 @@ export const JOB = {
     flag: "-e/--env NAME=VALUE",
     help: "Set a variable of the job; NAME alone passes your value on",
   }),
-  secrets: field("secrets", envMap(anyText(), safely(envNameProblem)), {
+  secrets: field("secrets", secretMap(SECRETS_MAX, safely(envNameProblem)), {
     only: "request",
-    doc: "Environment variables that are sealed at rest and masked in logs",
+    doc: "Environment variables that are sealed at rest and masked in logs: at most 64, 64 KiB " +
+      "each, 128 KiB together",
     flag: "--secret NAME=SOURCE",
     help: "A masked variable; SOURCE is file:PATH, env:NAME or - (standard input)",
   }),

@@ -9,7 +9,7 @@
 import type { FieldIssue } from "@lib/core/errors.ts";
 import { argvProblem } from "@lib/core/exec_limits.ts";
 import { formatSize } from "@lib/core/size.ts";
-import { SECRET_MIN_BYTES, secretForms } from "@lib/foundations/secrets/secret_forms.ts";
+import { isMaskable, SECRET_MIN_BYTES } from "@lib/foundations/secrets/secret_forms.ts";
 import { containerIssues, type ContainerRules } from "@lib/spine/spec/container_policy.ts";
 import { namedSecrets } from "@lib/spine/spec/field.ts";
 import { gitIssues, type GitRules } from "@lib/spine/spec/git_policy.ts";
@@ -76,12 +76,14 @@ export function crossChecks(request: JobRequest): readonly FieldIssue[] {
 
 /** Returns the issues of secrets that cannot be masked. */
 export function secretIssues(secrets: Readonly<Record<string, string>>): readonly FieldIssue[] {
-  return secretForms(new Map(Object.entries(secrets))).unmasked.map((name) => ({
-    path: `secrets.${name}`,
-    message:
-      `is shorter than ${SECRET_MIN_BYTES} bytes, so it could not be masked in logs; use a ` +
-      "longer one, or `env` if it is not secret",
-  }));
+  return Object.entries(secrets)
+    .filter(([, value]) => value !== "" && !isMaskable(value))
+    .map(([name]) => ({
+      path: `secrets.${name}`,
+      message:
+        `is shorter than ${SECRET_MIN_BYTES} bytes, so it could not be masked in logs; use a ` +
+        "longer one, or `env` if it is not secret",
+    }));
 }
 
 /** Returns the violations of the policy, by the fields of the job's request. */

@@ -1,5 +1,6 @@
 import * as v from "valibot";
-import { refuse, type ValueType, valueType } from "@lib/core/value_types.ts";
+import { formatSize } from "@lib/core/size.ts";
+import { anyText, envMap, refuse, type ValueType, valueType } from "@lib/core/value_types.ts";
 
 /** A short text on one line. */
 export function shortText(maxChars = 256): ValueType<string> {
@@ -46,4 +47,40 @@ export function lowerCase(type: ValueType<string>): ValueType<string> {
 export function base64Bytes(text: string): number {
   const padding = text.endsWith("==") ? 2 : text.endsWith("=") ? 1 : 0;
   return Math.floor(text.length * 3 / 4) - padding;
+}
+
+/** Variables whose values are secret, within limits; messages do not repeat them. */
+export function secretMap(
+  { count, eachBytes, totalBytes }: {
+    readonly count: number;
+    readonly eachBytes: number;
+    readonly totalBytes: number;
+  },
+  nameProblem: (name: string) => string | undefined,
+): ValueType<Readonly<Record<string, string>>> {
+  const map = envMap(anyText(), nameProblem);
+  const schema = v.rawCheck<Readonly<Record<string, string>>>(({ dataset, addIssue }) => {
+    if (!dataset.typed) return;
+    const secrets = Object.entries(dataset.value);
+    const most = `at most ${count} are allowed`;
+    if (secrets.length > count) addIssue({ message: `has ${secrets.length} entries; ${most}` });
+    let total = 0;
+    for (const [key, value] of secrets) {
+      const bytes = new TextEncoder().encode(value).length;
+      total += bytes;
+      if (bytes <= eachBytes) continue;
+      addIssue({
+        message: `is ${bytes} bytes long; ${atMost(eachBytes)} are allowed`,
+        path: [{ type: "unknown", origin: "value", input: dataset.value, key, value: undefined }],
+      });
+    }
+    if (total > totalBytes) {
+      addIssue({ message: `takes ${total} bytes; ${atMost(totalBytes)} are allowed together` });
+    }
+  });
+  return { ...map, schema: v.pipe(map.schema, schema) };
+}
+
+function atMost(bytes: number): string {
+  return `at most ${bytes} (${formatSize(bytes)})`;
 }

@@ -37,7 +37,7 @@ export const EXPORTED_FOR_TESTS: Readonly<Record<string, Readonly<Record<string,
     unseal: "cryptography is tested piece by piece",
   },
   "lib/foundations/secrets/secret_forms.ts": {
-    LARGE_SECRET_BYTES: "a bound that a property is tried around",
+    PATTERNS_MAX_BYTES: "a bound that a property is tried around",
     PATTERN_MAX_BYTES: "a bound that a property is tried around",
   },
   "lib/foundations/systemd/journal.ts": {

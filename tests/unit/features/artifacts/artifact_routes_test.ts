@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { artifactRoutes } from "@lib/features/artifacts/artifact_routes.ts";
-import { openApi } from "../../../support/api_fixture.ts";
+import { noMask, openApi } from "../../../support/api_fixture.ts";
 
 const TEXT = "0123456789";
 const SHA = "a".repeat(64);
@@ -31,8 +31,10 @@ function reading(path = "dist/a b.txt"): Parameters<typeof artifactRoutes>[0] {
   };
 }
 
-function setup(artifacts = reading()) {
-  const api = openApi({ replaced: { artifacts: () => ({ routes: artifactRoutes(artifacts) }) } });
+function setup(artifacts = reading(), maskOf = noMask) {
+  const api = openApi({
+    replaced: { artifacts: () => ({ routes: artifactRoutes(artifacts, maskOf) }) },
+  });
   const { id } = api.claim(api.add().id);
   return {
     ...api,
@@ -167,4 +169,16 @@ Deno.test("/openapi.json describes the path of an artifact as a parameter", asyn
   const names = paths["/v1/jobs/{id}/artifacts/{path}"].get.parameters
     .map(({ name }: { name: string }) => name);
   assert.deepEqual(names, ["id", "path", "attempt"]);
+});
+
+Deno.test("GET artifacts masks a secret in a name, and gives the file by the name it shows", async () => {
+  const mask = (text: string) => text.replaceAll("hunter2", "*******");
+  using t = setup(reading("dist/hunter2.txt"), () => Promise.resolve(mask));
+  const text = await (await t.get("")).text();
+  assert.doesNotMatch(text, /hunter2/);
+  assert.match(text, /dist\/\*{7}\.txt/);
+  const file = await t.get(`/${encodeURIComponent("dist")}/*******.txt`);
+  assert.equal(file.status, 200);
+  assert.doesNotMatch(file.headers.get("content-disposition") ?? "", /hunter2/);
+  assert.equal(await file.text(), TEXT);
 });

@@ -36,6 +36,7 @@ function issues(body: unknown): readonly FieldIssue[] {
   return assert.fail("it was accepted");
 }
 
+const numbered = (count: number) => Array.from({ length: count }, (_, at) => `S${at}`);
 const job = { project: "web", script: "true" };
 
 Deno.test("parseJobRequest() fills in the defaults of the project", () => {
@@ -187,6 +188,24 @@ const BAD: readonly (readonly [string, unknown, string, RegExp])[] = [
     "secrets.A",
     /could not be masked/,
   ],
+  [
+    "too many secrets",
+    { ...job, secrets: Object.fromEntries(numbered(65).map((name) => [name, "long-secret"])) },
+    "secrets",
+    /has 65 entries; at most 64 are allowed/,
+  ],
+  [
+    "a secret too long",
+    { ...job, secrets: { A: "é".repeat(32 * 1024 + 1) } },
+    "secrets.A",
+    /is 65538 bytes long; at most 65536 \(64K\) are allowed/,
+  ],
+  [
+    "secrets too long together",
+    { ...job, secrets: Object.fromEntries(numbered(3).map((name) => [name, "x".repeat(50_000)])) },
+    "secrets",
+    /takes 150000 bytes; at most 131072 \(128K\) are allowed together/,
+  ],
   ["a workdir with ..", { ...job, workdir: "../../etc" }, "workdir", /'\.\.'/],
   [
     "a negative timeout",
@@ -305,4 +324,11 @@ Deno.test("parseJobRequest() returns a spec or issues for any input", () => {
       assert(error.issues.length > 0 && error.issues.length <= 32);
     }
   }));
+});
+
+Deno.test("parseJobRequest() accepts the most and largest secrets", () => {
+  const many = Object.fromEntries(numbered(64).map((name) => [name, "x".repeat(2 * 1024)]));
+  assert.equal(parse({ ...job, secrets: many }).spec.secretNames.length, 64);
+  const large = { A: "x".repeat(64 * 1024), B: "y".repeat(64 * 1024) };
+  assert.deepEqual(parse({ ...job, secrets: large }).secrets, large);
 });
