@@ -3,7 +3,6 @@
  *
  * @module
  */
-import type { AgentPart, AgentServices } from "@lib/api/feature.ts";
 import { agentHandler } from "@lib/spine/agent_link/agent_server.ts";
 import { AttemptHost } from "@lib/spine/attempts/attempt_host.ts";
 import type { Config } from "@lib/foundations/config/config.ts";
@@ -18,7 +17,6 @@ import type { Logger } from "@lib/core/logger.ts";
 import { TaskGroup } from "@lib/core/task_group.ts";
 import { VERSION } from "@lib/core/version.ts";
 import { CONTAINER_HOME, CONTAINER_WORKSPACE } from "@lib/features/containers/container_paths.ts";
-import { ExecutorRouter } from "@lib/spine/executors/executor_router.ts";
 import { type Listener, startHttpServer } from "@lib/foundations/http/server.ts";
 import type { AttemptRef } from "@lib/spine/jobs/attempt_directory.ts";
 import type { Executor } from "@lib/spine/jobs/executor.ts";
@@ -34,8 +32,7 @@ import { buildContainerEnv, buildJobEnv } from "@lib/foundations/process/scrubbe
 import { openKey, sealMap, unsealMap } from "@lib/foundations/secrets/seal.ts";
 import { lockDirectory } from "@lib/foundations/store/state_lock.ts";
 import { ensurePrivateDirectory } from "../shared/directories.ts";
-import { hasUserManager } from "../shared/platform.ts";
-import { FEATURES } from "../features.ts";
+import { agentParts, agentServices, makeExecutor, projectDirectory } from "../shared/executor.ts";
 
 /** The parts that the agent is made from. */
 interface AgentInput {
@@ -66,29 +63,17 @@ export async function startAgent(input: AgentInput) {
   await using parts = new AsyncDisposableStack();
   ensurePrivateDirectory(stateDir);
   ensurePrivateDirectory(runtimeDir);
-  const directory = `${stateDir}/projects/${project}`;
+  const directory = projectDirectory(input);
   ensurePrivateDirectory(directory);
   // Two agents that start at once must not both adopt the same attempts.
   parts.use(lockDirectory({ directory, program: "cicd-agent", remedy: "it serves this project" }));
   const key = openKey(`${stateDir}/secrets.key`);
-  const services: AgentServices = {
-    project,
-    config,
-    env: input.env,
-    clock,
-    log,
-    async helperRunner() {
-      const { runCommand } = await import("@lib/foundations/process/run_command.ts");
-      const { marked } = await import("@lib/foundations/process/marked_helpers.ts");
-      return marked(runCommand, directory);
-    },
-  };
-  const modules = await Promise.all(FEATURES.map(({ agent }) => agent?.()));
-  const features = modules.flatMap((module) => module?.part(services) ?? []);
+  const services = agentServices({ project, config, env: input.env, clock, log }, directory);
+  const features = await agentParts(services);
   parts.defer(() => {
     for (const feature of features) feature[Symbol.dispose]?.();
   });
-  const executor = parts.use(await makeExecutor(input, features));
+  const executor = parts.use(await makeExecutor(services, features));
   const watcher = parts.use(new LogWatcher({ clock }));
   const host = parts.use(
     new AttemptHost({
@@ -244,33 +229,4 @@ function environmentOf(
     layers: [spec.env],
   };
   return inside ? buildContainerEnv(input) : buildJobEnv(input);
-}
-
-/** Sends jobs with a container to the container engine; all others run as processes. */
-async function makeExecutor(input: AgentInput, features: readonly AgentPart[]) {
-  const made = features.find(({ containers }) => containers !== undefined)?.containers;
-  return new ExecutorRouter({
-    processes: await makeProcessExecutor(input),
-    makeContainers: made ?? (() => {
-      throw new CicdError("executor_failed", "Cannot run the job: containers are not built in");
-    }),
-  });
-}
-
-async function makeProcessExecutor(input: AgentInput): Promise<Executor> {
-  const { config, env, log, project } = input;
-  const { executor, runtimeDir } = config().of(PROGRAM);
-  if (executor === "unit" || (executor === "auto" && await hasUserManager(env))) {
-    const { UnitExecutor } = await import("@lib/spine/executors/unit_executor.ts");
-    const { connectUnitManager } = await import("@lib/spine/executors/unit_manager.ts");
-    return new UnitExecutor({
-      project,
-      connect: (signal) => connectUnitManager(env, signal),
-      runtimeDir: env["XDG_RUNTIME_DIR"] ?? runtimeDir,
-      clock: systemClock,
-      log,
-    });
-  }
-  const { DirectExecutor } = await import("@lib/spine/executors/direct_executor.ts");
-  return new DirectExecutor({ clock: systemClock });
 }

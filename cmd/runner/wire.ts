@@ -34,6 +34,7 @@ import { JobMasks } from "@lib/spine/logs/job_masks.ts";
 import { LogWatcher } from "@lib/spine/logs/log_watcher.ts";
 import { ensurePrivateDirectory } from "../shared/directories.ts";
 import { FEATURES } from "../features.ts";
+import { makeStandIn } from "../shared/executor.ts";
 import { type AgentHostInput, makeAgentHost } from "./agent_host.ts";
 
 /** The parts that the runner is made from. */
@@ -112,6 +113,8 @@ export async function startRunner(input: RunnerInput) {
       bootIdOf: (job) => store.bootIdOf(job),
       configStamp: () => config.stamp,
       urgently: reserve.urgently,
+      executorOf: (project) =>
+        makeStandIn({ config: () => config.current, env: input.env, clock, log }, project),
       agentIdleExitMs: () => config.current.of(PROGRAM).agentIdleExitMs,
       maxAgents: () => config.current.of(QUEUE).maxAgents,
       stateDir,
@@ -125,11 +128,14 @@ export async function startRunner(input: RunnerInput) {
       runner: link,
       diskProblem: () => reserve.problem(),
       bootId: readBootId(),
+      // The job itself is as before.
+      onWaiting: (job) => events.publish(job, job),
       limits: () => ({
         maxRunning: config.current.of(QUEUE).maxRunning,
         maxProjects: config.current.of(QUEUE).maxAgents,
         maxRunningOf: (project) => config.maxRunningOf(project),
         startTimeoutMs: config.current.of(QUEUE).startTimeoutMs,
+        stopTimeoutMs: config.current.of(QUEUE).stopTimeoutMs,
       }),
       clock,
       log,

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { ignore } from "@lib/core/errors.ts";
-import { pause, RunnerBench } from "../support/runner_process.ts";
+import { isAlive, pause, RunnerBench } from "../support/runner_process.ts";
 
 /** The socket of an agent that never accepts a connection: requests wait in its backlog. */
 function deafAgent(bench: RunnerBench): Disposable {
@@ -47,4 +47,58 @@ Deno.test("a job whose agent cannot answer is cancelled at once, and never start
   const { body: ended } = await bench.json("GET", `/v1/jobs/${next.id}/wait?timeout=30s`);
   assert.equal(ended.state, "succeeded", ended.message);
   await assert.rejects(Deno.stat(ran), Deno.errors.NotFound);
+});
+
+Deno.test("run says what its job waits for, on standard error", async () => {
+  await using bench = new RunnerBench({ config: "queue: { start_timeout: 4s }" });
+  using _agent = deafAgent(bench);
+  await bench.start();
+  const { code, stderr } = await bench.cli(["run", "-p", "web", "--", "true"]);
+  assert.equal(code, 125);
+  assert.match(stderr, /starting: waiting for the agent: it has not answered yet\n/);
+  assert.match(stderr, /did not answer within 4s/);
+});
+
+Deno.test("a job whose directory cannot be made says so, and ends as start_failed or by a cancel", async () => {
+  await using bench = new RunnerBench({ config: "queue: { start_timeout: 2s }" });
+  await bench.start();
+  assert.equal((await bench.runJob({ project: "web", script: "true" })).state, "succeeded");
+  // Nobody can make a directory there, root neither.
+  const jobs = `${bench.stateDir}/projects/web/jobs`;
+  await Deno.rename(jobs, `${jobs}.away`);
+  await Deno.symlink("/sys", jobs);
+  const submit = () => bench.json("POST", "/v1/jobs", { body: { project: "web", script: "true" } });
+  const { body: job } = await submit();
+  await pause(500);
+  const { body: waiting } = await bench.json("GET", `/v1/jobs/${job.id}`);
+  assert.match(waiting.waiting, /Cannot make the directory of the attempt: /);
+  const { body: ended } = await bench.json("GET", `/v1/jobs/${job.id}/wait?timeout=20s`);
+  assert.deepEqual([ended.state, ended.reason], ["failed", "start_failed"]);
+  assert.match(ended.message, /did not answer within 2s: Cannot make the directory/);
+  const { body: second } = await submit();
+  await pause(200);
+  await bench.json("POST", `/v1/jobs/${second.id}/cancel`);
+  const { body: cancelled } = await bench.json("GET", `/v1/jobs/${second.id}/wait?timeout=20s`);
+  assert.equal(cancelled.state, "cancelled");
+  await Deno.remove(jobs);
+});
+
+Deno.test("a cancel holds while the agent does not answer: the runner stops the job itself", async () => {
+  await using bench = new RunnerBench({ config: "queue: { stop_timeout: 1s }" });
+  await bench.start();
+  const pidFile = `${bench.directory}/pid`;
+  const { body: job } = await bench.json("POST", "/v1/jobs", {
+    body: { project: "web", script: `echo $$ >"${pidFile}"; exec sleep 1000` },
+  });
+  while ((await Deno.readTextFile(pidFile).catch(() => "")) === "") await pause(10);
+  const pid = Number(await Deno.readTextFile(pidFile));
+  const [agent = 0] = bench.agentPids();
+  Deno.kill(agent, "SIGSTOP");
+  await bench.json("POST", `/v1/jobs/${job.id}/cancel`);
+  const { body: ended } = await bench.json("GET", `/v1/jobs/${job.id}/wait?timeout=20s`);
+  assert.deepEqual([ended.state, ended.reason], ["cancelled", "cancelled"]);
+  assert.equal(isAlive(pid), false);
+  // The agent finds it ended, and goes on.
+  Deno.kill(agent, "SIGCONT");
+  assert.equal((await bench.runJob({ project: "web", script: "true" })).state, "succeeded");
 });

@@ -8,6 +8,7 @@ import { systemClock } from "@lib/core/clock.ts";
 import { toProblem } from "@lib/foundations/http/problem.ts";
 import { startHttpServer } from "@lib/foundations/http/server.ts";
 import type { AttemptOutcome, CancelRequest, Job } from "@lib/spine/jobs/model.ts";
+import { FakeExecutor, FakeMachine } from "../support/fake_executor.ts";
 import { FakeClock } from "../support/fake_clock.ts";
 import { makeJob, makeOutcome, makeSpec, projectName } from "../support/job_fixtures.ts";
 import { RecordingLogger } from "../support/recording_logger.ts";
@@ -21,12 +22,17 @@ class Bench implements AsyncDisposable {
   readonly requests: string[] = [];
   readonly bodies: unknown[] = [];
   readonly waiting: (string | undefined)[] = [];
+  readonly doing: (string | undefined)[] = [];
   readonly log = new RecordingLogger();
   readonly stop = new AbortController();
   readonly link: AgentClient;
   starts = 0;
   /** Thrown instead of starting the agent. */
   missing: CicdError | undefined;
+  /** The outcome of an attempt that the agent refused. */
+  refused: AttemptOutcome | undefined;
+  /** Runs the attempts without the agent. */
+  machine = new FakeMachine();
   #server: Server | undefined;
   readonly #answers: Answer[];
 
@@ -44,6 +50,7 @@ class Bench implements AsyncDisposable {
       secretsOf: () => ({ TOKEN: "a-long-secret" }),
       maskOf: () => Promise.resolve((text) => text.replaceAll("a-long-secret", "***")),
       bootIdOf: () => "boot-1",
+      executorOf: () => Promise.resolve(new FakeExecutor(this.machine)),
       configStamp: () => "stamp-1",
       maxAgents: () => 1,
       agentIdleExitMs: () => 0,
@@ -61,6 +68,8 @@ class Bench implements AsyncDisposable {
     return this.link.run(job, {
       onStarted,
       onWaiting: (reason) => this.waiting.push(reason),
+      onDoing: (doing) => this.doing.push(doing),
+      onRefused: () => this.refused,
       signal: this.stop.signal,
     });
   }
@@ -190,6 +199,37 @@ Deno.test("run() ends an attempt whose agent is not installed, but never one tha
   assert.equal((await joined).exitCode, 3);
 });
 
+Deno.test("run() ends an attempt that the agent refuses as soon as its owner gives it up", async () => {
+  const refuse: Answer = (_, response) =>
+    response.writeHead(500).end(JSON.stringify(toProblem("io_failed", "Permission denied")));
+  await using t = new Bench(refuse, (request, response) => {
+    t.refused = makeOutcome({ state: "failed", reason: "start_failed" });
+    refuse(request, response);
+  });
+  assert.equal((await t.run(job)).reason, "start_failed");
+  assert.deepEqual(t.waiting, ["Permission denied"]);
+});
+
+Deno.test("kill() stops an attempt without its agent and gives its outcome", async () => {
+  await using t = new Bench();
+  const cancel: CancelRequest = { reason: "cancelled", by: "by request" };
+  const cancelled = { ...job, cancel };
+  const key = `${job.id}/1`;
+  t.machine.found.set(key, { kind: "alive" });
+  const killed = t.link.kill(cancelled, t.stop.signal);
+  while (t.machine.stops.length === 0) await systemClock.sleep(1);
+  t.machine.end(key, makeOutcome({ state: "cancelled", reason: "cancelled" }));
+  assert.equal((await killed).state, "cancelled");
+  assert.deepEqual(t.machine.stops, [{ key, why: cancel }]);
+  t.machine.found.clear();
+  const never = await t.link.kill(cancelled, t.stop.signal);
+  assert.deepEqual([never.state, never.message], [
+    "cancelled",
+    "Cancelled by request before the start",
+  ]);
+  assert.deepEqual(t.requests, []);
+});
+
 Deno.test("run() rejects with its signal's reason, whatever it waits for", async () => {
   await using t = new Bench((_, response) => void response.write(alive));
   const running = Promise.withResolvers<void>();
@@ -273,6 +313,8 @@ async function serve(port: Partial<AttemptPort>, reload = () => Promise.resolve(
         begin: () => Promise.resolve(),
         ended: () => new Promise(() => {}),
         stop: () => Promise.resolve(false),
+        doing: () => undefined,
+        onProgress: () => ({ [Symbol.dispose]() {} }),
         ...port,
       },
       status: () => Promise.reject(new Error("not asked here")),
@@ -316,6 +358,37 @@ Deno.test("PUT shows signs of life until the end of the attempt", async () => {
   end.resolve(makeOutcome({ exitCode: 3 }));
   assert.equal((await reader.read()).value, ended);
   assert.equal((await reader.read()).done, true);
+});
+
+Deno.test("PUT names the steps around the job as they come", async () => {
+  let doing: string | undefined = "checking out the repository";
+  const listeners = new Set<() => void>();
+  await using t = await serve({
+    doing: () => doing,
+    onProgress(listener) {
+      listeners.add(listener);
+      return { [Symbol.dispose]: () => void listeners.delete(listener) };
+    },
+  });
+  const response = await t.ask("PUT", path, order);
+  const reader = (response.body ?? assert.fail()).pipeThrough(new TextDecoderStream()).getReader();
+  assert.match((await reader.read()).value ?? "", /"doing":"checking out the repository"/);
+  const second = reader.read();
+  while (t.clock.sleeping === 0) await t.clock.tick(0);
+  // Progress of another attempt says nothing new.
+  for (const listener of listeners) listener();
+  doing = undefined;
+  for (const listener of listeners) listener();
+  assert.equal((await second).value, alive);
+  await reader.cancel();
+  while (listeners.size > 0) await t.clock.tick(0);
+});
+
+Deno.test("run() passes on what the agent does around the job", async () => {
+  const pulling = `${JSON.stringify({ kind: "alive", doing: "getting the image" })}\n`;
+  await using t = new Bench((_, response) => response.end(pulling + alive + ended));
+  await t.run(job);
+  assert.deepEqual(t.doing, ["getting the image", undefined]);
 });
 
 Deno.test("POST /reload answers when the configuration was read again, or with the reason", async () => {

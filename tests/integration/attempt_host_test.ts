@@ -175,6 +175,23 @@ Deno.test("begin() does not start the job if the runner gives the attempt up dur
   assert.deepEqual(t.machine.begun, []);
 });
 
+Deno.test("doing() names the step under way, and onProgress() each change", async () => {
+  await using t = new Bench();
+  const said: (string | undefined)[] = [];
+  const step = { needed: () => true, before: () => Promise.resolve() };
+  t.steps = [
+    { ...step, name: "checkout", doing: "checking out the repository" },
+    { ...step, name: "artifacts", after: () => Promise.resolve([]) },
+  ];
+  const host = await t.agent();
+  using _listening = host.onProgress(() => said.push(host.doing(t.ref)));
+  await host.begin(t.ref, input);
+  t.machine.end(t.key, makeOutcome());
+  await host.ended(t.ref);
+  const both = ["checking out the repository", "artifacts", undefined];
+  assert.deepEqual(said, [...both, "artifacts", undefined]);
+});
+
 Deno.test("begin() stops an attempt that was given up while it was starting", async () => {
   await using t = new Bench();
   const host = await t.agent();

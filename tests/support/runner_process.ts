@@ -74,12 +74,7 @@ export class RunnerBench implements AsyncDisposable {
         ...args,
       ],
       clearEnv: true,
-      env: {
-        PATH: Deno.env.get("PATH") ?? "/usr/bin:/bin",
-        HOME: this.directory,
-        XDG_RUNTIME_DIR: `${this.directory}/xdg`,
-        ...optionalEnv("DENO_DIR", Deno.env.get("DENO_DIR") ?? denoDir()),
-      },
+      env: this.#env(),
       stdin: "null",
       stdout: "null",
       stderr: "piped",
@@ -147,6 +142,28 @@ export class RunnerBench implements AsyncDisposable {
   async json(...question: Parameters<RunnerBench["ask"]>) {
     const response = await this.ask(...question);
     return { status: response.status, body: await response.json() };
+  }
+
+  /** Runs a command of the command line that asks this runner. */
+  async cli(args: readonly string[]) {
+    const [name = "", ...rest] = args;
+    const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: ["run", "--quiet", "--allow-all", this.main, name, `--socket=${this.socket}`, ...rest],
+      clearEnv: true,
+      env: this.#env(),
+      stdin: "null",
+    }).output();
+    const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+    return { code, stdout: text(stdout), stderr: text(stderr) };
+  }
+
+  #env(): Record<string, string> {
+    return {
+      PATH: Deno.env.get("PATH") ?? "/usr/bin:/bin",
+      HOME: this.directory,
+      XDG_RUNTIME_DIR: `${this.directory}/xdg`,
+      ...optionalEnv("DENO_DIR", Deno.env.get("DENO_DIR") ?? denoDir()),
+    };
   }
 
   /** Submits a job and waits for its end. */

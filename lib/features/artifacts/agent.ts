@@ -13,6 +13,7 @@ export function part({ config, env, clock }: AgentServices): AgentPart {
     steps: [
       lazyStep({
         name: "artifacts",
+        doing: "keeping artifacts",
         needed: ({ artifacts }) => artifacts !== undefined,
         does: "after",
         async load() {

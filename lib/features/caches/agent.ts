@@ -14,6 +14,7 @@ export function part({ config, env, clock, helperRunner }: AgentServices): Agent
     steps: [
       lazyStep({
         name: "caches",
+        doing: "restoring or saving caches",
         needed: ({ caches = [] }) => caches.length > 0,
         does: "both",
         async load() {

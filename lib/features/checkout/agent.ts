@@ -14,6 +14,7 @@ export function part({ config, env, clock, helperRunner }: AgentServices): Agent
     steps: [
       lazyStep({
         name: "checkout",
+        doing: "checking out the repository",
         needed: ({ git }) => git !== undefined,
         does: "before",
         async load() {

@@ -35,6 +35,7 @@ export function part({ project, config, env, log, clock }: AgentServices): Agent
     },
     steps: [{
       name: "image",
+      doing: "getting the image",
       needed: ({ container }) => container !== undefined,
       async before(context, signal) {
         const { prepareImage } = await import("@lib/features/containers/image_step.ts");

@@ -21,6 +21,7 @@ export function part(): AgentPart {
 export function filesStep(): AttemptStep {
   return {
     name: "files",
+    doing: "writing the files of the request",
     needed: ({ files = [] }) => files.length > 0,
     before: writeFiles,
   };

@@ -6,6 +6,8 @@
 import { raceAbort, withDeadline } from "@lib/core/abort.ts";
 import { CicdError } from "@lib/core/errors.ts";
 import { type Caller, seesProject } from "@lib/core/caller.ts";
+import type { JobId } from "@lib/core/ids.ts";
+import type { Job } from "@lib/spine/jobs/model.ts";
 import type { RunnerServices } from "@lib/api/feature.ts";
 import { interruptedBy } from "@lib/features/jobs/log_streams.ts";
 import { toJobView } from "@lib/features/jobs/job_view.ts";
@@ -35,7 +37,8 @@ export function eventRoutes(ports: EventPorts): readonly AnyRoute[] {
         "`Last-Event-ID` (or `since`) resumes after a revision, also across restarts; changes in " +
         "quick succession may be combined. Without it, the stream starts now. A stream that must end " +
         "(the runner stops, the key is revoked) ends with an event `interrupted`, whose data has " +
-        "`reason` and `resume`.",
+        "`reason` and `resume`. A change of `waiting` alone comes at most once a second, and is not " +
+        "repeated to a client that resumes.",
       query: { since: wholeNumber({ min: 0, max: Number.MAX_SAFE_INTEGER }) },
       answers: { 200: { description: "The events", contentType: "text/event-stream" } },
       errors: ["invalid_request"],
@@ -68,7 +71,17 @@ async function* changes(
 ): AsyncGenerator<Uint8Array> {
   const encoder = new TextEncoder();
   let changed = Promise.withResolvers<void>();
-  using _listening = ports.events.listen(() => changed.resolve());
+  /** Jobs of which only the reason to wait has changed. */
+  const waiting = new Set<JobId>();
+  using _listening = ports.events.listen((job, before) => {
+    if (before?.revision === job.revision) waiting.add(job.id);
+    changed.resolve();
+  });
+  const shown = (jobs: readonly Job[], id?: number) =>
+    jobs.filter((job) => seesProject(caller, job.spec.project)).map((job) => {
+      const view = toJobView(job, { waiting: ports.waitingReason(job) });
+      return `event: job\nid: ${id ?? job.revision}\ndata: ${JSON.stringify(view)}\n\n`;
+    }).join("");
   let revision = since;
   // Lets a client resume that loses the stream before the first change.
   yield encoder.encode(`id: ${since}\n\n`);
@@ -78,12 +91,20 @@ async function* changes(
       const jobs = ports.store.changedSince(revision, BATCH);
       if (jobs.length > 0) {
         revision = jobs.at(-1)?.revision ?? revision;
-        const text = jobs.filter((job) => seesProject(caller, job.spec.project)).map((job) => {
-          const view = toJobView(job, { waiting: ports.waitingReason(job) });
-          return `event: job\nid: ${job.revision}\ndata: ${JSON.stringify(view)}\n\n`;
-        }).join("");
+        const text = shown(jobs);
+        for (const { id } of jobs) waiting.delete(id);
         // A client that resumes does not read skipped changes again.
         yield encoder.encode(text === "" ? `id: ${revision}\n\n` : text);
+        continue;
+      }
+      const ids = [...waiting].slice(0, BATCH);
+      if (ids.length > 0) {
+        for (const id of ids) waiting.delete(id);
+        const text = shown(
+          ids.map((id) => ports.store.get(id)).filter((job) => job !== undefined),
+          revision,
+        );
+        if (text !== "") yield encoder.encode(text);
         continue;
       }
       if (!await woken(changed.promise, signal)) yield encoder.encode(": alive\n\n");

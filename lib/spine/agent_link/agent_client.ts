@@ -22,8 +22,13 @@ import {
 import { UnixClient, type UnixResponse } from "@lib/foundations/http/unix_client.ts";
 import { parseProblem } from "@lib/foundations/http/problem.ts";
 import type { AttemptInput } from "@lib/spine/attempts/attempt_host.ts";
-import { fenceAttempt } from "@lib/spine/executors/evidence.ts";
-import type { AttemptRunner, RunAttemptOptions } from "@lib/spine/queue/dispatcher.ts";
+import { fenceAttempt, wasBegun } from "@lib/spine/executors/evidence.ts";
+import {
+  type AttemptRunner,
+  neverBegun,
+  type RunAttemptOptions,
+} from "@lib/spine/queue/attempt_runner.ts";
+import type { AttemptHandle, Executor } from "@lib/spine/jobs/executor.ts";
 import { attemptDirectory } from "@lib/spine/jobs/attempt_directory.ts";
 import type { AttemptOutcome, Job } from "@lib/spine/jobs/model.ts";
 
@@ -48,6 +53,8 @@ export interface AgentClientOptions {
   /** Returns what masks a job's secrets in the texts that the runner keeps and shows. */
   readonly maskOf: (job: Job) => Promise<(text: string) => string>;
   readonly stateDir: string;
+  /** Makes the executor of a project's jobs, to stop one without the agent. */
+  readonly executorOf: (project: ProjectName) => Promise<Executor>;
   /** Returns the id of the machine's boot in which a job's latest attempt was claimed. */
   readonly bootIdOf: (job: Job) => string;
   /** Returns the stamp of the configuration in force. */
@@ -90,37 +97,56 @@ export class AgentClient implements AttemptRunner, Disposable {
     }
   }
 
-  #run(job: Job, { onStarted, onWaiting, signal }: RunAttemptOptions): Promise<AttemptOutcome> {
+  #run(job: Job, options: RunAttemptOptions): Promise<AttemptOutcome> {
+    const { onStarted, onWaiting, onDoing, onRefused, signal } = options;
     let started = job.state === "running";
-    return this.#persist(
-      job,
-      { verb: "run", onWaiting, signal },
-      () =>
-        this.#refusalAsOutcome(job, async () => {
-          const order: AttemptInput = {
-            spec: job.spec,
-            secrets: this.#options.secretsOf(job),
-            bootId: this.#options.bootIdOf(job),
-            accepted: started,
-            configStamp: this.#options.configStamp(),
-          };
-          const body = JSON.stringify(order);
-          const path = attemptPath(job);
-          for await (
-            const line of this.#lines(job.spec.project, { method: "PUT", path, body, signal })
-          ) {
-            if (line.kind === "ended") return line.outcome;
-            onWaiting(undefined);
-            if (started) continue;
-            started = true;
-            onStarted();
-          }
-          throw new CicdError(
-            "agent_unavailable",
-            "The agent closed its answer before the end of the attempt",
-          );
-        }),
-    );
+    const ask = async (): Promise<AttemptOutcome> => {
+      const order: AttemptInput = {
+        spec: job.spec,
+        secrets: this.#options.secretsOf(job),
+        bootId: this.#options.bootIdOf(job),
+        accepted: started,
+        configStamp: this.#options.configStamp(),
+      };
+      const request = {
+        method: "PUT",
+        path: attemptPath(job),
+        body: JSON.stringify(order),
+        signal,
+      };
+      using response = await this.#send(job.spec.project, request);
+      if (response.status >= 300) {
+        const error = await failure(response, signal);
+        if (ORDER_REFUSED.includes(error.code)) {
+          return this.#startFailed(`The agent refused the job: ${error.message}`);
+        }
+        const end = started || wasBegun(this.#handleOf(job)) ? undefined : onRefused();
+        if (end === undefined) throw error;
+        return end;
+      }
+      for await (const line of linesOf(response, signal)) {
+        if (line.kind === "ended") return line.outcome;
+        onWaiting(undefined);
+        onDoing(line.doing);
+        if (started) continue;
+        started = true;
+        onStarted();
+      }
+      throw new CicdError(
+        "agent_unavailable",
+        "The agent closed its answer before the end of the attempt",
+      );
+    };
+    return this.#persist(job, { verb: "run", onWaiting, signal }, async () => {
+      try {
+        return await ask();
+      } catch (error) {
+        // It would be missing at every try.
+        const isMissing = error instanceof CicdError && error.code === "agent_missing";
+        if (!isMissing || started || !this.fence(job)) throw error;
+        return this.#startFailed(error.message);
+      }
+    });
   }
 
   async stop(job: Job, signal: AbortSignal): Promise<void> {
@@ -128,14 +154,29 @@ export class AgentClient implements AttemptRunner, Disposable {
     const path = `${attemptPath(job)}/stop`;
     await this.#persist(job, { verb: "stop", signal }, async () => {
       using response = await this.#send(job.spec.project, { method: "POST", path, body, signal });
-      if (response.status >= 300) throw await failure(response);
+      if (response.status >= 300) throw await failure(response, signal);
     });
   }
 
-  fence({ spec, id, attempt }: Job): boolean {
-    const ref = { project: spec.project, jobId: id, number: attempt };
-    const { stateDir, urgently = (body) => body() } = this.#options;
-    return urgently(() => fenceAttempt({ spec, directory: attemptDirectory(stateDir, ref) }));
+  fence(job: Job): boolean {
+    const { urgently = (body) => body() } = this.#options;
+    return urgently(() => fenceAttempt(this.#handleOf(job)));
+  }
+
+  async kill(job: Job, signal: AbortSignal): Promise<AttemptOutcome> {
+    if (job.cancel === undefined) throw new TypeError("Only a cancelled job is killed");
+    const handle = this.#handleOf(job);
+    await using executor = await this.#options.executorOf(job.spec.project);
+    const found = await executor.look(handle, signal);
+    if (found.kind === "ended" || found.kind === "vanished") return found.outcome;
+    if (found.kind === "never_begun") {
+      if (!this.fence(job)) throw new CicdError("state_conflict", "The job is starting");
+      const { reason, by } = job.cancel;
+      const message = `Cancelled ${by} before the start`;
+      return neverBegun({ state: "cancelled", reason, message }, this.#options.clock.now());
+    }
+    await executor.stop(handle, job.cancel, signal);
+    return await executor.ended(handle, signal);
   }
 
   /** Returns an agent's status; `undefined` if it does not run. Starts nothing. */
@@ -202,7 +243,7 @@ export class AgentClient implements AttemptRunner, Disposable {
     try {
       const request = { method: "POST", path, body: "{}", signal: deadline };
       using response = await this.#client(project).send(request);
-      if (response.status >= 300) throw await failure(response);
+      if (response.status >= 300) throw await failure(response, deadline);
     } catch (error) {
       if (!isNobodyListening(error)) throw error;
     }
@@ -249,42 +290,18 @@ export class AgentClient implements AttemptRunner, Disposable {
     }
   }
 
-  /** An order that would be refused at every try ends the attempt, unless it has begun. */
-  async #refusalAsOutcome(
-    job: Job,
-    run: () => Promise<AttemptOutcome>,
-  ): Promise<AttemptOutcome> {
-    try {
-      return await run();
-    } catch (error) {
-      if (!(error instanceof CicdError) || !ORDER_REFUSED.includes(error.code)) throw error;
-      const isMissing = error.code === "agent_missing";
-      if (isMissing && (job.state === "running" || !this.fence(job))) throw error;
-      return {
-        state: "failed",
-        reason: "start_failed",
-        message: isMissing ? error.message : `The agent refused the job: ${error.message}`,
-        usage: {},
-        finishedAt: this.#options.clock.now(),
-        logBytes: 0,
-      };
-    }
+  #startFailed(message: string): AttemptOutcome {
+    const why = { state: "failed", reason: "start_failed", message } as const;
+    return neverBegun(why, this.#options.clock.now());
   }
 
-  async *#lines(project: ProjectName, request: LinkRequest): AsyncGenerator<AttemptLine> {
-    using response = await this.#send(project, request);
-    if (response.status >= 300) throw await failure(response);
-    const lines = readLines(response.body, { maxBytes: 1024 * 1024 });
-    while (true) {
-      using deadline = withDeadline(request.signal, 3 * SIGN_OF_LIFE_MS, "a sign of the agent");
-      const next = await raceAbort(lines.next(), deadline);
-      if (next.done === true) return;
-      yield parseAttemptLine(JSON.parse(next.value));
-    }
+  #handleOf({ spec, id, attempt }: Job): AttemptHandle {
+    const ref = { project: spec.project, jobId: id, number: attempt };
+    return { ref, spec, directory: attemptDirectory(this.#options.stateDir, ref) };
   }
 
   async #send(project: ProjectName, request: LinkRequest): Promise<UnixResponse> {
-    using deadline = withDeadline(request.signal, 30_000, `the agent of ${project}`);
+    using deadline = withDeadline(request.signal, ANSWER_MS, `the agent of ${project}`);
     const client = this.#client(project);
     // The deadline breaks a connection without an answer; after it, only the caller's signal does.
     const signal = AbortSignal.any([request.signal, deadline]);
@@ -313,9 +330,10 @@ const ORDER_REFUSED: readonly ErrorCode[] = [
   "invalid_request",
   "invalid_json",
   "body_too_large",
-  "agent_missing",
 ];
 
+/** Time for an agent to answer. */
+const ANSWER_MS = 30_000;
 /** Time for an idle agent to notice that it is idle, and to exit. */
 const EXIT_MS = 5_000;
 
@@ -337,8 +355,22 @@ function attemptPath(job: Job): string {
   return `/attempts/${job.id}/${job.attempt}`;
 }
 
-async function failure(response: UnixResponse): Promise<CicdError> {
-  const text = await response.text(64 * 1024);
+async function* linesOf(
+  { body }: UnixResponse,
+  signal: AbortSignal,
+): AsyncGenerator<AttemptLine> {
+  const lines = readLines(body, { maxBytes: 1024 * 1024 });
+  while (true) {
+    using deadline = withDeadline(signal, 3 * SIGN_OF_LIFE_MS, "a sign of the agent");
+    const next = await raceAbort(lines.next(), deadline);
+    if (next.done === true) return;
+    yield parseAttemptLine(JSON.parse(next.value));
+  }
+}
+
+async function failure(response: UnixResponse, signal: AbortSignal): Promise<CicdError> {
+  using deadline = withDeadline(signal, ANSWER_MS, "the rest of the agent's answer");
+  const text = await raceAbort(response.text(64 * 1024), deadline);
   try {
     const problem = parseProblem(JSON.parse(text));
     if (problem !== undefined) return problem;

@@ -20,7 +20,7 @@ import {
 } from "@lib/spine/agent_link/protocol.ts";
 
 /** The attempts of the agent. */
-export type AttemptPort = Pick<AttemptHost, "begin" | "ended" | "stop">;
+export type AttemptPort = Pick<AttemptHost, "begin" | "ended" | "stop" | "doing" | "onProgress">;
 
 /** Options for {@linkcode agentHandler}. */
 export interface AgentServerOptions {
@@ -93,7 +93,7 @@ async function run(
   }
   await options.attempts.begin(ref, order);
   const over = new AbortController();
-  const lines = answerLines(options.attempts.ended(ref), options.clock, over);
+  const lines = answerLines(ref, options, over);
   const encoder = new TextEncoder();
   return new Response(
     new ReadableStream<Uint8Array>({
@@ -110,8 +110,8 @@ async function run(
 
 /** Yields the lines of one answer until `over` aborts; awaits the end only once. */
 async function* answerLines(
-  ended: Promise<AttemptOutcome>,
-  clock: Clock,
+  ref: AttemptRef,
+  { attempts, clock }: Pick<AgentServerOptions, "attempts" | "clock">,
   over: AbortController,
 ): AsyncGenerator<AttemptLine, void> {
   let end: { readonly outcome: AttemptOutcome } | { readonly error: unknown } | undefined;
@@ -119,14 +119,24 @@ async function* answerLines(
     end = result;
     over.abort(new DOMException("The attempt is over", "AbortError"));
   };
-  void ended.then((outcome) => conclude({ outcome }), (error) => conclude({ error }));
-  yield { kind: "alive" };
+  void attempts.ended(ref).then((outcome) => conclude({ outcome }), (error) => conclude({ error }));
+  let turn = new AbortController();
+  const listening = attempts.onProgress(() => turn.abort(PROGRESSED));
+  over.signal.addEventListener("abort", () => listening[Symbol.dispose](), { once: true });
   while (!over.signal.aborted) {
-    try {
-      await clock.sleep(SIGN_OF_LIFE_MS, { signal: over.signal });
-      yield { kind: "alive" };
-    } catch (error) {
-      if (!over.signal.aborted) throw error;
+    turn = new AbortController();
+    const doing = attempts.doing(ref);
+    yield { kind: "alive", ...(doing === undefined ? {} : { doing }) };
+    const nextAt = clock.now() + SIGN_OF_LIFE_MS;
+    // Another attempt's progress wakes it too.
+    while (attempts.doing(ref) === doing && clock.now() < nextAt && !over.signal.aborted) {
+      if (turn.signal.aborted) turn = new AbortController();
+      const signal = AbortSignal.any([over.signal, turn.signal]);
+      try {
+        await clock.sleep(nextAt - clock.now(), { signal });
+      } catch (error) {
+        if (!signal.aborted) throw error;
+      }
     }
   }
   if (end === undefined) return;
@@ -134,6 +144,8 @@ async function* answerLines(
   if ("error" in end) throw end.error;
   yield { kind: "ended", outcome: end.outcome };
 }
+
+const PROGRESSED = new DOMException("An attempt goes on", "AbortError");
 
 async function stop(
   ref: AttemptRef,

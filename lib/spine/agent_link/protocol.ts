@@ -24,8 +24,11 @@ import type { AttemptOutcome, CancelRequest } from "@lib/spine/jobs/model.ts";
 
 /** A line of the answer to an order. */
 export type AttemptLine =
-  /** The attempt's processes are alive; also sent from time to time as a sign of life. */
-  | { readonly kind: "alive" }
+  /**
+   * The attempt is alive; also sent from time to time as a sign of life, and when it goes on to
+   * another step before or after its job: `doing` names it for people.
+   */
+  | { readonly kind: "alive"; readonly doing?: string }
   /** The attempt is over; the last line. */
   | { readonly kind: "ended"; readonly outcome: AttemptOutcome };
 
@@ -44,7 +47,7 @@ const order = v.object({
 });
 
 const line = v.variant("kind", [
-  v.object({ kind: v.literal("alive") }),
+  v.object({ kind: v.literal("alive"), doing: v.exactOptional(v.string()) }),
   v.object({ kind: v.literal("ended"), outcome: outcomeRecord }),
 ]);
 

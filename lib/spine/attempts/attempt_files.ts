@@ -32,18 +32,54 @@ import { removeTree } from "@lib/foundations/process/remove_tree.ts";
  *
  * Synchronous, as each turn of the event loop would delay the job. `attempt.json` comes last: a
  * directory without it was never ready. The drafts let the end be recorded on a full disk.
+ *
+ * @throws {CicdError} `io_failed` if the disk refuses it now.
  */
 export function prepareDirectory(
   { directory, spec }: AttemptHandle,
   sealedSecrets: Uint8Array | undefined,
 ): void {
-  Deno.mkdirSync(directory.workspace, { recursive: true, mode: 0o700 });
-  if (spec.work.kind === "script") {
-    writeAtomicSync(directory.scriptFile, spec.work.text);
+  try {
+    Deno.mkdirSync(directory.workspace, { recursive: true, mode: 0o700 });
+    if (spec.work.kind === "script") {
+      writeAtomicSync(directory.scriptFile, spec.work.text);
+    }
+    if (sealedSecrets !== undefined) writeAtomicSync(directory.secretsFile, sealedSecrets);
+    for (const path of draftedFiles(directory)) prepareDraft(path);
+    writeAtomicSync(directory.attemptFile, JSON.stringify(spec));
+  } catch (error) {
+    const isPassing = error instanceof Error && "code" in error && PASSING.includes(error.code);
+    throw isPassing ? refused(error) : error;
   }
-  if (sealedSecrets !== undefined) writeAtomicSync(directory.secretsFile, sealedSecrets);
-  for (const path of draftedFiles(directory)) prepareDraft(path);
-  writeAtomicSync(directory.attemptFile, JSON.stringify(spec));
+}
+
+/** Failures that may pass: the disk is full, say, or read-only. */
+const PASSING: readonly unknown[] = [
+  "EACCES",
+  "EDQUOT",
+  "EIO",
+  "EMFILE",
+  "ENOSPC",
+  "EPERM",
+  "EROFS",
+];
+
+/**
+ * Makes the directory of an attempt that never starts, for its outcome.
+ *
+ * @throws {CicdError} `io_failed`
+ */
+export async function makeDirectory({ path }: AttemptDirectory): Promise<void> {
+  try {
+    await Deno.mkdir(path, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    throw refused(error);
+  }
+}
+
+function refused(error: unknown): CicdError {
+  const why = `Cannot make the directory of the attempt: ${messageOf(error)}`;
+  return new CicdError("io_failed", why, { cause: error });
 }
 
 /** Reads the spec of a prepared attempt; `undefined` if it was never ready. */

@@ -19,6 +19,7 @@ import type { AttemptOutcome, CancelRequest } from "@lib/spine/jobs/model.ts";
 import type { JobSpec } from "@lib/spine/spec/job_spec.ts";
 import {
   findOrphans,
+  makeDirectory,
   prepareDirectory,
   readOutcome,
   readSpec,
@@ -115,6 +116,16 @@ export class AttemptHost implements AsyncDisposable {
     return [...new Set([...this.#live.keys(), ...this.#beginning.keys()])];
   }
 
+  /** Returns what an attempt does before or after its job now; `undefined`: nothing. */
+  doing(ref: AttemptRef): string | undefined {
+    return this.#starter.doing(this.#directory(ref));
+  }
+
+  /** Calls back whenever {@linkcode AttemptHost.doing} changes. */
+  onProgress(listener: () => void): Disposable {
+    return this.#starter.onProgress(listener);
+  }
+
   /** Takes over the attempts that an earlier agent left without an outcome. */
   async adopt(): Promise<void> {
     const { stateDir, project, log } = this.#options;
@@ -208,6 +219,7 @@ export class AttemptHost implements AsyncDisposable {
       needsSetup = this.#starter.needsSetup(spec);
     } catch (error) {
       const outcome = this.#starter.startFailed(handle, error);
+      await makeDirectory(handle.directory);
       return this.#watch(handle, { known: { outcome, begun: false } });
     }
     if (needsSetup) {

@@ -54,9 +54,23 @@ export class AttemptStarter {
   readonly #options: StarterOptions;
   readonly #secrets = new WeakMap<AttemptHandle, Secrets>();
   readonly #masks = new WeakMap<AttemptHandle, Promise<Mask>>();
+  /** The steps under way, by directory of the attempt. */
+  readonly #doing = new Map<string, string>();
+  readonly #listeners = new Set<() => void>();
 
   constructor(options: StarterOptions) {
     this.#options = options;
+  }
+
+  /** Returns what an attempt does before or after its job now; `undefined`: nothing. */
+  doing({ path }: AttemptDirectory): string | undefined {
+    return this.#doing.get(path);
+  }
+
+  /** Calls back whenever an attempt goes on to another step. */
+  onProgress(listener: () => void): Disposable {
+    this.#listeners.add(listener);
+    return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
   }
 
   /** Returns true if steps run before the job, which may take minutes. */
@@ -186,7 +200,13 @@ export class AttemptStarter {
   async #stepOptions(handle: AttemptHandle) {
     const { setupTimeoutMs, log } = this.#options;
     const mask = await this.#maskOf(handle);
-    return { steps: this.#steps(handle.spec), timeoutMs: setupTimeoutMs(), log, mask };
+    const { path } = handle.directory;
+    const onStep = (step: AttemptStep | undefined) => {
+      if (step !== undefined) this.#doing.set(path, step.doing ?? step.name);
+      else if (!this.#doing.delete(path)) return;
+      for (const listener of this.#listeners) listener();
+    };
+    return { steps: this.#steps(handle.spec), timeoutMs: setupTimeoutMs(), onStep, log, mask };
   }
 
   /** Returns the mask of an attempt; an earlier agent's has its secrets in a sealed file. */

@@ -21,6 +21,8 @@ export interface SetupLog extends Disposable {
 export interface StepOptions {
   readonly steps: readonly AttemptStep[];
   readonly timeoutMs: number;
+  /** Called before each step, and with `undefined` after the last one. */
+  readonly onStep: (step: AttemptStep | undefined) => void;
   readonly log: Logger;
   /** Masks the attempt's secrets. */
   readonly mask: (text: string) => string;
@@ -54,9 +56,10 @@ export async function setUp(
   handle: AttemptHandle,
   secrets: ReadonlyMap<string, string>,
   setupLog: SetupLog,
-  { steps, timeoutMs, log, mask }: StepOptions,
+  { steps, timeoutMs, onStep, log, mask }: StepOptions,
   signal: AbortSignal,
 ): Promise<SetupEnd> {
+  using _step = { [Symbol.dispose]: () => onStep(undefined) };
   using deadline = withDeadline(signal, timeoutMs, "the setup");
   const env: Record<string, string> = {};
   const context = {
@@ -69,6 +72,7 @@ export async function setUp(
   };
   for (const step of steps) {
     if (step.before === undefined) continue;
+    onStep(step);
     try {
       await step.before(context, deadline);
       deadline.throwIfAborted();
@@ -92,13 +96,15 @@ export async function setUp(
 export async function tearDown(
   handle: AttemptHandle,
   outcome: AttemptOutcome,
-  { steps, timeoutMs, log, mask }: StepOptions,
+  { steps, timeoutMs, onStep, log, mask }: StepOptions,
   signal: AbortSignal,
 ): Promise<readonly string[]> {
+  using _step = { [Symbol.dispose]: () => onStep(undefined) };
   const notes: string[] = [];
   for (const step of steps.toReversed()) {
     if (step.after === undefined) continue;
     using deadline = withDeadline(signal, timeoutMs, step.name);
+    onStep(step);
     try {
       notes.push(...await step.after(handle, outcome, deadline));
     } catch (error) {

@@ -36,6 +36,8 @@ export interface SetupContext extends AttemptHandle {
 export interface AttemptStep {
   /** For the log: `checkout`. */
   readonly name: string;
+  /** The work in words: `checking out the repository`. @default The name. */
+  readonly doing?: string;
   /** Returns true if the spec needs the step; a step that is not needed costs nothing. */
   needed(spec: JobSpec): boolean;
   before?(context: SetupContext, signal: AbortSignal): Promise<void>;
@@ -59,7 +61,8 @@ export class StepFailure extends Error {
 
 /** Makes a step whose code is loaded by the first job that needs it. */
 export function lazyStep(
-  { name, needed, does, load }: Pick<AttemptStep, "name" | "needed"> & {
+  { name, doing, needed, does, load }: Pick<AttemptStep, "name" | "needed"> & {
+    readonly doing: string;
     readonly does: "before" | "after" | "both";
     readonly load: () => Promise<AttemptStep>;
   },
@@ -71,6 +74,7 @@ export function lazyStep(
     await (await load()).after?.(context, outcome, signal) ?? [];
   return {
     name,
+    doing,
     needed,
     ...(does === "after" ? {} : { before }),
     ...(does === "before" ? {} : { after }),

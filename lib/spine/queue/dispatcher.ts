@@ -8,43 +8,24 @@
  */
 import { Backoff } from "@lib/core/backoff.ts";
 import type { Clock } from "@lib/core/clock.ts";
-import { CicdError, ignore, toCicdError } from "@lib/core/errors.ts";
+import { CicdError, ignore, messageOf, toCicdError } from "@lib/core/errors.ts";
 import { formatDuration } from "@lib/core/duration.ts";
 import type { JobId, ProjectName } from "@lib/core/ids.ts";
 import type { Logger } from "@lib/core/logger.ts";
 import { TaskGroup } from "@lib/core/task_group.ts";
+import { type AttemptRunner, neverBegun, type Verdict } from "@lib/spine/queue/attempt_runner.ts";
 import { ALL_PROJECTS } from "@lib/spine/queue/queue_queries.ts";
 import type { JobStore } from "@lib/spine/queue/job_store.ts";
+import {
+  type AttemptNotes,
+  attemptReason,
+  NOTHING_NOTED,
+  queuedReason,
+  ReasonWatch,
+  SILENT,
+} from "@lib/spine/queue/waiting.ts";
 import { type AttemptOutcome, isTerminal, type Job } from "@lib/spine/jobs/model.ts";
 import { pickJobs } from "@lib/spine/queue/scheduler.ts";
-
-/**
- * Runs attempts; the link to the agents.
- *
- * A further call of `run` for the same attempt joins it: the attempt starts at most once. `run` and
- * `stop` keep trying while the agent cannot be reached and reject only with the signal's reason.
- */
-export interface AttemptRunner {
-  run(job: Job, options: RunAttemptOptions): Promise<AttemptOutcome>;
-  /** Resolves when the agent has accepted the request. */
-  stop(job: Job, signal: AbortSignal): Promise<void>;
-  /**
-   * Gives up the latest attempt without the agent: it never starts, even if a request for it
-   * arrives later. Returns `false` if it has begun.
-   *
-   * @throws If that cannot be written.
-   */
-  fence(job: Job): boolean;
-}
-
-/** Options for {@linkcode AttemptRunner.run}. */
-export interface RunAttemptOptions {
-  /** Called when the agent reports that the attempt's processes are starting. */
-  readonly onStarted: () => void;
-  /** Called with the reason why the agent does not answer now; `undefined` once it does again. */
-  readonly onWaiting: (reason: string | undefined) => void;
-  readonly signal: AbortSignal;
-}
 
 /** The part of the configuration that the loop reads again at every turn. */
 export interface DispatchLimits {
@@ -54,6 +35,8 @@ export interface DispatchLimits {
   readonly maxRunningOf: (project: ProjectName) => number;
   /** Time for the agent to answer for a new attempt. */
   readonly startTimeoutMs: number;
+  /** Time for the agent to take the request to stop an attempt. */
+  readonly stopTimeoutMs: number;
 }
 
 /** Options for {@linkcode Dispatcher}. */
@@ -65,19 +48,21 @@ export interface DispatcherOptions {
   readonly diskProblem?: () => string | undefined;
   /** The id of this boot of the machine: attempts of another boot are over. */
   readonly bootId: string;
+  /** Called with jobs of which only {@linkcode Dispatcher.waitingReason} has changed. */
+  readonly onWaiting: (job: Job) => void;
   readonly clock: Clock;
   readonly log: Logger;
 }
 
 /** An attempt under way. */
-interface Flight {
+interface Flight extends AttemptNotes {
   /** Ends all requests about it. */
   readonly over: AbortController;
-  readonly project: ProjectName;
+  readonly job: Job;
   /** Aborts when the agent has reported that it is alive, or with `over`. */
   readonly starting: AbortController;
-  /** Why the agent does not answer now. */
-  waiting: string | undefined;
+  /** How it ends if the agent refuses it, as it could not be fenced. */
+  due: Verdict | undefined;
 }
 
 /** Runs the queue until disposed; disposing leaves running jobs alone. */
@@ -90,12 +75,14 @@ export class Dispatcher implements AsyncDisposable {
   readonly #lastTurn = new Map<ProjectName, number>();
   #turn = 0;
   #wake = new AbortController();
+  readonly #reasons: ReasonWatch;
   #beatAt: number;
   #failure: string | undefined;
 
   constructor(options: DispatcherOptions) {
     this.#options = options;
     this.#beatAt = options.clock.now();
+    this.#reasons = new ReasonWatch({ ...options, reasonOf: (job) => this.waitingReason(job) });
     this.#tasks = new TaskGroup({
       onFailure: (name, error) =>
         options.log.error("A background task failed", { task: name, error }),
@@ -109,6 +96,7 @@ export class Dispatcher implements AsyncDisposable {
       if (job.cancel !== undefined) this.#stop(job);
     }
     this.#tasks.spawn("dispatch", (signal) => this.#loop(signal));
+    this.#tasks.spawn("reasons", (signal) => this.#reasons.run(signal));
   }
 
   /** Ends the rest of the loop: the queue, a limit or a mode has changed. */
@@ -128,15 +116,12 @@ export class Dispatcher implements AsyncDisposable {
   waitingReason(job: Job): string | undefined {
     if (job.state === "queued") {
       if (this.#failure !== undefined) return this.unreadyReason();
-      const modes = this.#options.store.intakeModes();
-      if (modes.get(ALL_PROJECTS) === "paused") return "the queue is paused";
-      return modes.get(job.spec.project) === "paused" ? "its project is paused" : undefined;
+      const { store, clock, limits } = this.#options;
+      const under = { attempts: [...this.#attempts.values()], inFlight: this.#inFlight() };
+      return queuedReason(job, { ...limits(), ...under, store, now: clock.now() });
     }
     const flight = this.#attempts.get(attemptKey(job.id, job.attempt));
-    if (flight === undefined || isTerminal(job.state)) return undefined;
-    const silent = job.state === "starting" ? SILENT : undefined;
-    const reason = flight.waiting ?? silent;
-    return reason === undefined ? undefined : `waiting for the agent: ${reason}`;
+    return flight === undefined || isTerminal(job.state) ? undefined : attemptReason(job, flight);
   }
 
   /** Returns why no jobs are started now, such as a full disk; `undefined` while they are. */
@@ -177,9 +162,15 @@ export class Dispatcher implements AsyncDisposable {
         restMs = backoff.next();
       }
       this.#beatAt = this.#options.clock.now();
+      this.#reasons.note();
       await this.#options.clock.sleep(restMs, { signal: this.#wake.signal })
         .catch(ignore("woken, or about to end"));
     }
+  }
+
+  #note(flight: Flight, notes: Partial<AttemptNotes>) {
+    Object.assign(flight, notes);
+    this.#reasons.note();
   }
 
   /** Starts the jobs that may start and returns their number. */
@@ -211,7 +202,7 @@ export class Dispatcher implements AsyncDisposable {
 
   #inFlight(): ReadonlyMap<ProjectName, number> {
     const counts = new Map<ProjectName, number>();
-    for (const { project } of this.#attempts.values()) {
+    for (const { job: { spec: { project } } } of this.#attempts.values()) {
       counts.set(project, (counts.get(project) ?? 0) + 1);
     }
     return counts;
@@ -237,8 +228,9 @@ export class Dispatcher implements AsyncDisposable {
     const flight: Flight = {
       over: new AbortController(),
       starting: new AbortController(),
-      waiting: undefined,
-      project: job.spec.project,
+      ...NOTHING_NOTED,
+      due: undefined,
+      job,
     };
     this.#attempts.set(key, flight);
     if (job.state === "running") flight.starting.abort(ANSWERED);
@@ -259,21 +251,37 @@ export class Dispatcher implements AsyncDisposable {
 
   async #runAttempt(job: Job, flight: Flight, signal: AbortSignal): Promise<void> {
     const { store, runner, clock, log } = this.#options;
-    const fields = fieldsOf(job);
     const onStarted = () => {
       flight.starting.abort(ANSWERED);
       try {
         store.apply(job.id, { kind: "started", attempt: job.attempt, at: clock.now() });
       } catch (error) {
         // The attempt goes on; its end will record the start.
-        log.warning("Cannot record the start of an attempt", { ...fields, error });
+        log.warning("Cannot record the start of an attempt", { ...fieldsOf(job), error });
       }
     };
     const outcome = await runner.run(job, {
       onStarted,
-      onWaiting: (reason) => flight.waiting = reason,
+      onWaiting: (agent) => {
+        const agentSince = flight.agent === undefined ? clock.now() : flight.agentSince;
+        this.#note(flight, { agent, agentSince });
+      },
+      onDoing: (doing) => this.#note(flight, { doing }),
+      onRefused: () => flight.due && neverBegun(flight.due, clock.now()),
       signal,
     });
+    await this.#record(job, flight, outcome, signal);
+  }
+
+  /** Records the end of an attempt; keeps trying. */
+  async #record(
+    job: Job,
+    flight: Flight,
+    outcome: AttemptOutcome,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { store, clock, log } = this.#options;
+    const fields = fieldsOf(job);
     const backoff = new Backoff({ firstMs: 100, maxMs: 10_000 });
     while (true) {
       try {
@@ -283,6 +291,8 @@ export class Dispatcher implements AsyncDisposable {
       } catch (error) {
         // The agent keeps the outcome on disk, so nothing is lost until a retry succeeds.
         log.error("Cannot record the end of an attempt; trying again", { ...fields, error });
+        const stuck = `its end cannot be recorded: ${toCicdError(error).message}`;
+        this.#note(flight, { agent: undefined, doing: undefined, stuck });
         await clock.sleep(backoff.next(), { signal });
       }
     }
@@ -298,7 +308,7 @@ export class Dispatcher implements AsyncDisposable {
       await clock.sleep(startTimeoutMs, { signal: either }).catch(ignore("it need not wait"));
       if (either.aborted) return;
       const limit = formatDuration(startTimeoutMs);
-      const message = `The agent did not answer within ${limit}: ${flight.waiting ?? SILENT}`;
+      const message = `The agent did not answer within ${limit}: ${flight.agent ?? SILENT}`;
       // A cancel that could not be recorded before is due as well.
       const { reason } = store.get(job.id)?.cancel ?? { reason: undefined };
       const outcome = reason === undefined
@@ -310,23 +320,18 @@ export class Dispatcher implements AsyncDisposable {
     }
   }
 
-  /**
-   * Gives up an attempt that no agent has answered for.
-   *
-   * @returns `false` if it has begun, or that is unknown: only the agent can stop it.
-   */
-  #giveUp(
-    job: Job,
-    { over, starting }: Flight,
-    why: Pick<AttemptOutcome, "state" | "reason" | "message">,
-  ): boolean {
+  /** Gives up an attempt without an answer; returns `false` if it has begun, or that is unknown. */
+  #giveUp(job: Job, flight: Flight, why: Verdict): boolean {
     const { store, runner, clock, log } = this.#options;
+    const { over, starting } = flight;
     try {
       if (starting.signal.aborted || !runner.fence(job)) return false;
-      const outcome = { ...why, usage: {}, finishedAt: clock.now(), logBytes: 0 };
+      const outcome = neverBegun(why, clock.now());
       store.apply(job.id, { kind: "ended", attempt: job.attempt, outcome });
     } catch (error) {
       log.error("Cannot give up an attempt", { ...fieldsOf(job), error });
+      flight.due = why;
+      this.#note(flight, { stuck: `it cannot be given up: ${messageOf(error)}` });
       return false;
     }
     starting.abort(ANSWERED);
@@ -345,7 +350,7 @@ export class Dispatcher implements AsyncDisposable {
     this.#stopping.add(key);
     this.#tasks.spawn(`stop ${key}`, async (signal) => {
       try {
-        await this.#options.runner.stop(job, AbortSignal.any([signal, over]));
+        await this.#stopAttempt(job, flight, AbortSignal.any([signal, over]));
       } catch (error) {
         // An attempt that has ended needs no stop.
         if (!over.aborted) throw error;
@@ -353,6 +358,27 @@ export class Dispatcher implements AsyncDisposable {
         this.#stopping.delete(key);
       }
     });
+  }
+
+  /** Has the agent stop an attempt; if it does not answer in time, the runner stops it itself. */
+  async #stopAttempt(job: Job, flight: Flight, signal: AbortSignal): Promise<void> {
+    const { runner, clock, limits, log } = this.#options;
+    let isTaken = false;
+    void runner.stop(job, signal).then(() => isTaken = true, ignore("the attempt is over"));
+    while (true) {
+      await clock.sleep(limits().stopTimeoutMs, { signal });
+      if (isTaken && flight.agent === undefined) continue;
+      log.warning("Stopping an attempt without its agent", fieldsOf(job));
+      try {
+        const outcome = await runner.kill(job, signal);
+        await this.#record(job, flight, outcome, signal);
+        return flight.over.abort(new DOMException("The attempt was stopped", "AbortError"));
+      } catch (error) {
+        signal.throwIfAborted();
+        log.warning("Cannot stop an attempt without its agent", { ...fieldsOf(job), error });
+        this.#note(flight, { stuck: `it cannot be stopped: ${messageOf(error)}` });
+      }
+    }
   }
 }
 
@@ -362,8 +388,6 @@ const MAX_REST_MS = 5_000;
 const MAX_TURNS = 1_024;
 
 const ANSWERED = new DOMException("The attempt does not wait to start", "AbortError");
-/** The reason while nothing else is known. */
-const SILENT = "it has not answered yet";
 
 function fieldsOf({ id, spec, attempt }: Job) {
   return { jobId: id, project: spec.project, attempt };

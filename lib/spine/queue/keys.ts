@@ -41,6 +41,13 @@ export const QUEUE = section({
         "attempt ends as `failed` with reason `start_failed`, and never starts.",
       "60s",
     ),
+    stopTimeoutMs: key(
+      "queue.stop_timeout",
+      duration({ min: 1_000, max: DAY }),
+      "Time within which a project's agent must take a request to stop a job. After it, the runner " +
+        "stops the job itself, and the steps after the job are left out.",
+      "20s",
+    ),
     ageingMs: key(
       "queue.ageing",
       duration({ min: 0, max: DAY }),

@@ -4,10 +4,11 @@
  * @module
  */
 import { constants } from "node:os";
-import { messageOf } from "@lib/core/errors.ts";
+import { Backoff } from "@lib/core/backoff.ts";
+import { CicdError, messageOf } from "@lib/core/errors.ts";
 import { TaskGroup } from "@lib/core/task_group.ts";
 import { type CliContext, OutputClosedError } from "@lib/api/client/context.ts";
-import { resultLine } from "@lib/api/client/format.ts";
+import { oneLine, resultLine } from "@lib/api/client/format.ts";
 import type { JobAnswer } from "@lib/api/client/jobs.ts";
 import type { RunnerTransport } from "@lib/api/client/transport.ts";
 import { followLog, plainCounter, stampedCounter } from "@lib/features/jobs/commands/follow_log.ts";
@@ -112,6 +113,7 @@ export async function runToEnd(
     const { job, from } = await start(runner, signal);
     id = job.id;
     if (isCancelled) cancel(id);
+    tasks.spawn("progress", (own) => sayReasons(context, { runner, id: job.id, signal: own }));
     if (flags.json) await out.json({ event: "job", job });
     return await followToEnd(context, { runner, id, part: { from }, signal, isHeld: true });
   } catch (error) {
@@ -142,6 +144,31 @@ async function followToEnd(context: CliContext, followed: FollowedJob): Promise<
     });
   }
   return jobExitCode(job);
+}
+
+/** Shortest and longest time between two looks at the reason why a job waits. */
+const LOOK = { firstMs: 1_000, maxMs: 10_000 } as const;
+
+/** Says on standard error what the job waits for, and each change of it. */
+async function sayReasons(
+  { out, clock }: CliContext,
+  { runner, id, signal }: Pick<FollowedJob, "runner" | "id" | "signal">,
+): Promise<never> {
+  const pace = new Backoff(LOOK);
+  let said: string | null = null;
+  while (true) {
+    await clock.sleep(pace.next(), { signal });
+    try {
+      const { state, waiting = null } = await showJob(runner, id, signal);
+      if (waiting === said) continue;
+      said = waiting;
+      pace.reset();
+      if (waiting !== null) out.note(`${state}: ${oneLine(waiting)}`);
+    } catch (error) {
+      // The log's connection says so.
+      if (signal.aborted || !(error instanceof CicdError)) throw error;
+    }
+  }
 }
 
 /** Cancels a job because of Ctrl-C; a failure is only reported. */

@@ -1,11 +1,8 @@
 import assert from "node:assert/strict";
 import { CicdError } from "@lib/core/errors.ts";
 import type { JobId } from "@lib/core/ids.ts";
-import {
-  type AttemptRunner,
-  Dispatcher,
-  type RunAttemptOptions,
-} from "@lib/spine/queue/dispatcher.ts";
+import type { AttemptRunner, RunAttemptOptions } from "@lib/spine/queue/attempt_runner.ts";
+import { Dispatcher } from "@lib/spine/queue/dispatcher.ts";
 import { ALL_PROJECTS } from "@lib/spine/queue/queue_queries.ts";
 import type { JobStore } from "@lib/spine/queue/job_store.ts";
 import type { AttemptOutcome, Job } from "@lib/spine/jobs/model.ts";
@@ -36,7 +33,18 @@ class FakeRunner implements AttemptRunner {
   /** Reported as the reason why the agent does not answer. */
   problem: string | undefined;
 
-  run(job: Job, { onStarted, onWaiting, signal }: RunAttemptOptions): Promise<AttemptOutcome> {
+  refused: RunAttemptOptions["onRefused"] = () => undefined;
+  /** Thrown instead of fencing. */
+  cannotFence: Error | undefined;
+
+  /** Reports what the agent does around the last job that was begun. */
+  doing: RunAttemptOptions["onDoing"] = () => {};
+  waiting: RunAttemptOptions["onWaiting"] = () => {};
+
+  run(
+    job: Job,
+    { onStarted, onWaiting, onDoing, onRefused, signal }: RunAttemptOptions,
+  ): Promise<AttemptOutcome> {
     const key = `${job.id}/${job.attempt}`;
     this.runs.push(key);
     const end = Promise.withResolvers<AttemptOutcome>();
@@ -45,14 +53,28 @@ class FakeRunner implements AttemptRunner {
       this.aborted.push(key);
       end.reject(signal.reason);
     });
+    this.doing = onDoing;
+    this.refused = onRefused;
+    this.waiting = onWaiting;
     onWaiting(this.problem);
     if (this.answers) onStarted();
     return end.promise;
   }
 
   fence(job: Job): boolean {
+    if (this.cannotFence !== undefined) throw this.cannotFence;
     if (!this.isBegun) this.fenced.push(`${job.id}/${job.attempt}`);
     return !this.isBegun;
+  }
+
+  readonly kills: string[] = [];
+  /** Thrown instead of killing. */
+  cannotKill: Error | undefined;
+
+  kill(job: Job): Promise<AttemptOutcome> {
+    this.kills.push(`${job.id}/${job.attempt}`);
+    if (this.cannotKill !== undefined) return Promise.reject(this.cannotKill);
+    return Promise.resolve(makeOutcome({ state: "cancelled", reason: "cancelled" }));
   }
 
   stop(job: Job, signal: AbortSignal): Promise<void> {
@@ -75,6 +97,7 @@ interface Bench extends MemoryStore, AsyncDisposable {
   readonly clock: FakeClock;
   readonly log: RecordingLogger;
   readonly dispatcher: Dispatcher;
+  readonly announced: readonly (readonly [JobId, string | undefined])[];
 }
 
 function setup(
@@ -93,16 +116,19 @@ function setup(
   const listen: ((job: Job) => void)[] = [];
   const memory = openMemoryStore({ onChange: (job) => listen.forEach((each) => each(job)) });
   before?.(memory);
+  const announced: (readonly [JobId, string | undefined])[] = [];
   const dispatcher = new Dispatcher({
     store: wrap(memory.store),
     runner,
     bootId: "boot-1",
     ...(diskProblem === undefined ? {} : { diskProblem }),
+    onWaiting: (job) => announced.push([job.id, dispatcher.waitingReason(job)]),
     limits: () => ({
       maxRunning,
       maxProjects: 16,
       maxRunningOf: () => maxRunningOf,
       startTimeoutMs: 60_000,
+      stopTimeoutMs: 20_000,
     }),
     clock,
     log,
@@ -115,6 +141,7 @@ function setup(
     clock,
     log,
     dispatcher,
+    announced,
     async [Symbol.asyncDispose]() {
       await dispatcher[Symbol.asyncDispose]();
       memory[Symbol.dispose]();
@@ -245,7 +272,7 @@ Deno.test("Dispatcher ends an attempt that no agent answers for in time, and ret
   assert.deepEqual([ended.state, ended.reason], ["failed", "start_failed"]);
   assert.match(ended.message ?? "", /did not answer within 1m: its unit failed/);
   assert.equal(t.dispatcher.waitingReason(ended), undefined);
-  assert.equal(t.clock.sleeping, 1, "only the queue");
+  assert.equal(t.clock.sleeping, 2, "only the queue and the reasons");
 });
 
 Deno.test("Dispatcher waits for an attempt that has begun, and says so", async () => {
@@ -258,17 +285,54 @@ Deno.test("Dispatcher waits for an attempt that has begun, and says so", async (
   assert.equal(t.log.of("warning").length, 1);
 });
 
-Deno.test("waitingReason() names a paused queue, and nothing for a job that runs", async () => {
-  await using t = setup({ maxRunning: 1 });
-  const running = t.add();
+Deno.test("waitingReason() names limits and a paused queue, and nothing for a job that runs", async () => {
+  await using t = setup({ maxRunning: 2, maxRunningOf: 1 });
+  const spec = makeSpec({ concurrencyGroup: "deploy" });
+  const running = t.add({ spec });
   await t.clock.tick(0);
+  const reasonOf = (job: Job) => t.dispatcher.waitingReason(t.store.require(job.id));
+  assert.equal(reasonOf(running), undefined);
   const queued = t.add();
-  assert.equal(t.dispatcher.waitingReason(t.store.require(running.id)), undefined);
-  assert.equal(t.dispatcher.waitingReason(queued), undefined);
+  assert.equal(reasonOf(queued), "1 of 1 jobs of its project are running (max_running)");
+  const grouped = t.add({ spec });
+  const holder = `job ${running.id} of its concurrency group "deploy" is running`;
+  assert.equal(reasonOf(grouped), holder);
+  t.add({ spec: makeSpec({ project: projectName("other") }) });
+  await t.clock.tick(0);
+  assert.equal(reasonOf(queued), "2 of 2 jobs are running (queue.max_running)");
   t.store.setIntakeMode(queued.spec.project, "paused");
   assert.equal(t.dispatcher.waitingReason(queued), "its project is paused");
   t.store.setIntakeMode(ALL_PROJECTS, "paused");
   assert.equal(t.dispatcher.waitingReason(queued), "the queue is paused");
+});
+
+Deno.test("waitingReason() names what the agent does around a job, and an agent that fell silent", async () => {
+  await using t = setup();
+  const { id } = t.add();
+  await t.clock.tick(0);
+  const reason = () => t.dispatcher.waitingReason(t.store.require(id));
+  t.runner.doing("getting the image");
+  assert.equal(reason(), "getting the image");
+  t.runner.doing(undefined);
+  t.runner.waiting("its unit failed");
+  assert.match(reason() ?? "", /^the agent has been silent since 1970-.*Z: its unit failed$/);
+});
+
+Deno.test("Dispatcher announces each changed reason, at most once a second", async () => {
+  await using t = setup();
+  const { id } = t.add();
+  await t.clock.tick(1_000);
+  for (const image of ["a", "b", "c"]) t.runner.doing(`getting the image ${image}`);
+  await t.clock.tick(900);
+  t.runner.doing("getting the image d");
+  await t.clock.tick(1_000);
+  t.runner.doing(undefined);
+  await t.clock.tick(1_000);
+  assert.deepEqual(t.announced, [
+    [id, "getting the image c"],
+    [id, "getting the image d"],
+    [id, undefined],
+  ]);
 });
 
 Deno.test("Dispatcher stops an attempt through the agent once it has begun", async () => {
@@ -395,4 +459,57 @@ Deno.test("disposing leaves running jobs as they are", async () => {
   assert.deepEqual(t.runner.aborted, [`${id}/1`]);
   assert.equal(t.clock.sleeping, 0);
   t[Symbol.dispose]();
+});
+
+Deno.test("Dispatcher stops an attempt itself if its agent does not take the stop in time", async () => {
+  await using t = setup();
+  t.runner.takesStops = false;
+  const { id } = t.add();
+  await t.clock.tick(0);
+  t.store.apply(id, { kind: "cancel_requested", cancel, at: 1 });
+  t.runner.cannotKill = new CicdError("systemd_unavailable", "No bus");
+  await t.clock.tick(20_000);
+  const reason = t.dispatcher.waitingReason(t.store.require(id));
+  assert.equal(reason, "it cannot be stopped: No bus");
+  t.runner.cannotKill = undefined;
+  await t.clock.tick(20_000);
+  assert.equal(t.store.require(id).state, "cancelled");
+  assert.equal(t.runner.kills.length, 2);
+  assert.deepEqual(t.runner.aborted, [`${id}/1`]);
+});
+
+Deno.test("Dispatcher stops an attempt itself if its agent falls silent after it took the stop", async () => {
+  await using t = setup();
+  const { id } = t.add();
+  await t.clock.tick(0);
+  t.store.apply(id, { kind: "cancel_requested", cancel, at: 1 });
+  await t.clock.tick(60_000);
+  assert.deepEqual(t.runner.kills, []);
+  t.runner.waiting("its unit failed");
+  await t.clock.tick(20_000);
+  assert.equal(t.store.require(id).state, "cancelled");
+});
+
+Deno.test("Dispatcher ends an attempt that cannot be fenced once its agent has refused it", async () => {
+  for (const isCancelled of [false, true]) {
+    await using t = setup();
+    t.runner.answers = false;
+    t.runner.cannotFence = new Error("Permission denied");
+    const { id } = t.add();
+    await t.clock.tick(0);
+    assert.equal(t.runner.refused(), undefined);
+    if (isCancelled) t.store.apply(id, { kind: "cancel_requested", cancel, at: 1 });
+    await t.clock.tick(isCancelled ? 0 : 60_000);
+    const job = t.store.require(id);
+    assert.equal(job.state, "starting");
+    assert.match(
+      t.dispatcher.waitingReason(job) ?? "",
+      /; it cannot be given up: Permission denied/,
+    );
+    const outcome = t.runner.refused() ?? assert.fail();
+    assert.equal(outcome.reason, isCancelled ? "cancelled" : "start_failed");
+    t.runner.end(id, 1, outcome);
+    await t.clock.tick(0);
+    assert.equal(t.store.require(id).reason, outcome.reason);
+  }
 });
