@@ -7,6 +7,8 @@
  * @module
  */
 import * as v from "valibot";
+import { JOB_ID_PATTERN } from "@lib/core/ids.ts";
+import { projectName } from "@lib/core/value_types.ts";
 import { END_REASONS, JOB_STATES } from "@lib/spine/jobs/model.ts";
 import { limitsViewSchema } from "@lib/spine/spec/job_spec.ts";
 
@@ -20,28 +22,37 @@ export function added<Schema extends v.GenericSchema>(schema: Schema): Schema & 
   return { ...schema, isAdded: true };
 }
 
-const number = v.nullable(v.number());
+/** A count, or a size in bytes. */
+export const count = v.pipe(v.number(), v.integer(), v.minValue(0));
+/** An instant. */
+export const time = v.pipe(v.string(), v.isoTimestamp(), v.description("RFC 3339, UTC"));
+/** The id of a job. */
+export const jobId = v.pipe(v.string(), v.metadata({ pattern: `^${JOB_ID_PATTERN}$` }));
+/** The name of a project. */
+export const project = v.pipe(v.string(), v.metadata(projectName().json));
+
+const positive = v.nullable(v.pipe(v.number(), v.minValue(0)));
 const text = v.nullable(v.string());
-const time = v.pipe(v.string(), v.isoTimestamp(), v.description("RFC 3339, UTC"));
+const exitCode = v.nullable(v.pipe(v.number(), v.integer()));
 
 const usageSchema = v.object({
-  cpu_seconds: number,
-  memory_peak_bytes: number,
-  wall_seconds: number,
-  cpu_throttled_seconds: number,
+  cpu_seconds: positive,
+  memory_peak_bytes: v.nullable(count),
+  wall_seconds: positive,
+  cpu_throttled_seconds: positive,
 });
 
 /** One attempt of a job. */
 export const attemptSchema = v.object({
-  number: v.number(),
+  number: count,
   state: v.picklist(JOB_STATES),
   reason: v.nullable(v.picklist(END_REASONS)),
   message: text,
-  exit_code: number,
+  exit_code: exitCode,
   signal: text,
   started_at: v.nullable(time),
   finished_at: v.nullable(time),
-  log_bytes: number,
+  log_bytes: v.nullable(count),
   usage: usageSchema,
 });
 
@@ -52,17 +63,17 @@ const limitEntries = Object.fromEntries(
 
 /** A job. */
 export const jobSchema = v.object({
-  id: v.string(),
-  project: v.string(),
+  id: jobId,
+  project,
   state: v.picklist(JOB_STATES),
   reason: v.pipe(
     v.nullable(v.picklist(END_REASONS)),
     v.description("Reason of the latest attempt's end"),
   ),
   message: v.pipe(text, v.description("The reason in words")),
-  exit_code: number,
+  exit_code: exitCode,
   signal: text,
-  attempt: v.pipe(v.number(), v.description("Number of the latest attempt; 0 before the first")),
+  attempt: v.pipe(count, v.description("Number of the latest attempt; 0 before the first")),
   created_at: time,
   started_at: v.nullable(time),
   finished_at: v.nullable(time),
@@ -78,7 +89,7 @@ export const jobSchema = v.object({
     v.description("The request with all defaults; only the sizes of files"),
   ),
   queue_position: v.exactOptional(
-    v.pipe(v.number(), v.description("Jobs of the project that start before this one")),
+    v.pipe(count, v.description("Jobs of the project that start before this one")),
   ),
   attempts: v.exactOptional(v.array(attemptSchema)),
 });
@@ -86,7 +97,7 @@ export const jobSchema = v.object({
 /** A page of jobs. */
 export const jobPageSchema = v.object({
   jobs: v.array(jobSchema),
-  next_cursor: v.pipe(text, v.description("Pass it as `cursor` to get the next page")),
+  next_cursor: v.pipe(v.nullable(jobId), v.description("Pass it as `cursor` to get the next page")),
 });
 
 /** A queue: of one project, or of all. */
@@ -95,15 +106,15 @@ export const queueSchema = v.object({
     v.picklist(["open", "paused", "draining"]),
     v.description("paused: jobs are accepted but not started; draining: new jobs are refused"),
   ),
-  queued: v.number(),
-  in_flight: v.number(),
+  queued: count,
+  in_flight: count,
 });
 
 /** A project and its queue. */
 export const projectSchema = v.object({
-  project: v.string(),
+  project,
   ...queueSchema.entries,
-  max_running: v.number(),
+  max_running: count,
 });
 
 /** All projects. */

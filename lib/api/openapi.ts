@@ -6,6 +6,10 @@
 import { toJsonSchema } from "@valibot/to-json-schema";
 import * as v from "valibot";
 import { ERROR_CODES, type ErrorCode } from "@lib/core/error_codes.ts";
+import { JOB_ID_PATTERN } from "@lib/core/ids.ts";
+import type { Measure } from "@lib/core/json_schema.ts";
+import { projectName } from "@lib/core/value_types.ts";
+import { measureSchema } from "@lib/api/measure_pattern.ts";
 import type { AnyRoute } from "@lib/api/route.ts";
 
 /** A value of JSON. */
@@ -45,16 +49,19 @@ export function openApiDocument(routes: readonly AnyRoute[], version: string): J
 const SCHEMES: Json = {
   bearer: { type: "http", scheme: "bearer", description: "A key of `cicd-runner keys create`" },
   apiKey: { type: "apiKey", in: "header", name: "X-API-Key", description: "The same key" },
+  grytKey: { type: "apiKey", in: "header", name: "X-API-Key", description: "gryt.api_key" },
 };
 
 /** Returns the security of a route over TCP; the Unix socket needs no key. */
-function security({ access: { scope } }: AnyRoute): Json {
+function security({ access: { scope }, ownKey }: AnyRoute): Json {
+  if (ownKey !== undefined) return { security: [{ [ownKey]: [] }] };
   if (scope === "none") return { security: [] };
   return { security: [{ bearer: [scope] }, { apiKey: [scope] }], "x-access": { scope } };
 }
 
 const PROBLEM: Json = {
   type: "object",
+  additionalProperties: false,
   description: "RFC 9457 problem details",
   required: ["type", "title", "status", "detail", "code", "retryable"],
   properties: {
@@ -68,6 +75,7 @@ const PROBLEM: Json = {
       type: "array",
       items: {
         type: "object",
+        additionalProperties: false,
         required: ["path", "message"],
         properties: { path: { type: "string" }, message: { type: "string" } },
       },
@@ -86,18 +94,18 @@ function operation(route: AnyRoute): Json {
         name,
         in: "path",
         required: true,
-        schema: { type: "string" },
+        schema: partSchema(route, name),
       })),
       ...Object.entries(route.query ?? {}).map(([name, schema]) => ({
         name,
         in: "query",
-        schema: jsonSchema(schema),
+        schema: jsonSchema(schema, "request"),
       })),
     ],
     ...(route.body === undefined ? {} : {
       requestBody: {
         required: route.body.type !== "optional",
-        content: { "application/json": { schema: jsonSchema(route.body) } },
+        content: { "application/json": { schema: jsonSchema(route.body, "request") } },
       },
     }),
     responses: responses(route),
@@ -122,6 +130,9 @@ function responses(route: AnyRoute): Json {
   );
 }
 
+/** A body that is no JSON. */
+const TEXT: Json = {};
+
 /** A possible answer as OpenAPI has it. */
 interface Described {
   readonly description: string;
@@ -130,16 +141,17 @@ interface Described {
 
 function answers(route: AnyRoute): Readonly<Record<string, Described>> {
   return Object.fromEntries(
-    Object.entries(route.answers).map(([status, { description, schema, contentType }]) => [status, {
-      description,
-      ...(schema === undefined && contentType === undefined ? {} : {
-        content: {
-          [contentType ?? "application/json"]: {
-            schema: schema === undefined ? { type: "string" } : jsonSchema(schema),
-          },
-        },
-      }),
-    }]),
+    Object.entries(route.answers).map(([status, { description, schema, ...of }]) => {
+      const { contentType = "application/json", otherTypes = [] } = of;
+      const types = schema === undefined && of.contentType === undefined ? [] : [
+        [contentType, schema === undefined ? TEXT : { schema: jsonSchema(schema, "answer") }],
+        ...otherTypes.map((type) => [type, TEXT]),
+      ];
+      return [status, {
+        description,
+        ...(types.length === 0 ? {} : { content: Object.fromEntries(types) }),
+      }];
+    }),
   );
 }
 
@@ -168,8 +180,22 @@ function problems(codes: readonly ErrorCode[]): Readonly<Record<string, Describe
   );
 }
 
-/** Describes a schema's input: value types bring a JSON Schema of their own. */
-function jsonSchema(schema: v.GenericSchema): Json {
+/** Describes a part of a path. */
+function partSchema({ access: { by }, params = {} }: AnyRoute, name: string): Json {
+  const own = params[name];
+  if (own !== undefined) return own;
+  if (name === "id" && by === "job") {
+    return { type: "string", pattern: `^(?:${JOB_ID_PATTERN}|[0-9a-f]{6,8})$` };
+  }
+  return name === "project" ? projectName().json : { type: "string", minLength: 1 };
+}
+
+/**
+ * Describes a schema's input: value types bring a JSON Schema of their own.
+ *
+ * An answer has no fields but those of its schema, in this release.
+ */
+function jsonSchema(schema: v.GenericSchema, use: "request" | "answer"): Json {
   const { $schema: _, ...rest } = toJsonSchema(schema, {
     typeMode: "input",
     // Checks that JSON Schema cannot express are in the description.
@@ -180,10 +206,30 @@ function jsonSchema(schema: v.GenericSchema): Json {
         const property = jsonSchema.properties?.[name];
         if (typeof property === "object") Object.assign(property, descriptionOf(entry));
       }
-      return jsonSchema;
+      return use === "answer" && valibotSchema.type === "object"
+        ? { ...jsonSchema, additionalProperties: false }
+        : jsonSchema;
     },
   });
-  return { ...rest, ...descriptionOf(schema) };
+  return { ...withMeasures(rest), ...descriptionOf(schema) };
+}
+
+/** Replaces each {@linkcode Measure} in a JSON Schema. */
+function withMeasures(schema: Json): Json {
+  const { measure, ...rest } = schema;
+  const deep = Object.fromEntries(
+    Object.entries(rest).map(([key, value]) => [key, key === "examples" ? value : inside(value)]),
+  );
+  return isMeasure(measure) ? { ...measureSchema(measure), ...deep } : deep;
+}
+
+function inside(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(inside);
+  return typeof value === "object" && value !== null ? withMeasures({ ...value }) : value;
+}
+
+function isMeasure(value: unknown): value is Measure {
+  return typeof value === "object" && value !== null && "kind" in value && "max" in value;
 }
 
 /** Returns the description of a schema, also one that follows a transform. */

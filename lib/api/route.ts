@@ -11,7 +11,8 @@ import type { ErrorCode } from "@lib/core/error_codes.ts";
 import { CicdError } from "@lib/core/errors.ts";
 import { didYouMean } from "@lib/core/nearest.ts";
 import type { ProjectName } from "@lib/core/ids.ts";
-import { type Bounds, duration, integer, type ValueType } from "@lib/core/value_types.ts";
+import type { Bounds, JsonSchema } from "@lib/core/json_schema.ts";
+import { duration, integer, type ValueType } from "@lib/core/value_types.ts";
 import type { WebSocketSession } from "@lib/foundations/http/web_socket.ts";
 import type { Job } from "@lib/spine/jobs/model.ts";
 import type { Admission, RouteAccess } from "@lib/api/access.ts";
@@ -30,6 +31,8 @@ export interface RouteAnswer {
   readonly schema?: v.GenericSchema;
   /** @default {"application/json"} */
   readonly contentType?: string;
+  /** Types of other bodies of this status. */
+  readonly otherTypes?: readonly string[];
 }
 
 /** Answers by status. */
@@ -94,7 +97,11 @@ export interface Route<Query extends QueryEntries, A extends Answers, Access ext
   extends Guarded<Query, Access> {
   readonly method: "GET" | "POST";
   readonly summary: string;
+  /** The security scheme of a route that checks a key by itself. */
+  readonly ownKey?: "grytKey";
   readonly description?: string;
+  /** The JSON Schemas of parts of the path that `access` does not check. */
+  readonly params?: Readonly<Record<string, JsonSchema>>;
   readonly body?: v.GenericSchema;
   readonly answers: A;
   /** Codes beside those of `access`. @default {[]} */
@@ -246,6 +253,12 @@ export const queryDuration = inQuery(duration({ min: 0, max: 3_650 * 86_400_000 
 /** A parameter of a query; its value arrives as text. */
 export function inQuery<T>(type: ValueType<T>) {
   return v.optional(
-    v.pipe(v.string(), v.metadata(type.json), v.transform(type.fromText), type.schema),
+    v.pipe(v.string(), v.metadata(inText(type.json)), v.transform(type.fromText), type.schema),
   );
+}
+
+/** Marks a measure as text: that is what a query has. */
+function inText(json: JsonSchema): JsonSchema {
+  const { measure } = json;
+  return measure === undefined ? json : { ...json, measure: { ...Object(measure), isText: true } };
 }

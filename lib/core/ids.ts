@@ -24,11 +24,13 @@ export function newJobId(): JobId {
   return v7() as JobId;
 }
 
+/** A UUIDv7 in lower case. */
+export const JOB_ID_PATTERN = "[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}";
+const JOB_ID = new RegExp(`^${JOB_ID_PATTERN}$`);
+
 /** Parses a job id; `undefined` if the text is not one. */
 export function parseJobId(text: string): JobId | undefined {
-  return /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/.test(text)
-    ? text as JobId
-    : undefined;
+  return JOB_ID.test(text) ? text as JobId : undefined;
 }
 
 /** Returns the problem of a project name; `undefined` if there is none. */

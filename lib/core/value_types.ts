@@ -4,14 +4,12 @@
  * @module
  */
 import * as v from "valibot";
+import { type Bounds, isLonger, json, type JsonSchema, measure } from "@lib/core/json_schema.ts";
 import { formatDuration, parseDuration } from "@lib/core/duration.ts";
 import { envNameProblem, envProblem } from "@lib/core/exec_limits.ts";
 import { parseProjectName, type ProjectName, projectNameProblem } from "@lib/core/ids.ts";
 import { didYouMean } from "@lib/core/nearest.ts";
 import { formatSize, parseSize } from "@lib/core/size.ts";
-
-/** A JSON Schema. */
-export type JsonSchema = { readonly [key: string]: unknown };
 
 /** The ways in which a value is written, checked, read, stored and shown. */
 export interface ValueType<T> {
@@ -41,12 +39,6 @@ export interface ValueType<T> {
   show?(value: T): unknown;
 }
 
-/** Bounds of a number, both included. */
-export interface Bounds {
-  readonly min: number;
-  readonly max: number;
-}
-
 /** Longer waits do not fit a timer of the runtime (2^31 ms). */
 export const TIMER_MAX_MS = 24 * 86_400_000;
 
@@ -57,10 +49,14 @@ export function duration(bounds: Bounds): ValueType<number> {
   }`;
   const accepts = `a duration such as 90s, 10m or 1h30m, or seconds, from ${range}`;
   return {
-    ...valueType(accepts, { ...json.measure, examples: ["10m"] }, keptCount, (raw) => {
+    ...valueType(accepts, measure("duration", bounds), keptCount, (raw) => {
       if (typeof raw !== "number" && typeof raw !== "string") return refuse(raw, accepts);
       if (Number(raw) < 0 || (typeof raw === "string" && raw.trim().startsWith("-"))) {
         return { message: `is ${quote(raw)}; a duration cannot be negative` };
+      }
+      // Before it is rounded to milliseconds.
+      if (typeof raw === "number" && within(raw * 1_000, bounds) === undefined) {
+        return refuse(raw, accepts);
       }
       return within(parseDuration(raw), bounds) ?? refuse(raw, accepts);
     }),
@@ -75,7 +71,7 @@ export function size(bounds: Bounds): ValueType<number> {
   const range = `${bounds.min === 0 ? 0 : formatSize(bounds.min)} to ${formatSize(bounds.max)}`;
   const accepts = `a size such as 64K, 512M or 1.5G, or bytes, from ${range}`;
   return {
-    ...valueType(accepts, { ...json.measure, examples: ["512M"] }, keptCount, (raw) => {
+    ...valueType(accepts, measure("size", bounds), keptCount, (raw) => {
       if (typeof raw !== "number" && typeof raw !== "string") return refuse(raw, accepts);
       return within(parseSize(raw), bounds) ?? refuse(raw, accepts);
     }),
@@ -113,7 +109,7 @@ export function decimal({ min, max }: Bounds): ValueType<number> {
 /** One of several words. */
 export function choice<const Word extends string>(words: readonly Word[]): ValueType<Word> {
   return {
-    ...valueType(words.join(" | "), { enum: words }, v.picklist(words), (raw) => {
+    ...valueType(words.join(" | "), { type: "string", enum: words }, v.picklist(words), (raw) => {
       const word = words.find((each) => each === raw);
       return word === undefined
         ? {
@@ -130,7 +126,7 @@ export function choice<const Word extends string>(words: readonly Word[]): Value
 export function path(kind: "absolute" | "any"): ValueType<string> {
   const accepts = kind === "absolute" ? "an absolute path" : "a path";
   return {
-    ...valueType(accepts, json.text, v.string(), (raw) => {
+    ...valueType(accepts, kind === "absolute" ? json.absolute : json.path, v.string(), (raw) => {
       if (typeof raw !== "string" || raw === "" || raw.length > 4_096) return refuse(raw, accepts);
       return raw.isWellFormed()
         ? { value: raw }
@@ -147,7 +143,7 @@ export function nameList(): ValueType<readonly string[]> {
 
 /** The name of a variable or a secret. */
 export function variableName(): ValueType<string> {
-  return valueType("a name", json.text, v.string(), (raw) => {
+  return valueType("a name", json.variable, v.string(), (raw) => {
     if (typeof raw !== "string") return refuse(raw, "a name");
     const message = envNameProblem(raw);
     return message === undefined ? { value: raw } : { message };
@@ -156,7 +152,7 @@ export function variableName(): ValueType<string> {
 
 /** The name of a project. */
 export function projectName(): ValueType<ProjectName> {
-  return valueType("the name of a project", json.text, keptProject, readProject);
+  return valueType("the name of a project", json.project, keptProject, readProject);
 }
 
 /** A boolean. */
@@ -180,9 +176,10 @@ export function text(accepts: string, pattern: RegExp): ValueType<string> {
 
 /** Any text. Messages do not repeat it: it may be long, or a secret. */
 export function anyText(maxChars = Infinity): ValueType<string> {
-  return valueType("text", json.text, v.string(), (raw) => {
+  const schema = { ...json.text, ...(maxChars === Infinity ? {} : { maxLength: maxChars }) };
+  return valueType("text", schema, v.string(), (raw) => {
     if (typeof raw !== "string") return { message: "must be text" };
-    return raw.length > maxChars
+    return isLonger(raw, maxChars)
       ? { message: `is longer than ${maxChars} characters` }
       : { value: raw };
   });
@@ -209,7 +206,12 @@ export function listOf<T>(
     readonly accepts: string;
   },
 ): ValueType<readonly T[]> {
-  const schema = { type: "array", items: item.json, ...(min > 0 ? { minItems: min } : {}) };
+  const schema = {
+    type: "array",
+    items: item.json,
+    ...(min > 0 ? { minItems: min } : {}),
+    ...(max === Infinity ? {} : { maxItems: max }),
+  };
   return {
     ...valueType<readonly T[]>(accepts, schema, v.array(item.kept), (raw) => refuse(raw, accepts)),
     schema: v.pipe(
@@ -227,12 +229,19 @@ export function listOf<T>(
 /** Values by name; names of JavaScript's object members are ordinary names too. */
 export function mapOf<T>(
   value: ValueType<T>,
-  { nameProblem, max = 4_096 }: {
+  { nameProblem, names, max = 4_096 }: {
     readonly nameProblem: (name: string) => string | undefined;
+    /** The JSON Schema of the names. */
+    readonly names?: JsonSchema;
     readonly max?: number;
   },
 ): ValueType<Readonly<Record<string, T>>> {
-  const schema = { type: "object", additionalProperties: value.json };
+  const schema = {
+    type: "object",
+    additionalProperties: value.json,
+    maxProperties: max,
+    ...(names === undefined ? {} : { propertyNames: names }),
+  };
   const kept = v.pipe(v.unknown(), mapReader(value.kept, () => undefined, Infinity));
   return {
     ...valueType<Readonly<Record<string, T>>>("an object", schema, kept, refuse),
@@ -286,7 +295,7 @@ export function envMap(
   value: ValueType<string> = anyText(),
   nameProblem = envNameProblem,
 ): ValueType<Readonly<Record<string, string>>> {
-  const map = mapOf(value, { nameProblem });
+  const map = mapOf(value, { nameProblem, names: json.variable });
   return {
     ...map,
     accepts: "a map from variable names to texts",
@@ -316,11 +325,6 @@ function quote(raw: unknown): string {
 export function annotated(jsonSchema: JsonSchema) {
   return v.pipe(v.unknown(), v.metadata(jsonSchema));
 }
-
-const json = {
-  text: { type: "string" },
-  measure: { type: ["string", "number"] },
-} as const;
 
 const keptInteger = v.pipe(v.number(), v.safeInteger());
 const keptCount = v.pipe(keptInteger, v.minValue(0));

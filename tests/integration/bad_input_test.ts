@@ -287,7 +287,7 @@ Deno.test("a database of a later release is refused with what to do", async () =
       path: `${bench.stateDir}/runner.db`,
       schemas: [{ name: "later", migrations: Array(50).fill("SELECT 1") }],
     });
-    db.run("INSERT INTO schema_versions VALUES ('jobs', 50)");
+    db.run("INSERT OR REPLACE INTO schema_versions VALUES ('jobs', 50)");
   }
   const { code, stderr } = await failedStart(bench);
   assert.equal(code, 78);

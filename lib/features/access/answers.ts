@@ -4,20 +4,24 @@
  * @module
  */
 import * as v from "valibot";
+import { project, time } from "@lib/api/answers.ts";
 import { SCOPES } from "@lib/core/caller.ts";
+
+/** The JSON Schema of a key's id. */
+export const KEY_ID = { type: "string", pattern: "^[0-9a-f]{16}$" } as const;
 
 /** A key, without its text. */
 export const keySchema = v.object({
-  id: v.string(),
+  id: v.pipe(v.string(), v.metadata(KEY_ID)),
   name: v.string(),
   scopes: v.array(v.picklist(SCOPES)),
-  projects: v.pipe(v.nullable(v.array(v.string())), v.description("null: all")),
-  created_at: v.string(),
-  last_used_at: v.pipe(v.nullable(v.string()), v.description("To within ten minutes")),
-  expires_at: v.nullable(v.string()),
-  revoked_at: v.nullable(v.string()),
+  projects: v.pipe(v.nullable(v.array(project)), v.description("null: all")),
+  created_at: time,
+  last_used_at: v.pipe(v.nullable(time), v.description("To within ten minutes")),
+  expires_at: v.nullable(time),
+  revoked_at: v.nullable(time),
   previous_until: v.pipe(
-    v.nullable(v.string()),
+    v.nullable(time),
     v.description("End of validity of the secret before the last rotation"),
   ),
 });

@@ -5,25 +5,31 @@
  */
 import * as v from "valibot";
 import { SCOPES } from "@lib/core/caller.ts";
-import { issuedKeySchema, keyListSchema, keySchema } from "@lib/features/access/answers.ts";
+import { issuedKeySchema, KEY_ID, keyListSchema, keySchema } from "@lib/features/access/answers.ts";
 import type { ApiKey, IssuedKey, KeyStore } from "@lib/features/access/key_store.ts";
 import { toRfc3339 } from "@lib/core/clock.ts";
 import { CicdError } from "@lib/core/errors.ts";
 import { readJson } from "@lib/foundations/http/body.ts";
 import { duration, projectName } from "@lib/core/value_types.ts";
 import type { RunnerServices } from "@lib/api/feature.ts";
-import { type AnyRoute, queryDuration, route } from "@lib/api/route.ts";
+import { type AnyRoute, inQuery, route } from "@lib/api/route.ts";
 
 const DAY_MS = 86_400_000;
 const EXPIRY_MAX_MS = 3_650 * DAY_MS;
 /** Long enough to replace the key everywhere. */
 const OVERLAP_MAX_MS = 30 * DAY_MS;
 const MAX_PROJECTS = 100;
+/** Without control characters; unassigned and private characters are refused too. */
+const NAME_PATTERN = "^[\\x20-\\x7e\\xa1-\\xac\\xae-\\xff]+$";
 
 const keyRequestSchema = v.strictObject({
   name: v.pipe(
     v.string(),
-    v.regex(/^[^\p{C}]{1,100}$/u, "must be 1 to 100 printable characters"),
+    v.check(
+      (text) => /^[^\p{C}]{1,100}$/u.test(text),
+      "must be 1 to 100 printable characters",
+    ),
+    v.metadata({ minLength: 1, maxLength: 100, pattern: NAME_PATTERN, examples: ["laptop"] }),
     v.description("Describes the key's holder; need not be unique"),
   ),
   scopes: v.pipe(
@@ -79,6 +85,7 @@ export function keyRoutes(
     route({
       method: "POST",
       path: "/v1/keys/:id/revoke",
+      params: { id: KEY_ID },
       access: ACCESS,
       summary: "Revoke an API key permanently",
       description: "Idempotent. Requests already being answered are completed.",
@@ -93,17 +100,17 @@ export function keyRoutes(
     route({
       method: "POST",
       path: "/v1/keys/:id/rotate",
+      params: { id: KEY_ID },
       access: ACCESS,
       summary: "Replace the secret of an API key",
       description:
         "Id, scopes and projects stay. With `overlap`, the current secret remains valid for that " +
         "time, at most 30d; without it, it is invalid at once.",
-      query: { overlap: queryDuration },
+      query: { overlap: inQuery(duration({ min: 0, max: OVERLAP_MAX_MS })) },
       answers: { 200: { description: "The key", schema: issuedKeySchema } },
       errors: ["not_found", "state_conflict", "invalid_request"],
       handle: ({ params, query }, reply) => {
         const overlapMs = query.overlap ?? 0;
-        if (overlapMs > OVERLAP_MAX_MS) throw invalid("query.overlap", "must be at most 30d");
         const issued = keys.rotate(keyIdOf(params), overlapMs);
         ports.log.info("API key rotated", { key: issued.key.id, name: issued.key.name });
         return reply.json(200, issuedView(issued), NO_STORE);

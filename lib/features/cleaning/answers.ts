@@ -4,6 +4,7 @@
  * @module
  */
 import * as v from "valibot";
+import { count, jobId, time } from "@lib/api/answers.ts";
 import { CLEAN_KINDS } from "@lib/api/clean_source.ts";
 import { CLEAN_CAUSES } from "@lib/features/cleaning/plan.ts";
 
@@ -12,8 +13,8 @@ const itemSchema = v.object({
   kind: v.picklist(CLEAN_KINDS),
   name: v.string(),
   project: v.nullable(v.string()),
-  bytes: v.number(),
-  last_used_at: v.string(),
+  bytes: count,
+  last_used_at: time,
   cause: v.picklist(CLEAN_CAUSES),
   outcome: v.picklist(["planned", "removed", "kept", "failed"]),
   detail: v.nullable(v.string()),
@@ -24,17 +25,17 @@ export const reportSchema = v.object({
   dry_run: v.boolean(),
   items: v.array(itemSchema),
   skipped: v.array(v.string()),
-  free_bytes_before: v.number(),
-  free_bytes_after: v.number(),
+  free_bytes_before: count,
+  free_bytes_after: count,
 });
 
 /** The ended jobs of a cleaning. */
 export const removalsSchema = v.object({
   removals: v.array(v.object({
-    id: v.string(),
+    id: jobId,
     project: v.string(),
-    finished_at: v.string(),
-    log_bytes: v.number(),
+    finished_at: time,
+    log_bytes: count,
     cause: v.picklist(["age", "count", "bytes", "free_disk"]),
   })),
 });

@@ -20,13 +20,13 @@ import {
   grytFailure,
   noSuchPath,
   unprocessable,
-  wrongMethod,
 } from "@lib/features/gryt/problems.ts";
 import { HEADER_MISSING } from "@lib/features/gryt/request.ts";
 import {
   grytAnswerSchema,
   grytDetailSchema,
   grytHealthSchema,
+  grytInvalidSchema,
   grytJobSchema,
   grytRequestSchema,
   grytRootSchema,
@@ -36,8 +36,30 @@ import { isTerminal, type Job } from "@lib/spine/jobs/model.ts";
 
 const keyErrors = {
   401: { description: "The key is wrong", schema: grytDetailSchema },
-  422: { description: "The key is missing, or the body is invalid" },
-  500: { description: "No key is configured, or there is no container engine" },
+  422: { description: "The key is missing, or the body is invalid", schema: grytInvalidSchema },
+  429: { description: "Too many requests with a wrong key", schema: grytDetailSchema },
+  500: {
+    description: "No key is configured, or there is no container engine",
+    schema: grytDetailSchema,
+  },
+} as const;
+
+/** Failures to take a job. */
+const executeErrors = {
+  ...keyErrors,
+  408: { description: "The body is late", schema: grytDetailSchema },
+  413: { description: "The body is too large", schema: grytDetailSchema },
+  429: {
+    description: "Too many requests with a wrong key, or the queue is full",
+    schema: grytDetailSchema,
+  },
+  502: { description: "The answer of another agent is lost", schema: grytDetailSchema },
+  503: { description: "The queue is draining", schema: grytDetailSchema },
+  507: { description: "Too little free disk space", schema: grytDetailSchema },
+} as const;
+
+const jobParams = {
+  job_id: { type: "string", pattern: "^-?[0-9]{1,15}$" },
 } as const;
 
 const jobErrors = {
@@ -90,6 +112,7 @@ export function grytRoutes(ports: RunnerServices, gryt: GrytService): readonly A
     route({
       method: "POST",
       path: "/jobs/execute",
+      ownKey: "grytKey",
       access: { scope: "none" },
       summary: "Run a Gryt pipeline and answer with its result",
       description:
@@ -100,7 +123,7 @@ export function grytRoutes(ports: RunnerServices, gryt: GrytService): readonly A
       body: grytRequestSchema,
       answers: {
         200: { description: "The job has ended", schema: grytAnswerSchema },
-        ...keyErrors,
+        ...executeErrors,
       },
       errors: [],
       handle: async (call, reply) =>
@@ -108,18 +131,18 @@ export function grytRoutes(ports: RunnerServices, gryt: GrytService): readonly A
     }),
     route({
       method: "GET",
-      path: "/jobs/:job_id",
+      path: "/jobs/:job_id{-?[0-9]+}",
+      ownKey: "grytKey",
+      params: jobParams,
       access: { scope: "none" },
       summary: "State of a Gryt job",
       query: {},
       answers: { 200: { description: "The job", schema: grytJobSchema }, ...jobErrors },
       errors: [],
       handle: async (call, reply) => {
-        const id = call.params["job_id"] ?? "";
-        if (id === "execute") return reply.raw(wrongMethod(["POST"]));
         return reply.raw(
           await guarded(ports, gryt, call, () => {
-            const job = findGrytJob(ports, gryt, id);
+            const job = findGrytJob(ports, gryt, call.params["job_id"] ?? "");
             return job === undefined ? noSuchPath() : reply.json(200, toView(gryt, job));
           }),
         );
@@ -128,6 +151,8 @@ export function grytRoutes(ports: RunnerServices, gryt: GrytService): readonly A
     route({
       method: "POST",
       path: "/jobs/:job_id/cancel",
+      ownKey: "grytKey",
+      params: jobParams,
       access: { scope: "none" },
       summary: "Cancel a Gryt job",
       description: "Idempotent; a client that waits for the result gets `success: false`.",

@@ -11,7 +11,7 @@ import { readJson, readJsonIfAny } from "@lib/foundations/http/body.ts";
 import { projectsOf, shownCaller } from "@lib/core/caller.ts";
 import { isTerminal, type Job, JOB_STATES } from "@lib/spine/jobs/model.ts";
 import type { JobEvent } from "@lib/spine/jobs/state_machine.ts";
-import { jobPageSchema, jobSchema } from "@lib/api/answers.ts";
+import { jobId, jobPageSchema, jobSchema } from "@lib/api/answers.ts";
 import type { RunnerServices } from "@lib/api/feature.ts";
 import { jobRequestSchema, retryRequestSchema } from "@lib/spine/spec/job_request.ts";
 import { projectName } from "@lib/core/value_types.ts";
@@ -32,6 +32,7 @@ const LIST_MAX = 500;
 
 const stateList = v.pipe(
   v.string(),
+  v.metadata({ pattern: `^(?:${JOB_STATES.join("|")})(?:,(?:${JOB_STATES.join("|")}))*$` }),
   v.transform((text) => text.split(",")),
   v.array(v.picklist(JOB_STATES, `must be one or more of ${JOB_STATES.join(", ")}`)),
   v.transform((states) => [...new Set(states)]),
@@ -77,6 +78,7 @@ export function jobRoutes(ports: JobPorts, leases: ClientLeases): readonly AnyRo
         200: {
           description: "The existing job of the idempotency key; with `follow=1`, the log",
           schema: jobSchema,
+          otherTypes: ["text/plain"],
         },
       },
       errors: [
@@ -123,7 +125,7 @@ export function jobRoutes(ports: JobPorts, leases: ClientLeases): readonly AnyRo
         label: repeated(label, LABELS_MAX),
         limit: wholeNumber({ min: 1, max: LIST_MAX }),
         cursor: v.optional(v.pipe(
-          v.string(),
+          jobId,
           v.rawTransform(({ dataset, addIssue, NEVER }) => {
             const id = parseJobId(dataset.value);
             if (id !== undefined) return id;

@@ -48,7 +48,11 @@ export function logRoutes(ports: LogPorts, leases: ClientLeases): readonly AnyRo
         "`Last-Event-ID` resumes them.",
       query: { follow: flag, on_disconnect: onDisconnect, ...LOG_QUERY },
       answers: {
-        200: { description: "The log", contentType: "text/plain" },
+        200: {
+          description: "The log",
+          contentType: "text/plain",
+          otherTypes: ["text/event-stream"],
+        },
         206: { description: "The requested range", contentType: "text/plain" },
       },
       errors: ["invalid_request", "forbidden", "range_not_satisfiable"],

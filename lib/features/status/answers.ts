@@ -4,7 +4,7 @@
  * @module
  */
 import * as v from "valibot";
-import { added, projectSchema } from "@lib/api/answers.ts";
+import { added, count, projectSchema, queueSchema, time } from "@lib/api/answers.ts";
 
 /** Readiness. */
 export const readySchema = v.object({ ready: v.boolean(), reasons: v.array(v.string()) });
@@ -13,14 +13,12 @@ export const readySchema = v.object({ ready: v.boolean(), reasons: v.array(v.str
 export const statusSchema = v.object({
   version: v.string(),
   build: v.string(),
-  pid: v.number(),
-  started_at: v.string(),
+  pid: count,
+  started_at: time,
   agents: v.pipe(v.string(), v.description("Start method of agents: systemd or child")),
   state_dir: v.string(),
-  mode: v.string(),
-  queued: v.number(),
-  in_flight: v.number(),
-  max_running: v.number(),
+  ...queueSchema.entries,
+  max_running: count,
   ready: v.boolean(),
   reasons: v.array(v.string()),
   unreadable_secrets: added(

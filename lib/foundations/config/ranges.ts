@@ -17,7 +17,9 @@ export const GIB = 1_024 * MIB;
 export const TIB = 1_024 * GIB;
 
 /** Time limit of a job. */
-export const jobTimeout = { min: SECOND, max: TIMER_MAX_MS };
+export const jobTimeout = { min: 1, max: TIMER_MAX_MS };
+/** CPUs of a job. */
+export const jobCpu = { min: 0.01, max: 4_096 };
 /** Memory of a job: with less than the minimum neither systemd nor an engine starts a program. */
 export const jobMemory = { min: 8 * MIB, max: 1_024 * TIB };
 /** Processes and threads of a job. */

@@ -9,7 +9,8 @@
  */
 import * as v from "valibot";
 import { didYouMean } from "@lib/core/nearest.ts";
-import { annotated, type JsonSchema, type ValueType } from "@lib/core/value_types.ts";
+import type { JsonSchema } from "@lib/core/json_schema.ts";
+import { annotated, type ValueType } from "@lib/core/value_types.ts";
 
 /** The properties of a field besides its name and type. */
 export interface FieldOptions<T> {
@@ -124,8 +125,15 @@ export function record<T extends Fields>(fields: T): ValueType<SpecOf<T>> {
   };
 }
 
-/** Returns the schema of a table's requests; it refuses unknown fields. */
-export function requestSchema<T extends Fields>(fields: T): v.GenericSchema<unknown, GivenOf<T>> {
+/**
+ * Returns the schema of a table's requests; it refuses unknown fields.
+ *
+ * @param rules Rules across the fields, for OpenAPI.
+ */
+export function requestSchema<T extends Fields>(
+  fields: T,
+  rules: JsonSchema = {},
+): v.GenericSchema<unknown, GivenOf<T>> {
   const names = Object.values(fields).map(({ name }) => name);
   const entries = Object.fromEntries(
     Object.values(fields).map(({ name, type, required }) => [
@@ -134,7 +142,7 @@ export function requestSchema<T extends Fields>(fields: T): v.GenericSchema<unkn
     ]),
   );
   return v.pipe(
-    annotated(requestJson(fields)),
+    annotated({ ...requestJson(fields), ...rules }),
     v.strictObject(entries, (issue) => {
       const key = String(issue.path?.at(-1)?.key ?? "");
       if (issue.expected === "never") return `is not a known field${didYouMean(key, names)}`;

@@ -22,7 +22,7 @@ import {
   type ValueType,
   variableName,
 } from "@lib/core/value_types.ts";
-import { jobMemory, tasks } from "@lib/foundations/config/ranges.ts";
+import { jobCpu, jobMemory, jobTimeout, tasks } from "@lib/foundations/config/ranges.ts";
 import { field, type Fields, group, type KeptOf, record } from "@lib/spine/spec/field.ts";
 import {
   anySize,
@@ -35,6 +35,9 @@ import {
   IMAGE,
 } from "@lib/spine/spec/setup_fields.ts";
 import {
+  documented,
+  PATTERNS,
+  SAFE_NAMES,
   safely,
   scalar,
   secretMap,
@@ -56,7 +59,7 @@ const HOUR_MS = 3_600_000;
 
 /** The `limits` of a job; absent means not limited by the job itself. */
 export const LIMITS = {
-  cpu: field("cpu", decimal({ min: 0.01, max: 1024 }), {
+  cpu: field("cpu", decimal(jobCpu), {
     doc: "CPUs that the job may use, such as 0.5",
     flag: "--limit-cpu CPUS",
   }),
@@ -103,11 +106,11 @@ export const JOB = {
     flag: "-p/--project PROJECT",
     shown: "never",
   }),
-  command: field("command", listOf(anyText(), { max: 65_536, accepts: "a list of texts" }), {
+  command: field("command", argv(), {
     only: "request",
     doc: "Program and arguments, run without a shell; or give `script`",
   }),
-  script: field("script", anyText(), {
+  script: field("script", documented(anyText(), { minLength: 1, pattern: PATTERNS.script }), {
     only: "request",
     doc: "Text that `shell` runs; or give `command`",
     flag: "-s/--script FILE",
@@ -133,7 +136,7 @@ export const JOB = {
     flag: "--secret NAME=SOURCE",
     help: "A masked variable; SOURCE is file:PATH, env:NAME or - (standard input)",
   }),
-  workdir: field("workdir", path("any"), {
+  workdir: field("workdir", documented(path("any"), { pattern: PATTERNS.workdir }), {
     setting: "projects.<name>.workdir",
     optional: true,
     doc: "Absolute, or relative to the job's own fresh workspace, which is the default",
@@ -145,7 +148,7 @@ export const JOB = {
     doc: "Limits on the job",
     shown: "limits",
   }),
-  timeoutMs: field("timeout", duration({ min: 1, max: 7 * 24 * HOUR_MS }), {
+  timeoutMs: field("timeout", duration(jobTimeout), {
     setting: "defaults.timeout",
     doc: "Time limit of an attempt",
     flag: "-t/--timeout DURATION",
@@ -187,7 +190,11 @@ export const JOB = {
   }),
   labels: field(
     "labels",
-    mapOf(anyText(1024), { nameProblem: safely(shortTextProblem), max: 64 }),
+    mapOf(anyText(1024), {
+      nameProblem: safely(shortTextProblem),
+      names: SAFE_NAMES,
+      max: 64,
+    }),
     {
       default: {},
       doc: "For your own use; shown and searched, but not interpreted",
@@ -219,6 +226,14 @@ export const JOB = {
     section: "Container",
   }),
 } as const;
+
+/** A program and its arguments. */
+function argv(): ValueType<readonly string[]> {
+  const argument = documented(anyText(), { pattern: PATTERNS.noNul });
+  const type = listOf(argument, { max: 65_536, accepts: "a list of texts" });
+  const program = { ...argument.json, minLength: 1 };
+  return documented(type, { minItems: 1, prefixItems: [program], examples: [["make", "test"]] });
+}
 
 /** A program with arguments, or a script for a shell. */
 const WORK: ValueType<JobWork> = {

@@ -12,8 +12,20 @@ import { JOB, KEPT } from "@lib/spine/spec/job_fields.ts";
 import type { ContainerSpec, JobRequest, JobSpec } from "@lib/spine/spec/job_spec.ts";
 import { crossChecks, type JobRules, policyIssues, secretIssues } from "@lib/spine/spec/rules.ts";
 
-/** The body of `POST /v1/jobs`. */
-export const jobRequestSchema: v.GenericSchema<unknown, JobRequest> = requestSchema(JOB);
+/** The body of `POST /v1/jobs`; the rules are some of those that {@linkcode crossChecks} checks. */
+export const jobRequestSchema: v.GenericSchema<unknown, JobRequest> = requestSchema(JOB, {
+  oneOf: [
+    { required: ["script"], properties: { command: false } },
+    { required: ["command"], properties: { script: false, shell: false } },
+  ],
+  dependentRequired: {
+    cancel_in_progress: ["concurrency_group"],
+    pull: ["image"],
+    network: ["image"],
+    container: ["image"],
+  },
+  examples: [{ project: "web-app", command: ["make", "test"] }],
+});
 
 /** The defaults of a project for the fields that a request lacks. */
 export type RequestDefaults = SettingsOf<typeof JOB> & {

@@ -6,7 +6,15 @@
 import { decimal, duration, envMap, integer, nameList, path, size } from "@lib/core/value_types.ts";
 import { section } from "@lib/foundations/config/config.ts";
 import { group, key, optionalKey } from "@lib/foundations/config/key.ts";
-import { jobMemory, jobTimeout, KIB, MINUTE, tasks, TIB } from "@lib/foundations/config/ranges.ts";
+import {
+  jobCpu,
+  jobMemory,
+  jobTimeout,
+  KIB,
+  MINUTE,
+  tasks,
+  TIB,
+} from "@lib/foundations/config/ranges.ts";
 
 /** The defaults of jobs. */
 export const JOB_DEFAULTS = section({
@@ -42,7 +50,7 @@ export const JOB_DEFAULTS = section({
     limits: group({
       cpu: optionalKey(
         "defaults.limits.cpu",
-        decimal({ min: 0.01, max: 4_096 }),
+        decimal(jobCpu),
         "CPUs per job; 0.5 is half of one core.",
         {
           text: "no limit",

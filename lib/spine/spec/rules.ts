@@ -99,7 +99,7 @@ export function policyIssues(spec: JobSpec, rules: JobRules): readonly FieldIssu
 }
 
 function scriptProblem(script: string): string | undefined {
-  if (script.trim() === "") return "is empty";
+  if (!/[^\0- ]/.test(script)) return "is empty";
   if (script.includes("\0")) return "contains a NUL character";
   if (!script.isWellFormed()) return "is not valid Unicode text";
   const bytes = new TextEncoder().encode(script).byteLength;

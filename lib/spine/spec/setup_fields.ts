@@ -20,7 +20,11 @@ import {
 import { field, group, record, type SpecOf, toView } from "@lib/spine/spec/field.ts";
 import {
   base64Bytes,
+  documented,
   lowerCase,
+  PART_MAX_BYTES,
+  PATTERNS,
+  SAFE_NAMES,
   safely,
   shortText,
   shortTextProblem,
@@ -29,11 +33,50 @@ import {
 /** Any size. */
 export const anySize = { min: 1, max: 1024 ** 5 };
 
-const globs = (min: number) => listOf(path("any"), { min, max: 64, accepts: "a list of globs" });
+const glob = documented(path("any"), {
+  pattern: PATTERNS.glob,
+  examples: ["dist/*.tar.gz"],
+});
+const globs = (min: number) => listOf(glob, { min, max: 64, accepts: "a list of globs" });
+const inside = (pattern: string) =>
+  documented(path("any"), { pattern, maxLength: PART_MAX_BYTES, examples: ["dist/app"] });
+
+const IMAGE_NAME = "[a-z0-9]+(?:(?:[.]|__?|-+)[a-z0-9]+)*";
+/** With a tag, a digest, and the host of a registry, if it has a port. */
+const IMAGE_PATTERN =
+  `^(?:[A-Za-z0-9]+(?:[.-][A-Za-z0-9]+)*:[0-9]{1,5}/)?${IMAGE_NAME}(?:/${IMAGE_NAME})*` +
+  "(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(?:@sha256:[0-9a-f]{64})?$";
+const USER = "[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}";
+const ULIMIT_NAMES =
+  "core cpu data fsize locks memlock msgqueue nice nofile nproc rss rtprio rttime sigpending stack"
+    .split(" ");
+const CACHE_NAME = { pattern: "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", maxLength: 64 };
+const HOST = "[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?";
+const PORT = "(?::[1-9][0-9]{0,3})?";
+/** A path of a repository, no part of which begins with a dot. */
+const REPOSITORY = "[A-Za-z0-9_~][A-Za-z0-9_.~+-]*";
+const GIT_URL = {
+  pattern:
+    `^(?:https?://${HOST}${PORT}|ssh://(?:${HOST}@)?${HOST}${PORT}|(?:[A-Za-z0-9_]+@)?${HOST}:${REPOSITORY})` +
+    `(?:/${REPOSITORY})+/?$`,
+  examples: ["https://example.org/group/app.git"],
+};
+const REF_PART = "[^\\x00-\\x20\\x7f-\\x9f~^:?*\\[\\]\\\\/.@{-]+";
+const GIT_REF = { pattern: `^${REF_PART}(?:[/.-]${REF_PART})*$`, examples: ["main"] };
+const GIT_SHA = {
+  pattern: "^(?:[0-9a-fA-F]{39}|[0-9a-fA-F]{63})[1-9a-fA-F]$",
+  examples: ["4b825dc642cb6eb9a060e54bf8d69288fbee4904"],
+};
 
 const MOUNT = {
-  source: field("source", path("any"), { required: true, doc: "Absolute path on the machine" }),
-  target: field("target", path("any"), { required: true, doc: "Absolute path in the container" }),
+  source: field("source", documented(path("any"), { pattern: PATTERNS.mount }), {
+    required: true,
+    doc: "Absolute path on the machine",
+  }),
+  target: field("target", documented(path("any"), { pattern: PATTERNS.mount }), {
+    required: true,
+    doc: "Absolute path in the container",
+  }),
   readOnly: field("read_only", flag(), { default: true, doc: "`true` by default" }),
 };
 
@@ -54,13 +97,17 @@ const REGISTRY = {
 
 /** The fields of a request for its image, beside `container`. */
 export const IMAGE = {
-  image: field("image", shortText(), {
-    only: "request",
-    doc: "Container image; without one the job runs as a process of the account",
-    flag: "--image IMAGE",
-    help: "Run the job in a container of this image",
-    section: "Container",
-  }),
+  image: field(
+    "image",
+    documented(shortText(), { pattern: IMAGE_PATTERN, examples: ["alpine:3"] }),
+    {
+      only: "request",
+      doc: "Container image; without one the job runs as a process of the account",
+      flag: "--image IMAGE",
+      help: "Run the job in a container of this image",
+      section: "Container",
+    },
+  ),
   pull: field("pull", choice(["always", "missing", "never"]), {
     only: "request",
     setting: "containers.pull",
@@ -68,13 +115,17 @@ export const IMAGE = {
     flag: "--pull WHEN",
     section: "Container",
   }),
-  network: field("network", shortText(), {
-    only: "request",
-    setting: "containers.network",
-    doc: "`none`, `bridge`, or a network that is allowed for the project",
-    flag: "--network NAME",
-    section: "Container",
-  }),
+  network: field(
+    "network",
+    documented(shortText(), { pattern: "^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$" }),
+    {
+      only: "request",
+      setting: "containers.network",
+      doc: "`none`, `bridge`, or a network that is allowed for the project",
+      flag: "--network NAME",
+      section: "Container",
+    },
+  ),
 };
 
 /** The `container` of a job's request. */
@@ -84,7 +135,7 @@ export const CONTAINER = {
     doc: "`job`: only the command runs; `image`: it is passed to the entrypoint of the image",
     flag: "--entrypoint WHICH",
   }),
-  user: field("user", shortText(), {
+  user: field("user", documented(shortText(), { pattern: `^${USER}(?::${USER})?$` }), {
     doc: "Account in the container; must be allowed for the project",
     flag: "--user USER",
   }),
@@ -101,7 +152,10 @@ export const CONTAINER = {
   ),
   capabilities: field(
     "capabilities",
-    listOf(shortText(), { max: 48, accepts: "a list of capabilities such as NET_RAW" }),
+    listOf(documented(shortText(), { pattern: "^(?:CAP_)?[A-Z][A-Z_]{2,40}$" }), {
+      max: 48,
+      accepts: "a list of capabilities such as NET_RAW",
+    }),
     {
       default: [],
       doc: "Kept capabilities; all others are dropped; must be allowed for the project",
@@ -118,6 +172,7 @@ export const CONTAINER = {
     "ulimits",
     mapOf(integer({ min: 0, max: Number.MAX_SAFE_INTEGER }), {
       nameProblem: safely(shortTextProblem),
+      names: { enum: ULIMIT_NAMES },
       max: 16,
     }),
     {
@@ -147,17 +202,17 @@ export function container() {
 
 /** The `git` of a job. */
 export const GIT = {
-  url: field("url", shortText(2048), {
+  url: field("url", documented(shortText(2048), GIT_URL), {
     required: true,
     doc: "https://, http://, ssh:// or user@host:path, without credentials",
     flag: "--git URL",
     help: "Check this repository out first; the URL holds no credentials",
   }),
-  ref: field("ref", shortText(), {
+  ref: field("ref", documented(shortText(), GIT_REF), {
     doc: "Branch, tag or refs/…; by default the default branch of the remote",
     flag: "--ref NAME",
   }),
-  sha: field("sha", lowerCase(shortText()), {
+  sha: field("sha", documented(lowerCase(shortText()), GIT_SHA), {
     doc: "The full id of the commit; the job fails if another one is checked out",
     flag: "--sha COMMIT",
     help: "The full id of the commit that must be checked out",
@@ -177,7 +232,7 @@ export const GIT = {
     doc: "Fetch the files of Git LFS",
     flag: "--lfs",
   }),
-  path: field("path", path("any"), {
+  path: field("path", inside(PATTERNS.gitPath), {
     default: ".",
     doc: "Directory of the repository below the workspace",
     flag: "--git-path PATH",
@@ -192,7 +247,11 @@ export const GIT = {
 
 const FILE = {
   path: field("path", path("any"), { required: true, doc: "Below the workspace" }),
-  content: field("base64", anyText(), { required: true, doc: "Base64", shown: "never" }),
+  content: field("base64", documented(anyText(), { pattern: PATTERNS.base64 }), {
+    required: true,
+    doc: "Base64",
+    shown: "never",
+  }),
   executable: field("executable", flag(), { default: false, doc: "`true` for a program" }),
 };
 const { path: _, ...CONTENT } = FILE;
@@ -210,7 +269,11 @@ export function files(): ValueType<readonly SpecOf<typeof FILE>[]> {
       ),
       written.schema,
     ),
-  }, { nameProblem: safely(pathProblem), max: 64 });
+  }, {
+    nameProblem: safely(pathProblem),
+    names: { ...inside(PATTERNS.inside).json, not: SAFE_NAMES.not },
+    max: 64,
+  });
   return {
     ...listOf(record(FILE), { max: 64, accepts: "an object of paths and contents" }),
     json: map.json,
@@ -224,7 +287,7 @@ export function files(): ValueType<readonly SpecOf<typeof FILE>[]> {
 }
 
 const ARTIFACTS = {
-  paths: field("paths", globs(1), {
+  paths: field("paths", documented(globs(1), { contains: { pattern: "^[^!]" } }), {
     required: true,
     doc: "Globs below the workspace; !GLOB excludes",
     flag: "--artifact GLOB",
@@ -253,8 +316,14 @@ export function artifacts() {
 }
 
 const CACHE = {
-  name: field("name", shortText(), { required: true, doc: "Names the cache in the project" }),
-  paths: field("paths", globs(1), { required: true, doc: "Below the workspace" }),
+  name: field("name", documented(shortText(), CACHE_NAME), {
+    required: true,
+    doc: "Names the cache in the project",
+  }),
+  paths: field("paths", documented(globs(1), { items: inside(PATTERNS.cachePath).json }), {
+    required: true,
+    doc: "Below the workspace",
+  }),
   keyFiles: field("key_files", globs(0), {
     default: [],
     doc: "Globs of the files whose content determines the key",

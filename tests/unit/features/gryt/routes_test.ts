@@ -338,3 +338,10 @@ Deno.test("GET /jobs/{job_id} finds every number that a job may have", async () 
   t.end(job.id);
   await answer;
 });
+
+Deno.test("OPTIONS /jobs/execute names POST alone in Allow", async () => {
+  using api = openApi();
+  const answer = await api.ask("OPTIONS", "/jobs/execute");
+  assert.equal(answer.status, 405);
+  assert.equal(answer.headers.get("allow"), "POST");
+});
