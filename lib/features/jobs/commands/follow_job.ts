@@ -23,6 +23,9 @@ import {
 } from "@lib/features/jobs/client.ts";
 import { onInterrupt, parentEnded, waitingParent } from "@lib/foundations/cli/signals.ts";
 
+/** Called with a followed job when it has ended. */
+export type OnEnd = (job: JobAnswer) => Promise<void>;
+
 /** A job to follow. */
 export interface FollowedJob extends Holding {
   readonly runner: RunnerTransport;
@@ -76,6 +79,7 @@ export function logWriter(
  * end only that, the job is cancelled. If this process is killed, the runner cancels the job.
  *
  * @param start Starts the job, as its holder; returns it and the offset in its log from which to print.
+ * @param onEnd Called once the log is written.
  */
 export async function runToEnd(
   context: CliContext,
@@ -83,6 +87,7 @@ export async function runToEnd(
     runner: RunnerTransport,
     signal: AbortSignal,
   ) => Promise<{ readonly job: JobAnswer; readonly from: number }>,
+  onEnd?: OnEnd,
 ): Promise<number> {
   const { out, flags, clock } = context;
   using runner = await context.connect();
@@ -115,7 +120,7 @@ export async function runToEnd(
     if (isCancelled) cancel(id);
     tasks.spawn("progress", (own) => sayReasons(context, { runner, id: job.id, signal: own }));
     if (flags.json) await out.json({ event: "job", job });
-    return await followToEnd(context, { runner, id, part: { from }, signal, isHeld: true });
+    return await followToEnd(context, { runner, id, part: { from }, signal, isHeld: true }, onEnd);
   } catch (error) {
     if (!leave.signal.aborted) throw error;
     out.note(
@@ -127,7 +132,11 @@ export async function runToEnd(
   }
 }
 
-async function followToEnd(context: CliContext, followed: FollowedJob): Promise<number> {
+async function followToEnd(
+  context: CliContext,
+  followed: FollowedJob,
+  onEnd?: OnEnd,
+): Promise<number> {
   const { out, flags } = context;
   let job: JobAnswer;
   try {
@@ -138,6 +147,7 @@ async function followToEnd(context: CliContext, followed: FollowedJob): Promise<
     job = await waitForEnd(context, followed.runner, followed);
   }
   out.note(resultLine(job));
+  await onEnd?.(job);
   if (flags.json) {
     await out.json({ event: "end", job }).catch((error) => {
       if (!(error instanceof OutputClosedError)) throw error;

@@ -11,7 +11,7 @@ import type { CliContext } from "@lib/api/client/context.ts";
 import type { JobAnswer } from "@lib/api/client/jobs.ts";
 import type { RunnerTransport } from "@lib/api/client/transport.ts";
 import { type Holding, submitJob, submitSafely } from "@lib/features/jobs/client.ts";
-import { runToEnd } from "@lib/features/jobs/commands/follow_job.ts";
+import { type OnEnd, runToEnd } from "@lib/features/jobs/commands/follow_job.ts";
 import { type JobFlags, jobFlags } from "@lib/features/jobs/commands/grammar_job_flags.ts";
 import type { JobSpecInput } from "@lib/features/jobs/commands/job_spec.ts";
 import { toggle } from "@lib/foundations/cli/grammar_values.ts";
@@ -40,7 +40,10 @@ export const run = defineCommand({
     message`Submits a job and writes its log to standard output, byte for byte, also across
 restarts of the runner. The last line on standard error is the result. Ctrl-C cancels the job, a
 second Ctrl-C leaves at once. If this program is killed or its connection stays lost, the runner
-cancels the job after ${"queue.disconnect_patience"}, unless it was submitted with ${"--detach"}.`,
+cancels the job after ${"queue.disconnect_patience"}, unless it was submitted with ${"--detach"}.
+In a step of GitHub Actions, or with ${"--github"}, a failed job makes an annotation with its reason,
+its setup is a group, its result is in the step summary, and a job on the host gets the step's
+GITHUB_ and RUNNER_ variables; GITHUB_TOKEN as a secret.`,
   examples: [
     "cicd-runner run -p web -- make test",
     'cicd-runner run -p web --workdir "$PWD" --limit-memory 2G --timeout 20m -- npm ci',
@@ -50,18 +53,37 @@ cancels the job after ${"queue.disconnect_patience"}, unless it was submitted wi
   ],
   flags: (completer) =>
     merge(
-      object({ detach: toggle(["-d", "--detach"], message`Print the job's id and leave`) }),
+      object({
+        detach: toggle(["-d", "--detach"], message`Print the job's id and leave`),
+        github: toggle(
+          ["--github"],
+          message`Behave as a step of GitHub Actions; set by itself in one`,
+        ),
+      }),
       jobFlags(completer),
     ),
-  async run({ detach, ...flags }, context) {
+  async run({ detach, github, ...flags }, context) {
     if (detach) return await submitOnly(flags, context);
-    const spec = await readSpec(flags, context);
-    return await runToEnd(context, async (runner, signal) => ({
-      job: await submitSpec(context, runner, { ...spec, isHeld: true }, signal),
-      from: 0,
-    }));
+    if (!github && context.env["GITHUB_ACTIONS"] !== "true") {
+      return await runHeld(context, await readSpec(flags, context));
+    }
+    const { runInStep, withStepVariables } = await import(
+      "@lib/features/jobs/commands/github_step.ts"
+    );
+    return await runInStep(context, async (inStep, onEnd) => {
+      const spec = await readSpec(flags, inStep);
+      const request = withStepVariables(spec.request, context);
+      return await runHeld(inStep, { ...spec, request }, onEnd);
+    });
   },
 });
+
+function runHeld(context: CliContext, spec: JobSpecInput, onEnd?: OnEnd): Promise<number> {
+  return runToEnd(context, async (runner, signal) => ({
+    job: await submitSpec(context, runner, { ...spec, isHeld: true }, signal),
+    from: 0,
+  }), onEnd);
+}
 
 async function submitOnly(flags: JobFlags, context: CliContext): Promise<number> {
   const spec = await readSpec(flags, context);
