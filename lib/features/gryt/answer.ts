@@ -64,10 +64,10 @@ export function answerOf(jobId: number, job: Job, output: JobOutput): GrytAnswer
       stdout: stdout.text,
       stderr: stderr.text,
       ...times,
-      error: verdict.error ?? null,
+      error: verdict.error === undefined ? null : verdict.error + hint(job),
     };
   }
-  const message = failureOf(job);
+  const message = inGrytTerms(failureOf(job));
   const gap = stderr.text === "" || stderr.text.endsWith("\n") ? "" : "\n";
   return {
     job_id: jobId,
@@ -78,6 +78,30 @@ export function answerOf(jobId: number, job: Job, output: JobOutput): GrytAnswer
     ...times,
     error: message,
   };
+}
+
+/** Returns why a step may have failed although the program that ran it was not ended. */
+function hint({ message = "" }: Job): string {
+  const [after = ""] = /, after (?:some of its processes|it was refused) [^]*$/.exec(message) ?? [];
+  const advice = after.includes("out of memory") ? "; raise memory_limit" : "";
+  return after + advice;
+}
+
+/** The request's names of the fields that messages name. */
+const GRYT_FIELDS: Readonly<Record<string, string>> = {
+  "git.token_secret": "github_token_encrypted",
+  "git.url": "git_url",
+  "git.ref": "git_branch",
+  "limits.memory": "memory_limit",
+  "limits.cpu": "cpu_limit",
+};
+
+/** Replaces names of fields by those of a Gryt request. */
+export function inGrytTerms(message: string): string {
+  return Object.entries(GRYT_FIELDS).reduce(
+    (text, [own, gryt]) => text.replaceAll(own, gryt),
+    message,
+  );
 }
 
 const SETUP_FAILURES: readonly Job["reason"][] = [

@@ -8,7 +8,7 @@ import type { RunnerServices } from "@lib/api/feature.ts";
 import { LOCAL_CALLER } from "@lib/core/caller.ts";
 import { CicdError } from "@lib/core/errors.ts";
 import type { JobId } from "@lib/core/ids.ts";
-import { answerOf, failedAnswer } from "@lib/features/gryt/answer.ts";
+import { answerOf, failedAnswer, inGrytTerms } from "@lib/features/gryt/answer.ts";
 import { checkCallback } from "@lib/features/gryt/callback_target.ts";
 import { toJobBody } from "@lib/features/gryt/job_spec.ts";
 import { collectOutput } from "@lib/features/gryt/output.ts";
@@ -81,7 +81,9 @@ export function takeGrytJob(
       ? taken(submitted.job)
       : { kind: "taken", job: submitted.job };
   } catch (error) {
-    if (error instanceof CicdError && error.code === "invalid_request") return fail(error.message);
+    if (error instanceof CicdError && error.code === "invalid_request") {
+      return fail(inGrytTerms(error.message));
+    }
     throw error;
   }
 }
@@ -153,11 +155,25 @@ export async function answerEnded(
   { job, grytId, signal }: AnswerOptions,
 ): Promise<GrytAnswer> {
   const { maxOutputBytes: maxBytes } = gryt.settings();
-  const read = (stream: "stdout" | "stderr", tailBytes: number) =>
-    collectOutput(
-      ports.logs.read(job, { from: 0, stream, timestamps: false, follow: false, signal }),
-      { maxBytes, tailBytes },
-    );
+  const read = async (stream: "stdout" | "stderr", tailBytes: number) => {
+    const reading = ports.logs.read(job, {
+      from: 0,
+      stream,
+      timestamps: false,
+      follow: false,
+      signal,
+    });
+    let bytes = 0;
+    const counted = async function* () {
+      for await (const chunk of reading) {
+        bytes += chunk.length;
+        yield chunk;
+      }
+    };
+    const output = await collectOutput(counted(), { maxBytes, tailBytes });
+    // Only the note about a log that was cut has no place in it.
+    return bytes > reading.offset ? { ...output, tailIsWhole: false } : output;
+  };
   const answer = answerOf(grytId, job, {
     stdout: await read("stdout", RESULTS_MAX_BYTES),
     stderr: await read("stderr", COMPLAINT_MAX_BYTES),

@@ -4,12 +4,13 @@
  * @module
  */
 import { Buffer } from "node:buffer";
+import { StringShortener } from "@lib/features/gryt/shorten_strings.ts";
 
 /** Collected output. */
 export interface CollectedOutput {
   /** With a line in place of what was left out. */
   readonly text: string;
-  /** The end of the output, or all of it. */
+  /** The end of the output, or all of it, with long strings of JSON shortened. */
   readonly tail: string;
   readonly tailIsWhole: boolean;
 }
@@ -28,36 +29,58 @@ export async function collectOutput(
   { maxBytes, tailBytes }: { readonly maxBytes: number; readonly tailBytes: number },
 ): Promise<CollectedOutput> {
   const headMax = Math.ceil(maxBytes / 2);
-  const endMax = Math.max(maxBytes, tailBytes);
   const head: Uint8Array[] = [];
-  const end: Uint8Array[] = [];
   let headBytes = 0;
-  let endBytes = 0;
-  let total = 0;
+  const end = new End(maxBytes);
+  const tail = new End(tailBytes);
+  const shortener = new StringShortener();
   for await (const chunk of chunks) {
-    total += chunk.length;
     if (headBytes < headMax) {
       const part = chunk.subarray(0, headMax - headBytes);
       head.push(part);
       headBytes += part.length;
     }
     end.push(chunk);
-    endBytes += chunk.length;
-    for (let first = end[0]; first !== undefined && endBytes - first.length >= endMax;) {
-      endBytes -= first.length;
-      end.shift();
-      first = end[0];
-    }
+    tail.push(shortener.push(chunk));
   }
-  const last = Buffer.concat(end);
-  const tail = last.subarray(Math.max(0, last.length - tailBytes));
+  const { total } = end;
+  const last = end.bytes();
   return {
     text: total <= maxBytes
-      ? decode(last.subarray(last.length - total))
+      ? decode(last)
       : withoutMiddle(Buffer.concat(head), last, { maxBytes, total }),
-    tail: decode(tail),
-    tailIsWhole: tail.length === total,
+    tail: decode(tail.bytes()),
+    tailIsWhole: tail.total <= tailBytes,
   };
+}
+
+/** The last bytes of a stream. */
+class End {
+  total = 0;
+  readonly #maxBytes: number;
+  readonly #chunks: Uint8Array[] = [];
+  #bytes = 0;
+
+  constructor(maxBytes: number) {
+    this.#maxBytes = maxBytes;
+  }
+
+  push(chunk: Uint8Array): void {
+    this.total += chunk.length;
+    this.#chunks.push(chunk);
+    this.#bytes += chunk.length;
+    for (let first = this.#chunks[0]; first !== undefined;) {
+      if (this.#bytes - first.length < this.#maxBytes) break;
+      this.#bytes -= first.length;
+      this.#chunks.shift();
+      first = this.#chunks[0];
+    }
+  }
+
+  bytes(): Uint8Array {
+    const all = Buffer.concat(this.#chunks);
+    return all.subarray(Math.max(0, all.length - this.#maxBytes));
+  }
 }
 
 /** Cuts between characters, not within one. */

@@ -25,8 +25,8 @@ export interface Verdict {
   readonly error?: string;
 }
 
-/** Lines that are tried as the start of the results, from the last one up. */
-const MAX_CANDIDATES = 64;
+/** Characters of text over several lines that are parsed without being JSON, before that is given up. */
+const PARSED_IN_VAIN_MAX = 64 * 1024 * 1024;
 /** Levels of the results that are searched: runners, steps, and one more. */
 const MAX_DEPTH = 4;
 /** Steps lie below a runner, below the results. */
@@ -44,13 +44,13 @@ const FAILURES = ["error", "failed", "failure", "invalid_env", "auth_error", "au
  */
 export function verdictOf({ exitCode, stdout, stdoutIsWhole, stderr }: RunResult): Verdict {
   const results = findResults(stdout);
-  const failing = firstFailure(results, []);
+  const failing = results.map((one) => firstFailure(one, [])).find((one) => one !== undefined);
   if (exitCode !== 0) {
     const error = failing?.error ?? `The pipeline ended with exit code ${exitCode}`;
     return { success: false, exitCode, error };
   }
   if (failing !== undefined) return { success: false, ...failing };
-  if (results !== undefined) return { success: true, exitCode: 0 };
+  if (results.length > 0) return { success: true, exitCode: 0 };
   const complaint = /^Error: ?(.*)$/m.exec(stderr);
   if (complaint !== null) {
     const what = (complaint[1] ?? "").trim().slice(0, 500);
@@ -68,36 +68,47 @@ function failed(error: string): Verdict {
   return { success: false, exitCode: 1, error };
 }
 
-/** Returns the last JSON document with results on stdout. */
-function findResults(stdout: string): Readonly<Record<string, unknown>> | undefined {
-  let end = stdout.length;
-  for (let tried = 0; tried < MAX_CANDIDATES && end > 0; tried++) {
-    const at = stdout.lastIndexOf("\n{", end - 1);
-    const start = at < 0 ? (stdout.startsWith("{") ? 0 : -1) : at + 1;
-    if (start < 0) return undefined;
-    const found = asResults(stdout.slice(start).trim()) ??
-      asResults(firstDocument(stdout, start));
-    if (found !== undefined) return found;
-    if (start === 0) return undefined;
-    end = at;
+/**
+ * Returns the documents on stdout that decide: the last one with results, and the last one with a
+ * status. A pipeline may print JSON with a status after its results, which can only make it worse.
+ */
+function findResults(stdout: string): readonly Readonly<Record<string, unknown>>[] {
+  let results: Readonly<Record<string, unknown>> | undefined;
+  let status: Readonly<Record<string, unknown>> | undefined;
+  let close = -1;
+  let inVain = 0;
+  for (let start = stdout.startsWith("{") ? 0 : nextLine(stdout, 0); start >= 0;) {
+    const lineEnd = stdout.indexOf("\n", start);
+    const line = stdout.slice(start, lineEnd < 0 ? undefined : lineEnd).trim();
+    let end = start + 1;
+    let found = line.length > 1 ? asRecord(line) : undefined;
+    if (found === undefined && inVain < PARSED_IN_VAIN_MAX) {
+      if (close < start) close = stdout.indexOf("\n}", start);
+      if (close < 0) close = stdout.length;
+      else {
+        found = close < stdout.length ? asRecord(stdout.slice(start, close + 2)) : undefined;
+        if (found === undefined) inVain += close - start;
+        else end = close;
+      }
+    }
+    if (found !== undefined && isRecord(found["results"])) results = found;
+    else if (found !== undefined && ("results" in found || "status" in found)) status = found;
+    start = nextLine(stdout, end);
   }
-  return undefined;
+  return [results, status].filter((one) => one !== undefined);
 }
 
-/** Returns the text from `start` to the line that closes the document, or to the end of the line. */
-function firstDocument(stdout: string, start: number): string {
-  const lineEnd = stdout.indexOf("\n", start);
-  const line = stdout.slice(start, lineEnd < 0 ? undefined : lineEnd).trim();
-  if (line.length > 1) return line;
-  const close = stdout.indexOf("\n}", start);
-  return close < 0 ? "" : stdout.slice(start, close + 2);
+/** Returns where the next line begins that begins with a brace; -1 if there is none. */
+function nextLine(stdout: string, from: number): number {
+  const at = stdout.indexOf("\n{", from);
+  return at < 0 ? -1 : at + 1;
 }
 
-function asResults(text: string): Readonly<Record<string, unknown>> | undefined {
+function asRecord(text: string): Readonly<Record<string, unknown>> | undefined {
   if (!text.endsWith("}")) return undefined;
   try {
     const value: unknown = JSON.parse(text);
-    return isRecord(value) && ("results" in value || "status" in value) ? value : undefined;
+    return isRecord(value) ? value : undefined;
   } catch (error) {
     if (error instanceof SyntaxError) return undefined;
     throw error;
@@ -106,10 +117,10 @@ function asResults(text: string): Readonly<Record<string, unknown>> | undefined 
 
 /** Returns the first failure, of steps before that of the objects that contain them. */
 function firstFailure(
-  value: Readonly<Record<string, unknown>> | undefined,
+  value: Readonly<Record<string, unknown>>,
   path: readonly string[],
 ): { readonly exitCode: number; readonly error: string } | undefined {
-  if (value === undefined || path.length > MAX_DEPTH) return undefined;
+  if (path.length > MAX_DEPTH) return undefined;
   for (const [name, child] of Object.entries(value)) {
     // A destination has a list of results, one for each thing it published.
     for (const one of Array.isArray(child) ? child : [child]) {

@@ -78,3 +78,20 @@ Deno.test("failedAnswer() has the shape of a failure", () => {
     error: "no",
   });
 });
+
+Deno.test("answerOf() explains a step that ran out of memory, in the request's own terms", () => {
+  const failed = RESULTS.replace('"success","returncode":0', '"error","returncode":-9');
+  const message = "Exited with code 0, after some of its processes ran out of memory: killed at " +
+    "its 512M limit; it used 512M at its peak";
+  const told = answer({ state: "succeeded", reason: "exit_code", exitCode: 0, message }, failed);
+  assert.equal(
+    told.error,
+    'Step "s" failed with exit code -9, after some of its processes ran out of memory: killed at ' +
+      "its 512M limit; it used 512M at its peak; raise memory_limit",
+  );
+  const private_ = "name the secret that opens it in `git.token_secret`";
+  assert.match(
+    answer({ state: "failed", reason: "checkout_failed", message: private_ }).error ?? "",
+    /in `github_token_encrypted`/,
+  );
+});

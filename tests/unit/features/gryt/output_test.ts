@@ -47,3 +47,22 @@ Deno.test("collectOutput() keeps the tail that was asked for, however it comes",
     },
   ));
 });
+
+Deno.test("collectOutput() keeps the results of steps that printed much, however they are cut", async () => {
+  const printed = 'a "word" \\ ü\u0001\n'.repeat(1_000_000);
+  const results = { results: { r: { build: { status: "success", stdout: printed, n: 1 } } } };
+  const bytes = new TextEncoder().encode(
+    `{x "y\n"${"z".repeat(5_000)}"\n${JSON.stringify(results)}\n`,
+  );
+  for (const size of [65_536, 1_000_003]) {
+    const chunks = async function* () {
+      for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size);
+      await Promise.resolve();
+    };
+    const { tail, tailIsWhole } = await collectOutput(chunks(), { maxBytes: 10, tailBytes: 9_000 });
+    assert.ok(tailIsWhole);
+    const { build } = JSON.parse(tail.trimEnd().split("\n").at(-1) ?? "").results.r;
+    assert.equal(build.n, 1);
+    assert.ok(printed.startsWith(build.stdout.slice(0, -1)) && build.stdout.length > 500);
+  }
+});

@@ -94,3 +94,13 @@ Deno.test("verdictOf() accepts whatever was printed", () => {
     verdict(JSON.stringify({ results: value }));
   }));
 });
+
+Deno.test("verdictOf() lets no later line of JSON turn a failed pipeline green", () => {
+  const failed = results(["test", step("error", 3)]);
+  assert.equal(verdict(`${failed}\n{"status": "ok"}\n`).exitCode, 3);
+  assert.equal(verdict(`${failed}\n{"status": "ok", "results": "none"}\n`).exitCode, 3);
+  const lines = '{"level": "info", "status": "ok"}\n'.repeat(500);
+  assert.equal(verdict(`${failed}\n${lines}`).exitCode, 3);
+  assert.equal(verdict(`${failed}\n${'{"level": "info"}\n'.repeat(500)}`).exitCode, 3);
+  assert.equal(verdict(`${results(["a", step("success", 0)])}\n{"status":"error"}`).success, false);
+});
