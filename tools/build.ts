@@ -7,6 +7,7 @@
  *
  * @module
  */
+import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import type { BuildInfo } from "@lib/features/install/build_info.ts";
 import { pack, writeSums } from "./build/archive.ts";
@@ -50,7 +51,9 @@ async function build(options: Options, signal: AbortSignal): Promise<void> {
     const scratch = `${releaseDir}.tmp.${Deno.pid}`;
     await Deno.mkdir(scratch, { recursive: true });
     try {
-      await assemble({ root, outDir: scratch, info, progress: report, signal });
+      // An archive is the same wherever it was built.
+      const origin = options.archive ? {} : { origin: resolve(releaseDir) };
+      await assemble({ root, outDir: scratch, ...origin, info, progress: report, signal });
       await removeRelease(releaseDir);
       await Deno.rename(scratch, releaseDir);
     } finally {

@@ -77,17 +77,20 @@ interface ProgramLogOptions {
   readonly config: ValuesOf<typeof LOG.keys>;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly openJournal: Platform["openJournal"];
+  /** Name in the journal. @default {program} */
+  readonly identifier?: string;
 }
 
 /** Opens the log of `program` as configured. */
 export function openProgramLog(program: string, options: ProgramLogOptions): Log {
-  const { config, env, openJournal } = options;
+  const { config, env, openJournal, identifier } = options;
   const isTerminal = Deno.stderr.isTerminal();
   const situation = { format: config.format, hasJournal: hasJournalSocket(), isTerminal, env };
   const format = chooseFormat(situation);
   const journal = format === "journal" ? openJournal() : undefined;
   return openLog({
     program,
+    ...(identifier === undefined ? {} : { identifier }),
     level: config.level,
     format,
     colour: chooseColour(situation),

@@ -168,6 +168,15 @@ Deno.test("readConfig() finds the usual file, that of CICD_CONFIG, and that of -
   );
 });
 
+Deno.test("readConfig() needs no file at the usual place, though a unit names it", async () => {
+  await using home = await directory();
+  const env = { HOME: home.path };
+  const path = `${home.path}/.config/cicd-toolkit/config.yaml`;
+  assert.equal((await readConfig({ sections, path, env, signal })).file, undefined);
+  const named = { ...env, CICD_CONFIG: path };
+  assert.equal((await readConfig({ sections, env: named, signal })).file, undefined);
+});
+
 Deno.test("readConfig() refuses a named file that is missing, no file, no text or too large", async () => {
   await using home = await directory();
   const refused = async (path: string): Promise<string> => {

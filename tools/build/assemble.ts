@@ -14,6 +14,8 @@ export interface AssembleOptions {
   readonly root: string;
   /** An empty directory that becomes the release. */
   readonly outDir: string;
+  /** Where the release will stay; absent if it may be unpacked anywhere. */
+  readonly origin?: string;
   readonly info: BuildInfo;
   readonly progress: Progress;
   readonly signal: AbortSignal;
@@ -81,14 +83,14 @@ async function compileAll(
 }
 
 async function shareRuntime(options: AssembleOptions, lib: string): Promise<void> {
-  const { root, outDir, progress } = options;
+  const { root, outDir, origin, progress } = options;
   using _ = progress.step("runtime", `${Deno.execPath()} -> ${LIB_PATH}/deno`);
   await Deno.copyFile(Deno.execPath(), `${lib}/deno`);
   await Deno.chmod(`${lib}/deno`, 0o755);
   const template = await Deno.readTextFile(`${root}/tools/build/launcher.sh`);
   for (const program of PROGRAMS) {
     const path = `${outDir}/bin/${program.name}`;
-    await Deno.writeTextFile(path, launcherText(template, program));
+    await Deno.writeTextFile(path, launcherText(template, program, origin));
     await Deno.chmod(path, 0o755);
   }
 }

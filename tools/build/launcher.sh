@@ -14,7 +14,16 @@ while :; do
   done
   # Follow a symlink created by the user.
   if [ ! -L "$self" ] || [ "$hops" -ge 8 ]; then
-    echo "@name@: cannot find @bundle@ near $self; install the program again" >&2
+    # A copy of this file alone, as in /usr/local/bin: the rest is where it was built or installed.
+    for home in @origin@ "${HOME:-}/.local/lib/cicd-toolkit/current/lib/cicd-toolkit" \
+      /opt/cicd-toolkit/lib/cicd-toolkit/current/lib/cicd-toolkit \
+      /opt/cicd-toolkit/lib/cicd-toolkit; do
+      [ -f "$home/@bundle@" ] || continue
+      # Not that of another account, which could change it.
+      [ -O "$home/deno" ] || [ "$(stat -c %u -- "$home/deno")" = 0 ] || continue
+      break 2
+    done
+    echo "@name@: cannot find @bundle@ near $self; run install.sh, or make a symlink instead of a copy" >&2
     exit 78
   fi
   target=$(readlink -- "$self")

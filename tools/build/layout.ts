@@ -76,13 +76,20 @@ export function archiveName(target: string): string {
   return `cicd-toolkit-${target}.tar.gz`;
 }
 
-/** Fills in the template of a launcher. */
-export function launcherText(template: string, program: Program): string {
+/**
+ * Fills in the template of a launcher.
+ *
+ * @param origin Where a copy of the launcher finds the release; absent: nowhere but in the usual
+ * places, as in an archive, which may be unpacked anywhere.
+ */
+export function launcherText(template: string, program: Program, origin?: string): string {
+  const place = origin === undefined ? "" : `'${origin.replaceAll("'", `'\\''`)}/${LIB_PATH}'`;
   const flags = [...OFFLINE_FLAGS, ...PERMISSION_FLAGS, V8_FLAGS].join(" ");
   return template
     .replaceAll("@name@", program.name)
     .replaceAll("@bundle@", program.bundle)
     .replaceAll("@flags@", flags)
+    .replaceAll("@origin@", () => place)
     .replaceAll("@leaner_command@", program.leaner?.command ?? "")
     .replaceAll("@leaner_bundle@", program.leaner?.bundle ?? program.bundle);
 }

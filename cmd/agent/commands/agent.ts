@@ -34,7 +34,13 @@ export async function runAgent(args: readonly string[]): Promise<number> {
   const { notifier, listenFds, setCloseOnExec, openJournal } = takePlatform();
   const running = new AbortController();
   let { config, stamp } = await readDaemonConfig(flags, running.signal);
-  await using log = openProgramLog("cicd-agent", { config: config.of(LOG), env, openJournal });
+  await using log = openProgramLog("cicd-agent", {
+    config: config.of(LOG),
+    env,
+    openJournal,
+    // As that of its unit: `journalctl -t cicd-agent-PROJECT` has all of the agent.
+    identifier: `cicd-agent-${project}`,
+  });
   const reload = async (signal: AbortSignal) => {
     ({ config, stamp } = await readDaemonConfig(flags, signal));
     log.setLevel(config.of(LOG).level);

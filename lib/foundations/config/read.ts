@@ -5,6 +5,7 @@
  */
 import { ownHome } from "@lib/core/account.ts";
 import { createHash } from "node:crypto";
+import { resolve } from "node:path";
 import { CicdError } from "@lib/core/errors.ts";
 import { type Config, isMap, type Section } from "@lib/foundations/config/config.ts";
 import { invalidConfig, loadConfig, type LoadedConfig } from "@lib/foundations/config/load.ts";
@@ -16,7 +17,7 @@ const CONFIG_MAX_BYTES = 256 * 1024;
 /** Options for {@linkcode readConfig}. */
 export interface ReadConfigOptions {
   readonly sections: readonly Section[];
-  /** The file of `--config`, which must exist. @default {$CICD_CONFIG, else the usual place} */
+  /** The file of `--config`, which must exist unless it is the usual one. @default {$CICD_CONFIG, else the usual place} */
   readonly path?: string;
   /** Texts by key path, as in `queue.max_running`. */
   readonly flags?: ReadonlyMap<string, string>;
@@ -44,9 +45,11 @@ export async function readConfig(options: ReadConfigOptions): Promise<ReadConfig
   const env = options.env ?? Deno.env.toObject();
   const home = ownHome(env);
   const named = options.path ?? (env["CICD_CONFIG"] || undefined);
-  const path = named ?? usualPath({ env, home });
+  const usual = usualPath({ env, home });
+  const path = named ?? usual;
   const file = path === undefined ? undefined : await readFile(path, signal);
-  if (file === undefined && named !== undefined) {
+  // A unit may name the usual place; nobody has to make a file there.
+  if (file === undefined && named !== undefined && resolve(named) !== usual) {
     throw invalidConfig([{ path: named, message: "The file does not exist; check --config" }]);
   }
   const input = {

@@ -74,7 +74,7 @@ const JOURNAL_NAMES = /^(?:MESSAGE|MESSAGE_ID|PRIORITY|ERRNO|CODE_.*|SYSLOG_.*|U
  * `MESSAGE` also carries the other fields as text, since a plain `journalctl` shows only that. A
  * field whose name has a meaning in the journal is renamed to `CICD_…`.
  */
-export function toJournalFields(entry: LogEntry, program: string): ReadonlyMap<string, string> {
+export function toJournalFields(entry: LogEntry, identifier: string): ReadonlyMap<string, string> {
   const fields = new Map<string, string>();
   for (const [name, value] of entry.fields) {
     const upper = name.toUpperCase();
@@ -83,7 +83,7 @@ export function toJournalFields(entry: LogEntry, program: string): ReadonlyMap<s
   }
   fields.set("MESSAGE", sentence(entry));
   fields.set("PRIORITY", String(PRIORITIES[entry.level]));
-  fields.set("SYSLOG_IDENTIFIER", program);
+  fields.set("SYSLOG_IDENTIFIER", identifier);
   if (entry.messageId !== undefined) fields.set("MESSAGE_ID", entry.messageId);
   if (entry.stack !== undefined) fields.set("ERROR_STACK", entry.stack);
   if (entry.code !== undefined) {

@@ -24,6 +24,8 @@ import type { LineWriter } from "@lib/foundations/log/line_writer.ts";
 /** Options for {@linkcode openLog}. */
 export interface LogOptions {
   readonly program: string;
+  /** `SYSLOG_IDENTIFIER` in the journal. @default {program} */
+  readonly identifier?: string;
   /** The least severe level that is written. */
   readonly level: Level;
   /** The choice of {@linkcode chooseFormat}. */
@@ -113,10 +115,11 @@ function joined(base: LogFields, fields: LogFields): LogFields {
   }
 }
 
-function sentToJournal(entry: LogEntry, { format, journal, program }: LogOptions): boolean {
+function sentToJournal(entry: LogEntry, options: LogOptions): boolean {
+  const { format, journal, program, identifier = program } = options;
   if (format !== "journal" || journal === undefined) return false;
   try {
-    journal(toJournalFields(entry, program));
+    journal(toJournalFields(entry, identifier));
     return true;
   } catch {
     // The journal is unavailable: the service manager still reads stderr.

@@ -129,6 +129,14 @@ Deno.test("openLog() sends native fields to the journal", async () => {
   assert.deepEqual(t.lines, []);
 });
 
+Deno.test("openLog() names the journal's entries as told, whatever the program's name", async () => {
+  const sent: ReadonlyMap<string, string>[] = [];
+  const journal = (fields: ReadonlyMap<string, string>) => void sent.push(fields);
+  await using t = setup({ format: "journal", journal, identifier: "cicd-agent-web" });
+  t.log.info("x");
+  assert.equal(sent[0]?.get("SYSLOG_IDENTIFIER"), "cicd-agent-web");
+});
+
 Deno.test("openLog() says in the journal where a warning was written", async () => {
   const sent: ReadonlyMap<string, string>[] = [];
   await using t = setup({ format: "journal", journal: (fields) => void sent.push(fields) });
