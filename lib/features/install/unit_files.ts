@@ -59,6 +59,17 @@ export interface UnitPlanInput {
   readonly present: ReadonlyMap<string, string>;
 }
 
+/** Returns whether a unit's text is of some version of ours, rather than written by hand. */
+export function isOwnUnit(text: string): boolean {
+  return /^Description=cicd-toolkit\b/m.test(text);
+}
+
+/** Returns whether a directory holds drop-ins of our units, or of the slice of a project. */
+export function isDropInDirectory(name: string): boolean {
+  return /^cicd-(?:runner|agent|clean)(?:@[^/]*)?\.(?:service|socket|timer)\.d$|^cicd(?:-.*)?\.slice\.d$/
+    .test(name);
+}
+
 /** Returns every path that an installation may have written below `unitDir`. */
 export function ownedPaths(unitDir: string): readonly string[] {
   return [

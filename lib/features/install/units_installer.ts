@@ -17,6 +17,8 @@ import {
 } from "@lib/features/install/steps.ts";
 import {
   HARDENING_NAMES,
+  isDropInDirectory,
+  isOwnUnit,
   ownedPaths,
   planUnits,
   UNIT_NAMES,
@@ -38,6 +40,8 @@ const ENABLED = ["cicd-runner.service", "cicd-runner.socket", "cicd-clean.timer"
 const RUNNING = ["cicd-runner.service", "cicd-agent@*.service"];
 /** Data of a `--system` installation, a directory for each user. */
 const SYSTEM_DATA = "/var/lib/cicd-toolkit";
+/** Where programs made by `deno compile` keep their compiled code if they run outside of a unit. */
+const COMPILE_CACHES = ["runner", "agent"].map((name) => `/tmp/deno-compile-cicd-${name}.cache`);
 /** Attempts to reach a manager that lingering has just started. */
 const MANAGER_TRIES = 20;
 const MANAGER_WAIT_MS = 500;
@@ -76,6 +80,8 @@ export async function installUnits(
     if (action.kind === "remove") await steps.removeFile(action.path);
     else {
       const { path, text } = action;
+      const old = present.get(path);
+      if (old !== undefined && !await keepOld(steps, path, old)) continue;
       await steps.take("write", path, () => ports.writeText(path, text, signal));
     }
   }
@@ -115,24 +121,31 @@ export async function uninstallUnits(
     if (purge) await steps.systemctl(["stop", "cicd.slice"], "if_any");
   }
   const links = await agentLinks(steps);
-  for (const path of [...(await readPresent(steps)).keys(), ...links]) {
-    await steps.removeFile(path);
+  for (const [path, text] of await readPresent(steps)) {
+    if (!path.endsWith(".conf") && !isOwnUnit(text)) {
+      const reason = () => Promise.resolve("it stays: it was not installed by this");
+      await steps.take("check", path, reason);
+    } else await steps.removeFile(path);
   }
+  for (const path of links) await steps.removeFile(path);
+  if (purge) await removeDropIns(steps);
   if (owner !== undefined) {
     await steps.removeTree(`${owner.dataHome}/systemd/timers/stamp-cicd-clean.timer`);
   }
   if (isManaged) await steps.systemctl(["daemon-reload"]);
+  const lingers = owner !== undefined && await steps.exists(lingerMark(owner));
   if (purge && owner !== undefined) {
     const { configDir, stateDir, cacheDir, runtimeDir } = owner;
-    for (const path of [configDir, stateDir, `${cacheDir}/runtime`, `${runtimeDir}/cicd-toolkit`]) {
-      await steps.removeTree(path);
-    }
+    const data = [configDir, stateDir, `${cacheDir}/runtime`, `${runtimeDir}/cicd-toolkit`];
+    for (const path of [...data, ...COMPILE_CACHES]) await steps.removeTree(path);
     // Others may keep something beside it.
     if (await steps.exists(cacheDir)) await steps.runAsOwner(["rmdir", cacheDir], "if_any");
   }
   if (purge && system && await steps.exists(SYSTEM_DATA)) {
     await steps.run(["rm", "-rf", SYSTEM_DATA]);
   }
+  // Last, as the manager may end with it.
+  if (purge && lingers) await steps.run(["loginctl", "disable-linger", owner.user]);
   return steps.taken;
 }
 
@@ -152,14 +165,17 @@ async function makeDirs(steps: Steps, owner: Owner): Promise<void> {
   for (const name of ["sessions", "sockets"]) await steps.makePrivateDir(`${own}/${name}`);
 }
 
-async function ensureLingering(steps: Steps, { user }: Owner): Promise<void> {
+async function ensureLingering(steps: Steps, owner: Owner): Promise<void> {
   const { ports, signal } = steps;
+  const { user } = owner;
+  let enabled = false;
   if (!await steps.exists("/run/systemd/system")) return;
   if (await gatherLingering(ports, user, signal) === true) return;
   const command = ["loginctl", "enable-linger", user];
   await steps.take("run", command.join(" "), async () => {
     await ports.run(command, signal);
     if (await gatherLingering(ports, user, signal) === true) {
+      enabled = true;
       return "the runner outlives the last session";
     }
     throw new Error(
@@ -167,6 +183,42 @@ async function ensureLingering(steps: Steps, { user }: Owner): Promise<void> {
         `session ends. Run: sudo ${command.join(" ")}`,
     );
   }, "useful");
+  if (enabled) await steps.runAsOwner(["touch", lingerMark(owner)], "if_any");
+}
+
+/** Exists if lingering was enabled by an installation, so that a purge disables it. */
+function lingerMark({ configDir }: Owner): string {
+  return `${configDir}/.lingering-enabled`;
+}
+
+/** Keeps the text of a unit that was written by hand; `false` if that is not possible. */
+async function keepOld(steps: Steps, path: string, text: string): Promise<boolean> {
+  if (path.endsWith(".conf") || isOwnUnit(text)) return true;
+  const { ports, signal } = steps;
+  let backup = `${path}.orig`;
+  for (let number = 2; await steps.exists(backup); number++) backup = `${path}.orig${number}`;
+  await steps.take("write", backup, async () => {
+    await ports.writeText(backup, text, signal);
+    return `the text of ${path}, which was not installed by this and is replaced`;
+  });
+  return steps.taken.at(-1)?.outcome !== "failed";
+}
+
+/** Removes all drop-ins of our units: those of `systemctl edit` and `set-property` too. */
+async function removeDropIns(steps: Steps): Promise<void> {
+  const { ports: { subject: { owner, unitDir, system }, list }, signal } = steps;
+  const own = owner?.configDir.replace(/[^/]*$/, "systemd");
+  const directories = new Set([
+    unitDir,
+    ...(own === undefined ? [] : [`${own}/user`, `${own}/user.control`]),
+  ]);
+  for (const directory of directories) {
+    for (const name of (await list(directory, signal)).filter(isDropInDirectory)) {
+      const path = `${directory}/${name}`;
+      if (system && directory === unitDir) await steps.run(["rm", "-rf", path]);
+      else await steps.removeTree(path);
+    }
+  }
 }
 
 /** Waits for the manager if the owner lingers: it may just have been started. */

@@ -19,7 +19,7 @@ interface Options {
 function setup(options: Options = {}) {
   const { hardeningWorks = true, manager = true, lingers = "can", system = false } = options;
   const files = new Map<string, string>();
-  for (const name of UNIT_NAMES) files.set(`/units/${name}`, `text of ${name}`);
+  for (const name of UNIT_NAMES) files.set(`/units/${name}`, `Description=cicd-toolkit ${name}`);
   for (const name of HARDENING_NAMES) files.set(`/units/hardening/${name}`, `text of ${name}`);
   files.set("/run/systemd/system", "");
   files.set("/run/user/1000/cicd-runner.sock", "");
@@ -74,8 +74,10 @@ function setup(options: Options = {}) {
           if (argv[1] === "enable-linger" && lingers === "can") {
             files.set("/var/lib/systemd/linger/dev", "");
           }
+          if (argv[1] === "disable-linger") files.delete("/var/lib/systemd/linger/dev");
           return ended(argv[1] === "enable-linger" && lingers === "no" ? 1 : 0, "Linger=no\n");
         case "mkdir":
+        case "touch":
         case "tee":
           files.set(last, stdin ?? "");
           return ended(0);
@@ -200,7 +202,7 @@ Deno.test("installUnits() starts nothing without a user manager, and keeps the h
 Deno.test("installUnits() restarts a socket whose unit changed, without its service", async () => {
   const t = setup();
   await installUnits(t.ports, { dryRun: false, signal });
-  t.files.set("/u/cicd-agent@.socket", "of the release before");
+  t.files.set("/u/cicd-agent@.socket", "Description=cicd-toolkit, the release before");
   t.commands.length = 0;
   await installUnits(t.ports, { dryRun: false, signal });
   const stop = t.commands.indexOf("systemctl --user stop cicd-agent@web.service");
@@ -268,4 +270,62 @@ Deno.test("uninstallUnits() changes nothing in a dry run", async () => {
   const steps = await uninstallUnits(t.ports, { dryRun: true, purge: true, signal });
   assert.ok(steps.every(({ outcome }) => outcome === "planned"));
   assert.deepEqual([...t.files], before);
+});
+
+Deno.test("installUnits() keeps a unit that was written by hand, and says so", async () => {
+  const t = setup();
+  const [path, mine] = ["/u/cicd-runner.service", "Description=CICD AI Toolkit Runner"];
+  t.files.set(path, mine);
+  t.files.set(`${path}.orig`, "an older one");
+  const steps = await installUnits(t.ports, { dryRun: false, signal });
+  assert.equal(t.files.get(path), "Description=cicd-toolkit cicd-runner.service");
+  assert.equal(t.files.get(`${path}.orig`), "an older one");
+  assert.equal(t.files.get(`${path}.orig2`), mine);
+  assert.match(steps.find(({ what }) => what === `${path}.orig2`)?.detail ?? "", /is replaced/);
+  const again = await installUnits(t.ports, { dryRun: false, signal });
+  assert.ok(!again.some(({ what }) => what.includes(".orig")));
+});
+
+Deno.test("installUnits() replaces no unit that it cannot keep", async () => {
+  const t = setup();
+  t.files.set("/u/cicd-runner.service", "mine");
+  const writeText: InstallPorts["writeText"] = (path, ...rest) =>
+    path.endsWith(".orig") ? Promise.reject(new Error("full")) : t.ports.writeText(path, ...rest);
+  await installUnits({ ...t.ports, writeText }, { dryRun: false, signal });
+  assert.equal(t.files.get("/u/cicd-runner.service"), "mine");
+});
+
+Deno.test("uninstallUnits() leaves a unit that was written by hand", async () => {
+  const t = setup();
+  await installUnits(t.ports, { dryRun: false, signal });
+  t.files.set("/u/cicd-runner.service", "mine");
+  await uninstallUnits(t.ports, { dryRun: false, purge: true, signal });
+  assert.deepEqual(t.written(), ["/u/cicd-runner.service"]);
+});
+
+Deno.test("uninstallUnits() leaves nothing in a purge: drop-ins, compiled code, lingering", async () => {
+  for (const lingers of ["can", "yes"] as const) {
+    const t = setup({ lingers });
+    await installUnits(t.ports, { dryRun: false, signal });
+    const control = "/home/dev/.config/systemd/user.control";
+    for (
+      const path of [
+        "/u/cicd-agent@web.service.d/override.conf",
+        "/u/cicd-web.slice.d/override.conf",
+        `${control}/cicd-agent@web.service.d/50-MemoryMax.conf`,
+        "/tmp/deno-compile-cicd-runner.cache",
+      ]
+    ) {
+      t.files.set(path, "mine").set(path.slice(0, path.lastIndexOf("/")), "");
+    }
+    t.files.set("/u/other.service.d/override.conf", "another's");
+    await uninstallUnits(t.ports, { dryRun: false, purge: true, signal });
+    assert.deepEqual(
+      [...t.files.keys()].filter((path) => path.includes("cicd") && !/^\/(units|run)/.test(path)),
+      [],
+    );
+    assert.ok(t.files.has("/u/other.service.d/override.conf"));
+    // Lingering stays where it was there before.
+    assert.equal(t.files.has("/var/lib/systemd/linger/dev"), lingers === "yes");
+  }
 });
