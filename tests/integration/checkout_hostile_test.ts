@@ -240,6 +240,38 @@ Deno.test("checkout sends the token to the remote's own host only", async () => 
   }
 });
 
+Deno.test("checkout takes submodules at ssh addresses of the token's own host with the token", async () => {
+  await using server = await startGitServer({ token: TOKEN });
+  const lib = await server.repository("group/lib");
+  const sha = await lib.commit({ files: { "lib.txt": "lib" } });
+  const app = await server.repository("group/app");
+  const urls = {
+    scp: "git@127.0.0.1:group/lib.git",
+    ssh: "ssh://git@127.0.0.1:2222/group/lib.git",
+    user: lib.url.replace("http://", "http://me@"),
+  };
+  const names = Object.entries(urls);
+  await app.commit({
+    files: {
+      ".gitmodules": names.map(([name, url]) =>
+        `[submodule "${name}"]\n\tpath = ${name}\n\turl = ${url}\n`
+      ).join("") +
+        '[submodule "off"]\n\tpath = off\n\turl = ../gone.git\n\tupdate = none\n',
+      ...Object.fromEntries(names.map(([name]) => [name, { kind: "submodule", sha } as const])),
+      "off": { kind: "submodule", sha },
+    },
+  });
+  for (const mirrors of [true, false]) {
+    await using t = await setUpCheckouts({ mirrors });
+    const done = await t.checkOut({ url: app.url, token: TOKEN, submodules: true });
+    for (const [name] of names) assert.equal(await done.read(`${name}/lib.txt`), "lib");
+    assert.equal(await done.git("config", "submodule.scp.url"), lib.url);
+    assert.equal(await done.git("status", "--porcelain"), "");
+    assert.deepEqual([...Deno.readDirSync(`${done.workspace}/off`)], []);
+    assert.ok(done.said.includes("Submodule off: skipped (update = none)"), done.said.join("\n"));
+  }
+});
+
 Deno.test("checkout leaves the token nowhere, while it fetches and after", async () => {
   await using server = await startGitServer({ token: TOKEN });
   await using t = await setUpCheckouts();

@@ -66,6 +66,10 @@ async function checkOutLevel(
   }
   if (!level.submodules) return done;
   for (const submodule of await listSubmodules(git, call)) {
+    if (submodule.isSkipped) {
+      job.say(`Submodule ${plainText(submodule.path, 200)}: skipped (update = none)`);
+      continue;
+    }
     level.count.submodules++;
     if (level.level >= NESTING_MAX || level.count.submodules > TOTAL_MAX) {
       throw refused(submodule, "there are too many, or they contain each other");
@@ -80,7 +84,7 @@ async function checkOutSubmodule(
   { remote, target, depth }: CheckoutOrder,
   { submodule, ...level }: Level & { readonly submodule: Submodule },
 ): Promise<void> {
-  const parsed = resolveSubmoduleUrl(remote, submodule.url);
+  const parsed = resolveSubmoduleUrl(remote, submodule.url, job.credentials?.origin);
   const problem = urlIssue(parsed, job);
   if (parsed.kind === "refused" || problem !== undefined) {
     throw refused(submodule, `its address ${problem ?? ""}`);

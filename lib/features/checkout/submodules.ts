@@ -17,6 +17,8 @@ export interface Submodule {
   readonly path: string;
   /** As written: may be relative, or invalid. */
   readonly url: string;
+  /** `update = none`: git leaves its directory empty. */
+  readonly isSkipped: boolean;
   readonly sha: string;
 }
 
@@ -59,17 +61,20 @@ export async function listSubmodules(git: Git, call: GitCall): Promise<readonly 
 
 /** Parses the output of `git config --list -z`; skips entries without path or address. */
 export function parseGitmodules(text: string): readonly Omit<Submodule, "sha">[] {
-  const found = new Map<string, { path?: string; url?: string }>();
+  const found = new Map<string, { path?: string; url?: string; update?: string }>();
   for (const item of text.split("\0")) {
-    const [, name, field, value] = /^submodule\.(.+)\.(path|url)\n(.*)$/s.exec(item) ?? [];
+    const [, name, field, value] = /^submodule\.(.+)\.(path|url|update)\n(.*)$/s.exec(item) ?? [];
     if (name === undefined || value === undefined) continue;
     const entry = found.get(name) ?? {};
     if (field === "path") entry.path = value.replace(/\/+$/, "");
-    else entry.url = value;
+    else if (field === "url") entry.url = value;
+    else entry.update = value;
     found.set(name, entry);
   }
-  return [...found].flatMap(([name, { path, url }]) =>
-    path === undefined || url === undefined ? [] : [{ name, path, url }]
+  return [...found].flatMap(([name, { path, url, update }]) =>
+    path === undefined || url === undefined
+      ? []
+      : [{ name, path, url, isSkipped: update === "none" }]
   );
 }
 
@@ -82,9 +87,20 @@ function refused(what: string): GitFailure {
   return new GitFailure("refused", `Cannot check out the submodules: ${what}`);
 }
 
-/** Resolves the `url` of a submodule as git does: `../lib.git` is a sibling of the parent. */
-export function resolveSubmoduleUrl(parent: GitRemote, url: string): GitUrl {
-  if (!/^\.\.?\//.test(url)) return parseGitUrl(url);
+/**
+ * Resolves the `url` of a submodule as git does: `../lib.git` is a sibling of the parent.
+ *
+ * An address over ssh, or with a user name, that leads to the token's own host becomes one of the
+ * token's origin: developers use their keys, and a job uses the token.
+ *
+ * @param tokenOrigin The server that gets the token: `https://host:port`.
+ */
+export function resolveSubmoduleUrl(
+  parent: GitRemote,
+  url: string,
+  tokenOrigin: string | undefined,
+): GitUrl {
+  if (!/^\.\.?\//.test(url)) return parseGitUrl(atTokenOrigin(url, tokenOrigin));
   const parts = parent.path.replace(/\/+$/, "").split("/");
   let rest = url;
   for (;;) {
@@ -100,4 +116,25 @@ export function resolveSubmoduleUrl(parent: GitRemote, url: string): GitUrl {
     } else break;
   }
   return parseGitUrl(`${parent.origin}${[...parts, rest].join("/")}`);
+}
+
+function atTokenOrigin(url: string, origin: string | undefined): string {
+  if (origin === undefined) return url;
+  const usual = (text: string) =>
+    text.toLowerCase().replace(/^(https:.*):443$|^(http:.*):80$/, "$1$2");
+  const [, scheme = "", at = "", httpPath] =
+    /^(https?:\/\/)[^/@:?#]+@([^/@?#]+)(\/.*)$/.exec(url) ??
+      [];
+  if (httpPath !== undefined) return usual(scheme + at) === usual(origin) ? origin + httpPath : url;
+  const parsed = parseGitUrl(url);
+  if (parsed.kind === "refused" || parsed.remote.scheme !== "ssh") return url;
+  // The port is that of ssh.
+  if (hostOf(parsed.remote.origin) !== hostOf(origin)) return url;
+  return `${origin}/${parsed.remote.path.replace(/^\/+/, "")}`;
+}
+
+/** Returns the host of an origin, in lower case. */
+function hostOf(origin: string): string {
+  return origin.replace(/^[a-z]+:\/\//, "").replace(/^[^@]*@/, "").replace(/:\d*$/, "")
+    .toLowerCase();
 }
