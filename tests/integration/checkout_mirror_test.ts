@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { systemClock } from "@lib/core/clock.ts";
 import { StepFailure } from "@lib/spine/jobs/step.ts";
 import { Git } from "@lib/features/checkout/git_command.ts";
 import { placeObjects } from "@lib/features/checkout/place_objects.ts";
@@ -102,7 +103,10 @@ Deno.test("placeObjects() lets git pack what a container needs of a large mirror
   const gitDir = `${t.root}/part/.git`;
   await writeRepository(gitDir, { format: "sha1", bare: false, originUrl: app.url });
   const own = { PATH: Deno.env.get("PATH") };
-  const git = new Git({ runCommand, own, home: t.root, timeoutMs: 30_000 });
+  const git = new Git({
+    ...{ runCommand, own, home: t.root, timeoutMs: 30_000, clock: systemClock },
+    say: (line) => assert.fail(line),
+  });
   const signal = new AbortController().signal;
   await placeObjects({
     ...{ git, gitDir, sha, signal },

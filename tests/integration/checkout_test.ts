@@ -166,6 +166,36 @@ for (const mirrors of [true, false]) {
     await fails(t.checkOut({ url: "http://nowhere.invalid/app.git" }), /is unreachable/);
   });
 
+  Deno.test(`checkout ${how} tries again what may pass, says so, and nothing else`, async () => {
+    await using server = await startGitServer();
+    const app = await server.repository("app");
+    await app.commit({ files: { "hello.txt": "hello" } });
+    for (const at of [/info\/refs/, /git-upload-pack$/]) {
+      for (const status of [503, 429, 0]) {
+        await using t = await setUpCheckouts({ mirrors });
+        server.behaviour = { kind: "fail_first", status, times: 2, at };
+        const done = await t.checkOut({ url: app.url });
+        assert.equal(await done.read("hello.txt"), "hello");
+        const retries = done.said.filter((line) => /; trying again in .*s \(\d of 4\)$/.test(line));
+        assert.equal(retries.length, 2, `${at} ${status}: ${done.said.join("\n")}`);
+        for (const line of retries) assert.match(line, /^Cannot check out http.*unreachable/);
+      }
+    }
+    for (const status of [401, 404, 400, 410]) {
+      await using t = await setUpCheckouts({ mirrors });
+      server.behaviour = { kind: "fail", status };
+      await fails(t.checkOut({ url: app.url }));
+      assert.deepEqual(t.said.filter((line) => line.includes("trying again")), [], `${status}`);
+    }
+    server.behaviour = { kind: "serve" };
+    await using t = await setUpCheckouts({ mirrors });
+    await fails(t.checkOut({ url: app.url, ref: "nope" }), /no branch or tag/);
+    assert.deepEqual(t.said.filter((line) => line.includes("trying again")), []);
+    server.behaviour = { kind: "fail", status: 503 };
+    await fails(t.checkOut({ url: app.url }), /unreachable/);
+    assert.equal(t.said.filter((line) => line.includes("trying again")).length, 3);
+  });
+
   Deno.test(`checkout ${how} brings submodules, relative and nested`, async () => {
     await using server = await startGitServer();
     await using t = await setUpCheckouts({ mirrors });
@@ -288,6 +318,11 @@ Deno.test({
     assert.equal(await done.read("big.bin"), text);
     assert.equal(await done.git("config", "filter.lfs.clean"), "git-lfs clean -- %f");
     await done.git("status");
+    server.behaviour = { kind: "fail_first", status: 503, times: 1, at: /objects\/batch$/ };
+    await using other = await setUpCheckouts({ mirrors: false });
+    const second = await other.checkOut({ url: app.url, lfs: true });
+    assert.equal(await second.read("big.bin"), text);
+    server.behaviour = { kind: "serve" };
     server.lfs.clear();
     await fails(t.checkOut({ url: app.url, lfs: true }), /git said: /);
     assert.deepEqual(evil.requests, []);

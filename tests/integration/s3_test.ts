@@ -65,13 +65,14 @@ Deno.test("s3Upload() stores each artifact with a signature that holds", async (
   }
 });
 
-Deno.test("s3Upload() tries again what failed in passing", async () => {
+Deno.test("s3Upload() tries again what failed in passing, and says so", async () => {
   await using t = await openWorkspace();
   await using storage = await openStorage();
   storage.failures.push(503, 500, 429);
   await t.write("a", "a");
   const { told, uploaded } = await upload(t, storage);
-  assert.deepEqual(told, []);
+  const said = "The upload of the artifacts took 3 retries: the storage answered with 503 Injected";
+  assert.deepEqual(told, [said]);
   assert.equal(uploaded?.files, 1);
   assert.equal(storage.asked.length, 4);
 });

@@ -71,7 +71,11 @@ export async function setUpCheckouts(options: CheckoutFixtureOptions = {}) {
     },
     own: { PATH: Deno.env.get("PATH"), ...options.env },
     runCommand: options.runCommand ?? runCommand,
-    clock: systemClock,
+    // Nobody waits for a retry in a test.
+    clock: {
+      now: () => systemClock.now(),
+      sleep: (ms, options) => systemClock.sleep(Math.min(ms, 20), options),
+    },
   });
   const { project } = makeSpec();
   return {

@@ -15,6 +15,8 @@ export type GitServerBehaviour =
   /** Answers the first request of a fetch, and never the one for the objects. */
   | { readonly kind: "hang_at_objects" }
   | { readonly kind: "fail"; readonly status: number }
+  /** Fails as often as `times` says, or breaks the connection (status 0), and then serves. */
+  | { readonly kind: "fail_first"; readonly status: number; times: number; readonly at?: RegExp }
   /** Sends to the same path of another server. */
   | { readonly kind: "redirect"; readonly to: string };
 
@@ -112,6 +114,15 @@ export class GitServer implements AsyncDisposable {
     const behaviour = this.behaviour;
     if (behaviour.kind === "hang") return;
     if (behaviour.kind === "fail") return end(response, behaviour.status);
+    if (
+      behaviour.kind === "fail_first" && behaviour.times > 0 &&
+      (behaviour.at?.test(target) ?? true)
+    ) {
+      behaviour.times--;
+      return behaviour.status === 0
+        ? void request.socket.destroy()
+        : end(response, behaviour.status);
+    }
     if (behaviour.kind === "redirect") {
       response.setHeader("location", `${behaviour.to}${target}`);
       return end(response, 302);

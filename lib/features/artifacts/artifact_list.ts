@@ -25,6 +25,8 @@ const uploadRecord = v.object({
   missing: wholeNumber,
   /** The reason, in a sentence. */
   problem: v.exactOptional(v.string()),
+  /** The retries it took, in words. */
+  retried: v.exactOptional(v.string()),
 });
 
 const listRecord = v.object({

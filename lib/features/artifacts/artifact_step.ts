@@ -116,6 +116,9 @@ function sentences(list: ArtifactList): readonly string[] {
         uploaded.problem,
     );
   }
+  if (uploaded?.retried !== undefined) {
+    reports.push(`The upload of the artifacts took ${uploaded.retried}`);
+  }
   return reports;
 }
 

@@ -41,13 +41,16 @@ export function s3Upload(config: S3Settings, options: S3UploadOptions): UploadAr
     const place = [config.prefix, ref.project, ref.jobId, String(ref.number)]
       .flatMap((part) => part.split("/")).filter((part) => part !== "").join("/");
     const upload = { config, options, place, top: directory.artifacts };
-    const { stored, problem } = await uploadAll(files, upload, signal);
+    const { stored, problem, retries } = await uploadAll(files, upload, signal);
     return {
       to: `s3://${config.bucket}/${place}/`,
       files: stored.length,
       bytes: stored.reduce((sum, { bytes }) => sum + bytes, 0),
       missing: files.length - stored.length,
       ...(problem === undefined ? {} : { problem }),
+      ...(retries.length === 0 ? {} : {
+        retried: `${retries.length} ${retries.length === 1 ? "retry" : "retries"}: ${retries[0]}`,
+      }),
     };
   };
 }
@@ -69,6 +72,7 @@ async function uploadAll(
 ) {
   const stored: ArtifactFile[] = [];
   const problems: string[] = [];
+  const retries: string[] = [];
   let tooLarge: string | undefined;
   const { deadlineMs = DEADLINE_MS } = upload.options;
   using deadline = withDeadline(signal, deadlineMs, "the storage of artifacts");
@@ -80,7 +84,7 @@ async function uploadAll(
         tooLarge ??= `"${file.path}" is larger than ${formatSize(MAX_OBJECT_BYTES)}`;
         continue;
       }
-      const problem = await uploadOne(file, { ...upload, bucket }, deadline);
+      const problem = await uploadOne(file, { ...upload, bucket, retries }, deadline);
       if (problem === undefined) stored.push(file);
       else problems.push(problem);
     }
@@ -92,7 +96,7 @@ async function uploadAll(
     signal.throwIfAborted();
     problems.push(messageOf(error));
   }
-  return { stored, problem: problems[0] ?? tooLarge };
+  return { stored, problem: problems[0] ?? tooLarge, retries };
 }
 
 function openBucket({ config, options: { env } }: Upload): S3Bucket {
@@ -106,16 +110,22 @@ function openBucket({ config, options: { env } }: Upload): S3Bucket {
   };
 }
 
-/** Uploads a file; returns why it could not. */
+/** Uploads a file; returns why it could not. Adds the reason of each retry to `retries`. */
 async function uploadOne(
   { path, sha256 }: ArtifactFile,
-  { place, top, bucket, options: { clock } }: Upload & { readonly bucket: S3Bucket },
+  { place, top, bucket, retries, options: { clock } }: Upload & {
+    readonly bucket: S3Bucket;
+    readonly retries: string[];
+  },
   signal: AbortSignal,
 ): Promise<string | undefined> {
   const backoff = new Backoff(RETRY);
   let result: PutResult = { kind: "failed", problem: "nothing was tried" };
   for (let tries = 0; tries < TRIES; tries++) {
-    if (tries > 0) await clock.sleep(backoff.next(), { signal });
+    if (tries > 0) {
+      if (result.kind === "failed") retries.push(result.problem);
+      await clock.sleep(backoff.next(), { signal });
+    }
     using file = openInside(top, path);
     if (file === undefined) return `"${path}" is no longer there`;
     result = await putObject(bucket, { name: `${place}/${path}`, file, sha256 }, signal);

@@ -80,7 +80,7 @@ async function checkOut(options: CheckoutOptions, call: Call): Promise<void> {
   const credentials = cleanup.use(await openToken(options, { ...call, scratch, remote }));
   const commandMs = Math.min(timeoutMs, COMMAND_MAX_MS);
   const git = new Git({
-    ...{ runCommand, own, home },
+    ...{ runCommand, own, home, clock, say },
     timeoutMs: commandMs,
     ...(config.knownHosts === undefined ? {} : { knownHosts: config.knownHosts }),
   });

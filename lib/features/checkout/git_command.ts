@@ -6,6 +6,8 @@
  *
  * @module
  */
+import { retry } from "@lib/core/backoff.ts";
+import type { Clock } from "@lib/core/clock.ts";
 import { CicdError } from "@lib/core/errors.ts";
 import type { GitRemote } from "@lib/spine/spec/git_url.ts";
 import type { CommandResult, RunCommand } from "@lib/foundations/process/run_command.ts";
@@ -21,6 +23,9 @@ export interface GitSetting {
   /** Host keys for ssh; absent: the account's own. */
   readonly knownHosts?: string;
   readonly timeoutMs: number;
+  readonly clock: Clock;
+  /** Told of each retry. */
+  readonly say: (line: string) => void;
 }
 
 /** The remote that a command talks to. */
@@ -115,11 +120,21 @@ export class Git {
   }
 
   /**
-   * Runs a command that must succeed, and returns its standard output.
+   * Runs a command that must succeed, and returns its standard output. One that cannot reach its
+   * remote is repeated.
    *
    * @throws {GitFailure} If it fails.
    */
   async run(args: readonly string[], call: GitCall): Promise<string> {
+    const { clock, say } = this.#setting;
+    return await retry(() => this.#run(args, call), {
+      passing: (error) =>
+        error instanceof GitFailure && error.kind === "unreachable" ? error.message : undefined,
+      ...{ say, clock, signal: call.signal },
+    });
+  }
+
+  async #run(args: readonly string[], call: GitCall): Promise<string> {
     const result = await this.try(args, call);
     if (result.code === 0 && !result.truncated) return result.stdout;
     if (result.signal !== undefined || /died of signal/.test(result.stderr)) {

@@ -95,15 +95,16 @@ function classify({ stderr, remote, token }: FailureInput): GitFailureKind {
   if (says(/couldn't find remote ref/i)) return "ref_not_found";
   if (says(/SSL certificate|certificate verif|server certificate/i)) return "certificate";
   if (says(NOT_FOUND)) return "not_found";
+  if (says(/returned error: 4(?!08|29)/)) return "refused";
   return says(UNREACHABLE) ? "unreachable" : "other";
 }
 
 const NOT_FOUND =
   /repository '.*' not found|Repository not found|does not appear to be a git repository|returned error: 404|not valid: is this a git repository/i;
 const UNREACHABLE = new RegExp(
-  "could not resolve|name or service not known|failed to connect|couldn't connect|connection refused" +
+  "could not resolve|rpc failed|server error|name or service not known|failed to connect|couldn't connect|connection refused" +
     "|timed out|no route to host|network is unreachable|connection reset|connection closed" +
-    "|unable to access|remote end hung up|empty reply|early eof|operation too slow|returned error: 5",
+    "|unable to access|remote end hung up|empty reply|early eof|operation too slow|returned error: [45]",
   "i",
 );
 

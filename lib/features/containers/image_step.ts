@@ -3,12 +3,14 @@
  *
  * @module
  */
+import { retry } from "@lib/core/backoff.ts";
 import type { Clock } from "@lib/core/clock.ts";
 import { CicdError, messageOf } from "@lib/core/errors.ts";
 import { formatSize } from "@lib/core/size.ts";
 import { recordImageUse } from "@lib/features/containers/image_use.ts";
 import { PullProgress } from "@lib/features/containers/pull_progress.ts";
-import type { EngineSource } from "@lib/foundations/docker/engine_source.ts";
+import type { Engine } from "@lib/foundations/docker/engine.ts";
+import { EngineError } from "@lib/foundations/docker/engine_error.ts";
 import type { RegistryLogin } from "@lib/foundations/docker/engine_types.ts";
 import { parseImageReference, registryOf } from "@lib/foundations/docker/image_reference.ts";
 import { containerIssues, type ContainerRules } from "@lib/spine/spec/container_policy.ts";
@@ -17,7 +19,10 @@ import { type SetupContext, StepFailure } from "@lib/spine/jobs/step.ts";
 
 /** Options for {@linkcode prepareImage}. */
 export interface ImageStepOptions {
-  readonly engines: Pick<EngineSource, "engine" | "forget">;
+  readonly engines: {
+    engine(): Promise<Pick<Engine, "inspectImage" | "pullImage">>;
+    forget(): void;
+  };
   readonly stateDir: string;
   readonly rules: () => ContainerRules;
   readonly clock: Clock;
@@ -62,8 +67,11 @@ async function obtain(
   if (fetch) {
     const login = loginOf(container, secrets);
     say(`Pulling image ${image}`);
-    const progress = new PullProgress(say, clock);
-    await engine.pullImage(image, { login, onEvent: (event) => progress.take(event) }, signal);
+    const pullOnce = async () => {
+      const progress = new PullProgress(say, clock);
+      await engine.pullImage(image, { login, onEvent: (event) => progress.take(event) }, signal);
+    };
+    await retry(pullOnce, { passing: passingFailure, say, clock, signal });
   }
   const after = fetch ? await engine.inspectImage(image, signal) : before;
   if (after === undefined) {
@@ -77,6 +85,20 @@ async function obtain(
   // An image that was here under this name before the pull is not a job's.
   const pulled = fetch && before?.id !== id;
   await recordImageUse(stateDir, { id, reference: image, project: spec.project, pulled });
+}
+
+/** Engines pass on the words of registries and of Go's network errors. */
+const PASSING = new RegExp(
+  String.raw`\b(?:429|50[0234])\b|too ?many ?requests|service unavailable|bad gateway|timeout` +
+    "|timed out|exceeded while awaiting|connection re(?:set|fused)|broken pipe|EOF|no route to host" +
+    "|network is unreachable|temporary failure|server misbehaving",
+  "i",
+);
+
+function passingFailure(error: unknown): string | undefined {
+  const isPassing = error instanceof EngineError && error.code === "executor_failed" &&
+    PASSING.test(error.message);
+  return isPassing ? error.message : undefined;
 }
 
 function loginOf(

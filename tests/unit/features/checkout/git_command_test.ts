@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { parseGitUrl } from "@lib/spine/spec/git_url.ts";
 import { Git, gitEnvironment } from "@lib/features/checkout/git_command.ts";
 import type { RunCommand } from "@lib/foundations/process/run_command.ts";
+import { FakeClock } from "../../../support/fake_clock.ts";
 
 const OWN = {
   PATH: "/bin",
@@ -11,6 +12,8 @@ const OWN = {
   GIT_DIR: "/evil",
   GIT_SSL_NO_VERIFY: "1",
 };
+
+const QUIET = { clock: new FakeClock(), say: (line: string) => assert.fail(line) };
 
 function accessTo(url: string) {
   const parsed = parseGitUrl(url);
@@ -24,6 +27,7 @@ function environmentFor(url: string | undefined, knownHosts?: string) {
     own: OWN,
     home: "/empty",
     timeoutMs: 1,
+    ...QUIET,
     ...(knownHosts === undefined ? {} : { knownHosts }),
   };
   return gitEnvironment(setting, url === undefined ? {} : { access: accessTo(url) });
@@ -54,7 +58,7 @@ Deno.test("Git.run() switches hooks and monitors off and names the repository it
     const result = { code: 0, signal: undefined, stdout: "out", stderr: "", truncated: false };
     return Promise.resolve(result);
   };
-  const git = new Git({ runCommand, own: OWN, home: "/empty", timeoutMs: 1 });
+  const git = new Git({ runCommand, own: OWN, home: "/empty", timeoutMs: 1, ...QUIET });
   const signal = new AbortController().signal;
   assert.equal(await git.run(["log"], { gitDir: "/w/.git", workTree: "/w", signal }), "out");
   const [argv = []] = calls;
