@@ -111,7 +111,9 @@ Deno.test("placeObjects() lets git pack what a container needs of a large mirror
   await placeObjects({
     ...{ git, gitDir, sha, signal },
     mirror: mirrorOf(t),
+    tip: sha,
     depth: 1,
+    tags: false,
     isolated: true,
     copyMaxBytes: 0,
   });

@@ -79,6 +79,75 @@ for (const mirrors of [true, false]) {
     assert.equal(await tagged.git("describe", "--exact-match"), "v1");
   });
 
+  Deno.test(`checkout ${how} brings tags with full history, when asked, and the one of ref`, async () => {
+    await using server = await startGitServer();
+    await using t = await setUpCheckouts({ mirrors });
+    const app = await server.repository("app");
+    const first = await app.commit({ files: { "n": "1" } });
+    await app.tag("v1", first, "The first");
+    await app.tag("plain", first);
+    const second = await app.commit({ files: { "n": "2" } });
+    const cases = [
+      [{ depth: 0 }, "plain v1", "v1-1-g"],
+      [{ depth: 0, sha: second }, "plain v1", "v1-1-g"],
+      [{ depth: 0, contained: true }, "plain v1", "v1-1-g"],
+      [{ depth: 0, tags: false }, "", undefined],
+      [{}, "", undefined],
+      [{ tags: true }, "plain v1", undefined],
+      [{ tags: true, contained: true, sha: second }, "plain v1", undefined],
+      [{ tags: true, depth: 2 }, "plain v1", "v1-1-g"],
+      [{ ref: "v1" }, "v1", "v1"],
+      [{ ref: "v1", sha: first }, "v1", "v1"],
+      [{ ref: "refs/tags/v1", sha: first, contained: true }, "v1", "v1"],
+    ] as const;
+    for (const [wish, tags, described] of cases) {
+      const done = await t.checkOut({ url: app.url, ...wish });
+      const what = JSON.stringify(wish);
+      assert.equal((await done.git("tag", "--list")).replaceAll("\n", " "), tags, what);
+      assert.equal(await done.git("fsck", "--no-dangling"), "", what);
+      assert.equal(await done.git("status", "--porcelain"), "");
+      if (described !== undefined) assert.ok((await done.git("describe")).startsWith(described));
+    }
+    // A tag that moved or is gone.
+    await app.git("tag", "--force", "plain", second);
+    await app.git("tag", "--delete", "v1");
+    const moved = await t.checkOut({ url: app.url, depth: 0 });
+    assert.equal(await moved.git("describe", "--tags"), "plain");
+    assert.equal(await moved.git("tag", "--list"), "plain");
+  });
+
+  Deno.test(`checkout ${how} names the ref in full, and only if it holds the commit`, async () => {
+    await using server = await startGitServer();
+    const app = await server.repository("app");
+    const first = await app.commit({ files: { "n": "1" } });
+    await app.tag("v1", first, "The first");
+    const second = await app.commit({ files: { "n": "2" } });
+    const side = await app.commit({ branch: "side", files: { "n": "3" } });
+    const older = mirrors ? "refs/heads/main" : undefined;
+    const cases = [
+      [{}, "refs/heads/main"],
+      [{ ref: "HEAD" }, "refs/heads/main"],
+      [{ ref: "main" }, "refs/heads/main"],
+      [{ ref: "v1" }, "refs/tags/v1"],
+      [{ ref: "v1", sha: first }, "refs/tags/v1"],
+      [{ ref: "refs/tags/v1", sha: first }, "refs/tags/v1"],
+      [{ ref: "main", sha: second }, "refs/heads/main"],
+      [{ ref: "main", sha: first }, older],
+      [{ ref: "v1", sha: second }, undefined],
+      [{ ref: "main", sha: side }, undefined],
+      [{ ref: "gone", sha: first }, undefined],
+      [{ sha: first }, undefined],
+    ] as const;
+    await using warm = await setUpCheckouts({ mirrors });
+    for (const [wish, ref] of cases) {
+      await using cold = await setUpCheckouts({ mirrors });
+      for (const t of [cold, warm]) {
+        const done = await t.checkOut({ url: app.url, ...wish });
+        assert.equal(done.env["CICD_GIT_REF"], ref, JSON.stringify(wish));
+      }
+    }
+  });
+
   Deno.test(`checkout ${how} gives as much history as was asked for`, async () => {
     await using server = await startGitServer();
     await using t = await setUpCheckouts({ mirrors });

@@ -16,8 +16,10 @@ import {
   tidyMirror,
 } from "@lib/features/checkout/mirror.ts";
 import {
+  fetchTags,
   obtainCommit,
   type Obtained,
+  type ObtainInput,
   queryRemote,
   type RemoteRef,
   type Wanted,
@@ -54,13 +56,15 @@ export interface CheckoutOrder {
   readonly wanted: Wanted;
   /** Commits of history; 0: all. */
   readonly depth: number;
+  /** Brings all tags, not only the wanted one. */
+  readonly tags: boolean;
   /** An empty directory. */
   readonly target: string;
 }
 
 /** A checked-out repository. */
 export interface CheckedOutRepository extends CheckedOut {
-  /** The full name of the requested ref, if it points to this commit. */
+  /** The full name of the requested ref, if it holds this commit. */
   readonly ref: string | undefined;
 }
 
@@ -139,12 +143,12 @@ async function fillFromMirror(
   { mirror, known, onPrepared }: MirrorUse,
 ): Promise<Obtained> {
   const { git, isolated, signal } = job;
-  const { remote, wanted, depth } = order;
+  const { remote, wanted, depth, tags } = order;
   const format = formatOf(wanted.sha ?? known?.sha ?? "");
   using _held = await hold(job, order, mirror);
   onPrepared(await prepareMirror(mirror, { remote, format }));
   let fetched = false;
-  const obtained = await obtainCommit(wanted, {
+  const input: ObtainInput = {
     ...{ git, known, signal },
     access: accessTo(remote, job.credentials),
     gitDir: mirror,
@@ -154,11 +158,17 @@ async function fillFromMirror(
       fetched = true;
       job.say(line);
     },
-  });
-  if (fetched) await tidyMirror(git, mirror, signal);
+  };
+  const obtained = await obtainCommit(wanted, input);
+  if (tags) await fetchTags(input);
+  if (fetched || tags) await tidyMirror(git, mirror, signal);
   const gitDir = `${order.target}/.git`;
   await writeRepository(gitDir, { format, bare: false, originUrl: remote.url });
-  await placeObjects({ git, mirror, gitDir, sha: obtained.sha, depth, isolated, signal });
+  const { sha, ref } = obtained;
+  await placeObjects({
+    ...{ git, mirror, gitDir, sha, depth, tags, isolated, signal },
+    tip: ref?.sha ?? sha,
+  });
   return obtained;
 }
 
@@ -177,15 +187,14 @@ async function checkOutDirectly(
   known: RemoteRef | undefined,
 ): Promise<CheckedOutRepository> {
   const { git, say, signal } = job;
-  const { remote, wanted, depth } = order;
+  const { remote, wanted, depth, tags } = order;
   const gitDir = `${order.target}/.git`;
   const format = formatOf(wanted.sha ?? known?.sha ?? "");
   await writeRepository(gitDir, { format, bare: false, originUrl: remote.url });
   const access = accessTo(remote, job.credentials);
-  const obtained = await obtainCommit(wanted, {
-    ...{ git, access, gitDir, depth, known, say, signal },
-    keepsNames: false,
-  });
+  const input = { git, access, gitDir, depth, known, say, signal, keepsNames: false };
+  const obtained = await obtainCommit(wanted, input);
+  if (tags) await fetchTags(input);
   const checkedOut = await finish(job, order, obtained);
   await removeTree(`${gitDir}/FETCH_HEAD`);
   return checkedOut;
@@ -193,10 +202,10 @@ async function checkOutDirectly(
 
 async function finish(
   { git, signal }: CheckoutJob,
-  { target, wanted }: CheckoutOrder,
-  { sha, ref }: Obtained,
+  { target }: CheckoutOrder,
+  { sha, name, ref }: Obtained,
 ): Promise<CheckedOutRepository> {
   const gitDir = `${target}/.git`;
   const done = await checkOutCommit(git, sha, { gitDir, workTree: target, ref, signal });
-  return { ...done, ref: ref?.name ?? wanted.ref };
+  return { ...done, ref: name?.startsWith("refs/") ? name : undefined };
 }

@@ -96,7 +96,8 @@ async function checkOut(options: CheckoutOptions, call: Call): Promise<void> {
   const target = spec.path === "." ? workspace : `${workspace}/${spec.path.replace(/\/+$/, "")}`;
   await Deno.mkdir(target, { recursive: true });
   const wanted = { ref: spec.ref, sha: spec.sha };
-  const done = await checkOutTree(job, { remote, wanted, depth: spec.depth, target }, spec);
+  const { depth, tags = depth === 0 } = spec;
+  const done = await checkOutTree(job, { remote, wanted, depth, tags, target }, spec);
   context.setEnv("CICD_GIT_SHA", done.sha);
   if (done.ref !== undefined) context.setEnv("CICD_GIT_REF", done.ref);
   const took = formatDuration(clock.now() - startedAt);

@@ -81,7 +81,7 @@ async function checkOutLevel(
 
 async function checkOutSubmodule(
   job: CheckoutJob,
-  { remote, target, depth }: CheckoutOrder,
+  { remote, target, depth, tags }: CheckoutOrder,
   { submodule, ...level }: Level & { readonly submodule: Submodule },
 ): Promise<void> {
   const parsed = resolveSubmoduleUrl(remote, submodule.url, job.credentials?.origin);
@@ -97,7 +97,7 @@ async function checkOutSubmodule(
     await checkOutLevel(job, {
       remote: parsed.remote,
       wanted: { ref: undefined, sha: submodule.sha },
-      depth,
+      ...{ depth, tags },
       target: directory,
     }, { ...level, level: level.level + 1 });
   } catch (error) {

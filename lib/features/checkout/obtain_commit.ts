@@ -24,6 +24,8 @@ export interface RemoteRef extends RefName {
 /** A commit that is in the repository. */
 export interface Obtained {
   readonly sha: string;
+  /** The full name of the requested ref, if it holds this commit. */
+  readonly name: string | undefined;
   /** The requested ref, if it points to this commit. */
   readonly ref: RefName | undefined;
 }
@@ -102,17 +104,22 @@ export function parseLsRemote(text: string): {
  * @throws {GitFailure} If it cannot be fetched.
  */
 export async function obtainCommit(wanted: Wanted, input: ObtainInput): Promise<Obtained> {
-  const { sha } = wanted;
-  if (sha === undefined) return await obtainRef(wanted.ref, input);
-  if (await hasCommit(input.git, sha, localCall(input))) return { sha, ref: undefined };
+  const { sha, ref } = wanted;
+  if (sha === undefined) return await obtainRef(ref, input);
+  const found = new NamedRef(ref, input);
+  if (!await hasCommit(input.git, sha, localCall(input))) await fetchCommit(sha, found, input);
+  return { sha, ...await found.resolve(sha) };
+}
+
+async function fetchCommit(sha: string, named: NamedRef, input: ObtainInput): Promise<void> {
   input.say(`Fetching commit ${sha} from ${input.access.remote.url}`);
   // A repository that keeps refs benefits from the whole branch; another takes the minimum.
   const ways = input.keepsNames
-    ? [() => fetchNamed(wanted.ref, input), () => fetchSha(sha, input)]
-    : [() => fetchSha(sha, input), () => fetchNamed(wanted.ref, { ...input, depth: 0 })];
+    ? [() => named.fetch(input.depth), () => fetchSha(sha, input)]
+    : [() => fetchSha(sha, input), () => named.fetch(0)];
   for (const way of [...ways, () => fetchAll(input)]) {
     await way();
-    if (await hasCommit(input.git, sha, localCall(input))) return { sha, ref: undefined };
+    if (await hasCommit(input.git, sha, localCall(input))) return;
   }
   throw new GitFailure(
     "sha_not_served",
@@ -124,36 +131,107 @@ export async function obtainCommit(wanted: Wanted, input: ObtainInput): Promise<
 async function obtainRef(ref: string | undefined, input: ObtainInput): Promise<Obtained> {
   const { git, access } = input;
   const found = input.known ?? await queryRemote(git, ref, { ...localCall(input), access });
-  if (await hasRef(found, input)) return { sha: found.commit, ref: found };
-  input.say(`Fetching ${found.name} from ${access.remote.url}`);
-  await fetchInto(found.name, input);
-  if (await hasRef(found, input)) return { sha: found.commit, ref: found };
-  // The ref moved between query and fetch: take the commit that was fetched.
-  const now = await git.run(
-    ["rev-parse", "--verify", `${fetchedName(found.name, input)}^{commit}`],
-    localCall(input),
-  );
-  return { sha: now.trim(), ref: undefined };
+  const { name } = found;
+  if (await hasRef(found, input)) return { sha: found.commit, name, ref: found };
+  input.say(`Fetching ${name} from ${access.remote.url}`);
+  await fetchInto(name, input);
+  if (await hasRef(found, input)) return { sha: found.commit, name, ref: found };
+  // The ref moved between query and fetch: take what was fetched.
+  const fetched = fetchedName(name, input);
+  const parse = async (what: string) =>
+    (await git.run(["rev-parse", "--verify", what], localCall(input))).trim();
+  return {
+    sha: await parse(`${fetched}^{commit}`),
+    name,
+    ref: { name, sha: await parse(fetched) },
+  };
 }
+
+/** The ref that a job names beside its commit. It may be gone, or hold another commit. */
+class NamedRef {
+  readonly #ref: string | undefined;
+  readonly #input: ObtainInput;
+  #query: Promise<RemoteRef | undefined> | undefined;
+  #isFetched = false;
+
+  constructor(ref: string | undefined, input: ObtainInput) {
+    this.#ref = ref;
+    this.#input = input;
+  }
+
+  /** Fetches it, if it still exists. */
+  async fetch(depth: number): Promise<void> {
+    const found = await this.#find();
+    if (found === undefined || this.#isFetched) return;
+    await fetchInto(found.name, { ...this.#input, depth });
+    this.#isFetched = true;
+  }
+
+  /**
+   * Finds its name if it holds the commit, which is here: a tag that stands for it, or any other ref
+   * whose history contains it. What an earlier fetch shows is not asked for again.
+   */
+  async resolve(sha: string): Promise<Pick<Obtained, "name" | "ref">> {
+    const { keepsNames, access } = this.#input;
+    if (this.#ref === undefined) return NO_NAME;
+    for (const name of keepsNames && !this.#isFetched ? candidates(this.#ref) : []) {
+      const tip = await this.#parse(fetchedName(name, this.#input));
+      const held = tip === undefined ? undefined : await this.#held(name, sha, tip);
+      if (held !== undefined) return held;
+    }
+    const found = await this.#find();
+    if (found === undefined) return NO_NAME;
+    // A repository without names holds only a part of the history.
+    if (keepsNames || found.commit === sha) {
+      if (!await hasRef(found, this.#input)) await this.fetch(this.#input.depth);
+      const held = await this.#held(found.name, sha, found.sha);
+      if (held !== undefined) return held;
+    }
+    const said = keepsNames ? "does not hold" : "does not point to";
+    this.#input.say(`${found.name} of ${access.remote.url} ${said} ${sha}`);
+    return NO_NAME;
+  }
+
+  async #held(name: string, sha: string, tip: string) {
+    const commit = await this.#parse(`${tip}^{commit}`);
+    if (commit === sha) return { name, ref: { name, sha: tip } };
+    if (commit === undefined || name.startsWith("refs/tags/")) return undefined;
+    const args = ["merge-base", "--is-ancestor", sha, commit];
+    const { code } = await this.#input.git.try(args, localCall(this.#input));
+    return code === 0 ? { name, ref: undefined } : undefined;
+  }
+
+  async #parse(what: string): Promise<string | undefined> {
+    const args = ["rev-parse", "--quiet", "--verify", "--end-of-options", what];
+    const { code, stdout } = await this.#input.git.try(args, localCall(this.#input));
+    return code === 0 ? stdout.trim() : undefined;
+  }
+
+  #find(): Promise<RemoteRef | undefined> {
+    this.#query ??= this.#ask();
+    return this.#query;
+  }
+
+  async #ask(): Promise<RemoteRef | undefined> {
+    const { git, access, known, say } = this.#input;
+    if (this.#ref === undefined) return undefined;
+    try {
+      return known ?? await queryRemote(git, this.#ref, { ...localCall(this.#input), access });
+    } catch (error) {
+      if (!(error instanceof GitFailure && error.kind === "ref_not_found")) throw error;
+      say(`${access.remote.url} no longer has ${this.#ref}`);
+      return undefined;
+    }
+  }
+}
+
+const NO_NAME = { name: undefined, ref: undefined };
 
 /** An annotated tag is an object itself, which can be missing although its commit is there. */
 async function hasRef({ sha, commit }: RemoteRef, input: ObtainInput): Promise<boolean> {
   if (!await hasCommit(input.git, commit, localCall(input))) return false;
   if (sha === commit) return true;
   return (await input.git.try(["cat-file", "-e", sha], localCall(input))).code === 0;
-}
-
-/** Fetches a ref; one that no longer exists is not an error, the caller checks for the commit. */
-async function fetchNamed(ref: string | undefined, input: ObtainInput): Promise<void> {
-  if (ref === undefined) return;
-  try {
-    const found = input.known ??
-      await queryRemote(input.git, ref, { ...localCall(input), access: input.access });
-    await fetchInto(found.name, input);
-  } catch (error) {
-    if (!(error instanceof GitFailure && error.kind === "ref_not_found")) throw error;
-    input.say(`${input.access.remote.url} no longer has ${ref}; fetching the commit itself`);
-  }
 }
 
 /** Not every server serves commits by their id. */
@@ -169,14 +247,25 @@ async function fetchSha(sha: string, input: ObtainInput): Promise<void> {
 async function fetchAll(input: ObtainInput): Promise<void> {
   const names = input.keepsNames
     ? ["heads", "tags"].map((kind) => `+refs/${kind}/*:${KEPT}/all/${kind}/*`)
-    : ["+refs/heads/*:refs/remotes/origin/*", "+refs/tags/*:refs/tags/*"];
+    : ["+refs/heads/*:refs/remotes/origin/*", TAGS];
   await runFetch(["--prune"], names, input);
 }
 
+/** Fetches all tags with at most `depth` commits of their history, and drops those that are gone. */
+export async function fetchTags(input: ObtainInput): Promise<void> {
+  await runFetch(["--prune", ...depthOption(input)], [TAGS], input);
+}
+
+/** Tags keep their names: no other ref of a mirror is below `refs/tags`. */
+const TAGS = "+refs/tags/*:refs/tags/*";
+
 async function fetchInto(what: string, input: ObtainInput): Promise<void> {
-  const depth = input.depth > 0 ? [`--depth=${input.depth}`] : [];
   const spec = input.keepsNames ? `+${what}:${fetchedName(what, input)}` : what;
-  await runFetch(depth, [spec], input);
+  await runFetch(depthOption(input), [spec], input);
+}
+
+function depthOption({ depth }: ObtainInput): readonly string[] {
+  return depth > 0 ? [`--depth=${depth}`] : [];
 }
 
 async function runFetch(

@@ -18,8 +18,12 @@ export interface PlaceInput {
   /** The workspace's `.git`, without objects. */
   readonly gitDir: string;
   readonly sha: string;
+  /** The same, or the annotated tag that stands for it. */
+  readonly tip: string;
   /** Commits of history; 0: all. */
   readonly depth: number;
+  /** Brings the mirror's tags too. */
+  readonly tags: boolean;
   /** Forbids shared files with the mirror. */
   readonly isolated: boolean;
   /** Up to here, copying all packs is cheaper than a fetch of the needed part. @default {256 MiB} */
@@ -33,7 +37,9 @@ const LISTED_COMMITS = 4_000;
 
 /** Places the objects of `sha` and its history; the mirror must be locked. */
 export async function placeObjects(input: PlaceInput): Promise<void> {
-  const { mirror, gitDir, depth, isolated, copyMaxBytes = COPY_MAX_BYTES, signal } = input;
+  const { mirror, gitDir, depth, tags, isolated, copyMaxBytes = COPY_MAX_BYTES, signal } = input;
+  // Git finds where the histories of so many commits end.
+  if (tags && depth > 0) return await fetchPart(input);
   const from = `${mirror}/objects/pack`;
   const files: string[] = [];
   let bytes = 0;
@@ -49,6 +55,15 @@ export async function placeObjects(input: PlaceInput): Promise<void> {
     await place(`${from}/${name}`, `${gitDir}/objects/pack/${name}`, isolated);
   }
   await cutHistory(input);
+  if (tags) await listTags(input);
+}
+
+async function listTags({ git, mirror, gitDir, signal }: PlaceInput): Promise<void> {
+  const args = ["for-each-ref", "--format=%(objectname) %(refname)", "refs/tags"];
+  await Deno.writeTextFile(
+    `${gitDir}/packed-refs`,
+    await git.run(args, { gitDir: mirror, signal }),
+  );
 }
 
 async function place(from: string, to: string, isolated: boolean): Promise<void> {
@@ -64,13 +79,15 @@ async function place(from: string, to: string, isolated: boolean): Promise<void>
 }
 
 /** Lets git make a pack of the needed part. */
-async function fetchPart({ git, mirror, gitDir, sha, depth, signal }: PlaceInput): Promise<void> {
+async function fetchPart(
+  { git, mirror, gitDir, tip, depth, tags, signal }: PlaceInput,
+): Promise<void> {
   const parsed = parseGitUrl(`file://${mirror}`);
   if (parsed.kind === "refused") throw new RangeError(`The mirror's path ${parsed.message}`);
   const { remote } = parsed;
   const serve = ["-c", "uploadpack.allowAnySHA1InWant=true"];
-  const fetch = ["fetch", "--quiet", "--no-tags", `--depth=${depth}`, "--", remote.url, sha];
-  await git.run([...serve, ...fetch], {
+  const fetch = ["fetch", "--quiet", "--no-tags", `--depth=${depth}`, "--", remote.url, tip];
+  await git.run([...serve, ...fetch, ...(tags ? ["+refs/tags/*:refs/tags/*"] : [])], {
     gitDir,
     access: { remote, askpass: undefined, token: undefined },
     signal,

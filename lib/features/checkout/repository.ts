@@ -96,7 +96,7 @@ export async function checkOutCommit(
   await Deno.writeTextFile(`${call.gitDir}/HEAD`, `${sha}\n`);
   const local = ref === undefined ? undefined : localName(ref.name);
   if (ref !== undefined && local !== undefined) {
-    await Deno.writeTextFile(`${call.gitDir}/packed-refs`, `${ref.sha} ${local}\n`);
+    await git.run(["update-ref", local, ref.sha], call);
   }
   const workers = Math.min(navigator.hardwareConcurrency, 8);
   await git.run(["-c", `checkout.workers=${workers}`, "reset", "--hard", "--quiet"], call);

@@ -222,6 +222,10 @@ export const GIT = {
     doc: "Commits of history, 1 by default; 0: all",
     flag: "--depth COUNT",
   }),
+  tags: field("tags", flag(), {
+    doc: "Fetch all tags; by default with `depth` 0; a tag in `ref` always comes",
+    flag: "--tags",
+  }),
   submodules: field("submodules", flag(), {
     default: false,
     doc: "Check submodules out too",

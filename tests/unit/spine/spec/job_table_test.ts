@@ -90,6 +90,7 @@ const EVERYTHING: Readonly<Record<string, unknown>> = {
   "git.ref": "main",
   "git.sha": SHA,
   "git.depth": 5,
+  "git.tags": true,
   "git.submodules": true,
   "git.lfs": true,
   "git.path": "app",
