@@ -75,6 +75,14 @@ caches: [{ name: 7, paths: [1.0], key_files: [2.0] }]
   });
 });
 
+Deno.test("readJobSpec() takes a relative workdir of a file from the caller's directory", async () => {
+  const { request } = await readJobSpec(
+    { ...none, file: "f", workspace: false },
+    ports({ f: "workdir: sub\nscript: x\n" }),
+  );
+  assert.equal(request["workdir"], "/home/me/sub");
+});
+
 Deno.test("readJobSpec() takes the project from flag, file, environment, in this order", async () => {
   const env = { CICD_PROJECT: "env" };
   const read = async (others: Partial<JobFlags>) =>

@@ -128,6 +128,15 @@ Deno.test("cicd-runner talks to a real runner", async (t) => {
     assert.match(lastLine(result), /^cicd-runner: job [0-9a-f-]{36} failed \(exit code 3, .* wall/);
   });
 
+  await t.step("run starts where it is called, or in a fresh workspace", async () => {
+    const here = await runner.cli(["run", "-p", "web", "--", "pwd"]);
+    assert.equal(here.stdout, `${Deno.cwd()}\n`);
+    const below = await runner.cli(["run", "-p", "web", "--workdir", "docs", "--", "pwd"]);
+    assert.equal(below.stdout, `${Deno.cwd()}/docs\n`);
+    const fresh = await runner.cli(["run", "-p", "web", "--workspace", "--", "ls", "-A"]);
+    assert.deepEqual([fresh.code, fresh.stdout], [0, ""]);
+  });
+
   await t.step("run reports a signal and a time limit by their codes", async () => {
     assert.equal((await runner.cli(["run", "--", "sh", "-c", "kill -9 $$"])).code, 137);
     assert.equal((await runner.cli(["run", "--timeout", "200ms", "--", "sleep", "30"])).code, 124);

@@ -85,9 +85,7 @@ export function openContext(
     return (await readConfigHere()).config.of(PROGRAM).socket;
   };
   const connect = async () => {
-    // The command line takes precedence over the environment.
-    const url = flags.url ??
-      (flags.socket === undefined ? env["CICD_URL"] || undefined : undefined);
+    const url = remoteUrl(flags, env);
     if (url !== undefined) return await openRemote(url, env);
     const socketPath = namedSocket(flags, env) ?? await configuredSocket();
     const { UnixClient } = await import("@lib/foundations/http/unix_client.ts");
@@ -113,6 +111,14 @@ export function openContext(
         ...(giveUpAfterMs === undefined ? {} : { giveUpAfterMs }),
       }),
   };
+}
+
+/** Returns the address of the remote runner in use; the command line takes precedence. */
+export function remoteUrl(
+  { url, socket }: GlobalFlags,
+  env: Readonly<Record<string, string>>,
+): string | undefined {
+  return url ?? (socket === undefined ? env["CICD_URL"] || undefined : undefined);
 }
 
 function namedSocket(

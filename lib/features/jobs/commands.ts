@@ -250,11 +250,11 @@ program is killed, as with run.`,
   },
 });
 
-async function retryBody(given: readonly string[], { env }: CliContext) {
+async function retryBody(given: readonly string[], context: CliContext) {
   if (given.length === 0) return {};
   const { openInput } = await import("@lib/features/jobs/commands/job_spec.ts");
   const { readSecrets } = await import("@lib/features/jobs/commands/flag_values.ts");
-  return { body: { secrets: await readSecrets(given, openInput(env)) } };
+  return { body: { secrets: await readSecrets(given, openInput(context)) } };
 }
 
 /** The commands about jobs. */

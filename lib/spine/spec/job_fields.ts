@@ -141,6 +141,7 @@ export const JOB = {
     optional: true,
     doc: "Absolute, or relative to the job's own fresh workspace, which is the default",
     flag: "-w/--workdir PATH",
+    help: "Directory to start in; a relative one is below this one, or below the job's workspace",
   }),
   limits: group("limits", LIMITS, {
     setting: "defaults.limits",

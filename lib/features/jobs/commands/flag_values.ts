@@ -10,6 +10,8 @@ import { parseSecretReference, resolveSecret } from "@lib/foundations/secrets/re
 /** The inputs of a command line beside its flags. */
 export interface JobSpecPorts {
   readonly cwd: string;
+  /** The runner is on another machine, which does not have the caller's directory. */
+  readonly isRemote: boolean;
   readonly env: (name: string) => string | undefined;
   readonly readFile: (path: string) => Promise<string>;
   /** Reads standard input to its end; a second reader is refused. */

@@ -17,6 +17,7 @@ import {
   type Completer,
   filePath,
   projectName,
+  toggle,
   valueParser,
 } from "@lib/foundations/cli/grammar_values.ts";
 import { CONVERTERS } from "@lib/features/jobs/commands/flag_values.ts";
@@ -55,6 +56,7 @@ export function jobFlags(completer: Completer, fields: Fields = JOB) {
     file: optional(option("-f", "--file", filePath("FILE"), {
       description: message`Read the job from YAML or JSON; flags take precedence`,
     })),
+    workspace: toggle(["--workspace"], message`Start in a fresh, empty workspace, not here`),
     given: merge(
       object("Job", parsersOf("Job")),
       object("Workspace", parsersOf("Workspace")),

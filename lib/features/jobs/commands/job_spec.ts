@@ -5,10 +5,12 @@
  *
  * @module
  */
+import { resolve } from "node:path";
 import { CicdError } from "@lib/core/errors.ts";
 import { formatSize } from "@lib/core/size.ts";
 import { isMap } from "@lib/spine/spec/field.ts";
 import { SCRIPT_MAX_BYTES } from "@lib/spine/spec/rules.ts";
+import { type CliContext, remoteUrl } from "@lib/api/client/context.ts";
 import {
   CONVERTERS,
   type JobSpecPorts,
@@ -51,7 +53,23 @@ export async function readJobSpec(flags: JobFlags, ports: JobSpecPorts): Promise
   if (!("command" in request) && !("script" in request)) {
     throw usage("there is nothing to run; give -- COMMAND ARGS…, --script FILE or --file FILE");
   }
-  return { request, explain: (error) => explain(error, given, file) };
+  return {
+    request: flags.workspace || ports.isRemote ? request : startingHere(request, ports.cwd),
+    explain: (error) => explain(error, given, file),
+  };
+}
+
+/** Fields that give a job a workspace with something in it. */
+const IN_WORKSPACE = ["git", "files", "image", "artifacts", "caches"];
+
+/** Returns the request of a job that starts in the caller's directory, unless it has a workspace. */
+function startingHere(
+  request: Readonly<Record<string, unknown>>,
+  cwd: string,
+): Readonly<Record<string, unknown>> {
+  const { workdir = "." } = request;
+  if (typeof workdir !== "string" || IN_WORKSPACE.some((name) => name in request)) return request;
+  return { ...request, workdir: resolve(cwd, workdir) };
 }
 
 /** Reads the fields of a request that have flags. */
@@ -168,10 +186,11 @@ function nameOf({ names }: FlaggedField): string {
 }
 
 /** Opens the files, variables and standard input of this process. */
-export function openInput(env: Readonly<Record<string, string>>): JobSpecPorts {
+export function openInput({ env, flags }: Pick<CliContext, "env" | "flags">): JobSpecPorts {
   let reader: string | undefined;
   return {
     cwd: Deno.cwd(),
+    isRemote: remoteUrl(flags, env) !== undefined,
     env: (name) => env[name],
     async readFile(path) {
       using file = await Deno.open(path);

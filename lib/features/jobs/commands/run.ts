@@ -38,7 +38,8 @@ export const run = defineCommand({
   brief: message`Run a job, follow its log, and exit with its exit code`,
   description:
     message`Submits a job and writes its log to standard output, byte for byte, also across
-restarts of the runner. The last line on standard error is the result. Ctrl-C cancels the job, a
+restarts of the runner. The job runs in this directory, unless it has a checkout, files, an image,
+artifacts or caches, or with ${"--workspace"}: then in a fresh workspace. The last line on standard error is the result. Ctrl-C cancels the job, a
 second Ctrl-C leaves at once. If this program is killed or its connection stays lost, the runner
 cancels the job after ${"queue.disconnect_patience"}, unless it was submitted with ${"--detach"}.
 In a step of GitHub Actions, or with ${"--github"}, a failed job makes an annotation with its reason,
@@ -46,7 +47,7 @@ its setup is a group, its result is in the step summary, and a job on the host g
 GITHUB_ and RUNNER_ variables; GITHUB_TOKEN as a secret.`,
   examples: [
     "cicd-runner run -p web -- make test",
-    'cicd-runner run -p web --workdir "$PWD" --limit-memory 2G --timeout 20m -- npm ci',
+    "cicd-runner run -p web --limit-memory 2G --timeout 20m -- npm ci",
     "cicd-runner run -p web --secret NPM_TOKEN=env:NPM_TOKEN --script build.sh",
     "cicd-runner run --image node:22 --git https://example.org/app.git -- npm test",
     "cicd-runner run --file job.yaml",
@@ -94,9 +95,9 @@ async function submitOnly(flags: JobFlags, context: CliContext): Promise<number>
   return 0;
 }
 
-async function readSpec(flags: JobFlags, { env }: CliContext): Promise<JobSpecInput> {
+async function readSpec(flags: JobFlags, context: CliContext): Promise<JobSpecInput> {
   const { openInput, readJobSpec } = await import("@lib/features/jobs/commands/job_spec.ts");
-  return await readJobSpec(flags, openInput(env));
+  return await readJobSpec(flags, openInput(context));
 }
 
 async function submitSpec(

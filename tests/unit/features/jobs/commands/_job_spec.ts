@@ -7,7 +7,7 @@ import type { JobFlags } from "@lib/features/jobs/commands/grammar_job_flags.ts"
 import type { JobSpecPorts } from "@lib/features/jobs/commands/flag_values.ts";
 
 /** Flags none of which is given. */
-export const none: JobFlags = { argv: [], file: undefined, given: {} };
+export const none: JobFlags = { argv: [], file: undefined, workspace: true, given: {} };
 
 /** A command line with the flags of some fields, by their paths. */
 export function flags(
@@ -24,6 +24,7 @@ export function ports(
 ): JobSpecPorts {
   return {
     cwd: "/home/me",
+    isRemote: false,
     env: (name) => env[name],
     readStdin: () => Promise.resolve("from standard input\n"),
     readFile: (path) =>

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { CicdError } from "@lib/core/errors.ts";
 import type { JobFlags } from "@lib/features/jobs/commands/grammar_job_flags.ts";
+import type { JobSpecPorts } from "@lib/features/jobs/commands/flag_values.ts";
 import { readJobSpec } from "@lib/features/jobs/commands/job_spec.ts";
 import { flags, none, ports } from "./_job_spec.ts";
 
@@ -29,6 +30,22 @@ Deno.test("readJobSpec() makes a request of the flags", async () => {
     concurrency_group: "deploy",
     cancel_in_progress: true,
   });
+});
+
+Deno.test("readJobSpec() starts a job in the caller's directory unless it has a workspace", async () => {
+  const here = { argv: ["x"], workspace: false };
+  const workdir = async (given: JobFlags, others: Partial<JobSpecPorts> = {}) =>
+    (await readJobSpec(given, { ...ports(), ...others }))
+      .request["workdir"];
+  assert.equal(await workdir(flags({}, here)), "/home/me");
+  assert.equal(await workdir(flags({ workdir: "." }, here)), "/home/me");
+  assert.equal(await workdir(flags({ workdir: "a/../b" }, here)), "/home/me/b");
+  assert.equal(await workdir(flags({ workdir: "/srv" }, here)), "/srv");
+  assert.equal(await workdir(flags({}, { ...here, workspace: true })), undefined);
+  assert.equal(await workdir(flags({}, here), { isRemote: true }), undefined);
+  assert.equal(await workdir(flags({ image: "node:22" }, here)), undefined);
+  assert.equal(await workdir(flags({ "artifacts.paths": ["out"] }, here)), undefined);
+  assert.equal(await workdir(flags({ "git.url": "https://h/r.git", workdir: "." }, here)), ".");
 });
 
 Deno.test("readJobSpec() refuses what makes no job", async () => {
