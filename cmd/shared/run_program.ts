@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { toCicdError } from "@lib/core/errors.ts";
+import { failureLines, toCicdError } from "@lib/core/errors.ts";
 
 /** Runs a program and returns its exit code; a failure is printed on standard error. */
 export async function runProgram(name: string, run: () => Promise<number>): Promise<number> {
@@ -11,8 +11,7 @@ export async function runProgram(name: string, run: () => Promise<number>): Prom
     return await run();
   } catch (thrown) {
     const error = toCicdError(thrown);
-    console.error(`${name}: ${error.message}`);
-    for (const { path, message } of error.issues) console.error(`  ${path}: ${message}`);
+    console.error(`${name}: ${failureLines(error).join("\n")}`);
     if (error.code === "internal") console.error(thrown);
     return error.entry.exitCode;
   }

@@ -13,7 +13,7 @@ import {
   type Scope,
   seesProject,
 } from "@lib/core/caller.ts";
-import { CicdError } from "@lib/core/errors.ts";
+import { CicdError, type FieldIssue } from "@lib/core/errors.ts";
 import {
   parseJobId,
   parseProjectName,
@@ -151,31 +151,33 @@ function visibleProject(text: string, caller: Caller): ProjectName {
 }
 
 /**
- * Finds a job by its id or a prefix of it.
+ * Finds a job by its id or a unique prefix of it; of an ambiguous one, the error lists candidates.
  *
  * For a caller that is restricted to projects, jobs of other projects do not exist: such a job is
  * not found, and does not make a prefix ambiguous.
  */
 function visibleJob(jobs: JobLookup, text: string, caller: Caller): Job {
-  const isPrefix = /^[0-9a-f-]{6,35}$/.test(text);
-  const [id, another] = isPrefix ? jobs.findByPrefix(text, projectsOf(caller)) : [parseJobId(text)];
-  if (id === undefined || another !== undefined) {
-    throw noJob(
-      text,
-      !isPrefix
-        ? "that is not a job id"
-        : id === undefined
-        ? "no id begins with that"
-        : "several ids begin with that; give more of it",
-    );
+  const isPrefix = /^[0-9a-f-]{4,35}$/.test(text);
+  const found = isPrefix ? jobs.findByPrefix(text, projectsOf(caller)) : [parseJobId(text)];
+  const [id, another] = found;
+  if (id === undefined) {
+    throw noJob(text, isPrefix ? "no id begins with that" : "that is not a job id");
+  }
+  if (another !== undefined) {
+    const issues = found.flatMap((one) => {
+      const job = one === undefined ? undefined : jobs.get(one);
+      if (job === undefined) return [];
+      return [{ path: job.id, message: `${job.spec.project}, ${job.state}` }];
+    });
+    throw noJob(text, "several ids begin with that; give more of it", issues);
   }
   const job = jobs.get(id);
   if (job !== undefined && seesProject(caller, job.spec.project)) return job;
   throw noJob(id, "it never existed, or its record has been removed by retention");
 }
 
-function noJob(text: string, why: string): CicdError {
-  return new CicdError("job_not_found", `Cannot find job ${quoted(text)}: ${why}`);
+function noJob(text: string, why: string, issues: readonly FieldIssue[] = []): CicdError {
+  return new CicdError("job_not_found", `Cannot find job ${quoted(text)}: ${why}`, { issues });
 }
 
 /** Quotes text of a request in a message, shortened. */

@@ -53,6 +53,15 @@ export class CicdError extends Error {
   }
 }
 
+/** Returns the lines of an error for people; an issue that the message names is not repeated. */
+export function failureLines({ message, issues }: CicdError): readonly string[] {
+  return [
+    message,
+    ...issues.filter((issue) => !message.includes(issue.message))
+      .map((issue) => `  ${issue.path}: ${issue.message}`),
+  ];
+}
+
 /** Returns true if the disk was too full to write something. */
 export function isDiskFull(thrown: unknown): boolean {
   if (thrown instanceof CicdError) return thrown.code === "disk_full";

@@ -237,6 +237,81 @@ Deno.test("cicd-runner talks to a real runner", async (t) => {
     assert.equal(refused.stderr.trim().split("\n").length, 2);
   });
 
+  await t.step("last, last~1 and the shown ids name jobs; candidates are listed", async () => {
+    const submit = async () =>
+      (await runner.cli(["submit", "-p", "web", "--", "true"])).stdout.trim();
+    const [before, newest] = [await submit(), await submit()];
+    const idOf = async (text: string) =>
+      JSON.parse((await runner.cli(["show", "--json", text])).stdout).id;
+    assert.equal(await idOf("last"), newest);
+    assert.equal(await idOf("last~1"), before);
+    assert.equal(await idOf(newest.slice(0, 13)), newest);
+    const several = await runner.cli(["cancel", newest.slice(0, 4)]);
+    assert.equal(several.code, 66);
+    assert.match(
+      several.stderr,
+      /several ids begin with that; give more of it\n {2}[0-9a-f-]{36}: /,
+    );
+    const none = await runner.cli(["logs", "last~999"]);
+    assert.match(none.stderr, /Cannot find job "last~999": there are only \d+ jobs/);
+    assert.equal((await runner.cli(["wait", "last", "last~1"])).code, 0);
+  });
+
+  await t.step("run says id, place in the queue and reason while it waits", async () => {
+    await runner.cli(["pause", "web"]);
+    const first = (await runner.cli(["submit", "-p", "web", "--", "true"])).stdout.trim();
+    const child = runner.spawn(["run", "-p", "web", "--", "true"]);
+    const [stderr, rest] = child.stderr.tee();
+    let said = "";
+    for await (const text of stderr.pipeThrough(new TextDecoderStream())) {
+      said += text;
+      if (said.includes("\n")) break;
+    }
+    assert.match(said, /^cicd-runner: job [0-9a-f-]{36} queued \(1 ahead of it\): .*paused/);
+    await runner.cli(["resume", "web"]);
+    await Promise.all([rest.cancel(), child.stdout.cancel()]);
+    assert.equal((await child.status).code, 0);
+    assert.equal((await runner.cli(["wait", first])).code, 0);
+  });
+
+  await t.step("a mistake is explained, as JSON with --json", async () => {
+    const problem = async (...args: readonly string[]) => {
+      const { code, stdout, stderr } = await runner.cli(args);
+      assert.equal(stdout, "");
+      return `${code} ${stderr.trim()}`;
+    };
+    assert.equal(
+      await problem("jbos"),
+      '64 cicd-runner: Unknown command "jbos"; did you mean "jobs"?',
+    );
+    assert.match(
+      await problem("help", "nothing"),
+      /^64 cicd-runner: Unknown command "nothing"; see/,
+    );
+    assert.equal(
+      await problem("run", "-p", "web", "ls", "-la"),
+      "64 cicd-runner: Put -- before the job's command: cicd-runner run -p web -- ls -la",
+    );
+    assert.match(await problem("jobs", "--limit", "0"), /It is 0; give a whole number from 1/);
+    for (
+      const [args, expected] of [
+        [["show", "last~999", "--json"], "job_not_found"],
+        [["cancel", "last~999", "--json"], "job_not_found"],
+        [["jobs", "--limt", "3", "--json"], "usage"],
+        [
+          ["submit", "--json", "-p", "web", "--workdir", "../x", "--workspace", "--", "x"],
+          "invalid_request",
+        ],
+      ] as const
+    ) {
+      const { stderr } = await runner.cli(args);
+      assert.equal(JSON.parse(stderr).code, expected, stderr);
+    }
+    const config = await runner.write("bad-config.yaml", "queue: { max_runing: 3 }\n");
+    const { stderr } = await runner.cli(["config", "show", "--config", config]);
+    assert.equal(stderr.split("max_runing").length, 2, stderr);
+  });
+
   await t.step("jobs goes through all pages", async () => {
     const { stdout } = await runner.cli(["jobs", "--all", "--json"]);
     const jobs: unknown[] = stdout.trim().split("\n").map((line) => JSON.parse(line));

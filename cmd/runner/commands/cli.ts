@@ -7,9 +7,13 @@ import { bash, fish, zsh } from "@optique/core/completion";
 import { merge, object, or } from "@optique/core/constructs";
 import { runParserAsync } from "@optique/core/facade";
 import { message } from "@optique/core/message";
+import { parseAsync } from "@optique/core/parser";
 import { optional } from "@optique/core/modifiers";
 import { option, passThrough } from "@optique/core/primitives";
 import { string } from "@optique/core/valueparser";
+import { CicdError, toCicdError } from "@lib/core/errors.ts";
+import { didYouMean } from "@lib/core/nearest.ts";
+import { quoteWord } from "@lib/api/client/format.ts";
 import { ERROR_CODES } from "@lib/core/error_codes.ts";
 import { type Command, defineCommand, type Invocation } from "@lib/api/client/command.ts";
 import { makeCompleter } from "@lib/api/client/completer.ts";
@@ -66,11 +70,43 @@ export async function runCli(args: readonly string[]): Promise<number> {
     if (typeof parsed === "number") return parsed;
     const { run, ...flags } = parsed;
     return await run(openContext(flags, { sections, signal }));
-  } catch (error) {
+  } catch (thrown) {
     // As with `… | head`: the reader has seen enough.
-    if (error instanceof OutputClosedError) return 0;
-    throw error;
+    if (thrown instanceof OutputClosedError) return 0;
+    const error = toCicdError(thrown);
+    if (!wantsJson(args) || error.code === "internal") throw thrown;
+    openOutput(Deno.env.toObject(), { json: true }).failed(error);
+    return error.entry.exitCode;
   }
+}
+
+/** Tells if the answer is JSON, also where the command line cannot be parsed. */
+function wantsJson(args: readonly string[]): boolean {
+  const end = args.indexOf("--");
+  return args.slice(0, end < 0 ? args.length : end).includes("--json");
+}
+
+/** @throws {CicdError} `usage` if the first word, or the one after `help`, names no command. */
+function assertCommand([first, second]: readonly string[], commands: readonly Command[]): void {
+  const names = [...commands.map(({ name }) => name), "help", "completion"];
+  const word = first === "help" ? second : first;
+  if (word === undefined || word.startsWith("-") || names.includes(word)) return;
+  const hint = didYouMean(word, names) || "; see them with: cicd-runner help";
+  throw new CicdError("usage", `Unknown command ${JSON.stringify(word)}${hint}`);
+}
+
+/** Returns the command line with `--` before the job's command, if that is all it lacks. */
+async function withDashes(
+  grammar: ReturnType<typeof makeGrammar>,
+  args: readonly string[],
+): Promise<string | undefined> {
+  if ((args[0] !== "run" && args[0] !== "submit") || args.includes("--")) return undefined;
+  for (let at = 1; at < args.length; at++) {
+    if (args[at]?.startsWith("-")) continue;
+    const fixed = [...args.slice(0, at), "--", ...args.slice(at)];
+    if ((await parseAsync(grammar, fixed)).success) return fixed.map(quoteWord).join(" ");
+  }
+  return undefined;
 }
 
 /** Parses the command line; returns the exit code if the answer is a help text or an error. */
@@ -78,7 +114,9 @@ async function parseCommandLine(
   args: readonly string[],
   signal: AbortSignal,
 ): Promise<(Invocation & GlobalFlags) | number> {
-  const out = openOutput(Deno.env.toObject());
+  const out = openOutput(Deno.env.toObject(), { json: wantsJson(args) });
+  const commands = await loadCommands();
+  assertCommand(args, commands);
   const connect = (own: AbortSignal) => openContext(NO_FLAGS, { sections, signal: own }).connect();
   const completer = makeCompleter(connect, signal);
   let shown = "";
@@ -87,8 +125,10 @@ async function parseCommandLine(
     answered.exitCode = exitCode;
     return undefined;
   };
+  let problem = "";
+  const grammar = makeGrammar(commands, completer);
   const invocation = await runParserAsync(
-    makeGrammar(await loadCommands(), completer),
+    grammar,
     "cicd-runner",
     // Without a command, show the help.
     args.length === 0 ? ["--help"] : args,
@@ -102,7 +142,7 @@ async function parseCommandLine(
       completion: { command: true, shells: { bash, fish, zsh }, onShow: () => answer(0) },
       onError: () => answer(ERROR_CODES.usage.exitCode),
       stdout: (text) => void (shown += `${text}\n`),
-      stderr: (text) => out.note(text.replace(/^Error: /, "")),
+      stderr: (text) => void (problem += `${text}\n`),
       aboveError: "none",
       colors: out.isColoured,
       maxWidth: Math.min(out.size()?.columns ?? 90, 100),
@@ -117,6 +157,17 @@ async function parseCommandLine(
       ),
     },
   );
+  if (problem !== "") {
+    const fixed = await withDashes(grammar, args);
+    out.failed(
+      new CicdError(
+        "usage",
+        fixed === undefined
+          ? problem.trim().replace(/^Error: /, "")
+          : `Put -- before the job's command: cicd-runner ${fixed}`,
+      ),
+    );
+  }
   if (shown !== "") await out.write(new TextEncoder().encode(shown));
   return answered.exitCode ?? invocation;
 }

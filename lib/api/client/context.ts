@@ -5,9 +5,10 @@
  */
 import { resolve } from "node:path";
 import { type Clock, systemClock } from "@lib/core/clock.ts";
-import { CicdError } from "@lib/core/errors.ts";
+import { CicdError, failureLines } from "@lib/core/errors.ts";
 import type { Section } from "@lib/foundations/config/config.ts";
 import type { ReadConfigResult } from "@lib/foundations/config/read.ts";
+import { toProblem } from "@lib/foundations/http/problem.ts";
 import { chooseColour } from "@lib/foundations/log/choose_format.ts";
 import { type Painter, painter } from "@lib/api/client/format.ts";
 import { Reconnect } from "@lib/api/client/reconnect.ts";
@@ -21,6 +22,8 @@ export class OutputClosedError extends Error {
 /** Standard output and standard error of a command. */
 export interface Output {
   readonly isTerminal: boolean;
+  /** Standard error is a terminal: progress can move. */
+  readonly isLively: boolean;
   readonly isColoured: boolean;
   /** Size of the terminal; `undefined` if there is none. */
   size(): { readonly columns: number; readonly rows: number } | undefined;
@@ -32,6 +35,13 @@ export interface Output {
   json(value: unknown): Promise<void>;
   /** Writes a progress line to standard error; never fails. */
   note(text: string): void;
+  /** Writes an error to standard error, as JSON with `--json`; never fails. */
+  failed(error: CicdError): void;
+  /**
+   * Shows on standard error how something proceeds, until the next output: with a spinner on a
+   * terminal, else as a line each time that the text changes. `undefined` ends it.
+   */
+  progress(text: string | undefined): void;
 }
 
 /** The flags that every command takes. */
@@ -67,7 +77,7 @@ export function openContext(
   { sections, signal }: Pick<CliContext, "sections" | "signal">,
 ): CliContext {
   const env = Deno.env.toObject();
-  const out = openOutput(env);
+  const out = openOutput(env, flags);
   const readConfigHere = async () => {
     const { readConfig } = await import("@lib/foundations/config/read.ts");
     return await readConfig({
@@ -130,11 +140,29 @@ function namedSocket(
   return config === undefined && named?.startsWith("/") ? named : undefined;
 }
 
+const SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏";
+
 /** Opens the output of this process. */
-export function openOutput(env: Readonly<Record<string, string | undefined>>): Output {
+export function openOutput(
+  env: Readonly<Record<string, string | undefined>>,
+  { json }: Pick<GlobalFlags, "json">,
+): Output {
   const isTerminal = Deno.stdout.isTerminal();
   const encoder = new TextEncoder();
+  const isLively = Deno.stderr.isTerminal() && env["TERM"] !== "dumb";
+  let shown: string | undefined;
+  let turns = 0;
+  const sayToTerminal = (text: string) => void Deno.stderr.writeSync(encoder.encode(text));
+  const endProgress = () => {
+    if (shown !== undefined && isLively) sayToTerminal("\r\x1b[K");
+    shown = undefined;
+  };
+  const say = (text: string) => {
+    endProgress();
+    console.error(text);
+  };
   const write = async (bytes: Uint8Array): Promise<void> => {
+    endProgress();
     let written = 0;
     while (written < bytes.length) {
       try {
@@ -152,7 +180,23 @@ export function openOutput(env: Readonly<Record<string, string | undefined>>): O
     write,
     line: (text) => write(encoder.encode(`${text}\n`)),
     json: (value) => write(encoder.encode(`${JSON.stringify(value)}\n`)),
-    note: (text) => console.error(`cicd-runner: ${text}`),
+    note: (text) => say(`cicd-runner: ${text}`),
+    failed: (error) =>
+      say(
+        json
+          ? JSON.stringify(toProblem(error.code, error.message, error.issues))
+          : `cicd-runner: ${failureLines(error).join("\n")}`,
+      ),
+    isLively,
+    progress(text) {
+      if (text === undefined) return endProgress();
+      if (isLively) {
+        // One line at most, as only one can be replaced.
+        const line = [...`${SPINNER[turns++ % SPINNER.length]} ${text}`];
+        sayToTerminal(`\r\x1b[K${line.slice(0, Deno.consoleSize().columns - 1).join("")}`);
+      } else if (text !== shown) console.error(`cicd-runner: ${text}`);
+      shown = text;
+    },
   };
 }
 

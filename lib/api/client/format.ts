@@ -115,7 +115,8 @@ export function oneLine(text: string): string {
   return text.replace(/\s*[\r\n]\s*/g, " ").replace(/\p{Cc}/gu, "\u{fffd}");
 }
 
-function quoteWord(word: string): string {
+/** Quotes a word for a shell, if it needs that. */
+export function quoteWord(word: string): string {
   return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
 }
 
@@ -160,9 +161,10 @@ export function renderJobs(
 
 const ID_LENGTH = 36;
 
-/** Returns the shortest length at which the ids differ; 13 characters hold the creation time. */
+/** Returns the shortest length at which the ids differ; 11 characters hold a quarter of a second. */
 function shortIdLength(ids: readonly string[]): number {
-  const isUnique = (length: number) =>
-    new Set(ids.map((id) => id.slice(0, length))).size === ids.length;
-  return [13, 18, 23].find(isUnique) ?? ID_LENGTH;
+  for (let length = 11; length < ID_LENGTH; length++) {
+    if (new Set(ids.map((id) => id.slice(0, length))).size === ids.length) return length;
+  }
+  return ID_LENGTH;
 }

@@ -4,6 +4,7 @@
  * @module
  */
 import * as v from "valibot";
+import { CicdError } from "@lib/core/errors.ts";
 import {
   jobPageSchema,
   jobSchema,
@@ -16,6 +17,7 @@ import { readServerSentEvents } from "@lib/api/client/sse.ts";
 import { isTerminal, JOB_STATES } from "@lib/spine/jobs/model.ts";
 import {
   ConnectionLostError,
+  jobPath,
   parsedOrUndefined,
   queryOf,
   type RunnerTransport,
@@ -87,6 +89,54 @@ export function listJobs(
 ): Promise<JobPage> {
   const query = queryOf({ project, state: states?.join(","), label: labels, limit, cursor });
   return runner.ask(readPage, { path: `/v1/jobs${query}`, signal });
+}
+
+/** Jobs per request: the runner's limit. */
+const PAGE = 500;
+
+/** Yields jobs page by page, newest first, `max` at most. */
+export async function* pages(
+  runner: RunnerTransport,
+  filter: JobFilter,
+  max: number,
+  signal: AbortSignal,
+): AsyncGenerator<JobAnswer, void, undefined> {
+  let left = max;
+  let cursor: string | undefined;
+  while (left > 0) {
+    const limit = Math.min(PAGE, left);
+    const page = await listJobs(runner, { ...filter, limit, cursor }, signal);
+    yield* page.jobs.slice(0, left);
+    left -= page.jobs.length;
+    if (page.next_cursor === null || page.jobs.length === 0) return;
+    cursor = page.next_cursor;
+  }
+}
+
+const ID_LENGTH = 36;
+
+/**
+ * Returns the id of the job that a text names: `last`, `last~1` for the one before, the beginning
+ * of an id, or an id, which needs no request. What follows a job must not look for it again:
+ * newer jobs change what a text names.
+ *
+ * @throws {CicdError} `job_not_found`, with the candidates if there are several.
+ */
+export async function jobIdOf(
+  runner: RunnerTransport,
+  text: string,
+  signal: AbortSignal,
+): Promise<string> {
+  if (text.length === ID_LENGTH) return text;
+  const [isLast, back = "0"] = /^last(?:~(\d{1,4}))?$/.exec(text) ?? [];
+  if (isLast === undefined) return (await runner.ask(readJob, { path: jobPath(text), signal })).id;
+  const newest = await Array.fromAsync(pages(runner, {}, Number(back) + 1, signal));
+  const job = newest[Number(back)];
+  if (job !== undefined) return job.id;
+  throw new CicdError(
+    "job_not_found",
+    `Cannot find job "${text}": there are only ${newest.length} jobs`,
+  );
 }
 
 /** Lists projects. */

@@ -7,13 +7,14 @@ import { object } from "@optique/core/constructs";
 import { message } from "@optique/core/message";
 import { multiple, optional } from "@optique/core/modifiers";
 import { argument, option } from "@optique/core/primitives";
-import { integer, string } from "@optique/core/valueparser";
+import { string } from "@optique/core/valueparser";
 import { formatSize } from "@lib/core/size.ts";
 import { type Command, defineCommand } from "@lib/api/client/command.ts";
 import type { CliContext } from "@lib/api/client/context.ts";
 import { oneLine, type Painter } from "@lib/api/client/format.ts";
+import { jobIdOf } from "@lib/api/client/jobs.ts";
 import { type ArtifactsAnswer, listArtifacts } from "@lib/features/artifacts/client.ts";
-import { filePath, jobArgument } from "@lib/foundations/cli/grammar_values.ts";
+import { filePath, jobArgument, wholeNumber } from "@lib/foundations/cli/grammar_values.ts";
 import { renderTable } from "@lib/foundations/cli/table.ts";
 
 const artifacts = defineCommand({
@@ -35,7 +36,7 @@ are replaced; symlinks on the way are not followed.`,
       download: optional(option("-d", "--download", filePath("PATH"), {
         description: message`Write the files into this directory, which is made if necessary`,
       })),
-      attempt: optional(option("--attempt", integer({ metavar: "NUMBER", min: 1 }), {
+      attempt: optional(option("--attempt", wholeNumber("NUMBER", 1), {
         description: message`The artifacts of an earlier attempt`,
       })),
     }),
@@ -44,7 +45,10 @@ are replaced; symlinks on the way are not followed.`,
     const { out, flags, paint, signal } = context;
     const isWanted = filterOf(globs);
     using runner = await context.connect();
-    const of = { id, ...(attempt === undefined ? {} : { attempt }) };
+    const of = {
+      id: await jobIdOf(runner, id, signal),
+      ...(attempt === undefined ? {} : { attempt }),
+    };
     const all = await listArtifacts(runner, of, signal);
     const list = { ...all, files: all.files.filter(({ path }) => isWanted(path)) };
     if (download !== undefined) await downloadAll(context, runner, { list, directory: download });

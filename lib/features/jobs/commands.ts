@@ -7,13 +7,13 @@ import { object } from "@optique/core/constructs";
 import { message } from "@optique/core/message";
 import { multiple, optional } from "@optique/core/modifiers";
 import { option } from "@optique/core/primitives";
-import { choice, integer, string } from "@optique/core/valueparser";
+import { choice, string } from "@optique/core/valueparser";
 import { formatDuration } from "@lib/core/duration.ts";
 import { CicdError, toCicdError } from "@lib/core/errors.ts";
 import { type Command, defineCommand } from "@lib/api/client/command.ts";
 import { type CliContext, OutputClosedError } from "@lib/api/client/context.ts";
 import { resultLine } from "@lib/api/client/format.ts";
-import { hasEnded, type JobAnswer } from "@lib/api/client/jobs.ts";
+import { hasEnded, type JobAnswer, jobIdOf, pages } from "@lib/api/client/jobs.ts";
 import type { RunnerTransport } from "@lib/api/client/transport.ts";
 import { printChanges } from "@lib/api/client/watch.ts";
 import {
@@ -29,7 +29,7 @@ import {
   runToEnd,
   writeLog,
 } from "@lib/features/jobs/commands/follow_job.ts";
-import { jobs, labelFlags, pages } from "@lib/features/jobs/commands/jobs.ts";
+import { jobs, labelFlags } from "@lib/features/jobs/commands/jobs.ts";
 import { run, submit } from "@lib/features/jobs/commands/run.ts";
 import { isTerminal, JOB_STATES } from "@lib/spine/jobs/model.ts";
 import { show } from "@lib/features/jobs/commands/show.ts";
@@ -40,6 +40,7 @@ import {
   projectName,
   size,
   toggle,
+  wholeNumber,
 } from "@lib/foundations/cli/grammar_values.ts";
 
 const logs = defineCommand({
@@ -62,17 +63,18 @@ repeated. Exits with 0 however the job ended.`,
       tail: optional(option("--tail", size(), {
         description: message`Only the last bytes, such as 10K`,
       })),
-      from: optional(option("--from", integer({ metavar: "OFFSET", min: 0 }), {
+      from: optional(option("--from", wholeNumber("OFFSET", 0), {
         description: message`Start at this byte of the log`,
       })),
     }),
-  async run({ id, stream, timestamps, tail, from, follow }, context) {
+  async run({ id: text, stream, timestamps, tail, from, follow }, context) {
     if (tail !== undefined && from !== undefined) {
       const problem = "Cannot read the log: --tail and --from exclude each other";
       throw new CicdError("usage", problem);
     }
     const { signal } = context;
     using runner = await context.connect();
+    const id = await jobIdOf(runner, text, signal);
     const part: LogPart = {
       from: tail === undefined
         ? from ?? 0
@@ -112,7 +114,9 @@ const wait = defineCommand({
     const until = timeout === undefined ? Infinity : context.clock.now() + timeout;
     let exitCode = 0;
     // One after another: all must end, so the order does not change the total time.
-    for (const id of ids) {
+    // All before the first: while this waits, newer jobs change what a text names.
+    const named = await Promise.all(ids.map((id) => jobIdOf(runner, id, context.signal)));
+    for (const id of named) {
       const job = await waitFor(context, runner, id, until);
       if (!hasEnded(job)) {
         throw new CicdError(
@@ -170,7 +174,11 @@ ${"--label"}, all open jobs with these labels are cancelled.`,
     let exitCode = 0;
     for (const id of ids) {
       try {
-        const job = await changeJob(runner, { id, verb: "cancel" }, context.signal);
+        const job = await changeJob(
+          runner,
+          { id: isByLabel ? id : await jobIdOf(runner, id, context.signal), verb: "cancel" },
+          context.signal,
+        );
         if (!wait || hasEnded(job)) await report(context, job);
         else await report(context, await waitFor(context, runner, job.id));
       } catch (thrown) {
@@ -180,7 +188,7 @@ ${"--label"}, all open jobs with these labels are cancelled.`,
         }
         // One that has ended since it was listed.
         if (isByLabel && error.code === "state_conflict") continue;
-        context.out.note(error.message);
+        context.out.failed(error);
         exitCode ||= error.entry.exitCode;
       }
     }
@@ -194,7 +202,7 @@ const events = defineCommand({
   examples: ["cicd-runner events --json | jq -r '.id + \" \" + .state'"],
   flags: (completer) =>
     object({
-      since: optional(option("--since", integer({ metavar: "REVISION", min: 0 }), {
+      since: optional(option("--since", wholeNumber("REVISION", 0), {
         description: message`Start after this change; 0 for all changes on record`,
       })),
       project: optional(option("-p", "--project", projectName(completer), {
@@ -233,17 +241,19 @@ program is killed, as with run.`,
       ),
     }),
   async run({ id, follow, secrets }, context) {
-    const change = { id, verb: "retry", ...await retryBody(secrets, context) } as const;
+    const change = { verb: "retry", ...await retryBody(secrets, context) } as const;
     if (follow) {
       return await runToEnd(context, async (runner, signal) => {
-        const from = await logSize(runner, { id }, signal);
-        const job = await changeJob(runner, { ...change, isHeld: true }, signal);
+        const named = await jobIdOf(runner, id, signal);
+        const from = await logSize(runner, { id: named }, signal);
+        const job = await changeJob(runner, { ...change, id: named, isHeld: true }, signal);
         return { job, from };
       });
     }
     const { out, flags } = context;
     using runner = await context.connect();
-    const job = await changeJob(runner, change, context.signal);
+    const named = await jobIdOf(runner, id, context.signal);
+    const job = await changeJob(runner, { ...change, id: named }, context.signal);
     if (flags.json) await out.json(job);
     else await out.line(`job ${job.id} is queued again`);
     return 0;

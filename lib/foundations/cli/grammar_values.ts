@@ -41,6 +41,15 @@ export function size(): ValueParser<"sync", number> {
   return typed(types.size({ min: 0, max: 1024 ** 5 }), "SIZE", 0);
 }
 
+/** Parses a whole number. */
+export function wholeNumber(
+  metavar: NonEmptyString,
+  min: number,
+  max = Number.MAX_SAFE_INTEGER,
+): ValueParser<"sync", number> {
+  return typed(types.integer({ min, max }), metavar, min);
+}
+
 /** Checks a value of any type and returns it as in a job file. */
 export function valueParser(
   type: types.ValueType<unknown>,
@@ -82,7 +91,8 @@ function typed<T>(
 /** Makes the argument that names a job, completed by asking the runner. */
 export function jobArgument({ jobIds }: Completer) {
   return argument(completed("ID", jobIds), {
-    description: message`The job, by its id or the beginning of it`,
+    description:
+      message`The job, by its id or the beginning of it; ${"last"} is the newest, ${"last~1"} the one before`,
   });
 }
 

@@ -73,7 +73,7 @@ export interface AttemptTotals {
 /** A job may hold megabytes of script, so a page is bounded by the bytes of its specs too. */
 const PAGE_MAX_BYTES = 8 * 1024 * 1024;
 
-/** Returns at most two ids that begin with `prefix`; only of `projects` if they are given. */
+/** Returns at most six ids that begin with `prefix`; only of `projects` if they are given. */
 export function idsWithPrefix(
   db: Database,
   prefix: string,
@@ -81,7 +81,7 @@ export function idsWithPrefix(
 ): readonly JobId[] {
   const among = projects === undefined ? "" : `AND project IN (${placesFor(projects)})`;
   return db.all(
-    `SELECT id FROM jobs WHERE id >= ? AND id < ? ${among} ORDER BY id LIMIT 2`,
+    `SELECT id FROM jobs WHERE id >= ? AND id < ? ${among} ORDER BY id LIMIT 6`,
     prefix,
     `${prefix}g`,
     ...projects ?? [],

@@ -222,7 +222,7 @@ export class JobStore {
     return id === undefined ? undefined : this.require(id);
   }
 
-  /** Returns at most two ids that begin with `prefix`; only of `projects` if they are given. */
+  /** Returns at most six ids that begin with `prefix`; only of `projects` if they are given. */
   findByPrefix(prefix: string, projects?: readonly ProjectName[]): readonly JobId[] {
     return idsWithPrefix(this.#db, prefix, projects);
   }

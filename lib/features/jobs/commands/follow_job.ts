@@ -159,26 +159,43 @@ async function followToEnd(
 /** Shortest and longest time between two looks at the reason why a job waits. */
 const LOOK = { firstMs: 1_000, maxMs: 10_000 } as const;
 
-/** Says on standard error what the job waits for, and each change of it. */
+/** Time between two turns of the spinner, in milliseconds. */
+const TURN_MS = 120;
+
+/** Shows the job's id, its place in the queue and what it waits for, until it does not wait. */
 async function sayReasons(
   { out, clock }: CliContext,
   { runner, id, signal }: Pick<FollowedJob, "runner" | "id" | "signal">,
 ): Promise<never> {
   const pace = new Backoff(LOOK);
-  let said: string | null = null;
+  let said: string | undefined;
+  await clock.sleep(pace.next(), { signal });
   while (true) {
-    await clock.sleep(pace.next(), { signal });
     try {
-      const { state, waiting = null } = await showJob(runner, id, signal);
-      if (waiting === said) continue;
-      said = waiting;
-      pace.reset();
-      if (waiting !== null) out.note(`${state}: ${oneLine(waiting)}`);
+      const text = waitingLine(await showJob(runner, id, signal));
+      if (text !== said) pace.reset();
+      if (text === undefined && said !== undefined) out.progress(undefined);
+      said = text;
     } catch (error) {
       // The log's connection says so.
       if (signal.aborted || !(error instanceof CicdError)) throw error;
     }
+    const next = clock.now() + pace.next();
+    do {
+      if (said !== undefined) out.progress(said);
+      const isTurning = said !== undefined && out.isLively;
+      await clock.sleep(isTurning ? TURN_MS : next - clock.now(), { signal });
+    } while (clock.now() < next);
   }
+}
+
+/** Returns the line about a job that waits. */
+export function waitingLine(
+  { id, state, queue_position: ahead = 0, waiting = null }: JobAnswer,
+): string | undefined {
+  if (waiting === null && state !== "queued") return undefined;
+  const place = ahead > 0 ? ` (${ahead} ahead of it)` : "";
+  return `job ${id} ${state}${place}${waiting === null ? "" : `: ${oneLine(waiting)}`}`;
 }
 
 /** Cancels a job because of Ctrl-C; a failure is only reported. */

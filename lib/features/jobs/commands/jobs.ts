@@ -8,18 +8,21 @@ import { type Message, message } from "@optique/core/message";
 import { multiple, optional, withDefault } from "@optique/core/modifiers";
 import type { Suggestion } from "@optique/core/parser";
 import { option } from "@optique/core/primitives";
-import { integer, type ValueParser } from "@optique/core/valueparser";
+import type { ValueParser } from "@optique/core/valueparser";
 import { didYouMean } from "@lib/core/nearest.ts";
 import { JOB_STATES } from "@lib/spine/jobs/model.ts";
 import { defineCommand } from "@lib/api/client/command.ts";
 import { renderJobs } from "@lib/api/client/format.ts";
-import { type JobAnswer, type JobFilter, listJobs, specOf } from "@lib/api/client/jobs.ts";
-import type { RunnerTransport } from "@lib/api/client/transport.ts";
+import { type JobAnswer, pages, specOf } from "@lib/api/client/jobs.ts";
 import { printChanges, watchView } from "@lib/api/client/watch.ts";
-import { parsed, projectName, quoted, toggle, wrong } from "@lib/foundations/cli/grammar_values.ts";
-
-/** Jobs per request: the runner's limit. */
-const PAGE = 500;
+import {
+  parsed,
+  projectName,
+  quoted,
+  toggle,
+  wholeNumber,
+  wrong,
+} from "@lib/foundations/cli/grammar_values.ts";
 
 /** Lists jobs, newest first. */
 export const jobs = defineCommand({
@@ -40,7 +43,7 @@ export const jobs = defineCommand({
       })),
       labels: labelFlags(message`Only those with this label; repeat it for several`),
       limit: withDefault(
-        option("-n", "--limit", integer({ metavar: "COUNT", min: 1 }), {
+        option("-n", "--limit", wholeNumber("COUNT", 1, 1_000_000), {
           description: message`Maximum number of jobs`,
         }),
         50,
@@ -93,25 +96,6 @@ function labelPair(): ValueParser<"sync", string> {
 
 function labelsOf(job: JobAnswer): readonly string[] {
   return Object.entries(specOf(job).labels ?? {}).map(([name, value]) => `${name}=${value}`);
-}
-
-/** Yields jobs page by page, `max` at most. */
-export async function* pages(
-  runner: RunnerTransport,
-  filter: JobFilter,
-  max: number,
-  signal: AbortSignal,
-): AsyncGenerator<JobAnswer, void, undefined> {
-  let left = max;
-  let cursor: string | undefined;
-  while (left > 0) {
-    const limit = Math.min(PAGE, left);
-    const page = await listJobs(runner, { ...filter, limit, cursor }, signal);
-    yield* page.jobs.slice(0, left);
-    left -= page.jobs.length;
-    if (page.next_cursor === null || page.jobs.length === 0) return;
-    cursor = page.next_cursor;
-  }
 }
 
 /** Parses a comma-separated list of job states. */

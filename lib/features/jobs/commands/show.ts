@@ -17,7 +17,7 @@ import {
   stateColour,
   workOf,
 } from "@lib/api/client/format.ts";
-import { type JobAnswer, type SpecAnswer, specOf } from "@lib/api/client/jobs.ts";
+import { type JobAnswer, jobIdOf, type SpecAnswer, specOf } from "@lib/api/client/jobs.ts";
 import { showJob } from "@lib/features/jobs/client.ts";
 import { jobArgument } from "@lib/foundations/cli/grammar_values.ts";
 import { renderFields, renderTable } from "@lib/foundations/cli/table.ts";
@@ -30,7 +30,7 @@ export const show = defineCommand({
   flags: (completer) => object({ id: jobArgument(completer) }),
   async run({ id }, { connect, out, flags, clock, paint, signal }) {
     using runner = await connect();
-    const job = await showJob(runner, id, signal);
+    const job = await showJob(runner, await jobIdOf(runner, id, signal), signal);
     if (flags.json) await out.json(job);
     else for (const line of await renderJob(job, { now: clock.now(), paint })) await out.line(line);
     return 0;

@@ -93,8 +93,8 @@ Deno.test("renderJobs() shortens ids as long as they differ", async () => {
     const [, row = ""] = await renderJobs(jobs, { now, paint: plain, width: 200 });
     return row.indexOf(" ");
   };
-  assert.equal(await lengthOf(ids.slice(1)), 13);
-  assert.equal(await lengthOf(ids), 23);
+  assert.equal(await lengthOf(ids.slice(1)), 11);
+  assert.equal(await lengthOf(ids), 20);
   assert.equal(await lengthOf([...ids, ids[0] ?? ""]), 36);
 });
 

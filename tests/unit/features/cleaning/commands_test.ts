@@ -61,6 +61,9 @@ Deno.test("withProgress() shows on a terminal that a long cleaning continues, un
     line: () => Promise.resolve(),
     json: () => Promise.resolve(),
     note: (text: string) => void notes.push(text),
+    failed: () => {},
+    isLively: false,
+    progress: () => {},
   };
   const { signal } = new AbortController();
   const answer = Promise.withResolvers<string>();

@@ -230,7 +230,7 @@ Deno.test("findByPrefix() distinguishes one job, several and none", () => {
   assert.deepEqual(t.store.findByPrefix(id.slice(0, 20)), [id]);
   t.add();
   t.add();
-  assert.equal(t.store.findByPrefix(id.slice(0, 6)).length, 2);
+  assert.equal(t.store.findByPrefix(id.slice(0, 6)).length, 3);
   assert.deepEqual(t.store.findByPrefix("ffffff"), []);
 });
 
