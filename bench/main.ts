@@ -8,7 +8,14 @@ import { messageOf } from "@lib/core/errors.ts";
 import { whyNoMachines } from "../tests/support/suite.ts";
 import { type HostBanner, loadText, readHost, readMachine } from "./host.ts";
 import type { Comparison } from "./report.ts";
-import { isEngineRow, isMachineRow, isRowName, ROW_NAMES, type RowName } from "./rows.ts";
+import {
+  isEngineRow,
+  isHostRow,
+  isMachineRow,
+  isRowName,
+  ROW_NAMES,
+  type RowName,
+} from "./rows.ts";
 import { Stage } from "./stage.ts";
 import { renderReport, type RunReport } from "./table.ts";
 
@@ -35,7 +42,7 @@ interface Options {
 }
 
 async function bench(options: Options, signal: AbortSignal): Promise<void> {
-  const why = await whyNoMachines();
+  const why = options.names.every(isHostRow) ? undefined : await whyNoMachines();
   if (why !== undefined) throw new Error(`Cannot boot a machine for the benchmarks: ${why}`);
   const progress = (text: string) => console.error(`bench: ${text}`);
   progress("build");
@@ -80,6 +87,12 @@ async function bench(options: Options, signal: AbortSignal): Promise<void> {
       return ENGINE_ROWS[name]({ stage, image, quick, say, signal });
     });
   }
+  await measure(options.names.filter(isHostRow), async (name) => {
+    const { measureLoop, productDaemon } = await import("./loop/loop_row.ts");
+    const say = (text: string) => progress(`  ${name}: ${text}`);
+    const daemon = await productDaemon(dist);
+    return await measureLoop({ daemon, scratch: SCRATCH, quick: options.quick, say, signal });
+  });
   const report = { host: { ...host, load_after: loadText() }, quick: options.quick, rows, skipped };
   const text = renderReport(report);
   const saved = await save(report, text);

@@ -19,13 +19,18 @@ export const MACHINE_ROW_NAMES = [
 /** Benchmarks on the host with a container engine. */
 export const ENGINE_ROW_NAMES = ["container", "container_log", "checkout", "health"] as const;
 
+/** Benchmarks on the host, with nothing but the built product. */
+export const HOST_ROW_NAMES = ["loop"] as const;
+
 /** All benchmarks. */
-export const ROW_NAMES = [...MACHINE_ROW_NAMES, ...ENGINE_ROW_NAMES] as const;
+export const ROW_NAMES = [...MACHINE_ROW_NAMES, ...ENGINE_ROW_NAMES, ...HOST_ROW_NAMES] as const;
 
 /** One of {@linkcode MACHINE_ROW_NAMES}. */
 export type MachineRowName = typeof MACHINE_ROW_NAMES[number];
 /** One of {@linkcode ENGINE_ROW_NAMES}. */
 export type EngineRowName = typeof ENGINE_ROW_NAMES[number];
+/** One of {@linkcode HOST_ROW_NAMES}. */
+export type HostRowName = typeof HOST_ROW_NAMES[number];
 /** One of {@linkcode ROW_NAMES}. */
 export type RowName = typeof ROW_NAMES[number];
 
@@ -42,4 +47,9 @@ export function isMachineRow(name: string): name is MachineRowName {
 /** Checks that a word names a benchmark with a container engine. */
 export function isEngineRow(name: string): name is EngineRowName {
   return ENGINE_ROW_NAMES.some((known) => known === name);
+}
+
+/** Checks that a word names a benchmark that needs only the build. */
+export function isHostRow(name: string): name is HostRowName {
+  return HOST_ROW_NAMES.some((known) => known === name);
 }

@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers";
 import { CicdError, ignore } from "@lib/core/errors.ts";
 
 /** Returns a signal that aborts with `signal`, or after `timeoutMs` with `deadline_exceeded`. */
@@ -42,4 +43,9 @@ export async function raceAbort<T>(promise: Promise<T>, signal: AbortSignal): Pr
   } finally {
     signal.removeEventListener("abort", onAbort);
   }
+}
+
+/** Lets the event loop turn, between two steps that each keep it busy. */
+export function turn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
 }

@@ -8,6 +8,9 @@ const UNITS: Readonly<Record<string, number>> = {
   w: 604_800_000,
 };
 
+/** Longer text would exhaust the stack of the regular expression. */
+const MAX_CHARS = 256;
+
 /**
  * Parses `"1h30m"`, `"500ms"`, or a number of seconds.
  *
@@ -17,6 +20,7 @@ export function parseDuration(value: string | number): number | undefined {
   if (typeof value === "number") {
     return Number.isFinite(value) && value >= 0 ? Math.round(value * 1_000) : undefined;
   }
+  if (value.length > MAX_CHARS) return undefined;
   const text = value.trim();
   if (/^\d+(\.\d+)?$/.test(text)) return Math.round(Number(text) * 1_000);
   if (!/^(\d+(\.\d+)?(ms|s|min|m|h|d|w)\s*)+$/.test(text)) return undefined;

@@ -10,6 +10,7 @@ import { envNameProblem, envProblem } from "@lib/core/exec_limits.ts";
 import { parseProjectName, type ProjectName, projectNameProblem } from "@lib/core/ids.ts";
 import { didYouMean } from "@lib/core/nearest.ts";
 import { formatSize, parseSize } from "@lib/core/size.ts";
+import { issueStep, listReader, mapReader } from "@lib/core/value_readers.ts";
 
 /** The ways in which a value is written, checked, read, stored and shown. */
 export interface ValueType<T> {
@@ -33,6 +34,8 @@ export interface ValueType<T> {
   readonly words?: readonly string[];
   /** The type of a list's items. */
   readonly item?: ValueType<unknown>;
+  /** Recognizes input that is the value as it is, without the cost of the schema. */
+  readonly isVerbatim?: (input: unknown) => boolean;
   /** The unit in which the value is shown; its shown name ends in it. */
   readonly unit?: "seconds" | "bytes";
   /** Converts the value for clients. @default the value itself */
@@ -177,12 +180,15 @@ export function text(accepts: string, pattern: RegExp): ValueType<string> {
 /** Any text. Messages do not repeat it: it may be long, or a secret. */
 export function anyText(maxChars = Infinity): ValueType<string> {
   const schema = { ...json.text, ...(maxChars === Infinity ? {} : { maxLength: maxChars }) };
-  return valueType("text", schema, v.string(), (raw) => {
-    if (typeof raw !== "string") return { message: "must be text" };
-    return isLonger(raw, maxChars)
-      ? { message: `is longer than ${maxChars} characters` }
-      : { value: raw };
-  });
+  return {
+    ...valueType("text", schema, v.string(), (raw) => {
+      if (typeof raw !== "string") return { message: "must be text" };
+      return isLonger(raw, maxChars)
+        ? { message: `is longer than ${maxChars} characters` }
+        : { value: raw };
+    }),
+    isVerbatim: (raw) => typeof raw === "string" && raw.length <= maxChars,
+  };
 }
 
 /** A list of texts that match `pattern`. */
@@ -216,9 +222,17 @@ export function listOf<T>(
     ...valueType<readonly T[]>(accepts, schema, v.array(item.kept), (raw) => refuse(raw, accepts)),
     schema: v.pipe(
       annotated(schema),
-      v.array(item.schema, ({ input }) => refuse(input, accepts).message),
-      v.minLength(min, "is empty"),
-      v.maxLength(max, `has more than ${max} entries`),
+      listReader(
+        item,
+        (given) =>
+          !Array.isArray(given)
+            ? refuse(given, accepts).message
+            : given.length < min
+            ? "is empty"
+            : given.length > max
+            ? `has more than ${max} entries`
+            : undefined,
+      ),
     ),
     fromText: (text) => text.split(",").map((one) => one.trim()).filter((one) => one !== ""),
     item,
@@ -248,36 +262,6 @@ export function mapOf<T>(
     schema: v.pipe(annotated(schema), mapReader(value.schema, nameProblem, max)),
     textsBelow: true,
   };
-}
-
-function mapReader<T>(
-  schema: v.GenericSchema<unknown, T>,
-  nameProblem: (name: string) => string | undefined,
-  max: number,
-) {
-  return v.rawTransform<unknown, Readonly<Record<string, T>>>(({ dataset, addIssue, NEVER }) => {
-    const given = dataset.value;
-    if (typeof given !== "object" || given === null || Array.isArray(given)) {
-      addIssue({ message: "must be an object" });
-      return NEVER;
-    }
-    const entries: readonly [string, unknown][] = Object.entries(given);
-    if (entries.length > max) addIssue({ message: `has more than ${max} entries` });
-    const read: [string, T][] = [];
-    for (const [name, raw] of entries.slice(0, max)) {
-      const step = issueStep(given, name);
-      const problem = nameProblem(name);
-      if (problem !== undefined) addIssue({ message: problem, path: [step] });
-      const result = v.safeParse(schema, raw);
-      if (result.success) read.push([name, result.output]);
-      else {
-        for (const { message, path = [] } of result.issues) {
-          addIssue({ message, path: [step, ...path] });
-        }
-      }
-    }
-    return Object.fromEntries(read);
-  });
 }
 
 /** A reference to a secret; never the secret itself, as the configuration is shown. */
@@ -370,10 +354,6 @@ function reader<T>(read: (raw: unknown, accepts: string) => Verdict<T>, accepts:
     addIssue(verdict);
     return NEVER;
   });
-}
-
-function issueStep(input: unknown, key: string): v.UnknownPathItem {
-  return { type: "unknown", origin: "value", input, key, value: undefined };
 }
 
 /** Refuses a value that is not accepted. */

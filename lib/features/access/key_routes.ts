@@ -123,8 +123,13 @@ function parseKeyRequest(body: unknown) {
   const parsed = v.safeParse(keyRequestSchema, body);
   if (parsed.success) return parsed.output;
   const [issue] = parsed.issues;
-  const path = v.getDotPath(issue) ?? "body";
-  throw invalid(path, issue.expected === "never" ? "is not a known field" : issue.message);
+  const path = cut(v.getDotPath(issue) ?? "body");
+  throw invalid(path, issue.expected === "never" ? "is not a known field" : cut(issue.message));
+}
+
+/** Paths and messages may quote a long input. */
+function cut(text: string): string {
+  return text.length > 400 ? `${text.slice(0, 400)}…` : text;
 }
 
 function invalid(path: string, message: string): CicdError {

@@ -4,6 +4,10 @@
  *
  * @module
  */
+import { turn } from "@lib/core/abort.ts";
+
+/** Tokens that are read before the event loop turns. */
+const TOKENS_AT_ONCE = 4_096;
 
 /** The tokens allowed next. */
 type Expected = "value" | "value or ]" | "key" | "key or }" | ":" | ", or end";
@@ -19,7 +23,8 @@ export async function findJsonError(
   const scanner = createScanner(text);
   const open: string[] = [];
   let expected: Expected | undefined = "value";
-  while (true) {
+  for (let count = 1;; count++) {
+    if (count % TOKENS_AT_ONCE === 0) await turn();
     scanner.scan();
     const from = scanner.getTokenOffset();
     const token = text.slice(from, from + scanner.getTokenLength());

@@ -88,6 +88,10 @@ CREATE TABLE removed_revision (
   `
 CREATE INDEX jobs_sealed ON jobs (finished_at, id) WHERE sealed_secrets IS NOT NULL;
 `,
+  // Counting without it would read the specs, which may be long.
+  `
+CREATE INDEX jobs_by_state ON jobs (project, state);
+`,
 ];
 
 /**

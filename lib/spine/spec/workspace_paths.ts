@@ -31,7 +31,7 @@ export function cacheIssues(caches: readonly CacheSpec[]): readonly FieldIssue[]
       [`${field}.name`, cacheNameProblem(name)],
       [`${field}.name`, again ? "appears twice; give each cache its own name" : undefined],
       ...paths.map((path, at) => [`${field}.paths.${at}`, cachePathProblem(path)] as const),
-      ...paths.map((_, at) => [`${field}.paths.${at}`, overlapProblem(paths, at)] as const),
+      ...overlapProblems(paths).map((problem, at) => [`${field}.paths.${at}`, problem] as const),
       ...globProblems(`${field}.key_files`, keyFiles),
     ]);
   });
@@ -51,11 +51,9 @@ export function fileIssues(files: readonly WorkspaceFile[]): readonly FieldIssue
   const tooLarge = bytes > MAX_FILES_BYTES
     ? `are ${formatSize(bytes)} together; at most ${formatSize(MAX_FILES_BYTES)} are allowed`
     : undefined;
-  const names = new Set(files.map(({ path }) => withoutEnd(path)));
-  const outerOf = (path: string) =>
-    ancestorsOf(withoutEnd(path)).find((ancestor) =>
-      names.has(ancestor) && !files.some((file) => file.path === `${ancestor}/`)
-    );
+  const directories = new Set(files.filter(({ path }) => path.endsWith("/")).map(nameOf));
+  const outers = files.map(nameOf).filter((name) => !directories.has(name));
+  const outerOf = outerNames(outers.toSorted((a, b) => a.length - b.length));
   return issuesOf([
     ...files.flatMap(({ path }, index) => [
       [`files.${path}`, insidePathProblem(path) ?? gitProblem(path)] as const,
@@ -63,7 +61,7 @@ export function fileIssues(files: readonly WorkspaceFile[]): readonly FieldIssue
     ]),
     ["files", tooLarge],
     ...files.map(({ path }) => {
-      const outer = outerOf(path);
+      const outer = outerOf(withoutEnd(path));
       const problem = `is inside "${outer}", which is a file here`;
       return [`files.${path}`, outer === undefined ? undefined : problem] as const;
     }),
@@ -95,22 +93,27 @@ function gitProblem(path: string): string | undefined {
     : undefined;
 }
 
-function overlapProblem(paths: readonly string[], index: number): string | undefined {
+function overlapProblems(paths: readonly string[]): readonly (string | undefined)[] {
   const names = paths.map(withoutEnd);
-  const name = names[index] ?? "";
-  const outer = names.find((other, at) =>
-    at !== index && (name.startsWith(`${other}/`) || (name === other && at < index))
-  );
-  return outer === undefined ? undefined : `is inside "${outer}", which is cached too`;
+  const outerOf = outerNames(names);
+  return names.map((name, index) => {
+    const outer = outerOf(name) ?? (names.indexOf(name) < index ? name : undefined);
+    return outer === undefined ? undefined : `is inside "${outer}", which is cached too`;
+  });
 }
 
-function ancestorsOf(path: string): readonly string[] {
-  const parts = path.split("/");
-  return parts.slice(1).map((_, index) => parts.slice(0, index + 1).join("/"));
+/** Returns a function that finds the first of some directories that holds a path. */
+function outerNames(names: readonly string[]): (path: string) => string | undefined {
+  const prefixes = names.map((name) => [name, `${name}/`] as const);
+  return (path) => prefixes.find(([, prefix]) => path.startsWith(prefix))?.[0];
+}
+
+function nameOf({ path }: WorkspaceFile): string {
+  return withoutEnd(path);
 }
 
 function withoutEnd(path: string): string {
-  return path.replace(/\/$/, "");
+  return path.endsWith("/") ? path.slice(0, -1) : path;
 }
 
 /** Returns the size of a decoded Base64 text; `undefined` if it is not valid. */

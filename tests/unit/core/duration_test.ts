@@ -52,3 +52,7 @@ Deno.test("formatDuration() is read back as it was, where two units suffice", ()
     assert.equal(parseDuration(formatDuration(ms)), ms);
   }));
 });
+
+Deno.test("parseDuration() refuses a text that would exhaust the stack", () => {
+  assert.equal(parseDuration("1h1m".repeat(1_000_000)), undefined);
+});

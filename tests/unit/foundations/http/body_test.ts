@@ -46,6 +46,23 @@ for (
   });
 }
 
+for (
+  const [what, body] of [
+    ["100000 values", `[${"{},".repeat(100_000)}{}]`],
+    ["20000 names", `{"env":{${'"A":1,'.repeat(20_000)}"B":1}}`],
+    ["64 levels", "[".repeat(65) + "]".repeat(65)],
+  ] as const
+) {
+  Deno.test(`readJson() parses no body of more than ${what}`, async () => {
+    const bounds = { maxBytes: 1024 * 1024, timeoutMs: 60_000 };
+    const error = await failure(post(body), bounds);
+    assert.equal(error.code, "body_too_large");
+    assert.match(error.message, new RegExp(what));
+    const text = `"${body.replaceAll('"', "'")}"`;
+    assert.equal(await readJson(post(text), bounds), text.slice(1, -1));
+  });
+}
+
 Deno.test("readJson() quotes nothing of a broken body, which may hold a secret", async () => {
   const error = await failure(post('{"token": hunter2}'));
   assert.doesNotMatch(error.message, /hunter2/);

@@ -1,0 +1,179 @@
+/**
+ * Measures for how long a request keeps the runner's event loop from turning.
+ *
+ * @module
+ */
+import { UnixClient } from "@lib/foundations/http/unix_client.ts";
+import { rest } from "../driver/product.ts";
+import type { Comparison } from "../report.ts";
+import { type Load, loads } from "./bodies.ts";
+
+/** Options for {@linkcode measureLoop}. */
+export interface LoopOptions {
+  /** The program and arguments of the runner's daemon, after which its flags are added. */
+  readonly daemon: readonly string[];
+  /** A directory on a real disk. */
+  readonly scratch: string;
+  readonly quick: boolean;
+  readonly say: (text: string) => void;
+  readonly signal: AbortSignal;
+}
+
+const MIB = 1024 * 1024;
+const TARGET_MS = 50;
+const START_TIMEOUT_MS = 60_000;
+
+const CONFIG = `agents: child
+idle_exit: 1h
+queue: { max_queued: 100000, start_timeout: 1h }
+gryt: { api_key: "env:BENCH_GRYT_KEY" }
+`;
+
+/** Returns the daemon of a build as its launcher starts it, with the probe before it. */
+export async function productDaemon(dist: string): Promise<readonly string[]> {
+  const launcher = await Deno.readTextFile(`${dist}/bin/cicd-runner`);
+  const flags = /"\$home\/deno" (run .*) "\$home\/\$bundle"/.exec(launcher)?.[1];
+  if (flags === undefined) throw new Error(`Cannot find the flags of ${dist}/bin/cicd-runner`);
+  const probe = new URL("probe.ts", import.meta.url).pathname;
+  const home = `${dist}/lib/cicd-toolkit`;
+  return [`${home}/deno`, ...flags.split(" "), `--preload=${probe}`, `${home}/daemon.js`, "daemon"];
+}
+
+/** Measures each route with the worst requests that the limits admit. */
+export async function measureLoop(options: LoopOptions): Promise<readonly Comparison[]> {
+  const { quick, say, signal } = options;
+  await using runner = await LoopRunner.open(options);
+  const idle: number[] = [];
+  for (let round = 0; round < (quick ? 3 : 20); round++) {
+    await runner.worst();
+    await rest(50, signal);
+    idle.push(await runner.worst());
+  }
+  const samples = new Map<string, Map<string, number[]>>();
+  // The first round compiles the code that the others measure.
+  for (let round = -1; round < (quick ? 1 : 5); round++) {
+    for (const load of loads(await runner.endedJob())) {
+      const ms = await runner.measure(load);
+      if (round < 0) continue;
+      const ofRoute = samples.getOrInsertComputed(load.route, () => new Map());
+      ofRoute.getOrInsertComputed(load.name, (): number[] => []).push(ms);
+    }
+    say(`round ${round + 2}`);
+  }
+  return [...samples].map(([route, byName]) => {
+    const [worst = ["", []]] = [...byName].toSorted((a, b) => median(b[1]) - median(a[1]));
+    return {
+      name: `longest halt of the event loop, ${route}`,
+      unit: "ms",
+      better: "lower",
+      target: TARGET_MS,
+      ours: { name: worst[0] === "" ? "no body" : worst[0], samples: worst[1] },
+      peers: [{ name: "idle runner", samples: idle }],
+      notes: [...byName].filter(([, each]) => median(each) > TARGET_MS)
+        .map(([name, each]) => `${name}: ${Math.round(median(each))} ms`),
+    };
+  });
+}
+
+function median(samples: readonly number[]): number {
+  return samples.toSorted((a, b) => a - b)[samples.length >> 1] ?? 0;
+}
+
+/** A runner with the probe inside. */
+class LoopRunner implements AsyncDisposable {
+  readonly #directory: string;
+  readonly #process: Deno.ChildProcess;
+  readonly #client: UnixClient;
+  readonly #signal: AbortSignal;
+
+  private constructor(directory: string, process: Deno.ChildProcess, signal: AbortSignal) {
+    this.#directory = directory;
+    this.#process = process;
+    this.#client = new UnixClient(`${directory}/r.sock`);
+    this.#signal = signal;
+  }
+
+  static async open({ daemon, scratch, signal }: LoopOptions): Promise<LoopRunner> {
+    const directory = await Deno.makeTempDir({ dir: scratch, prefix: "loop-" });
+    await Deno.writeTextFile(`${directory}/config.yaml`, CONFIG);
+    const [program = "", ...args] = daemon;
+    const process = new Deno.Command(program, {
+      args: [
+        ...args,
+        `--config=${directory}/config.yaml`,
+        `--socket=${directory}/r.sock`,
+        `--state-dir=${directory}/state`,
+        `--runtime-dir=${directory}/run`,
+      ],
+      clearEnv: true,
+      env: {
+        PATH: "/usr/sbin:/usr/bin:/sbin:/bin",
+        HOME: directory,
+        DENO_DIR: `${directory}/cache`,
+        BENCH_GRYT_KEY: "bench",
+        BENCH_LOOP_PROBE: `${directory}/probe.sock`,
+      },
+      stdin: "null",
+      stdout: "null",
+      stderr: "null",
+    }).spawn();
+    const runner = new LoopRunner(directory, process, signal);
+    const late = AbortSignal.any([signal, AbortSignal.timeout(START_TIMEOUT_MS)]);
+    while (!await runner.#answers(late)) await rest(50, late);
+    return runner;
+  }
+
+  /** Returns the longest halt since the last question, in milliseconds. */
+  async worst(): Promise<number> {
+    using connection = await Deno.connect({
+      transport: "unix",
+      path: `${this.#directory}/probe.sock`,
+    });
+    return Number(await new Response(connection.readable).text());
+  }
+
+  /** Sends a request; returns the longest halt until a moment after its answer. */
+  async measure({ method, path, headers, body }: Load): Promise<number> {
+    await rest(20, this.#signal);
+    await this.worst();
+    const signal = AbortSignal.any([this.#signal, AbortSignal.timeout(30_000)]);
+    using answer = await this.#client.send({
+      method,
+      path,
+      signal,
+      ...(headers === undefined ? {} : { headers }),
+      ...(body === undefined ? {} : { body }),
+    });
+    if (!path.startsWith("/v1/events")) await answer.text(64 * MIB);
+    await rest(20, this.#signal);
+    return await this.worst();
+  }
+
+  /** Submits a job and cancels it; returns its id. */
+  async endedJob(): Promise<string> {
+    await this.measure({ route: "", name: "", method: "POST", path: "/v1/queue/pause" });
+    const body = JSON.stringify({ project: "bench", command: ["true"] });
+    const request = { method: "POST", path: "/v1/jobs", body, signal: this.#signal };
+    using answer = await this.#client.send(request);
+    const id = String(Reflect.get(Object(JSON.parse(await answer.text())), "id"));
+    await this.measure({ route: "", name: "", method: "POST", path: `/v1/jobs/${id}/cancel` });
+    return id;
+  }
+
+  async #answers(signal: AbortSignal): Promise<boolean> {
+    try {
+      using answer = await this.#client.send({ method: "GET", path: "/healthz", signal });
+      return answer.status === 200;
+    } catch {
+      signal.throwIfAborted();
+      return false;
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#client[Symbol.dispose]();
+    this.#process.kill("SIGKILL");
+    await this.#process.status;
+    await Deno.remove(this.#directory, { recursive: true });
+  }
+}
