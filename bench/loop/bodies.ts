@@ -7,7 +7,6 @@ import { randomBytes } from "node:crypto";
 
 /** A request, or several that are sent at once. */
 export interface Load {
-  readonly route: string;
   readonly name: string;
   readonly method: "GET" | "POST";
   readonly path: string;
@@ -34,7 +33,7 @@ export function loads(id: string): readonly Load[] {
     ),
     ...jobBodies().flatMap(([name, job]) => {
       const body = JSON.stringify({ project: "bench", command: ["true"], ...job });
-      const load = { route: "POST /v1/jobs", method: "POST", path: "/v1/jobs", body } as const;
+      const load = { method: "POST", path: "/v1/jobs", body } as const;
       return [
         { ...load, name },
         {
@@ -55,14 +54,13 @@ export function loads(id: string): readonly Load[] {
 }
 
 const GRYT = {
-  route: "POST /jobs/execute",
   method: "POST",
   path: "/jobs/execute",
   headers: { "x-api-key": "bench" },
 } as const;
-const KEYS = { route: "POST /v1/keys", method: "POST", path: "/v1/keys" } as const;
+const KEYS = { method: "POST", path: "/v1/keys" } as const;
 const JSON_ROUTES = [
-  { route: "POST /v1/jobs", method: "POST", path: "/v1/jobs" },
+  { method: "POST", path: "/v1/jobs" },
   KEYS,
   GRYT,
 ] as const;
@@ -72,20 +70,20 @@ function jsonBodies(): readonly (readonly [string, string])[] {
   const half = BODY_BYTES / 2;
   const keysOf = (length: number) => Array.from({ length }, (_, at) => `"k${at}":0`).join();
   const keys = keysOf(900_000);
-  const few = keysOf(98_000);
+  const few = keysOf(9_000);
   return [
     ["6 million numbers", `[${"0,".repeat(half - 2)}0]`],
     ["4 million objects", `[${"{},".repeat(BODY_BYTES / 3 - 2)}{}]`],
     ["nesting of 6 million", `${"[".repeat(half)}${"]".repeat(half)}`],
     ["900,000 keys", `{${keys}}`],
     ["900,000 keys of env", `{"project":"bench","env":{${keys}}}`],
-    ["99,000 objects", `[${"{},".repeat(99_000)}{}]`],
-    ["99,000 keys", `{${few}}`],
-    ["99,000 keys of env", `{"project":"bench","env":{${few}}}`],
-    ["99,000 keys of files", `{"project":"bench","files":{${few}}}`],
-    ["99,000 arguments", `{"project":"bench","command":[${"1,".repeat(98_000)}1]}`],
-    ["99,000 caches", `{"project":"bench","caches":[${"{},".repeat(98_000)}{}]}`],
-    ["99,000 texts for Gryt", `{"env_vars":{${few}},"artifacts":[],"job_id":1}`],
+    ["9,000 objects", `[${"{},".repeat(9_000)}{}]`],
+    ["9,000 keys", `{${few}}`],
+    ["9,000 keys of env", `{"project":"bench","env":{${few}}}`],
+    ["9,000 keys of files", `{"project":"bench","files":{${few}}}`],
+    ["19,000 arguments", `{"project":"bench","command":[${"1,".repeat(19_000)}1]}`],
+    ["9,000 caches", `{"project":"bench","caches":[${"{},".repeat(9_000)}{}]}`],
+    ["9,000 names for Gryt", `{"env_vars":{${few}},"artifacts":[],"job_id":1}`],
     ["no end", `[${"0,".repeat(half - 2)}`],
     ["a text without an end", `"${"x".repeat(BODY_BYTES - 2)}`],
     ["white space", " ".repeat(BODY_BYTES)],
@@ -106,27 +104,30 @@ function jobBodies(): readonly (readonly [string, Readonly<Record<string, unknow
   return [
     ["small", {}],
     ...Object.entries(TEXTS).flatMap(([name, text]) => [
-      [`script of 4M, ${name}`, { command: undefined, script: text(4 * MIB) }] as const,
-      [`file of 8M, ${name}`, { files: { file: text(8 * MIB) } }] as const,
+      [`script of 1M, ${name}`, { command: undefined, script: text(MIB) }] as const,
+      [`script of 11M, ${name}`, { command: undefined, script: text(11 * MIB) }] as const,
+      [`file of 2M, ${name}`, { files: { file: text(2 * MIB) } }] as const,
+      [`file of 11M, ${name}`, { files: { file: text(11 * MIB) } }] as const,
     ]),
+    ["file of 2M, Base64", {
+      files: { file: { base64: randomBytes(2 * MIB).toString("base64") } },
+    }],
     ["file of 8M, Base64", {
       files: { file: { base64: randomBytes(8 * MIB).toString("base64") } },
     }],
-    ["file of 8.9M, Base64", {
-      files: { file: { base64: randomBytes(8.9 * MIB).toString("base64") } },
-    }],
     ["64 files with long paths", {
-      files: Object.fromEntries(many(64).map((at) => [path(at), "x".repeat(MIB / 8)])),
+      files: Object.fromEntries(many(64).map((at) => [path(at), "x".repeat(MIB / 32)])),
     }],
-    ["65,536 arguments", { command: many(65_536).map(() => "x") }],
-    ["65,536 numbers as arguments", { command: many(65_536) }],
-    ["4,096 variables", { env: Object.fromEntries(many(4_096).map((at) => [`V${at}`, "x"])) }],
+    ["4,096 arguments", { command: many(4_096).map(() => "x".repeat(240)) }],
+    ["4,096 numbers as arguments", { command: many(4_096) }],
+    ["1,024 variables", { env: Object.fromEntries(many(1_024).map((at) => [`V${at}`, "x"])) }],
     ["1M of variables", {
       env: Object.fromEntries(many(8).map((at) => [`V${at}`, "x".repeat(120 * 1024)])),
     }],
     ["100 secrets of 8K", { secrets: secrets(100, 8 * 1024) }],
     ["8 secrets of 120K", { secrets: secrets(8, 120 * 1024) }],
-    ["4,096 secrets", { secrets: secrets(4_096, 32) }],
+    ["64 secrets", { secrets: secrets(64, 2 * 1024) }],
+    ["1,024 secrets", { secrets: secrets(1_024, 32) }],
     ["a secret of 20,000 lines", { secrets: { S: "line1\n".repeat(20_000) } }],
     ["64 labels", {
       labels: Object.fromEntries(many(64).map((at) => [`l${at}`, "x".repeat(1_024)])),
@@ -137,14 +138,17 @@ function jobBodies(): readonly (readonly [string, Readonly<Record<string, unknow
     ["64 globs of parentheses", {
       artifacts: many(64).map((at) => `${"+(a|".repeat(1_000)}${at}`),
     }],
-    ["16 caches of 64 paths", {
-      caches: many(16).map((cache) => ({ name: `c${cache}`, paths: many(64).map(path) })),
+    ["16 caches of 16 paths", {
+      caches: many(16).map((cache) => ({
+        name: `c${cache}`,
+        paths: many(16).map((at) => `${"d/".repeat(500)}${at}`),
+      })),
     }],
-    ["16 caches of 64 globs", {
+    ["16 caches of 16 globs", {
       caches: many(16).map((cache) => ({
         name: `c${cache}`,
         paths: ["a"],
-        key_files: many(64).map((at) => `${"**/*".repeat(100)}${at}`),
+        key_files: many(16).map((at) => `${"**/*".repeat(100)}${at}`),
       })),
     }],
     ["git url of 2,048", { git: { url: `https://${"a.".repeat(1_000)}b/x` } }],
@@ -160,6 +164,7 @@ function jobBodies(): readonly (readonly [string, Readonly<Record<string, unknow
 
 function grytBodies(): readonly (readonly [string, Readonly<Record<string, unknown>>])[] {
   return [
+    ["pipeline of 2M", { pipeline_b64: randomBytes(2 * MIB).toString("base64") }],
     ["pipeline of 8M", { pipeline_b64: randomBytes(8 * MIB).toString("base64") }],
     ["pipeline of white space", { pipeline_b64: " ".repeat(11 * MIB) }],
     ["pipeline of lines", { pipeline_b64: "QUFB\n".repeat(2 * MIB) }],
@@ -177,7 +182,7 @@ function keyBodies(): readonly (readonly [string, Readonly<Record<string, unknow
   return [
     ["name of 11M", { ...key, name: "x".repeat(11 * MIB) }],
     ["1,000 projects", { ...key, projects: Array.from({ length: 1_000 }, (_, at) => `p${at}`) }],
-    ["100,000 scopes", { ...key, scopes: Array.from({ length: 50_000 }, () => "read") }],
+    ["15,000 scopes", { ...key, scopes: Array.from({ length: 15_000 }, () => "read") }],
     ["expires_in of 11M", { ...key, expires_in: "1".repeat(11 * MIB) }],
     ["expires_in of many units", { ...key, expires_in: "1h1m1s".repeat(2 * MIB - 100) }],
   ];
@@ -187,7 +192,6 @@ function keyBodies(): readonly (readonly [string, Readonly<Record<string, unknow
 function queries(id: string): readonly Load[] {
   const long = 15_000;
   const load = (method: "GET" | "POST", path: string, query: string) => ({
-    route: `${method} ${path.replace(id, ":id")}`,
     name: query.slice(0, 24),
     method,
     path: query === "" ? path : `${path}?${query}`,
@@ -203,6 +207,7 @@ function queries(id: string): readonly Load[] {
     load("GET", `/v1/jobs/${"0".repeat(long)}`, ""),
     load("GET", `/v1/jobs/${id}/wait`, `timeout=${"1h".repeat(long / 2)}`),
     load("GET", `/v1/jobs/${id}/logs`, `offset=${"9".repeat(long)}`),
+    load("GET", `/v1/jobs/${id}/artifacts`, ""),
     load("GET", `/v1/jobs/${id}/artifacts/${"a/".repeat(long / 2)}`, ""),
     load("GET", `/v1/jobs/${id}/artifacts/${"%2e".repeat(long / 3)}`, ""),
     load("GET", "/v1/projects", ""),
@@ -212,6 +217,13 @@ function queries(id: string): readonly Load[] {
     load("GET", "/openapi.json", ""),
     load("GET", "/v1/status", ""),
     load("GET", "/healthz", ""),
+    load("GET", "/readyz", ""),
+    load("GET", "/", ""),
+    load("GET", "/health", ""),
+    load("GET", "/v1/retention", ""),
+    load("GET", "/v1/keys", ""),
+    { ...load("GET", `/jobs/${"1".repeat(long)}`, ""), headers: GRYT.headers },
+    { ...load("POST", `/jobs/${"1".repeat(long)}/cancel`, ""), headers: GRYT.headers },
     load("POST", `/v1/jobs/${id}/cancel`, ""),
     load("POST", `/v1/jobs/${id}/retry`, ""),
     // No job may start: the project is paused while the queue is not.

@@ -23,6 +23,10 @@ const MIB = 1024 * 1024;
 const TARGET_MS = 50;
 const START_TIMEOUT_MS = 60_000;
 
+/** Projects and their queued jobs, as every request may have to count or list them. */
+const PROJECTS = 100;
+const JOBS = 5;
+
 const CONFIG = `agents: child
 idle_exit: 1h
 queue: { max_queued: 100000, start_timeout: 1h }
@@ -47,32 +51,74 @@ export async function measureLoop(options: LoopOptions): Promise<readonly Compar
   for (let round = 0; round < (quick ? 3 : 20); round++) {
     await runner.worst();
     await rest(50, signal);
-    idle.push(await runner.worst());
+    idle.push((await runner.worst()).haltMs);
   }
-  const samples = new Map<string, Map<string, number[]>>();
+  say(`${PROJECTS} projects with ${JOBS} jobs each`);
+  await runner.fill();
+  const routes = await runner.routes();
+  const samples = new Map<string, Map<string, Halt[]>>();
   // The first round compiles the code that the others measure.
   for (let round = -1; round < (quick ? 1 : 5); round++) {
     for (const load of loads(await runner.endedJob())) {
-      const ms = await runner.measure(load);
+      const route = routeOf(load, routes);
+      const halt = await runner.measure(load);
       if (round < 0) continue;
-      const ofRoute = samples.getOrInsertComputed(load.route, () => new Map());
-      ofRoute.getOrInsertComputed(load.name, (): number[] => []).push(ms);
+      const ofRoute = samples.getOrInsertComputed(route, () => new Map());
+      ofRoute.getOrInsertComputed(load.name, (): Halt[] => []).push(halt);
     }
     say(`round ${round + 2}`);
   }
+  const unmeasured = routes.filter(({ name }) => !samples.has(name));
+  if (unmeasured.length > 0) {
+    throw new Error(`Cannot measure ${unmeasured.map(({ name }) => name).join(", ")}: no request`);
+  }
   return [...samples].map(([route, byName]) => {
-    const [worst = ["", []]] = [...byName].toSorted((a, b) => median(b[1]) - median(a[1]));
+    const bodies = [...byName].map(([name, halts]) => ({
+      name: name === "" ? "no body" : name,
+      halts: halts.map(({ haltMs }) => haltMs),
+      commits: halts.map(({ commitMs }) => commitMs),
+    })).toSorted((a, b) => median(b.halts) - median(a.halts));
+    const [worst = { name: "", halts: [] }] = bodies;
+    const [slowest] = bodies.toSorted((a, b) => median(b.commits) - median(a.commits));
     return {
       name: `longest halt of the event loop, ${route}`,
       unit: "ms",
       better: "lower",
       target: TARGET_MS,
-      ours: { name: worst[0] === "" ? "no body" : worst[0], samples: worst[1] },
-      peers: [{ name: "idle runner", samples: idle }],
-      notes: [...byName].filter(([, each]) => median(each) > TARGET_MS)
-        .map(([name, each]) => `${name}: ${Math.round(median(each))} ms`),
+      ours: { name: worst.name, samples: worst.halts },
+      peers: [
+        { name: "idle runner", samples: idle },
+        ...slowest === undefined || median(slowest.commits) === 0
+          ? []
+          : [{ name: `commit to the disk, ${slowest.name}`, samples: slowest.commits }],
+      ],
+      notes: bodies.filter(({ halts }) => median(halts) > TARGET_MS)
+        .map(({ name, halts }) => `${name}: ${Math.round(median(halts))} ms`),
     };
   });
+}
+
+/** What the probe measured, in milliseconds. */
+interface Halt {
+  /** The longest halt, without waiting for the disk or the processor. */
+  readonly haltMs: number;
+  /** The longest commit, which waits for the disk by design. */
+  readonly commitMs: number;
+}
+
+/** A route of the API's description. */
+interface Route {
+  readonly name: string;
+  readonly method: string;
+  readonly path: RegExp;
+}
+
+/** @throws {Error} If the API's description has no route for the request. */
+function routeOf({ method, path }: Load, routes: readonly Route[]): string {
+  const [plain = ""] = path.split("?", 1);
+  const route = routes.find((each) => each.method === method && each.path.test(plain));
+  if (route === undefined) throw new Error(`Cannot find the route of ${method} ${plain}`);
+  return route.name;
 }
 
 function median(samples: readonly number[]): number {
@@ -123,17 +169,17 @@ class LoopRunner implements AsyncDisposable {
     return runner;
   }
 
-  /** Returns the longest halt since the last question, in milliseconds. */
-  async worst(): Promise<number> {
+  /** Returns the longest halt since the last question. */
+  async worst(): Promise<Halt> {
     using connection = await Deno.connect({
       transport: "unix",
       path: `${this.#directory}/probe.sock`,
     });
-    return Number(await new Response(connection.readable).text());
+    return await new Response(connection.readable).json();
   }
 
   /** Sends a request; returns the longest halt until a moment after its answer. */
-  async measure({ method, path, headers, body }: Load): Promise<number> {
+  async measure({ method, path, headers, body }: Load): Promise<Halt> {
     await rest(20, this.#signal);
     await this.worst();
     const signal = AbortSignal.any([this.#signal, AbortSignal.timeout(30_000)]);
@@ -151,13 +197,48 @@ class LoopRunner implements AsyncDisposable {
 
   /** Submits a job and cancels it; returns its id. */
   async endedJob(): Promise<string> {
-    await this.measure({ route: "", name: "", method: "POST", path: "/v1/queue/pause" });
-    const body = JSON.stringify({ project: "bench", command: ["true"] });
-    const request = { method: "POST", path: "/v1/jobs", body, signal: this.#signal };
-    using answer = await this.#client.send(request);
-    const id = String(Reflect.get(Object(JSON.parse(await answer.text())), "id"));
-    await this.measure({ route: "", name: "", method: "POST", path: `/v1/jobs/${id}/cancel` });
+    await this.#ask("POST", "/v1/queue/pause");
+    const job = await this.#ask("POST", "/v1/jobs", { project: "bench", command: ["true"] });
+    const id = String(Reflect.get(Object(job), "id"));
+    await this.#ask("POST", `/v1/jobs/${id}/cancel`);
     return id;
+  }
+
+  /** Queues jobs that cannot start. */
+  async fill(): Promise<void> {
+    for (let at = 0; at < PROJECTS; at++) {
+      await this.#ask("POST", `/v1/projects/p${at}/pause`);
+      for (let job = 0; job < JOBS; job++) {
+        await this.#ask("POST", "/v1/jobs", { project: `p${at}`, command: ["true"] });
+      }
+    }
+  }
+
+  /** Reads the routes from the API's description. */
+  async routes(): Promise<readonly Route[]> {
+    const document = await this.#ask("GET", "/openapi.json");
+    const paths: Readonly<Record<string, object>> = Object(Reflect.get(Object(document), "paths"));
+    const routes = Object.entries(paths).flatMap(([template, operations]) => {
+      const pattern = template.replaceAll(/\/\{path\}/g, "/.+").replaceAll(/\{\w+\}/g, "[^/]+");
+      return Object.keys(operations).map((key) => key.toUpperCase())
+        .filter((method) => ["GET", "POST", "PUT", "PATCH", "DELETE"].includes(method))
+        .map((method) => ({
+          name: `${method} ${template}`,
+          method,
+          path: new RegExp(`^${pattern}$`),
+        }));
+    });
+    return [...routes, { name: "GET /openapi.json", method: "GET", path: /^\/openapi\.json$/ }];
+  }
+
+  async #ask(method: string, path: string, body?: unknown): Promise<unknown> {
+    using answer = await this.#client.send({
+      method,
+      path,
+      signal: this.#signal,
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    });
+    return JSON.parse(await answer.text(8 * MIB));
   }
 
   async #answers(signal: AbortSignal): Promise<boolean> {

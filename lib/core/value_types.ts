@@ -243,7 +243,7 @@ export function listOf<T>(
 /** Values by name; names of JavaScript's object members are ordinary names too. */
 export function mapOf<T>(
   value: ValueType<T>,
-  { nameProblem, names, max = 4_096 }: {
+  { nameProblem, names, max = 1_024 }: {
     readonly nameProblem: (name: string) => string | undefined;
     /** The JSON Schema of the names. */
     readonly names?: JsonSchema;

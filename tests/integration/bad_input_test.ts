@@ -55,7 +55,7 @@ Deno.test("a runner answers each bad request with its own error, and loses nothi
       { project: "web", script: "x".repeat(10 * MIB) },
       422,
       "invalid_request",
-      /at most 4M/,
+      /at most 1M/,
     ],
     [
       "a body of 13 MB",

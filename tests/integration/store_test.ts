@@ -57,6 +57,43 @@ Deno.test("openDatabase() brings a database of an earlier release up to date", a
   storeOn(db).insert({ job: makeJob() });
 });
 
+Deno.test("openDatabase() moves large specs of an earlier release out of the rows of jobs", async () => {
+  await using t = new Directory();
+  const job = makeLargeJob();
+  const migrations = JOB_MIGRATIONS.slice(0, 3);
+  const before = openDatabase({ path: t.db, schemas: [{ name: "jobs", migrations }] });
+  before.run(
+    `INSERT INTO jobs (id, project, state, attempt, retry_base, spec, rank, not_before, usage,
+       created_at, revision) VALUES (?, 'web', 'queued', 0, 0, ?, 0, 0, '{}', 0, 1)`,
+    job.id,
+    JSON.stringify(job.spec),
+  );
+  before[Symbol.dispose]();
+  using db = open(t.db);
+  const { size } = db.first("SELECT octet_length(spec) AS size FROM jobs") ?? {};
+  assert(Number(size) < 1_000);
+  assert.deepEqual(storeOn(db).require(job.id).spec, job.spec);
+  const labels = [["a", "b"]] as const;
+  assert.equal(storeOn(db).list({ labels, limit: 1 }).jobs[0]?.id, job.id);
+});
+
+Deno.test("insert() stores a large spec outside the rows that are searched, until it is removed", async () => {
+  await using t = new Directory();
+  using db = open(t.db);
+  const store = storeOn(db);
+  const job = makeLargeJob();
+  store.insert({ job });
+  const { size } = db.first("SELECT octet_length(spec) AS size FROM jobs") ?? {};
+  assert(Number(size) < 1_000);
+  assert.deepEqual(store.require(job.id).spec, job.spec);
+  db.run("DELETE FROM jobs");
+  assert.deepEqual(db.all("SELECT * FROM large_specs"), []);
+});
+
+function makeLargeJob() {
+  return makeJob({ spec: makeSpec({ labels: { a: "b" }, env: { LONG: "x".repeat(100_000) } }) });
+}
+
 Deno.test("openDatabase() leaves nothing of a migration that fails", async () => {
   await using t = new Directory();
   const broken = ["CREATE TABLE a (x);\nCREATE TABLE a (x);\n"];

@@ -21,7 +21,7 @@ export function insidePathProblem(path: string): string | undefined {
   if (parts.some((part) => part === "" || part === ".")) {
     return 'has an empty part or "."; write it in its shortest form';
   }
-  return parts.some((part) => byteLength(part) > 255)
+  return parts.some((part) => part.length > 255 / 3 && byteLength(part) > 255)
     ? "has a part longer than 255 bytes"
     : undefined;
 }

@@ -13,11 +13,11 @@ export interface BodyLimits {
   readonly timeoutMs: number;
 }
 
-/** Most values in a body: half again as many as the largest job has. */
-const MAX_VALUES = 100_000;
+/** Most values in a body; twice as many as the largest job has. */
+const MAX_VALUES = 20_000;
 
 /** Most names in a body; twice as many as the largest job has. */
-const MAX_NAMES = 20_000;
+const MAX_NAMES = 10_000;
 
 /** Deepest nesting of a body. */
 const MAX_DEPTH = 64;

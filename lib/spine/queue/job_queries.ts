@@ -71,7 +71,7 @@ export interface AttemptTotals {
 }
 
 /** A job may hold megabytes of script, so a page is bounded by the bytes of its specs too. */
-const PAGE_MAX_BYTES = 8 * 1024 * 1024;
+const PAGE_MAX_BYTES = 2 * 1024 * 1024;
 
 /** Returns at most six ids that begin with `prefix`; only of `projects` if they are given. */
 export function idsWithPrefix(
@@ -160,7 +160,8 @@ function readPage(
   { tail, values, limit }: { tail: string; values: readonly SqlValue[]; limit: number },
 ): JobPage {
   const sizes = db.all(
-    `SELECT octet_length(spec) AS size FROM jobs ${tail} LIMIT ?`,
+    `SELECT coalesce((SELECT octet_length(spec) FROM large_specs WHERE job_id = jobs.id),
+       octet_length(spec)) AS size FROM jobs ${tail} LIMIT ?`,
     ...values,
     limit + 1,
   );

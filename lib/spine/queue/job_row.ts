@@ -17,11 +17,14 @@ import {
   type Usage,
 } from "@lib/spine/jobs/model.ts";
 import type { JobEvent } from "@lib/spine/jobs/state_machine.ts";
+import { LARGE_SPEC_BYTES } from "@lib/spine/queue/job_schema.ts";
 import { readStoredSpec } from "@lib/spine/spec/job_spec.ts";
 import type { Database, SqlRow, SqlValue } from "@lib/foundations/store/database.ts";
 
 /** Columns of `jobs` that make a {@linkcode Job}. */
-export const JOB_COLUMNS = "id, state, attempt, retry_base, spec, not_before, reason, message, " +
+export const JOB_COLUMNS = "id, state, attempt, retry_base, " +
+  "coalesce((SELECT spec FROM large_specs WHERE job_id = jobs.id), spec) AS spec, " +
+  "not_before, reason, message, " +
   "exit_code, signal, usage, created_at, started_at, finished_at, cancel, revision";
 
 /** Reads a job's row. */
@@ -140,6 +143,8 @@ export function insertRow(
   job: Job,
   { rank, sealedSecrets }: { rank: number; sealedSecrets: Uint8Array | undefined },
 ): void {
+  const spec = JSON.stringify(job.spec);
+  const isLarge = new TextEncoder().encode(spec).length > LARGE_SPEC_BYTES;
   db.run(
     `INSERT INTO jobs (id, project, state, attempt, retry_base, spec, sealed_secrets, rank,
        not_before, concurrency_group, usage, created_at, revision)
@@ -149,7 +154,7 @@ export function insertRow(
     job.state,
     job.attempt,
     job.retryBase,
-    JSON.stringify(job.spec),
+    isLarge ? JSON.stringify(inQueries(job.spec)) : spec,
     sealedSecrets ?? null,
     rank,
     wholeOrNull(job.notBefore),
@@ -158,6 +163,12 @@ export function insertRow(
     job.createdAt,
     job.revision,
   );
+  if (isLarge) db.run("INSERT INTO large_specs (job_id, spec) VALUES (?, ?)", job.id, spec);
+}
+
+/** Returns the part of a spec that the statements of this directory read. */
+function inQueries({ labels, retries }: Job["spec"]): Pick<Job["spec"], "labels" | "retries"> {
+  return { labels, retries };
 }
 
 /** Writes a changed job. */

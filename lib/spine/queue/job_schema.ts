@@ -7,6 +7,9 @@
  */
 import type { Migration } from "@lib/foundations/store/database.ts";
 
+/** Longer specs are stored beside their job's row, in bytes. */
+export const LARGE_SPEC_BYTES = 8 * 1024;
+
 /** Schema versions, in order. */
 export const JOB_MIGRATIONS: readonly Migration[] = [
   `
@@ -88,9 +91,26 @@ CREATE TABLE removed_revision (
   `
 CREATE INDEX jobs_sealed ON jobs (finished_at, id) WHERE sealed_secrets IS NOT NULL;
 `,
-  // Counting without it would read the specs, which may be long.
+  // Counting without them would read the specs, which may be long.
   `
 CREATE INDEX jobs_by_state ON jobs (project, state);
+
+CREATE INDEX jobs_queued_since ON jobs (created_at) WHERE state = 'queued';
+`,
+  // To find a row of "jobs", SQLite reads those that it compares with: they have to be small.
+  `
+CREATE TABLE large_specs (
+  number INTEGER PRIMARY KEY,
+  job_id TEXT NOT NULL UNIQUE REFERENCES jobs (id) ON DELETE CASCADE,
+  spec TEXT NOT NULL
+) STRICT;
+
+INSERT INTO large_specs (job_id, spec)
+  SELECT id, spec FROM jobs WHERE octet_length(spec) > ${LARGE_SPEC_BYTES} AND json_valid(spec);
+
+UPDATE jobs SET spec = json_object(
+  'labels', coalesce(spec -> '$.labels', json('{}')), 'retries', spec -> '$.retries')
+  WHERE id IN (SELECT job_id FROM large_specs);
 `,
 ];
 

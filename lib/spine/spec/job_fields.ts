@@ -231,7 +231,7 @@ export const JOB = {
 /** A program and its arguments. */
 function argv(): ValueType<readonly string[]> {
   const argument = documented(anyText(), { pattern: PATTERNS.noNul });
-  const type = listOf(argument, { max: 65_536, accepts: "a list of texts" });
+  const type = listOf(argument, { max: 4_096, accepts: "a list of texts" });
   const program = { ...argument.json, minLength: 1 };
   return documented(type, { minItems: 1, prefixItems: [program], examples: [["make", "test"]] });
 }

@@ -18,7 +18,7 @@ import type { JobRequest, JobSpec } from "@lib/spine/spec/job_spec.ts";
 import { artifactIssues, cacheIssues, fileIssues } from "@lib/spine/spec/workspace_paths.ts";
 
 /** Longest script, in bytes. */
-export const SCRIPT_MAX_BYTES = 4 * 1024 * 1024;
+export const SCRIPT_MAX_BYTES = 1024 * 1024;
 
 /** The policy of a project for its jobs. */
 export interface JobRules {
@@ -99,12 +99,15 @@ export function policyIssues(spec: JobSpec, rules: JobRules): readonly FieldIssu
 }
 
 function scriptProblem(script: string): string | undefined {
+  if (script.length > SCRIPT_MAX_BYTES) return scriptTooLong(script.length);
   if (!/[^\0- ]/.test(script)) return "is empty";
   if (script.includes("\0")) return "contains a NUL character";
   if (!script.isWellFormed()) return "is not valid Unicode text";
   const bytes = new TextEncoder().encode(script).byteLength;
-  return bytes > SCRIPT_MAX_BYTES
-    ? `is ${formatSize(bytes)} long; at most ${formatSize(SCRIPT_MAX_BYTES)} are allowed, ` +
-      "put the text into a file and run that"
-    : undefined;
+  return bytes > SCRIPT_MAX_BYTES ? scriptTooLong(bytes) : undefined;
+}
+
+function scriptTooLong(length: number): string {
+  return `is ${formatSize(length)} long; at most ${formatSize(SCRIPT_MAX_BYTES)} are allowed, ` +
+    "put the text into a file and run that";
 }

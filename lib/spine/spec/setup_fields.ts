@@ -17,10 +17,11 @@ import {
   type ValueType,
   variableName,
 } from "@lib/core/value_types.ts";
-import { field, group, record, type SpecOf, toView } from "@lib/spine/spec/field.ts";
+import { field, group, isMap, record, type SpecOf, toView } from "@lib/spine/spec/field.ts";
 import {
   base64Bytes,
   documented,
+  filesProblem,
   lowerCase,
   PART_MAX_BYTES,
   PATTERNS,
@@ -37,7 +38,7 @@ const glob = documented(path("any"), {
   pattern: PATTERNS.glob,
   examples: ["dist/*.tar.gz"],
 });
-const globs = (min: number) => listOf(glob, { min, max: 64, accepts: "a list of globs" });
+const globs = (min: number, max: number) => listOf(glob, { min, max, accepts: "a list of globs" });
 const inside = (pattern: string) =>
   documented(path("any"), { pattern, maxLength: PART_MAX_BYTES, examples: ["dist/app"] });
 
@@ -282,6 +283,12 @@ export function files(): ValueType<readonly SpecOf<typeof FILE>[]> {
     ...listOf(record(FILE), { max: 64, accepts: "an object of paths and contents" }),
     json: map.json,
     schema: v.pipe(
+      annotated(map.json),
+      // Before any content is encoded.
+      v.rawCheck(({ dataset, addIssue }) => {
+        const problem = filesProblem(leastBytes(dataset.value));
+        if (problem !== undefined) addIssue({ message: problem });
+      }),
       map.schema,
       v.transform((all) => Object.entries(all).map(([path, one]) => ({ path, ...one }))),
     ),
@@ -290,8 +297,20 @@ export function files(): ValueType<readonly SpecOf<typeof FILE>[]> {
   };
 }
 
+/** Returns the least size of all contents together; what is not a content counts as nothing. */
+function leastBytes(files: unknown): number {
+  let bytes = 0;
+  for (const content of Object.values(Object(files))) {
+    if (typeof content === "string") bytes += content.length;
+    else if (isMap(content) && typeof content["base64"] === "string") {
+      bytes += base64Bytes(content["base64"]);
+    }
+  }
+  return bytes;
+}
+
 const ARTIFACTS = {
-  paths: field("paths", documented(globs(1), { contains: { pattern: "^[^!]" } }), {
+  paths: field("paths", documented(globs(1, 64), { contains: { pattern: "^[^!]" } }), {
     required: true,
     doc: "Globs below the workspace; !GLOB excludes",
     flag: "--artifact GLOB",
@@ -324,11 +343,11 @@ const CACHE = {
     required: true,
     doc: "Names the cache in the project",
   }),
-  paths: field("paths", documented(globs(1), { items: inside(PATTERNS.cachePath).json }), {
+  paths: field("paths", documented(globs(1, 16), { items: inside(PATTERNS.cachePath).json }), {
     required: true,
     doc: "Below the workspace",
   }),
-  keyFiles: field("key_files", globs(0), {
+  keyFiles: field("key_files", globs(0, 16), {
     default: [],
     doc: "Globs of the files whose content determines the key",
   }),

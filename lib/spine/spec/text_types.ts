@@ -88,6 +88,16 @@ export function lowerCase(type: ValueType<string>): ValueType<string> {
   return { ...type, schema: v.pipe(type.schema, v.transform((text) => text.toLowerCase())) };
 }
 
+/** Maximum size of all files of a job together. */
+const MAX_FILES_BYTES = 2 * 1024 * 1024;
+
+/** Returns the problem of files of `bytes` together; `undefined` if there is none. */
+export function filesProblem(bytes: number): string | undefined {
+  return bytes > MAX_FILES_BYTES
+    ? `are ${formatSize(bytes)} together; at most ${formatSize(MAX_FILES_BYTES)} are allowed`
+    : undefined;
+}
+
 /** Returns the size of a decoded Base64 text. */
 export function base64Bytes(text: string): number {
   const padding = text.endsWith("==") ? 2 : text.endsWith("=") ? 1 : 0;

@@ -4,14 +4,10 @@
  * @module
  */
 import { type FieldIssue, issuesOf } from "@lib/core/errors.ts";
-import { formatSize } from "@lib/core/size.ts";
 import { globProblem } from "@lib/foundations/files/glob.ts";
 import { insidePathProblem } from "@lib/foundations/files/inside.ts";
-import { base64Bytes } from "@lib/spine/spec/text_types.ts";
+import { base64Bytes, filesProblem } from "@lib/spine/spec/text_types.ts";
 import type { ArtifactSpec, CacheSpec, WorkspaceFile } from "@lib/spine/spec/job_spec.ts";
-
-/** Maximum size of all files of a job together. */
-const MAX_FILES_BYTES = 8 * 1024 * 1024;
 
 /** Returns the issues of a job's artifacts. */
 export function artifactIssues({ paths }: ArtifactSpec): readonly FieldIssue[] {
@@ -48,9 +44,7 @@ export function cacheNameProblem(name: string): string | undefined {
 export function fileIssues(files: readonly WorkspaceFile[]): readonly FieldIssue[] {
   const sizes = files.map(({ content }) => contentBytes(content));
   const bytes = sizes.reduce<number>((sum, size) => sum + (size ?? 0), 0);
-  const tooLarge = bytes > MAX_FILES_BYTES
-    ? `are ${formatSize(bytes)} together; at most ${formatSize(MAX_FILES_BYTES)} are allowed`
-    : undefined;
+  const tooLarge = filesProblem(bytes);
   const directories = new Set(files.filter(({ path }) => path.endsWith("/")).map(nameOf));
   const outers = files.map(nameOf).filter((name) => !directories.has(name));
   const outerOf = outerNames(outers.toSorted((a, b) => a.length - b.length));
@@ -88,7 +82,7 @@ function cachePathProblem(path: string): string | undefined {
 
 /** The files in .git decide which programs git runs. */
 function gitProblem(path: string): string | undefined {
-  return path.split("/").some((part) => part.toLowerCase() === ".git")
+  return /(^|\/)\.git(\/|$)/i.test(path)
     ? "is inside .git, which belongs to the checkout"
     : undefined;
 }

@@ -48,8 +48,8 @@ for (
 
 for (
   const [what, body] of [
-    ["100000 values", `[${"{},".repeat(100_000)}{}]`],
-    ["20000 names", `{"env":{${'"A":1,'.repeat(20_000)}"B":1}}`],
+    ["20000 values", `[${"{},".repeat(20_000)}{}]`],
+    ["10000 names", `{"env":{${'"A":1,'.repeat(10_000)}"B":1}}`],
     ["64 levels", "[".repeat(65) + "]".repeat(65)],
   ] as const
 ) {
