@@ -41,8 +41,9 @@ async function removeSimple(path: string): Promise<boolean> {
   }
 }
 
+/** Large trees take long, and starts of jobs go first. */
 function run(argv: readonly string[]) {
-  return runCommand(argv, {
+  return runCommand(["nice", "-n", "10", ...argv], {
     timeoutMs: TIMEOUT_MS,
     maxBytes: 4_096,
     signal: new AbortController().signal,

@@ -1,0 +1,78 @@
+/**
+ * A job that harms its own project does not keep those of others from starting.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import { removeTree } from "@lib/foundations/process/remove_tree.ts";
+import { RunnerBench } from "../support/runner_process.ts";
+
+/** Jobs as they are submitted, besides their project. */
+const HOSTILE: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
+  "nests 60,000 directories": {
+    command: ["perl", "-e", "for (1 .. 60000) { mkdir 'd'; chdir 'd' or last }"],
+  },
+  "makes FIFOs beside and in place of its log": {
+    script: "mkfifo ../a ../b; rm -f ../output.log; mkfifo ../output.log; true",
+  },
+  "removes its directory": { script: "cd ../..; rm -rf *" },
+  "has large secrets": {
+    command: ["true"],
+    secrets: { A: "a1".repeat(30_000), B: "b2".repeat(30_000) },
+  },
+  "floods its log": { script: "yes flood | head -c 200000000" },
+  "makes 100,000 files": { script: "seq 100000 | xargs touch" },
+  "keeps deep trees and many files": {
+    script: "seq 5000 | xargs touch; perl -e 'for (1 .. 5000) { mkdir q(d); chdir q(d) }'",
+    artifacts: ["**"],
+    caches: [{ name: "all", paths: ["d"] }],
+  },
+};
+
+/** How often each kind is run, and the starts before and beside it that are compared. */
+const ROUNDS = 2;
+const STARTS = 4;
+
+const CONFIG = "queue: { max_running: 8 }\n";
+
+Deno.test("a job starts within twice its usual time while one of another project does harm", async (t) => {
+  await using bench = new RunnerBench({ config: CONFIG });
+  await bench.start();
+  // The clean-up of the bench is not made for trees of this depth.
+  await using _ = {
+    async [Symbol.asyncDispose]() {
+      await bench.kill();
+      for (const pid of bench.agentPids()) Deno.kill(pid, "SIGKILL");
+      await removeTree(bench.stateDir);
+    },
+  };
+  for (const project of ["calm", "hostile"]) await bench.runJob({ project, command: ["true"] });
+  for (const [name, body] of Object.entries(HOSTILE)) {
+    await t.step(name, async () => {
+      const usual: number[] = [];
+      const beside: number[] = [];
+      for (let round = 0; round < ROUNDS; round++) {
+        for (let start = 0; start < STARTS; start++) usual.push(await startMs(bench));
+        const { body: job } = await bench.json("POST", "/v1/jobs", {
+          body: { project: "hostile", timeout: "3s", ...body },
+        });
+        for (let start = 0; start < STARTS; start++) beside.push(await startMs(bench));
+        const { body: ended } = await bench.json("GET", `/v1/jobs/${job.id}/wait?timeout=60s`);
+        assert(ended.finished_at !== null, `It has not ended: ${JSON.stringify(ended)}`);
+      }
+      const text = `${median(beside)} ms beside it, usually ${median(usual)} ms`;
+      assert(median(beside) <= 2 * median(usual), text);
+    });
+  }
+});
+
+/** Submits a job and returns the time until it has started, by the runner's own clock. */
+async function startMs(bench: RunnerBench): Promise<number> {
+  const job = await bench.runJob({ project: "calm", command: ["true"] });
+  assert.equal(job.state, "succeeded", JSON.stringify(job));
+  return Date.parse(job.started_at) - Date.parse(job.created_at);
+}
+
+function median(samples: readonly number[]): number {
+  return samples.toSorted((a, b) => a - b)[samples.length >> 1] ?? 0;
+}
