@@ -190,7 +190,7 @@ async function sayReasons(
 }
 
 /** Returns the line about a job that waits. */
-export function waitingLine(
+function waitingLine(
   { id, state, queue_position: ahead = 0, waiting = null }: JobAnswer,
 ): string | undefined {
   if (waiting === null && state !== "queued") return undefined;
