@@ -207,6 +207,7 @@ export async function startRunner(input: RunnerInput) {
     }),
     configuredProjects: () => [...config.current.projects],
     maxRunningOf: (project) => config.maxRunningOf(project),
+    agentProblems: () => link.problems(),
     agentView: (project, signal) => viewAgent(link, project, signal),
     waitingReason: (job) => dispatcher.waitingReason(job),
     wakeQueue: () => dispatcher.wake(),

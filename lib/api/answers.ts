@@ -115,6 +115,10 @@ export const projectSchema = v.object({
   project,
   ...queueSchema.entries,
   max_running: count,
+  agent_problem: added(v.pipe(
+    text,
+    v.description("Why its agent did not answer, or could not do its work, when last asked"),
+  )),
 });
 
 /** All projects. */

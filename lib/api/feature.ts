@@ -9,6 +9,7 @@
  */
 import type { Clock } from "@lib/core/clock.ts";
 import type { Caller } from "@lib/core/caller.ts";
+import type { AgentProblem } from "@lib/spine/agent_link/known_agents.ts";
 import type { JobId, ProjectName } from "@lib/core/ids.ts";
 import type { Logger } from "@lib/core/logger.ts";
 import type { TaskGroup } from "@lib/core/task_group.ts";
@@ -120,6 +121,8 @@ export interface RunnerServices {
   /** Projects in the configuration. */
   readonly configuredProjects: () => readonly ProjectName[];
   readonly maxRunningOf: (project: ProjectName) => number;
+  /** Returns the agents that did not answer, or could not do their work, when last asked. */
+  readonly agentProblems: () => readonly AgentProblem[];
   readonly agentView: (project: ProjectName, signal: AbortSignal) => Promise<AgentView>;
   /** Returns why a job waits for something other than its turn. */
   readonly waitingReason: (job: Job) => string | undefined;

@@ -102,3 +102,27 @@ Deno.test("a cancel holds while the agent does not answer: the runner stops the 
   Deno.kill(agent, "SIGCONT");
   assert.equal((await bench.runJob({ project: "web", script: "true" })).state, "succeeded");
 });
+
+Deno.test("status, projects and doctor answer quickly and name an agent that is silent", async () => {
+  await using bench = new RunnerBench();
+  await bench.start();
+  assert.equal((await bench.runJob({ project: "web", script: "true" })).state, "succeeded");
+  const [agent = 0] = bench.agentPids();
+  Deno.kill(agent, "SIGSTOP");
+  await bench.json("POST", "/v1/jobs", { body: { project: "web", script: "true" } });
+  const begun = performance.now();
+  const { body: project } = await bench.json("GET", "/v1/projects/web");
+  assert(performance.now() - begun < 4_000);
+  assert.equal(project.agent.running, false);
+  assert.match(project.agent_problem, /Cannot wait longer for the agent of web/);
+  const { body: { projects } } = await bench.json("GET", "/v1/projects");
+  assert.match(projects[0].agent_problem, /./);
+  const { body: status } = await bench.json("GET", "/v1/status");
+  assert.equal(status.agent_problems[0].project, "web");
+  assert.match((await bench.cli(["status"])).stdout, /! the agent of web, .*: /);
+  assert.match((await bench.cli(["projects"])).stdout, /! the agent of web: /);
+  assert.match((await bench.cli(["doctor"])).stdout, /FAIL Agent: the agent of web: /);
+  Deno.kill(agent, "SIGCONT");
+  while ((await bench.json("GET", "/v1/status")).body.agent_problems.length > 0) await pause(20);
+  assert.equal((await bench.json("GET", "/v1/projects/web")).body.agent_problem, null);
+});

@@ -29,6 +29,9 @@ class Bench implements AsyncDisposable {
   starts = 0;
   /** Thrown instead of starting the agent. */
   missing: CicdError | undefined;
+  /** Why the agent does not run, as the service manager has it. */
+  fault: string | undefined;
+  maxAgents = 1;
   /** The outcome of an attempt that the agent refused. */
   refused: AttemptOutcome | undefined;
   /** Runs the attempts without the agent. */
@@ -43,6 +46,7 @@ class Bench implements AsyncDisposable {
       socketPath: () => this.socketPath,
       ensureListening: () =>
         this.missing === undefined ? this.#listen() : Promise.reject(this.missing),
+      faultOf: () => Promise.resolve(this.fault),
       [Symbol.asyncDispose]: () => Promise.resolve(),
     };
     this.link = new AgentClient({
@@ -52,7 +56,7 @@ class Bench implements AsyncDisposable {
       bootIdOf: () => "boot-1",
       executorOf: () => Promise.resolve(new FakeExecutor(this.machine)),
       configStamp: () => "stamp-1",
-      maxAgents: () => 1,
+      maxAgents: () => this.maxAgents,
       agentIdleExitMs: () => 0,
       stateDir: this.directory,
       clock: systemClock,
@@ -81,7 +85,7 @@ class Bench implements AsyncDisposable {
       let body = "";
       request.on("data", (chunk) => body += chunk);
       request.on("end", () => {
-        this.bodies.push(JSON.parse(body));
+        this.bodies.push(body === "" ? undefined : JSON.parse(body));
         const answer = this.#answers.shift();
         if (answer === undefined) response.destroy();
         else answer(request, response);
@@ -250,6 +254,51 @@ Deno.test("stop() asks until the agent has taken it", async () => {
   await t.link.stop({ ...job, cancel }, t.stop.signal);
   assert.deepEqual(t.requests, Array(3).fill(`POST ${path}/stop`));
   assert.deepEqual(t.bodies, Array(3).fill(cancel));
+});
+
+Deno.test("run() names a silent agent with the reason of the service manager, until it answers", async () => {
+  await using t = new Bench(async (_, response) => {
+    while (t.waiting.length === 0) await systemClock.sleep(5);
+    assert.deepEqual(
+      t.link.problems().map(({ project, reason }) => ({ project, reason })),
+      [{ project: job.spec.project, reason: t.fault }],
+    );
+    response.end(alive + ended);
+  });
+  t.fault = "cicd-agent@web.service: failed (exit-code, status 203/EXEC)";
+  assert.equal((await t.run(job)).exitCode, 3);
+  assert.deepEqual(t.waiting, [t.fault, undefined]);
+  assert.deepEqual(t.link.problems(), []);
+});
+
+Deno.test("run() waits once, with a reason, for all idle agents that are asked to exit", async () => {
+  const silent: Answer = () => {};
+  const done: Answer = (_, response) => response.end(alive + ended);
+  await using t = new Bench(done, done, done, silent, silent, silent, done);
+  t.maxAgents = 3;
+  const jobOf = (name: string) =>
+    makeJob({ state: "starting", attempt: 1, spec: makeSpec({ project: projectName(name) }) });
+  for (const name of ["a", "b", "c"]) await t.run(jobOf(name));
+  t.maxAgents = 1;
+  t.waiting.length = 0;
+  const begun = performance.now();
+  await t.run(jobOf("d"));
+  // One deadline of 2 s, not one for each.
+  assert(performance.now() - begun < 4_000);
+  assert.match(t.waiting[0] ?? "", /^idle ones must exit first .*: a, b, c$/);
+  assert.equal(t.waiting.at(-1), undefined);
+  assert.deepEqual(t.link.problems().map(({ project }) => String(project)).sort(), ["a", "b", "c"]);
+});
+
+Deno.test("status() gives up on a silent agent in time, and names it", async () => {
+  const done: Answer = (_, response) => response.end(alive + ended);
+  await using t = new Bench(done, () => {}, () => {});
+  await t.run(job);
+  const { project } = job.spec;
+  const begun = performance.now();
+  await Promise.all([t.link.status(project, t.stop.signal), t.link.status(project, t.stop.signal)]);
+  assert(performance.now() - begun < 4_000);
+  assert.match(t.link.problems()[0]?.reason ?? "", /Cannot wait longer for the agent of/);
 });
 
 Deno.test("status() starts no agent", async () => {

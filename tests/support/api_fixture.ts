@@ -110,6 +110,7 @@ export function openApi(
     bodyLimits: () => ({ maxBytes: 1_000_000, timeoutMs: 60_000 }),
     configuredProjects: () => [],
     maxRunningOf: () => 4,
+    agentProblems: () => [],
     agentView: () => Promise.resolve({ running: false, detail: {} }),
     waitingReason: () => undefined,
     wakeQueue() {},

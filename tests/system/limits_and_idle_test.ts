@@ -108,3 +108,17 @@ Deno.test("limits set with set-property reach the slice with the next agent", as
   await t.until(second.id, ["running"]);
   assert.equal(await t.show("cicd-web.slice", "TasksMax"), "77");
 });
+
+Deno.test("an agent that systemd cannot execute is named with the reason of its unit", async () => {
+  await using t = await bootSuite({
+    dropIns: { "cicd-agent@web.service": "[Service]\nExecStart=\nExecStart=/nowhere/agent\n" },
+  });
+  const { id } = await t.submit({ project: "web", script: "true" });
+  const why = /cicd-agent@web.service: .*exit-code, status 203\/EXEC/;
+  const ask = async (path: string) => JSON.stringify(await t.ask("GET", path));
+  await t.machine.waitFor("the reason", async () => why.test(await ask(`/v1/jobs/${id}`)));
+  assert.match(await ask("/v1/status"), why);
+  assert.match(await ask("/v1/projects"), why);
+  await t.ask("POST", `/v1/jobs/${id}/cancel`);
+  assert.equal((await t.ended(id)).state, "cancelled");
+});

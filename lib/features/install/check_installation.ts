@@ -180,3 +180,16 @@ export function checkSecrets({ runner }: DoctorFacts): readonly Check[] {
     ),
   ];
 }
+
+/** Reports the agents that do not answer the runner, or cannot do their work. */
+export function checkAgents({ runner, manager }: DoctorFacts): readonly Check[] {
+  const { agentProblems = [] } = runner.kind === "answered" ? runner : {};
+  return agentProblems.map(({ project, reason }) =>
+    checkOf(`agent:${project}`, "Agent").problem(
+      `the agent of ${project}: ${reason}`,
+      manager.kind === "answers"
+        ? `systemctl --user status cicd-agent@${project}.service; fix it, then submit a job`
+        : "see the messages of the runner; fix it, then submit a job",
+    )
+  );
+}

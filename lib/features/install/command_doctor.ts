@@ -26,6 +26,7 @@ import {
 } from "@lib/foundations/docker/find_engine.ts";
 import { pingEngine } from "@lib/foundations/docker/ping.ts";
 import {
+  checkAgents,
   checkFiles,
   checkRunner,
   checkSecrets,
@@ -43,7 +44,14 @@ import { type Colour, oneLine, type Painter } from "@lib/api/client/format.ts";
 
 /** Reads what concerns the installation out of the runner's status. */
 const readStatus = reading(
-  v.object({ version: v.string(), unreadable_secrets: v.optional(v.number(), 0) }),
+  v.object({
+    version: v.string(),
+    unreadable_secrets: v.optional(v.number(), 0),
+    agent_problems: v.optional(
+      v.array(v.object({ project: v.string(), reason: v.string() })),
+      [],
+    ),
+  }),
   "the status",
 );
 
@@ -84,6 +92,7 @@ export async function doctor(context: CliContext): Promise<number> {
     ...checkUnits(facts),
     checkRunner(facts),
     ...checkSecrets(facts),
+    ...checkAgents(facts),
     ...checkTools(facts),
     ...checkListener(config.of(LISTEN)),
   ];
@@ -165,11 +174,14 @@ async function askRunner(context: CliContext, signal: AbortSignal): Promise<Runn
   using deadline = withDeadline(signal, ASK_RUNNER_MS, "the runner");
   try {
     using runner = await context.connect();
-    const { version, unreadable_secrets: unreadableSecrets } = await runner.ask(readStatus, {
-      path: "/v1/status",
-      signal: deadline,
-    });
-    return { kind: "answered", version, unreadableSecrets };
+    const answer = await runner.ask(readStatus, { path: "/v1/status", signal: deadline });
+    const { version, unreadable_secrets, agent_problems } = answer;
+    return {
+      kind: "answered",
+      version,
+      unreadableSecrets: unreadable_secrets,
+      agentProblems: agent_problems,
+    };
   } catch (error) {
     if (signal.aborted) throw signal.reason;
     const isSilent = !(error instanceof CicdError) ||

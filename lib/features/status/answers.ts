@@ -4,7 +4,7 @@
  * @module
  */
 import * as v from "valibot";
-import { added, count, projectSchema, queueSchema, time } from "@lib/api/answers.ts";
+import { added, count, project, projectSchema, queueSchema, time } from "@lib/api/answers.ts";
 
 /** Readiness. */
 export const readySchema = v.object({ ready: v.boolean(), reasons: v.array(v.string()) });
@@ -24,6 +24,10 @@ export const statusSchema = v.object({
   unreadable_secrets: added(
     v.pipe(v.number(), v.description("Jobs whose secrets were sealed with another key file")),
   ),
+  agent_problems: added(v.pipe(
+    v.array(v.object({ project, reason: v.string(), since: time })),
+    v.description("Agents that did not answer, or could not do their work, when last asked"),
+  )),
   warnings: added(
     v.pipe(v.array(v.string()), v.description("Dangers of the configuration")),
   ),

@@ -67,7 +67,8 @@ async function renderOverview(
   options: { readonly now: number; readonly paint: Painter; readonly width?: number | undefined },
 ): Promise<readonly string[]> {
   const { now, paint } = options;
-  const { mode, queued, in_flight, max_running, ready, reasons, warnings = [] } = status;
+  const { mode, queued, in_flight, max_running, ready, reasons } = status;
+  const { agent_problems = [], warnings = [] } = status;
   const counts = `${in_flight} of ${max_running} running, ${queued} queued`;
   const head = [
     paint("strong", `cicd-runner ${status.version}`),
@@ -79,6 +80,9 @@ async function renderOverview(
   return [
     head.join("  "),
     ...reasons.map((reason) => paint("bad", `! ${oneLine(reason)}`)),
+    ...agent_problems.map(({ project, reason, since }) =>
+      paint("bad", `! the agent of ${project}, ${ago(since, now)}: ${oneLine(reason)}`)
+    ),
     ...warnings.map((warning) => paint("warn", `! ${oneLine(warning)}`)),
     ...projects.flatMap(limitsLine).map((line) => paint("faint", line)),
     ...(open.length === 0 ? [] : ["", ...await renderJobs(open, options)]),

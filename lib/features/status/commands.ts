@@ -11,7 +11,7 @@ import { ignore } from "@lib/core/errors.ts";
 import { TaskGroup } from "@lib/core/task_group.ts";
 import { type Command, defineCommand } from "@lib/api/client/command.ts";
 import type { CliContext } from "@lib/api/client/context.ts";
-import type { Painter } from "@lib/api/client/format.ts";
+import { oneLine, type Painter } from "@lib/api/client/format.ts";
 import { changes, listProjects, type ProjectAnswer } from "@lib/api/client/jobs.ts";
 import type { RunnerTransport } from "@lib/api/client/transport.ts";
 import {
@@ -35,7 +35,13 @@ const projects = defineCommand({
     const found = await listProjects(runner, signal);
     if (flags.json) { for (const project of found) await out.json(project); }
     else if (found.length === 0) out.note("there are no projects yet; the first job creates one");
-    else for (const line of await renderProjects(found, paint)) await out.line(line);
+    else {
+      for (const line of await renderProjects(found, paint)) await out.line(line);
+      for (const { project, agent_problem } of found) {
+        if (!agent_problem) continue;
+        await out.line(paint("bad", `! the agent of ${project}: ${oneLine(agent_problem)}`));
+      }
+    }
     return 0;
   },
 });

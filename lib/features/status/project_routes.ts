@@ -21,7 +21,13 @@ const CHANGES: readonly (readonly [string, IntakeMode, string, string])[] = [
 /** The queue and its projects. */
 export type QueuePorts = Pick<
   RunnerServices,
-  "store" | "log" | "wakeQueue" | "configuredProjects" | "maxRunningOf" | "agentView"
+  | "store"
+  | "log"
+  | "wakeQueue"
+  | "configuredProjects"
+  | "maxRunningOf"
+  | "agentView"
+  | "agentProblems"
 >;
 
 /** The routes of projects and of the queue as a whole. */
@@ -80,7 +86,7 @@ export function projectRoutes(ports: QueuePorts): readonly AnyRoute[] {
 
 /** Shows the whole queue; to a caller who is restricted to projects, their part of it. */
 export function queueView(
-  ports: Pick<QueuePorts, "store" | "maxRunningOf">,
+  ports: Pick<QueuePorts, "store" | "maxRunningOf" | "agentProblems">,
   caller: Caller,
 ): v.InferOutput<typeof queueSchema> {
   const mode = ports.store.intakeModes().get(ALL_PROJECTS) ?? "open";
@@ -115,7 +121,7 @@ function projects(
 }
 
 function shown(
-  ports: Pick<QueuePorts, "store" | "maxRunningOf">,
+  ports: Pick<QueuePorts, "store" | "maxRunningOf" | "agentProblems">,
   project: ProjectName,
   counts = ports.store.counts(),
 ): v.InferOutput<typeof projectSchema> {
@@ -132,5 +138,6 @@ function shown(
     queued,
     in_flight: inFlight,
     max_running: ports.maxRunningOf(project),
+    agent_problem: ports.agentProblems().find((each) => each.project === project)?.reason ?? null,
   };
 }

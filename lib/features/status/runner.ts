@@ -4,6 +4,7 @@
  * @module
  */
 import { toRfc3339 } from "@lib/core/clock.ts";
+import { seesProject } from "@lib/core/caller.ts";
 import type { RunnerPart, RunnerServices } from "@lib/api/feature.ts";
 import { type AnyRoute, route } from "@lib/api/route.ts";
 import { readySchema, statusSchema } from "@lib/features/status/answers.ts";
@@ -67,6 +68,8 @@ function runnerRoutes(ports: RunnerServices): readonly AnyRoute[] {
           max_running: facts.maxRunning,
           ...ready(),
           unreadable_secrets: facts.unreadableSecrets,
+          agent_problems: ports.agentProblems()
+            .filter(({ project }) => seesProject(caller, project)),
           warnings: facts.warnings,
         });
       },

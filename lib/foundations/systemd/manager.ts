@@ -32,6 +32,7 @@ import {
   USAGE_PROPERTIES,
 } from "@lib/foundations/systemd/resource_limits.ts";
 import type { UnitName } from "@lib/foundations/systemd/unit_name.ts";
+import type { UnitState } from "@lib/foundations/systemd/unit_state.ts";
 import type { UnitProperty } from "@lib/foundations/systemd/unit_property.ts";
 
 /**
@@ -160,6 +161,27 @@ export class UserManager implements AsyncDisposable {
   async hasUnitFile(name: UnitName, signal: AbortSignal): Promise<boolean> {
     const [path] = await this.#call("LoadUnit", "s", [name], signal);
     return await this.#property(String(path), "Unit", "LoadState", signal) === "loaded";
+  }
+
+  /** Reads the state of a service or socket, which is loaded if necessary. */
+  async readState(name: UnitName, signal: AbortSignal): Promise<UnitState> {
+    const [path] = await this.#call("LoadUnit", "s", [name], signal);
+    const isService = name.endsWith(".service");
+    const kind = isService ? "Service" : "Socket";
+    const read = (from: string, property: string) =>
+      this.#property(String(path), from, property, signal);
+    const [load, active, sub, result, code = 0, status = 0] = await Promise.all([
+      ...["LoadState", "ActiveState", "SubState"].map((property) => read("Unit", property)),
+      ...["Result", ...(isService ? ["ExecMainCode", "ExecMainStatus"] : [])]
+        .map((property) => read(kind, property)),
+    ]);
+    return {
+      load: String(load),
+      active: String(active),
+      sub: String(sub),
+      result: String(result),
+      exit: { code: Number(code), status: Number(status) },
+    };
   }
 
   /**

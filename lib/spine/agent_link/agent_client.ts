@@ -7,7 +7,7 @@
 import { Backoff } from "@lib/core/backoff.ts";
 import type { Clock } from "@lib/core/clock.ts";
 import type { ErrorCode } from "@lib/core/error_codes.ts";
-import { CicdError, isNobodyListening, toCicdError } from "@lib/core/errors.ts";
+import { CicdError, isNobodyListening, messageOf, toCicdError } from "@lib/core/errors.ts";
 import type { ProjectName } from "@lib/core/ids.ts";
 import type { Logger } from "@lib/core/logger.ts";
 import { readLines } from "@lib/core/lines.ts";
@@ -19,6 +19,7 @@ import {
   parseAttemptLine,
   SIGN_OF_LIFE_MS,
 } from "@lib/spine/agent_link/protocol.ts";
+import { type AgentProblem, KnownAgents } from "@lib/spine/agent_link/known_agents.ts";
 import { UnixClient, type UnixResponse } from "@lib/foundations/http/unix_client.ts";
 import { parseProblem } from "@lib/foundations/http/problem.ts";
 import type { AttemptInput } from "@lib/spine/attempts/attempt_host.ts";
@@ -43,6 +44,8 @@ export interface AgentHost extends AsyncDisposable {
    * @throws {CicdError} `agent_unavailable` or `systemd_unavailable`.
    */
   ensureListening(project: ProjectName, signal: AbortSignal): Promise<void>;
+  /** Returns why an agent does not run, as far as its supervisor knows. */
+  faultOf?(project: ProjectName, signal: AbortSignal): Promise<string | undefined>;
 }
 
 /** Options for {@linkcode AgentClient}. */
@@ -72,29 +75,25 @@ export interface AgentClientOptions {
 /** The link to all agents. */
 export class AgentClient implements AttemptRunner, Disposable {
   readonly #options: AgentClientOptions;
-  /** The agents that may be alive; the one whose last attempt began first comes first. */
-  readonly #agents = new Map<ProjectName, LiveAgent>();
+  readonly #agents: KnownAgents;
   readonly #clients = new Map<ProjectName, UnixClient>();
 
   constructor(options: AgentClientOptions) {
     this.#options = options;
+    const { host, clock, log } = options;
+    this.#agents = new KnownAgents({
+      faultOf: (project, signal) => host.faultOf?.(project, signal) ?? Promise.resolve(undefined),
+      clock,
+      log,
+    });
   }
 
   async run(job: Job, options: RunAttemptOptions): Promise<AttemptOutcome> {
-    const { project } = job.spec;
-    const agent = this.#agents.get(project) ?? { attempts: 0, usedAt: 0 };
-    agent.attempts++;
-    this.#agents.delete(project);
-    this.#agents.set(project, agent);
-    try {
-      await this.#endIdleAgents(options.signal);
-      const outcome = await this.#run(job, options);
-      const mask = await this.#options.maskOf(job);
-      return { ...outcome, message: mask(outcome.message) };
-    } finally {
-      agent.attempts--;
-      agent.usedAt = this.#options.clock.now();
-    }
+    using _use = this.#agents.use(job.spec.project);
+    await this.#endIdleAgents(options);
+    const outcome = await this.#run(job, options);
+    const mask = await this.#options.maskOf(job);
+    return { ...outcome, message: mask(outcome.message) };
   }
 
   #run(job: Job, options: RunAttemptOptions): Promise<AttemptOutcome> {
@@ -114,7 +113,7 @@ export class AgentClient implements AttemptRunner, Disposable {
         body: JSON.stringify(order),
         signal,
       };
-      using response = await this.#send(job.spec.project, request);
+      using response = await this.#send(job.spec.project, request, onWaiting);
       if (response.status >= 300) {
         const error = await failure(response, signal);
         if (ORDER_REFUSED.includes(error.code)) {
@@ -179,9 +178,14 @@ export class AgentClient implements AttemptRunner, Disposable {
     return await executor.ended(handle, signal);
   }
 
-  /** Returns an agent's status; `undefined` if it does not run. Starts nothing. */
+  /** Returns the agents that did not answer, or could not do their work, when last asked. */
+  problems(): readonly AgentProblem[] {
+    return this.#agents.problems();
+  }
+
+  /** Returns an agent's status; `undefined` if it does not run or answer. Starts nothing. */
   async status(project: ProjectName, signal: AbortSignal): Promise<AgentStatus | undefined> {
-    using deadline = withDeadline(signal, 5_000, `the agent of ${project}`);
+    using deadline = withDeadline(signal, ASK_MS, `the agent of ${project}`);
     try {
       using response = await this.#client(project).send({
         method: "GET",
@@ -190,12 +194,12 @@ export class AgentClient implements AttemptRunner, Disposable {
       });
       const status = parseAgentStatus(JSON.parse(await response.text()));
       // A question starts an agent behind a socket of the service manager.
-      const usedAt = this.#options.clock.now();
-      if (!this.#agents.has(project)) this.#agents.set(project, { attempts: 0, usedAt });
+      this.#agents.answered(project);
       return status;
     } catch (error) {
-      if (isNobodyListening(error)) return undefined;
-      throw error;
+      signal.throwIfAborted();
+      if (!isNobodyListening(error)) await this.#agents.failed(project, messageOf(error), signal);
+      return undefined;
     }
   }
 
@@ -220,26 +224,26 @@ export class AgentClient implements AttemptRunner, Disposable {
   }
 
   /** Asks idle agents beyond the limit to exit; an agent with work for us is never among them. */
-  async #endIdleAgents(signal: AbortSignal): Promise<void> {
-    const { maxAgents, agentIdleExitMs, clock, log } = this.#options;
-    while (this.#agents.size > maxAgents()) {
-      const [project, agent] = [...this.#agents].find(([, { attempts }]) => attempts === 0) ?? [];
-      if (project === undefined || agent === undefined) return;
-      this.#agents.delete(project);
-      // The question would start it again behind a socket of the service manager.
-      const idleMs = agentIdleExitMs();
-      if (idleMs > 0 && clock.now() - agent.usedAt > idleMs + EXIT_MS) continue;
+  async #endIdleAgents({ onWaiting, signal }: RunAttemptOptions): Promise<void> {
+    const { maxAgents, agentIdleExitMs, log } = this.#options;
+    const idle = this.#agents.takeIdle(maxAgents(), agentIdleExitMs());
+    if (idle.length === 0) return;
+    onWaiting(`idle ones must exit first (queue.max_agents): ${idle.slice(0, 8).join(", ")}`);
+    await Promise.all(idle.map(async (project) => {
       try {
         await this.#tell(project, "/exit", signal);
       } catch (error) {
+        signal.throwIfAborted();
         log.info("An idle agent stays", { project, error });
+        await this.#agents.failed(project, messageOf(error), signal);
       }
-    }
+    }));
+    onWaiting(undefined);
   }
 
   /** Posts to an agent; one that does not run needs nothing. */
   async #tell(project: ProjectName, path: string, signal: AbortSignal): Promise<void> {
-    using deadline = withDeadline(signal, 5_000, `the agent of ${project}`);
+    using deadline = withDeadline(signal, ASK_MS, `the agent of ${project}`);
     try {
       const request = { method: "POST", path, body: "{}", signal: deadline };
       using response = await this.#client(project).send(request);
@@ -270,19 +274,22 @@ export class AgentClient implements AttemptRunner, Disposable {
       } catch (error) {
         if (signal.aborted) throw signal.reason;
         const problem = toCicdError(error);
-        onWaiting?.((await this.#options.maskOf(job))(problem.message));
+        const mask = await this.#options.maskOf(job);
+        const why = await this.#agents.failed(job.spec.project, mask(problem.message), signal);
+        onWaiting?.(why);
         if (clock.now() - begun > SIGN_OF_LIFE_MS) {
           failures = 0;
           backoff.reset();
         }
         // A restart of the agent takes a few quick tries; anything else deserves attention, once.
         const isTrouble = ++failures > 5 || problem.code === "deadline_exceeded";
-        const isNews = isTrouble && problem.message !== warned;
-        if (isNews) warned = problem.message;
+        const isNews = isTrouble && why !== warned;
+        if (isNews) warned = why;
         log[isNews ? "warning" : "info"](`Cannot ${verb} an attempt yet; trying again`, {
           jobId: job.id,
           project: job.spec.project,
           attempt: job.attempt,
+          why,
           error: problem,
         });
         await clock.sleep(backoff.next(), { signal });
@@ -300,18 +307,29 @@ export class AgentClient implements AttemptRunner, Disposable {
     return { ref, spec, directory: attemptDirectory(this.#options.stateDir, ref) };
   }
 
-  async #send(project: ProjectName, request: LinkRequest): Promise<UnixResponse> {
+  async #send(
+    project: ProjectName,
+    request: LinkRequest,
+    onWaiting?: (reason: string) => void,
+  ): Promise<UnixResponse> {
     using deadline = withDeadline(request.signal, ANSWER_MS, `the agent of ${project}`);
     const client = this.#client(project);
     // The deadline breaks a connection without an answer; after it, only the caller's signal does.
     const signal = AbortSignal.any([request.signal, deadline]);
+    const over = new AbortController();
+    const late = this.#agents.whileLate(project, AbortSignal.any([signal, over.signal]), onWaiting);
     const send = () => client.send({ ...request, signal });
     try {
-      return await send();
-    } catch (error) {
-      if (!isNobodyListening(error)) throw error;
-      await this.#options.host.ensureListening(project, deadline);
-      return await send();
+      const response = await send().catch(async (error) => {
+        if (!isNobodyListening(error)) throw error;
+        await this.#options.host.ensureListening(project, deadline);
+        return await send();
+      });
+      this.#agents.answered(project);
+      return response;
+    } finally {
+      over.abort(ANSWERED);
+      await late;
     }
   }
 
@@ -334,15 +352,10 @@ const ORDER_REFUSED: readonly ErrorCode[] = [
 
 /** Time for an agent to answer. */
 const ANSWER_MS = 30_000;
-/** Time for an idle agent to notice that it is idle, and to exit. */
-const EXIT_MS = 5_000;
+/** Time for an agent to answer a question. */
+const ASK_MS = 2_000;
 
-/** An agent that may be alive. */
-interface LiveAgent {
-  attempts: number;
-  /** When its last attempt ended. */
-  usedAt: number;
-}
+const ANSWERED = new DOMException("The agent is not waited for", "AbortError");
 
 interface LinkRequest {
   readonly method: string;

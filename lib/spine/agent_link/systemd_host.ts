@@ -14,10 +14,11 @@ import {
   agentSocketName,
   type UnitName,
 } from "@lib/foundations/systemd/unit_name.ts";
+import { faultOfUnit } from "@lib/foundations/systemd/unit_state.ts";
 
 /** The part of the service manager that starts agents. */
 export type AgentUnits =
-  & Pick<UserManager, "hasUnitFile" | "startUnit" | "resetFailed">
+  & Pick<UserManager, "hasUnitFile" | "startUnit" | "resetFailed" | "readState">
   & AsyncDisposable;
 
 /** Options for {@linkcode SystemdAgentHost}. */
@@ -72,6 +73,18 @@ export class SystemdAgentHost implements AgentHost {
         `Cannot start ${socket}: systemd has no such unit; run cicd-runner install`,
       );
     }
+  }
+
+  async faultOf(project: ProjectName, signal: AbortSignal): Promise<string | undefined> {
+    await using manager = await this.#connect(signal);
+    if (manager === undefined) return undefined;
+    const service = agentServiceName(project);
+    const units = [service, agentSocketName(project)];
+    const states = await Promise.all(units.map((unit) => manager.readState(unit, signal)));
+    const faults = units.map((unit, at) => states[at] && faultOfUnit(unit, states[at]))
+      .filter((fault) => fault !== undefined);
+    if (faults.length === 0) return undefined;
+    return `${faults.join("; ")}; see 'journalctl --user -u ${service}'`;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

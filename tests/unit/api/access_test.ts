@@ -134,7 +134,15 @@ Deno.test("GET /readyz gives the reasons to this account and to no stranger", as
 });
 
 Deno.test("a key for some projects sees those, finds their jobs by a beginning, and submits", async () => {
-  using t = openApi({ configuredProjects: () => [project("web"), project("api")] });
+  using t = openApi({
+    configuredProjects: () => [project("web"), project("api")],
+    agentProblems: () =>
+      ["api", "web"].map((name) => ({
+        project: project(name),
+        reason: `no ${name}`,
+        since: "now",
+      })),
+  });
   const web = t.add({ spec: makeSpec({ project: project("web") }) });
   t.add({ spec: makeSpec({ project: project("api") }) });
   const ask = asker(t, keyOf(t, ["read", "submit"], ["web"]));
@@ -143,7 +151,10 @@ Deno.test("a key for some projects sees those, finds their jobs by a beginning, 
   assert.equal(JSON.parse((await ask("GET", "/v1/jobs?project=api")).text).jobs.length, 0);
   const { projects } = JSON.parse((await ask("GET", "/v1/projects")).text);
   assert.deepEqual(projects.map((one: { project: string }) => one.project), ["web"]);
-  assert.equal(JSON.parse((await ask("GET", "/v1/status")).text).queued, 1);
+  assert.equal(projects[0].agent_problem, "no web");
+  const status = JSON.parse((await ask("GET", "/v1/status")).text);
+  assert.equal(status.queued, 1);
+  assert.deepEqual(status.agent_problems, [{ project: "web", reason: "no web", since: "now" }]);
   // The beginnings of both ids are alike: only one of them is there for this key.
   const found = await ask("GET", `/v1/jobs/${web.id.slice(0, 8)}`);
   assert.equal(JSON.parse(found.text).id, web.id);

@@ -1,6 +1,11 @@
 import assert from "node:assert/strict";
 import type { UnitFacts, UnitInstance } from "@lib/features/install/facts.ts";
-import { checkRunner, checkSecrets, checkUnits } from "@lib/features/install/check_installation.ts";
+import {
+  checkAgents,
+  checkRunner,
+  checkSecrets,
+  checkUnits,
+} from "@lib/features/install/check_installation.ts";
 import { factsWith } from "./_facts.ts";
 
 const INSTANCE: UnitInstance = {
@@ -85,4 +90,14 @@ Deno.test("checkSecrets() tells of secrets that the key file does not open", () 
   const [check] = checkSecrets(factsWith({ runner: { ...answered, unreadableSecrets: 2 } }));
   assert.equal(check?.status, "problem");
   assert.match(check?.detail ?? "", /2 jobs have secrets .* another secrets\.key/);
+});
+
+Deno.test("checkAgents() names each agent that does not answer, with the reason", () => {
+  const reason = "cicd-agent@web.service: failed (exit-code, status 203/EXEC)";
+  const answered = { kind: "answered", version: "1.0.0" } as const;
+  assert.deepEqual(checkAgents(factsWith({ runner: answered })), []);
+  const runner = { ...answered, agentProblems: [{ project: "web", reason }] };
+  const [check] = checkAgents(factsWith({ runner }));
+  assert.deepEqual([check?.status, check?.detail], ["problem", `the agent of web: ${reason}`]);
+  assert.match(check?.fix ?? "", /systemctl --user status cicd-agent@web.service/);
 });

@@ -107,6 +107,34 @@ for (const state of ["loaded", "not-found", "masked"]) {
   });
 }
 
+Deno.test("readState() reads how a service ended, and the result of a socket", async () => {
+  const values: Readonly<Record<string, string | number>> = {
+    LoadState: "loaded",
+    ActiveState: "failed",
+    SubState: "failed",
+    Result: "exit-code",
+    ExecMainCode: 1,
+    ExecMainStatus: 203,
+  };
+  await using t = await setup((call) => {
+    if (call.member === "LoadUnit") return { signature: "o", body: ["/u"] };
+    const [kind, property] = call.body ?? [];
+    const isOfUnit = String(property).endsWith("State");
+    assert.match(String(kind), isOfUnit ? /\.Unit$/ : /\.(Service|Socket)$/);
+    const value = values[String(property)] ?? "";
+    return { signature: "v", body: [{ signature: typeof value === "number" ? "i" : "s", value }] };
+  });
+  const state = { load: "loaded", active: "failed", sub: "failed", result: "exit-code" };
+  assert.deepEqual(
+    await t.manager.readState(unit("cicd-agent@web.service"), signal),
+    { ...state, exit: { code: 1, status: 203 } },
+  );
+  assert.deepEqual(
+    await t.manager.readState(unit("cicd-agent@web.socket"), signal),
+    { ...state, exit: { code: 0, status: 0 } },
+  );
+});
+
 Deno.test("readUsage() loads a unit and reads the properties of its kind", async () => {
   await using t = await setup((call) => {
     if (call.member === "LoadUnit") return { signature: "o", body: ["/u"] };

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import type { AgentHost } from "@lib/spine/agent_link/agent_client.ts";
 import { SystemdAgentHost } from "@lib/spine/agent_link/systemd_host.ts";
+import type { UnitState } from "@lib/foundations/systemd/unit_state.ts";
 import { CicdError } from "@lib/core/errors.ts";
 import { FakeClock } from "../../../support/fake_clock.ts";
 import { projectName } from "../../../support/job_fixtures.ts";
@@ -9,12 +10,20 @@ const never = new AbortController().signal;
 const web = projectName();
 const SOCKET = "cicd-agent@web.socket";
 const SERVICE = "cicd-agent@web.service";
+const RUNNING: UnitState = {
+  load: "loaded",
+  active: "active",
+  sub: "running",
+  result: "success",
+  exit: { code: 0, status: 0 },
+};
 
 function setup(
-  { units = [], results = [], hasBus = true, children = true }: {
+  { units = [], results = [], states = {}, hasBus = true, children = true }: {
     readonly units?: readonly string[];
     /** Of one start after another; `done` at the end. */
     readonly results?: string[];
+    readonly states?: Readonly<Record<string, Partial<UnitState>>>;
     readonly hasBus?: boolean;
     readonly children?: boolean;
   },
@@ -41,6 +50,7 @@ function setup(
           return Promise.resolve(results.shift() ?? "done");
         },
         resetFailed: (name) => Promise.resolve(void calls.push(`reset ${name}`)),
+        readState: (name) => Promise.resolve({ ...RUNNING, ...states[name] }),
         [Symbol.asyncDispose]: () => Promise.resolve(),
       });
     },
@@ -88,4 +98,38 @@ Deno.test("ensureListening() tries a failed unit once more, then reports it", as
     `reset ${SOCKET}`,
     `start ${SOCKET}`,
   ]);
+});
+
+Deno.test("faultOf() gives the reason of the agent's units, such as a program that is missing", async () => {
+  const failed = { active: "failed", sub: "failed", result: "exit-code" };
+  const t = setup({ states: { [SERVICE]: { ...failed, exit: { code: 1, status: 203 } } } });
+  assert.equal(
+    await t.host.faultOf(web, never),
+    "cicd-agent@web.service: failed (exit-code, status 203/EXEC); " +
+      "see 'journalctl --user -u cicd-agent@web.service'",
+  );
+  const both = setup({
+    states: {
+      [SERVICE]: { ...failed, result: "signal", exit: { code: 2, status: 9 } },
+      [SOCKET]: { ...failed, result: "service-start-limit-hit" },
+    },
+  });
+  assert.match(
+    await both.host.faultOf(web, never) ?? "",
+    /^\S+ failed \(signal, signal 9\); cicd-agent@web.socket: failed \(service-start-limit-hit\);/,
+  );
+});
+
+Deno.test("faultOf() names a unit that starts for long, or is masked, and nothing that can run", async () => {
+  const starting = { active: "activating", sub: "start-pre" };
+  const t = setup({ states: { [SERVICE]: starting, [SOCKET]: { load: "masked" } } });
+  assert.match(
+    await t.host.faultOf(web, never) ?? "",
+    /^cicd-agent@web.service: activating \(start-pre\); cicd-agent@web.socket: masked;/,
+  );
+  const idle = setup({ states: { [SERVICE]: { active: "inactive", sub: "dead" } } });
+  assert.equal(await idle.host.faultOf(web, never), undefined);
+  const absent = setup({ states: { [SERVICE]: { load: "not-found", active: "inactive" } } });
+  assert.equal(await absent.host.faultOf(web, never), undefined);
+  assert.equal(await setup({ hasBus: false }).host.faultOf(web, never), undefined);
 });
