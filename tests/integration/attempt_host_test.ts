@@ -588,3 +588,16 @@ Deno.test("problems after a job are masked before the message is cut, also by th
   const { message } = await next.ended(t.ref);
   assert.doesNotMatch(message, /s3cr/);
 });
+
+Deno.test("doing() says why the end of a job cannot be learned, as long as that is so", async () => {
+  await using t = new Bench();
+  const host = await t.agent();
+  await host.begin(t.ref, input);
+  await t.machine.beginOf(t.key).promise;
+  assert.equal(host.doing(t.ref), undefined);
+  t.machine.away = "the service manager is away: nobody home";
+  assert.equal(host.doing(t.ref), t.machine.away);
+  t.machine.end(t.key, makeOutcome());
+  await host.ended(t.ref);
+  assert.equal(host.doing(t.ref), undefined);
+});

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { EngineError } from "@lib/foundations/docker/engine_error.ts";
+import { ignore } from "@lib/core/errors.ts";
 import { waitForEnd } from "@lib/foundations/docker/raw_answer.ts";
 
 /** An engine that answers one request with `answer`, and then closes the connection. */
@@ -49,4 +50,29 @@ Deno.test("waitForEnd() reports that there is no such container", async () => {
       error instanceof EngineError && error.status === 404 &&
       error.message === "Cannot wait for a container: No such container: a",
   );
+});
+
+Deno.test("waitForEnd() ends when it is aborted while the engine accepts no connection", async () => {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  assert(listener.addr.transport === "tcp");
+  const { hostname: host, port } = listener.addr;
+  const stop = new AbortController();
+  // Nobody accepts: connections fill the backlog until one has to wait.
+  const open: Promise<Deno.Conn>[] = [];
+  let isFull = false;
+  while (!isFull) {
+    const connecting = Deno.connect({ hostname: host, port, signal: stop.signal });
+    open.push(connecting);
+    isFull = await Promise.race([
+      connecting.then(() => false),
+      new Promise<boolean>((resolve) => setTimeout(() => resolve(true), 200)),
+    ]);
+  }
+  const soon = AbortSignal.timeout(200);
+  const address = { kind: "tcp", host, port } as const;
+  await assert.rejects(waitForEnd(address, { container: "a", signal: soon }), {
+    name: "TimeoutError",
+  });
+  stop.abort();
+  for (const one of open) void one.then((conn) => conn.close(), ignore("it was never open"));
 });

@@ -28,6 +28,8 @@ export class FakeMachine {
   nextStartFails: Error | undefined;
   /** Called as soon as an attempt has begun. */
   onBegun = () => {};
+  /** Why the ends of attempts cannot be learned. */
+  away: string | undefined;
   /** Thrown by each look at this attempt. */
   readonly lookFails = new Map<string, Error>();
 
@@ -101,6 +103,10 @@ export class FakeExecutor implements Executor {
 
   describeProject(): Promise<ProjectUse> {
     return Promise.resolve({ limits: {}, usage: {} });
+  }
+
+  awayReason(): string | undefined {
+    return this.#machine.away;
   }
 
   unhealthyReason(): string | undefined {

@@ -116,7 +116,11 @@ Deno.test("an agent that systemd cannot execute is named with the reason of its 
   const { id } = await t.submit({ project: "web", script: "true" });
   const why = /cicd-agent@web.service: .*exit-code, status 203\/EXEC/;
   const ask = async (path: string) => JSON.stringify(await t.ask("GET", path));
-  await t.machine.waitFor("the reason", async () => why.test(await ask(`/v1/jobs/${id}`)));
+  await t.machine.waitFor("the reason", async () => {
+    const seen = await ask(`/v1/jobs/${id}`);
+    if (!why.test(seen)) throw new Error(seen);
+    return true;
+  }, { timeoutMs: 60_000 });
   assert.match(await ask("/v1/status"), why);
   assert.match(await ask("/v1/projects"), why);
   await t.ask("POST", `/v1/jobs/${id}/cancel`);

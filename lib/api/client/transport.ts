@@ -125,6 +125,10 @@ export class RunnerTransport implements Disposable {
    */
   async open(request: RunnerRequest): Promise<UnixResponse> {
     const { method = "GET", path, headers, body, signal } = request;
+    const { answerWithinMs = 30_000 } = this.#options;
+    const timeoutMs = answerWithinMs + (request.extraMs ?? 0);
+    // Of the header: the body may take any time.
+    using deadline = withDeadline(signal, timeoutMs, "the runner's answer");
     let response: UnixResponse;
     try {
       response = await this.#options.sender.send({
@@ -135,11 +139,11 @@ export class RunnerTransport implements Disposable {
           ...headers,
           ...(body === undefined ? {} : { "content-type": "application/json" }),
         },
-        signal,
+        signal: AbortSignal.any([signal, deadline]),
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       });
     } catch (error) {
-      if (signal.aborted) throw signal.reason;
+      if (deadline.aborted) throw deadline.reason;
       throw this.#lost(error, !isNobodyListening(error));
     }
     if (response.status < 400) return this.#guarded(response, signal);

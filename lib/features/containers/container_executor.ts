@@ -6,7 +6,7 @@
 import { raceAbort } from "@lib/core/abort.ts";
 import { Backoff } from "@lib/core/backoff.ts";
 import type { Clock } from "@lib/core/clock.ts";
-import { ignore } from "@lib/core/errors.ts";
+import { ignore, messageOf } from "@lib/core/errors.ts";
 import type { Logger } from "@lib/core/logger.ts";
 import { TaskGroup } from "@lib/core/task_group.ts";
 import type { Engine } from "@lib/foundations/docker/engine.ts";
@@ -51,6 +51,8 @@ const LOG_TRIES = 5;
 interface Monitored {
   readonly outcome: Promise<AttemptOutcome>;
   stopRequested: PromiseWithResolvers<void>;
+  /** Why the engine cannot tell of it. */
+  away: string | undefined;
 }
 
 /**
@@ -120,6 +122,10 @@ export class ContainerExecutor implements Executor {
 
   describeProject(): Promise<ProjectUse> {
     return Promise.resolve({ limits: {}, usage: {} });
+  }
+
+  awayReason(attempt: AttemptHandle): string | undefined {
+    return this.#monitored.get(keyOf(attempt))?.away;
   }
 
   unhealthyReason(): string | undefined {
@@ -194,6 +200,7 @@ export class ContainerExecutor implements Executor {
     const monitored: Monitored = {
       outcome: outcome.promise,
       stopRequested: Promise.withResolvers(),
+      away: undefined,
     };
     this.#monitored.set(key, monitored);
     this.#tasks.spawn(`container ${key}`, async (signal) => {
@@ -225,6 +232,8 @@ export class ContainerExecutor implements Executor {
     for (let failures = 0;;) {
       try {
         const engine = await this.#engine(signal);
+        if (monitored.away !== undefined) await engine.facts(signal);
+        monitored.away = undefined;
         return await monitorContainer(engine, attempt, {
           container: containerNameOf(attempt),
           withoutLog: failures >= LOG_TRIES,
@@ -235,8 +244,10 @@ export class ContainerExecutor implements Executor {
         });
       } catch (error) {
         signal.throwIfAborted();
-        if (isEngineAway(error)) this.#options.engines.forget();
-        else {
+        if (isEngineAway(error)) {
+          this.#options.engines.forget();
+          monitored.away = messageOf(error);
+        } else {
           failures++;
           const { jobId, number } = attempt.ref;
           log.warning("Cannot follow a container; trying again", { jobId, attempt: number, error });

@@ -8,9 +8,13 @@
  *
  * @module
  */
+import { raceAbort, withDeadline } from "@lib/core/abort.ts";
+import { ignore } from "@lib/core/errors.ts";
 import { EngineError, oneLine } from "@lib/foundations/docker/engine_error.ts";
 import type { EngineAddress } from "@lib/foundations/docker/find_engine.ts";
 
+/** Deadline of a connection. */
+const CONNECT_MS = 30_000;
 /** Most bytes per read. */
 const BUFFER_BYTES = 64 * 1024;
 /** Longest header of an answer. */
@@ -94,7 +98,7 @@ async function* readAnswer(
   { method, target, what, signal }: RawRequest,
 ): AsyncGenerator<Uint8Array> {
   signal.throwIfAborted();
-  const connection = await connect(address);
+  const connection = await connectInTime(address, what, signal);
   let closed = false;
   // Ends a pending read; a connection must not be closed twice.
   const onAbort = () => {
@@ -131,6 +135,25 @@ async function* readAnswer(
 }
 
 type Connection = Pick<Deno.Conn, "read" | "write" | "close">;
+
+/** Connects; a stopped engine, or a network that drops packets, is waited for by the kernel only. */
+async function connectInTime(
+  address: EngineAddress,
+  what: string,
+  signal: AbortSignal,
+): Promise<Connection> {
+  using deadline = withDeadline(signal, CONNECT_MS, "the container engine");
+  const connecting = connect(address);
+  try {
+    return await raceAbort(connecting, deadline);
+  } catch (error) {
+    if (!deadline.aborted) throw error;
+    void connecting.then((late) => late.close(), ignore("the deadline is reported"));
+    signal.throwIfAborted();
+    const message = `Cannot ${what}: the container engine accepts no connection`;
+    throw new EngineError("engine_unavailable", message, { cause: error });
+  }
+}
 
 async function connect(address: EngineAddress): Promise<Connection> {
   if (address.kind === "unix") return await Deno.connect({ transport: "unix", path: address.path });

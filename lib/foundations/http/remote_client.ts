@@ -22,6 +22,9 @@ export interface RemoteClientOptions {
   readonly authority: string | undefined;
 }
 
+/** Silence after which the other side is probed. */
+const KEEP_ALIVE_MS = 30_000;
+
 /** Sends requests to one address, over persistent connections. */
 export interface RemoteClient extends Disposable {
   /** @throws As `UnixClient.send` does. */
@@ -52,7 +55,12 @@ export async function openRemoteClient(options: RemoteClientOptions): Promise<Re
   return {
     send: (request) => {
       const headers = { ...request.headers, host, authorization: `Bearer ${key}` };
-      return exchange({ ...request, headers }, origin, (one) => open({ ...target, ...one }));
+      return exchange({ ...request, headers }, origin, (one) => {
+        const sent = open({ ...target, ...one });
+        // A followed log may be silent for hours: only this notices a network that is lost.
+        sent.once("socket", (socket) => socket.setKeepAlive(true, KEEP_ALIVE_MS));
+        return sent;
+      });
     },
     [Symbol.dispose]: () => agent.destroy(),
   };

@@ -210,7 +210,7 @@ export class AgentClient implements AttemptRunner, Disposable {
   async reload(projects: Iterable<ProjectName>, signal: AbortSignal): Promise<void> {
     await Promise.all(Array.from(projects, async (project) => {
       try {
-        await this.#tell(project, "/reload", signal);
+        await this.#tell(project, "/reload", 5_000, signal);
       } catch (error) {
         const said = "Cannot reload the configuration of an agent";
         this.#options.log.warning(said, { project, error });
@@ -231,7 +231,7 @@ export class AgentClient implements AttemptRunner, Disposable {
     onWaiting(`idle ones must exit first (queue.max_agents): ${idle.slice(0, 8).join(", ")}`);
     await Promise.all(idle.map(async (project) => {
       try {
-        await this.#tell(project, "/exit", signal);
+        await this.#tell(project, "/exit", ASK_MS, signal);
       } catch (error) {
         signal.throwIfAborted();
         log.info("An idle agent stays", { project, error });
@@ -242,8 +242,13 @@ export class AgentClient implements AttemptRunner, Disposable {
   }
 
   /** Posts to an agent; one that does not run needs nothing. */
-  async #tell(project: ProjectName, path: string, signal: AbortSignal): Promise<void> {
-    using deadline = withDeadline(signal, ASK_MS, `the agent of ${project}`);
+  async #tell(
+    project: ProjectName,
+    path: string,
+    timeoutMs: number,
+    signal: AbortSignal,
+  ): Promise<void> {
+    using deadline = withDeadline(signal, timeoutMs, `the agent of ${project}`);
     try {
       const request = { method: "POST", path, body: "{}", signal: deadline };
       using response = await this.#client(project).send(request);

@@ -116,9 +116,11 @@ export class AttemptHost implements AsyncDisposable {
     return [...new Set([...this.#live.keys(), ...this.#beginning.keys()])];
   }
 
-  /** Returns what an attempt does before or after its job now; `undefined`: nothing. */
+  /** Returns what an attempt does, or waits for, besides its job now; `undefined`: nothing. */
   doing(ref: AttemptRef): string | undefined {
-    return this.#starter.doing(this.#directory(ref));
+    const live = this.#live.get(keyOf(ref));
+    return this.#starter.doing(this.#directory(ref)) ??
+      (live && this.#options.executor.awayReason?.(live.handle));
   }
 
   /** Calls back whenever {@linkcode AttemptHost.doing} changes. */

@@ -7,7 +7,7 @@
  *
  * @module
  */
-import { raceAbort } from "@lib/core/abort.ts";
+import { raceAbort, withDeadline } from "@lib/core/abort.ts";
 import type { Clock } from "@lib/core/clock.ts";
 import { CicdError, messageOf } from "@lib/core/errors.ts";
 import { existsSync } from "@lib/foundations/files/records.ts";
@@ -36,6 +36,8 @@ import { SUPERVISOR_PROGRAM } from "@lib/spine/executors/supervisor.ts";
 
 /** Interval of checks for a killed supervisor, which leaves no trace in the directory. */
 const RECHECK_MS = 2_000;
+/** Deadline of a helper program; it only starts, finds or kills processes. */
+const HELPER_MS = 60_000;
 
 /**
  * Runs each attempt under a supervisor, a shell.
@@ -171,7 +173,8 @@ async function beginSupervised(
     throw notBegun(ref.jobId, messageOf(error), error);
   }
   child.unref();
-  switch ((await raceAbort(new Response(child.stdout).text(), signal)).trim()) {
+  using deadline = withDeadline(signal, HELPER_MS, "the supervisor to begin");
+  switch ((await raceAbort(new Response(child.stdout).text(), deadline)).trim()) {
     case "begun":
       return "started";
     case "exists":
@@ -206,15 +209,17 @@ async function sweep({ ref, directory }: AttemptHandle, signal: AbortSignal): Pr
 
 async function callSupervisor(args: readonly string[], signal: AbortSignal): Promise<number> {
   signal.throwIfAborted();
+  using deadline = withDeadline(signal, HELPER_MS, "a helper of the supervisor");
   const { code } = await raceAbort(
     new Deno.Command("/bin/sh", {
       args: ["-c", SUPERVISOR_PROGRAM, "supervisor", ...args],
+      signal: deadline,
       clearEnv: true,
       stdin: "null",
       stdout: "null",
       stderr: "null",
     }).output(),
-    signal,
+    deadline,
   );
   return code;
 }

@@ -33,6 +33,8 @@ export class ExecutorRouter implements Executor {
   readonly #processes: Executor;
   readonly #makeContainers: () => Promise<Executor>;
   #containers: Promise<Executor> | undefined;
+  /** The executor of containers, once it is made. */
+  #made: Executor | undefined;
 
   constructor({ processes, makeContainers }: ExecutorRouterOptions) {
     this.kind = processes.kind;
@@ -60,6 +62,11 @@ export class ExecutorRouter implements Executor {
     return await this.#processes.describeProject(signal);
   }
 
+  awayReason(attempt: AttemptHandle): string | undefined {
+    const executor = attempt.spec.container === undefined ? this.#processes : this.#made;
+    return executor?.awayReason?.(attempt);
+  }
+
   unhealthyReason(): string | undefined {
     return this.#processes.unhealthyReason();
   }
@@ -74,7 +81,7 @@ export class ExecutorRouter implements Executor {
     if (container === undefined) return this.#processes;
     const made = this.#containers ??= this.#makeContainers();
     try {
-      return await made;
+      return this.#made = await made;
     } catch (error) {
       // The next job tries again.
       if (this.#containers === made) this.#containers = undefined;

@@ -56,6 +56,11 @@ export class ManagerLink implements AsyncDisposable {
     } s: ${this.#down.why}`;
   }
 
+  /** Returns why there is no connection; `undefined` while there is, or before the first try. */
+  awayReason(): string | undefined {
+    return this.#down && `the service manager is away: ${this.#down.why}`;
+  }
+
   /**
    * Returns the connection; tries once to open it.
    *

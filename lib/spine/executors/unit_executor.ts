@@ -134,6 +134,10 @@ export class UnitExecutor implements Executor {
     };
   }
 
+  awayReason(): string | undefined {
+    return this.#link.awayReason();
+  }
+
   unhealthyReason(): string | undefined {
     return this.#link.unhealthyReason();
   }

@@ -72,6 +72,8 @@ export interface Executor extends AsyncDisposable {
   stop(attempt: AttemptHandle, why: StopRequest, signal: AbortSignal): Promise<void>;
   /** Returns the limits on everything the project runs, and its usage. */
   describeProject(signal: AbortSignal): Promise<ProjectUse>;
+  /** Returns why the end of an attempt could not be learned now; absent or `undefined`: it could. */
+  awayReason?(attempt: AttemptHandle): string | undefined;
   /** Returns why the executor cannot work now; `undefined` while it can. */
   unhealthyReason(): string | undefined;
 }

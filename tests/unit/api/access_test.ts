@@ -140,7 +140,7 @@ Deno.test("a key for some projects sees those, finds their jobs by a beginning, 
       ["api", "web"].map((name) => ({
         project: project(name),
         reason: `no ${name}`,
-        since: "now",
+        since: "2026-01-01T00:00:00.000Z",
       })),
   });
   const web = t.add({ spec: makeSpec({ project: project("web") }) });
@@ -154,7 +154,11 @@ Deno.test("a key for some projects sees those, finds their jobs by a beginning, 
   assert.equal(projects[0].agent_problem, "no web");
   const status = JSON.parse((await ask("GET", "/v1/status")).text);
   assert.equal(status.queued, 1);
-  assert.deepEqual(status.agent_problems, [{ project: "web", reason: "no web", since: "now" }]);
+  assert.deepEqual(status.agent_problems, [{
+    project: "web",
+    reason: "no web",
+    since: "2026-01-01T00:00:00.000Z",
+  }]);
   // The beginnings of both ids are alike: only one of them is there for this key.
   const found = await ask("GET", `/v1/jobs/${web.id.slice(0, 8)}`);
   assert.equal(JSON.parse(found.text).id, web.id);

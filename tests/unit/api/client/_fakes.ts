@@ -118,9 +118,13 @@ export function answer(
 }
 
 /** A runner whose answers `send` makes. */
-export function fakeRunner(send: (request: UnixRequest) => UnixResponse | Promise<UnixResponse>) {
+export function fakeRunner(
+  send: (request: UnixRequest) => UnixResponse | Promise<UnixResponse>,
+  options: { readonly answerWithinMs?: number } = {},
+) {
   const sent: UnixRequest[] = [];
   const runner = new RunnerTransport({
+    ...options,
     socketPath: "/run/user/1000/cicd-runner.sock",
     sender: {
       send: async (request) => {

@@ -77,3 +77,22 @@ Deno.test("RunnerTransport passes on the caller's own failure while reading", as
     for await (const _ of response.body) throw new Error("mine");
   }, /mine/);
 });
+
+Deno.test("RunnerTransport.open() gives up on a runner that does not begin to answer", async () => {
+  const { runner } = fakeRunner(
+    (request) =>
+      new Promise((_, reject) =>
+        request.signal.addEventListener("abort", () => reject(request.signal.reason))
+      ),
+    { answerWithinMs: 20 },
+  );
+  await assert.rejects(runner.open({ path: "/v1/events", signal }), { code: "deadline_exceeded" });
+});
+
+Deno.test("RunnerTransport.open() leaves the body all the time it takes", async () => {
+  const { runner, sent } = fakeRunner(() => answer(200, "late"), { answerWithinMs: 20 });
+  using response = await runner.open({ path: "/v1/jobs/x/log", signal });
+  await new Promise((resolve) => setTimeout(resolve, 60));
+  assert.equal(sent[0]?.signal.aborted, false);
+  assert.equal(response.status, 200);
+});

@@ -14,6 +14,7 @@ function recording(kind: Executor["kind"], calls: string[]): Executor {
     ended: () => Promise.reject(new Error(kind)),
     stop: () => Promise.resolve(note("stop")),
     describeProject: () => Promise.resolve({ limits: { cpu: 1 }, usage: {} }),
+    awayReason: () => `${kind} is away`,
     unhealthyReason: () => kind,
     [Symbol.asyncDispose]: () => Promise.resolve(note("dispose")),
   };
@@ -51,6 +52,14 @@ Deno.test("ExecutorRouter sends a job with a container to the engine, all others
   assert.deepEqual(calls, ["direct look", "container look", "container look", "container stop"]);
   await executor[Symbol.asyncDispose]();
   assert.deepEqual(calls.slice(4).sort(), ["container dispose", "direct dispose"]);
+});
+
+Deno.test("ExecutorRouter gives the reason of the executor that has the attempt", async () => {
+  const { executor, signal } = setup();
+  assert.equal(executor.awayReason(attempt(true)), undefined);
+  await executor.look(attempt(true), signal);
+  assert.equal(executor.awayReason(attempt(true)), "container is away");
+  assert.equal(executor.awayReason(attempt(false)), "direct is away");
 });
 
 Deno.test("ExecutorRouter tries again where the engine's executor could not be made", async () => {

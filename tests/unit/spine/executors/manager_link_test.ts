@@ -164,6 +164,7 @@ Deno.test("ManagerLink.gone() connects anew and looks again when the connection 
   t.managers[0]?.close();
   await t.clock.tick(10_000);
   assert.match(t.link.unhealthyReason() ?? "", /nobody home/);
+  assert.match(t.link.awayReason() ?? "", /^the service manager is away: .*nobody home/);
   assert.equal(t.managers[0]?.disposed, 1);
   t.loaded.delete(t.unit);
   t.world.away = false;
@@ -171,6 +172,7 @@ Deno.test("ManagerLink.gone() connects anew and looks again when the connection 
   await Promise.all(waits);
   assert.equal(t.managers.length, 2);
   assert.equal(t.link.unhealthyReason(), undefined);
+  assert.equal(t.link.awayReason(), undefined);
 });
 
 Deno.test("ManagerLink.gone() rejects with the reason of an abort", async () => {
