@@ -90,6 +90,7 @@ async function shareRuntime(options: AssembleOptions, lib: string): Promise<void
   const template = await Deno.readTextFile(`${root}/tools/build/launcher.sh`);
   for (const program of PROGRAMS) {
     const path = `${outDir}/bin/${program.name}`;
+    await Deno.symlink("deno", `${lib}/${program.name}`);
     await Deno.writeTextFile(path, launcherText(template, program, origin));
     await Deno.chmod(path, 0o755);
   }

@@ -44,4 +44,7 @@ case "${1-} $*" in
 *\ --help* | *\ -h*) ;;
 "@leaner_command@ "*) bundle=@leaner_bundle@ ;;
 esac
-exec "$home/deno" run @flags@ "$home/$bundle" "$@"
+# By this link, ps and systemctl show the program's name.
+runtime=$home/@name@
+[ -x "$runtime" ] || runtime=$home/deno
+exec "$runtime" run @flags@ "$home/$bundle" "$@"

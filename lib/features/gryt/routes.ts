@@ -74,16 +74,19 @@ export function grytRoutes(ports: RunnerServices, gryt: GrytService): readonly A
       method: "GET",
       path: "/",
       access: { scope: "none" },
-      summary: "Name and version, as Gryt's agent reports them",
+      summary: "Name and version; with Gryt configured, as Gryt's agent reports them",
       query: {},
       answers: { 200: { description: "The service", schema: grytRootSchema } },
       errors: [],
-      handle: (_, reply) =>
-        reply.json(200, {
-          service: "Gryt CI Agent",
+      handle: (_, reply) => {
+        const { apiKey, pullUrl } = gryt.settings();
+        const isGryt = apiKey !== undefined || pullUrl !== undefined;
+        return reply.json(200, {
+          service: isGryt ? "Gryt CI Agent" : "cicd-toolkit",
           version: ports.facts().version,
           status: "running",
-        }),
+        });
+      },
     }),
     route({
       method: "GET",

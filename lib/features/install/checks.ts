@@ -43,3 +43,13 @@ export function checkOf(id: string, title: string) {
     }),
   };
 }
+
+/** Returns the number of problems and warnings, in words. */
+export function summaryOf(checks: readonly Check[]): string {
+  const counted = (name: "problem" | "warning") => {
+    const { length } = checks.filter(({ status }) => status === name);
+    return length === 0 ? [] : [`${length} ${name}${length === 1 ? "" : "s"}`];
+  };
+  const sum = [...counted("problem"), ...counted("warning")];
+  return sum.length === 0 ? "No problems found" : sum.join(", ");
+}

@@ -33,7 +33,7 @@ import {
   checkUnits,
 } from "@lib/features/install/check_installation.ts";
 import { checkSystemd, checkTools } from "@lib/features/install/check_machine.ts";
-import { type Check, checkOf } from "@lib/features/install/checks.ts";
+import { type Check, checkOf, summaryOf } from "@lib/features/install/checks.ts";
 import { type EngineAnswer, gatherFacts, type RunnerAnswer } from "@lib/features/install/facts.ts";
 import { hostPorts } from "@lib/features/install/host_ports.ts";
 import { installationPaths } from "@lib/features/install/program_paths.ts";
@@ -96,17 +96,13 @@ export async function doctor(context: CliContext): Promise<number> {
     ...checkTools(facts),
     ...checkListener(config.of(LISTEN)),
   ];
-  const count = (status: Check["status"]) =>
-    checks.filter((check) => check.status === status).length;
-  const status = count("problem") > 0 ? "problem" : count("warning") > 0 ? "warning" : "ok";
+  const has = (status: Check["status"]) => checks.some((check) => check.status === status);
+  const status = has("problem") ? "problem" : has("warning") ? "warning" : "ok";
   if (flags.json) await out.json({ status, checks });
   else {
     for (const line of checks.flatMap((check) => renderCheck(check, paint))) await out.line(line);
-    const sum = status === "ok"
-      ? "No problems found"
-      : `${count("problem")} problems, ${count("warning")} warnings`;
     await out.line("");
-    await out.line(paint("strong", sum));
+    await out.line(paint("strong", summaryOf(checks)));
   }
   return status === "problem" ? 1 : 0;
 }

@@ -187,10 +187,16 @@ export class UserManager implements AsyncDisposable {
   /**
    * Reads the limits of a service or slice, which is loaded if necessary.
    *
+   * The manager's default number of tasks, which it gives to every service, counts as no limit.
+   *
    * @throws {DBusError} If there is no such unit.
    */
-  readLimits(name: UnitName, signal: AbortSignal): Promise<ResourceLimits> {
-    return this.#resources(name, LIMIT_PROPERTIES, signal);
+  async readLimits(name: UnitName, signal: AbortSignal): Promise<ResourceLimits> {
+    const limits: ResourceLimits = await this.#resources(name, LIMIT_PROPERTIES, signal);
+    const { tasksMax, ...others } = limits;
+    if (tasksMax === undefined || !name.endsWith(".service")) return limits;
+    const usual = await this.#property(MANAGER.path, "Manager", "DefaultTasksMax", signal);
+    return usual === BigInt(tasksMax) ? others : limits;
   }
 
   /** Reads the current resource usage of a service or slice and everything below it. */

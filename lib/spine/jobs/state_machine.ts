@@ -73,6 +73,7 @@ function ended(job: Job, outcome: AttemptOutcome): Transition {
   if (isTerminal(job.state)) return { kind: "unchanged" };
   if (job.state === "queued") return conflict(job, "settle", "it has not been started");
   const { cancel: _over, ...rest } = job;
+  const startedAt = outcome.startedAt ?? job.startedAt;
   const settled: Job = {
     ...rest,
     state: outcome.state,
@@ -82,7 +83,8 @@ function ended(job: Job, outcome: AttemptOutcome): Transition {
     finishedAt: outcome.finishedAt,
     ...(outcome.exitCode === undefined ? {} : { exitCode: outcome.exitCode }),
     ...(outcome.signal === undefined ? {} : { signal: outcome.signal }),
-    ...(outcome.startedAt === undefined ? {} : { startedAt: outcome.startedAt }),
+    // The runner may learn that a short attempt began after that has ended.
+    ...(startedAt === undefined ? {} : { startedAt: Math.min(startedAt, outcome.finishedAt) }),
   };
   const delayMs = job.cancel === undefined ? retryDelay(job, outcome) : undefined;
   if (delayMs === undefined) return changed(settled);

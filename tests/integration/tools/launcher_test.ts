@@ -12,7 +12,10 @@ async function setup(at: string, knowsOrigin: boolean) {
   const lib = `${release}/${LIB_PATH}`;
   await Deno.mkdir(lib, { recursive: true });
   await Deno.mkdir(`${directory}/usr/local/bin`, { recursive: true });
-  await Deno.writeTextFile(`${lib}/deno`, '#!/bin/sh\necho "$@"\n', { mode: 0o755 });
+  await Deno.writeTextFile(`${lib}/deno`, '#!/bin/sh\necho "$(cat /proc/$$/comm): $*"\n', {
+    mode: 0o755,
+  });
+  await Deno.symlink("deno", `${lib}/cicd-runner`);
   await Deno.writeTextFile(`${lib}/runner.js`, "");
   const text = launcherText(
     await Deno.readTextFile(TEMPLATE),
@@ -43,6 +46,7 @@ Deno.test("a launcher copied alone finds the release it was built with", async (
   await using t = await setup("it's dist", true);
   const { code, stdout, stderr } = await t.run();
   assert.equal(code, 0, stderr);
+  assert.match(stdout, /^cicd-runner: run /);
   assert.ok(stdout.endsWith(`${t.lib}/runner.js version\n`), stdout);
 });
 

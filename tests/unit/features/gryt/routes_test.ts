@@ -27,16 +27,21 @@ const RESULTS = '{"status":"ok","results":{"r":{"s":{"status":"success","returnc
 
 interface Options {
   readonly settings?: Partial<GrytSettings>;
+  readonly withoutKey?: true;
   readonly intake?: Partial<RunnerServices["intake"]>;
   readonly engineProblem?: string;
   readonly network?: (path: string) => OutgoingResult;
 }
 
-function setup({ settings = {}, intake = {}, engineProblem, network }: Options = {}) {
+function setup(options: Options = {}) {
+  const { settings = {}, withoutKey, intake = {}, engineProblem, network } = options;
   const clock = new FakeClock();
   const { send, sent } = fakeNetwork(({ url }) => network?.(url.pathname) ?? answered(500));
   const gryt: GrytService = {
-    settings: () => makeSettings(settings),
+    settings() {
+      const { apiKey: _key, ...others } = makeSettings(settings);
+      return withoutKey ? others : makeSettings(settings);
+    },
     engine: new EngineWatch({ ping: () => Promise.resolve(engineProblem), clock }),
     get ledger() {
       return new GrytLedger(api.db);
@@ -94,6 +99,11 @@ Deno.test("GET / and GET /health answer as Gryt's agent", async () => {
     version: "1.2.3",
     docker_available: true,
   });
+});
+
+Deno.test("GET / names this product where Gryt is not configured", async () => {
+  using t = setup({ withoutKey: true });
+  assert.equal((await (await t.ask("GET", "/")).json()).service, "cicd-toolkit");
 });
 
 Deno.test("GET /health is degraded without an engine, if Gryt is configured", async () => {

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { checkOf, summaryOf } from "@lib/features/install/checks.ts";
 import type { EngineAnswer } from "@lib/features/install/facts.ts";
 import { checkTools } from "@lib/features/install/check_machine.ts";
 import { factsWith } from "./_facts.ts";
@@ -68,4 +69,14 @@ Deno.test("checkTools() warns of a git that cannot ignore the account's settings
     assert.equal(status(text)?.status, "ok", text);
     assert.equal(status(text)?.detail, text);
   }
+});
+
+Deno.test("summaryOf() counts in words", () => {
+  const { ok, warning, problem } = checkOf("x", "x");
+  assert.equal(summaryOf([ok("")]), "No problems found");
+  assert.equal(summaryOf([problem("", ""), ok("")]), "1 problem");
+  assert.equal(
+    summaryOf([problem("", ""), warning("", ""), warning("", "")]),
+    "1 problem, 2 warnings",
+  );
 });

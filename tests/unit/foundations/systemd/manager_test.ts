@@ -145,3 +145,20 @@ Deno.test("readUsage() loads a unit and reads the properties of its kind", async
   });
   assert.deepEqual(await t.manager.readUsage(unit("cicd-web.slice"), signal), { tasks: 7 });
 });
+
+Deno.test("readLimits() takes the default number of tasks of every service for no limit", async () => {
+  for (const [tasks, expected] of [[28_965n, {}], [500n, { tasksMax: 500 }]] as const) {
+    await using t = await setup((call) => {
+      if (call.member === "LoadUnit") return { signature: "o", body: ["/u"] };
+      const property = String(call.body?.[1]);
+      const value = property === "TasksMax"
+        ? tasks
+        : property === "DefaultTasksMax"
+        ? 28_965n
+        : 2n ** 64n - 1n;
+      return { signature: "v", body: [{ signature: "t", value }] };
+    });
+    const limits = await t.manager.readLimits(unit("cicd-agent@web.service"), signal);
+    assert.deepEqual(limits, expected);
+  }
+});

@@ -153,3 +153,15 @@ function changed(result: ReturnType<typeof transition>): Job {
   assert(result.kind === "changed");
   return result.job;
 }
+
+Deno.test("transition() lets no attempt end before it began", () => {
+  const job = makeJob({ state: "running", attempt: 1, startedAt: 2_000 });
+  const outcome = makeOutcome({
+    state: "failed",
+    reason: "checkout_failed",
+    finishedAt: 1_990,
+  });
+  const { startedAt: _unknown, ...neverBegun } = outcome;
+  const ended = changed(transition(job, { kind: "ended", attempt: 1, outcome: neverBegun }));
+  assert.deepEqual([ended.startedAt, ended.finishedAt], [1_990, 1_990]);
+});
