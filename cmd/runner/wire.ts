@@ -21,7 +21,11 @@ import { openDatabase } from "@lib/foundations/store/database.ts";
 import { Reserve } from "@lib/foundations/store/reserve.ts";
 import { lockState } from "@lib/foundations/store/state_lock.ts";
 import { Dispatcher } from "@lib/spine/queue/dispatcher.ts";
-import { JOB_MIGRATIONS, LABEL_MIGRATIONS } from "@lib/spine/queue/job_schema.ts";
+import {
+  COMMIT_MIGRATIONS,
+  JOB_MIGRATIONS,
+  LABEL_MIGRATIONS,
+} from "@lib/spine/queue/job_schema.ts";
 import { Intake } from "@lib/spine/queue/intake.ts";
 import { DISK, QUEUE } from "@lib/spine/queue/keys.ts";
 import { JobStore } from "@lib/spine/queue/job_store.ts";
@@ -69,6 +73,7 @@ export async function startRunner(input: RunnerInput) {
       schemas: [
         { name: "jobs", migrations: JOB_MIGRATIONS },
         { name: "job_labels", migrations: LABEL_MIGRATIONS },
+        { name: "job_commits", migrations: COMMIT_MIGRATIONS },
         ...modules.flatMap(({ name, schema = name, migrations }) =>
           migrations === undefined ? [] : [{ name: schema, migrations }]
         ),

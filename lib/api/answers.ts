@@ -77,6 +77,10 @@ export const jobSchema = v.object({
   created_at: time,
   started_at: v.nullable(time),
   finished_at: v.nullable(time),
+  commit: added(v.pipe(
+    text,
+    v.description("The full id of the commit that the latest attempt checked out"),
+  )),
   waiting: added(v.pipe(
     text,
     v.description("What the job waits for now, such as an agent that cannot start; null: nothing"),

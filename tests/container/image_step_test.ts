@@ -40,6 +40,7 @@ async function prepare(
     secrets: new Map(Object.entries(secrets)),
     say: (line: string) => void lines.push(line),
     setEnv: () => {},
+    setCommit: () => {},
   };
   await prepareImage(context, {
     engines,

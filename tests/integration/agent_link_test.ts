@@ -23,6 +23,7 @@ class Bench implements AsyncDisposable {
   readonly bodies: unknown[] = [];
   readonly waiting: (string | undefined)[] = [];
   readonly doing: (string | undefined)[] = [];
+  readonly commits: string[] = [];
   readonly log = new RecordingLogger();
   readonly stop = new AbortController();
   readonly link: AgentClient;
@@ -71,6 +72,7 @@ class Bench implements AsyncDisposable {
   run(job: Job, onStarted = () => {}): Promise<AttemptOutcome> {
     return this.link.run(job, {
       onStarted,
+      onCommit: (commit) => this.commits.push(commit),
       onWaiting: (reason) => this.waiting.push(reason),
       onDoing: (doing) => this.doing.push(doing),
       onRefused: () => this.refused,
@@ -347,6 +349,19 @@ Deno.test("run() asks an idle agent of another project to exit, beyond the limit
   ]);
 });
 
+Deno.test("run() reports the commit that an attempt has checked out", async () => {
+  const commit = "a".repeat(40);
+  const line = (value: unknown) => `${JSON.stringify(value)}\n`;
+  await using t = new Bench((_, response) =>
+    response.end(
+      alive + line({ kind: "alive", commit }) +
+        line({ kind: "ended", outcome: makeOutcome({ commit }) }),
+    )
+  );
+  assert.equal((await t.run(job)).commit, commit);
+  assert.deepEqual(t.commits, [commit]);
+});
+
 /** An agent's server over a port that the test plays. */
 async function serve(port: Partial<AttemptPort>, reload = () => Promise.resolve()) {
   const directory = await Deno.makeTempDir({ prefix: "agent-link-" });
@@ -361,6 +376,7 @@ async function serve(port: Partial<AttemptPort>, reload = () => Promise.resolve(
       attempts: {
         begin: () => Promise.resolve(),
         ended: () => new Promise(() => {}),
+        commit: () => Promise.resolve(undefined),
         stop: () => Promise.resolve(false),
         doing: () => undefined,
         onProgress: () => ({ [Symbol.dispose]() {} }),
@@ -409,26 +425,31 @@ Deno.test("PUT shows signs of life until the end of the attempt", async () => {
   assert.equal((await reader.read()).done, true);
 });
 
-Deno.test("PUT names the steps around the job as they come", async () => {
+Deno.test("PUT names the steps around the job as they come, and its commit", async () => {
   let doing: string | undefined = "checking out the repository";
+  const commits: string[] = [];
   const listeners = new Set<() => void>();
   await using t = await serve({
     doing: () => doing,
+    commit: () => Promise.resolve(commits[0]),
     onProgress(listener) {
       listeners.add(listener);
       return { [Symbol.dispose]: () => void listeners.delete(listener) };
     },
   });
-  const response = await t.ask("PUT", path, order);
+  const git = { url: "https://x/y", depth: 1, submodules: false, lfs: false, path: "." };
+  const response = await t.ask("PUT", path, { ...order, spec: { ...job.spec, git } });
   const reader = (response.body ?? assert.fail()).pipeThrough(new TextDecoderStream()).getReader();
-  assert.match((await reader.read()).value ?? "", /"doing":"checking out the repository"/);
+  assert.match((await reader.read()).value ?? "", /"doing":"checking out the repository"\}/);
   const second = reader.read();
   while (t.clock.sleeping === 0) await t.clock.tick(0);
   // Progress of another attempt says nothing new.
   for (const listener of listeners) listener();
   doing = undefined;
+  const commit = "a".repeat(40);
+  commits.push(commit);
   for (const listener of listeners) listener();
-  assert.equal((await second).value, alive);
+  assert.equal((await second).value, `${JSON.stringify({ kind: "alive", commit })}\n`);
   await reader.cancel();
   while (listeners.size > 0) await t.clock.tick(0);
 });

@@ -403,6 +403,8 @@ Deno.test("no secret is written to an attempt's directory in the clear", async (
   }
 });
 
+const COMMIT = "c".repeat(40);
+
 /** A step that a test holds in its hand. */
 function heldStep(name = "checkout") {
   const entered = Promise.withResolvers<void>();
@@ -410,8 +412,9 @@ function heldStep(name = "checkout") {
   const step: AttemptStep = {
     name,
     needed: () => true,
-    async before({ say, setEnv }, signal) {
+    async before({ say, setEnv, setCommit }, signal) {
       say(`${name} begins`);
+      setCommit(COMMIT);
       setEnv("CICD_GIT_SHA", "abc");
       entered.resolve();
       await raceAbort(left.promise, signal);
@@ -428,11 +431,14 @@ Deno.test("begin() answers at once and starts the job when its setup is done", a
   await host.begin(t.ref, input);
   await entered;
   assert.deepEqual(t.machine.begun, []);
+  assert.equal(await host.commit(t.ref), COMMIT);
   assert.deepEqual(host.attempts, [t.key]);
   leave();
   await t.machine.beginOf(t.key).promise;
   t.machine.end(t.key, makeOutcome());
-  assert.equal((await host.ended(t.ref)).state, "succeeded");
+  const outcome = await host.ended(t.ref);
+  assert.equal(outcome.state, "succeeded");
+  assert.equal(outcome.commit, COMMIT);
   assert.deepEqual(t.said, ["checkout begins", "done"]);
   assert.deepEqual(t.machine.begun, [t.key]);
 });

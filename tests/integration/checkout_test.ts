@@ -34,6 +34,7 @@ for (const mirrors of [true, false]) {
     assert.equal(await done.read("link"), "hello\n");
     assert.equal(((await Deno.stat(`${done.workspace}/bin/run`)).mode ?? 0) & 0o111, 0o111);
     assert.equal(await done.git("rev-parse", "HEAD"), sha);
+    assert.deepEqual(done.commits, [sha]);
     assert.equal(await done.git("branch", "--show-current"), "");
     assert.equal(await done.git("remote", "get-url", "origin"), app.url);
     assert.equal(await done.git("rev-parse", "origin/main"), sha);

@@ -46,6 +46,8 @@ export interface DoneCheckout {
   readonly said: readonly string[];
   /** Additions to the job's environment. */
   readonly env: Readonly<Record<string, string>>;
+  /** The recorded commits. */
+  readonly commits: readonly string[];
   /** Runs git in the workspace. */
   git(...args: readonly string[]): Promise<string>;
   read(path: string): Promise<string>;
@@ -95,6 +97,7 @@ export async function setUpCheckouts(options: CheckoutFixtureOptions = {}) {
       await onWorkspace?.(directory.workspace);
       const lines: string[] = [];
       const env: Record<string, string> = {};
+      const commits: string[] = [];
       const spec: JobSpec = {
         ...makeSpec(),
         ...(contained === true ? { container: CONTAINER } : {}),
@@ -113,6 +116,7 @@ export async function setUpCheckouts(options: CheckoutFixtureOptions = {}) {
         directory,
         secrets: new Map(token === undefined ? [] : [["TOKEN", token]]),
         setEnv: (name, value) => void (env[name] = value),
+        setCommit: (sha) => void commits.push(sha),
         say(line) {
           lines.push(line);
           said.push(line);
@@ -127,6 +131,7 @@ export async function setUpCheckouts(options: CheckoutFixtureOptions = {}) {
         attemptPath: directory.path,
         said: lines,
         env,
+        commits,
         git: (...args) => git(["-C", at, ...args]),
         read: (path) => Deno.readTextFile(`${at}/${path}`),
       };

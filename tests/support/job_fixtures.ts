@@ -11,7 +11,11 @@ import { migrations as accessMigrations } from "@lib/features/access/runner.ts";
 import { GRYT_MIGRATIONS } from "@lib/features/gryt/ledger.ts";
 import { type Database, openDatabase, type Schema } from "@lib/foundations/store/database.ts";
 import * as jobsApi from "@lib/features/jobs/runner.ts";
-import { JOB_MIGRATIONS, LABEL_MIGRATIONS } from "@lib/spine/queue/job_schema.ts";
+import {
+  COMMIT_MIGRATIONS,
+  JOB_MIGRATIONS,
+  LABEL_MIGRATIONS,
+} from "@lib/spine/queue/job_schema.ts";
 import { JobStore } from "@lib/spine/queue/job_store.ts";
 import { type AttemptOutcome, END_REASONS, type Job } from "@lib/spine/jobs/model.ts";
 import { type ContainerSpec, type JobSpec, specRecord } from "@lib/spine/spec/job_spec.ts";
@@ -146,6 +150,7 @@ export function allSchemas(): readonly Schema[] {
   return [
     { name: "jobs", migrations: JOB_MIGRATIONS },
     { name: "job_labels", migrations: LABEL_MIGRATIONS },
+    { name: "job_commits", migrations: COMMIT_MIGRATIONS },
     { name: jobsApi.schema, migrations: jobsApi.migrations },
     { name: "gryt", migrations: GRYT_MIGRATIONS },
     { name: "access", migrations: accessMigrations },

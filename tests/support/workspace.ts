@@ -56,6 +56,7 @@ async function attemptIn(stateDir: string): Promise<Workspace> {
       secrets: new Map(),
       say: (line) => void said.push(line),
       setEnv() {},
+      setCommit() {},
     }),
     next: () => attemptIn(stateDir),
     [Symbol.asyncDispose]: () => removeTree(stateDir),

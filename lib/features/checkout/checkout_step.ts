@@ -98,6 +98,7 @@ async function checkOut(options: CheckoutOptions, call: Call): Promise<void> {
   const wanted = { ref: spec.ref, sha: spec.sha };
   const { depth, tags = depth === 0 } = spec;
   const done = await checkOutTree(job, { remote, wanted, depth, tags, target }, spec);
+  context.setCommit(done.sha);
   context.setEnv("CICD_GIT_SHA", done.sha);
   if (done.ref !== undefined) context.setEnv("CICD_GIT_REF", done.ref);
   const took = formatDuration(clock.now() - startedAt);

@@ -34,6 +34,7 @@ export function toJobView(
     created_at: toRfc3339(job.createdAt),
     started_at: timeOrNull(job.startedAt),
     finished_at: timeOrNull(isTerminal(job.state) ? job.finishedAt : undefined),
+    commit: job.commit ?? null,
     waiting: details.waiting ?? null,
     cancelling: job.cancel !== undefined,
     usage: toUsageView(job.usage),

@@ -97,7 +97,7 @@ export class AgentClient implements AttemptRunner, Disposable {
   }
 
   #run(job: Job, options: RunAttemptOptions): Promise<AttemptOutcome> {
-    const { onStarted, onWaiting, onDoing, onRefused, signal } = options;
+    const { onStarted, onCommit, onWaiting, onDoing, onRefused, signal } = options;
     let started = job.state === "running";
     const ask = async (): Promise<AttemptOutcome> => {
       const order: AttemptInput = {
@@ -127,9 +127,9 @@ export class AgentClient implements AttemptRunner, Disposable {
         if (line.kind === "ended") return line.outcome;
         onWaiting(undefined);
         onDoing(line.doing);
-        if (started) continue;
+        if (!started) onStarted();
         started = true;
-        onStarted();
+        if (line.commit !== undefined) onCommit(line.commit);
       }
       throw new CicdError(
         "agent_unavailable",

@@ -20,7 +20,10 @@ import {
 } from "@lib/spine/agent_link/protocol.ts";
 
 /** The attempts of the agent. */
-export type AttemptPort = Pick<AttemptHost, "begin" | "ended" | "stop" | "doing" | "onProgress">;
+export type AttemptPort = Pick<
+  AttemptHost,
+  "begin" | "ended" | "stop" | "doing" | "commit" | "onProgress"
+>;
 
 /** Options for {@linkcode agentHandler}. */
 export interface AgentServerOptions {
@@ -93,7 +96,7 @@ async function run(
   }
   await options.attempts.begin(ref, order);
   const over = new AbortController();
-  const lines = answerLines(ref, options, over);
+  const lines = answerLines({ ref, hasCommit: order.spec.git !== undefined }, options, over);
   const encoder = new TextEncoder();
   return new Response(
     new ReadableStream<Uint8Array>({
@@ -110,7 +113,7 @@ async function run(
 
 /** Yields the lines of one answer until `over` aborts; awaits the end only once. */
 async function* answerLines(
-  ref: AttemptRef,
+  { ref, hasCommit }: { readonly ref: AttemptRef; readonly hasCommit: boolean },
   { attempts, clock }: Pick<AgentServerOptions, "attempts" | "clock">,
   over: AbortController,
 ): AsyncGenerator<AttemptLine, void> {
@@ -126,7 +129,12 @@ async function* answerLines(
   while (!over.signal.aborted) {
     turn = new AbortController();
     const doing = attempts.doing(ref);
-    yield { kind: "alive", ...(doing === undefined ? {} : { doing }) };
+    const commit = hasCommit ? await attempts.commit(ref) : undefined;
+    yield {
+      kind: "alive",
+      ...(doing === undefined ? {} : { doing }),
+      ...(commit === undefined ? {} : { commit }),
+    };
     const nextAt = clock.now() + SIGN_OF_LIFE_MS;
     // Another attempt's progress wakes it too.
     while (attempts.doing(ref) === doing && clock.now() < nextAt && !over.signal.aborted) {

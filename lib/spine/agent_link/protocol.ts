@@ -18,7 +18,7 @@
 import * as v from "valibot";
 import { CicdError } from "@lib/core/errors.ts";
 import type { AttemptInput } from "@lib/spine/attempts/attempt_host.ts";
-import { outcomeRecord } from "@lib/spine/jobs/attempt_record.ts";
+import { commitRecord, outcomeRecord } from "@lib/spine/jobs/attempt_record.ts";
 import { specRecord } from "@lib/spine/spec/job_spec.ts";
 import type { AttemptOutcome, CancelRequest } from "@lib/spine/jobs/model.ts";
 
@@ -26,9 +26,10 @@ import type { AttemptOutcome, CancelRequest } from "@lib/spine/jobs/model.ts";
 export type AttemptLine =
   /**
    * The attempt is alive; also sent from time to time as a sign of life, and when it goes on to
-   * another step before or after its job: `doing` names it for people.
+   * another step before or after its job: `doing` names it for people. `commit` is there once the
+   * repository is checked out.
    */
-  | { readonly kind: "alive"; readonly doing?: string }
+  | { readonly kind: "alive"; readonly doing?: string; readonly commit?: string }
   /** The attempt is over; the last line. */
   | { readonly kind: "ended"; readonly outcome: AttemptOutcome };
 
@@ -47,7 +48,11 @@ const order = v.object({
 });
 
 const line = v.variant("kind", [
-  v.object({ kind: v.literal("alive"), doing: v.exactOptional(v.string()) }),
+  v.object({
+    kind: v.literal("alive"),
+    doing: v.exactOptional(v.string()),
+    commit: v.exactOptional(commitRecord),
+  }),
   v.object({ kind: v.literal("ended"), outcome: outcomeRecord }),
 ]);
 

@@ -14,7 +14,7 @@ import {
   statIfThereSync,
   writeAtomicSync,
 } from "@lib/foundations/files/records.ts";
-import { outcomeRecord } from "@lib/spine/jobs/attempt_record.ts";
+import { commitRecord, outcomeRecord } from "@lib/spine/jobs/attempt_record.ts";
 import { type JobSpec, specRecord } from "@lib/spine/spec/job_spec.ts";
 import {
   type AttemptDirectory,
@@ -101,6 +101,22 @@ export async function readOutcome(
     return undefined;
   }
 }
+
+/** Reads the commit of an attempt; `undefined` while there is none. */
+export async function readCommit(directory: AttemptDirectory): Promise<string | undefined> {
+  try {
+    return parseCommit(await readIfThere(directory.commitFile, COMMIT_MAX_BYTES));
+  } catch {
+    return undefined;
+  }
+}
+
+function parseCommit(text: string | undefined): string | undefined {
+  const { success, output } = v.safeParse(commitRecord, text);
+  return success ? output : undefined;
+}
+
+const COMMIT_MAX_BYTES = 128;
 
 /** Writes the outcome atomically. */
 export function writeOutcome(directory: AttemptDirectory, outcome: AttemptOutcome): void {

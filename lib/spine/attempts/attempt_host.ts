@@ -21,6 +21,7 @@ import {
   findOrphans,
   makeDirectory,
   prepareDirectory,
+  readCommit,
   readOutcome,
   readSpec,
   removeWorkspace,
@@ -175,6 +176,11 @@ export class AttemptHost implements AsyncDisposable {
     throw new CicdError("not_found", `Cannot follow attempt ${keyOf(ref)}: it never started`);
   }
 
+  /** Returns the commit that an attempt has checked out; `undefined` if there is none yet. */
+  async commit(ref: AttemptRef): Promise<string | undefined> {
+    return await readCommit(this.#directory(ref));
+  }
+
   /** Asks an attempt to stop; returns `false` if it is unknown here. */
   async stop(ref: AttemptRef, why: CancelRequest): Promise<boolean> {
     await this.#beginning.get(keyOf(ref));
@@ -282,7 +288,12 @@ export class AttemptHost implements AsyncDisposable {
     }
     const recorder = recordLog(handle.directory, handle.spec, signal);
     const ended = known?.outcome ?? await executor.ended(handle, signal);
-    const recorded = { ...ended, logBytes: await recorder.finish() };
+    const commit = await readCommit(handle.directory);
+    const recorded = {
+      ...ended,
+      ...(commit === undefined ? {} : { commit }),
+      logBytes: await recorder.finish(),
+    };
     const outcome = known?.begun === false
       ? await this.#starter.masked(handle, recorded)
       : await this.#starter.finish(handle, recorded, signal);

@@ -7,6 +7,7 @@ import { withDeadline } from "@lib/core/abort.ts";
 import { formatDuration } from "@lib/core/duration.ts";
 import { messageOf, toCicdError } from "@lib/core/errors.ts";
 import type { Logger } from "@lib/core/logger.ts";
+import { writeAtomicSync } from "@lib/foundations/files/records.ts";
 import type { AttemptHandle } from "@lib/spine/jobs/executor.ts";
 import type { AttemptOutcome, CancelRequest } from "@lib/spine/jobs/model.ts";
 import { type AttemptStep, StepFailure } from "@lib/spine/jobs/step.ts";
@@ -69,6 +70,7 @@ export async function setUp(
     setEnv: (name: string, value: string) => {
       env[name] = value;
     },
+    setCommit: (sha: string) => writeAtomicSync(handle.directory.commitFile, sha),
   };
   for (const step of steps) {
     if (step.before === undefined) continue;

@@ -14,6 +14,7 @@
  * | `home/` | agent and job | the home of a container; removed with the workspace |
  * | `checkout/` | agent | files of git during the checkout; removed after it |
  * | `container` | agent | the name of its container, if it differs from the usual one |
+ * | `commit` | agent | the full id of the checked-out commit |
  * | `setup.log` | agent | the log of checkout, image and caches; read before the output |
  * | `setup.index` | agent | when its bytes were written |
  * | `setup.done` | agent | `setup.log` is complete |
@@ -85,6 +86,7 @@ export function attemptDirectory(stateDir: string, ref: AttemptRef) {
     scriptFile: `${path}/script`,
     workspace: `${path}/work`,
     home: `${path}/home`,
+    commitFile: `${path}/commit`,
     setupLog: `${path}/setup.log`,
     setupIndex: `${path}/setup.index`,
     setupDone: `${path}/setup.done`,

@@ -1,6 +1,9 @@
 import * as v from "valibot";
 import { END_REASONS } from "@lib/spine/jobs/model.ts";
 
+/** The full id of a commit. */
+export const commitRecord = v.pipe(v.string(), v.regex(/^(?:[0-9a-f]{40}|[0-9a-f]{64})$/));
+
 /**
  * The schema of an {@linkcode AttemptOutcome} on disk and between runner and agent. Fields are only
  * ever added, so that programs of different releases read each other's records.
@@ -19,5 +22,6 @@ export const outcomeRecord = v.object({
   }),
   startedAt: v.exactOptional(v.number()),
   finishedAt: v.number(),
+  commit: v.exactOptional(commitRecord),
   logBytes: v.pipe(v.number(), v.safeInteger(), v.minValue(0)),
 });

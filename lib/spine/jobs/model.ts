@@ -80,6 +80,8 @@ export interface AttemptOutcome {
   readonly usage: Usage;
   readonly startedAt?: number;
   readonly finishedAt: number;
+  /** The full id of the checked-out commit. */
+  readonly commit?: string;
   /** Bytes of log, over all streams. */
   readonly logBytes: number;
 }
@@ -103,6 +105,8 @@ export interface Job {
   readonly notBefore: number;
   readonly startedAt?: number;
   readonly finishedAt?: number;
+  /** The full id of the commit that the latest attempt checked out. */
+  readonly commit?: string;
   /** Set while a cancel is under way. */
   readonly cancel?: CancelRequest;
   /** Grows with every change of any job; the id of the change in `/v1/events`. */

@@ -28,6 +28,8 @@ export type JobEvent =
   | { readonly kind: "claimed"; readonly bootId: string }
   /** The attempt's processes are starting. */
   | { readonly kind: "started"; readonly attempt: number; readonly at: number }
+  /** The attempt has checked out its repository. */
+  | { readonly kind: "checked_out"; readonly attempt: number; readonly commit: string }
   /** The attempt is over and no process of it is alive. */
   | { readonly kind: "ended"; readonly attempt: number; readonly outcome: AttemptOutcome }
   | { readonly kind: "cancel_requested"; readonly cancel: CancelRequest; readonly at: number }
@@ -47,6 +49,8 @@ export function transition(job: Job, event: JobEvent): Transition {
       return claimed(job);
     case "started":
       return refuseStale(job, event.attempt) ?? started(job, event.at);
+    case "checked_out":
+      return refuseStale(job, event.attempt) ?? checkedOut(job, event.commit);
     case "ended":
       return refuseStale(job, event.attempt) ?? ended(job, event.outcome);
     case "cancel_requested":
@@ -69,6 +73,12 @@ function started(job: Job, at: number): Transition {
   return changed({ ...job, state: "running", startedAt: at });
 }
 
+function checkedOut(job: Job, commit: string): Transition {
+  if (isTerminal(job.state) || job.commit === commit) return { kind: "unchanged" };
+  if (job.state === "queued") return conflict(job, "set the commit of", "it has not been started");
+  return changed({ ...job, commit });
+}
+
 function ended(job: Job, outcome: AttemptOutcome): Transition {
   if (isTerminal(job.state)) return { kind: "unchanged" };
   if (job.state === "queued") return conflict(job, "settle", "it has not been started");
@@ -83,6 +93,7 @@ function ended(job: Job, outcome: AttemptOutcome): Transition {
     finishedAt: outcome.finishedAt,
     ...(outcome.exitCode === undefined ? {} : { exitCode: outcome.exitCode }),
     ...(outcome.signal === undefined ? {} : { signal: outcome.signal }),
+    ...(outcome.commit === undefined ? {} : { commit: outcome.commit }),
     // The runner may learn that a short attempt began after that has ended.
     ...(startedAt === undefined ? {} : { startedAt: Math.min(startedAt, outcome.finishedAt) }),
   };
@@ -158,6 +169,7 @@ function withoutEnd(job: Job): Job {
     signal: _signal,
     startedAt: _startedAt,
     finishedAt: _finishedAt,
+    commit: _commit,
     cancel: _cancel,
     ...rest
   } = job;

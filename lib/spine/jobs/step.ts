@@ -18,6 +18,8 @@ export interface SetupContext extends AttemptHandle {
   readonly say: (line: string) => void;
   /** Adds a variable to the job's environment; a variable that the job sets wins. */
   readonly setEnv: (name: string, value: string) => void;
+  /** Records the full id of the commit that the job runs on. */
+  readonly setCommit: (sha: string) => void;
 }
 
 /**

@@ -35,6 +35,8 @@ export interface AttemptRunner {
 export interface RunAttemptOptions {
   /** Called when the agent reports that the attempt's processes are starting. */
   readonly onStarted: () => void;
+  /** Called with the commit that the attempt has checked out, at every sign of life. */
+  readonly onCommit: (commit: string) => void;
   /** Called with the reason why the agent does not answer now; `undefined` once it does again. */
   readonly onWaiting: (reason: string | undefined) => void;
   /** Called with what the agent does before or after the job; `undefined`: nothing. */

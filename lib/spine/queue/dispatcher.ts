@@ -260,8 +260,18 @@ export class Dispatcher implements AsyncDisposable {
         log.warning("Cannot record the start of an attempt", { ...fieldsOf(job), error });
       }
     };
+    let known = job.commit;
+    const onCommit = (commit: string) => {
+      if (commit === known) return;
+      try {
+        store.apply(job.id, { kind: "checked_out", attempt: job.attempt, commit });
+        known = commit;
+      } catch (error) {
+        log.warning("Cannot record the commit of an attempt", { ...fieldsOf(job), error });
+      }
+    };
     const outcome = await runner.run(job, {
-      onStarted,
+      ...{ onStarted, onCommit },
       onWaiting: (agent) => {
         const agentSince = flight.agent === undefined ? clock.now() : flight.agentSince;
         this.#note(flight, { agent, agentSince });

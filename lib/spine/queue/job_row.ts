@@ -24,8 +24,8 @@ import type { Database, SqlRow, SqlValue } from "@lib/foundations/store/database
 /** Columns of `jobs` that make a {@linkcode Job}. */
 export const JOB_COLUMNS = "id, state, attempt, retry_base, " +
   "coalesce((SELECT spec FROM large_specs WHERE job_id = jobs.id), spec) AS spec, " +
-  "not_before, reason, message, " +
-  "exit_code, signal, usage, created_at, started_at, finished_at, cancel, revision";
+  "not_before, reason, message, exit_code, signal, usage, created_at, started_at, finished_at, " +
+  "commit_sha, cancel, revision";
 
 /** Reads a job's row. */
 export function parseJobRow(row: SqlRow): Job {
@@ -49,6 +49,7 @@ export function parseJobRow(row: SqlRow): Job {
     ...present("signal", optional(row, "signal", text)),
     ...present("startedAt", optional(row, "started_at", integer)),
     ...present("finishedAt", optional(row, "finished_at", integer)),
+    ...present("commit", optional(row, "commit_sha", text)),
     ...present("cancel", optional(row, "cancel", json<CancelRequest>)),
   };
 }
@@ -176,7 +177,7 @@ export function updateRow(db: Database, job: Job): void {
   db.run(
     `UPDATE jobs SET state = ?, attempt = ?, retry_base = ?, not_before = ?, reason = ?,
        message = ?, exit_code = ?, signal = ?, usage = ?, started_at = ?, finished_at = ?,
-       cancel = ?, revision = ? WHERE id = ?`,
+       commit_sha = ?, cancel = ?, revision = ? WHERE id = ?`,
     job.state,
     job.attempt,
     job.retryBase,
@@ -188,6 +189,7 @@ export function updateRow(db: Database, job: Job): void {
     JSON.stringify(job.usage),
     wholeOrNull(job.startedAt),
     wholeOrNull(isTerminal(job.state) ? job.finishedAt : undefined),
+    job.commit ?? null,
     job.cancel === undefined ? null : JSON.stringify(job.cancel),
     job.revision,
     job.id,

@@ -138,3 +138,10 @@ INSERT INTO job_labels SELECT labels.key, labels.value, jobs.id
   FROM jobs, json_each(iif(json_valid(spec), spec, '{}'), '$.labels') AS labels;
 `,
 ];
+
+/** The commits of jobs; versions of its own too, as a release before it ignores the column. */
+export const COMMIT_MIGRATIONS: readonly Migration[] = [
+  `
+ALTER TABLE jobs ADD COLUMN commit_sha TEXT;
+`,
+];

@@ -75,6 +75,7 @@ export interface JobStoreOptions {
 /** The durability of events; `full` for the others. */
 const DURABILITY: Readonly<Partial<Record<JobEvent["kind"], "relaxed" | "urgent">>> = {
   started: "relaxed",
+  checked_out: "relaxed",
   cancel_requested: "urgent",
   ended: "urgent",
 };
@@ -150,9 +151,9 @@ export class JobStore {
   }
 
   /**
-   * Applies an event to several jobs in one transaction. Only `started` does not wait for the
-   * disk, as the end of the attempt reports the start again. Ends and cancels may use the reserve of
-   * a full disk; a job whose cancel does not fit even there is stopped all the same.
+   * Applies an event to several jobs in one transaction. Only `started` and `checked_out` do not
+   * wait for the disk, as the end of the attempt reports both again. Ends and cancels may use the
+   * reserve of a full disk; a job whose cancel does not fit even there is stopped all the same.
    *
    * @returns The state machine's result for each job.
    * @throws {CicdError} As {@linkcode apply}.

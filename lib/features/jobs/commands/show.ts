@@ -55,6 +55,7 @@ async function renderJob(
     ["runs", workOf(job)],
     ["image", imageText(spec)],
     ["git", gitText(spec.git)],
+    ["commit", job.commit ?? undefined],
     ["workdir", spec.workdir],
     ["queue", job.queue_position === undefined ? undefined : `${job.queue_position} ahead of it`],
     ["group", spec.concurrency_group],

@@ -27,6 +27,7 @@ async function pull(failures: readonly string[]) {
     ...{ ref, spec, directory: attemptDirectory("/state", ref), secrets: new Map() },
     say: (line) => void said.push(line),
     setEnv: () => {},
+    setCommit: () => {},
   }, {
     engines: { engine: () => Promise.resolve(engine), forget: () => {} },
     stateDir: "/state",

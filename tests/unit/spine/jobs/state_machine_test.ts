@@ -11,6 +11,11 @@ const cancel = { reason: "cancelled", by: "by request" } as const;
 const TABLE: readonly (readonly [Job["state"], JobEvent, string])[] = [
   ["queued", { kind: "claimed", bootId: "b" }, "starting"],
   ["queued", { kind: "started", attempt: 1, at: 1 }, "state_conflict"],
+  ["queued", { kind: "checked_out", attempt: 1, commit: "c" }, "state_conflict"],
+  ["starting", { kind: "checked_out", attempt: 1, commit: "c" }, "starting"],
+  ["running", { kind: "checked_out", attempt: 1, commit: "c" }, "running"],
+  ["running", { kind: "checked_out", attempt: 2, commit: "c" }, "stale_attempt"],
+  ["lost", { kind: "checked_out", attempt: 1, commit: "c" }, "unchanged"],
   ["queued", { kind: "ended", attempt: 1, outcome: makeOutcome() }, "state_conflict"],
   ["queued", { kind: "cancel_requested", cancel, at: 1 }, "cancelled"],
   ["queued", { kind: "retry_requested", at: 1 }, "state_conflict"],

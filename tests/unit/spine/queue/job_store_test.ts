@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { CicdError } from "@lib/core/errors.ts";
 import type { ErrorCode } from "@lib/core/error_codes.ts";
 import { newJobId } from "@lib/core/ids.ts";
+import { toJobView } from "@lib/features/jobs/job_view.ts";
 import { ALL_PROJECTS } from "@lib/spine/queue/queue_queries.ts";
 import type { Job } from "@lib/spine/jobs/model.ts";
 import { JobStore } from "@lib/spine/queue/job_store.ts";
@@ -332,4 +333,23 @@ Deno.test("apply() stops a job whose cancel cannot be recorded, and says that it
   assert.deepEqual(unrecorded.map(({ id, cancel }) => [id, cancel]), [[job.id, cancel]]);
   assert.throws(() => full.apply(queued.id, event), /^CicdError: The disk is full/);
   assert.equal(unrecorded.length, 1);
+});
+
+Deno.test("apply() keeps the commit of an attempt, with a change of its own, until the next one", () => {
+  using memory = openMemoryStore();
+  const { store } = memory;
+  const { id } = store.insert({ job: makeJob() }).job;
+  const commit = "c".repeat(40);
+  store.apply(id, { kind: "claimed", bootId: "b" });
+  store.apply(id, { kind: "started", attempt: 1, at: 1 });
+  const before = store.revision;
+  assert.equal(store.apply(id, { kind: "checked_out", attempt: 1, commit }).kind, "changed");
+  assert.equal(store.apply(id, { kind: "checked_out", attempt: 1, commit }).kind, "unchanged");
+  assert.equal(store.revision, before + 1);
+  assert.equal(store.list({ limit: 1 }).jobs[0]?.commit, commit);
+  store.apply(id, { kind: "ended", attempt: 1, outcome: makeOutcome({ commit }) });
+  assert.equal(store.require(id).commit, commit);
+  assert.equal(toJobView(store.require(id)).commit, commit);
+  store.apply(id, { kind: "retry_requested", at: 2 });
+  assert.equal(toJobView(store.require(id)).commit, null);
 });
