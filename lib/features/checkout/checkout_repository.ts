@@ -98,7 +98,7 @@ export async function checkOutRepository(
         });
       }
       job.say(`The mirror of ${url} is damaged and is made anew (${error.message})`);
-      using _held = await hold(job, order, mirror);
+      using _held = await holdMirror(job, order, mirror);
       await removeTree(mirror);
     }
     await emptyDirectory(order.target);
@@ -145,7 +145,7 @@ async function fillFromMirror(
   const { git, isolated, signal } = job;
   const { remote, wanted, depth, tags } = order;
   const format = formatOf(wanted.sha ?? known?.sha ?? "");
-  using _held = await hold(job, order, mirror);
+  using _held = await holdMirror(job, order, mirror);
   onPrepared(await prepareMirror(mirror, { remote, format }));
   let fetched = false;
   const input: ObtainInput = {
@@ -172,7 +172,8 @@ async function fillFromMirror(
   return obtained;
 }
 
-async function hold(
+/** Waits for a mirror, and holds it until disposed. */
+export async function holdMirror(
   { clock, say, signal, waitMs: timeoutMs }: CheckoutJob,
   { remote }: CheckoutOrder,
   mirror: string,

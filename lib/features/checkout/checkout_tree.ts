@@ -4,16 +4,14 @@
  * @module
  */
 import { urlIssue } from "@lib/spine/spec/git_policy.ts";
-import type { GitRemote } from "@lib/spine/spec/git_url.ts";
 import {
-  accessTo,
   type CheckedOutRepository,
   type CheckoutJob,
   type CheckoutOrder,
   checkOutRepository,
   emptyDirectory,
 } from "@lib/features/checkout/checkout_repository.ts";
-import type { Git, GitCall } from "@lib/features/checkout/git_command.ts";
+import { checkOutLfs, requireLfs } from "@lib/features/checkout/lfs.ts";
 import { GitFailure, plainText } from "@lib/features/checkout/git_failure.ts";
 import { activateSubmodule } from "@lib/features/checkout/repository.ts";
 import {
@@ -61,8 +59,7 @@ async function checkOutLevel(
   const done = await checkOutRepository(job, order);
   const call = { gitDir: `${order.target}/.git`, workTree: order.target, signal };
   if (level.lfs) {
-    job.say(`Fetching the files in Git LFS of ${order.remote.url}`);
-    await fetchLfs(git, { ...call, access: accessTo(order.remote, job.credentials) });
+    await checkOutLfs(job, order);
   }
   if (!level.submodules) return done;
   for (const submodule of await listSubmodules(git, call)) {
@@ -129,53 +126,4 @@ function refused({ path }: Submodule, why: string): GitFailure {
     "refused",
     `Cannot check out submodule "${plainText(path, 200)}": ${plainText(why, 300)}`,
   );
-}
-
-/** Throws a {@linkcode GitFailure} if Git LFS is not installed. */
-async function requireLfs(git: Git, call: GitCall): Promise<void> {
-  const { code } = await git.try(["lfs", "version"], call);
-  if (code === 0) return;
-  throw new GitFailure(
-    "refused",
-    "Cannot fetch the files in Git LFS: git-lfs is not installed on this machine; install it, or " +
-      "leave out `git.lfs`",
-  );
-}
-
-/** The programs of Git LFS that git calls for such files. */
-const FILTER = {
-  clean: "git-lfs clean -- %f",
-  smudge: "git-lfs smudge -- %f",
-  process: "git-lfs filter-process",
-} as const;
-
-/**
- * Replaces the LFS pointers of the checked-out commit by their files.
- *
- * Uses the repository's own server, never one that it names in `.lfsconfig`.
- */
-async function fetchLfs(
-  git: Git,
-  call: GitCall & Required<Pick<GitCall, "access" | "workTree">>,
-): Promise<void> {
-  const settings = [
-    `lfs.url=${lfsUrl(call.access.remote)}`,
-    ...Object.entries(FILTER).map(([name, program]) => `filter.lfs.${name}=${program}`),
-    "filter.lfs.required=true",
-  ].flatMap((setting) => ["-c", setting]);
-  await git.run([...settings, "lfs", "pull", "origin"], call);
-  // With these the job's own git sees no changes; with `process` or `required` it would fail in a
-  // container without git-lfs.
-  const lines = `\tclean = ${FILTER.clean}\n\tsmudge = ${FILTER.smudge}\n`;
-  await Deno.writeTextFile(`${call.gitDir}/config`, `[filter "lfs"]\n${lines}`, {
-    append: true,
-    create: false,
-  });
-}
-
-/** Returns the default LFS address of a repository. */
-function lfsUrl({ scheme, url }: GitRemote): string {
-  if (scheme === "ssh" || scheme === "file") return url;
-  const base = url.replace(/\/+$/, "");
-  return `${base.endsWith(".git") ? base : `${base}.git`}/info/lfs`;
 }

@@ -66,7 +66,8 @@ async function listTags({ git, mirror, gitDir, signal }: PlaceInput): Promise<vo
   );
 }
 
-async function place(from: string, to: string, isolated: boolean): Promise<void> {
+/** Links a file, or copies it if it must be the workspace's own or cannot be linked. */
+export async function place(from: string, to: string, isolated: boolean): Promise<void> {
   if (!isolated) {
     try {
       return await Deno.link(from, to);
