@@ -251,27 +251,19 @@ export class Dispatcher implements AsyncDisposable {
 
   async #runAttempt(job: Job, flight: Flight, signal: AbortSignal): Promise<void> {
     const { store, runner, clock, log } = this.#options;
-    const onStarted = () => {
-      flight.starting.abort(ANSWERED);
+    const record = (event: Parameters<typeof store.apply>[1]) => {
       try {
-        store.apply(job.id, { kind: "started", attempt: job.attempt, at: clock.now() });
+        store.apply(job.id, event);
       } catch (error) {
-        // The attempt goes on; its end will record the start.
-        log.warning("Cannot record the start of an attempt", { ...fieldsOf(job), error });
-      }
-    };
-    let known = job.commit;
-    const onCommit = (commit: string) => {
-      if (commit === known) return;
-      try {
-        store.apply(job.id, { kind: "checked_out", attempt: job.attempt, commit });
-        known = commit;
-      } catch (error) {
-        log.warning("Cannot record the commit of an attempt", { ...fieldsOf(job), error });
+        log.warning("The end of an attempt will record its start", { ...fieldsOf(job), error });
       }
     };
     const outcome = await runner.run(job, {
-      ...{ onStarted, onCommit },
+      onStarted() {
+        flight.starting.abort(ANSWERED);
+        record({ kind: "started", attempt: job.attempt, at: clock.now() });
+      },
+      onCommit: (commit) => record({ kind: "checked_out", attempt: job.attempt, commit }),
       onWaiting: (agent) => {
         const agentSince = flight.agent === undefined ? clock.now() : flight.agentSince;
         this.#note(flight, { agent, agentSince });
