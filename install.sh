@@ -374,6 +374,51 @@ warm_up() {
   done
 }
 
+# ---------------------------------------------------------------- completions and manual
+
+share_dir=$prefix/share
+[ "$system" = no ] || share_dir=/usr/local/share
+bash_file=$share_dir/bash-completion/completions/cicd-runner
+zsh_file=$share_dir/zsh/site-functions/_cicd-runner
+fish_file=$share_dir/fish/vendor_completions.d/cicd-runner.fish
+man_file=$share_dir/man/man1/cicd-runner.1
+
+# Writes the output of a command of cicd-runner to a file, by rename; a failure is only a warning.
+put_output() { # FILE COMMAND...
+  file=$1
+  shift
+  if [ "$dry_run" = yes ]; then
+    say "would write: $file"
+    return 0
+  fi
+  if mkdir -p "${file%/*}" && aside "$bin_dir/cicd-runner" "$@" >"$file.tmp.$$"; then
+    chmod 0644 "$file.tmp.$$"
+    mv -f "$file.tmp.$$" "$file"
+  else
+    rm -f "$file.tmp.$$"
+    warn "cannot write $file"
+  fi
+}
+
+install_shell_files() {
+  [ "$dry_run" = yes ] || make_scratch
+  put_output "$bash_file" completion bash
+  put_output "$zsh_file" completion zsh
+  put_output "$fish_file" completion fish
+  put_output "$man_file" manual
+}
+
+remove_shell_files() {
+  for file in "$bash_file" "$zsh_file" "$fish_file" "$man_file"; do
+    # A file of the same name from elsewhere stays.
+    if grep -qi cicd-runner "$file" 2>/dev/null; then
+      remove "$file"
+      remove_empty "${file%/*}" "$(dirname "${file%/*}")"
+    fi
+  done
+  [ "$system" = yes ] || remove_empty "$share_dir"
+}
+
 # ---------------------------------------------------------------- units and data
 
 # Runs a program without writing to the caller's caches.
@@ -399,6 +444,7 @@ do_install() {
   install_programs
   runner=$bin_dir/cicd-runner
   [ "$dry_run" = no ] || runner=${release_dir:+$release_dir/bin/cicd-runner}
+  install_shell_files
   [ "$dry_run" = yes ] || say "Installed $(build_field "$home_dir/current" version) to $prefix."
   set -- --prefix "$prefix"
   [ "$enable" = yes ] || set -- "$@" --no-enable
@@ -443,6 +489,7 @@ do_remove() {
     ../lib/cicd-toolkit/current/bin/*) remove "$bin_dir/$program" ;;
     esac
   done
+  remove_shell_files
   remove "$home_dir/current" "$home_dir/previous" "$home_dir/releases"
   remove_empty "$home_dir"
   if [ "$system" = yes ]; then

@@ -182,13 +182,28 @@ function inOrder(commands: readonly Command[]): readonly Command[] {
   return (following.get(undefined) ?? []).flatMap(withFollowing);
 }
 
-/** Listed for the help: `main.ts` starts these before it loads the command line. */
+/** The commands of no feature; `main.ts` starts daemons before it loads the command line. */
 function daemonCommands(): readonly Command[] {
   const flags = () =>
     object({
       args: passThrough({ format: "greedy", description: message`See docs/configuration.md` }),
     });
   return [
+    defineCommand({
+      name: "manual",
+      brief: message`Print the manual page, for man`,
+      examples: ["cicd-runner manual | man -l -"],
+      flags: () => object({}),
+      run: async (_flags, { out }) => {
+        const { renderManual } = await import("./manual.ts");
+        const { VERSION: version } = await import("@lib/core/version.ts");
+        const commands = await loadCommands();
+        const none = () => Promise.resolve([]);
+        const grammar = makeGrammar(commands, { jobIds: none, projects: none });
+        await out.line(await renderManual(grammar, { commands, version }));
+        return 0;
+      },
+    }),
     defineCommand({
       name: "daemon",
       brief: message`Run the runner itself; every key of the configuration is a flag`,
