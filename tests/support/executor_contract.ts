@@ -6,6 +6,7 @@
  *
  * @module
  */
+import type { ScriptWork } from "@lib/spine/spec/script.ts";
 import assert from "node:assert/strict";
 import { systemClock } from "@lib/core/clock.ts";
 import { newJobId, parseProjectName, type ProjectName } from "@lib/core/ids.ts";
@@ -96,7 +97,7 @@ export class Bench implements AsyncDisposable {
 }
 
 /** A job of a shell script. */
-export function script(text: string): JobSpec["work"] {
+export function script(text: string): ScriptWork {
   return { kind: "script", text, shell: "sh" };
 }
 
@@ -345,6 +346,18 @@ while :; do sleep ${marker}; done`),
     assert.deepEqual(logOf(request).split("\0").slice(0, -1), words);
   });
 
+  test("runs a script with the argument of its #! line, and with errexit", async (bench) => {
+    const executor = await bench.executor();
+    const traced = { kind: "script", text: "#!/bin/sh -x\necho b\n", shell: "/bin/sh" } as const;
+    const request = bench.request({ ...traced, args: ["-x"] });
+    assert.equal((await run(executor, request)).exitCode, 0);
+    assert.equal(logOf(request), "+ echo b\nb\n");
+
+    const strict = bench.request({ ...script("echo a; false; echo b"), errexit: true });
+    assert.equal((await run(executor, strict)).exitCode, 1);
+    assert.equal(logOf(strict), "a\n");
+  });
+
   test("says so when the program cannot be executed", async (bench) => {
     const executor = await bench.executor();
     const missing = await run(executor, bench.request(command("no-such-program-at-all")));
@@ -359,6 +372,15 @@ while :; do sleep ${marker}; done`),
     const outcome = await run(executor, broken);
     assert.equal(outcome.reason, "exec_failed", outcome.message);
     assert.equal(outcome.exitCode, 126);
+
+    const crlf = bench.request(command("./crlf"));
+    Deno.writeTextFileSync(`${crlf.directory.workspace}/crlf`, "#!/usr/bin/env sh\r\ntrue\r\n", {
+      mode: 0o755,
+    });
+    const unread = await run(executor, crlf);
+    assert.equal(unread.reason, "exec_failed", unread.message);
+    assert.equal(unread.exitCode, 126);
+    assert.match(unread.message, /CRLF/);
 
     const nowhere = await run(
       executor,

@@ -8,6 +8,7 @@ import { jobLabels } from "@lib/features/containers/job_labels.ts";
 import type { AttemptRef } from "@lib/spine/jobs/attempt_directory.ts";
 import type { AttemptRequest } from "@lib/spine/jobs/executor.ts";
 import type { ContainerSpec, JobSpec } from "@lib/spine/spec/job_spec.ts";
+import { posixShellOf, scriptArgv } from "@lib/spine/spec/script.ts";
 import { projectSliceName } from "@lib/foundations/systemd/unit_name.ts";
 import {
   CONTAINER_HOME,
@@ -148,9 +149,6 @@ function mounts(
   ];
 }
 
-/** Shells that understand {@linkcode ONE_STREAM}. */
-const POSIX_SHELLS = /(^|\/)(sh|ash|bash|dash|ksh|mksh|zsh)$/;
-
 /**
  * Merges the streams before the engine separates them and loses their order. Needs a shell, which
  * a script job has anyway.
@@ -159,10 +157,9 @@ const ONE_STREAM = 'exec "$0" "$@" 2>&1';
 
 function jobArgv({ work, output }: JobSpec): readonly string[] {
   if (work.kind === "command") return work.argv;
-  const argv = [work.shell, CONTAINER_SCRIPT];
-  return output === "merged" && POSIX_SHELLS.test(work.shell)
-    ? [work.shell, "-c", ONE_STREAM, ...argv]
-    : argv;
+  const argv = scriptArgv(work, CONTAINER_SCRIPT);
+  const shell = output === "merged" ? posixShellOf(work) : undefined;
+  return shell === undefined ? argv : [...shell, "-c", ONE_STREAM, ...argv];
 }
 
 /** Output that the engine keeps beyond the cap before it drops the oldest. */

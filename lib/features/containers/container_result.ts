@@ -8,7 +8,12 @@ import { existsSync, readIfThereSync } from "@lib/foundations/files/records.ts";
 import type { AttemptHandle } from "@lib/spine/jobs/executor.ts";
 import type { ContainerUsage } from "@lib/features/containers/container_usage.ts";
 import { logFilesOf } from "@lib/spine/executors/directory_files.ts";
-import { type ExecFailureCode, formatExecFailure } from "@lib/spine/executors/result_record.ts";
+import { hasCrlfShebang } from "@lib/spine/executors/job_program.ts";
+import {
+  CRLF_SHEBANG,
+  type ExecFailureCode,
+  formatExecFailure,
+} from "@lib/spine/executors/result_record.ts";
 
 /** The end of a container, according to the engine. */
 export interface ContainerEnd {
@@ -76,7 +81,7 @@ export function execFailureOf(
     /executable file .*not found|stat .*: no such file|command not found/i.test(message) ||
     (/no such file or directory/i.test(message) &&
       /\bexec\b|start container process/.test(message));
-  if (missing) return foundInWorkspace(attempt) ? 126 : 127;
+  if (missing) return missingCode(attempt);
   if (/\bexec\b.*(permission denied|format error|is a directory)/i.test(message)) return 126;
   if (/\bchdir\b|working directory/i.test(message)) return 200;
   return undefined;
@@ -86,23 +91,24 @@ export function execFailureOf(
 const INIT_FAILED = /^(\[FATAL tini \(\d+\)\] exec .* failed: |catatonit .*failed to exec )/;
 const INIT_MESSAGE_MAX_BYTES = 4_096;
 
-function execFailure(attempt: AttemptHandle, exitCode: number): 126 | 127 | undefined {
+function execFailure(attempt: AttemptHandle, exitCode: number): ExecFailureCode | undefined {
   if (exitCode !== 126 && exitCode !== 127) return undefined;
   const logs = logFilesOf(attempt.directory, attempt.spec.output);
   const path = logs[logs.length - 1] ?? "";
   if (!existsSync(path) || Deno.lstatSync(path).size > INIT_MESSAGE_MAX_BYTES) return undefined;
   if (!INIT_FAILED.test(readIfThereSync(path) ?? "")) return undefined;
-  return exitCode === 127 && !foundInWorkspace(attempt) ? 127 : 126;
+  return exitCode === 127 ? missingCode(attempt) : 126;
 }
 
-/** Tells if the program is a file of the workspace, so that its interpreter must be missing. */
-function foundInWorkspace({ spec, directory }: AttemptHandle): boolean {
-  if (spec.work.kind !== "command") return false;
+/** Returns the code of a missing file; of the interpreter, if the program is in the workspace. */
+function missingCode({ spec, directory }: AttemptHandle): ExecFailureCode {
+  if (spec.work.kind !== "command") return 127;
   const [program = ""] = spec.work.argv;
   const relative = program.replace(/^\/workspace\//, "");
-  if (!relative.includes("/") && relative === program) return false;
-  return !relative.startsWith("/") &&
-    existsSync(`${directory.workspace}/${spec.workdir ?? "."}/${relative}`);
+  if ((!relative.includes("/") && relative === program) || relative.startsWith("/")) return 127;
+  const path = `${directory.workspace}/${spec.workdir ?? "."}/${relative}`;
+  if (!existsSync(path)) return 127;
+  return hasCrlfShebang(path) ? CRLF_SHEBANG : 126;
 }
 
 function knownSignal(

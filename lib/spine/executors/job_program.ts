@@ -10,7 +10,8 @@ import { accessSync, constants } from "node:fs";
 import type { AttemptDirectory } from "@lib/spine/jobs/attempt_directory.ts";
 import type { AttemptRequest } from "@lib/spine/jobs/executor.ts";
 import type { JobSpec } from "@lib/spine/spec/job_spec.ts";
-import type { ExecFailureCode } from "@lib/spine/executors/result_record.ts";
+import { scriptArgv, shebangOf } from "@lib/spine/spec/script.ts";
+import { CRLF_SHEBANG, type ExecFailureCode } from "@lib/spine/executors/result_record.ts";
 
 /** A program to execute. */
 export interface ReadyProgram {
@@ -31,7 +32,7 @@ export function jobProgram(
   if (!isDirectory(workdir)) return { kind: "failed", exitCode: 200 };
   const [name, ...args] = spec.work.kind === "command"
     ? spec.work.argv
-    : [spec.work.shell, directory.scriptFile];
+    : scriptArgv(spec.work, directory.scriptFile);
   const found = resolveProgram(name ?? "", { path: secrets.get("PATH") ?? env.PATH, workdir });
   return typeof found === "string"
     ? { kind: "ready", argv: [found, ...args], workdir }
@@ -61,34 +62,37 @@ const DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin";
  * Synchronous, as each turn of the event loop would delay the job's start.
  *
  * @returns The absolute path, or the exit code of shells: 127 if there is no such program, 126 if
- * it is not executable.
+ * it is not executable; {@linkcode CRLF_SHEBANG}.
  */
 function resolveProgram(
   program: string,
   { path, workdir }: { readonly path: string | undefined; readonly workdir: string },
-): string | 126 | 127 {
+): string | ExecFailureCode {
   const candidates = program.includes("/")
     ? [program]
     : (path ?? DEFAULT_PATH).split(":").map((directory) =>
       `${directory === "" ? "." : directory}/${program}`
     );
-  let seen = false;
+  let seen: ExecFailureCode | undefined;
   for (const candidate of candidates) {
     const absolute = candidate.startsWith("/") ? candidate : `${workdir}/${candidate}`;
     switch (examine(absolute, workdir)) {
       case "executable":
         return absolute;
       case "other":
-        seen = true;
+        seen ??= 126;
+        break;
+      case "crlf":
+        seen ??= CRLF_SHEBANG;
         break;
       case "absent":
         break;
     }
   }
-  return seen ? 126 : 127;
+  return seen ?? 127;
 }
 
-function examine(path: string, workdir: string): "executable" | "other" | "absent" {
+function examine(path: string, workdir: string): "executable" | "other" | "crlf" | "absent" {
   try {
     if (!Deno.statSync(path).isFile) return "other";
   } catch {
@@ -98,8 +102,22 @@ function examine(path: string, workdir: string): "executable" | "other" | "absen
   if (!isExecutable(path)) return "other";
   const interpreter = interpreterOf(path);
   if (interpreter === undefined) return "executable";
+  if (interpreter.endsWith("\r")) return "crlf";
   const absolute = interpreter.startsWith("/") ? interpreter : `${workdir}/${interpreter}`;
   return isExecutable(absolute) ? "executable" : "other";
+}
+
+/** Tells if a file begins with a `#!` line that ends in CRLF. */
+export function hasCrlfShebang(path: string): boolean {
+  return isFile(path) && interpreterOf(path)?.endsWith("\r") === true;
+}
+
+function isFile(path: string): boolean {
+  try {
+    return Deno.statSync(path).isFile;
+  } catch {
+    return false;
+  }
 }
 
 function isExecutable(path: string): boolean {
@@ -111,7 +129,10 @@ function isExecutable(path: string): boolean {
   }
 }
 
-/** Returns the interpreter of a `#!` line; `undefined` if there is none, or it is unreadable. */
+/**
+ * Returns the interpreter of a `#!` line, with the CR of a line that ends in CRLF; `undefined` if
+ * there is none, or it is unreadable.
+ */
 function interpreterOf(path: string): string | undefined {
   const buffer = new Uint8Array(INTERPRETER_MAX_BYTES);
   let length: number | null;
@@ -123,7 +144,9 @@ function interpreterOf(path: string): string | undefined {
     return undefined;
   }
   const head = new TextDecoder().decode(buffer.subarray(0, length ?? 0));
-  return /^#![ \t]*([^ \t\r\n]+)/.exec(head)?.[1];
+  const [interpreter = "", argument] = shebangOf(head) ?? [];
+  const name = argument?.endsWith("\r") ? `${interpreter}\r` : interpreter;
+  return name === "" ? undefined : name;
 }
 
 /** The part of a file that the kernel reads. */

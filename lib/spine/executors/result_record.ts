@@ -107,7 +107,10 @@ export function parseResultRecord(text: string): ParsedResult {
  * The reason why a program cannot be executed: 127 not found and 126 not executable, as in shells,
  * or 200 no such working directory, as in systemd.
  */
-export type ExecFailureCode = 126 | 127 | 200;
+export type ExecFailureCode = 126 | 127 | 200 | typeof CRLF_SHEBANG;
+
+/** The program is a script whose `#!` line ends in CRLF. */
+export const CRLF_SHEBANG = 201;
 
 /** Formats the record of an attempt whose program could not be executed. */
 export function formatExecFailure(exitCode: ExecFailureCode, finishedAt: number): string {

@@ -19,7 +19,12 @@ import { formatDuration } from "@lib/core/duration.ts";
 import { formatSize } from "@lib/core/size.ts";
 import type { AttemptOutcome, EndReason, TerminalState, Usage } from "@lib/spine/jobs/model.ts";
 import type { JobSpec } from "@lib/spine/spec/job_spec.ts";
-import type { MainEnd, ParsedResult, ResultRecord } from "@lib/spine/executors/result_record.ts";
+import {
+  CRLF_SHEBANG,
+  type MainEnd,
+  type ParsedResult,
+  type ResultRecord,
+} from "@lib/spine/executors/result_record.ts";
 import type { StopRequest } from "@lib/spine/jobs/executor.ts";
 
 /** A stop request and the time when its file was written. */
@@ -232,6 +237,7 @@ function wasNotExecuted({ spec, logBytes }: Evidence, record: ResultRecord): boo
 /** Messages for exit codes of systemd before the execution of the program. */
 const EXEC_STEPS: Readonly<Record<number, string>> = {
   200: "its working directory cannot be entered",
+  [CRLF_SHEBANG]: "its `#!` line ends in CRLF; save it with Unix line ends (LF)",
   [SYSTEMD_EXEC_FAILED]: "the kernel cannot execute it; check its format",
 };
 

@@ -34,6 +34,7 @@ import {
   GIT,
   IMAGE,
 } from "@lib/spine/spec/setup_fields.ts";
+import type { ScriptWork } from "@lib/spine/spec/script.ts";
 import {
   documented,
   PATTERNS,
@@ -51,9 +52,7 @@ const SECRETS_MAX = { count: 64, eachBytes: 64 * 1024, totalBytes: 128 * 1024 } 
 /** The results that a retry policy may name. */
 export const RETRY_CAUSES = ["failed", "oom_killed", "timed_out", "lost"] as const;
 
-type JobWork =
-  | { readonly kind: "command"; readonly argv: readonly string[] }
-  | { readonly kind: "script"; readonly text: string; readonly shell: string };
+type JobWork = { readonly kind: "command"; readonly argv: readonly string[] } | ScriptWork;
 
 const HOUR_MS = 3_600_000;
 
@@ -112,15 +111,22 @@ export const JOB = {
   }),
   script: field("script", documented(anyText(), { minLength: 1, pattern: PATTERNS.script }), {
     only: "request",
-    doc: "Text that `shell` runs; or give `command`",
+    doc: "Text that the interpreter of its `#!` line runs, or else `shell`; or give `command`",
     flag: "-s/--script FILE",
-    help: "Run the text of a file with a shell; - reads standard input",
+    help: "Run the text of a file, by its #! line or else with a shell; - reads standard input",
   }),
   shell: field("shell", path("absolute"), {
     only: "request",
     setting: "defaults.shell",
-    doc: "Absolute path of the script's shell",
+    doc: "Absolute path of the script's shell; overrides a `#!` line",
     flag: "--shell PATH",
+  }),
+  errexit: field("errexit", flag(), {
+    only: "request",
+    doc: "A shell ends the script at the first failed command, as with `set -e`; by default true " +
+      "for scripts without a `#!` line",
+    flag: "--no-errexit",
+    help: "Go on after a failed command of a script, which ends it otherwise (set -e)",
   }),
   env: field("env", envMap(scalar(), safely(envNameProblem)), {
     setting: "defaults.env",
@@ -241,11 +247,21 @@ const WORK: ValueType<JobWork> = {
   ...record({}),
   kept: v.variant("kind", [
     v.looseObject({ kind: v.literal("command"), argv: v.array(v.string()) }),
-    v.looseObject({ kind: v.literal("script"), text: v.string(), shell: v.string() }),
+    v.looseObject({
+      kind: v.literal("script"),
+      text: v.string(),
+      shell: v.string(),
+      args: v.exactOptional(v.array(v.string())),
+      errexit: v.exactOptional(v.boolean()),
+    }),
   ]),
   schema: v.never(),
   show: (work) =>
-    work.kind === "command" ? { command: work.argv } : { script: work.text, shell: work.shell },
+    work.kind === "command" ? { command: work.argv } : {
+      script: work.text,
+      shell: work.shell,
+      ...(work.errexit === undefined ? {} : { errexit: work.errexit }),
+    },
 };
 
 /** The common fields of a request and its record. */

@@ -10,6 +10,7 @@ import { fill, requestSchema, type SettingsOf } from "@lib/spine/spec/field.ts";
 import { CONTAINER, IMAGE } from "@lib/spine/spec/setup_fields.ts";
 import { JOB, KEPT } from "@lib/spine/spec/job_fields.ts";
 import type { ContainerSpec, JobRequest, JobSpec } from "@lib/spine/spec/job_spec.ts";
+import { scriptWork } from "@lib/spine/spec/script.ts";
 import { crossChecks, type JobRules, policyIssues, secretIssues } from "@lib/spine/spec/rules.ts";
 
 /** The body of `POST /v1/jobs`; the rules are some of those that {@linkcode crossChecks} checks. */
@@ -105,12 +106,12 @@ export function parseRetryRequest(value: unknown, spec: JobSpec): ParsedRequest[
 
 /** Fills in the defaults of a request and makes the fields that only the spec has. */
 function toSpec(request: JobRequest, defaults: RequestDefaults): JobSpec {
-  const { command, script = "", shell = defaults.shell, secrets = {} } = request;
+  const { command, script = "", shell, errexit, secrets = {} } = request;
   const container = containerOf(request, defaults);
   return {
     ...fill(KEPT, request, defaults),
     work: command === undefined
-      ? { kind: "script", text: script, shell }
+      ? scriptWork(script, { shell, defaultShell: defaults.shell, errexit })
       : { kind: "command", argv: command },
     secretNames: Object.keys(secrets),
     ...(container === undefined ? {} : { container }),

@@ -15,6 +15,7 @@ import { namedSecrets } from "@lib/spine/spec/field.ts";
 import { gitIssues, type GitRules } from "@lib/spine/spec/git_policy.ts";
 import { JOB } from "@lib/spine/spec/job_fields.ts";
 import type { JobRequest, JobSpec } from "@lib/spine/spec/job_spec.ts";
+import { isPosixShell, shebangProblem } from "@lib/spine/spec/script.ts";
 import { artifactIssues, cacheIssues, fileIssues } from "@lib/spine/spec/workspace_paths.ts";
 
 /** Longest script, in bytes. */
@@ -28,7 +29,7 @@ export interface JobRules {
 
 /** Returns the issues across the fields of a request. */
 export function crossChecks(request: JobRequest): readonly FieldIssue[] {
-  const { command, script, shell, env = {}, secrets = {}, workdir, image } = request;
+  const { command, script, shell, errexit, env = {}, secrets = {}, workdir, image } = request;
   const issues: FieldIssue[] = [];
   const add = (path: string, message: string) => issues.push({ path, message });
   if (command === undefined && script === undefined) {
@@ -37,6 +38,7 @@ export function crossChecks(request: JobRequest): readonly FieldIssue[] {
   if (command !== undefined) {
     if (script !== undefined) add("command", "is given beside `script`; give one");
     if (shell !== undefined) add("shell", "works with `script` only");
+    if (errexit !== undefined) add("errexit", "works with `script` only");
     const problem = argvProblem(command);
     if (problem !== undefined) {
       add(problem.field === "" ? "command" : `command.${problem.field}`, problem.message);
@@ -47,6 +49,13 @@ export function crossChecks(request: JobRequest): readonly FieldIssue[] {
   }
   const inScript = script === undefined ? undefined : scriptProblem(script);
   if (inScript !== undefined) add("script", inScript);
+  if (errexit === true) {
+    if (shell === undefined && script?.startsWith("#!")) {
+      add("errexit", "works without a `#!` line only; write `set -e` into the script");
+    } else if (shell !== undefined && !isPosixShell(shell)) {
+      add("errexit", `works with a POSIX shell only, and \`shell\` is "${shell}"`);
+    }
+  }
   for (const key of Object.keys(secrets)) {
     if (Object.hasOwn(env, key)) add(`secrets.${key}`, "is in `env` too; give it once");
   }
@@ -101,6 +110,8 @@ export function policyIssues(spec: JobSpec, rules: JobRules): readonly FieldIssu
 function scriptProblem(script: string): string | undefined {
   if (script.length > SCRIPT_MAX_BYTES) return scriptTooLong(script.length);
   if (!/[^\0- ]/.test(script)) return "is empty";
+  const inShebang = shebangProblem(script);
+  if (inShebang !== undefined) return inShebang;
   if (script.includes("\0")) return "contains a NUL character";
   if (!script.isWellFormed()) return "is not valid Unicode text";
   const bytes = new TextEncoder().encode(script).byteLength;

@@ -25,6 +25,7 @@ type Converter = (texts: readonly string[], ports: JobSpecPorts) => unknown;
 export const CONVERTERS: Readonly<Record<string, Converter>> = {
   script: ([path = ""], ports) =>
     path === "-" ? ports.readStdin("--script") : readText(path, "--script", ports),
+  errexit: () => false,
   env: (texts, ports) =>
     pairs(texts, "--env", (name) => {
       const value = ports.env(name);

@@ -42,7 +42,10 @@ export async function readJobSpec(flags: JobFlags, ports: JobSpecPorts): Promise
   if ("command" in given || "script" in given) {
     delete base["command"];
     delete base["script"];
-    if ("command" in given) delete base["shell"];
+    if ("command" in given) {
+      delete base["shell"];
+      delete base["errexit"];
+    }
   }
   // The flags of artifacts are merged into a map, so the short form becomes one.
   if ("artifacts" in given && Array.isArray(base["artifacts"])) {

@@ -108,6 +108,13 @@ Deno.test("containerBody() joins the streams of a script before the engine parts
   ]);
   assert.deepEqual(argv("/bin/bash", "split"), ["/bin/bash", "/run/cicd/script"]);
   assert.deepEqual(argv("/usr/bin/python3", "merged"), ["/usr/bin/python3", "/run/cicd/script"]);
+  const work = { kind: "script", text: "", shell: "/usr/bin/env", args: ["bash"] } as const;
+  const shebang = containerBody(request({}, { work }), OPTIONS).Entrypoint;
+  assert.equal(
+    shebang?.join(" "),
+    'env bash -c exec "$0" "$@" 2>&1 env bash /run/cicd/script'
+      .replaceAll("env", "/usr/bin/env"),
+  );
 });
 
 Deno.test("containerBody() starts in the workspace, below it, or where the job says", () => {

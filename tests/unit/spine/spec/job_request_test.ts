@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import * as fc from "fast-check";
 import { CicdError, type FieldIssue } from "@lib/core/errors.ts";
 import { parseJobRequest, type RequestDefaults } from "@lib/spine/spec/job_request.ts";
+import { scriptArgv } from "@lib/spine/spec/script.ts";
 import { SCRIPT_MAX_BYTES } from "@lib/spine/spec/rules.ts";
 
 const defaults: RequestDefaults = {
@@ -43,7 +44,7 @@ Deno.test("parseJobRequest() fills in the defaults of the project", () => {
   const { spec, secrets } = parse({ project: "web", script: "true" });
   assert.deepEqual(spec, {
     project: "web",
-    work: { kind: "script", text: "true", shell: "/bin/sh" },
+    work: { kind: "script", text: "true", shell: "/bin/sh", errexit: true },
     env: { FROM_PROJECT: "1" },
     secretNames: [],
     limits: { tasks: 64 },
@@ -57,6 +58,48 @@ Deno.test("parseJobRequest() fills in the defaults of the project", () => {
     labels: {},
   });
   assert.deepEqual(secrets, {});
+});
+
+Deno.test("parseJobRequest() runs a script by its #! line, or a shell with errexit", () => {
+  const argv = (request: object) => {
+    const { work } = parse({ project: "web", ...request }).spec;
+    return work.kind === "script" ? scriptArgv(work, "FILE") : assert.fail();
+  };
+  for (
+    const [script, more, expected] of [
+      ["make", {}, ["/bin/sh", "-e", "FILE"]],
+      ["make", { errexit: false }, ["/bin/sh", "FILE"]],
+      ["make", { shell: "/bin/bash" }, ["/bin/bash", "-e", "FILE"]],
+      ["1/0", { shell: "/usr/bin/python3" }, ["/usr/bin/python3", "FILE"]],
+      ["#!/bin/bash\nmake", {}, ["/bin/bash", "FILE"]],
+      ["#!/bin/bash", {}, ["/bin/bash", "FILE"]],
+      ["#! /usr/bin/env \t bash  \nmake\r\n", {}, ["/usr/bin/env", "bash", "FILE"]],
+      ["#!/usr/bin/env -S deno run -A\n", {}, ["/usr/bin/env", "-S deno run -A", "FILE"]],
+      ["#!/bin/sh -eu\nmake", { errexit: false }, ["/bin/sh", "-eu", "FILE"]],
+      ["#!/bin/sh\nmake", { shell: "/bin/bash" }, ["/bin/bash", "FILE"]],
+      ["#!/bin/sh\nmake", { shell: "/bin/bash", errexit: true }, ["/bin/bash", "-e", "FILE"]],
+      ["# !/bin/bash\n", {}, ["/bin/sh", "-e", "FILE"]],
+    ] as const
+  ) assert.deepEqual(argv({ script, ...more }), expected, JSON.stringify([script, more]));
+});
+
+Deno.test("parseJobRequest() says what is wrong with a #! line or errexit", () => {
+  for (
+    const [request, path, message] of [
+      [{ script: "#!/bin/bash\r\nmake" }, "script", /ends in CRLF.*LF/],
+      [{ script: "#!/usr/bin/env bash\r" }, "script", /ends in CRLF/],
+      [{ script: "\ufeff#!/bin/bash\n" }, "script", /byte order mark/],
+      [{ script: "#!bash\n" }, "script", /names "bash"; give an absolute path/],
+      [{ script: "#!\nmake" }, "script", /names no interpreter/],
+      [{ script: "#!/bin/sh\n", errexit: true }, "errexit", /set -e/],
+      [{ script: "1", shell: "/bin/fish", errexit: true }, "errexit", /POSIX shell/],
+      [{ command: ["make"], errexit: false }, "errexit", /with `script` only/],
+    ] as const
+  ) {
+    const [issue] = issues({ project: "web", ...request });
+    assert.equal(issue?.path, path);
+    assert.match(issue?.message ?? "", message);
+  }
 });
 
 Deno.test("parseJobRequest() reads every field, in the units of the inside", () => {

@@ -16,6 +16,7 @@ Deno.test("readJobSpec() makes a request of the flags", async () => {
       "retries.on": ["lost"],
       cancel_in_progress: true,
       concurrency_group: "deploy",
+      errexit: true,
     }, { argv: ["make", "--", "test"] }),
     ports({}, { PASSED: "on" }),
   );
@@ -29,6 +30,7 @@ Deno.test("readJobSpec() makes a request of the flags", async () => {
     timeout: "90.5",
     concurrency_group: "deploy",
     cancel_in_progress: true,
+    errexit: false,
   });
 });
 
