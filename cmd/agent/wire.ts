@@ -18,9 +18,7 @@ import { TaskGroup } from "@lib/core/task_group.ts";
 import { VERSION } from "@lib/core/version.ts";
 import { CONTAINER_HOME, CONTAINER_WORKSPACE } from "@lib/features/containers/container_paths.ts";
 import { type Listener, startHttpServer } from "@lib/foundations/http/server.ts";
-import type { AttemptRef } from "@lib/spine/jobs/attempt_directory.ts";
-import type { Executor } from "@lib/spine/jobs/executor.ts";
-import type { JobSpec } from "@lib/spine/spec/job_spec.ts";
+import type { AttemptHandle, Executor } from "@lib/spine/jobs/executor.ts";
 import { recordLog } from "@lib/spine/logs/log_recorder.ts";
 import { compileSecrets } from "@lib/spine/logs/job_masks.ts";
 import { bytesIfThereSync } from "@lib/foundations/files/records.ts";
@@ -104,7 +102,7 @@ export async function startAgent(input: AgentInput) {
           mask,
           onFailure: (error) => log.warning("Cannot write a setup log", { error }),
         }),
-      environmentOf: (ref, spec, workspace) => environmentOf(input, { ref, spec, workspace }),
+      environmentOf: (attempt) => environmentOf(input, attempt),
       maskOf: async (secrets) => {
         const patterns = await compileSecrets(secrets);
         return (text) => maskText(patterns, text);
@@ -208,7 +206,7 @@ async function projectUse(executor: Executor, signal: AbortSignal) {
 
 function environmentOf(
   { config, env }: AgentInput,
-  { ref, spec, workspace }: { ref: AttemptRef; spec: JobSpec; workspace: string },
+  { ref, spec, directory }: AttemptHandle,
 ): Readonly<Record<string, string>> {
   const { username, shell, home } = ownAccount(env);
   const inside = spec.container !== undefined;
@@ -224,7 +222,8 @@ function environmentOf(
       id: ref.jobId,
       attempt: ref.number,
       project: ref.project,
-      workspace: inside ? CONTAINER_WORKSPACE : workspace,
+      workspace: inside ? CONTAINER_WORKSPACE : directory.workspace,
+      temporary: directory.temporary,
     },
     layers: [spec.env],
   };

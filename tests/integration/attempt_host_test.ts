@@ -375,9 +375,12 @@ Deno.test("a workspace goes with its attempt, also one that the job made read-on
   await Deno.mkdir(`${t.directory.workspace}/cache/mod`, { recursive: true });
   await Deno.writeTextFile(`${t.directory.workspace}/cache/mod/file`, "x");
   await Deno.chmod(`${t.directory.workspace}/cache/mod`, 0o500);
+  await Deno.mkdir(`${t.directory.temporary}/go-build`);
+  assert.equal(((await Deno.stat(t.directory.temporary)).mode ?? 0) & 0o777, 0o700);
   t.machine.end(t.key, makeOutcome());
   await host.ended(t.ref);
   await host[Symbol.asyncDispose]();
+  await assert.rejects(Deno.lstat(t.directory.temporary), Deno.errors.NotFound);
   await assert.rejects(Deno.lstat(t.directory.workspace), Deno.errors.NotFound);
 });
 

@@ -240,7 +240,7 @@ class Bench implements AsyncDisposable {
             onFailure: (error) => this.log.warning("Cannot record a log", { error }),
             signal,
           }),
-        environmentOf: (ref) => ({
+        environmentOf: ({ ref }) => ({
           PATH: "/usr/local/bin:/usr/bin:/bin",
           CICD_JOB_ID: ref.jobId,
           CICD_ATTEMPT: `${ref.number}`,

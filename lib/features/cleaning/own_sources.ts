@@ -118,7 +118,7 @@ async function jobBytes(path: string, signal: AbortSignal): Promise<number> {
   let bytes = 0;
   for (const number of await namesIn(path)) {
     for (const name of await namesIn(`${path}/${number}`)) {
-      if (name === "work" || name === "home") continue;
+      if (name === "work" || name === "home" || name === "tmp") continue;
       bytes += await treeBytes(`${path}/${number}/${name}`, signal);
     }
   }
@@ -166,7 +166,7 @@ export function orphanSource(
 }
 
 /**
- * Finds the workspaces and homes of attempts that are over.
+ * Finds the workspaces, homes and temporary files of attempts that are over.
  *
  * An agent cleans up after its attempts and those of its predecessor; the ones found here belong to
  * a project whose agent was not started again, or could not remove them.
@@ -191,8 +191,8 @@ export function workspaceSource(
         const lastUsedAt = overSince(ref);
         if (lastUsedAt === undefined || now() - lastUsedAt < SETTLED_FOR_MS) continue;
         const { project, jobId, number } = ref;
-        const { workspace, home } = attemptDirectory(stateDir, ref);
-        for (const key of [workspace, home]) {
+        const { workspace, home, temporary } = attemptDirectory(stateDir, ref);
+        for (const key of [workspace, home, temporary]) {
           if (await statIfThere(key) === undefined) continue;
           const name = `${jobId}/${number}/${key.slice(key.lastIndexOf("/") + 1)}`;
           const bytes = await treeBytes(key, signal);

@@ -21,6 +21,8 @@ export interface JobEnvInput {
     readonly project: string;
     /** Absolute path of the job's own directory. */
     readonly workspace: string;
+    /** Absolute path of its directory for temporary files; not used in a container. */
+    readonly temporary: string;
   };
   /** Of the configuration, the project and the job; later ones win. */
   readonly layers: readonly Env[];
@@ -66,6 +68,8 @@ export function buildJobEnv(input: JobEnvInput): Env {
     LOGNAME: user,
     SHELL: shell,
     ...taken(input.own, input.passEnv.filter(mayPass)),
+    // The machine's directory is shared, and nothing would remove the files of a killed job from it.
+    TMPDIR: input.job.temporary,
     ...jobVariables(input),
   };
 }
@@ -74,7 +78,8 @@ export function buildJobEnv(input: JobEnvInput): Env {
  * Builds the environment of a job in a container, on top of the image's own.
  *
  * As {@linkcode buildJobEnv}, but without the variables that describe the machine and the account,
- * unless a layer sets them: the job gets the image's `PATH`.
+ * unless a layer sets them: the job gets the image's `PATH`. Its directory for temporary files is
+ * the container's own and removed with it.
  *
  * @param input.account.home The home in the container; the rest of the account is not used.
  */

@@ -41,6 +41,7 @@ export function prepareDirectory(
 ): void {
   try {
     Deno.mkdirSync(directory.workspace, { recursive: true, mode: 0o700 });
+    Deno.mkdirSync(directory.temporary, { recursive: true, mode: 0o700 });
     if (spec.work.kind === "script") {
       writeAtomicSync(directory.scriptFile, spec.work.text);
     }
@@ -139,11 +140,19 @@ function draftedFiles({ resultFile, stopFile, outcomeFile }: AttemptDirectory) {
   return [resultFile, stopFile, outcomeFile];
 }
 
-/** Removes what only a running attempt needs: the workspace, the home and unused drafts. */
+/**
+ * Removes what only a running attempt needs: its directories for files of the job, and unused drafts.
+ *
+ * @throws {CicdError} If one of them remains; the others are removed all the same.
+ */
 export async function removeWorkspace(directory: AttemptDirectory): Promise<void> {
-  for (const path of draftedFiles(directory)) await removeTree(`${path}.draft`);
-  await removeTree(directory.workspace);
-  await removeTree(directory.home);
+  const drafts = draftedFiles(directory).map((path) => `${path}.draft`);
+  const ends = await Promise.allSettled([...drafts, ...jobDirectories(directory)].map(removeTree));
+  for (const end of ends) if (end.status === "rejected") throw end.reason;
+}
+
+function jobDirectories({ workspace, home, temporary }: AttemptDirectory) {
+  return [workspace, home, temporary];
 }
 
 /** A power failure can empty a file that was complete: an empty file counts as missing. */
@@ -184,9 +193,7 @@ export function findOrphans(stateDir: string, project: ProjectName): Orphans {
       const directory = attemptDirectory(stateDir, ref);
       const isSettled = accessible(() => statIfThereSync(directory.outcomeFile)?.isFile ?? false);
       if (isSettled === false) unsettled.push(ref);
-      else if (isSettled && (existsSync(directory.workspace) || existsSync(directory.home))) {
-        untidy.push(ref);
-      }
+      else if (isSettled && jobDirectories(directory).some(existsSync)) untidy.push(ref);
     }
   }
   return { unsettled, untidy };

@@ -7,7 +7,7 @@ import type { Clock } from "@lib/core/clock.ts";
 import { toCicdError } from "@lib/core/errors.ts";
 import type { Logger } from "@lib/core/logger.ts";
 import { existsSync } from "@lib/foundations/files/records.ts";
-import type { AttemptDirectory, AttemptRef } from "@lib/spine/jobs/attempt_directory.ts";
+import type { AttemptDirectory } from "@lib/spine/jobs/attempt_directory.ts";
 import type { AttemptHandle, Executor } from "@lib/spine/jobs/executor.ts";
 import type { AttemptOutcome, CancelRequest } from "@lib/spine/jobs/model.ts";
 import { type JobSpec, setupSecretNames } from "@lib/spine/spec/job_spec.ts";
@@ -34,11 +34,7 @@ export interface StarterOptions {
   /** Returns the secrets that an earlier agent sealed for an attempt. */
   readonly sealedSecrets: (directory: AttemptDirectory, ref: AttemptRef) => Secrets;
   /** Returns the job's environment without secrets. */
-  readonly environmentOf: (
-    ref: AttemptRef,
-    spec: JobSpec,
-    workspace: string,
-  ) => Readonly<Record<string, string>>;
+  readonly environmentOf: (attempt: AttemptHandle) => Readonly<Record<string, string>>;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -124,7 +120,7 @@ export class AttemptStarter {
       await executor.start({
         ref,
         spec,
-        env: { ...setupEnv, ...environmentOf(ref, spec, directory.workspace) },
+        env: { ...setupEnv, ...environmentOf(handle) },
         secrets: new Map(Object.entries(secrets).filter(([name]) => !withheld.has(name))),
         directory,
       }, signal);

@@ -12,6 +12,7 @@
  * | `script` | agent, before the start | the text of a script job |
  * | `work/` | agent and job | the workspace; removed after the end |
  * | `home/` | agent and job | the home of a container; removed with the workspace |
+ * | `tmp/` | agent and job | the job's `TMPDIR` on the host; removed with the workspace |
  * | `checkout/` | agent | files of git during the checkout; removed after it |
  * | `container` | agent | the name of its container, if it differs from the usual one |
  * | `commit` | agent | the full id of the checked-out commit |
@@ -87,6 +88,8 @@ export function attemptDirectory(stateDir: string, ref: AttemptRef) {
     workspace: `${path}/work`,
     home: `${path}/home`,
     commitFile: `${path}/commit`,
+    /** The private directory for temporary files; outside the workspace, so that no glob finds it. */
+    temporary: `${path}/tmp`,
     setupLog: `${path}/setup.log`,
     setupIndex: `${path}/setup.index`,
     setupDone: `${path}/setup.done`,

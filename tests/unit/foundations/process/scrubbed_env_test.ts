@@ -12,7 +12,7 @@ function build(overrides: Partial<JobEnvInput> = {}) {
     own: { PATH: "/bin", AWS_SECRET: "hunter2", NOTIFY_SOCKET: "/run/n", TZ: "UTC" },
     passEnv: ["PATH", "TZ"],
     account: { home: "/home/ann", user: "ann", shell: "/bin/bash" },
-    job: { id: "j1", attempt: 2, project: "web", workspace: "/w" },
+    job: { id: "j1", attempt: 2, project: "web", workspace: "/w", temporary: "/t" },
     layers: [],
     ...overrides,
   });
@@ -27,6 +27,7 @@ Deno.test("buildJobEnv() inherits only what is named", () => {
     LOGNAME: "ann",
     SHELL: "/bin/bash",
     TZ: "UTC",
+    TMPDIR: "/t",
     CI: "true",
     CICD: "true",
     CICD_JOB_ID: "j1",
@@ -38,6 +39,12 @@ Deno.test("buildJobEnv() inherits only what is named", () => {
 
 Deno.test("buildJobEnv() has a PATH in any case", () => {
   assert.equal(build({ own: {} })["PATH"], "/usr/local/bin:/usr/bin:/bin");
+});
+
+Deno.test("buildJobEnv() sets a TMPDIR of the job's own, unless a layer does", () => {
+  const passed = { own: { TMPDIR: "/tmp" }, passEnv: ["TMPDIR"] };
+  assert.equal(build(passed)["TMPDIR"], "/t");
+  assert.equal(build({ ...passed, layers: [{ TMPDIR: "/scratch" }] })["TMPDIR"], "/scratch");
 });
 
 Deno.test("buildJobEnv() lets the later layer win, but not over the job's identity", () => {
@@ -76,7 +83,7 @@ Deno.test("buildContainerEnv() leaves to the image what is of the machine, unles
     own: { PATH: "/host/bin", LANG: "de_DE", HTTP_PROXY: "http://proxy", DOCKER_HOST: "unix:///d" },
     passEnv: ["PATH", "LANG", "HTTP_PROXY", "DOCKER_HOST"],
     account: { home: "/home/job", user: "me", shell: "/bin/fish" },
-    job: { id: "id", attempt: 1, project: "web", workspace: "/workspace" },
+    job: { id: "id", attempt: 1, project: "web", workspace: "/workspace", temporary: "/t" },
     layers: [{ LANG: "C" }, { CICD_JOB_ID: "forged" }],
   });
   assert.deepEqual(env, {
