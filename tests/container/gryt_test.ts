@@ -185,7 +185,7 @@ async function running(bench: RunnerBench) {
     const [container] = await docker.engine.containers();
     const [job] = (await bench.json("GET", "/v1/jobs?state=running")).body.jobs;
     if (container !== undefined && job !== undefined) {
-      const workspace = `${bench.stateDir}/projects/gryt/jobs/${job.id}/1/work`;
+      const workspace = `${bench.stateDir}/projects/gryt/workspaces/1`;
       // The step has begun once gryt has printed nothing and runs a shell: its process is there.
       if ((await processesWith("while [ ! -e go ]")).length > 0) return { container, workspace };
     }

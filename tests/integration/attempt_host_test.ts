@@ -8,7 +8,12 @@ import { systemClock } from "@lib/core/clock.ts";
 import { CicdError } from "@lib/core/errors.ts";
 import { newJobId } from "@lib/core/ids.ts";
 import { fenceAttempt } from "@lib/spine/executors/evidence.ts";
-import { attemptDirectory, type AttemptRef } from "@lib/spine/jobs/attempt_directory.ts";
+import type { AttemptRequest } from "@lib/spine/jobs/executor.ts";
+import {
+  attemptDirectory,
+  type AttemptRef,
+  slotParents,
+} from "@lib/spine/jobs/attempt_directory.ts";
 import { type AttemptStep, StepFailure } from "@lib/spine/jobs/step.ts";
 import { parseAttemptOrder } from "@lib/spine/agent_link/protocol.ts";
 import { jobUnitProperties } from "@lib/spine/executors/unit_properties.ts";
@@ -46,6 +51,12 @@ class Bench implements AsyncDisposable {
 
   get directory() {
     return attemptDirectory(this.stateDir, this.ref);
+  }
+
+  /** The directory that an attempt was begun with last. */
+  workspaceOf(key = this.key) {
+    const of = ({ ref }: AttemptRequest) => `${ref.jobId}/${ref.number}` === key;
+    return this.machine.requests.findLast(of)?.directory ?? assert.fail("it was not begun");
   }
 
   /** Starts an agent in the place of the one before. */
@@ -242,8 +253,8 @@ Deno.test("begin() settles an attempt on whose way to a start anything throws", 
       };
     },
     (t) => {
-      Deno.mkdirSync(t.directory.path, { recursive: true });
-      Deno.writeTextFileSync(t.directory.workspace, "in the way");
+      // In the way.
+      Deno.mkdirSync(t.directory.attemptFile, { recursive: true });
     },
   ];
   for (const fault of faults) {
@@ -253,7 +264,7 @@ Deno.test("begin() settles an attempt on whose way to a start anything throws", 
     await host.begin(t.ref, input);
     const { state, reason, message } = await host.ended(t.ref);
     assert.deepEqual([state, reason], ["failed", "start_failed"]);
-    assert.match(message, /no unref|no passwd entry|no setup log|File exists/);
+    assert.match(message, /no unref|no passwd entry|no setup log|Is a directory/);
     assert.deepEqual(t.machine.begun, []);
     await host.begin(t.ref, input);
     assert.deepEqual(t.machine.begun, []);
@@ -372,16 +383,18 @@ Deno.test("a workspace goes with its attempt, also one that the job made read-on
   await using t = new Bench();
   const host = await t.agent();
   await host.begin(t.ref, input);
-  await Deno.mkdir(`${t.directory.workspace}/cache/mod`, { recursive: true });
-  await Deno.writeTextFile(`${t.directory.workspace}/cache/mod/file`, "x");
-  await Deno.chmod(`${t.directory.workspace}/cache/mod`, 0o500);
-  await Deno.mkdir(`${t.directory.temporary}/go-build`);
-  assert.equal(((await Deno.stat(t.directory.temporary)).mode ?? 0) & 0o777, 0o700);
+  const { workspace, temporary } = t.workspaceOf();
+  await Deno.mkdir(`${workspace}/cache/mod`, { recursive: true });
+  await Deno.writeTextFile(`${workspace}/cache/mod/file`, "x");
+  await Deno.chmod(`${workspace}/cache/mod`, 0o500);
+  await Deno.mkdir(`${temporary}/go-build`);
+  assert.equal(((await Deno.stat(temporary)).mode ?? 0) & 0o777, 0o700);
   t.machine.end(t.key, makeOutcome());
   await host.ended(t.ref);
   await host[Symbol.asyncDispose]();
-  await assert.rejects(Deno.lstat(t.directory.temporary), Deno.errors.NotFound);
-  await assert.rejects(Deno.lstat(t.directory.workspace), Deno.errors.NotFound);
+  for (const parent of slotParents(t.stateDir, t.ref.project)) {
+    assert.deepEqual([...Deno.readDirSync(parent)], []);
+  }
 });
 
 Deno.test("adopt() removes the workspace that an agent left when it was killed", async () => {
@@ -392,6 +405,127 @@ Deno.test("adopt() removes the workspace that an agent left when it was killed",
   await host[Symbol.asyncDispose]();
   await assert.rejects(Deno.lstat(t.directory.workspace), Deno.errors.NotFound);
   assert.deepEqual(t.log.of("info"), []);
+});
+
+/** Begins a further job; returns its end and its workspace. */
+async function beginOther(t: Bench, host: AttemptHost, jobId = newJobId()) {
+  const ref = { ...t.ref, jobId };
+  const key = `${jobId}/1`;
+  await host.begin(ref, input);
+  const { slot, workspace } = t.workspaceOf(key);
+  const end = async () => {
+    t.machine.end(key, makeOutcome());
+    await host.ended(ref);
+  };
+  return { ref, slot, workspace, end };
+}
+
+Deno.test("a workspace keeps its path, is empty at first and belongs to one attempt", async () => {
+  await using t = new Bench();
+  const host = await t.agent();
+  const slots: (number | undefined)[] = [];
+  for (let round = 0; round < 3; round++) {
+    const one = await beginOther(t, host);
+    assert.deepEqual([...Deno.readDirSync(one.workspace)], []);
+    const two = await beginOther(t, host);
+    Deno.writeTextFileSync(`${one.workspace}/left`, "x");
+    Deno.mkdirSync(`${two.workspace}/left/deep`, { recursive: true });
+    slots.push(one.slot, two.slot);
+    await one.end();
+    const three = await beginOther(t, host);
+    slots.push(three.slot);
+    assert.deepEqual([...Deno.readDirSync(three.workspace)], []);
+    await Promise.all([two.end(), three.end()]);
+  }
+  assert.deepEqual(slots, [1, 2, 1, 1, 2, 1, 1, 2, 1]);
+});
+
+Deno.test("an attempt that outlives its agent keeps its workspace", async () => {
+  await using t = new Bench();
+  const first = await t.agent();
+  const one = await beginOther(t, first);
+  const two = await beginOther(t, first);
+  await one.end();
+  Deno.writeTextFileSync(`${two.workspace}/mine`, "x");
+  const after: string[] = [];
+  t.steps = [{
+    name: "artifacts",
+    needed: () => true,
+    after: ({ directory }) => {
+      after.push(directory.workspace, Deno.readTextFileSync(`${directory.workspace}/mine`));
+      return Promise.resolve([]);
+    },
+  }];
+  const second = await t.agent();
+  const three = await beginOther(t, second);
+  const four = await beginOther(t, second);
+  assert.deepEqual([two.slot, three.slot, four.slot], [2, 1, 3]);
+  t.machine.end(`${two.ref.jobId}/1`, makeOutcome());
+  await second.ended(two.ref);
+  assert.deepEqual(after, [two.workspace, "x"]);
+});
+
+Deno.test("an attempt that has ended holds no workspace, however often it is asked for", async () => {
+  await using t = new Bench();
+  const one = await beginOther(t, await t.agent());
+  await one.end();
+  const host = await t.agent();
+  await host.begin(one.ref, input);
+  assert.equal((await beginOther(t, host)).slot, 1);
+});
+
+Deno.test("an attempt that never began keeps its workspace until the runner gives it up", async () => {
+  await using t = new Bench();
+  t.machine.nextStartFails = new CicdError("systemd_unavailable", "No bus");
+  await assert.rejects((await t.agent()).begin(t.ref, input));
+  const host = await t.agent();
+  const other = await beginOther(t, host);
+  assert.equal(other.slot, 2);
+  assert.equal(fenceAttempt({ spec: input.spec, directory: t.directory }), true);
+  assert.equal((await beginOther(t, host)).slot, 1);
+});
+
+Deno.test("an attempt of the release before ends with the workspace that it has", async () => {
+  await using t = new Bench();
+  const { directory } = t;
+  await Deno.mkdir(directory.workspace, { recursive: true });
+  await Deno.writeTextFile(`${directory.workspace}/mine`, "x");
+  await Deno.writeTextFile(directory.attemptFile, JSON.stringify(input.spec));
+  t.machine.found.set(t.key, { kind: "alive" });
+  const seen: string[] = [];
+  t.steps = [{
+    name: "artifacts",
+    needed: () => true,
+    after: ({ directory }) => {
+      seen.push(Deno.readTextFileSync(`${directory.workspace}/mine`));
+      return Promise.resolve([]);
+    },
+  }];
+  const host = await t.agent();
+  assert.equal((await beginOther(t, host)).slot, 1);
+  t.machine.end(t.key, makeOutcome());
+  assert.equal((await host.ended(t.ref)).state, "succeeded");
+  assert.deepEqual(seen, ["x"]);
+  await host[Symbol.asyncDispose]();
+  await assert.rejects(Deno.lstat(directory.workspace), Deno.errors.NotFound);
+});
+
+Deno.test("begin() neither waits for nor fails by what stands at its workspace", async () => {
+  await using t = new Bench();
+  const [workspaces] = slotParents(t.stateDir, t.ref.project);
+  await Deno.mkdir(`${workspaces}/1/deep`, { recursive: true });
+  await Deno.symlink("/", `${workspaces}/2`);
+  await Deno.mkdir(`${workspaces}/.gone-before/deep`, { recursive: true });
+  const host = await t.agent();
+  const one = await beginOther(t, host);
+  await Deno.chmod(workspaces, 0o500);
+  const two = await beginOther(t, host);
+  assert.deepEqual([one.slot, two.slot], [1, 2]);
+  for (const { workspace } of [one, two]) assert.deepEqual([...Deno.readDirSync(workspace)], []);
+  assert.ok(Deno.lstatSync(two.workspace).isDirectory);
+  await Promise.all([one.end(), two.end()]);
+  await host[Symbol.asyncDispose]();
+  assert.deepEqual([...Deno.readDirSync(workspaces)], []);
 });
 
 Deno.test("no secret is written to an attempt's directory in the clear", async () => {

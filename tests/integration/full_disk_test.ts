@@ -128,9 +128,9 @@ Deno.test("on a full disk jobs wait with the reason, across restarts, and go on 
   await bench.start();
   const submit = async (script: string) =>
     (await bench.json("POST", "/v1/jobs", { body: { project: "web", script } })).body.id;
-  const running = await submit("while [ ! -e go ]; do sleep 0.1; done");
+  await submit("while [ ! -e go ]; do sleep 0.1; done");
   const [first, second] = [await submit("exit 4"), await submit("exit 5")];
-  const work = `${disk.path}/projects/web/jobs/${running}/1/work`;
+  const work = `${disk.path}/projects/web/workspaces/1`;
   await until("the first job runs", () => Promise.resolve(existsSync(`${disk.path}/reserve`)));
   await until("the first job runs", () => Promise.resolve(existsSync(work)));
   await fillUp(disk.path, "filler");

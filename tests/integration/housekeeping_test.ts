@@ -1,7 +1,11 @@
 import assert from "node:assert/strict";
 import { existsSync } from "@lib/foundations/files/records.ts";
 import { mirrorSource } from "@lib/features/checkout/cleaning.ts";
-import { temporarySource, workspaceSource } from "@lib/features/cleaning/own_sources.ts";
+import {
+  leftoverSource,
+  temporarySource,
+  workspaceSource,
+} from "@lib/features/cleaning/own_sources.ts";
 import { containerSource, imageSource } from "@lib/features/containers/cleaning.ts";
 import { attemptDirectory } from "@lib/spine/jobs/attempt_directory.ts";
 import type { Job } from "@lib/spine/jobs/model.ts";
@@ -122,6 +126,38 @@ Deno.test("workspaceSource() removes what an attempt left that is over, and noth
   const source = workspaceSource({ stateDir: t.stateDir, read: (id) => jobs.get(id), now: t.now });
   for (const thing of await findAll(source)) await source.remove(thing, never);
   assert.deepEqual([over, first, second, justNow].map(existsSync), [false, false, true, true]);
+});
+
+Deno.test("leftoverSource() removes workspaces that no attempt holds, while no agent runs", async () => {
+  using t = setup();
+  const project = projectName();
+  const leave = (name: string, ageMs = DAY_MS) => {
+    const key = t.write(`projects/${project}/${name}/file`).replace(/\/file$/, "");
+    Deno.utimeSync(key, new Date(t.now() - ageMs), new Date(t.now() - ageMs));
+    return key;
+  };
+  const job = makeJob({ state: "running", attempt: 1 });
+  const { attemptFile } = attemptDirectory(t.stateDir, { project, jobId: job.id, number: 1 });
+  t.write(attemptFile.slice(t.stateDir.length + 1));
+  Deno.writeTextFileSync(attemptFile, JSON.stringify({ ...job.spec, slot: 2 }));
+  const aside = leave("tmp/.gone-1");
+  const [left, held, late] = [
+    leave("workspaces/1"),
+    leave("workspaces/2"),
+    leave("workspaces/3", 0),
+  ];
+  const read = (id: string) => id === job.id ? job : undefined;
+  const source = leftoverSource({ stateDir: t.stateDir, read, now: t.now });
+  const directory = `${t.stateDir}/projects/${project}`;
+  const found = await findAll(source);
+  {
+    using _agent = lockDirectory({ directory, program: "cicd-agent", remedy: "" });
+    for (const thing of found) await source.remove(thing, never);
+  }
+  assert.deepEqual([left, held, late, aside].map(existsSync), [true, true, true, false]);
+  for (const thing of found) await source.remove(thing, never);
+  assert.deepEqual([left, held, late].map(existsSync), [false, true, true]);
+  assert.deepEqual([...Deno.readDirSync(`${directory}/workspaces`)].length, 2);
 });
 
 Deno.test("temporarySource() removes drafts of yesterday, not those of now, and nothing else", async () => {

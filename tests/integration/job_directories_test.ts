@@ -23,3 +23,30 @@ Deno.test("a job has a TMPDIR of its own, out of its globs' reach, that goes wit
   assert.ok(text.startsWith(`${bench.stateDir}/`), text);
   await gone(text);
 });
+
+Deno.test("a cache that holds paths of its workspace is good in the next job", async () => {
+  await using bench = new RunnerBench({});
+  await bench.start();
+  // As a virtual environment does: it calls the programs at the path where it was made.
+  const script = `[ -e env/tool ] || {
+  mkdir env; echo 'echo built' >env/real; echo "sh $PWD/env/real" >env/tool
+}
+sh env/tool; pwd >where; ls`;
+  const body = {
+    project: "web",
+    script,
+    caches: [{ name: "env", paths: ["env"] }],
+    artifacts: { paths: ["where"] },
+  };
+  const seen: string[] = [];
+  for (let round = 0; round < 2; round++) {
+    const job = await bench.runJob(body);
+    assert.equal(job.state, "succeeded", job.message);
+    seen.push(await (await bench.ask("GET", `/v1/jobs/${job.id}/artifacts/where`)).text());
+    const log = await (await bench.ask("GET", `/v1/jobs/${job.id}/logs`)).text();
+    assert.match(log, /built\nenv\nwhere\n/);
+    await bench.kill();
+    await bench.start();
+  }
+  assert.deepEqual(seen, Array(2).fill(`${bench.stateDir}/projects/web/workspaces/1\n`));
+});

@@ -69,7 +69,7 @@ Deno.test("container jobs run for an ordinary account with the system's engine",
       "the agent to say that a job runs",
       async () => /^Project web: 1 running/.test(await suite.show(AGENT, "StatusText")),
     );
-    await suite.run(["sh", "-c", `cd ${stateDir}/projects/web/jobs/*/1/work && touch go`]);
+    await suite.run(["sh", "-c", `cd ${stateDir}/projects/web/workspaces/1 && touch go`]);
     for (let next = await reader.read(); next.value !== undefined; next = await reader.read()) {
       text += next.value;
     }

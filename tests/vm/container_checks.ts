@@ -61,7 +61,7 @@ async function limitedRows(tell: (text: string) => void): Promise<readonly Limit
     command: ["sh", "-c", 'echo "user $(id -u)"; echo text >made; sleep 8'],
     limits: { memory: "64M", cpu: 0.5, tasks: 40 },
   });
-  const made = `${workspace(id)}/made`;
+  const made = `${workspace()}/made`;
   const isMade = () => Deno.stat(made).then(() => true, () => false);
   await until("a file of the container in the workspace", isMade, PATIENCE_MS);
   const { uid } = await Deno.stat(made);

@@ -134,9 +134,9 @@ function attempt(id: string): string {
   return `${STATE}/projects/web/jobs/${id}/1`;
 }
 
-/** Where a job of the first attempt works. */
-export function workspace(id: string): string {
-  return `${attempt(id)}/work`;
+/** Where the only job that runs works. */
+export function workspace(): string {
+  return `${STATE}/projects/web/workspaces/1`;
 }
 
 /** A job's output. */

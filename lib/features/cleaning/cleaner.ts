@@ -15,6 +15,7 @@ import type { CleanSource, KeepByKind, RemovalResult, StoredThing } from "@lib/a
 import {
   type History,
   jobHistory,
+  leftoverSource,
   orphanSource,
   temporarySource,
   workspaceSource,
@@ -88,6 +89,7 @@ export function openCleaner(options: OpenCleanerOptions): Cleaner {
     orphans: orphanSource({ store, stateDir, maxAgeMs: () => limits().maxAgeMs, now }),
     sources: [
       workspaceSource({ stateDir, read: (id) => store.get(id), now }),
+      leftoverSource({ stateDir, read: (id) => store.get(id), now }),
       temporarySource({ stateDir, runtimeDir, now }),
       ...options.sources,
     ],

@@ -4,17 +4,22 @@
  *
  * @module
  */
-import { isDiskFull } from "@lib/core/errors.ts";
-import { type JobId, parseJobId, parseProjectName } from "@lib/core/ids.ts";
+import { CicdError, isDiskFull } from "@lib/core/errors.ts";
+import { type JobId, parseJobId, parseProjectName, type ProjectName } from "@lib/core/ids.ts";
 import { statIfThere } from "@lib/foundations/files/records.ts";
 import { treeBytes } from "@lib/foundations/store/disk_space.ts";
 import { removeTree } from "@lib/foundations/process/remove_tree.ts";
+import { lockDirectory } from "@lib/foundations/store/state_lock.ts";
+import { readSlot } from "@lib/spine/attempts/attempt_files.ts";
+import { moveAside } from "@lib/spine/attempts/workspaces.ts";
 import {
+  ASIDE,
   attemptDirectory,
   type AttemptRef,
   jobPath,
   projectJobsPath,
   projectsIn,
+  slotParents,
 } from "@lib/spine/jobs/attempt_directory.ts";
 import { isTerminal, type Job } from "@lib/spine/jobs/model.ts";
 import type { JobStore } from "@lib/spine/queue/job_store.ts";
@@ -176,19 +181,12 @@ export function orphanSource(
 export function workspaceSource(
   { stateDir, read, now }: SourceOptions & { readonly read: (id: JobId) => Job | undefined },
 ): CleanSource {
-  /** Returns when the attempt ended; `undefined` if it may go on, or is not on record. */
-  const overSince = ({ jobId, number }: AttemptRef): number | undefined => {
-    const job = read(jobId);
-    if (job === undefined) return undefined;
-    if (number < job.attempt) return job.startedAt ?? job.createdAt;
-    return isTerminal(job.state) ? job.finishedAt : undefined;
-  };
   return {
     kinds: ["workspace"],
     async find(signal) {
       const things: StoredThing[] = [];
       for await (const ref of attemptsIn(stateDir, signal)) {
-        const lastUsedAt = overSince(ref);
+        const lastUsedAt = overSince(read(ref.jobId), ref);
         if (lastUsedAt === undefined || now() - lastUsedAt < SETTLED_FOR_MS) continue;
         const { project, jobId, number } = ref;
         const { workspace, home, temporary } = attemptDirectory(stateDir, ref);
@@ -204,6 +202,71 @@ export function workspaceSource(
     // An attempt that is over stays so: a retry gets a number, and a directory, of its own.
     async remove({ key }) {
       await removeTree(key);
+      return REMOVED;
+    },
+  };
+}
+
+/** Returns when an attempt ended; `undefined` if it may go on, or is not on record. */
+function overSince(job: Job | undefined, { number }: AttemptRef): number | undefined {
+  if (job === undefined) return undefined;
+  if (number < job.attempt) return job.startedAt ?? job.createdAt;
+  return isTerminal(job.state) ? job.finishedAt : undefined;
+}
+
+/**
+ * Finds what is left at the workspaces of projects and held by no attempt, as a crash of an agent
+ * leaves it. An agent removes what it finds at the workspace of its next job; these belong to
+ * projects without one.
+ */
+export function leftoverSource(
+  { stateDir, read, now }: SourceOptions & { readonly read: (id: JobId) => Job | undefined },
+): CleanSource {
+  const isHeld = async (project: ProjectName, slot: number, signal: AbortSignal) => {
+    for await (const ref of attemptsIn(stateDir, signal, [project])) {
+      if (overSince(read(ref.jobId), ref) !== undefined) continue;
+      if (await readSlot(attemptDirectory(stateDir, ref)) === slot) return true;
+    }
+    return false;
+  };
+  return {
+    kinds: ["workspace"],
+    async find(signal) {
+      const things: StoredThing[] = [];
+      for (const project of projectsIn(stateDir)) {
+        for (const parent of slotParents(stateDir, project)) {
+          for (const entry of await namesIn(parent)) {
+            const key = `${parent}/${entry}`;
+            const lastUsedAt = (await statIfThere(key))?.mtime?.getTime() ?? now();
+            if (now() - lastUsedAt < SETTLED_FOR_MS) continue;
+            if (!entry.startsWith(ASIDE) && await isHeld(project, Number(entry), signal)) continue;
+            const bytes = await treeBytes(key, signal);
+            const name = key.slice(`${stateDir}/projects/`.length);
+            things.push({ kind: "workspace", key, name, project, bytes, lastUsedAt, inUse: false });
+          }
+        }
+      }
+      return { things };
+    },
+    async remove({ key, project: name }, signal) {
+      const project = parseProjectName(name ?? "");
+      const entry = key.slice(key.lastIndexOf("/") + 1);
+      if (entry.startsWith(ASIDE) || project === undefined) {
+        await removeTree(key);
+        return REMOVED;
+      }
+      let aside: string | undefined;
+      try {
+        const directory = `${stateDir}/projects/${project}`;
+        const program = "cicd-agent";
+        using _lock = lockDirectory({ directory, program, remedy: "try again" });
+        if (!await isHeld(project, Number(entry), signal)) aside = moveAside(key);
+        else return { kind: "kept", why: "a job uses it" };
+      } catch (error) {
+        if (!(error instanceof CicdError && error.code === "store_locked")) throw error;
+        return { kind: "kept", why: "the agent of its project is running and reuses it" };
+      }
+      if (aside !== undefined) await removeTree(aside);
       return REMOVED;
     },
   };
@@ -255,8 +318,9 @@ export function temporarySource(
 async function* attemptsIn(
   stateDir: string,
   signal: AbortSignal,
+  projects = projectsIn(stateDir),
 ): AsyncGenerator<AttemptRef, void, undefined> {
-  for (const project of projectsIn(stateDir)) {
+  for (const project of projects) {
     const jobs = projectJobsPath(stateDir, project);
     for (const directory of await namesIn(jobs)) {
       const jobId = parseJobId(directory);

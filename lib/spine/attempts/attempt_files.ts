@@ -28,7 +28,7 @@ import type { AttemptOutcome } from "@lib/spine/jobs/model.ts";
 import { removeTree } from "@lib/foundations/process/remove_tree.ts";
 
 /**
- * Makes an attempt's directory with everything the executor needs.
+ * Makes an attempt's directory with everything the executor needs; its workspace exists.
  *
  * Synchronous, as each turn of the event loop would delay the job. `attempt.json` comes last: a
  * directory without it was never ready. The drafts let the end be recorded on a full disk.
@@ -39,15 +39,21 @@ export function prepareDirectory(
   { directory, spec }: AttemptHandle,
   sealedSecrets: Uint8Array | undefined,
 ): void {
-  try {
-    Deno.mkdirSync(directory.workspace, { recursive: true, mode: 0o700 });
-    Deno.mkdirSync(directory.temporary, { recursive: true, mode: 0o700 });
+  orRefused(() => {
+    Deno.mkdirSync(directory.path, { recursive: true, mode: 0o700 });
     if (spec.work.kind === "script") {
       writeAtomicSync(directory.scriptFile, spec.work.text);
     }
     if (sealedSecrets !== undefined) writeAtomicSync(directory.secretsFile, sealedSecrets);
     for (const path of draftedFiles(directory)) prepareDraft(path);
-    writeAtomicSync(directory.attemptFile, JSON.stringify(spec));
+    writeAtomicSync(directory.attemptFile, JSON.stringify({ ...spec, slot: directory.slot }));
+  });
+}
+
+/** @throws {CicdError} `io_failed` for failures that may pass. */
+export function orRefused<T>(make: () => T): T {
+  try {
+    return make();
   } catch (error) {
     const isPassing = error instanceof Error && "code" in error && PASSING.includes(error.code);
     throw isPassing ? refused(error) : error;
@@ -82,6 +88,19 @@ function refused(error: unknown): CicdError {
   const why = `Cannot make the directory of the attempt: ${messageOf(error)}`;
   return new CicdError("io_failed", why, { cause: error });
 }
+
+/** Reads the slot of a prepared attempt's workspace; `undefined` if its record names none. */
+export async function readSlot({ attemptFile }: AttemptDirectory): Promise<number | undefined> {
+  try {
+    return parseRecord(slotRecord, await readIfThere(attemptFile))?.slot;
+  } catch {
+    return undefined;
+  }
+}
+
+const slotRecord = v.object({
+  slot: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(99_999))),
+});
 
 /** Reads the spec of a prepared attempt; `undefined` if it was never ready. */
 export async function readSpec(directory: AttemptDirectory): Promise<JobSpec | undefined> {
@@ -142,6 +161,7 @@ function draftedFiles({ resultFile, stopFile, outcomeFile }: AttemptDirectory) {
 
 /**
  * Removes what only a running attempt needs: its directories for files of the job, and unused drafts.
+ * Its workspace may be another attempt's by now.
  *
  * @throws {CicdError} If one of them remains; the others are removed all the same.
  */
@@ -151,8 +171,8 @@ export async function removeWorkspace(directory: AttemptDirectory): Promise<void
   for (const end of ends) if (end.status === "rejected") throw end.reason;
 }
 
-function jobDirectories({ workspace, home, temporary }: AttemptDirectory) {
-  return [workspace, home, temporary];
+function jobDirectories({ slot, workspace, home, temporary }: AttemptDirectory) {
+  return slot === undefined ? [workspace, home, temporary] : [home];
 }
 
 /** A power failure can empty a file that was complete: an empty file counts as missing. */

@@ -9,20 +9,18 @@ import type { ProjectName } from "@lib/core/ids.ts";
 import { TaskGroup } from "@lib/core/task_group.ts";
 import { exists, existsSync } from "@lib/foundations/files/records.ts";
 import { repairDirectory } from "@lib/spine/jobs/attempt_damage.ts";
-import {
-  type AttemptDirectory,
-  attemptDirectory,
-  type AttemptRef,
-} from "@lib/spine/jobs/attempt_directory.ts";
+import type { AttemptDirectory, AttemptRef } from "@lib/spine/jobs/attempt_directory.ts";
 import type { AttemptFound, AttemptHandle } from "@lib/spine/jobs/executor.ts";
 import type { AttemptOutcome, CancelRequest } from "@lib/spine/jobs/model.ts";
 import type { JobSpec } from "@lib/spine/spec/job_spec.ts";
 import {
   findOrphans,
   makeDirectory,
+  orRefused,
   prepareDirectory,
   readCommit,
   readOutcome,
+  readSlot,
   readSpec,
   removeWorkspace,
   writeOutcome,
@@ -32,6 +30,7 @@ import {
   type Setup,
   type StarterOptions,
 } from "@lib/spine/attempts/attempt_starter.ts";
+import { Workspaces } from "@lib/spine/attempts/workspaces.ts";
 
 /** The order to run one attempt. */
 export interface AttemptInput {
@@ -103,10 +102,15 @@ export class AttemptHost implements AsyncDisposable {
   readonly #beginning = new Map<string, Promise<void>>();
   readonly #tasks: TaskGroup;
   readonly #starter: AttemptStarter;
+  readonly #workspaces: Workspaces;
 
   constructor(options: AttemptHostOptions) {
     this.#options = options;
     this.#starter = new AttemptStarter(options);
+    this.#workspaces = new Workspaces({
+      ...options,
+      isActive: (ref) => this.#live.has(keyOf(ref)) || this.#beginning.has(keyOf(ref)),
+    });
     this.#tasks = new TaskGroup({
       onFailure: (task, error) => options.log.error("A background task failed", { task, error }),
     });
@@ -138,9 +142,12 @@ export class AttemptHost implements AsyncDisposable {
       const helpers = await this.#options.endHelpers();
       if (helpers > 0) log.info("Ended helper programs of an earlier agent", { helpers });
     }
+    this.#tasks.spawn("tidy workspaces", () => this.#workspaces.removeAsides());
     for (const ref of untidy) {
       this.#tasks.spawn(`tidy ${keyOf(ref)}`, () => this.#tidy(ref, this.#directory(ref)));
     }
+    // All before the first: each keeps the workspace that it has on record.
+    for (const ref of unsettled) await this.#recall(ref);
     for (const ref of unsettled) {
       const handle = await this.#handleOf(ref);
       if (handle === undefined) continue;
@@ -201,7 +208,7 @@ export class AttemptHost implements AsyncDisposable {
   async #begin(ref: AttemptRef, input: AttemptInput): Promise<void> {
     const { executor, seal } = this.#options;
     const { spec, secrets } = input;
-    const handle: AttemptHandle = { ref, spec, directory: this.#directory(ref) };
+    let handle: AttemptHandle = { ref, spec, directory: this.#directory(ref) };
     const damage = repairDirectory(handle.directory);
     const refusal = this.#refusalOf(input, handle.directory, damage);
     if (refusal !== undefined || await exists(handle.directory.path)) {
@@ -209,6 +216,8 @@ export class AttemptHost implements AsyncDisposable {
       const found = await executor.look(handle, this.#tasks.signal);
       // A job can forge the outcome, but not its absence from the executor.
       if (outcome !== undefined && found.kind !== "alive") return;
+      await this.#recall(ref);
+      handle = { ref, spec, directory: this.#directory(ref) };
       if (found.kind !== "never_begun") {
         return this.#watch(handle, { known: knownOf(found) });
       }
@@ -223,6 +232,8 @@ export class AttemptHost implements AsyncDisposable {
     try {
       if (input.configStamp !== undefined) await this.#options.configure(input.configStamp);
       const sealed = Object.keys(secrets).length === 0 ? undefined : seal(secrets, ref);
+      const directory = orRefused(() => this.#workspaces.claim(ref));
+      handle = { ref, spec, directory };
       prepareDirectory(handle, sealed);
       needsSetup = this.#starter.needsSetup(spec);
     } catch (error) {
@@ -253,6 +264,8 @@ export class AttemptHost implements AsyncDisposable {
         const outcome = await this.#settle(handle, found, signal);
         try {
           writeOutcome(handle.directory, outcome);
+          // Before the runner learns of the end: the next attempt gets the same workspace.
+          this.#release(handle.ref);
         } finally {
           // The runner records it too: the attempt has ended, whatever became of its directory.
           settled.resolve(outcome);
@@ -267,6 +280,20 @@ export class AttemptHost implements AsyncDisposable {
     });
   }
 
+  /** Holds the workspace that the record of an attempt names. */
+  async #recall(ref: AttemptRef): Promise<void> {
+    const slot = await readSlot(this.#directory(ref));
+    if (slot !== undefined) this.#workspaces.hold(ref, slot);
+  }
+
+  #release(ref: AttemptRef): void {
+    try {
+      this.#workspaces.release(ref);
+    } catch (error) {
+      this.#options.log.warning("Cannot move a workspace aside", { ...fieldsOf(ref), error });
+    }
+  }
+
   /** A remaining workspace costs space only; the next agent tries again. */
   async #tidy(ref: AttemptRef, directory: AttemptDirectory): Promise<void> {
     try {
@@ -274,6 +301,7 @@ export class AttemptHost implements AsyncDisposable {
     } catch (error) {
       this.#options.log.warning("Cannot remove a workspace", { ...fieldsOf(ref), error });
     }
+    await this.#workspaces.removeAsides();
   }
 
   async #settle(
@@ -354,7 +382,7 @@ export class AttemptHost implements AsyncDisposable {
   }
 
   #directory(ref: AttemptRef): AttemptDirectory {
-    return attemptDirectory(this.#options.stateDir, ref);
+    return this.#workspaces.directory(ref);
   }
 }
 

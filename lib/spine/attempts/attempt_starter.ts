@@ -7,7 +7,7 @@ import type { Clock } from "@lib/core/clock.ts";
 import { toCicdError } from "@lib/core/errors.ts";
 import type { Logger } from "@lib/core/logger.ts";
 import { existsSync } from "@lib/foundations/files/records.ts";
-import type { AttemptDirectory } from "@lib/spine/jobs/attempt_directory.ts";
+import type { AttemptDirectory, AttemptRef } from "@lib/spine/jobs/attempt_directory.ts";
 import type { AttemptHandle, Executor } from "@lib/spine/jobs/executor.ts";
 import type { AttemptOutcome, CancelRequest } from "@lib/spine/jobs/model.ts";
 import { type JobSpec, setupSecretNames } from "@lib/spine/spec/job_spec.ts";

@@ -10,9 +10,8 @@
  * | `attempt.json` | agent, before the start | the spec, without secrets |
  * | `secrets.sealed` | agent, before the start | the secrets, sealed with the key file; removed when the job has ended for good |
  * | `script` | agent, before the start | the text of a script job |
- * | `work/` | agent and job | the workspace; removed after the end |
+ * | `work/` | agents of earlier releases, and job | the workspace; removed after the end |
  * | `home/` | agent and job | the home of a container; removed with the workspace |
- * | `tmp/` | agent and job | the job's `TMPDIR` on the host; removed with the workspace |
  * | `checkout/` | agent | files of git during the checkout; removed after it |
  * | `container` | agent | the name of its container, if it differs from the usual one |
  * | `commit` | agent | the full id of the checked-out commit |
@@ -30,6 +29,10 @@
  * | `artifacts/`, `artifacts.json` | agent, after the end | files kept of the workspace, and their list |
  * | `caches.json`, `cache.tmp/` | agent | restored caches; caches being unpacked |
  * | `supervisor` | supervisor | its process, if there is no service manager |
+ *
+ * The workspace is `<state>/projects/<project>/workspaces/<slot>/`, and the job's `TMPDIR` on the host
+ * `<state>/projects/<project>/tmp/<slot>/`, which is short as the paths of sockets must be.
+ * `attempt.json` names the slot. See `lib/spine/attempts/workspaces.ts`.
  *
  * @module
  */
@@ -67,12 +70,29 @@ export function jobPath(stateDir: string, project: ProjectName, jobId: JobId): s
   return `${projectJobsPath(stateDir, project)}/${jobId}`;
 }
 
-/** Returns the paths of one attempt's directory; touches nothing. */
-export function attemptDirectory(stateDir: string, ref: AttemptRef) {
+/** Returns the directories of a project's workspaces and of its jobs' temporary files. */
+export function slotParents(
+  stateDir: string,
+  project: ProjectName,
+): readonly [workspaces: string, temporary: string] {
+  return [`${stateDir}/projects/${project}/workspaces`, `${stateDir}/projects/${project}/tmp`];
+}
+
+/** The name of a directory beside workspaces that is to be removed begins with it. */
+export const ASIDE = ".gone-";
+
+/**
+ * Returns the paths of one attempt's directory; touches nothing.
+ *
+ * @param slot The workspace's number; without it, the workspace is that of earlier releases.
+ */
+export function attemptDirectory(stateDir: string, ref: AttemptRef, slot?: number) {
   const { project, jobId, number } = ref;
   const path = `${jobPath(stateDir, project, jobId)}/${number}`;
+  const [workspaces, temporary] = slotParents(stateDir, project);
   return {
     path,
+    slot,
     /** The directory and those above it that a job could reach, from the top down. */
     levels: [
       `${stateDir}/projects`,
@@ -85,11 +105,11 @@ export function attemptDirectory(stateDir: string, ref: AttemptRef) {
     attemptFile: `${path}/attempt.json`,
     secretsFile: `${path}/secrets.sealed`,
     scriptFile: `${path}/script`,
-    workspace: `${path}/work`,
+    workspace: slot === undefined ? `${path}/work` : `${workspaces}/${slot}`,
     home: `${path}/home`,
     commitFile: `${path}/commit`,
     /** The private directory for temporary files; outside the workspace, so that no glob finds it. */
-    temporary: `${path}/tmp`,
+    temporary: slot === undefined ? `${path}/tmp` : `${temporary}/${slot}`,
     setupLog: `${path}/setup.log`,
     setupIndex: `${path}/setup.index`,
     setupDone: `${path}/setup.done`,

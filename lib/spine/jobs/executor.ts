@@ -16,7 +16,7 @@ export interface AttemptHandle {
 
 /**
  * Everything an executor needs to start one attempt. Its directory exists, with `script` written
- * and `work/` made; it holds no log yet.
+ * and the workspace made; it holds no log yet.
  */
 export interface AttemptRequest extends AttemptHandle {
   /** The job's environment without its secrets, complete: nothing is inherited. */

@@ -156,7 +156,8 @@ Deno.test("containerBody() keeps every record of the attempt out of the job's re
   const script = { kind: "script", text: "make", shell: "sh" } as const;
   for (const work of [script, { kind: "command", argv: ["make"] } as const]) {
     const attempt = request({}, { work });
-    const { workspace, home, scriptFile, levels: _levels, logFile, ...records } = attempt.directory;
+    const { workspace, home, scriptFile, levels: _levels, slot: _slot, logFile, ...records } =
+      attempt.directory;
     const { Mounts } = containerBody(attempt, OPTIONS).HostConfig;
     const writable = Mounts.filter(({ ReadOnly }) => !ReadOnly).map(({ Source }) => Source);
     assert.deepEqual(writable, [workspace, home]);

@@ -1,0 +1,141 @@
+/**
+ * The workspaces of a project: one per running attempt, at a path that later attempts get again.
+ *
+ * Programs store the path of their directory in what they build, and their caches miss at another
+ * one. An attempt therefore gets the lowest free number, and its record names it: the next agent
+ * knows the number of everything that runs. What an earlier attempt left is never emptied in place
+ * but moved aside, so that no removal delays a start, and no process of it sees the next attempt.
+ *
+ * @module
+ */
+import type { ProjectName } from "@lib/core/ids.ts";
+import type { Logger } from "@lib/core/logger.ts";
+import { directoriesIn, existsSync } from "@lib/foundations/files/records.ts";
+import { removeTree } from "@lib/foundations/process/remove_tree.ts";
+import { repairDirectory } from "@lib/spine/jobs/attempt_damage.ts";
+import {
+  ASIDE,
+  type AttemptDirectory,
+  attemptDirectory,
+  type AttemptRef,
+  slotParents,
+} from "@lib/spine/jobs/attempt_directory.ts";
+
+/** Options for {@linkcode Workspaces}. */
+export interface WorkspacesOptions {
+  readonly stateDir: string;
+  readonly project: ProjectName;
+  /** Tells if the attempt is starting or running here. */
+  readonly isActive: (ref: AttemptRef) => boolean;
+  readonly log: Logger;
+}
+
+/** The slots of a project's workspaces and the attempts that hold them. */
+export class Workspaces {
+  readonly #options: WorkspacesOptions;
+  readonly #held = new Map<number, AttemptRef>();
+  readonly #removing = new Set<string>();
+
+  constructor(options: WorkspacesOptions) {
+    this.#options = options;
+  }
+
+  /** Returns the directory of an attempt, with the workspace that it holds. */
+  directory(ref: AttemptRef): AttemptDirectory {
+    return attemptDirectory(this.#options.stateDir, ref, this.#slotOf(ref));
+  }
+
+  /**
+   * Holds the slot that the record of an attempt names. One that another attempt holds stays with
+   * that: a job can change its own record.
+   */
+  hold(ref: AttemptRef, slot: number): void {
+    if (!this.#held.has(slot) && this.#slotOf(ref) === undefined) this.#held.set(slot, ref);
+  }
+
+  /**
+   * Gives an attempt its workspace: the one that it holds, or an empty one.
+   *
+   * Synchronous, as each turn of the event loop would delay the job.
+   */
+  claim(ref: AttemptRef): AttemptDirectory {
+    for (const parent of slotParents(this.#options.stateDir, this.#options.project)) {
+      repairDirectory({ levels: [parent], attemptFile: parent });
+      Deno.mkdirSync(parent, { recursive: true, mode: 0o700 });
+    }
+    let failures = 0;
+    for (let slot = this.#slotOf(ref) ?? 1;; slot++) {
+      const isOwn = this.#slotOf(ref) === slot;
+      if (!isOwn && this.#isTaken(slot)) continue;
+      const directory = attemptDirectory(this.#options.stateDir, ref, slot);
+      try {
+        for (const path of [directory.workspace, directory.temporary]) {
+          if (!isOwn) moveAside(path);
+          Deno.mkdirSync(path, { recursive: isOwn, mode: 0o700 });
+        }
+        this.#held.set(slot, ref);
+        return directory;
+      } catch (error) {
+        // What is there cannot be moved.
+        if (isOwn || ++failures > 2) throw error;
+      }
+    }
+  }
+
+  /** Frees the slot of an attempt that has ended, and moves its directories aside. */
+  release(ref: AttemptRef): void {
+    const { slot, workspace, temporary } = this.directory(ref);
+    if (slot === undefined) return;
+    this.#held.delete(slot);
+    for (const path of [workspace, temporary]) moveAside(path);
+  }
+
+  /** Removes what was moved aside, also by an earlier agent; each agent tries it once. */
+  async removeAsides(): Promise<void> {
+    const { stateDir, project, log } = this.#options;
+    for (const parent of slotParents(stateDir, project)) {
+      for (const name of directoriesIn(parent)) {
+        const path = `${parent}/${name}`;
+        if (!name.startsWith(ASIDE) || this.#removing.has(path)) continue;
+        this.#removing.add(path);
+        try {
+          await removeTree(path);
+          this.#removing.delete(path);
+        } catch (error) {
+          log.warning("Cannot remove a workspace", { path, error });
+        }
+      }
+    }
+  }
+
+  #slotOf({ jobId, number }: AttemptRef): number | undefined {
+    for (const [slot, holder] of this.#held) {
+      if (holder.jobId === jobId && holder.number === number) return slot;
+    }
+    return undefined;
+  }
+
+  /** Tells if an attempt holds a slot; one that the runner gave up before its start does not. */
+  #isTaken(slot: number): boolean {
+    const holder = this.#held.get(slot);
+    if (holder === undefined) return false;
+    const { stateDir, isActive } = this.#options;
+    if (isActive(holder) || !existsSync(attemptDirectory(stateDir, holder).fenceFile)) return true;
+    this.#held.delete(slot);
+    return false;
+  }
+}
+
+/** Makes room at a path; returns where its content is now, to be removed, if there is any. */
+export function moveAside(path: string): string | undefined {
+  try {
+    // Usually an empty directory.
+    Deno.removeSync(path);
+    return undefined;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    const aside = `${path.slice(0, path.lastIndexOf("/") + 1)}${ASIDE}${crypto.randomUUID()}`;
+    Deno.renameSync(path, aside);
+    return aside;
+  }
+}
