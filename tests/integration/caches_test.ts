@@ -56,8 +56,12 @@ async function firstJob(t: Workspace, lock = "v1") {
 
 Deno.test("cacheStep() carries a directory to the next job with the same key files", async () => {
   await using t = await openWorkspace();
-  assert.deepEqual(await firstJob(t), []);
-  assert.match(t.said.join(), /Cache "npm": nothing saved yet/);
+  const told = await firstJob(t);
+  assert.match(
+    told.join(),
+    /^Saved the cache "npm" under the key \w{12}: \S+ of node_modules \(\S+ packed\) in /,
+  );
+  assert.match(t.said.join(), /Cache "npm": nothing saved yet; this job's key is \w{12}$/);
   const next = await t.next();
   await next.write("package-lock.json", "v1");
   await job(next, async () => {
@@ -69,7 +73,10 @@ Deno.test("cacheStep() carries a directory to the next job with the same key fil
       "a/index.js",
     );
   });
-  assert.match(next.said.join(), /Cache "npm": restored, .* in /);
+  assert.match(
+    next.said.join(),
+    /Cache "npm": restored \S+ into node_modules from the entry of this key, \w{12} \(.* packed\) in /,
+  );
   assert.equal((await listCaches(t.stateDir, t.ref.project)).length, 1);
 });
 
@@ -81,8 +88,76 @@ Deno.test("cacheStep() restores the latest entry of other key files, and saves i
   await job(next, async () => {
     assert.equal(await read(next, "node_modules/a/index.js"), "module of v1");
   });
-  assert.match(next.said.join(), /restored from an entry with other key files/);
+  assert.match(
+    next.said.join(),
+    /restored \S+ into node_modules from the latest entry, \w{12}, as none has the key \w{12} /,
+  );
   assert.equal((await listCaches(t.stateDir, t.ref.project)).length, 2);
+});
+
+/** Everything about the files below a directory but what a restore cannot keep. */
+async function factsOf(path: string): Promise<string> {
+  const format = "%P %y %m %T@ %n %b %s %l\\n";
+  const find = new Deno.Command("find", { args: [path, "-printf", format] });
+  const { stdout, stderr, success } = await find.output();
+  assert(success, new TextDecoder().decode(stderr));
+  return new TextDecoder().decode(stdout).split("\n").toSorted().join("\n");
+}
+
+Deno.test("cacheStep() restores files exactly as they were saved", async () => {
+  await using t = await openWorkspace();
+  const caches = [{ name: "exact", paths: ["out/", "deep/er/one", "shut"], keyFiles: [] }];
+  const make = `
+    mkdir -p out/shared out/temp out/closed deep/er && cd out
+    echo run >tool && chmod 755 tool && ln tool same && ln -s tool link && ln -s /nowhere dangling
+    echo group >group && chmod 664 group && echo own >own && chmod 600 own
+    echo set >set && chmod 6755 set && chmod 2775 shared && chmod 1777 temp
+    truncate -s 64M sparse && echo end | dd of=sparse bs=1 seek=20M conv=notrunc 2>/dev/null
+    touch -d '2021-02-03 04:05:06.789012345' tool group
+    echo "$(printf 'a\\377b')" >"$(printf 'a\\377b')" && touch 'a
+b' -- '-x'
+    echo x >closed/x && chmod 444 closed/x && chmod 555 closed
+    mkdir ../shut && echo x >../shut/x && chmod 555 ../shut
+    echo one >../deep/er/one && chmod 640 ../deep/er/one
+    touch -d '2020-01-01 00:00:00.5' closed shared .`;
+  const facts = async (top: string) =>
+    (await Promise.all(["out", "shut", "deep/er/one"].map((path) => factsOf(`${top}/${path}`))))
+      .join();
+  let saved = "";
+  await job(t, async ({ directory: { workspace: cwd } }) => {
+    const { success } = await new Deno.Command("sh", { args: ["-ec", make], cwd }).output();
+    assert(success);
+    saved = await facts(cwd);
+  }, { caches });
+  const next = await t.next();
+  const umask = Deno.umask(0o077);
+  try {
+    await job(next, () => Promise.resolve(), { caches });
+  } finally {
+    Deno.umask(umask);
+  }
+  const { workspace } = next.directory;
+  assert.equal(await facts(workspace), saved);
+  assert.match(saved, /6755 /);
+  assert.match(saved, /\.7890123450 /);
+  assert.match(
+    next.said.join(),
+    /restored \S+ into out\/, deep\/er\/one, shut from the entry of this key/,
+  );
+});
+
+Deno.test("cacheStep() says which paths an entry does not have", async () => {
+  await using t = await openWorkspace();
+  const caches = [{ name: "x", paths: ["a", "b"], keyFiles: [] }];
+  await job(t, (own) => own.write("a/f", "1"), { caches });
+  const next = await t.next();
+  await job(next, () => Promise.resolve(), { caches });
+  assert.match(next.said.join(), /restored \S+ into a from .*; the entry has nothing for b; in /);
+  const other = await t.next();
+  const paths = [{ name: "x", paths: ["c"], keyFiles: [] }];
+  const told = await job(other, () => Promise.resolve(), { caches: paths });
+  assert.match(other.said.join(), /: restored nothing from the latest entry, /);
+  assert.match(told.join(), /was not saved: nothing is at c/);
 });
 
 Deno.test("cacheStep() saves nothing of a job that failed", async () => {
@@ -105,7 +180,7 @@ Deno.test("cacheStep() saves under the key that the checkout had", async () => {
   const next = await t.next();
   await next.write("package-lock.json", "v1");
   await job(next, () => Promise.resolve());
-  assert.match(next.said.join(), /: restored, /);
+  assert.match(next.said.join(), /: restored .* from the entry of this key, [0-9a-f]{12} /);
 });
 
 Deno.test("cacheStep() saves a cache without key files after every job", async () => {
@@ -146,14 +221,16 @@ Deno.test("cacheStep() reads through no symlink when it saves", async () => {
   await Deno.mkdir(outside);
   await Deno.writeTextFile(`${outside}/secret`, "top secret");
   const caches = [{ name: "x", paths: ["a/secret", "b"], keyFiles: [] }];
-  await job(t, async (own) => {
-    await Deno.symlink(outside, `${own.directory.workspace}/a`);
-    await Deno.symlink(outside, `${own.directory.workspace}/b`);
-  }, { caches, path: "/usr/bin:/bin" });
-  const next = await t.next();
-  await job(next, () => Promise.resolve(), { caches });
-  assert.equal(await read(next, "a/secret"), undefined);
-  assert.equal((await Deno.lstat(`${next.directory.workspace}/b`)).isSymlink, true);
+  for (const link of ["a", "b"]) {
+    const next = await t.next();
+    const told = await job(
+      next,
+      (own) => Deno.symlink(outside, `${own.directory.workspace}/${link}`),
+      { caches, path: "/usr/bin:/bin" },
+    );
+    assert.match(told.join(), new RegExp(`"x" was not saved: "${link}" is a link; use the path`));
+  }
+  assert.deepEqual(await listCaches(t.stateDir, t.ref.project), []);
 });
 
 Deno.test("cacheStep() leaves what the checkout brought as it is", async () => {
@@ -200,7 +277,7 @@ Deno.test("cacheStep() goes on without a cache that is damaged", async () => {
   const third = await t.next();
   await third.write("package-lock.json", "v1");
   await job(third, () => Promise.resolve());
-  assert.match(third.said.join(), /: restored, /);
+  assert.match(third.said.join(), /: restored .* from the entry of this key, [0-9a-f]{12} /);
 });
 
 Deno.test("cacheStep() does not save what is larger than all caches may be", async () => {
@@ -209,12 +286,13 @@ Deno.test("cacheStep() does not save what is larger than all caches may be", asy
   const told = await job(
     t,
     async (own) => {
-      await own.write("node_modules/sparse", "");
-      await Deno.truncate(`${own.directory.workspace}/node_modules/sparse`, 1024 ** 4);
+      const noise = new Uint8Array(3 * MIB).fill(1);
+      await own.write("node_modules/large", "");
+      await Deno.writeFile(`${own.directory.workspace}/node_modules/large`, noise);
     },
     { maxBytes: MIB },
   );
-  assert.match(told.join(), /The cache "npm" was not saved: it has 1T, and .* at most 1M/);
+  assert.match(told.join(), /The cache "npm" was not saved: it has 3M, and .* at most 1M/);
   assert.deepEqual(await listCaches(t.stateDir, t.ref.project), []);
   assert.deepEqual(
     [...Deno.readDirSync(t.directory.path)].filter(({ name }) => /tmp/.test(name)),
@@ -243,7 +321,7 @@ Deno.test("cacheStep() makes room by what was not used for longest", async () =>
   const last = await t.next();
   await last.write("package-lock.json", "v3");
   await job(last, () => Promise.resolve(), { now: () => now });
-  assert.match(last.said.join(), /: restored, /);
+  assert.match(last.said.join(), /: restored .* from the entry of this key, [0-9a-f]{12} /);
 });
 
 Deno.test("cacheStep() works without zstd, and two jobs at once", async () => {

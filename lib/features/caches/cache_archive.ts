@@ -64,24 +64,43 @@ export async function cacheKey(
 /**
  * Measures the files to pack.
  *
- * @returns The paths under which something is, none through a symlink, and the unpacked size.
+ * @returns The paths under which something is, and the space of their content, unpacked.
+ * @throws {CicdError} `io_failed` if a path is or leads through a symlink.
  */
 export async function measure(workspace: string, paths: readonly string[], signal: AbortSignal) {
   using top = openDirectory(workspace);
+  refuseLinks(top, paths);
   // Paths are plain, not globs.
   const globs = compileGlobs(paths.map((path) => `./${path.replaceAll("\\", "\\\\")}`));
   const used = new Set<number>();
+  const linked = new Set<string>();
   let bytes = 0;
   for await (const { directory, name, takenBy } of walk(top, globs, signal)) {
     for (const number of takenBy) used.add(number);
-    bytes += directory.stat(name)?.size ?? 0;
+    const stat = directory.stat(name);
+    if (stat === undefined) continue;
+    if ((stat.nlink ?? 1) > 1 && !stat.isDirectory) {
+      const id = `${stat.dev}:${stat.ino}`;
+      if (linked.has(id)) continue;
+      linked.add(id);
+    }
+    // Holes are not packed.
+    bytes += Math.min(stat.size, (stat.blocks ?? Infinity) * 512);
   }
   return { paths: paths.filter((_, index) => used.has(index)), bytes };
 }
 
+/** Keeps what a file system has, without the times that nobody restores. */
+const AS_IT_IS = [
+  "--format=posix",
+  "--pax-option=delete=atime,delete=ctime",
+  "--sparse",
+];
+
 /**
  * Packs paths of a workspace that nothing writes to any more. Symlinks are packed as symlinks.
  *
+ * @returns The size of the unpacked archive.
  * @throws {CicdError} `io_failed` if not everything could be packed.
  */
 export async function pack(
@@ -92,22 +111,31 @@ export async function pack(
     readonly archive: string;
   },
   signal: AbortSignal,
-): Promise<void> {
+): Promise<number> {
   const relative = paths.map((path) => `./${path.replace(/\/$/, "")}`);
-  const args = ["--create", `--file=${archive}`, `--directory=${workspace}`, "--", ...relative];
-  const code = await tar(archiver, args, signal);
-  if (code === 0) return;
+  const args = ["--create", `--file=${archive}`, `--directory=${workspace}`, ...AS_IT_IS];
+  const { code, bytes } = await tar(archiver, [...args, "--", ...relative], signal);
+  if (code === 0) return bytes;
   throw new CicdError(
     "io_failed",
     `tar ended with code ${code}; a file could not be read, or the disk is full`,
   );
 }
 
+/** The result of restoring an entry. */
+export interface Unpacked {
+  /** The paths that the archive had. */
+  readonly paths: readonly string[];
+  /** The size of the unpacked archive. */
+  readonly bytes: number;
+}
+
 /**
  * Unpacks an archive into `stage`, an empty directory beside the workspace, and moves the paths from
  * there. Files of the checkout stay as they are.
  *
- * @throws {CicdError} `io_failed` if the archive is damaged.
+ * @throws {CicdError} `io_failed` if the archive is damaged, or a symlink of the checkout is in the
+ * way; nothing is restored then.
  */
 export async function unpack(
   archiver: Archiver,
@@ -118,40 +146,76 @@ export async function unpack(
     readonly paths: readonly string[];
   },
   signal: AbortSignal,
-): Promise<void> {
-  const own = ["--no-same-owner", "--no-same-permissions"];
+): Promise<Unpacked> {
+  using to = openDirectory(workspace);
+  refuseLinks(to, paths);
+  // The modes exactly, whatever the umask.
+  const own = ["--no-same-owner", "--same-permissions"];
   const args = ["--extract", `--file=${archive}`, `--directory=${stage}`, ...own];
-  const code = await tar(archiver, args, signal);
+  const { code, bytes } = await tar(archiver, args, signal);
   if (code !== 0) throw new CicdError("io_failed", `tar ended with code ${code}`);
   using from = openDirectory(stage);
-  using to = openDirectory(workspace);
+  const restored: string[] = [];
   for (const path of paths) {
     signal.throwIfAborted();
-    movePath(from, to, path);
+    if (movePath(from, to, path)) restored.push(path);
   }
+  return { paths: restored, bytes };
 }
 
 async function tar(
   { run, env, packing }: Archiver,
   args: readonly string[],
   signal: AbortSignal,
-): Promise<number> {
-  const argv = ["tar", ...(packing === "zstd" ? ["--zstd"] : []), ...args];
-  return (await run(argv, { env, signal, timeoutMs: TIMEOUT_MS, maxBytes: 4_096 })).code;
+): Promise<{ readonly code: number; readonly bytes: number }> {
+  const argv = ["tar", ...(packing === "zstd" ? ["--zstd"] : []), "--totals", ...args];
+  const { code, stderr } = await run(argv, {
+    ...{ env, signal },
+    timeoutMs: TIMEOUT_MS,
+    maxBytes: STDERR_MAX_BYTES,
+  });
+  return { code, bytes: Number(/^Total bytes (?:written|read): (\d+)/m.exec(stderr)?.[1] ?? 0) };
 }
 
-function movePath(from: Directory, to: Directory, path: string): void {
+/** The total follows the warnings, such as one for each socket. */
+const STDERR_MAX_BYTES = 1024 * 1024;
+
+/** @throws {CicdError} `io_failed` if a path is or leads through a symlink. */
+function refuseLinks(top: Directory, paths: readonly string[]): void {
+  for (const path of paths) {
+    const link = linkOn(top, partsOf(path));
+    if (link === undefined) continue;
+    throw new CicdError("io_failed", `"${link}" is a link; use the path to which it leads`);
+  }
+}
+
+/** Returns the first symlink on a path. */
+function linkOn(top: Directory, parts: readonly string[]): string | undefined {
+  using stack = new DisposableStack();
+  let directory = top;
+  for (const [index, part] of parts.entries()) {
+    const kind = directory.look(part);
+    if (kind === "link") return parts.slice(0, index + 1).join("/");
+    if (kind !== "directory" || index === parts.length - 1) return undefined;
+    directory = stack.use(directory.directory(part));
+  }
+  return undefined;
+}
+
+/** Returns false if there is nothing to move. */
+function movePath(from: Directory, to: Directory, path: string): boolean {
   using source = existingParent(from, path);
-  if (source === undefined) return;
-  const name = path.replace(/\/$/, "").split("/").at(-1) ?? "";
-  if (source.look(name) === undefined) return;
+  if (source === undefined) return false;
+  const name = partsOf(path).at(-1) ?? "";
+  if (source.look(name) === undefined) return false;
   using target = openParent(to, path).directory;
   move(source, target, name);
+  return true;
 }
 
 function existingParent(top: Directory, path: string): Directory | undefined {
   let directory = top.again();
-  for (const part of path.replace(/\/$/, "").split("/").slice(0, -1)) {
+  for (const part of partsOf(path).slice(0, -1)) {
     using outer = directory;
     try {
       directory = outer.directory(part);
@@ -165,6 +229,10 @@ function existingParent(top: Directory, path: string): Directory | undefined {
   return directory;
 }
 
+function partsOf(path: string): readonly string[] {
+  return path.replace(/\/$/, "").split("/");
+}
+
 /** Moves an entry unless its place is taken; of two directories, moves each entry. */
 function move(from: Directory, to: Directory, name: string): void {
   const there = to.look(name);
@@ -172,6 +240,8 @@ function move(from: Directory, to: Directory, name: string): void {
   if (from.look(name) === undefined) return;
   if (there === undefined) return to.take(name, from);
   if (there !== "directory" || from.look(name) !== "directory") return;
+  // Nothing can be moved out of a directory that is not writable.
+  Deno.chmodSync(from.at(name), 0o700);
   using source = from.directory(name);
   using target = to.directory(name);
   for (const entry of source.entries()) move(source, target, entry.name);

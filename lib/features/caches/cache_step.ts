@@ -24,6 +24,7 @@ import {
   measure,
   pack,
   unpack,
+  type Unpacked,
 } from "@lib/features/caches/cache_archive.ts";
 import {
   type CacheEntry,
@@ -119,20 +120,43 @@ async function restore(cache: CacheSpec, options: Restore): Promise<CacheRecord[
   const newestFirst = entries.toSorted((a, b) => b.lastUsedAt - a.lastUsedAt);
   const entry = newestFirst.find((one) => one.key === key) ?? newestFirst[0];
   if (entry === undefined) {
-    say(`Cache "${cache.name}": nothing saved yet`);
+    say(`Cache "${cache.name}": nothing saved yet; this job's key is ${shown(key)}`);
     return "miss";
   }
   const begun = clock.now();
-  const problem = await restoreEntry(cache, entry, options);
-  if (problem !== undefined) {
-    say(`Cache "${cache.name}": could not be restored: ${problem}`);
+  const result = await restoreEntry(cache, entry, options);
+  if (typeof result === "string") {
+    say(`Cache "${cache.name}": could not be restored: ${result}`);
     return "miss";
   }
-  const hit = entry.key === key ? "exact" : "near";
-  const what = hit === "exact" ? "restored" : "restored from an entry with other key files";
   const took = formatDuration(clock.now() - begun);
-  say(`Cache "${cache.name}": ${what}, ${formatSize(entry.bytes)} in ${took}`);
-  return hit;
+  say(`Cache "${cache.name}": ${restoredText(cache, { entry, key, result })} in ${took}`);
+  return entry.key === key ? "exact" : "near";
+}
+
+/** Such as `restored 48M into .npm from the entry of this key, 3f2a9c1b04de (12M packed),`. */
+function restoredText(
+  { paths }: CacheSpec,
+  { entry, key, result }: {
+    readonly entry: CacheEntry;
+    readonly key: string;
+    readonly result: Unpacked;
+  },
+): string {
+  const from = entry.key === key
+    ? `from the entry of this key, ${shown(key)}`
+    : `from the latest entry, ${shown(entry.key)}, as none has the key ${shown(key)}`;
+  const missing = paths.filter((path) => !result.paths.includes(path));
+  const what = result.paths.length === 0
+    ? "restored nothing"
+    : `restored ${formatSize(result.bytes)} into ${result.paths.join(", ")}`;
+  const without = missing.length === 0 ? "" : `; the entry has nothing for ${missing.join(", ")};`;
+  return `${what} ${from} (${formatSize(entry.bytes)} packed)${without}`;
+}
+
+/** Returns the part of a key that lines show. */
+function shown(key: string): string {
+  return key.slice(0, 12);
 }
 
 /** Restores an entry; returns why it could not. */
@@ -140,7 +164,7 @@ async function restoreEntry(
   { paths }: CacheSpec,
   entry: CacheEntry,
   { attempt, tools, signal }: Restore,
-): Promise<string | undefined> {
+): Promise<Unpacked | string> {
   const stage = `${attempt.path}/cache.tmp`;
   const archive = `${stage}/archive`;
   const files = `${stage}/files`;
@@ -153,8 +177,7 @@ async function restoreEntry(
     await Deno.utime(archive, now / 1_000, now / 1_000);
     const archiver = { ...await tools.archiver(signal), packing: packingOf(entry.path) };
     const place = { archive, stage: files, workspace: attempt.workspace, paths };
-    await unpack(archiver, place, signal);
-    return undefined;
+    return await unpack(archiver, place, signal);
   } catch (error) {
     signal.throwIfAborted();
     return messageOf(error);
@@ -171,16 +194,13 @@ async function saveAll(
   if (state !== "succeeded") return [];
   const { ref: { project }, spec: { caches = [] }, directory } = context;
   const { stateDir, limits, clock, signal } = tools;
-  const problems: string[] = [];
+  const notes: string[] = [];
   try {
     const records = await readCacheRecords(directory);
     for (const cache of caches) {
       const record = records.get(cache.name);
       if (record === undefined || (record.hit === "exact" && !record.isRolling)) continue;
-      const problem = await save(cache, { context, key: record.key, tools, signal });
-      if (problem !== undefined) {
-        problems.push(`The cache "${cache.name}" was not saved: ${problem}`);
-      }
+      notes.push(await save(cache, { context, key: record.key, tools, signal }));
     }
     const entries = await listCaches(stateDir, project);
     for (const entry of planCacheEviction(entries, { ...limits(), now: clock.now() })) {
@@ -188,12 +208,12 @@ async function saveAll(
     }
   } catch (error) {
     signal.throwIfAborted();
-    problems.push(`The caches could not be saved: ${messageOf(error)}`);
+    notes.push(`The caches could not be saved: ${messageOf(error)}`);
   }
-  return problems;
+  return notes;
 }
 
-/** Saves an entry; returns why it could not. */
+/** Saves an entry; returns a sentence on what was saved, or why nothing was. */
 async function save(
   { name, paths }: CacheSpec,
   { context: { ref, directory: { workspace } }, key, tools, signal }: {
@@ -202,7 +222,8 @@ async function save(
     readonly tools: Tools;
     readonly signal: AbortSignal;
   },
-): Promise<string | undefined> {
+): Promise<string> {
+  const notSaved = (why: string) => `The cache "${name}" was not saved: ${why}`;
   const { stateDir, limits, clock } = tools;
   const directory = cachesPath(stateDir, ref.project);
   // An agent that was killed while it saved may have left the same draft.
@@ -210,28 +231,37 @@ async function save(
   try {
     await removeTree(draft);
     const content = await measure(workspace, paths, signal);
-    if (content.paths.length === 0) return "nothing is at its paths";
+    if (content.paths.length === 0) return notSaved(`nothing is at ${paths.join(", ")}`);
     const { maxBytes } = limits();
     if (content.bytes > maxBytes) {
-      return `it has ${formatSize(content.bytes)}, and the caches of a project at most ${
-        formatSize(maxBytes)
-      }`;
+      const sizes = [content.bytes, maxBytes].map(formatSize);
+      return notSaved(`it has ${sizes[0]}, and the caches of a project at most ${sizes[1]}`);
     }
     const archiver = await tools.archiver(signal);
     await Deno.mkdir(`${directory}/${name}`, { recursive: true, mode: 0o700 });
-    await pack(archiver, { workspace, paths: content.paths, archive: draft }, signal);
-    await Deno.chmod(draft, 0o600);
+    const begun = clock.now();
+    await makeDraft(draft);
+    const bytes = await pack(archiver, { workspace, paths: content.paths, archive: draft }, signal);
+    const { size } = await Deno.stat(draft);
     const now = clock.now();
     await Deno.utime(draft, now / 1_000, now / 1_000);
     const { packing } = archiver;
     await Deno.rename(draft, entryPath(directory, { name, key, packing }));
-    return undefined;
+    const took = formatDuration(now - begun);
+    return `Saved the cache "${name}" under the key ${shown(key)}: ${formatSize(bytes)} of ${
+      content.paths.join(", ")
+    } (${formatSize(size)} packed) in ${took}`;
   } catch (error) {
     signal.throwIfAborted();
-    return messageOf(error);
+    return notSaved(messageOf(error));
   } finally {
     await removeTree(draft);
   }
+}
+
+/** Makes the archive's file, so that it is private while tar writes it. */
+async function makeDraft(path: string): Promise<void> {
+  using _file = await Deno.open(path, { write: true, createNew: true, mode: 0o600 });
 }
 
 /** Returns a finder that looks for `zstd` once. */

@@ -164,7 +164,9 @@ export class Directory implements Disposable {
     return new Directory(openAsDirectory(`${this.#via()}/.`, this.path), this.path);
   }
 
-  /** Moves an entry here from another directory of the same file system; replaces a file. */
+  /**
+   * Moves an entry here from another directory of the same file system, as it is; replaces a file.
+   */
   take(name: string, from: Directory, fromName = name): void {
     const source = from.at(fromName);
     try {
@@ -172,9 +174,12 @@ export class Directory implements Disposable {
     } catch (error) {
       // A directory that is not writable cannot be moved.
       if (!(error instanceof Deno.errors.PermissionDenied)) throw error;
-      if (from.look(fromName) !== "directory") throw error;
+      const stat = from.stat(fromName);
+      if (stat?.isDirectory !== true) throw error;
       Deno.chmodSync(source, 0o700);
       Deno.renameSync(source, this.at(name));
+      using moved = this.directory(name);
+      if (moved.#fd !== undefined && stat.mode !== null) fchmodSync(moved.#fd, stat.mode & 0o7777);
     }
   }
 
