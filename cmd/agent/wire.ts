@@ -41,6 +41,8 @@ interface AgentInput {
   /** Reads it again if it is not the one of this stamp. */
   readonly configure: (stamp: string) => Promise<void>;
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** Of jobs that run as processes. */
+  readonly umask: number;
   readonly log: Logger;
   /** Sockets passed by the service manager. */
   readonly listeners: readonly Listener[];
@@ -71,7 +73,7 @@ export async function startAgent(input: AgentInput) {
   parts.defer(() => {
     for (const feature of features) feature[Symbol.dispose]?.();
   });
-  const executor = parts.use(await makeExecutor(services, features));
+  const executor = parts.use(await makeExecutor({ ...services, umask: input.umask }, features));
   const watcher = parts.use(new LogWatcher({ clock }));
   const host = parts.use(
     new AttemptHost({

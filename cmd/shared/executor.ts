@@ -56,9 +56,13 @@ export async function makeStandIn(
   });
 }
 
-/** Sends jobs with a container to the container engine; all others run as processes. */
+/**
+ * Sends jobs with a container to the container engine; all others run as processes.
+ *
+ * @param services.umask Of the jobs that it starts as processes.
+ */
 export async function makeExecutor(
-  services: Omit<AgentServices, "helperRunner">,
+  services: ExecutorServices,
   features: readonly AgentPart[],
 ): Promise<Executor> {
   const made = features.find(({ containers }) => containers !== undefined)?.containers;
@@ -70,8 +74,12 @@ export async function makeExecutor(
   });
 }
 
+interface ExecutorServices extends Omit<AgentServices, "helperRunner"> {
+  readonly umask?: number;
+}
+
 async function makeProcessExecutor(
-  { config, env, clock, log, project }: Omit<AgentServices, "helperRunner">,
+  { config, env, clock, log, project, umask }: ExecutorServices,
 ): Promise<Executor> {
   const { executor, runtimeDir } = config().of(PROGRAM);
   if (executor === "unit" || (executor === "auto" && await hasUserManager(env))) {
@@ -81,6 +89,7 @@ async function makeProcessExecutor(
       project,
       connect: (signal) => connectUnitManager(env, signal),
       runtimeDir: env["XDG_RUNTIME_DIR"] ?? runtimeDir,
+      ...(umask === undefined ? {} : { umask }),
       clock,
       log,
     });

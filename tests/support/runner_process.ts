@@ -26,6 +26,8 @@ export interface RunnerBenchOptions {
   readonly stateDir?: string;
   /** The program's entry, of another release for example; absent: this tree's. */
   readonly main?: string;
+  /** Of the runner and, as it starts them, its agents. @default {"022"} */
+  readonly umask?: string;
 }
 
 /** The directories of one runner, which can be started and killed again and again. */
@@ -36,11 +38,13 @@ export class RunnerBench implements AsyncDisposable {
   /** The program's entry; another one takes over what the one before has left. */
   main: string;
   readonly #config: string;
+  readonly #umask: string;
   readonly #http: Deno.HttpClient;
   #process: Deno.ChildProcess | undefined;
   #stderr: Promise<string> = Promise.resolve("");
 
-  constructor({ config = "", stateDir, main = MAIN }: RunnerBenchOptions = {}) {
+  constructor({ config = "", stateDir, main = MAIN, umask = "022" }: RunnerBenchOptions = {}) {
+    this.#umask = umask;
     this.main = main;
     this.stateDir = stateDir ?? `${this.directory}/state`;
     this.#config = `${this.directory}/config.yaml`;
@@ -60,8 +64,12 @@ export class RunnerBench implements AsyncDisposable {
 
   /** Starts a runner, without waiting for it. */
   spawn(args: readonly string[] = []): void {
-    const process = new Deno.Command(Deno.execPath(), {
+    const process = new Deno.Command("/bin/sh", {
       args: [
+        "-c",
+        `umask ${this.#umask}; exec "$@"`,
+        "sh",
+        Deno.execPath(),
         "run",
         "--quiet",
         "--allow-all",

@@ -15,6 +15,20 @@ import { openProgramLog, takePlatform } from "../../shared/platform.ts";
 import { startAgent } from "../wire.ts";
 
 /**
+ * Makes the umask of jobs the agent's own, so that a checkout and restored caches have the modes
+ * that the job would give them. Every file of the agent itself has an explicit mode.
+ *
+ * @returns 022 under the mask of the installed unit, which allows nothing to others; otherwise the
+ * mask that the unit or the user has set.
+ */
+function takeJobUmask(): number {
+  const given = Deno.umask(0o077);
+  const mask = given === 0o077 || (given & 0o700) !== 0 ? 0o022 : given;
+  Deno.umask(mask);
+  return mask;
+}
+
+/**
  * Runs the agent until it is stopped or idle.
  *
  * @returns The exit code.
@@ -32,6 +46,7 @@ export async function runAgent(args: readonly string[]): Promise<number> {
     );
   }
   const { notifier, listenFds, setCloseOnExec, openJournal } = takePlatform();
+  const umask = takeJobUmask();
   const running = new AbortController();
   let { config, stamp } = await readDaemonConfig(flags, running.signal);
   await using log = openProgramLog("cicd-agent", {
@@ -56,6 +71,7 @@ export async function runAgent(args: readonly string[]): Promise<number> {
       stamp = wanted;
     },
     env,
+    umask,
     log: log.child({ project }),
     listeners: listenFds.map((socket) => ({ kind: "fd", ...socket })),
     setCloseOnExec,

@@ -68,15 +68,20 @@ async function listTags({ git, mirror, gitDir, signal }: PlaceInput): Promise<vo
 
 /** Links a file, or copies it if it must be the workspace's own or cannot be linked. */
 export async function place(from: string, to: string, isolated: boolean): Promise<void> {
-  if (!isolated) {
-    try {
-      return await Deno.link(from, to);
-    } catch (error) {
-      // Another file system, or one without hard links.
-      if (error instanceof Deno.errors.NotFound) throw error;
-    }
+  if (isolated || !await tryLink(from, to)) await Deno.copyFile(from, to);
+  // An earlier release fetched under a umask that took the group's and others' part away.
+  await Deno.chmod(to, 0o444);
+}
+
+/** Returns false on another file system, or on one without hard links. */
+async function tryLink(from: string, to: string): Promise<boolean> {
+  try {
+    await Deno.link(from, to);
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) throw error;
+    return false;
   }
-  await Deno.copyFile(from, to);
 }
 
 /** Lets git make a pack of the needed part. */

@@ -24,7 +24,7 @@ export interface RepositoryOptions {
 
 /** Makes an empty repository at `gitDir`, which must not exist. */
 export async function writeRepository(gitDir: string, options: RepositoryOptions): Promise<void> {
-  await Deno.mkdir(`${gitDir}/objects/pack`, { recursive: true, mode: 0o700 });
+  await Deno.mkdir(`${gitDir}/objects/pack`, { recursive: true });
   await Deno.mkdir(`${gitDir}/refs/heads`, { recursive: true });
   await Deno.mkdir(`${gitDir}/info`);
   await Deno.writeTextFile(`${gitDir}/config`, configText(options));

@@ -71,7 +71,8 @@ export class Workspaces {
       try {
         for (const path of [directory.workspace, directory.temporary]) {
           if (!isOwn) moveAside(path);
-          Deno.mkdirSync(path, { recursive: isOwn, mode: 0o700 });
+          // As a job makes it; the directory above keeps all others out.
+          Deno.mkdirSync(path, { recursive: isOwn, mode: 0o777 });
         }
         this.#held.set(slot, ref);
         return directory;

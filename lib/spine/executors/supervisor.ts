@@ -124,6 +124,7 @@ cicd__run() {
   cicd__out=$6 cicd__err=$7 cicd__unset=$8
   shift 8
   cicd__draft=$cicd__directory/.result.$$
+  cicd__umask=$(umask)
   umask 077
   cicd__identity "$$" || exit 70
   printf '%s\\n%s\\n' "$$" "$cicd__identity" >"$cicd__draft" || exit 70
@@ -145,7 +146,7 @@ cicd__run() {
   echo begun
   exec >/dev/null
   trap - PIPE
-  umask 022
+  umask "$cicd__umask"
   unset $cicd__unset
   if [ "$cicd__out" = "$cicd__err" ]; then
     (exec "$@") >>"$cicd__out" 2>&1

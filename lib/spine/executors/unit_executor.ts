@@ -37,6 +37,8 @@ export interface UnitExecutorOptions {
   readonly connect: (signal: AbortSignal) => Promise<UnitManager>;
   /** `$XDG_RUNTIME_DIR`; holds the secrets of running jobs. */
   readonly runtimeDir: string;
+  /** Of the jobs. @default {022} */
+  readonly umask?: number;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -166,7 +168,7 @@ export class UnitExecutor implements Executor {
     { argv, workdir }: ReadyProgram,
     managerEnvironment: readonly string[],
   ): readonly UnitProperty[] {
-    const { runtimeDir } = this.#options;
+    const { runtimeDir, umask } = this.#options;
     try {
       const { environment, file } = splitEnvironment(request);
       return jobUnitProperties(request, {
@@ -176,6 +178,7 @@ export class UnitExecutor implements Executor {
         managerEnvironment,
         runtimeDir,
         recorder: this.#files.recorder(),
+        ...(umask === undefined ? {} : { umask }),
         ...(file.length === 0
           ? {}
           : { environmentFile: this.#files.writeEnvironment(jobUnitName(request.ref), file) }),

@@ -23,6 +23,8 @@ export interface JobUnitOptions {
   /** Names of the variables that the service manager passes to every unit. */
   readonly managerEnvironment: readonly string[];
   readonly runtimeDir: string;
+  /** @default {022} */
+  readonly umask?: number;
   /** The file of the program for `ExecStopPost=`. */
   readonly recorder: string;
 }
@@ -86,7 +88,7 @@ export function jobUnitProperties(
     unitProperty.standardErrorAppend(errorLog),
     // May be missing: a job may remove it, and ExecStopPost= starts there too.
     unitProperty.workingDirectory(`-${workdir}`),
-    unitProperty.umask(0o022),
+    unitProperty.umask(options.umask ?? 0o022),
     unitProperty.ignoreSigpipe(false),
     unitProperty.environment(environment),
     unitProperty.unsetEnvironment([...unset].filter((name) => !own.has(name))),
