@@ -11,7 +11,7 @@ export type Env = Readonly<Record<string, string>>;
 export interface JobEnvInput {
   /** The agent's own environment. */
   readonly own: Readonly<Record<string, string | undefined>>;
-  /** Names to take from {@linkcode JobEnvInput.own}. */
+  /** Names to take from {@linkcode JobEnvInput.own}, besides those that every job gets. */
   readonly passEnv: readonly string[];
   readonly account: { readonly home: string; readonly user: string; readonly shell: string };
   readonly job: {
@@ -30,6 +30,9 @@ export interface JobEnvInput {
 
 const FALLBACK_PATH = "/usr/local/bin:/usr/bin:/bin";
 const FALLBACK_LANG = "C.UTF-8";
+
+/** The search path, the language and the time zone: jobs on the machine always inherit them. */
+const ALWAYS_PASSED = ["PATH", "LANG", "LANGUAGE", "LC_ALL", "LC_CTYPE", "TZ"] as const;
 
 /**
  * Variables that the service manager sets for the agent itself. A job that got them might take the
@@ -67,7 +70,7 @@ export function buildJobEnv(input: JobEnvInput): Env {
     USER: user,
     LOGNAME: user,
     SHELL: shell,
-    ...taken(input.own, input.passEnv.filter(mayPass)),
+    ...taken(input.own, [...ALWAYS_PASSED, ...input.passEnv].filter(mayPass)),
     // The machine's directory is shared, and nothing would remove the files of a killed job from it.
     TMPDIR: input.job.temporary,
     ...jobVariables(input),

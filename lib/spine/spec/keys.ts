@@ -97,9 +97,10 @@ export const JOB_DEFAULTS = section({
     passEnv: key(
       "defaults.pass_env",
       nameList(),
-      "Variables that jobs inherit from the agent; all others are withheld. In the environment " +
-        "variable: separated by commas.",
-      ["PATH", "LANG", "LANGUAGE", "LC_ALL", "LC_CTYPE", "TZ"],
+      "Variables that jobs inherit from the agent, besides `PATH`, `LANG`, `LANGUAGE`, `LC_ALL`, " +
+        "`LC_CTYPE` and `TZ`; all others are withheld. In the environment variable: separated by " +
+        "commas.",
+      [],
     ),
     setupTimeoutMs: key(
       "defaults.setup_timeout",

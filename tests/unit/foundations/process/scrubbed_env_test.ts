@@ -37,6 +37,15 @@ Deno.test("buildJobEnv() inherits only what is named", () => {
   });
 });
 
+Deno.test("buildJobEnv() adds the named variables to those that every job inherits", () => {
+  const own = { PATH: "/opt/bin", LC_ALL: "de_DE.UTF-8", HTTPS_PROXY: "http://proxy", OTHER: "x" };
+  const env = build({ own, passEnv: ["HTTPS_PROXY"] });
+  assert.equal(env["PATH"], "/opt/bin");
+  assert.equal(env["LC_ALL"], "de_DE.UTF-8");
+  assert.equal(env["HTTPS_PROXY"], "http://proxy");
+  assert.ok(!Object.hasOwn(env, "OTHER"));
+});
+
 Deno.test("buildJobEnv() has a PATH in any case", () => {
   assert.equal(build({ own: {} })["PATH"], "/usr/local/bin:/usr/bin:/bin");
 });
