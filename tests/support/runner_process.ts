@@ -26,6 +26,8 @@ export interface RunnerBenchOptions {
   readonly stateDir?: string;
   /** The program's entry, of another release for example; absent: this tree's. */
   readonly main?: string;
+  /** More variables of the runner and its agents. */
+  readonly env?: Readonly<Record<string, string>>;
   /** Of the runner and, as it starts them, its agents. @default {"022"} */
   readonly umask?: string;
 }
@@ -39,12 +41,16 @@ export class RunnerBench implements AsyncDisposable {
   main: string;
   readonly #config: string;
   readonly #umask: string;
+  readonly #moreEnv: Readonly<Record<string, string>>;
   readonly #http: Deno.HttpClient;
   #process: Deno.ChildProcess | undefined;
   #stderr: Promise<string> = Promise.resolve("");
 
-  constructor({ config = "", stateDir, main = MAIN, umask = "022" }: RunnerBenchOptions = {}) {
+  constructor(
+    { config = "", stateDir, main = MAIN, umask = "022", env = {} }: RunnerBenchOptions = {},
+  ) {
     this.#umask = umask;
+    this.#moreEnv = env;
     this.main = main;
     this.stateDir = stateDir ?? `${this.directory}/state`;
     this.#config = `${this.directory}/config.yaml`;
@@ -170,6 +176,7 @@ export class RunnerBench implements AsyncDisposable {
       PATH: Deno.env.get("PATH") ?? "/usr/bin:/bin",
       HOME: this.directory,
       XDG_RUNTIME_DIR: `${this.directory}/xdg`,
+      ...this.#moreEnv,
       ...optionalEnv("DENO_DIR", Deno.env.get("DENO_DIR") ?? denoDir()),
     };
   }

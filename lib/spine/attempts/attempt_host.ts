@@ -1,6 +1,5 @@
 /**
- * Runs attempts on the agent's side: prepare the directory, set up, start, record the log, settle.
- * Adopts attempts that an earlier agent left alive.
+ * Runs attempts on the agent's side, from their directory to their outcome; adopts those left alive.
  *
  * @module
  */
