@@ -159,7 +159,12 @@ export async function startRunner(input: RunnerInput) {
     new SecretRemoval({
       db,
       store,
-      maskLogs: (job, signal) => logs.mask(job, signal),
+      async maskKept(job, signal) {
+        await logs.mask(job, signal);
+        const mask = await services.maskOf(job).catch(() => (text: string) => text);
+        for (const { maskKept } of features) await maskKept?.(job, mask, signal);
+        return mask;
+      },
       clock,
       log,
     }),

@@ -89,6 +89,12 @@ export interface RunnerPart extends Partial<Disposable> {
   readonly reconfigured?: () => void;
   /** Returns true while the process must not exit as idle. */
   readonly hasWork?: () => boolean;
+  /** Masks what is kept of an ended job on disk; its secrets are removed next. */
+  readonly maskKept?: (
+    job: Job,
+    mask: (text: string) => string,
+    signal: AbortSignal,
+  ) => Promise<void>;
   /** Waits for pending answers of a stopping runner. Rejects with the signal's reason. */
   readonly answered?: (signal: AbortSignal) => Promise<void>;
 }

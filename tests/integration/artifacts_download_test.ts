@@ -31,7 +31,8 @@ async function serve(files: Readonly<Record<string, string>>) {
   }
   const bounds = { maxBytes: 1e9, maxFiles: 100 };
   const { workspace, artifacts: target } = directory;
-  const list = await collect({ workspace, target, globs: ["**/*"], ...bounds }, NEVER);
+  const mask = (text: string) => text;
+  const list = await collect({ workspace, target, globs: ["**/*"], mask, ...bounds }, NEVER);
   await writeArtifactList(directory.artifactList, list);
   const socket = `${stateDir}/r.sock`;
   const server = await startHttpServer({

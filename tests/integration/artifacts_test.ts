@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { artifactStep } from "@lib/features/artifacts/artifact_step.ts";
-import { readArtifactList } from "@lib/features/artifacts/artifact_list.ts";
+import { readArtifactList, writeArtifactList } from "@lib/features/artifacts/artifact_list.ts";
+import { maskKeptNames } from "@lib/features/artifacts/kept_names.ts";
 import { ArtifactReader } from "@lib/features/artifacts/artifact_reader.ts";
 import type { ArtifactSpec } from "@lib/spine/spec/job_spec.ts";
 import { makeJob, makeOutcome } from "../support/job_fixtures.ts";
@@ -63,6 +64,70 @@ Deno.test("artifactStep() keeps what the globs take, with size, hash and mode", 
     },
   ]);
   assert.equal(await Deno.readTextFile(`${t.directory.artifacts}/dist/a.js`), "one");
+});
+
+Deno.test("artifactStep() masks secrets in names; two that become one get a number", async () => {
+  await using t = await openWorkspace();
+  const mask = (text: string) => text.replaceAll(/hunter[23]/g, "*******");
+  for (const name of ["hunter2", "hunter3", "*******~2", "hunter2x/a", "hunter3x/a"]) {
+    await t.write(`out/${name}`, name);
+  }
+  await Deno.symlink("nowhere", `${t.directory.workspace}/out/hunter2.link`);
+  const context = {
+    ...t.context({ artifacts: { paths: ["out", "hunter3"], when: "always" } }),
+    mask,
+  };
+  const told = await stepWith().after?.(context, makeOutcome(), NEVER);
+  const list = await readArtifactList(t.directory.artifactList);
+  const kept = list?.files.map(({ path }) => [
+    path,
+    Deno.readTextFileSync(`${t.directory.artifacts}/${path}`),
+  ]);
+  assert.deepEqual(kept, [
+    ["out/*******~2", "*******~2"],
+    ["out/*******", "hunter2"],
+    ["out/*******x/a", "hunter2x/a"],
+    ["out/*******~3", "hunter3"],
+    ["out/*******x/a~2", "hunter3x/a"],
+  ]);
+  assert.deepEqual(list?.left_out, [{ path: "out/*******.link", why: "is a symbolic link" }]);
+  assert.deepEqual(list?.unmatched, ["*******"]);
+  assert.match(
+    told?.join() ?? "",
+    /No file was found for "[*]{7}",.*"out\/[*]{7}[.]link" is a sym/,
+  );
+});
+
+Deno.test("maskKeptNames() renames what an earlier release kept, and goes on after a crash", async () => {
+  await using t = await openWorkspace();
+  const job = makeJob({ id: t.ref.jobId, attempt: 1, state: "succeeded" });
+  await t.write("out/hunter2/a", "one");
+  await t.write("out/*******/a", "two");
+  await t.write("out/plain", "three");
+  const { list } = await keep(t, ["out"]);
+  assert.ok(list);
+  const uploaded = { to: "s3://b/", files: 0, bytes: 0, missing: 3, problem: '"hunter2": 403' };
+  await writeArtifactList(t.directory.artifactList, { ...list, uploaded });
+  const before = await Deno.readTextFile(t.directory.artifactList);
+  const mask = (text: string) => text.replaceAll("hunter2", "*******");
+  for (let crash = 0; crash < 2; crash++) {
+    await maskKeptNames(t.stateDir, job, { mask, signal: NEVER });
+    const masked = await readArtifactList(t.directory.artifactList);
+    const kept = masked?.files.map(({ path }) => [
+      path,
+      Deno.readTextFileSync(`${t.directory.artifacts}/${path}`),
+    ]);
+    assert.deepEqual(kept, [
+      ["out/*******/a", "two"],
+      ["out/*******/a~2", "one"],
+      ["out/plain", "three"],
+    ]);
+    assert.equal(masked?.uploaded?.problem, '"*******": 403');
+    const names = [...Deno.readDirSync(`${t.directory.artifacts}/out`)].map(({ name }) => name);
+    assert.deepEqual(names.sort(), ["*******", "plain"]);
+    // The files were moved, the list was not written yet.
+    await Deno.writeTextFile(t.directory.artifactList, before);
+  }
 });
 
 Deno.test("artifactStep() keeps what it kept when the workspace is gone", async () => {

@@ -3,6 +3,7 @@ import { compileSecrets } from "@lib/spine/logs/job_masks.ts";
 import { maskText } from "@lib/foundations/secrets/redactor.ts";
 import { AttemptHost, type AttemptInput } from "@lib/spine/attempts/attempt_host.ts";
 import type { SetupLog } from "@lib/spine/attempts/attempt_steps.ts";
+import { openSetupLog } from "@lib/spine/logs/setup_log.ts";
 import { raceAbort } from "@lib/core/abort.ts";
 import { systemClock } from "@lib/core/clock.ts";
 import { CicdError } from "@lib/core/errors.ts";
@@ -10,6 +11,7 @@ import { newJobId } from "@lib/core/ids.ts";
 import { fenceAttempt } from "@lib/spine/executors/evidence.ts";
 import type { AttemptRequest } from "@lib/spine/jobs/executor.ts";
 import {
+  type AttemptDirectory,
   attemptDirectory,
   type AttemptRef,
   slotParents,
@@ -36,7 +38,7 @@ class Bench implements AsyncDisposable {
   readonly said: string[] = [];
   configure = (_stamp: string): Promise<void> => Promise.resolve();
   environmentOf = (): Readonly<Record<string, string>> => ({});
-  openSetupLog = (): SetupLog => ({
+  openSetupLog = (_directory: AttemptDirectory, _mask: (text: string) => string): SetupLog => ({
     say: (line) => void this.said.push(line),
     done: () => void this.said.push("done"),
     [Symbol.dispose]() {},
@@ -72,7 +74,7 @@ class Bench implements AsyncDisposable {
       environmentOf: () => this.environmentOf(),
       steps: this.steps,
       setupTimeoutMs: () => this.setupTimeoutMs,
-      openSetupLog: () => this.openSetupLog(),
+      openSetupLog: (directory, mask) => this.openSetupLog(directory, mask),
       seal: (secrets) => new TextEncoder().encode(btoa(JSON.stringify(secrets))),
       sealedSecrets: ({ secretsFile }) => JSON.parse(atob(Deno.readTextFileSync(secretsFile))),
       maskOf: async (secrets) => {
@@ -691,7 +693,7 @@ Deno.test("adopt() leaves an attempt that cannot be looked at to a later begin()
 const ECHOES = [
   "Cannot pull: the engine says: unauthorized: password s3cr3t-t0ken of user ci is wrong",
   `Cannot fetch: remote: bad header Basic ${btoa("ci:s3cr3t-t0ken")}`,
-  `Cannot fetch: ${"x".repeat(1_990)} s3cr3t-t0ken`,
+  `Cannot fetch: ${"x".repeat(1_958)} s3cr3t-t0ken`,
   "Cannot fetch: fatal: unable to access 'https://ci:s3cr3t-t…",
 ];
 
@@ -711,24 +713,66 @@ for (const [number, echo] of ECHOES.entries()) {
     const logged = t.log.messages.map((one) =>
       Deno.inspect(one, { depth: 9, strAbbreviateSize: 1e6 })
     );
-    for (const text of [...kept, ...logged]) {
+    const texts = [...kept, ...logged].filter((text) => text.includes("Cannot "));
+    assert.ok(texts.length >= 2);
+    for (const text of texts) {
+      assert.match(text, /[*]{6}/);
       assert.doesNotMatch(text, /s3cr3t|M2NyM3QtdDBr|\bt0ken/);
     }
   });
 }
+
+Deno.test("a setup log and message are masked in a setup that an agent's death or a cancel cuts short", async () => {
+  await using t = new Bench();
+  t.openSetupLog = (directory, mask) =>
+    openSetupLog(directory, {
+      mask,
+      clock: systemClock,
+      onFailure: (error) => t.log.error("", { error }),
+    });
+  let begun = Promise.withResolvers<void>();
+  t.steps = [{
+    name: "checkout",
+    needed: () => true,
+    before: async ({ say, secrets }, signal) => {
+      say(`cloning with ${secrets.get("TOKEN")}`);
+      begun.resolve();
+      await systemClock.sleep(60_000, { signal });
+    },
+  }];
+  const spec = makeSpec({ secretNames: ["TOKEN"] });
+  const begin = async () => {
+    begun = Promise.withResolvers();
+    const host = await t.agent();
+    await host.begin(t.ref, { ...input, spec, secrets: { TOKEN: "s3cr3t-t0ken" } });
+    await begun.promise;
+    return host;
+  };
+  await begin();
+  const host = await begin();
+  await host.stop(t.ref, { reason: "cancelled", by: "by s3cr3t-t0ken" });
+  const { state, message } = await host.ended(t.ref);
+  assert.deepEqual([state, message], ["cancelled", "Cancelled by ************ before it began"]);
+  assert.equal(
+    await Deno.readTextFile(t.directory.setupLog),
+    "[setup] cloning with ************\n[setup] the agent restarted: the setup starts again\n" +
+      "[setup] cloning with ************\n",
+  );
+});
 
 Deno.test("problems after a job are masked before the message is cut, also by the next agent", async () => {
   await using t = new Bench();
   t.steps = [{
     name: "artifacts",
     needed: () => true,
-    after: () => Promise.resolve([`${"x".repeat(1_985)} s3cr3t-t0ken is in the way`]),
+    after: () => Promise.resolve([`${"x".repeat(1_970)} s3cr3t-t0ken is in the way`]),
   }];
   const spec = makeSpec({ secretNames: ["TOKEN"] });
   await (await t.agent()).begin(t.ref, { ...input, spec, secrets: { TOKEN: "s3cr3t-t0ken" } });
   const next = await t.agent();
   t.machine.end(t.key, makeOutcome());
   const { message } = await next.ended(t.ref);
+  assert.match(message, /x [*]{9}…$/);
   assert.doesNotMatch(message, /s3cr/);
 });
 

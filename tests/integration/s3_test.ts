@@ -28,11 +28,12 @@ function configOf(storage: S3Storage, changes: Partial<S3Settings> = {}): S3Sett
 async function upload(
   t: Workspace,
   storage: S3Storage,
-  { changes = {}, secretKey = storage.secretKey, deadlineMs = 60_000, signal = NEVER }: {
+  { changes = {}, secretKey = storage.secretKey, deadlineMs = 60_000, signal = NEVER, mask }: {
     changes?: Partial<S3Settings>;
     secretKey?: string;
     deadlineMs?: number;
     signal?: AbortSignal;
+    mask?: (text: string) => string;
   } = {},
 ) {
   const env = (name: string) =>
@@ -41,7 +42,8 @@ async function upload(
     limits: () => ({ maxBytes: 1024 ** 3, maxFiles: 1_000 }),
     upload: () => s3Upload(configOf(storage, changes), { env, clock, deadlineMs }),
   });
-  const context = t.context({ artifacts: { paths: ["**/*"], when: "always" } });
+  const spec = t.context({ artifacts: { paths: ["**/*"], when: "always" } });
+  const context = mask === undefined ? spec : { ...spec, mask };
   const told = await step.after?.(context, makeOutcome(), signal) ?? [];
   const list = await readArtifactList(t.directory.artifactList);
   return { told, uploaded: list?.uploaded };
@@ -63,6 +65,20 @@ Deno.test("s3Upload() stores each artifact with a signature that holds", async (
     const expected = name === "empty" ? "" : `content of ${name}`;
     assert.equal(await storage.read(`${placeOf(t)}/${name}`), expected, name);
   }
+});
+
+Deno.test("s3Upload() masks secrets in the names of objects and in what went wrong", async () => {
+  await using t = await openWorkspace();
+  await using storage = await openStorage();
+  const mask = (text: string) => text.replaceAll("hunter2", "*******");
+  await t.write("hunter2.txt", "a");
+  assert.deepEqual((await upload(t, storage, { mask })).uploaded?.missing, 0);
+  assert.equal(await storage.read(`${placeOf(t)}/*******.txt`), "a");
+  const next = await t.next();
+  await next.write("hunter2.txt", "a");
+  const { told, uploaded } = await upload(next, storage, { mask, secretKey: "wrong" });
+  assert.match(uploaded?.problem ?? "", /^"[*]{7}[.]txt"/);
+  assert.match(told.join(), /"[*]{7}[.]txt"/);
 });
 
 Deno.test("s3Upload() tries again what failed in passing, and says so", async () => {

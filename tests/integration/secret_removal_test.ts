@@ -6,7 +6,10 @@ import { CicdError } from "@lib/core/errors.ts";
 import { openDatabase } from "@lib/foundations/store/database.ts";
 import { removeTree } from "@lib/foundations/process/remove_tree.ts";
 import { attemptDirectory } from "@lib/spine/jobs/attempt_directory.ts";
+import { JobMasks } from "@lib/spine/logs/job_masks.ts";
+import { sealingKey, sealMap, unsealMap } from "@lib/foundations/secrets/seal.ts";
 import { maskLog } from "@lib/spine/logs/mask_log.ts";
+import { maskText } from "@lib/foundations/secrets/redactor.ts";
 import { readLog } from "@lib/spine/logs/log_reader.ts";
 import { JobStore } from "@lib/spine/queue/job_store.ts";
 import { SecretRemoval } from "@lib/spine/queue/secret_removal.ts";
@@ -83,6 +86,8 @@ Deno.test("maskLog() does not disturb a reader in the middle of the log", async 
   assert.equal(seen, masked(text, PATTERNS));
 });
 
+const unmasked = (text: string) => text;
+
 /** A store on disk whose jobs end with sealed secrets. */
 function storeIn(path: string) {
   const db = openDatabase({ path: `${path}/runner.db`, schemas: allSchemas() });
@@ -126,10 +131,10 @@ Deno.test("SecretRemoval removes the secrets of all that has ended, from the fil
     await using removal = new SecretRemoval({
       db: t.db,
       store: t.store,
-      maskLogs: ({ id }) => {
+      maskKept: ({ id }) => {
         assert.ok(t.store.sealedSecrets(id), "the secrets are needed until the log is masked");
         maskedJobs.push(id);
-        return Promise.resolve();
+        return Promise.resolve(unmasked);
       },
       clock: {
         now: () => 50 * systemClock.now(),
@@ -171,8 +176,10 @@ Deno.test("SecretRemoval keeps the secrets of a job whose log cannot be masked, 
     await using removal = new SecretRemoval({
       db: t.db,
       store: t.store,
-      maskLogs: ({ id }) =>
-        id === bad.id && problem !== undefined ? Promise.reject(problem) : Promise.resolve(),
+      maskKept: ({ id }) =>
+        id === bad.id && problem !== undefined
+          ? Promise.reject(problem)
+          : Promise.resolve(unmasked),
       clock: systemClock,
       log,
     });
@@ -186,6 +193,54 @@ Deno.test("SecretRemoval keeps the secrets of a job whose log cannot be masked, 
     await removal.finish(t.store.require(bad.id), signal);
     assert.equal(t.store.sealedSecrets(bad.id), undefined);
     assert.equal(log.of("warning").length, 1);
+  } finally {
+    await removeTree(path);
+  }
+});
+
+Deno.test("SecretRemoval masks the messages that an earlier release stored as they were", async () => {
+  const path = await Deno.makeTempDir({ prefix: "cicd-removal-" });
+  try {
+    using t = storeIn(path);
+    const { job } = t.insert();
+    t.store.apply(job.id, { kind: "claimed", bootId: "b" });
+    const outcome = makeOutcome({ state: "failed", message: `Cannot pull: ${SECRET} is wrong` });
+    t.store.apply(job.id, { kind: "ended", attempt: 1, outcome });
+    await using removal = new SecretRemoval({
+      db: t.db,
+      store: t.store,
+      maskKept: () => Promise.resolve((text) => maskText(PATTERNS, text)),
+      clock: systemClock,
+      log: new RecordingLogger(),
+    });
+    await removal.finish(t.store.require(job.id), signal);
+    const message = `Cannot pull: ${"*".repeat(SECRET.length)} is wrong`;
+    assert.equal(t.store.require(job.id).message, message);
+    assert.equal(t.store.attempts(job.id)[0]?.outcome?.message, message);
+    t.db.all("PRAGMA wal_checkpoint(TRUNCATE)");
+    assert.equal(Buffer.from(Deno.readFileSync(`${path}/runner.db`)).indexOf(SECRET), -1);
+  } finally {
+    await removeTree(path);
+  }
+});
+
+Deno.test("a row of an earlier release with more secrets than are taken now is read and masked", async () => {
+  const path = await Deno.makeTempDir({ prefix: "cicd-removal-" });
+  try {
+    using t = storeIn(path);
+    const key = sealingKey(crypto.getRandomValues(new Uint8Array(32)));
+    const secrets = new Map(
+      Array.from({ length: 150 }, (_, at) => [`S${at}`, `${at}-${"v&<".repeat(3_000)}-${at}`]),
+    );
+    const job = makeJob({ spec: makeSpec({ secretNames: [...secrets.keys()] }) });
+    t.store.insert({ job, sealedSecrets: sealMap(key, secrets, job.id) });
+    const masks = new JobMasks(({ id }) =>
+      unsealMap(key, t.store.sealedSecrets(id) ?? new Uint8Array(), id)
+    );
+    const row = t.store.require(job.id);
+    assert.equal(row.spec.secretNames.length, 150);
+    const mask = await masks.maskOf(row);
+    for (const value of secrets.values()) assert.match(mask(`<${value}>`), /^<[*]{9000,}>$/);
   } finally {
     await removeTree(path);
   }
@@ -228,6 +283,49 @@ Deno.test("a job's secrets last for its automatic attempts and leave nothing beh
   Deno.removeSync(`${bench.stateDir}/secrets.key`);
   await bench.start();
   assert.equal(await logs(), `token=${"*".repeat(SECRET.length)}\n`.repeat(2));
+});
+
+/** A job that leaves its secret in names, in both streams and in an attempt that fails. */
+const NAMING = {
+  ...LEAKY,
+  script: `mkdir out "out/$TOKEN" "out/d-$OTHER"
+for name in "$TOKEN" "$OTHER"; do echo "$name" > "out/$name.txt"; done
+echo nested > "out/$TOKEN/$OTHER"
+echo "token=$TOKEN"; echo "error $OTHER" >&2
+test -e "$MARK" || { : > "$MARK"; exit 1; }`,
+  secrets: { TOKEN: SECRET, OTHER: SECRET.toUpperCase() },
+  artifacts: { paths: ["out/**"], when: "always" },
+  output: "split",
+  retries: { max: 1 },
+};
+
+Deno.test("what an ended job named with its secrets stays masked without them, on disk too", async () => {
+  await using bench = new RunnerBench();
+  await bench.start();
+  const job = await bench.runJob({ ...NAMING, env: { MARK: `${bench.directory}/mark` } });
+  assert.deepEqual([job.state, job.attempt], ["succeeded", 2]);
+  await until(() => sealedCount(bench.stateDir) === 0);
+  const stars = "*".repeat(SECRET.length);
+  const names = [`out/${stars}.txt`, `out/${stars}.txt~2`, `out/${stars}/${stars}`];
+  for (const attempt of [1, 2]) {
+    const { body } = await bench.json("GET", `/v1/jobs/${job.id}/artifacts?attempt=${attempt}`);
+    assert.deepEqual(body.files.map(({ path }: { path: string }) => path).sort(), names);
+    for (const { url, bytes } of body.files) {
+      const file = await bench.ask("GET", url);
+      assert.deepEqual([file.status, (await file.text()).length], [200, bytes]);
+    }
+    const ref = { project: job.project, jobId: job.id, number: attempt };
+    const { path, artifacts, artifactList, logFile } = attemptDirectory(bench.stateDir, ref);
+    assert.equal(read(logFile("stdout")), `token=${stars}\n`);
+    assert.equal(read(logFile("stderr")), `error ${stars}\n`);
+    assert.ok(Deno.statSync(`${artifacts}/out/${stars}.txt`).isFile);
+    assert.ok(read(artifactList).includes(stars));
+    const found = await new Deno.Command("find", { args: [path] }).output();
+    assert.doesNotMatch(new TextDecoder().decode(found.stdout), new RegExp(SECRET, "i"));
+  }
+  const log = await (await bench.ask("GET", `/v1/jobs/${job.id}/logs`)).text();
+  assert.equal(log.match(new RegExp(`token=[*]{${SECRET.length}}\n`, "g"))?.length, 2);
+  assert.equal(log.match(new RegExp(`error [*]{${SECRET.length}}\n`, "g"))?.length, 2);
 });
 
 Deno.test("a retry needs the job's secrets again, and masks the new ones", async () => {

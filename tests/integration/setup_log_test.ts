@@ -66,6 +66,7 @@ function jobLog(files: LogFiles, spec: JobSpec = makeSpec({ git: GIT, secretName
       return directory;
     },
     read: (query: Partial<LogQuery> = {}) => textOf(chunks(query)),
+    mask: () => reader.mask(job, signal),
     size: (stream?: "stdout" | "stderr") => reader.size(job, stream),
   };
 }
@@ -91,6 +92,26 @@ Deno.test("SetupLog.say() writes one marked line for its owner only, controls es
   log.done();
   assert.equal(Deno.statSync(directory.setupDone).size, 0);
   assert.equal((Deno.statSync(directory.setupDone).mode ?? 0) & 0o777, 0o600);
+});
+
+Deno.test("JobLogReader.mask() masks the setup logs of an earlier release and split output on disk", async () => {
+  await using files = await logFiles();
+  const job = jobLog(files, makeSpec({ git: GIT, secretNames: ["TOKEN"], output: "split" }));
+  const stars = "*".repeat(SECRET.length);
+  const directories = [job.begin(), job.begin()];
+  for (const directory of directories) {
+    append(directory.setupLog, `[setup] cloning with ${SECRET}\n`);
+    Deno.writeTextFileSync(directory.setupDone, "");
+    append(directory.logFile("stdout"), `out ${SECRET}\n`);
+    append(directory.logFile("stderr"), `err ${SECRET}`);
+  }
+  job.change({ state: "failed" });
+  await job.mask();
+  for (const directory of directories) {
+    assert.equal(Deno.readTextFileSync(directory.setupLog), `[setup] cloning with ${stars}\n`);
+    assert.equal(Deno.readTextFileSync(directory.logFile("stdout")), `out ${stars}\n`);
+    assert.equal(Deno.readTextFileSync(directory.logFile("stderr")), `err ${stars}`);
+  }
 });
 
 Deno.test("SetupLog.say() cuts a long line between characters and leaves no part of a secret", async () => {

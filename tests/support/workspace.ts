@@ -10,7 +10,7 @@ import {
   type AttemptRef,
 } from "@lib/spine/jobs/attempt_directory.ts";
 import type { JobSpec } from "@lib/spine/spec/job_spec.ts";
-import type { SetupContext } from "@lib/spine/jobs/step.ts";
+import type { FinishContext, SetupContext } from "@lib/spine/jobs/step.ts";
 import { removeTree } from "@lib/foundations/process/remove_tree.ts";
 import { makeSpec, projectName } from "./job_fixtures.ts";
 
@@ -24,7 +24,7 @@ export interface Workspace extends AsyncDisposable {
   /** Writes a file below the workspace. */
   write(path: string, text: string): Promise<void>;
   /** The input of a step. */
-  context(spec: Partial<JobSpec>): SetupContext;
+  context(spec: Partial<JobSpec>): SetupContext & FinishContext;
   /** A further attempt with an empty workspace. */
   next(): Promise<Workspace>;
 }
@@ -54,6 +54,7 @@ async function attemptIn(stateDir: string): Promise<Workspace> {
       spec: makeSpec(spec),
       directory,
       secrets: new Map(),
+      mask: (text) => text,
       say: (line) => void said.push(line),
       setEnv() {},
       setCommit() {},

@@ -75,6 +75,14 @@ export async function readArtifactList(file: string): Promise<ArtifactList | und
   }
 }
 
+/** Returns a list with the secrets in the texts of its upload masked. */
+export function maskedResult(list: ArtifactList, mask: (text: string) => string): ArtifactList {
+  if (list.uploaded === undefined) return list;
+  const { to, problem } = list.uploaded;
+  const masked = problem === undefined ? {} : { problem: mask(problem) };
+  return { ...list, uploaded: { ...list.uploaded, to: mask(to), ...masked } };
+}
+
 /** Writes a list in one step. */
 export function writeArtifactList(file: string, list: ArtifactList): Promise<void> {
   return writeAtomic(file, JSON.stringify(list));

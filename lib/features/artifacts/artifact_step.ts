@@ -7,11 +7,11 @@ import { ignore, messageOf } from "@lib/core/errors.ts";
 import { statIfThere } from "@lib/foundations/files/records.ts";
 import type { ArtifactSpec } from "@lib/spine/spec/job_spec.ts";
 import type { AttemptOutcome } from "@lib/spine/jobs/model.ts";
-import type { AttemptHandle } from "@lib/spine/jobs/executor.ts";
-import type { AttemptStep } from "@lib/spine/jobs/step.ts";
+import type { AttemptStep, FinishContext } from "@lib/spine/jobs/step.ts";
 import { removeTree } from "@lib/foundations/process/remove_tree.ts";
 import {
   type ArtifactList,
+  maskedResult,
   readArtifactList,
   type UploadResult,
   writeArtifactList,
@@ -20,7 +20,7 @@ import { collect } from "@lib/features/artifacts/collect.ts";
 
 /** Uploads the artifacts; throws nothing but the signal's reason. */
 export type UploadArtifacts = (
-  context: AttemptHandle,
+  context: FinishContext,
   list: ArtifactList,
   signal: AbortSignal,
 ) => Promise<UploadResult>;
@@ -48,11 +48,11 @@ export function artifactStep(options: ArtifactStepOptions): AttemptStep {
 }
 
 async function keepArtifacts(
-  context: AttemptHandle,
+  context: FinishContext,
   outcome: AttemptOutcome,
   { limits, upload, signal }: ArtifactStepOptions & { readonly signal: AbortSignal },
 ): Promise<readonly string[]> {
-  const { spec: { artifacts }, directory } = context;
+  const { spec: { artifacts }, directory, mask } = context;
   if (artifacts === undefined || !isWanted(artifacts, outcome)) return [];
   let isKept = true;
   try {
@@ -66,6 +66,7 @@ async function keepArtifacts(
         workspace: directory.workspace,
         target: directory.artifacts,
         globs: artifacts.paths,
+        mask,
         ...limits(),
       }, signal);
       await writeArtifactList(directory.artifactList, list);
@@ -73,7 +74,7 @@ async function keepArtifacts(
     }
     const send = upload();
     if (send !== undefined && list.uploaded === undefined && list.files.length > 0) {
-      list = { ...list, uploaded: await send(context, list, signal) };
+      list = maskedResult({ ...list, uploaded: await send(context, list, signal) }, mask);
       await writeArtifactList(directory.artifactList, list);
     }
     return sentences(list);

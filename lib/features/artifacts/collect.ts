@@ -18,6 +18,7 @@ import {
   type ArtifactList,
   LEFT_OUT_SHOWN,
 } from "@lib/features/artifacts/artifact_list.ts";
+import { KeptNames } from "@lib/features/artifacts/kept_names.ts";
 
 /** Options for {@linkcode collect}. */
 interface CollectOptions {
@@ -26,19 +27,22 @@ interface CollectOptions {
   /** An empty directory of our own, on the same file system if possible. */
   readonly target: string;
   readonly globs: readonly string[];
+  /** Masks the job's secrets in names. */
+  readonly mask: (text: string) => string;
   readonly maxBytes: number;
   readonly maxFiles: number;
 }
 
-/** Collects regular files; symlinks are not followed. */
+/** Collects regular files under their masked names; symlinks are not followed. */
 export async function collect(
-  { workspace, target, globs, maxBytes, maxFiles }: CollectOptions,
+  { workspace, target, globs, mask, maxBytes, maxFiles }: CollectOptions,
   signal: AbortSignal,
 ): Promise<ArtifactList> {
   using from = openDirectory(workspace);
   using to = openDirectory(target);
   const set = compileGlobs(globs);
   const used = new Set<number>();
+  const names = new KeptNames(mask);
   const files: ArtifactFile[] = [];
   const leftOut: { path: string; why: string }[] = [];
   let leftOutCount = 0;
@@ -46,10 +50,12 @@ export async function collect(
   for await (const found of walk(from, set, signal)) {
     for (const number of found.takenBy) used.add(number);
     const room = { bytes: maxBytes - bytes, files: maxFiles - files.length, maxBytes, maxFiles };
-    const kept = await keep(found, { to, room, signal });
+    const kept = await keep(found, { to, names, room, signal });
     if (typeof kept === "string") {
       leftOutCount++;
-      if (leftOut.length < LEFT_OUT_SHOWN) leftOut.push({ path: shown(found.path), why: kept });
+      if (leftOut.length < LEFT_OUT_SHOWN) {
+        leftOut.push({ path: shown(mask(found.path)), why: kept });
+      }
       continue;
     }
     files.push(kept);
@@ -60,7 +66,7 @@ export async function collect(
     files,
     left_out: leftOut,
     left_out_count: leftOutCount,
-    unmatched: set.patterns.filter((_, number) => !used.has(number)),
+    unmatched: set.patterns.filter((_, number) => !used.has(number)).map(mask),
   };
 }
 
@@ -73,16 +79,17 @@ interface Room {
 
 /** Keeps one file, or returns why it is left out. */
 async function keep(
-  { directory, name, path, kind, problem }: Found,
-  { to, room, signal }: {
+  { directory, name, path: found, kind, problem }: Found,
+  { to, names, room, signal }: {
     readonly to: Directory;
+    readonly names: KeptNames;
     readonly room: Room;
     readonly signal: AbortSignal;
   },
 ): Promise<ArtifactFile | string> {
   if (problem !== undefined) return problem;
   if (name.includes("\ufffd")) return "has a name that is not UTF-8";
-  const pathProblem = insidePathProblem(path);
+  const pathProblem = insidePathProblem(found) ?? insidePathProblem(names.masked(found));
   if (pathProblem !== undefined) return `has a path that ${pathProblem}`;
   if (kind === "link") return "is a symbolic link";
   if (kind !== "file") return "is not a regular file";
@@ -95,13 +102,15 @@ async function keep(
       formatSize(room.maxBytes)
     }`;
   }
+  const path = names.take(found);
   const parent = openParent(to, path);
   using target = parent.directory;
   const mode = 0o600 | (file.mode & 0o100);
-  const linked = linkFile(file, { directory, name, target });
+  const own = parent.name;
+  const linked = linkFile(file, { directory, name, target, own });
   if (linked !== undefined) {
-    using own = linked;
-    return { path, bytes: own.size, sha256: await own.sha256(signal), mode };
+    using kept = linked;
+    return { path, bytes: kept.size, sha256: await kept.sha256(signal), mode };
   }
   const hash = createHash("sha256");
   const hashed = async function* () {
@@ -110,7 +119,7 @@ async function keep(
       yield chunk;
     }
   };
-  const bytes = await target.writeFile(name, hashed(), mode);
+  const bytes = await target.writeFile(own, hashed(), mode);
   return { path, bytes, sha256: hash.digest("hex"), mode };
 }
 
@@ -132,24 +141,26 @@ function openReadable(directory: Directory, name: string): FileReader | string {
  */
 function linkFile(
   file: FileReader,
-  { directory, name, target }: {
+  { directory, name, target, own }: {
     readonly directory: Directory;
     readonly name: string;
     readonly target: Directory;
+    /** The name in `target`. */
+    readonly own: string;
   },
 ): FileReader | undefined {
   if (file.links !== 1 || !file.isOwn) return undefined;
   try {
-    target.link(name, directory);
+    target.link(own, directory, name);
   } catch (error) {
     if (error instanceof Error) return undefined;
     throw error;
   }
-  const linked = target.file(name);
+  const linked = target.file(own);
   // A different file: it was replaced in between.
   if (linked?.identity === file.identity && linked.links === 2) return linked;
   linked?.[Symbol.dispose]();
-  target.remove(name);
+  target.remove(own);
   return undefined;
 }
 

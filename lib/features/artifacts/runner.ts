@@ -10,5 +10,12 @@ import { artifactRoutes } from "@lib/features/artifacts/artifact_routes.ts";
 
 /** Returns the part. */
 export function part({ config, maskOf }: RunnerServices): RunnerPart {
-  return { routes: artifactRoutes(new ArtifactReader(config().of(PROGRAM).stateDir), maskOf) };
+  const { stateDir } = config().of(PROGRAM);
+  return {
+    routes: artifactRoutes(new ArtifactReader(stateDir), maskOf),
+    async maskKept(job, mask, signal) {
+      const { maskKeptNames } = await import("@lib/features/artifacts/kept_names.ts");
+      await maskKeptNames(stateDir, job, { mask, signal });
+    },
+  };
 }

@@ -108,7 +108,7 @@ export async function tearDown(
     using deadline = withDeadline(signal, timeoutMs, step.name);
     onStep(step);
     try {
-      notes.push(...await step.after(handle, outcome, deadline));
+      notes.push(...await step.after({ ...handle, mask }, outcome, deadline));
     } catch (error) {
       if (signal.aborted) throw signal.reason;
       const fields = { jobId: handle.ref.jobId, step: step.name };

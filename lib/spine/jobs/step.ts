@@ -22,6 +22,12 @@ export interface SetupContext extends AttemptHandle {
   readonly setCommit: (sha: string) => void;
 }
 
+/** An attempt after its job. */
+export interface FinishContext extends AttemptHandle {
+  /** Masks the job's secrets in a text that is kept. */
+  readonly mask: (text: string) => string;
+}
+
 /**
  * A step around a job, for specs that need it.
  *
@@ -44,7 +50,7 @@ export interface AttemptStep {
   needed(spec: JobSpec): boolean;
   before?(context: SetupContext, signal: AbortSignal): Promise<void>;
   after?(
-    context: AttemptHandle,
+    context: FinishContext,
     outcome: AttemptOutcome,
     signal: AbortSignal,
   ): Promise<readonly string[]>;

@@ -1,7 +1,8 @@
 /**
  * Removes the secrets of jobs that have ended for good.
  *
- * First the logs are masked on disk, then the sealed secrets leave the database. The ended jobs that
+ * First what is kept is masked on disk (logs, names of artifacts), and so are the messages in the
+ * database, which an earlier release stored as they were; then the sealed secrets leave. The ended jobs that
  * still have secrets are the whole record of what is left to do: a runner that was killed, and one
  * that takes over the jobs of an earlier release, go on with them.
  *
@@ -29,8 +30,8 @@ const RETRY_MS = 10 * 60_000;
 export interface SecretRemovalOptions {
   readonly db: Database;
   readonly store: Pick<JobStore, "get" | "sealedSecrets">;
-  /** Masks the logs of an ended job on disk. */
-  readonly maskLogs: (job: Job, signal: AbortSignal) => Promise<void>;
+  /** Masks what is kept of an ended job on disk; returns the mask for texts about it. */
+  readonly maskKept: (job: Job, signal: AbortSignal) => Promise<(text: string) => string>;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -71,13 +72,12 @@ export class SecretRemoval implements AsyncDisposable {
   /**
    * Removes the secrets of an ended job now.
    *
-   * @throws Why its logs cannot be masked, or the signal's reason.
+   * @throws Why what is kept of it cannot be masked, or the signal's reason.
    */
   async finish(job: Job, signal: AbortSignal): Promise<void> {
-    const { store, maskLogs } = this.#options;
+    const { store, maskKept } = this.#options;
     if (!isTerminal(job.state) || store.sealedSecrets(job.id) === undefined) return;
-    await maskLogs(job, signal);
-    this.#remove([job.id]);
+    this.#remove([{ id: job.id, mask: await maskKept(job, signal) }]);
     this.#rouse();
   }
 
@@ -111,7 +111,7 @@ export class SecretRemoval implements AsyncDisposable {
       }
       const failures = await this.#pass(signal);
       if (failures.length > this.#failures) {
-        log.warning("Cannot mask the logs of ended jobs; their secrets are kept", {
+        log.warning("Cannot mask what is kept of ended jobs; their secrets are kept", {
           jobs: failures.length,
           error: failures[0],
         });
@@ -131,11 +131,11 @@ export class SecretRemoval implements AsyncDisposable {
     let after: EndedWithSecrets | undefined;
     for (;;) {
       const batch = endedWithSecrets(db, after);
-      const masked: JobId[] = [];
+      const masked: Masked[] = [];
       for (const { id } of batch) {
-        const failure = await this.#mask(id, signal);
-        if (failure === undefined) masked.push(id);
-        else failures.push(failure.error);
+        const result = await this.#mask(id, signal);
+        if ("mask" in result) masked.push(result);
+        else failures.push(result.error);
       }
       if (masked.length > 0) this.#remove(masked);
       after = batch.at(-1);
@@ -145,21 +145,22 @@ export class SecretRemoval implements AsyncDisposable {
     }
   }
 
-  async #mask(id: JobId, signal: AbortSignal): Promise<{ readonly error: unknown } | undefined> {
+  async #mask(id: JobId, signal: AbortSignal): Promise<Masked | { readonly error: unknown }> {
     const job = this.#options.store.get(id);
     try {
-      if (job !== undefined) await this.#options.maskLogs(job, signal);
-      return undefined;
+      const mask = job && await this.#options.maskKept(job, signal);
+      return { id, mask: mask ?? ((text) => text) };
     } catch (error) {
       signal.throwIfAborted();
       return { error };
     }
   }
 
-  #remove(ids: readonly JobId[]): void {
+  #remove(jobs: readonly Masked[]): void {
     const { db, clock } = this.#options;
     db.transaction(() => {
-      for (const id of ids) {
+      for (const { id, mask } of jobs) {
+        maskMessages(db, id, mask);
         db.run(
           "UPDATE jobs SET sealed_secrets = NULL WHERE id = ? AND finished_at IS NOT NULL",
           id,
@@ -167,6 +168,37 @@ export class SecretRemoval implements AsyncDisposable {
       }
     }, "relaxed");
     this.#emptyAt ??= clock.now() + EMPTY_LOG_MS;
+  }
+}
+
+/** A job whose secrets are not needed any more. */
+interface Masked {
+  readonly id: JobId;
+  readonly mask: (text: string) => string;
+}
+
+/** Masks the messages of a job and of its attempts. */
+function maskMessages(db: Database, id: JobId, mask: Masked["mask"]): void {
+  const rows = db.all(
+    `SELECT -1 AS number, message FROM jobs WHERE id = ? AND finished_at IS NOT NULL UNION ALL
+     SELECT number, outcome ->> '$.message' FROM attempts WHERE job_id = ?`,
+    id,
+    id,
+  );
+  for (const { number = null, message } of rows) {
+    if (typeof message !== "string") continue;
+    const masked = mask(message);
+    if (masked === message) continue;
+    if (number === -1) db.run("UPDATE jobs SET message = ? WHERE id = ?", masked, id);
+    else {
+      db.run(
+        `UPDATE attempts SET outcome = json_set(outcome, '$.message', ?)
+         WHERE job_id = ? AND number = ?`,
+        masked,
+        id,
+        number,
+      );
+    }
   }
 }
 
