@@ -39,6 +39,52 @@ const FORMS: ReadonlyArray<readonly [name: string, form: string]> = [
   ["hexadecimal", Array.from(encode(SECRET), (b) => b.toString(16).padStart(2, "0")).join("")],
 ];
 
+/** What the encoders were seen to write that a machine may not have. */
+const MORE: ReadonlyArray<readonly [name: string, secret: string, form: string]> = [
+  ["an unquoted word of a shell", "a b  c\td\n e", "a b c d e"],
+  ["a value without its quotes", '"hunter2 x"', "hunter2 x"],
+  [".NET's JSON", `a+b"c'é<`, String.raw`a\u002Bb\u0022c\u0027\u00E9\u003C`],
+  ["PHP's JSON", "a/é", String.raw`a\/\u00e9`],
+  ["PHP's JSON in hex", `a/"'&é`, String.raw`a\/\u0022\u0027\u0026\u00e9`],
+  ["PHP's htmlspecialchars", `a"'&b`, "a&quot;&#039;&amp;b"],
+  ["PHP's htmlentities", `é"'&ß`, "&eacute;&quot;&#039;&amp;&szlig;"],
+  ["Mustache", "a/`='", "a&#x2F;&#x60;&#x3D;&#39;"],
+  ["entities in decimal", "aé😀b", "&#97;&#233;&#128512;&#98;"],
+  ["entities in hex", "aé😀b", "&#x61;&#xE9;&#x1F600;&#x62;"],
+  ["he.encode", `<é"`, "&#x3C;&#xE9;&#x22;"],
+  ["Gson", "a=b'c", String.raw`a\u003db\u0027c`],
+  ["encodeURI", "p@ss/ü b", "p@ss/%C3%BC%20b"],
+  ["a password in a URL", "p@s$s/b^", "p%40s$s%2Fb%5E"],
+  ["bash's %q", "a b~c(d)", String.raw`a\ b~c\(d\)`],
+  ["bash's %q of controls", "a'\té\x1b", String.raw`a\'\té\E`],
+  ["bash's %q in C", "aé\n1", String.raw`a\303\251\n1`],
+];
+
+for (const [name, secret, form] of MORE) {
+  Deno.test(`secretForms() masks ${name}`, () => {
+    assert.equal(mask(`<<${form}>>`, secret), `<<${"*".repeat(encode(form).length)}>>`);
+  });
+}
+
+Deno.test("secretForms() masks the strings in a value that is a JSON document", () => {
+  const inner = JSON.stringify({ auth: "dXNlcjpwYXNz" });
+  const value = JSON.stringify({
+    type: "ab",
+    user: "robot-7",
+    keys: ["k/ey&1", 12345, true],
+    inner,
+  });
+  assert.equal(
+    mask("robot-7 k/ey&1 k/ey&amp;1 dXNlcjpwYXNz 12345", value),
+    [
+      ...["*******", "******", "**********", "************", "12345"],
+    ].join(" "),
+  );
+  assert.match(mask(JSON.stringify(JSON.parse(value), null, 2), value), /"user": "[*]{7}"/);
+  assert.equal(mask("robot-7 ", '{"user": "robot-7"'), "robot-7 ");
+  assert.equal(mask(`${"[".repeat(50_000)} ok`, "[".repeat(50_000)), `${"*".repeat(50_000)} ok`);
+});
+
 for (const [name, form] of FORMS) {
   Deno.test(`secretForms() masks a secret as ${name}`, () => {
     assert.equal(mask(`<<${form}>>`, SECRET), `<<${"*".repeat(encode(form).length)}>>`);
