@@ -30,6 +30,7 @@ import {
   writeLog,
 } from "@lib/features/jobs/commands/follow_job.ts";
 import { jobs, labelFlags } from "@lib/features/jobs/commands/jobs.ts";
+import { plainCounter, stampedCounter } from "@lib/features/jobs/commands/follow_log.ts";
 import { run, submit } from "@lib/features/jobs/commands/run.ts";
 import { isTerminal, JOB_STATES } from "@lib/spine/jobs/model.ts";
 import { show } from "@lib/features/jobs/commands/show.ts";
@@ -84,9 +85,18 @@ repeated. Exits with 0 however the job ended.`,
     };
     if (follow) await writeLog(context, { runner, id, part, signal });
     else {
-      const write = logWriter(context, part.from);
+      const writer = logWriter(context);
+      const counter = timestamps === true ? stampedCounter() : plainCounter();
       using response = await openLog(runner, { ...part, id }, signal);
-      for await (const chunk of response.body) await write(chunk);
+      let offset = part.from;
+      for await (const chunk of response.body) {
+        const { bytes, consumed } = counter.take(chunk);
+        if (bytes.length > 0) await writer.write(bytes, offset);
+        offset += consumed;
+      }
+      const { bytes } = counter.flush();
+      if (bytes.length > 0) await writer.write(bytes, offset);
+      await writer.end();
     }
     return 0;
   },

@@ -105,7 +105,7 @@ export async function* toLogEvents(
 }
 
 /** Counts the bytes at the end that belong to an incomplete UTF-8 character. */
-function unfinishedBytes(bytes: Uint8Array): number {
+export function unfinishedBytes(bytes: Uint8Array): number {
   for (let back = 1; back <= Math.min(3, bytes.length); back++) {
     const byte = bytes[bytes.length - back] ?? 0;
     if ((byte & 0xc0) === 0x80) continue;
@@ -115,7 +115,8 @@ function unfinishedBytes(bytes: Uint8Array): number {
   return 0;
 }
 
-function joined(a: Uint8Array, b: Uint8Array): Uint8Array {
+/** Returns two chunks as one. */
+export function joined(a: Uint8Array, b: Uint8Array): Uint8Array<ArrayBuffer> {
   const all = new Uint8Array(a.length + b.length);
   all.set(a);
   all.set(b, a.length);

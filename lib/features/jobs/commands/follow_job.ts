@@ -21,6 +21,7 @@ import {
   showJob,
   waitForEnd,
 } from "@lib/features/jobs/client.ts";
+import { joined, unfinishedBytes } from "@lib/features/jobs/log_streams.ts";
 import { onInterrupt, parentEnded, waitingParent } from "@lib/foundations/cli/signals.ts";
 
 /** Called with a followed job when it has ended. */
@@ -42,7 +43,8 @@ export interface FollowedJob extends Holding {
  */
 export async function writeLog(context: CliContext, followed: FollowedJob): Promise<JobAnswer> {
   const { runner, id, part, signal, isHeld } = followed;
-  return await followLog({
+  const writer = logWriter(context);
+  const job = await followLog({
     port: {
       follow: (offset) =>
         openLog(runner, { ...part, id, from: offset, follow: true, isHeld }, signal),
@@ -51,23 +53,48 @@ export async function writeLog(context: CliContext, followed: FollowedJob): Prom
     },
     from: part.from,
     reconnect: context.reconnect(signal),
-    write: logWriter(context, part.from),
+    write: writer.write,
     counter: part.timestamps === true ? stampedCounter() : plainCounter(),
   });
+  await writer.end();
+  return job;
 }
 
-/** Writes chunks of a log: as they are, or as lines of JSON. */
-export function logWriter(
-  { flags, out }: CliContext,
-  from: number,
-): (bytes: Uint8Array) => Promise<void> {
-  if (!flags.json) return (bytes) => out.write(bytes);
-  const decoder = new TextDecoder();
-  let offset = from;
-  return async (bytes) => {
-    const text = decoder.decode(bytes, { stream: true });
-    await out.json({ event: "log", offset, text });
-    offset += bytes.length;
+/** Writes chunks of a log. */
+export interface LogWriter {
+  /** Writes a chunk that begins at an offset of the log. */
+  write(bytes: Uint8Array, offset: number): Promise<void>;
+  /** Writes what was held back. */
+  end(): Promise<void>;
+}
+
+/**
+ * Returns a writer of chunks as they are, or as lines of JSON. The offset of a line is that of its
+ * text's first byte: a character that is split between two chunks belongs to the later line.
+ */
+export function logWriter({ flags, out }: {
+  readonly flags: Pick<CliContext["flags"], "json">;
+  readonly out: Pick<CliContext["out"], "json" | "write">;
+}): LogWriter {
+  if (!flags.json) return { write: (bytes) => out.write(bytes), end: () => Promise.resolve() };
+  const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+  let rest = new Uint8Array();
+  let at = 0;
+  const line = (bytes: Uint8Array, offset: number) =>
+    out.json({ event: "log", offset, text: decoder.decode(bytes) });
+  return {
+    async write(chunk, offset) {
+      const bytes = rest.length === 0 ? chunk : joined(rest, chunk);
+      const whole = bytes.length - unfinishedBytes(bytes);
+      at = offset - rest.length;
+      rest = bytes.slice(whole);
+      if (whole > 0) await line(bytes.subarray(0, whole), at);
+      at += whole;
+    },
+    async end() {
+      if (rest.length > 0) await line(rest, at);
+      rest = new Uint8Array();
+    },
   };
 }
 

@@ -4,6 +4,7 @@
  * @module
  */
 import { hasEnded, type JobAnswer } from "@lib/api/client/jobs.ts";
+import { joined } from "@lib/features/jobs/log_streams.ts";
 import type { Reconnect } from "@lib/api/client/reconnect.ts";
 import { type ByteStream, ConnectionLostError } from "@lib/api/client/transport.ts";
 
@@ -84,13 +85,6 @@ export function stampedCounter(): ByteCounter {
   };
 }
 
-function joined(a: Uint8Array, b: Uint8Array): Uint8Array<ArrayBuffer> {
-  const all = new Uint8Array(a.length + b.length);
-  all.set(a);
-  all.set(b, a.length);
-  return all;
-}
-
 /** Access to a job and its log. */
 export interface FollowPort {
   /** Opens the log from a byte on; it ends when the job ends or the runner stops. */
@@ -106,8 +100,8 @@ export interface FollowOptions {
   /** Offset of the first byte wanted. @default {0} */
   readonly from?: number;
   readonly reconnect: Reconnect;
-  /** Receives the bytes; the next ones are read when it resolves. */
-  readonly write: (bytes: Uint8Array) => Promise<void>;
+  /** Receives the bytes and their offset; the next ones are read when it resolves. */
+  readonly write: (bytes: Uint8Array, offset: number) => Promise<void>;
   /** @default {plainCounter} */
   readonly counter?: ByteCounter;
 }
@@ -152,7 +146,7 @@ async function copyRest(
   if (rest === undefined) return false;
   await copy(rest, place, options, counter);
   const { bytes, consumed } = counter.flush();
-  if (bytes.length > 0) await options.write(bytes);
+  if (bytes.length > 0) await options.write(bytes, place.offset);
   place.offset += consumed;
   return true;
 }
@@ -167,7 +161,7 @@ async function copy(
   for await (const chunk of body) {
     reconnect.progressed();
     const { bytes, consumed } = counter.take(chunk);
-    if (bytes.length > 0) await write(bytes);
+    if (bytes.length > 0) await write(bytes, place.offset);
     place.offset += consumed;
   }
 }
