@@ -39,7 +39,7 @@ const FORMS: ReadonlyArray<readonly [name: string, form: string]> = [
   ["hexadecimal", Array.from(encode(SECRET), (b) => b.toString(16).padStart(2, "0")).join("")],
 ];
 
-/** What the encoders were seen to write that a machine may not have. */
+/** What the encoders write that a machine may not have. */
 const MORE: ReadonlyArray<readonly [name: string, secret: string, form: string]> = [
   ["an unquoted word of a shell", "a b  c\td\n e", "a b c d e"],
   ["a value without its quotes", '"hunter2 x"', "hunter2 x"],
