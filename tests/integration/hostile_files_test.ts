@@ -12,6 +12,8 @@ import { Libc } from "@lib/foundations/systemd/libc.ts";
 import { DirectExecutor } from "@lib/spine/executors/direct_executor.ts";
 import { readLog } from "@lib/spine/logs/log_reader.ts";
 import { recordLog } from "@lib/spine/logs/log_recorder.ts";
+import { encodeIndexHeader, encodeIndexRecords } from "@lib/spine/logs/log_index.ts";
+import { openIndexWriter, openLogIndex } from "@lib/spine/logs/log_index_file.ts";
 import { LogWatcher } from "@lib/spine/logs/log_watcher.ts";
 import { Bench, deadline, script } from "../support/executor_contract.ts";
 import { followPort, patternsOf, sourceOf, textOf } from "../support/log_files.ts";
@@ -170,4 +172,29 @@ Deno.test("Inotify reports changes, the end of a directory, and nothing to watch
   await removeTree(path);
   assert.ok(first !== undefined);
   await first.ended;
+});
+
+Deno.test("an index that a job made 8 TB long, with a hole, takes no time to read", () => {
+  const path = Deno.makeTempFileSync({ prefix: "index-" });
+  try {
+    const records = [1, 2, 3].map((end) =>
+      ({ stream: "stdout", timeMs: end, viewEnd: end, streamEnd: end }) as const
+    );
+    const parts = [encodeIndexHeader(), encodeIndexRecords(records)];
+    Deno.writeFileSync(path, Uint8Array.from(parts.flatMap((part) => [...part])));
+    const length = Deno.statSync(path).size;
+    Deno.truncateSync(path, 8e12);
+    const begun = performance.now();
+    {
+      using index = openLogIndex(path);
+      assert.equal(index?.validCount(), 3);
+      assert.equal(index.validCount({ merged: 0, stdout: 2, stderr: 0 }), 2);
+      assert.equal(index.find("stdout", 1, 4e11), 1);
+    }
+    openIndexWriter(path, { merged: 0, stdout: 3, stderr: 0 })[Symbol.dispose]();
+    assert.equal(Deno.statSync(path).size, length);
+    assert.ok(performance.now() - begun < 1_000);
+  } finally {
+    Deno.removeSync(path);
+  }
 });

@@ -13,6 +13,9 @@ import { Redactor, type SecretPatterns } from "@lib/foundations/secrets/redactor
 /** Bytes read at once. */
 export const LOG_CHUNK_BYTES = 64 * 1024;
 
+/** Records that are passed at once; each of our own covers bytes, one written by a job may not. */
+const PASSED_MAX = 64;
+
 /** How far a {@linkcode LogCursor} may read. */
 export interface CursorBounds {
   readonly extent: Pick<LogExtent, "bytes" | "streams">;
@@ -106,12 +109,13 @@ class CombinedCursor implements LogCursor {
     { stdout, stderr }: StreamPositions,
     extent: CursorBounds["extent"],
   ): IndexRecord | undefined {
-    for (;;) {
+    for (let passed = 0; passed <= PASSED_MAX; passed++) {
       const record = this.#index?.at(this.#number);
       if (record === undefined || !isCovered(record, extent.streams)) return undefined;
       if (record.viewEnd > stdout.at + stderr.at) return record;
       this.#number++;
     }
+    return undefined;
   }
 
   /** Finds the starting offset in each stream. */

@@ -66,15 +66,20 @@ export class LogIndexFile implements Disposable {
   /**
    * Counts the leading records that are valid and covered by files of these sizes.
    *
-   * Only the tail can be invalid, so the search runs from the end.
+   * Only the tail can be invalid, so a bisection finds its begin; a job may have made the file as
+   * long as it likes.
    */
   validCount(sizes?: StreamSizes): number {
-    let count = Math.floor(this.#file.statSync().size / INDEX_RECORD_BYTES) - 1;
-    for (; count > 0; count--) {
-      const record = this.at(count - 1);
-      if (record !== undefined && (sizes === undefined || isCovered(record, sizes))) return count;
+    let low = 0;
+    let high = Math.max(0, Math.floor(this.#file.statSync().size / INDEX_RECORD_BYTES) - 1);
+    while (low < high) {
+      const middle = low + Math.ceil((high - low) / 2);
+      const record = this.at(middle - 1);
+      const isValid = record !== undefined && (sizes === undefined || isCovered(record, sizes));
+      if (isValid) low = middle;
+      else high = middle - 1;
     }
-    return 0;
+    return low;
   }
 
   /**
@@ -85,7 +90,7 @@ export class LogIndexFile implements Disposable {
     let low = 0;
     let high = count;
     while (low < high) {
-      const middle = (low + high) >> 1;
+      const middle = low + Math.floor((high - low) / 2);
       const record = this.at(middle);
       if (record === undefined || endOfView(record, view) > offset) high = middle;
       else low = middle + 1;
