@@ -35,8 +35,8 @@ import type { ForeignPaths } from "@lib/api/router.ts";
 /**
  * A feature; every part but the name is optional, and loaded on demand.
  *
- * The build leaves `runner.ts` and `cleaning.ts` out of the agent's bundle, `agent.ts` out of the
- * daemon's, and `commands.ts` out of both.
+ * The build leaves `runner.ts` and `cleaning.ts` out of the agent's bundle, and `commands.ts` out of
+ * the agent's and the daemon's. The daemon has `agent.ts`, to stop a job whose agent does not answer.
  */
 export interface Feature {
   /** Names its directory, and the version of its tables in the database. */

@@ -28,7 +28,7 @@ export const PROGRAMS: readonly Program[] = [
       command: "daemon",
       entry: "cmd/runner/daemon_main.ts",
       bundle: "daemon.js",
-      without: ["agent.ts", "commands.ts"],
+      without: ["commands.ts"],
     },
   },
   {
