@@ -83,6 +83,14 @@ const DAMAGES: Readonly<Record<string, Damage>> = {
   "puts a link in place of attempt.json": { script: "ln -sf /etc/passwd ../attempt.json" },
   "puts a FIFO in place of attempt.json": { script: "rm ../attempt.json; mkfifo ../attempt.json" },
   "makes attempt.json huge": { script: "truncate -s 1T ../attempt.json" },
+  "puts a terabyte in place of its supervisor's record": {
+    script: "truncate -s 1T ../huge; mv ../huge ../supervisor",
+    lost: UNSUPERVISED,
+  },
+  "puts a link to a terabyte in place of its supervisor's record": {
+    script: "truncate -s 1T ../huge; ln -sf huge ../supervisor",
+    lost: UNSUPERVISED,
+  },
   "closes its directory": {
     script: "chmod 000 ..",
     lost: { unit: /was closed/, direct: /./ },

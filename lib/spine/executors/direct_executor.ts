@@ -91,7 +91,7 @@ export class DirectExecutor implements Executor {
     signal.throwIfAborted();
     // Without the request, the supervisor ignores the call.
     if (!requestStop(attempt.directory, why)) return await sweep(attempt, signal);
-    await callSupervisor(["stop", attempt.directory.path], signal);
+    await callSupervisor("stop", attempt, signal);
   }
 
   describeProject(): Promise<ProjectUse> {
@@ -195,24 +195,26 @@ function isRecorded(directory: AttemptDirectory): boolean {
 }
 
 /** Tells if an attempt's supervisor is running. */
-async function isSupervised(
-  { directory }: AttemptHandle,
-  signal: AbortSignal,
-): Promise<boolean> {
-  return (await callSupervisor(["alive", directory.path], signal)) === 0;
+async function isSupervised(attempt: AttemptHandle, signal: AbortSignal): Promise<boolean> {
+  return (await callSupervisor("alive", attempt, signal)) === 0;
 }
 
 /** Kills the remaining processes of an attempt whose supervisor is dead. */
-async function sweep({ ref, directory }: AttemptHandle, signal: AbortSignal): Promise<void> {
-  await callSupervisor(["sweep", directory.path, ref.jobId, String(ref.number)], signal);
+async function sweep(attempt: AttemptHandle, signal: AbortSignal): Promise<void> {
+  await callSupervisor("sweep", attempt, signal);
 }
 
-async function callSupervisor(args: readonly string[], signal: AbortSignal): Promise<number> {
+async function callSupervisor(
+  call: "alive" | "stop" | "sweep",
+  { ref: { jobId, number }, directory }: AttemptHandle,
+  signal: AbortSignal,
+): Promise<number> {
   signal.throwIfAborted();
+  removeForged(`${directory.path}/supervisor`);
   using deadline = withDeadline(signal, HELPER_MS, "a helper of the supervisor");
   const { code } = await raceAbort(
     new Deno.Command("/bin/sh", {
-      args: ["-c", SUPERVISOR_PROGRAM, "supervisor", ...args],
+      args: ["-c", SUPERVISOR_PROGRAM, "supervisor", call, directory.path, jobId, String(number)],
       signal: deadline,
       clearEnv: true,
       stdin: "null",
@@ -222,6 +224,19 @@ async function callSupervisor(args: readonly string[], signal: AbortSignal): Pro
     deadline,
   );
   return code;
+}
+
+/** Longest record of a supervisor: two short lines. */
+const SUPERVISOR_MAX_BYTES = 1024;
+
+/** Removes what a job put in place of a supervisor's record and the shell would read for ever. */
+function removeForged(file: string): void {
+  try {
+    const { isSymlink, size } = Deno.lstatSync(file);
+    if (isSymlink || size > SUPERVISOR_MAX_BYTES) Deno.removeSync(file);
+  } catch {
+    // Missing, closed or a directory: the shell takes it for none.
+  }
 }
 
 function notBegun(jobId: string, why: string, cause?: unknown): CicdError {
