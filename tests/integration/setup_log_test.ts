@@ -68,6 +68,7 @@ function jobLog(files: LogFiles, spec: JobSpec = makeSpec({ git: GIT, secretName
     read: (query: Partial<LogQuery> = {}) => textOf(chunks(query)),
     mask: () => reader.mask(job, signal),
     size: (stream?: "stdout" | "stderr") => reader.size(job, stream),
+    mask: () => reader.mask(job, signal),
   };
 }
 
@@ -405,4 +406,27 @@ Deno.test("JobLogReader.read() does not read the setup of a job that has none", 
     append(directory.logFile("merged"), "out\n");
     assert.equal(await log.read(), "out\n");
   }
+});
+
+Deno.test("a setup log that a job made a terabyte long is read and masked to its limit", async () => {
+  await using files = await logFiles();
+  const job = jobLog(files);
+  const directory = job.begin();
+  {
+    using log = open(directory);
+    log.say("Cloning");
+    log.done();
+  }
+  append(directory.setupLog, `${SECRET}\n`);
+  Deno.truncateSync(directory.setupLog, 1e12);
+  append(directory.logFile("merged"), "output\n");
+  job.change({ state: "succeeded" });
+  const before = await job.read();
+  assert.ok(await job.size() < 5 * 1024 * 1024);
+  assert.ok(before.startsWith(`[setup] Cloning\n${"*".repeat(SECRET.length)}\n`));
+  await job.mask();
+  assert.ok(await job.read() === before);
+  const { size, blocks } = Deno.statSync(directory.setupLog);
+  assert.equal(size, 1e12);
+  assert.ok((blocks ?? 0) * 512 < 16 * 1024 * 1024, `it takes ${blocks} blocks`);
 });

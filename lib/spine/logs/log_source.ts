@@ -13,6 +13,7 @@ import { readIfThere, statIfThere, writeAtomic } from "@lib/foundations/files/re
 import type { AttemptDirectory } from "@lib/spine/jobs/attempt_directory.ts";
 import { endOfView, type StreamSizes } from "@lib/spine/logs/log_index.ts";
 import { type LogView, openLogIndex } from "@lib/spine/logs/log_index_file.ts";
+import { SETUP_READ_MAX_BYTES } from "@lib/spine/logs/setup_log.ts";
 import type { SecretPatterns } from "@lib/foundations/secrets/redactor.ts";
 
 /** The log of one attempt. */
@@ -32,13 +33,13 @@ export interface LogSource {
 /**
  * Returns the setup log of an attempt: read like a merged log, from files of its own.
  *
- * Its writer limits its size, not the job's cap.
+ * Its writer limits its size, not the job's cap; a job may have added to it.
  */
 export function setupSource(directory: AttemptDirectory, settled: boolean): LogSource {
   return {
     directory: { ...directory, logFile: () => directory.setupLog, logIndex: directory.setupIndex },
     output: "merged",
-    maxBytes: Number.MAX_SAFE_INTEGER,
+    maxBytes: SETUP_READ_MAX_BYTES,
     settled,
     isSetup: true,
   };

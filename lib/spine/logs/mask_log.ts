@@ -15,8 +15,6 @@ import type { OutputStream } from "@lib/spine/jobs/attempt_directory.ts";
 import { type CursorBounds, LOG_CHUNK_BYTES, openLogCursor } from "@lib/spine/logs/log_cursor.ts";
 import { logExtent, type LogSource } from "@lib/spine/logs/log_source.ts";
 
-const MASK = "*".charCodeAt(0);
-
 /** Options for {@linkcode maskLog}. */
 export interface MaskLogOptions {
   /** Returns what to mask; called for a log that is not empty. */
@@ -58,10 +56,12 @@ async function maskFile(
   try {
     for (let at = 0; at < size;) {
       signal.throwIfAborted();
-      let chunk = await cursor.next(LOG_CHUNK_BYTES, bounds);
-      // Nobody can read what is behind the cap.
+      const chunk = await cursor.next(LOG_CHUNK_BYTES, bounds);
       if (chunk.length === 0) {
-        chunk = new Uint8Array(Math.min(LOG_CHUNK_BYTES, size - at)).fill(MASK);
+        // Nobody can read what is behind the cap: a hole in its place takes no space.
+        copy ??= await beginCopy(raw, draft, at);
+        await copy.truncate(size);
+        break;
       }
       if (copy === undefined && !await holds(raw, chunk, at)) {
         copy = await beginCopy(raw, draft, at);
