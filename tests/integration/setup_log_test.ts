@@ -430,3 +430,19 @@ Deno.test("a setup log that a job made a terabyte long is read and masked to its
   assert.equal(size, 1e12);
   assert.ok((blocks ?? 0) * 512 < 16 * 1024 * 1024, `it takes ${blocks} blocks`);
 });
+
+Deno.test("a log whose record of its cap is a terabyte long is read and masked", async () => {
+  await using files = await logFiles();
+  const job = jobLog(files, makeSpec({ secretNames: ["TOKEN"] }));
+  const directory = job.begin();
+  append(directory.logFile("merged"), `${SECRET}\n`);
+  append(directory.logCapped, "");
+  Deno.truncateSync(directory.logCapped, 1e12);
+  job.change({ state: "succeeded" });
+  await job.mask();
+  assert.equal(Deno.readTextFileSync(directory.logFile("merged")), "************\n");
+  assert.match(
+    await job.read(),
+    /^\*{12}\n\[cicd-toolkit\] log limit .* reached: further bytes dropped\n$/,
+  );
+});

@@ -131,7 +131,14 @@ export async function jobLogSize(
 
 /** Reads the bytes dropped at the cap; `undefined` if the cap was not reached. */
 export async function readCapped(directory: AttemptDirectory): Promise<number | undefined> {
-  const text = await readIfThere(directory.logCapped);
+  let text: string | undefined;
+  try {
+    text = await readIfThere(directory.logCapped);
+  } catch (error) {
+    // A job made it huge: damaged as well.
+    if (!(error instanceof CicdError)) throw error;
+    text = "";
+  }
   return text === undefined ? undefined : parseCapped(text);
 }
 
