@@ -68,7 +68,6 @@ function jobLog(files: LogFiles, spec: JobSpec = makeSpec({ git: GIT, secretName
     read: (query: Partial<LogQuery> = {}) => textOf(chunks(query)),
     mask: () => reader.mask(job, signal),
     size: (stream?: "stdout" | "stderr") => reader.size(job, stream),
-    mask: () => reader.mask(job, signal),
   };
 }
 
