@@ -71,8 +71,9 @@ export class Workspaces {
       try {
         for (const path of [directory.workspace, directory.temporary]) {
           if (!isOwn) moveAside(path);
-          // As a job makes it; the directory above keeps all others out.
-          Deno.mkdirSync(path, { recursive: isOwn, mode: 0o777 });
+          // The workspace as a job makes it; the directory above keeps all others out.
+          const mode = path === directory.workspace ? 0o777 : 0o700;
+          Deno.mkdirSync(path, { recursive: isOwn, mode });
         }
         this.#held.set(slot, ref);
         return directory;
