@@ -35,6 +35,25 @@ Deno.test("DirectExecutor calls an attempt lost whose supervisor was killed, and
   assert.equal((await executor.look(request, deadline())).kind, "vanished");
 });
 
+Deno.test("DirectExecutor continues what was stopped of a supervisor", async (t) => {
+  await using bench = new Bench(CONTRACT);
+  const executor = await bench.executor();
+  await t.step("at the end of the job", async () => {
+    const request = bench.request(script("kill -STOP $PPID\nexit 6"));
+    await executor.start(request, deadline());
+    const outcome = await executor.ended(request, deadline());
+    assert.equal(outcome.exitCode, 6, outcome.message);
+  });
+  await t.step("at a stop", async () => {
+    const request = bench.request(script("echo ready\nkill -STOP 0\nsleep 60"));
+    await executor.start(request, deadline());
+    await logged(request, "ready");
+    await executor.stop(request, { reason: "cancelled", by: "by request" }, deadline());
+    const outcome = await executor.ended(request, deadline());
+    assert.equal(outcome.state, "cancelled", outcome.message);
+  });
+});
+
 Deno.test("DirectExecutor goes on where a job signals its own process group", async () => {
   await using bench = new Bench(CONTRACT);
   const executor = await bench.executor();

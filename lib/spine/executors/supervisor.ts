@@ -15,7 +15,7 @@
  * | call | effect |
  * |---|---|
  * | `run DIRECTORY JOB ATTEMPT LIMIT GRACE OUT ERR UNSET ARGV…` | runs the job; prints `begun` or `exists` |
- * | `alive DIRECTORY` | exits with 0 while the supervisor is running |
+ * | `alive DIRECTORY` | exits with 0 while the supervisor is running; continues it if it was stopped |
  * | `stop DIRECTORY` | asks the attempt to end |
  * | `sweep DIRECTORY JOB ATTEMPT` | kills the processes of a dead supervisor |
  *
@@ -197,10 +197,15 @@ cicd__call=$1
 shift
 case $cicd__call in
   run) cicd__run "$@" ;;
-  alive) cicd__find_supervisor "$1" ;;
+  alive)
+    cicd__find_supervisor "$1" || exit
+    # The job may have stopped it.
+    kill -s CONT "$cicd__main" 2>/dev/null || :
+    ;;
   stop)
     cicd__find_supervisor "$1" || exit 0
     kill -s TERM -- "-$cicd__main" 2>/dev/null || :
+    kill -s CONT -- "-$cicd__main" 2>/dev/null || :
     ;;
   sweep)
     cicd__main=none
