@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { RECORD_PROGRAM, recordResultArgv } from "@lib/spine/executors/record_result.ts";
 import { parseResultRecord } from "@lib/spine/executors/result_record.ts";
 import { existsSync, prepareDraft } from "@lib/foundations/files/records.ts";
+import { Reserve } from "@lib/foundations/store/reserve.ts";
 import { diskSpace } from "@lib/foundations/store/disk_space.ts";
 import { mountSmallDisk } from "../support/small_disk.ts";
 import { pause, RunnerBench } from "../support/runner_process.ts";
@@ -188,4 +189,15 @@ Deno.test("cleaning works without a free byte, even where the reserve is used up
   }
   const { stderr } = await bench.kill("SIGTERM");
   assert.doesNotMatch(stderr, /\n\s+at /);
+});
+
+Deno.test("Reserve says what is in its place, and takes it once that is gone", async () => {
+  const state = await Deno.makeTempDir({ prefix: "reserve-" });
+  await using _state = { [Symbol.asyncDispose]: () => Deno.remove(state, { recursive: true }) };
+  await Deno.mkdir(`${state}/reserve`);
+  const reserve = new Reserve(state);
+  assert.match(reserve.problem() ?? "", /no space can be held back .*reserve" \(.*directory/i);
+  await Deno.remove(`${state}/reserve`);
+  assert.equal(reserve.problem(), undefined);
+  assert.equal((await Deno.stat(`${state}/reserve`)).size, 1024 * 1024);
 });

@@ -169,6 +169,17 @@ export function checkRunner({ runner, manager, version }: DoctorFacts): Check {
   return check.ok(`the runner answers, version ${runner.version ?? "unknown"}`);
 }
 
+/** Reports why the runner takes no work, such as a full disk. */
+export function checkReadiness({ runner }: DoctorFacts): readonly Check[] {
+  const { unreadyReasons = [] } = runner.kind === "answered" ? runner : {};
+  return unreadyReasons.map((reason) =>
+    checkOf("ready", "Queue").warning(
+      `the runner takes no work: ${reason}`,
+      "cicd-runner status shows the queue",
+    )
+  );
+}
+
 /** Checks that the key file opens the secrets of the jobs on record. */
 export function checkSecrets({ runner }: DoctorFacts): readonly Check[] {
   if (runner.kind !== "answered" || !runner.unreadableSecrets) return [];

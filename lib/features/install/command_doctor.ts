@@ -28,6 +28,7 @@ import { pingEngine } from "@lib/foundations/docker/ping.ts";
 import {
   checkAgents,
   checkFiles,
+  checkReadiness,
   checkRunner,
   checkSecrets,
   checkUnits,
@@ -46,6 +47,7 @@ import { type Colour, oneLine, type Painter } from "@lib/api/client/format.ts";
 const readStatus = reading(
   v.object({
     version: v.string(),
+    reasons: v.optional(v.array(v.string()), []),
     unreadable_secrets: v.optional(v.number(), 0),
     agent_problems: v.optional(
       v.array(v.object({ project: v.string(), reason: v.string() })),
@@ -91,6 +93,7 @@ export async function doctor(context: CliContext): Promise<number> {
     checkDatabase(`${stateDir}/runner.db`),
     ...checkUnits(facts),
     checkRunner(facts),
+    ...checkReadiness(facts),
     ...checkSecrets(facts),
     ...checkAgents(facts),
     ...checkTools(facts),
@@ -171,10 +174,11 @@ async function askRunner(context: CliContext, signal: AbortSignal): Promise<Runn
   try {
     using runner = await context.connect();
     const answer = await runner.ask(readStatus, { path: "/v1/status", signal: deadline });
-    const { version, unreadable_secrets, agent_problems } = answer;
+    const { version, reasons, unreadable_secrets, agent_problems } = answer;
     return {
       kind: "answered",
       version,
+      unreadyReasons: reasons,
       unreadableSecrets: unreadable_secrets,
       agentProblems: agent_problems,
     };

@@ -68,6 +68,8 @@ export type RunnerAnswer =
     readonly version: string | undefined;
     /** Jobs whose secrets were sealed with another key file. */
     readonly unreadableSecrets?: number;
+    /** Why it takes no work. */
+    readonly unreadyReasons?: readonly string[];
     /** Agents that did not answer, or could not do their work, when last asked. */
     readonly agentProblems?: readonly { readonly project: string; readonly reason: string }[];
   }

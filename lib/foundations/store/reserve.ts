@@ -40,15 +40,15 @@ export class Reserve {
   problem(): string | undefined {
     const { freeBytes } = diskSpace(this.#stateDir);
     const needed = ROOM_BYTES + (this.#isHeld ? 0 : RESERVE_BYTES);
-    const why = freeBytes < needed
-      ? `${formatSize(freeBytes)} free, ${formatSize(needed)} needed`
-      : this.#isHeld
-      ? undefined
-      : this.#hold();
-    return why === undefined
-      ? undefined
-      : `the disk is full: the file system of "${this.#stateDir}" has no room for a job (${why}); ` +
-        "free some space, such as with 'cicd-runner clean'";
+    if (freeBytes < needed) {
+      return this.#full(`${formatSize(freeBytes)} free, ${formatSize(needed)} needed`);
+    }
+    return this.#isHeld ? undefined : this.#hold();
+  }
+
+  #full(why: string): string {
+    return `the disk is full: the file system of "${this.#stateDir}" has no room for a job ` +
+      `(${why}); free some space, such as with 'cicd-runner clean'`;
   }
 
   /** @returns The problem, if it cannot be held. */
@@ -68,8 +68,12 @@ export class Reserve {
       this.#isHeld = true;
       return undefined;
     } catch (error) {
+      if (!isDiskFull(error)) {
+        return `no space can be held back for a full disk in "${this.#path}" ` +
+          `(${messageOf(error)}); remove what is there, or make it the account's own file`;
+      }
       this.#giveUp();
-      return messageOf(error);
+      return this.#full(messageOf(error));
     }
   }
 

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import type { UnitFacts, UnitInstance } from "@lib/features/install/facts.ts";
 import {
   checkAgents,
+  checkReadiness,
   checkRunner,
   checkSecrets,
   checkUnits,
@@ -82,6 +83,17 @@ Deno.test("checkRunner() gives the reason of a runner that refuses to start", ()
   assert.equal(check.status, "problem");
   assert.match(check.detail, /refuses requests: Cannot open database/);
   assert.match(check.fix ?? "", /next request starts the runner/);
+});
+
+Deno.test("checkReadiness() tells why the runner takes no work", () => {
+  const answered = { kind: "answered", version: "1.0.0" } as const;
+  assert.deepEqual(checkReadiness(factsWith({ runner: answered })), []);
+  const [check, ...others] = checkReadiness(
+    factsWith({ runner: { ...answered, unreadyReasons: ["the disk is full: 1004K free"] } }),
+  );
+  assert.deepEqual(others, []);
+  assert.equal(check?.status, "warning");
+  assert.match(check.detail, /takes no work: the disk is full: 1004K free/);
 });
 
 Deno.test("checkSecrets() tells of secrets that the key file does not open", () => {
