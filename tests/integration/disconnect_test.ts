@@ -150,3 +150,15 @@ Deno.test("cicd-runner run keeps its job across a killed runner; curl is told ho
   assert.equal(exitCode, 0);
   assert.equal(new TextDecoder().decode(printed), "over\n");
 });
+
+Deno.test("a refused request with on_disconnect=cancel cancels nothing", async () => {
+  await using t = await startBench();
+  const body = { ...BODY, script: "sleep 4" };
+  const { body: { id } } = await t.json("POST", "/v1/jobs", { body });
+  const headers = ["-H", "accept: text/event-stream", "-H", "last-event-id: x"];
+  const url = `http://localhost/v1/jobs/${id}/logs?follow=1&on_disconnect=cancel`;
+  const { stdout } = await curl(t, "-w", "%{http_code}", "-o", "/dev/null", ...headers, url)
+    .output();
+  assert.equal(new TextDecoder().decode(stdout), "422");
+  assert.equal((await ended(t, id)).state, "succeeded");
+});

@@ -98,12 +98,7 @@ export class ClientLeases implements Disposable {
    * @throws {CicdError} `forbidden` if the caller may not cancel jobs.
    */
   take(job: Job, by: Caller): void {
-    if (!hasScope(by, "submit")) {
-      throw new CicdError(
-        "forbidden",
-        'Cannot use "on_disconnect=cancel" with this key: to cancel a job requires submit',
-      );
-    }
+    this.assertMayTake(by);
     if (isTerminal(job.state) || this.#leases.has(job.id)) return;
     const { retryBase } = job;
     const row = this.#ports.db.first(
@@ -113,6 +108,15 @@ export class ClientLeases implements Disposable {
     );
     if (row === undefined) this.grant(job.id, { by, retryBase });
     this.#begin(job.id, String(row?.["granted"] ?? shownCaller(by)));
+  }
+
+  /** @throws {CicdError} `forbidden` if the caller may not cancel jobs. */
+  assertMayTake(by: Caller): void {
+    if (hasScope(by, "submit")) return;
+    throw new CicdError(
+      "forbidden",
+      'Cannot use "on_disconnect=cancel" with this key: to cancel a job requires submit',
+    );
   }
 
   /** Holds the lease of a job, if it has one, until it is disposed. */

@@ -59,15 +59,17 @@ export function logRoutes(ports: LogPorts, leases: ClientLeases): readonly AnyRo
       handle: async (call, reply) => {
         const { request, job, query, caller } = call;
         assertHasStream(job, query.stream);
-        if (query.on_disconnect === "cancel") {
+        const isHeld = query.on_disconnect === "cancel";
+        if (isHeld) {
           if (query.follow !== true) throw onlyFollowed();
-          // HEAD has no answer that a client could hold.
-          if (request.method !== "HEAD") leases.take(job, caller);
+          leases.assertMayTake(caller);
         }
         const isEvents = request.headers.get("accept")?.includes("text/event-stream") === true;
         const answer = isEvents ? eventStream : plainText;
-        const isHeld = query.on_disconnect === "cancel";
-        return reply.raw(await answer(ports, job, isHeld ? { ...call, leases } : call));
+        const response = await answer(ports, job, isHeld ? { ...call, leases } : call);
+        // A refusal, or HEAD, has no answer that a client could hold.
+        if (isHeld && response.ok && request.method !== "HEAD") leases.take(job, caller);
+        return reply.raw(response);
       },
     }),
   ];
