@@ -231,11 +231,18 @@ const SUPERVISOR_MAX_BYTES = 1024;
 
 /** Removes what a job put in place of a supervisor's record and the shell would read for ever. */
 function removeForged(file: string): void {
+  const info = lstatIfOpen(file);
+  if (info !== undefined && (info.isSymlink || info.size > SUPERVISOR_MAX_BYTES)) {
+    if (!info.isDirectory) Deno.removeSync(file);
+  }
+}
+
+/** Returns nothing for a file that is missing or in a closed directory: the shell finds none. */
+function lstatIfOpen(file: string): Deno.FileInfo | undefined {
   try {
-    const { isSymlink, size } = Deno.lstatSync(file);
-    if (isSymlink || size > SUPERVISOR_MAX_BYTES) Deno.removeSync(file);
+    return Deno.lstatSync(file);
   } catch {
-    // Missing, closed or a directory: the shell takes it for none.
+    return undefined;
   }
 }
 

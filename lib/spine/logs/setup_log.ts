@@ -23,7 +23,7 @@ const SETUP_PREFIX = "[setup] ";
 export const SETUP_LINE_MAX_BYTES = 4 * 1024;
 /** Largest setup log of one attempt, in bytes. */
 const SETUP_LOG_MAX_BYTES = 4 * 1024 * 1024;
-/** What is read of one: a line that a crash tore may be beyond its limit, more is a job's own. */
+/** Bytes read of one: a line that a crash tore may be beyond its limit, more is a job's own. */
 export const SETUP_READ_MAX_BYTES = SETUP_LOG_MAX_BYTES + SETUP_LINE_MAX_BYTES;
 
 /** Characters of a line that are processed; a longer one is cut far earlier anyway. */
