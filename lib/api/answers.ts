@@ -53,6 +53,10 @@ export const attemptSchema = v.object({
   started_at: v.nullable(time),
   finished_at: v.nullable(time),
   log_bytes: v.nullable(count),
+  log_dropped_bytes: added(v.pipe(
+    v.nullable(count),
+    v.description("Bytes of its log dropped at `log_max`, at least; null: none, or not yet known"),
+  )),
   usage: usageSchema,
 });
 

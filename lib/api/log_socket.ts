@@ -45,6 +45,8 @@ export async function logSession(
       from,
       timestamps,
       follow: true,
+      // A client that counts bytes resumes at the right one.
+      notes: "end",
       signal: peer.signal,
     });
     // Reads only as fast as the client receives.

@@ -44,7 +44,7 @@ async function runRecorded(
     signal: deadline(),
   });
   await executor.ended(request, deadline());
-  const bytes = await recording.finish();
+  const { logBytes: bytes } = await recording.finish();
   const source = { directory: request.directory, output, maxBytes, settled: true };
   const { droppedBytes } = await logExtent(source, output === "merged" ? "merged" : "all");
   return { bytes, dropped: droppedBytes };

@@ -70,7 +70,7 @@ class Bench implements AsyncDisposable {
       executor: new FakeExecutor(this.machine),
       bootId,
       configure: (stamp) => this.configure(stamp),
-      recordLog: () => ({ finish: () => Promise.resolve(42) }),
+      recordLog: () => ({ finish: () => Promise.resolve({ logBytes: 42 }) }),
       environmentOf: () => this.environmentOf(),
       steps: this.steps,
       setupTimeoutMs: () => this.setupTimeoutMs,

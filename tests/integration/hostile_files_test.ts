@@ -115,7 +115,7 @@ sleep 0.5`;
     });
     const outcome = await executor.ended(request, signal);
     assert.equal(outcome.state, "succeeded", outcome.message);
-    assert.equal(await recording.finish(), 0);
+    assert.equal((await recording.finish()).logBytes, 0);
     assert.equal(await readIfThere(directory.outcomeFile), undefined);
     await writeAtomic(directory.outcomeFile, "{}");
     assert.equal(await readIfThere(directory.outcomeFile), "{}");

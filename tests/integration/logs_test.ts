@@ -5,7 +5,7 @@ import { encodeIndexHeader, encodeIndexRecords } from "@lib/spine/logs/log_index
 import { openLogIndex } from "@lib/spine/logs/log_index_file.ts";
 import { readLog, type ReadLogOptions } from "@lib/spine/logs/log_reader.ts";
 import { recordLog, type RecordLogOptions } from "@lib/spine/logs/log_recorder.ts";
-import { jobLogSize } from "@lib/spine/logs/log_source.ts";
+import { jobLogSize, setupSource } from "@lib/spine/logs/log_source.ts";
 import { LogWatcher } from "@lib/spine/logs/log_watcher.ts";
 import { FakeClock } from "../support/fake_clock.ts";
 import {
@@ -27,7 +27,12 @@ type ReadOptions =
 
 function read(options: ReadOptions) {
   const { patterns = NO_SECRETS, ...others } = options;
-  return readLog({ from: 0, signal, ...others, patterns: () => Promise.resolve(patterns) });
+  return readLog({
+    from: 0,
+    signal,
+    ...others,
+    patterns: () => Promise.resolve(patterns),
+  });
 }
 
 function record(options: Pick<RecordLogOptions, "directory"> & Partial<RecordLogOptions>) {
@@ -201,7 +206,7 @@ Deno.test("recordLog() keeps a log to its cap, and readers learn of it", async (
   const following = textOf(reading);
   const text = linesOf(20_000, "x");
   await append(directory.logFile("merged"), text);
-  assert.equal(await recording.finish(), maxBytes);
+  assert.equal((await recording.finish()).logBytes, maxBytes);
   follow.settle();
   assert.equal((await Deno.stat(directory.logFile("merged"))).size, maxBytes);
   const followed = await following;
@@ -216,12 +221,51 @@ Deno.test("recordLog() keeps a log to its cap, and readers learn of it", async (
   assert.equal(ranged, text.slice(5, maxBytes));
 });
 
+Deno.test("readLog() says after each attempt, at the end or never that its log was cut", async () => {
+  await using files = await logFiles();
+  const first = await files.attempt(1);
+  const second = await files.attempt(2);
+  const sources = [
+    setupSource(first, true),
+    sourceOf(first, { maxBytes: 4_096 }),
+    sourceOf(second, { maxBytes: 4_096 }),
+  ];
+  appendNow(first.setupLog, "[setup] ready\n");
+  for (const directory of [first, second]) {
+    appendNow(directory.logFile("merged"), "x".repeat(4_100));
+    assert.deepEqual(await record({ directory, maxBytes: 4_096 }).finish(), {
+      logBytes: 4_096,
+      logDroppedBytes: 4,
+    });
+  }
+  const log = "x".repeat(4_096);
+  const note = "[cicd-toolkit] log limit 4K reached: at least 4 bytes dropped\n";
+  const setup = "[setup] ready\n";
+  const each = `${setup}${log}\n${note}${log}\n${note}`;
+  assert.equal(await textOf(read({ sources })), each);
+  for (
+    const [notes, text] of [
+      ["each", each],
+      ["end", `${setup}${log}${log}\n${note}${note}`],
+      ["none", `${setup}${log}${log}`],
+    ] as const
+  ) {
+    const reading = read({ sources, notes });
+    assert.equal(await textOf(reading), text);
+    assert.equal(reading.offset, await jobLogSize(sources));
+  }
+  const from = setup.length + 4_096 - 5;
+  assert.equal(await textOf(read({ sources, from })), `xxxxx\n${note}${log}\n${note}`);
+  const stamped = await textOf(read({ sources, timestamps: new FakeClock(0) }));
+  assert.match(stamped, /x\n\S+Z \[cicd-toolkit\] .*\n\S+Z x+\n\S+Z \[cicd-toolkit\] .*\n$/);
+});
+
 Deno.test("recordLog() counts what is dropped across a restart", async () => {
   await using files = await logFiles();
   const directory = await files.attempt(1);
   for (const _round of [1, 2]) {
     appendNow(directory.logFile("merged"), "x".repeat(150));
-    assert.equal(await record({ directory, maxBytes: 100 }).finish(), 100);
+    assert.equal((await record({ directory, maxBytes: 100 }).finish()).logBytes, 100);
   }
   assert.equal(await Deno.readTextFile(directory.logCapped), "200\n");
 });
@@ -229,7 +273,7 @@ Deno.test("recordLog() counts what is dropped across a restart", async () => {
 Deno.test("recordLog() makes no log file", async () => {
   await using files = await logFiles();
   const directory = await files.attempt(1);
-  assert.equal(await record({ directory, output: "split" }).finish(), 0);
+  assert.equal((await record({ directory, output: "split" }).finish()).logBytes, 0);
   assert.deepEqual([...Deno.readDirSync(directory.path)], []);
 });
 
@@ -263,7 +307,7 @@ Deno.test("recordLog() gives a split log one order that outlives the recorder's 
   const settled = sourceOf(directory, { output: "split" });
   assert.equal(await textOf(read({ sources: [settled] })), all);
 
-  assert.equal(await record({ directory, output: "split" }).finish(), all.length);
+  assert.equal((await record({ directory, output: "split" }).finish()).logBytes, all.length);
   assert.equal(await textOf(read({ sources: [living] })), all);
   for (let from = 0; from <= all.length; from++) {
     assert.equal(await textOf(read({ sources: [settled], from })), all.slice(from));
@@ -286,7 +330,7 @@ Deno.test("recordLog() forgets records of bytes that the log has lost", async ()
   const source = sourceOf(directory, { output: "split" });
   assert.equal(await textOf(read({ sources: [source] })), "kept\n");
   appendNow(directory.logFile("stdout"), "more\n");
-  assert.equal(await record({ directory, output: "split" }).finish(), 10);
+  assert.equal((await record({ directory, output: "split" }).finish()).logBytes, 10);
   assert.equal(await textOf(read({ sources: [source] })), "kept\nmore\n");
 });
 

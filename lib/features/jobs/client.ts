@@ -142,16 +142,18 @@ export interface LogPart {
 /** Opens a job's log: as it is now, or, with `follow`, until the job has ended. */
 export function openLog(
   runner: RunnerTransport,
-  { id, follow = false, isHeld, ...part }: LogPart & Holding & {
+  { id, follow = false, isHeld, hasNotes, ...part }: LogPart & Holding & {
     readonly id: string;
     readonly follow?: boolean;
+    /** The answer says where output was dropped, by lines that offsets do not count. */
+    readonly hasNotes?: boolean;
   },
   signal: AbortSignal,
 ): Promise<UnixResponse> {
   const own = { ...queryFields(part), follow: follow ? "1" : undefined, offset: part.from };
   return asHolder(
     isHeld,
-    (query) => open(runner, { id, query: { ...own, ...query } }, signal),
+    (query) => open(runner, { id, query: { ...own, ...query }, hasNotes }, signal),
   );
 }
 
@@ -191,16 +193,21 @@ export async function logSize(
 
 function open(
   runner: RunnerTransport,
-  { id, query, range }: {
+  { id, query, range, hasNotes = false }: {
     readonly id: string;
     readonly query: QueryFields;
     readonly range?: string;
+    readonly hasNotes?: boolean | undefined;
   },
   signal: AbortSignal,
 ): Promise<UnixResponse> {
   return runner.open({
     path: `${jobPath(id)}/logs${queryOf(query)}`,
-    headers: { accept: "text/plain", ...(range === undefined ? {} : { range }) },
+    // To exactly `text/plain` the runner answers with the log's bytes only.
+    headers: {
+      accept: hasNotes ? "text/plain, */*;q=0.1" : "text/plain",
+      ...(range === undefined ? {} : { range }),
+    },
     signal,
   });
 }

@@ -21,12 +21,14 @@ import {
   type LogPart,
   logSize,
   openLog,
+  showJob,
   waitForEnd,
 } from "@lib/features/jobs/client.ts";
 import {
   jobExitCode,
   logWriter,
   runToEnd,
+  sayCuts,
   writeLog,
 } from "@lib/features/jobs/commands/follow_job.ts";
 import { jobs, labelFlags } from "@lib/features/jobs/commands/jobs.ts";
@@ -73,7 +75,7 @@ repeated. Exits with 0 however the job ended.`,
       const problem = "Cannot read the log: --tail and --from exclude each other";
       throw new CicdError("usage", problem);
     }
-    const { signal } = context;
+    const { flags, signal } = context;
     using runner = await context.connect();
     const id = await jobIdOf(runner, text, signal);
     const part: LogPart = {
@@ -87,7 +89,7 @@ repeated. Exits with 0 however the job ended.`,
     else {
       const writer = logWriter(context);
       const counter = timestamps === true ? stampedCounter() : plainCounter();
-      using response = await openLog(runner, { ...part, id }, signal);
+      using response = await openLog(runner, { ...part, id, hasNotes: !flags.json }, signal);
       let offset = part.from;
       for await (const chunk of response.body) {
         const { bytes, consumed } = counter.take(chunk);
@@ -97,6 +99,7 @@ repeated. Exits with 0 however the job ended.`,
       const { bytes } = counter.flush();
       if (bytes.length > 0) await writer.write(bytes, offset);
       await writer.end();
+      if (flags.json) await sayCuts(context, await showJob(runner, id, signal));
     }
     return 0;
   },

@@ -56,6 +56,7 @@ function toAttemptView({ number, state, startedAt, outcome }: Attempt): AttemptV
     started_at: timeOrNull(startedAt),
     finished_at: timeOrNull(outcome?.finishedAt),
     log_bytes: outcome?.logBytes ?? null,
+    log_dropped_bytes: outcome?.logDroppedBytes ?? null,
     usage: toUsageView(outcome?.usage ?? {}),
   };
 }

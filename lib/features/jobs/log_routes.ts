@@ -16,6 +16,7 @@ import {
 } from "@lib/api/log_socket.ts";
 import { type AnyRoute, type AnySocket, flag, route, socket } from "@lib/api/route.ts";
 import { parseRange } from "@lib/api/range.ts";
+import type { CutNotes } from "@lib/spine/logs/log_reader.ts";
 import { type ClientLeases, onDisconnect } from "@lib/features/jobs/leases.ts";
 import {
   type AnswerOptions,
@@ -45,7 +46,11 @@ export function logRoutes(ports: LogPorts, leases: ClientLeases): readonly AnyRo
         "`on_disconnect=cancel` with `follow=1` cancels the job when the client has gone, see " +
         "`POST /v1/jobs`; it requires `submit`. `Accept: text/event-stream` gives server-sent " +
         "events `log` and `end` or `interrupted`, whose id is the offset after their text; " +
-        "`Last-Event-ID` resumes them.",
+        "`Last-Event-ID` resumes them. Where the log of an attempt was cut at its `log_max`, the " +
+        "line `[cicd-toolkit] log limit …` follows the attempt's last byte. Offsets do not count it; " +
+        "an answer with `Range` or to exactly `Accept: text/plain` omits it. The header " +
+        "`X-Log-Dropped-Bytes` has the sum over the ended attempts, and `log_dropped_bytes` of an " +
+        "attempt its own.",
       query: { follow: flag, on_disconnect: onDisconnect, ...LOG_QUERY },
       answers: {
         200: {
@@ -119,10 +124,19 @@ export function followLog(
     job,
     { ...call, query },
     (signal, interrupted) =>
-      toText(ports.logs.read(job, { from: 0, timestamps: false, follow: true, signal }), {
-        interrupted,
-        last: () => resultLine(ports.store.require(job.id)),
-      }),
+      toText(
+        ports.logs.read(job, {
+          from: 0,
+          timestamps: false,
+          follow: true,
+          notes: notesFor(call.request),
+          signal,
+        }),
+        {
+          interrupted,
+          last: () => resultLine(ports.store.require(job.id)),
+        },
+      ),
   );
   return new Response(body, { headers: { ...headers, "content-type": TEXT } });
 }
@@ -140,12 +154,11 @@ function answerBody(
   ) => AsyncIterable<Uint8Array>,
 ): ReadableStream<Uint8Array> {
   const isFollowed = query.follow === true;
-  const countsBytes = request.headers.get("accept") === "text/plain";
   const ended = isFollowed ? AbortSignal.any([over, ports.stopping]) : over;
   return streamBody(ended, async function* (signal) {
     using _lease = leases?.hold(job.id);
     yield* produce(signal, (error, offset) => {
-      if (!isFollowed || countsBytes) throw error;
+      if (!isFollowed || countsBytes(request)) throw error;
       const reason = interruptedBy(error, signal, ports.log);
       const rest = new URLSearchParams({ follow: "1", offset: String(offset) });
       if (query.stream !== undefined) rest.set("stream", query.stream);
@@ -154,6 +167,15 @@ function answerBody(
       return { reason, job: job.id, offset, resume: `GET /v1/jobs/${job.id}/logs?${rest}` };
     });
   });
+}
+
+/** Returns true if the client counts the answer's bytes, as our command line does. */
+function countsBytes(request: Request): boolean {
+  return request.headers.get("accept") === "text/plain";
+}
+
+function notesFor(request: Request): CutNotes {
+  return countsBytes(request) ? "none" : "each";
 }
 
 /** Returns the last line of a followed submission, for people and for `grep`. */
@@ -182,6 +204,11 @@ async function plainText(
   }
   const { from, to } = range;
   const headers = new Headers({ "content-type": TEXT, "x-job-state": job.state });
+  const dropped = ports.store.attempts(job.id).reduce(
+    (sum, { outcome }) => sum + (outcome?.logDroppedBytes ?? 0),
+    0,
+  );
+  if (dropped > 0) headers.set("x-log-dropped-bytes", String(dropped));
   if (!timestamps && !follow) {
     headers.set("accept-ranges", "bytes");
     if (range.kind === "part" && to !== undefined) {
@@ -195,7 +222,9 @@ async function plainText(
       timestamps,
       follow,
       signal,
-      ...(to === undefined ? {} : { to }),
+      // The rest of a log without a range has no announced length, and may have notes.
+      ...(to === undefined || range.kind === "all" ? {} : { to }),
+      notes: range.kind === "part" ? "none" : notesFor(request),
       ...(stream === undefined ? {} : { stream }),
     };
     return toText(ports.logs.read(job, part), { interrupted });

@@ -52,8 +52,8 @@ export interface AttemptInput {
 
 /** Records when the bytes of a growing log arrive. */
 export interface LogRecorder {
-  /** Catches up to the end, stops, and returns the bytes of log over all streams. */
-  finish(): Promise<number>;
+  /** Catches up to the end, stops, and returns the size of the log over all streams. */
+  finish(): Promise<Pick<AttemptOutcome, "logBytes" | "logDroppedBytes">>;
 }
 
 /** Options for {@linkcode AttemptHost}. */
@@ -319,7 +319,7 @@ export class AttemptHost implements AsyncDisposable {
     const recorded = {
       ...ended,
       ...(commit === undefined ? {} : { commit }),
-      logBytes: await recorder.finish(),
+      ...await recorder.finish(),
     };
     const outcome = known?.begun === false
       ? await this.#starter.masked(handle, recorded)

@@ -24,4 +24,5 @@ export const outcomeRecord = v.object({
   finishedAt: v.number(),
   commit: v.exactOptional(commitRecord),
   logBytes: v.pipe(v.number(), v.safeInteger(), v.minValue(0)),
+  logDroppedBytes: v.exactOptional(v.pipe(v.number(), v.safeInteger(), v.minValue(0))),
 });

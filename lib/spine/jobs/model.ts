@@ -84,6 +84,8 @@ export interface AttemptOutcome {
   readonly commit?: string;
   /** Bytes of log, over all streams. */
   readonly logBytes: number;
+  /** Bytes of log dropped at its cap, at least; absent: none. */
+  readonly logDroppedBytes?: number;
 }
 
 /** A job's row. */

@@ -12,7 +12,12 @@ import { attemptDirectory } from "@lib/spine/jobs/attempt_directory.ts";
 import type { JobEvents } from "@lib/spine/jobs/job_events.ts";
 import { hasSetup, type JobSpec } from "@lib/spine/spec/job_spec.ts";
 import { isTerminal, type Job } from "@lib/spine/jobs/model.ts";
-import { type FollowPort, type LogReading, readLog } from "@lib/spine/logs/log_reader.ts";
+import {
+  type CutNotes,
+  type FollowPort,
+  type LogReading,
+  readLog,
+} from "@lib/spine/logs/log_reader.ts";
 import { jobLogSize, type LogSource, setupSource } from "@lib/spine/logs/log_source.ts";
 import type { LogWatch, LogWatcher } from "@lib/spine/logs/log_watcher.ts";
 import { maskLog } from "@lib/spine/logs/mask_log.ts";
@@ -38,6 +43,8 @@ export interface LogQuery {
   readonly stream?: "stdout" | "stderr";
   readonly timestamps: boolean;
   readonly follow: boolean;
+  /** Places the lines about cut logs. @default {"each"} */
+  readonly notes?: CutNotes;
   readonly signal: AbortSignal;
 }
 
@@ -65,6 +72,7 @@ export class JobLogReader {
       stream: query.stream,
       timestamps: query.timestamps ? clock : undefined,
       follow: query.follow ? this.#follow(job, query.stream) : undefined,
+      notes: query.notes,
       signal: query.signal,
     });
   }

@@ -5,9 +5,9 @@
  * run over all of them. Reading is pull-based: a reader holds one chunk and the tail that may begin
  * a secret, however slow it is.
  *
- * Where the last attempt's log was cut at its cap, a line that says so follows the last kept byte.
- * Offsets do not count that line, a read with a `to` omits it, and nothing follows it, so a client
- * that counts bytes resumes at the right one.
+ * Where an attempt's log was cut at its cap, a line that says so follows its last kept byte, or the
+ * lines of all attempts follow the log. Offsets do not count these lines, and a read with a `to`
+ * omits them.
  *
  * A read that does not follow ends where the log ended when the read began. If the attempt is still
  * running and the last bytes may begin a secret, they are masked, as the rest is not known.
@@ -48,6 +48,12 @@ export interface FollowPort {
   readonly nextSource: (count: number, signal: AbortSignal) => Promise<LogSource | undefined>;
 }
 
+/**
+ * The place of the lines about attempts whose logs were cut: after each attempt; at the end of the
+ * log, for a client that counts bytes and can tell the end; or none.
+ */
+export type CutNotes = "each" | "end" | "none";
+
 /** Options for {@linkcode readLog}. */
 export interface ReadLogOptions {
   /** The attempts' logs in order; only the last may be unsettled. */
@@ -62,6 +68,8 @@ export interface ReadLogOptions {
   readonly stream?: "stdout" | "stderr" | undefined;
   /** Continues until the job has ended; absent: reads what exists. */
   readonly follow?: FollowPort | undefined;
+  /** Places the lines about cut logs. @default {"each"} */
+  readonly notes?: CutNotes | undefined;
   /** Puts its time before each line; the clock dates lines that the index does not have yet. */
   readonly timestamps?: Clock | undefined;
   readonly signal: AbortSignal;
@@ -96,9 +104,10 @@ async function* readSources(
   output: LogOutput,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const { sources, from, to, stream, follow, timestamps, signal } = options;
+  const notes = to === undefined ? options.notes ?? "each" : "none";
   const patterns = await options.patterns();
   let base = 0;
-  let note: string | undefined;
+  let cuts = "";
   for (let number = 0; to === undefined || output.offset < to; number++) {
     signal.throwIfAborted();
     const source = sources[number] ?? await follow?.nextSource(number, signal);
@@ -116,11 +125,13 @@ async function* readSources(
       patterns: source.patterns ?? patterns,
     });
     base += extent.bytes;
-    note = extent.droppedBytes === undefined
-      ? undefined
-      : cappedLine(source.maxBytes, extent.droppedBytes);
+    if (extent.droppedBytes === undefined || notes === "none") continue;
+    cuts += cappedLine(source.maxBytes, extent.droppedBytes);
+    if (notes === "end") continue;
+    yield* output.note(cuts, timestamps?.now());
+    cuts = "";
   }
-  if (to === undefined && note !== undefined) yield* output.note(note, timestamps?.now());
+  if (cuts !== "") yield* output.note(cuts, timestamps?.now());
 }
 
 /** Reads one attempt's log, which begins at `base` in the job's, to its end; returns its extent. */

@@ -16,6 +16,7 @@ import type { Clock } from "@lib/core/clock.ts";
 import { ignore } from "@lib/core/errors.ts";
 import { openRegular } from "@lib/foundations/files/regular_file.ts";
 import type { AttemptDirectory, OutputStream } from "@lib/spine/jobs/attempt_directory.ts";
+import type { AttemptOutcome } from "@lib/spine/jobs/model.ts";
 import { type IndexWriter, openIndexWriter } from "@lib/spine/logs/log_index_file.ts";
 import {
   type CutStream,
@@ -58,9 +59,9 @@ export interface LogRecording extends AsyncDisposable {
   /**
    * Records the last bytes and ends; call it once nothing writes any more.
    *
-   * @returns The size of the log in bytes, over all streams.
+   * @returns The size of the log, over all streams.
    */
-  finish(): Promise<number>;
+  finish(): Promise<Pick<AttemptOutcome, "logBytes" | "logDroppedBytes">>;
 }
 
 /** Starts recording the log of an attempt whose directory exists. */
@@ -84,7 +85,7 @@ class Recording implements LogRecording {
     this.#loop = this.#run();
   }
 
-  async finish(): Promise<number> {
+  async finish(): Promise<Pick<AttemptOutcome, "logBytes" | "logDroppedBytes">> {
     const { directory, output, maxBytes, onFailure } = this.#options;
     await this.#end();
     try {
@@ -96,11 +97,16 @@ class Recording implements LogRecording {
     this.#close();
     const view = output === "merged" ? "merged" : "all";
     try {
-      return (await logExtent({ directory, output, maxBytes, settled: true }, view)).bytes;
+      const source = { directory, output, maxBytes, settled: true };
+      const { bytes, droppedBytes } = await logExtent(source, view);
+      return {
+        logBytes: bytes,
+        ...(droppedBytes === undefined ? {} : { logDroppedBytes: droppedBytes }),
+      };
     } catch (error) {
       // A job may have closed its directory; the attempt ends all the same.
       onFailure(error);
-      return 0;
+      return { logBytes: 0 };
     }
   }
 

@@ -79,7 +79,8 @@ export function viewOf(source: LogSource, stream: "stdout" | "stderr" | undefine
  */
 export async function logExtent(source: LogSource, view: LogView): Promise<LogExtent> {
   const { directory, maxBytes, output, settled } = source;
-  const capped = await readCapped(directory);
+  // The file is about the job's output, not about the setup log beside it.
+  const capped = source.isSetup === true ? undefined : await readCapped(directory);
   if (output === "merged") {
     const size = await fileSize(directory.logFile("merged"));
     const merged = Math.min(size, maxBytes);

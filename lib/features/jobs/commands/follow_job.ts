@@ -57,7 +57,25 @@ export async function writeLog(context: CliContext, followed: FollowedJob): Prom
     counter: part.timestamps === true ? stampedCounter() : plainCounter(),
   });
   await writer.end();
+  await sayCuts(context, job);
   return job;
+}
+
+/** Says which attempts wrote more than was kept: on standard error, or as lines of JSON. */
+export async function sayCuts(
+  { flags, out }: Pick<CliContext, "flags" | "out">,
+  { attempts = [] }: Pick<JobAnswer, "attempts">,
+): Promise<void> {
+  for (const { number, log_dropped_bytes: dropped = null } of attempts) {
+    if (dropped === null) continue;
+    if (flags.json) await out.json({ event: "log_cut", attempt: number, dropped_bytes: dropped });
+    else out.note(`the log of attempt ${number} was cut: ${droppedText(dropped)} dropped`);
+  }
+}
+
+/** Renders how much output was dropped. */
+export function droppedText(bytes: number): string {
+  return bytes === 0 ? "further bytes" : `at least ${bytes} bytes`;
 }
 
 /** Writes chunks of a log. */

@@ -18,6 +18,7 @@ import {
   workOf,
 } from "@lib/api/client/format.ts";
 import { type JobAnswer, jobIdOf, type SpecAnswer, specOf } from "@lib/api/client/jobs.ts";
+import { droppedText } from "@lib/features/jobs/commands/follow_job.ts";
 import { showJob } from "@lib/features/jobs/client.ts";
 import { jobArgument } from "@lib/foundations/cli/grammar_values.ts";
 import { renderFields, renderTable } from "@lib/foundations/cli/table.ts";
@@ -65,6 +66,14 @@ async function renderJob(
     ["time", runTime(job, now) || undefined],
     ["usage", usageText(usage) || undefined],
     ["limits", limitsText(limits)],
+    [
+      "log",
+      listText(
+        attempts.flatMap(({ number, log_dropped_bytes: dropped = null }) =>
+          dropped === null ? [] : [`of attempt ${number} cut: ${droppedText(dropped)} dropped`]
+        ),
+      ),
+    ],
     ["artifacts", artifactsText(spec.artifacts)],
     ["caches", listText(spec.caches?.map(({ name }) => name))],
     [
