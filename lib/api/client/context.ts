@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { fstatSync } from "node:fs";
 import { resolve } from "node:path";
 import { type Clock, systemClock } from "@lib/core/clock.ts";
 import { CicdError, failureLines } from "@lib/core/errors.ts";
@@ -142,6 +143,14 @@ function namedSocket(
 
 const SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏";
 
+const NEWLINE = 10;
+
+/** Returns true if standard output and standard error are one terminal, pipe or file. */
+function isOneOutput(): boolean {
+  const [out, err] = [fstatSync(1), fstatSync(2)];
+  return out.dev === err.dev && out.ino === err.ino;
+}
+
 /** Opens the output of this process. */
 export function openOutput(
   env: Readonly<Record<string, string | undefined>>,
@@ -157,8 +166,11 @@ export function openOutput(
     if (shown !== undefined && isLively) sayToTerminal("\r\x1b[K");
     shown = undefined;
   };
+  let isLineOpen = false;
   const say = (text: string) => {
     endProgress();
+    if (isLineOpen && isOneOutput()) sayToTerminal("\n");
+    isLineOpen = false;
     console.error(text);
   };
   const write = async (bytes: Uint8Array): Promise<void> => {
@@ -167,6 +179,7 @@ export function openOutput(
     while (written < bytes.length) {
       try {
         written += await Deno.stdout.write(bytes.subarray(written));
+        isLineOpen = bytes[written - 1] !== NEWLINE;
       } catch (error) {
         if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
         throw new OutputClosedError("The reader of the output has closed it", { cause: error });
