@@ -50,3 +50,12 @@ sh env/tool; pwd >where; ls`;
   }
   assert.deepEqual(seen, Array(2).fill(`${bench.stateDir}/projects/web/workspaces/1\n`));
 });
+
+Deno.test("no path that a job is given looks like a token to npm, whose log replaces UUIDs", async () => {
+  await using bench = new RunnerBench({});
+  await bench.start();
+  const job = await bench.runJob({ project: "web", script: "pwd; env | grep =/" });
+  const log = await (await bench.ask("GET", `/v1/jobs/${job.id}/logs`)).text();
+  assert.match(log, /TMPDIR=/);
+  assert.doesNotMatch(log, /[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}/i);
+});
