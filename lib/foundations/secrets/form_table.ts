@@ -5,11 +5,13 @@
  */
 
 /** The way in which some programs write a secret. */
-interface Form {
+export interface Form {
   /** The programs that write it so. */
   readonly encoder: string;
   /** It is made of whole values, not of their lines too. */
   readonly of?: "value";
+  /** It writes a character by those around it, so a long text is not cut for it. */
+  readonly atOnce?: true;
   readonly write: (text: string) => Iterable<string>;
 }
 
@@ -19,7 +21,12 @@ export const FORMS: readonly Form[] = [
   { encoder: "Go's encoding/json", write: (t) => [json(t).replace(GO_JSON, unicode)] },
   { encoder: "Python's json, jq --ascii-output", write: (t) => [json(t).replace(BEYOND, unicode)] },
   { encoder: "jq, which escapes DEL", write: (t) => [json(t).replaceAll("\x7f", "\\u007f")] },
-  { encoder: "base64, openssl base64, Authorization: Basic", of: "value", write: base64Forms },
+  {
+    encoder: "base64, openssl base64, Authorization: Basic",
+    of: "value",
+    atOnce: true,
+    write: base64Forms,
+  },
   {
     encoder: "xxd, od, Buffer.toString('hex')",
     of: "value",
@@ -52,6 +59,7 @@ export const FORMS: readonly Form[] = [
   },
   {
     encoder: "bash's printf %q",
+    atOnce: true,
     write: (t) => [t.replace(/[\\'"`$&;|<>(){}[\]!^*?, ]|^[~#]|(?<=[:=])~/g, "\\$&")],
   },
   { encoder: "bash's printf %q of control characters, bash -x", write: (t) => [ansiC(t)] },
@@ -59,7 +67,10 @@ export const FORMS: readonly Form[] = [
   { encoder: "Python's repr", write: (t) => [repr(t), repr(t).replaceAll("'", "\\'")] },
   {
     encoder: "Python's repr of bytes",
-    write: (t) => [hexBytes(repr(t)), hexBytes(repr(t)).replaceAll("'", "\\'")],
+    write: (t) => {
+      const text = hexBytes(repr(t));
+      return [text, text.replaceAll("'", "\\'")];
+    },
   },
   { encoder: "XML text", write: (t) => [xml(t)] },
   { encoder: "XML attributes", write: (t) => [html(t, "&quot;", "'")] },

@@ -46,6 +46,8 @@ interface Trie {
 
 /** Bytes of patterns that are worked on between two steps: a millisecond or two at most. */
 const STEP_BYTES = 8 * 1024;
+/** Nodes that are visited between two steps while they are linked. */
+const STEP_VISITS = 16 * 1024;
 /** Longest pattern, in bytes. */
 const PATTERN_LIMIT_BYTES = 0xffff;
 
@@ -135,19 +137,34 @@ function* link(trie: Trie, nodes: number): Generator<void, void, void> {
   const queue = new Int32Array(nodes);
   const depth = new Uint16Array(nodes);
   let end = 1;
+  let visits = 0;
   for (let at = 0; at < end; at++) {
     const parent = queue[at] ?? 0;
     let child = trie.firstChild[parent] ?? 0;
     for (; child !== 0; child = trie.sibling[child] ?? 0) {
       queue[end++] = child;
       depth[child] = (depth[parent] ?? 0) + 1;
-      const fail = parent === 0 ? 0 : step(trie, trie.fail[parent] ?? 0, trie.byte[child] ?? 0);
+      const byte = trie.byte[child] ?? 0;
+      let fail = 0;
+      // As in `step()`, but counts: where many patterns begin alike, the lists of children are long.
+      for (
+        let node = trie.fail[parent] ?? 0;
+        node !== 0 && fail === 0;
+        node = trie.fail[node] ?? 0
+      ) {
+        fail = trie.firstChild[node] ?? 0;
+        for (; fail !== 0 && trie.byte[fail] !== byte; fail = trie.sibling[fail] ?? 0) visits++;
+        visits++;
+      }
+      if (fail === 0 && parent !== 0) fail = trie.rootChild[byte] ?? 0;
       trie.fail[child] = fail;
       trie.maskLength[child] ||= trie.maskLength[fail] ?? 0;
       const goesOn = (trie.firstChild[child] ?? 0) !== 0;
       trie.holdLength[child] = (goesOn ? depth[child] : trie.holdLength[fail]) ?? 0;
+      if (++visits < STEP_VISITS) continue;
+      visits = 0;
+      yield;
     }
-    if (isStep(at, at + 1)) yield;
   }
 }
 
@@ -253,18 +270,29 @@ export class Redactor {
  */
 export function maskText(patterns: SecretPatterns, text: string): string {
   if (patterns.count === 0) return text;
-  const bytes = new TextEncoder().encode(text);
   const redactor = new Redactor(patterns);
-  const masked = [...redactor.push(bytes), ...redactor.flush()];
-  for (let at = text.indexOf(CUT); at >= 0; at = text.indexOf(CUT, at + 1)) {
-    const before = new TextEncoder().encode(text.slice(0, at));
-    const settled = redactor.push(before).length;
-    const held = redactor.flush("cut");
-    held.forEach((byte, index) => {
-      if (byte === MASK) masked[settled + index] = MASK;
-    });
+  const bytes = new TextEncoder().encode(text);
+  const masked = new Uint8Array(bytes.length);
+  const cuts: { readonly from: number; readonly to: number }[] = [];
+  let read = 0;
+  let settled = 0;
+  const push = (part: string) => {
+    const end = read + new TextEncoder().encode(part).length;
+    const out = redactor.push(bytes.subarray(read, end));
+    masked.set(out, settled);
+    settled += out.length;
+    read = end;
+  };
+  const parts = text.split(CUT);
+  for (const [at, part] of parts.entries()) {
+    push(at === 0 ? part : CUT + part);
+    if (at < parts.length - 1 && read - settled >= CUT_MIN_BYTES) {
+      cuts.push({ from: settled, to: read });
+    }
   }
-  return new TextDecoder().decode(new Uint8Array(masked));
+  masked.set(redactor.flush(), settled);
+  for (const { from, to } of cuts) masked.fill(MASK, from, to);
+  return new TextDecoder().decode(masked);
 }
 
 const CUT = "…";

@@ -12,7 +12,7 @@
  * @module
  */
 
-import { encode, FORMS } from "@lib/foundations/secrets/form_table.ts";
+import { encode, type Form, FORMS } from "@lib/foundations/secrets/form_table.ts";
 
 /** Shortest value that is masked, in bytes; masking less would mask half the log. */
 export const SECRET_MIN_BYTES = 4;
@@ -43,53 +43,97 @@ export function isMaskable(value: string): boolean {
 export function* secretForms(
   secrets: ReadonlyMap<string, string>,
 ): Generator<Uint8Array | undefined> {
-  const values = [...valuesIn(secrets.values())].sort((one, other) => one.length - other.length);
+  const pace = new Pace();
+  const found = yield* valuesIn(secrets.values(), pace);
+  const values = [...found].sort((one, other) => one.length - other.length);
   const patterns = new PatternSet();
   for (const value of values) {
-    for (const text of textsOf(value)) yield* patterns.add(text);
-    yield* patterns.add(collapsed(value));
+    for (const text of [...textsOf(value), collapsed(value)]) {
+      yield* patterns.add(text);
+      if (pace.isStep(text.length)) yield undefined;
+    }
   }
   for (const [at, value] of values.entries()) {
     // An equal share of what is left; what a short value does not need is left to the longer ones.
     const end = patterns.bytes + (PATTERNS_MAX_BYTES - patterns.bytes) / (values.length - at);
-    yield* formsOf(value, patterns, end);
+    yield* formsOf(value, { patterns, pace, end });
   }
 }
+
+/** Divides work into steps, even if it makes no new patterns. */
+class Pace {
+  #chars = 0;
+
+  /** Counts work on a text of `chars` characters; returns true at the end of a step. */
+  isStep(chars: number): boolean {
+    this.#chars += chars + CALL_CHARS;
+    if (this.#chars < STEP_CHARS) return false;
+    this.#chars = 0;
+    return true;
+  }
+}
+
+/** Characters that are encoded in one step. */
+const STEP_CHARS = 4 * 1024;
+/** Characters whose encoding takes as long as all else about a text. */
+const CALL_CHARS = 16;
+/** Longest piece of a text that is encoded at once. */
+const PIECE_CHARS = 2 * 1024;
 
 /**
  * Returns what is masked: the values, those in quotes without them too, and the strings in those
  * that are JSON documents, which programs parse and print one by one.
  */
-function valuesIn(secrets: Iterable<string>): ReadonlySet<string> {
+function* valuesIn(
+  secrets: Iterable<string>,
+  pace: Pace,
+): Generator<undefined, ReadonlySet<string>> {
   const values = new Set<string>();
-  const add = (text: string, depth: number) => {
-    const value = text.trim();
-    if (!isMaskable(value) || values.has(value)) return;
-    values.add(value);
-    const [, , inside] = /^(["'`])(.*)\1$/s.exec(value) ?? [];
-    if (inside !== undefined) add(inside, depth);
-    if (depth < JSON_DEPTH) { for (const string of stringsIn(value)) add(string, depth + 1); }
-  };
-  for (const secret of secrets) add(secret, 0);
+  let texts: Iterable<string> = secrets;
+  for (let depth = 0; depth <= OPEN_DEPTH; depth++) {
+    const inner = new Set<string>();
+    for (const text of texts) {
+      const value = text.trim();
+      if (pace.isStep(value.length)) yield undefined;
+      if (!isMaskable(value) || values.has(value)) continue;
+      values.add(value);
+      if (depth === OPEN_DEPTH) continue;
+      const [, , inside] = /^(["'`])(.*)\1$/s.exec(value) ?? [];
+      if (inside !== undefined) inner.add(inside);
+      for (const string of stringsIn(value)) {
+        inner.add(string);
+        if (pace.isStep(0)) yield undefined;
+      }
+    }
+    texts = inner;
+  }
   return values;
 }
 
-/** Documents within the strings of documents that are opened. */
-const JSON_DEPTH = 3;
+/** Times that the quotes of a value, or the documents in its strings, are opened. */
+const OPEN_DEPTH = 3;
 
-/** Returns the strings in a JSON document, without its keys; none if it is something else. */
-function stringsIn(text: string): readonly string[] {
-  if (!/^[{["]/.test(text)) return [];
-  const strings: string[] = [];
-  try {
-    JSON.parse(
-      text,
-      (_key, value: unknown) => void (typeof value === "string" && strings.push(value)),
-    );
-  } catch (error) {
-    if (!(error instanceof SyntaxError)) throw error;
+/** Yields the strings in a JSON document, without its keys; none if it is something else. */
+function* stringsIn(text: string): Generator<string> {
+  const open = [documentIn(text)];
+  for (let value = open.pop(); value !== undefined; value = open.pop()) {
+    if (typeof value === "string") yield value;
+    else if (typeof value === "object" && value !== null) {
+      // One by one, as a call takes only so many arguments.
+      for (const inner of Object.values(value)) open.push(inner);
+    }
   }
-  return strings;
+}
+
+/** Returns the JSON document that a text is, or `undefined`. */
+function documentIn(text: string): unknown {
+  if (!/^[{["]/.test(text)) return undefined;
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
 }
 
 /** Returns what an unquoted word in a shell becomes. */
@@ -100,26 +144,46 @@ function collapsed(text: string): string {
 /** Yields the forms of a value until the patterns take `end` bytes. */
 function* formsOf(
   value: string,
-  patterns: PatternSet,
-  end: number,
+  { patterns, pace, end }: {
+    readonly patterns: PatternSet;
+    readonly pace: Pace;
+    readonly end: number;
+  },
 ): Generator<Uint8Array | undefined> {
-  let unseen = 0;
-  for (const { write, of } of FORMS) {
-    for (const text of of === "value" ? [value] : textsOf(value)) {
-      for (const form of write(text)) {
+  const texts = textsOf(value);
+  for (const { write, of, atOnce } of FORMS) {
+    for (const text of of === "value" ? [value] : texts) {
+      const isShort = atOnce === true || text.length <= PIECE_CHARS;
+      for (const form of isShort ? write(text) : yield* inPieces(text, write, pace)) {
         if (patterns.bytes + form.length > end) return;
         yield* patterns.add(form);
       }
-      unseen += text.length;
-      if (unseen < UNSEEN_CHARS) continue;
-      unseen = 0;
-      yield undefined;
+      if (pace.isStep(isShort ? text.length : 0)) yield undefined;
     }
   }
 }
 
-/** Characters that are encoded between two results, even if they make no new patterns. */
-const UNSEEN_CHARS = 8 * 1024;
+/** Encodes a long text piece by piece. */
+function* inPieces(
+  text: string,
+  write: Form["write"],
+  pace: Pace,
+): Generator<undefined, readonly string[]> {
+  const whole: string[] = [];
+  for (let start = 0; start < text.length;) {
+    let end = start + PIECE_CHARS;
+    if (isHighSurrogate(text.charCodeAt(end - 1))) end++;
+    let at = 0;
+    for (const form of write(text.slice(start, end))) whole[at] = (whole[at++] ?? "") + form;
+    if (pace.isStep(end - start)) yield undefined;
+    start = end;
+  }
+  return whole;
+}
+
+function isHighSurrogate(unit: number): boolean {
+  return unit >= 0xd800 && unit < 0xdc00;
+}
 
 /** Returns the value, with either line break, and its lines. */
 function textsOf(value: string): readonly string[] {

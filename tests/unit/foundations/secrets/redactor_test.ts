@@ -1,6 +1,11 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { compilePatterns, Redactor } from "@lib/foundations/secrets/redactor.ts";
+import {
+  compilePatterns,
+  compileSteps,
+  maskText,
+  Redactor,
+} from "@lib/foundations/secrets/redactor.ts";
 
 const encode = (text: string) => new TextEncoder().encode(text);
 const decode = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
@@ -112,4 +117,21 @@ Deno.test("compilePatterns() leaves out empty patterns and counts equal ones onc
   const compiled = compilePatterns(["", "abc", "abc", "abcd"].map(encode));
   assert.equal(compiled.count, 2);
   assert.equal(compiled.maxLookbehind, 3);
+});
+
+Deno.test("compileSteps() visits a bounded number of nodes in a step", () => {
+  const patterns = Array.from(
+    { length: 3_000 },
+    (_, at) => new TextEncoder().encode(((at + 1) * 7919 ** 3).toString(36).repeat(2)),
+  );
+  const bytes = patterns.reduce((sum, { length }) => sum + length, 0);
+  assert.ok([...compileSteps(patterns)].length > 2 * bytes / (8 * 1024) + bytes / (4 * 1024));
+});
+
+Deno.test("maskText() masks the beginning of a secret before each cut", () => {
+  const patterns = compilePatterns([new TextEncoder().encode("secret-value")]);
+  assert.equal(
+    maskText(patterns, "secre… secret-v… sec… secret-value secret-"),
+    "*****… ********… sec… ************ secret-",
+  );
 });

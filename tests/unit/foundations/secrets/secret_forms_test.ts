@@ -181,3 +181,30 @@ Deno.test("secretForms() masks the rarer forms of short values beside large ones
   const large = Array.from({ length: 8_000 }, (_, at) => `line ${at * 7919} <&>`).join("\n");
   assert.equal(mask("p%40ss%20w%C3%B6rd", "p@ss wörd", large), "*".repeat(18));
 });
+
+Deno.test("secretForms() works in bounded steps, even where they make no pattern", () => {
+  const steps = (value: string) =>
+    [...secretForms(new Map([["S", value]]))].filter((pattern) => pattern === undefined).length;
+  // A form of one long value, strings of a document, and lines that are all alike.
+  assert.ok(steps("\u00e9".repeat(16 * 1024)) > 100);
+  assert.ok(steps(JSON.stringify(Array.from({ length: 10_000 }, () => "abc"))) > 100);
+  assert.ok(steps("a\n".repeat(8_000)) > 1_000);
+});
+
+Deno.test("secretForms() encodes a long value in pieces as it does at once", () => {
+  for (const length of [2047, 2048, 4095]) {
+    const value = `${"x".repeat(length)}😀'é&~`;
+    const entities = value.replace("😀", "&#128512;").replace("é", "&#233;");
+    for (const form of [value, encodeURIComponent(value), entities]) {
+      assert.match(mask(form, value), /^\*+$/);
+    }
+  }
+});
+
+Deno.test("secretForms() opens documents and quotes of any depth, only so far", () => {
+  for (const value of [`${"[".repeat(30_000)}${"]".repeat(30_000)}`, '"'.repeat(10_000)]) {
+    const patterns = [...secretForms(new Map([["S", value]]))];
+    const total = patterns.reduce((sum, pattern) => sum + (pattern?.length ?? 0), 0);
+    assert.ok(total <= PATTERNS_MAX_BYTES, `${total}`);
+  }
+});
