@@ -108,6 +108,42 @@ Deno.test("ContainerExecutor starts what was made and never started, and only on
   assert.deepEqual(await use.engine.containers(), []);
 });
 
+Deno.test("ContainerExecutor neither starts nor believes a foreign container of the attempt's name", async () => {
+  await using bench = new Bench(CONTRACT);
+  const signal = deadline();
+  const { client } = use.engine;
+  const foreign = async (request: AttemptRequest, stateDir: string) => {
+    const body = containerBody(request, {
+      facts: await client.facts(signal),
+      init: true,
+      account: { uid: 0, gid: 0 },
+      stateDir,
+      tasks: 256,
+    });
+    return await client.createContainer(jobContainerName(request.ref), body, signal);
+  };
+  const executor = await bench.executor();
+  const request = bench.request(script("echo own; exit 3"));
+  // As another suite at the same engine makes it, with a copy of the state directory.
+  Deno.mkdirSync(request.directory.home);
+  const id = await foreign(request, "/elsewhere");
+  assert.equal(await executor.start(request, signal), "started");
+  const outcome = await executor.ended(request, signal);
+  assert.equal(outcome.exitCode, 3, outcome.message);
+  assert.equal(Deno.readTextFileSync(request.directory.logFile("merged")), "own\n");
+  assert.equal((await client.inspectContainer(id, signal))?.status, "created");
+  // After a crash, one that ran by itself says nothing of the attempt.
+  const lost = bench.request(script("echo own"));
+  Deno.mkdirSync(lost.directory.home);
+  const second = await foreign(lost, "/elsewhere");
+  await client.startContainer(second, signal);
+  Deno.writeTextFileSync(lost.directory.logFile("merged"), "");
+  assert.equal((await executor.look(lost, signal)).kind, "vanished");
+  assert.equal((await executor.ended(lost, signal)).state, "lost");
+  assert.notEqual(await client.inspectContainer(second, signal), undefined);
+  for (const made of [id, second]) await client.removeContainer(made, signal);
+});
+
 Deno.test("ContainerExecutor calls an attempt lost whose container somebody removed", async () => {
   await using bench = new Bench(CONTRACT);
   const executor = await bench.executor();

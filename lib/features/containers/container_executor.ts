@@ -25,8 +25,8 @@ import type { ContainerRules } from "@lib/spine/spec/container_policy.ts";
 import type { AttemptOutcome } from "@lib/spine/jobs/model.ts";
 import { monitorContainer, wasStarted } from "@lib/features/containers/container_monitor.ts";
 import {
-  containerNameOf,
   fenceIfMade,
+  findContainer,
   startContainer,
 } from "@lib/features/containers/container_start.ts";
 import { checkDirectory, settleDirectory, wasBegun } from "@lib/spine/executors/evidence.ts";
@@ -58,8 +58,8 @@ interface Monitored {
 /**
  * Runs each attempt in a container of its own.
  *
- * At most once: the engine refuses a second container of the same name, and only a container that
- * was never started is started. The log files are created right before, so an attempt with a log
+ * At most once: the engine refuses a second container of the same name, and only a container with
+ * the attempt's labels that was never started is started. The log files are created right before, so an attempt with a log
  * and without a container was begun and is lost.
  */
 export class ContainerExecutor implements Executor {
@@ -161,9 +161,11 @@ export class ContainerExecutor implements Executor {
 
   /** Removes the container of an attempt whose agent died between the record and the removal. */
   async #remove(attempt: AttemptHandle, signal: AbortSignal): Promise<void> {
+    const { stateDir } = this.#options;
     try {
       const engine = await this.#engine(signal);
-      await engine.removeContainer(containerNameOf(attempt), signal);
+      const info = await findContainer(engine, attempt, { stateDir, signal });
+      if (info !== undefined) await engine.removeContainer(info.id, signal);
     } catch (error) {
       signal.throwIfAborted();
       const { jobId, number } = attempt.ref;
@@ -178,7 +180,10 @@ export class ContainerExecutor implements Executor {
   ): Promise<"alive" | "never_begun" | "none"> {
     try {
       const engine = await this.#engine(signal);
-      const info = await fenceIfMade(engine, attempt, signal);
+      const info = await fenceIfMade(engine, attempt, {
+        stateDir: this.#options.stateDir,
+        signal,
+      });
       if (info === undefined) return "none";
       return wasStarted(info) ? "alive" : "never_begun";
     } catch (error) {
@@ -227,15 +232,17 @@ export class ContainerExecutor implements Executor {
     monitored: Monitored,
     signal: AbortSignal,
   ): Promise<void> {
-    const { clock, log } = this.#options;
+    const { stateDir, clock, log } = this.#options;
     const backoff = new Backoff(RETRY);
     for (let failures = 0;;) {
       try {
         const engine = await this.#engine(signal);
         if (monitored.away !== undefined) await engine.facts(signal);
         monitored.away = undefined;
+        const info = await findContainer(engine, attempt, { stateDir, signal });
+        if (info === undefined) return;
         return await monitorContainer(engine, attempt, {
-          container: containerNameOf(attempt),
+          container: info.id,
           withoutLog: failures >= LOG_TRIES,
           stopRequested: () => nextStop(monitored),
           clock,

@@ -22,6 +22,7 @@ import {
   jobContainerName,
 } from "@lib/features/containers/container_config.ts";
 import { isRunning, wasStarted } from "@lib/features/containers/container_monitor.ts";
+import { isContainerOf } from "@lib/features/containers/job_labels.ts";
 import { execFailureOf } from "@lib/features/containers/container_result.ts";
 import { wasBegun } from "@lib/spine/executors/evidence.ts";
 import { logFilesOf, recordExecFailure } from "@lib/spine/executors/directory_files.ts";
@@ -38,8 +39,8 @@ export interface StartContainerOptions {
   readonly signal: AbortSignal;
 }
 
-/** Returns the name of an attempt's container; {@linkcode fenceIfMade} may have changed it. */
-export function containerNameOf({ ref, directory }: AttemptHandle): string {
+/** Returns the name of an attempt's container, which its directory may record. */
+function containerNameOf({ ref, directory }: AttemptHandle): string {
   return readIfThereSync(otherNameFile(directory.path))?.trim() ?? jobContainerName(ref);
 }
 
@@ -55,23 +56,24 @@ export async function startContainer(
   request: AttemptRequest,
   options: StartContainerOptions,
 ): Promise<"started" | "exists"> {
-  const { clock, signal } = options;
+  const { clock } = options;
   const { directory } = request;
   if (existsSync(directory.resultFile)) return "exists";
-  let name = jobContainerName(request.ref);
+  let id: string | undefined;
   if (wasBegun(request)) {
-    const info = await fenceIfMade(engine, request, signal);
+    const info = await fenceIfMade(engine, request, options);
     if (info === undefined || wasStarted(info)) return "exists";
-    name = info.id;
+    id = info.id;
   } else {
     if (!canEnter(request)) {
       recordExecFailure(directory, 200, clock.now());
       return "started";
     }
     prepare(request, options);
-    if (await create(engine, name, request, options) === "exists") return "exists";
+    id = await create(engine, request, options);
+    if (id === undefined) return "exists";
   }
-  return await start(engine, name, request, options);
+  return await start(engine, id, request, options);
 }
 
 /**
@@ -141,12 +143,16 @@ function prepare({ spec, directory }: AttemptRequest, { account }: StartContaine
   if (spec.work.kind === "script") Deno.chmodSync(directory.scriptFile, 0o644);
 }
 
+/**
+ * Creates the container, under another name if somebody else's has the usual one.
+ *
+ * @returns Its id; `undefined` if it was created and started before.
+ */
 async function create(
   engine: Engine,
-  name: string,
   request: AttemptRequest,
   options: StartContainerOptions,
-): Promise<"created" | "exists"> {
+): Promise<string | undefined> {
   const { stateDir, rules, account, withoutInit, signal } = options;
   const facts = await engine.facts(signal);
   const body = containerBody(checked(engine, request, options), {
@@ -156,46 +162,48 @@ async function create(
     stateDir,
     tasks: rules.tasks,
   });
-  try {
-    await engine.createContainer(name, body, signal);
-    return "created";
-  } catch (error) {
-    if (hasStatus(error, 409)) {
-      const info = await engine.inspectContainer(name, signal);
-      return info !== undefined && wasStarted(info) ? "exists" : "created";
+  for (let isFirst = true;; isFirst = false) {
+    try {
+      return await engine.createContainer(containerNameOf(request), body, signal);
+    } catch (error) {
+      if (!hasStatus(error, 409)) throw explained(error, body);
+      const info = await findContainer(engine, request, options);
+      if (info !== undefined) return wasStarted(info) ? undefined : info.id;
+      if (!isFirst) throw error;
+      // Recorded first: the next agent looks for it there.
+      recordName(request, otherNameOf(request));
     }
-    throw explained(error, body);
   }
 }
 
 async function start(
   engine: Engine,
-  name: string,
+  id: string,
   request: AttemptRequest,
   options: StartContainerOptions,
 ): Promise<"started" | "exists"> {
   const { clock, signal } = options;
   if (existsSync(request.directory.fenceFile)) {
-    await engine.removeContainer(name, signal);
+    await engine.removeContainer(id, signal);
     throw refused("the runner gave up the attempt");
   }
   for (const path of logFilesOf(request.directory, request.spec.output)) {
     openRegular(path, { create: true, append: true, mode: 0o600 }).close();
   }
   try {
-    await engine.startContainer(name, signal);
+    await engine.startContainer(id, signal);
     return "started";
   } catch (error) {
     if (!(error instanceof EngineError) || error.status === undefined) throw error;
     // The engine refused, so the job was not executed.
-    const info = await engine.inspectContainer(name, signal);
+    const info = await engine.inspectContainer(id, signal);
     if (info !== undefined && isRunning(info)) return "exists";
-    await engine.removeContainer(name, signal);
+    await engine.removeContainer(id, signal);
     if (!options.withoutInit && /docker-init|catatonit|container-init/.test(error.message)) {
       options.onNoInit();
       const plain = { ...options, withoutInit: true };
-      await create(engine, name, request, plain);
-      return await start(engine, name, request, plain);
+      const next = await create(engine, request, plain);
+      return next === undefined ? "exists" : await start(engine, next, request, plain);
     }
     const exitCode = execFailureOf(request, error.message);
     if (exitCode !== undefined) {
@@ -218,15 +226,35 @@ async function start(
 export async function fenceIfMade(
   engine: Engine,
   attempt: AttemptHandle,
-  signal: AbortSignal,
+  options: FindOptions,
+): Promise<ContainerInfo | undefined> {
+  const info = await findContainer(engine, attempt, options);
+  if (info === undefined || wasStarted(info)) return info;
+  const name = otherNameOf(attempt);
+  await engine.renameContainer(info.id, name, options.signal);
+  recordName(attempt, name);
+  return await engine.inspectContainer(info.id, options.signal);
+}
+
+/** Options for {@linkcode findContainer}. */
+export type FindOptions = Pick<StartContainerOptions, "stateDir" | "signal">;
+
+/** Finds an attempt's container; somebody else's of its name is none. */
+export async function findContainer(
+  engine: Pick<Engine, "inspectContainer">,
+  attempt: AttemptHandle,
+  { stateDir, signal }: FindOptions,
 ): Promise<ContainerInfo | undefined> {
   const info = await engine.inspectContainer(containerNameOf(attempt), signal);
-  if (info === undefined || wasStarted(info)) return info;
-  const { ref, directory } = attempt;
-  const name = `${jobContainerName(ref)}-${crypto.randomUUID().slice(0, 8)}`;
-  await engine.renameContainer(info.id, name, signal);
+  return info !== undefined && isContainerOf(info.labels, stateDir, attempt.ref) ? info : undefined;
+}
+
+function otherNameOf({ ref }: AttemptHandle): string {
+  return `${jobContainerName(ref)}-${crypto.randomUUID().slice(0, 8)}`;
+}
+
+function recordName({ directory }: AttemptHandle, name: string): void {
   writeAtomicSync(otherNameFile(directory.path), `${name}\n`);
-  return await engine.inspectContainer(info.id, signal);
 }
 
 function otherNameFile(directory: string): string {

@@ -5,6 +5,7 @@
  */
 import { createHash } from "node:crypto";
 import type { Engine } from "@lib/foundations/docker/engine.ts";
+import type { AttemptRef } from "@lib/spine/jobs/attempt_directory.ts";
 
 /** Labels of a container; `state` stands for the state directory, as suites may share an engine. */
 const JOB_LABELS = {
@@ -55,6 +56,16 @@ export function readJobLabels(
   return job === undefined || project === undefined || !/^[1-9]\d{0,8}$/.test(attempt)
     ? undefined
     : { job, project, attempt: Number(attempt) };
+}
+
+/** Tells if a container's labels are those of an attempt; anybody can take its name. */
+export function isContainerOf(
+  labels: Readonly<Record<string, string>>,
+  stateDir: string,
+  { jobId: job, project, number: attempt }: AttemptRef,
+): boolean {
+  return Object.entries(jobLabels(stateDir, { job, project, attempt }))
+    .every(([name, value]) => labels[name] === value);
 }
 
 /** Options for {@linkcode removeOrphans}. */

@@ -66,6 +66,9 @@ const count = v.pipe(v.number(), v.minValue(0));
 export const containerInfo = v.pipe(
   v.object({
     Id: v.string(),
+    Config: v.optional(
+      v.object({ Labels: v.optional(v.nullable(v.record(v.string(), v.string()))) }),
+    ),
     State: v.object({
       Status: v.string(),
       ExitCode: v.number(),
@@ -75,8 +78,9 @@ export const containerInfo = v.pipe(
       FinishedAt: v.optional(time),
     }),
   }),
-  v.transform(({ Id, State }) => ({
+  v.transform(({ Id, Config, State }) => ({
     id: Id,
+    labels: Config?.Labels ?? {},
     /** Such as `created`, `running` or `exited`. */
     status: State.Status,
     exitCode: State.ExitCode,
