@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { newJobId } from "@lib/core/ids.ts";
 import { Engine } from "@lib/foundations/docker/engine.ts";
 import { parseEngineHost } from "@lib/foundations/docker/find_engine.ts";
+import { removeForeign } from "@lib/features/containers/remove_foreign.ts";
 import { recordImageUse } from "@lib/features/containers/image_use.ts";
 import { jobLabels } from "@lib/features/containers/job_labels.ts";
 import { imageSource, orphanSource } from "@lib/features/containers/cleaning.ts";
@@ -146,4 +147,33 @@ Deno.test("imageSource() keeps an image that a container uses, also one made sin
   assert.equal((await source.remove(thing, signal)).kind, "removed");
   assert.equal(await docker.engine.client.inspectImage(reference, signal), undefined);
   Deno.removeSync(stateDir, { recursive: true });
+});
+
+Deno.test("removeForeign() removes what other users own, follows no link, and leaves no container", async () => {
+  const { client, containers } = docker.engine;
+  const stateDir = await Deno.makeTempDir({ prefix: "cicd-foreign-" });
+  try {
+    const image = await client.inspectImage("cicd-test/busybox:1", signal);
+    assert(image !== undefined);
+    const use = { id: image.id, reference: "cicd-test/busybox:1", project: "web", pulled: false };
+    await recordImageUse(stateDir, use);
+    Deno.mkdirSync(`${stateDir}/workspaces/kept`, { recursive: true });
+    const made = await new Deno.Command("sh", {
+      args: [
+        "-c",
+        "mkdir -p gone/a && cd gone/a && d=$(printf 'x\\377') && mkdir \"$d\" && " +
+        'echo 1 >"$d/f" && ln -s ../../kept link && chmod 500 "$d" && chown -R 1234:1234 .',
+      ],
+      cwd: `${stateDir}/workspaces`,
+    }).output();
+    assert(made.success, new TextDecoder().decode(made.stderr));
+    const before = await containers();
+    await removeForeign(client, `${stateDir}/workspaces/gone`, { stateDir, signal });
+    assert.deepEqual([...Deno.readDirSync(`${stateDir}/workspaces`)].map(({ name }) => name), [
+      "kept",
+    ]);
+    assert.deepEqual(await containers(), before);
+  } finally {
+    await Deno.remove(stateDir, { recursive: true });
+  }
 });

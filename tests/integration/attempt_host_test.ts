@@ -399,6 +399,33 @@ Deno.test("a workspace goes with its attempt, also one that the job made read-on
   }
 });
 
+Deno.test({
+  name: "a workspace with files that the account cannot remove goes through the executor",
+  ignore: Deno.uid() !== 0,
+  fn: async () => {
+    await using t = new Bench();
+    const host = await t.agent();
+    await host.begin(t.ref, input);
+    const held = `${t.workspaceOf().workspace}/held`;
+    Deno.mkdirSync(held);
+    // Root can remove all but a mount.
+    const mount = new Deno.Command("mount", { args: ["-t", "tmpfs", "none", held] });
+    assert(mount.outputSync().success);
+    const asked: string[] = [];
+    t.machine.removeForeign = async (path) => {
+      asked.push(path);
+      await new Deno.Command("umount", { args: [`${path}/held`] }).output();
+    };
+    t.machine.end(t.key, makeOutcome());
+    await host.ended(t.ref);
+    await host[Symbol.asyncDispose]();
+    assert.equal(asked.length, 1);
+    for (const parent of slotParents(t.stateDir, t.ref.project)) {
+      assert.deepEqual([...Deno.readDirSync(parent)], []);
+    }
+  },
+});
+
 Deno.test("adopt() removes the workspace that an agent left when it was killed", async () => {
   await using t = new Bench();
   await Deno.mkdir(t.directory.workspace, { recursive: true });

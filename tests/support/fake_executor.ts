@@ -30,6 +30,8 @@ export class FakeMachine {
   onBegun = () => {};
   /** Why the ends of attempts cannot be learned. */
   away: string | undefined;
+  /** Removes what this account cannot. */
+  removeForeign = (path: string): Promise<void> => Promise.reject(new Error(`no engine: ${path}`));
   /** Thrown by each look at this attempt. */
   readonly lookFails = new Map<string, Error>();
 
@@ -103,6 +105,10 @@ export class FakeExecutor implements Executor {
 
   describeProject(): Promise<ProjectUse> {
     return Promise.resolve({ limits: {}, usage: {} });
+  }
+
+  removeForeign(path: string): Promise<void> {
+    return this.#machine.removeForeign(path);
   }
 
   awayReason(): string | undefined {

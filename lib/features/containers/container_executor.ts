@@ -128,6 +128,12 @@ export class ContainerExecutor implements Executor {
     return this.#monitored.get(keyOf(attempt))?.away;
   }
 
+  async removeForeign(path: string, signal: AbortSignal): Promise<void> {
+    const { removeForeign } = await import("@lib/features/containers/remove_foreign.ts");
+    const { stateDir } = this.#options;
+    await removeForeign(await this.#engine(signal), path, { stateDir, signal });
+  }
+
   unhealthyReason(): string | undefined {
     // The engine is no part of the agent: a restart of the agent would not help.
     return undefined;

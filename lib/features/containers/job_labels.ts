@@ -40,6 +40,11 @@ export function jobLabels(
   };
 }
 
+/** Returns the labels of a helper's container, which cleaning removes if it remains. */
+export function helperLabels(stateDir: string): Readonly<Record<string, string>> {
+  return { [JOB_LABELS.state]: stateIdOf(stateDir) };
+}
+
 /** Returns the label filter for the containers of a state directory, or of one project in it. */
 export function jobLabelFilter(stateDir: string, project?: string): readonly string[] {
   const state = `${JOB_LABELS.state}=${stateIdOf(stateDir)}`;

@@ -165,9 +165,12 @@ function draftedFiles({ resultFile, stopFile, outcomeFile }: AttemptDirectory) {
  *
  * @throws {CicdError} If one of them remains; the others are removed all the same.
  */
-export async function removeWorkspace(directory: AttemptDirectory): Promise<void> {
+export async function removeWorkspace(
+  directory: AttemptDirectory,
+  remove: (path: string) => Promise<void> = removeTree,
+): Promise<void> {
   const drafts = draftedFiles(directory).map((path) => `${path}.draft`);
-  const ends = await Promise.allSettled([...drafts, ...jobDirectories(directory)].map(removeTree));
+  const ends = await Promise.allSettled([...drafts, ...jobDirectories(directory)].map(remove));
   for (const end of ends) if (end.status === "rejected") throw end.reason;
 }
 

@@ -106,12 +106,13 @@ export class AttemptHost implements AsyncDisposable {
   constructor(options: AttemptHostOptions) {
     this.#options = options;
     this.#starter = new AttemptStarter(options);
-    this.#workspaces = new Workspaces({
-      ...options,
-      isActive: (ref) => this.#live.has(keyOf(ref)) || this.#beginning.has(keyOf(ref)),
-    });
     this.#tasks = new TaskGroup({
       onFailure: (task, error) => options.log.error("A background task failed", { task, error }),
+    });
+    this.#workspaces = new Workspaces({
+      ...options,
+      signal: this.#tasks.signal,
+      isActive: (ref) => this.#live.has(keyOf(ref)) || this.#beginning.has(keyOf(ref)),
     });
   }
 
@@ -281,8 +282,7 @@ export class AttemptHost implements AsyncDisposable {
 
   /** Holds the workspace that the record of an attempt names. */
   async #recall(ref: AttemptRef): Promise<void> {
-    const slot = await readSlot(this.#directory(ref));
-    if (slot !== undefined) this.#workspaces.hold(ref, slot);
+    this.#workspaces.hold(ref, await readSlot(this.#directory(ref)));
   }
 
   #release(ref: AttemptRef): void {
@@ -296,7 +296,7 @@ export class AttemptHost implements AsyncDisposable {
   /** A remaining workspace costs space only; the next agent tries again. */
   async #tidy(ref: AttemptRef, directory: AttemptDirectory): Promise<void> {
     try {
-      await removeWorkspace(directory);
+      await removeWorkspace(directory, (path) => this.#workspaces.remove(path));
     } catch (error) {
       this.#options.log.warning("Cannot remove a workspace", { ...fieldsOf(ref), error });
     }

@@ -8,10 +8,12 @@
  *
  * @module
  */
+import { CicdError, messageOf } from "@lib/core/errors.ts";
 import type { ProjectName } from "@lib/core/ids.ts";
 import type { Logger } from "@lib/core/logger.ts";
 import { directoriesIn, existsSync } from "@lib/foundations/files/records.ts";
 import { removeTree } from "@lib/foundations/process/remove_tree.ts";
+import type { Executor } from "@lib/spine/jobs/executor.ts";
 import { repairDirectory } from "@lib/spine/jobs/attempt_damage.ts";
 import {
   ASIDE,
@@ -27,7 +29,11 @@ export interface WorkspacesOptions {
   readonly project: ProjectName;
   /** Tells if the attempt is starting or running here. */
   readonly isActive: (ref: AttemptRef) => boolean;
+  /** Removes what jobs made as other users. */
+  readonly executor: Pick<Executor, "removeForeign">;
   readonly log: Logger;
+  /** Ends removals. */
+  readonly signal: AbortSignal;
 }
 
 /** The slots of a project's workspaces and the attempts that hold them. */
@@ -46,10 +52,11 @@ export class Workspaces {
   }
 
   /**
-   * Holds the slot that the record of an attempt names. One that another attempt holds stays with
+   * Holds the slot that the record of an attempt names, if it names one. One that another attempt holds stays with
    * that: a job can change its own record.
    */
-  hold(ref: AttemptRef, slot: number): void {
+  hold(ref: AttemptRef, slot: number | undefined): void {
+    if (slot === undefined) return;
     if (!this.#held.has(slot) && this.#slotOf(ref) === undefined) this.#held.set(slot, ref);
   }
 
@@ -101,12 +108,31 @@ export class Workspaces {
         if (!name.startsWith(ASIDE) || this.#removing.has(path)) continue;
         this.#removing.add(path);
         try {
-          await removeTree(path);
+          await this.remove(path);
           this.#removing.delete(path);
         } catch (error) {
           log.warning("Cannot remove a workspace", { path, error });
         }
       }
+    }
+  }
+
+  /** Removes a directory of a job; files that it made as another user, through the executor. */
+  async remove(path: string): Promise<void> {
+    const { executor, signal } = this.#options;
+    try {
+      await removeTree(path);
+    } catch (error) {
+      if (executor.removeForeign === undefined) throw error;
+      try {
+        await executor.removeForeign(path, signal);
+      } catch (second) {
+        throw new CicdError(
+          "io_failed",
+          `${messageOf(error)}; by the engine: ${messageOf(second)}`,
+        );
+      }
+      await removeTree(path);
     }
   }
 

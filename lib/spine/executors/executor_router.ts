@@ -67,6 +67,10 @@ export class ExecutorRouter implements Executor {
     return executor?.awayReason?.(attempt);
   }
 
+  async removeForeign(path: string, signal: AbortSignal): Promise<void> {
+    await (await this.#containersNow()).removeForeign?.(path, signal);
+  }
+
   unhealthyReason(): string | undefined {
     return this.#processes.unhealthyReason();
   }
@@ -77,8 +81,11 @@ export class ExecutorRouter implements Executor {
     if (this.#containers !== undefined) parts.use(await this.#containers);
   }
 
-  async #for({ container }: JobSpec): Promise<Executor> {
-    if (container === undefined) return this.#processes;
+  #for({ container }: JobSpec): Promise<Executor> {
+    return container === undefined ? Promise.resolve(this.#processes) : this.#containersNow();
+  }
+
+  async #containersNow(): Promise<Executor> {
     const made = this.#containers ??= this.#makeContainers();
     try {
       return this.#made = await made;

@@ -74,6 +74,12 @@ export interface Executor extends AsyncDisposable {
   describeProject(signal: AbortSignal): Promise<ProjectUse>;
   /** Returns why the end of an attempt could not be learned now; absent or `undefined`: it could. */
   awayReason?(attempt: AttemptHandle): string | undefined;
+  /**
+   * Removes a directory with files that jobs made as other users, which this account may not remove.
+   *
+   * @throws {CicdError} If something remains.
+   */
+  removeForeign?(path: string, signal: AbortSignal): Promise<void>;
   /** Returns why the executor cannot work now; `undefined` while it can. */
   unhealthyReason(): string | undefined;
 }

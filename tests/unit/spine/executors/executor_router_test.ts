@@ -13,6 +13,7 @@ function recording(kind: Executor["kind"], calls: string[]): Executor {
     look: () => Promise.resolve(note("look")).then(() => ({ kind: "alive" })),
     ended: () => Promise.reject(new Error(kind)),
     stop: () => Promise.resolve(note("stop")),
+    removeForeign: (path) => Promise.resolve(note(`remove ${path}`)),
     describeProject: () => Promise.resolve({ limits: { cpu: 1 }, usage: {} }),
     awayReason: () => `${kind} is away`,
     unhealthyReason: () => kind,
@@ -52,6 +53,12 @@ Deno.test("ExecutorRouter sends a job with a container to the engine, all others
   assert.deepEqual(calls, ["direct look", "container look", "container look", "container stop"]);
   await executor[Symbol.asyncDispose]();
   assert.deepEqual(calls.slice(4).sort(), ["container dispose", "direct dispose"]);
+});
+
+Deno.test("ExecutorRouter has the engine remove what the account cannot", async () => {
+  const { executor, calls, signal } = setup();
+  await executor.removeForeign("/state/x", signal);
+  assert.deepEqual(calls, ["container remove /state/x"]);
 });
 
 Deno.test("ExecutorRouter gives the reason of the executor that has the attempt", async () => {
