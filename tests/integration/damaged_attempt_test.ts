@@ -15,7 +15,7 @@ import { AttemptHost } from "@lib/spine/attempts/attempt_host.ts";
 import { DirectExecutor } from "@lib/spine/executors/direct_executor.ts";
 import { UnitExecutor } from "@lib/spine/executors/unit_executor.ts";
 import type { UnitManager } from "@lib/spine/executors/unit_manager.ts";
-import type { AttemptRef } from "@lib/spine/jobs/attempt_directory.ts";
+import { attemptDirectory, type AttemptRef } from "@lib/spine/jobs/attempt_directory.ts";
 import type { Executor } from "@lib/spine/jobs/executor.ts";
 import type { AttemptOutcome } from "@lib/spine/jobs/model.ts";
 import { recordLog } from "@lib/spine/logs/log_recorder.ts";
@@ -27,7 +27,7 @@ import { RecordingLogger } from "../support/recording_logger.ts";
 
 type Kind = "unit" | "direct";
 
-/** A damage, as the script of a job in its workspace. */
+/** A damage, as the script of a job, in the directory of its attempt. */
 interface Damage {
   readonly script: string;
   /** What the message says if the record of the end is lost; else the job's own result counts. */
@@ -49,56 +49,60 @@ const NO_RECORD = { unit: /record of its end is not a file/, direct: /record of 
 const UNSUPERVISED = { direct: /attempt\.json was removed|supervisor went away/ };
 
 const DAMAGES: Readonly<Record<string, Damage>> = {
-  "removes everything of its job": { script: "cd ../..; rm -rf *", lost: REMOVED },
-  "removes everything of all projects": { script: "cd ../../../../..; rm -rf *", lost: REMOVED },
-  "empties its directory": { script: "rm -rf ../*", lost: UNSUPERVISED },
-  "renames its directory": { script: 'd=$(cd .. && pwd); mv "$d" "$d.away"', lost: REMOVED },
+  "removes its workspace": { script: 'rm -rf "$OLDPWD"' },
+  "puts a file in place of all workspaces": {
+    script: 'd=${OLDPWD%/*}; rm -rf "$d"; echo file >"$d"',
+  },
+  "removes everything of its job": { script: "cd ..; rm -rf *", lost: REMOVED },
+  "removes everything of all projects": { script: "cd ../../../..; rm -rf *", lost: REMOVED },
+  "empties its directory": { script: "rm -rf ./*", lost: UNSUPERVISED },
+  "renames its directory": { script: 'd=$PWD; mv "$d" "$d.away"', lost: REMOVED },
   "replaces its directory by another": {
-    script: 'd=$(cd .. && pwd); mv "$d" "$d.away"; mkdir "$d"',
+    script: 'd=$PWD; mv "$d" "$d.away"; mkdir "$d"',
     lost: UNSUPERVISED,
   },
   "puts a file in place of its directory": {
-    script: 'd=$(cd .. && pwd); rm -rf "$d"; echo file >"$d"',
+    script: 'd=$PWD; rm -rf "$d"; echo file >"$d"',
     lost: REPLACED,
   },
   "puts a link to itself in place of its job": {
-    script: 'd=$(cd ../.. && pwd); rm -rf "$d"; ln -s "${d##*/}" "$d"',
+    script: 'd=$(cd .. && pwd); rm -rf "$d"; ln -s "${d##*/}" "$d"',
     lost: REPLACED,
   },
   "makes a directory in place of the record of its end": {
-    script: "rm ../output.log; mkdir -p ../result/full",
+    script: "rm output.log; mkdir -p result/full",
     lost: NO_RECORD,
   },
-  "makes a directory in place of the outcome": { script: "mkdir -p ../outcome.json/full" },
-  "writes an outcome that nobody can read": { script: "echo '{' >../outcome.json" },
-  "writes an outcome of a terabyte": { script: "truncate -s 1T ../outcome.json" },
+  "makes a directory in place of the outcome": { script: "mkdir -p outcome.json/full" },
+  "writes an outcome that nobody can read": { script: "echo '{' >outcome.json" },
+  "writes an outcome of a terabyte": { script: "truncate -s 1T outcome.json" },
   "forges an outcome": {
     script: `echo '{"state":"failed","reason":"exit_code","message":"x","usage":{},` +
-      `"finishedAt":1,"logBytes":0}' >../outcome.json`,
+      `"finishedAt":1,"logBytes":0}' >outcome.json`,
   },
   "forges the record of its end": {
-    script: "printf 'service_result=success\\nexit_code=exited\\nexit_status=0\\n' >../result",
+    script: "printf 'service_result=success\\nexit_code=exited\\nexit_status=0\\n' >result",
     endsAnyhow: true,
   },
-  "puts a link in place of attempt.json": { script: "ln -sf /etc/passwd ../attempt.json" },
-  "puts a FIFO in place of attempt.json": { script: "rm ../attempt.json; mkfifo ../attempt.json" },
-  "makes attempt.json huge": { script: "truncate -s 1T ../attempt.json" },
+  "puts a link in place of attempt.json": { script: "ln -sf /etc/passwd attempt.json" },
+  "puts a FIFO in place of attempt.json": { script: "rm attempt.json; mkfifo attempt.json" },
+  "makes attempt.json huge": { script: "truncate -s 1T attempt.json" },
   "puts a terabyte in place of its supervisor's record": {
-    script: "truncate -s 1T ../huge; mv ../huge ../supervisor",
+    script: "truncate -s 1T huge; mv huge supervisor",
     lost: UNSUPERVISED,
   },
   "puts a link to a terabyte in place of its supervisor's record": {
-    script: "truncate -s 1T ../huge; ln -sf huge ../supervisor",
+    script: "truncate -s 1T huge; ln -sf huge supervisor",
     lost: UNSUPERVISED,
   },
   "closes its directory": {
-    script: "chmod 000 ..",
+    script: "chmod 000 .",
     lost: { unit: /was closed/, direct: /./ },
     modes: true,
   },
-  "closes its records": { script: "chmod 000 ../*", lost: UNSUPERVISED, modes: true },
+  "closes its records": { script: "chmod 000 ./*", lost: UNSUPERVISED, modes: true },
   "closes the directory of all projects": {
-    script: "chmod 000 ../../../../..",
+    script: "chmod 000 ../../../..",
     lost: { unit: /was closed/, direct: /./ },
     modes: true,
   },
@@ -268,7 +272,9 @@ class Bench implements AsyncDisposable {
   /** Runs a job that counts its starts, does its damage, and ends once it is told to. */
   order(ref: AttemptRef, damage: string) {
     const file = `${this.root}/${ref.jobId}`;
+    const { path } = attemptDirectory(this.stateDir, ref);
     const text = `echo run >>${file}.runs
+cd "${path}"
 ${damage}
 cd /
 : >${file}.done
@@ -387,6 +393,9 @@ for (const kind of ["unit", "direct"] as const) {
   }
 }
 
+/** The directory of its attempt, to the shell of a job. */
+const RECORDS = "$CICD_WORKSPACE/../../jobs/$CICD_JOB_ID/$CICD_ATTEMPT";
+
 Deno.test("a job that removes its directory is lost, gives its slot back, and is run once", async () => {
   await using bench = new RunnerBench({ config: "queue: { max_running: 1 }" });
   await bench.start();
@@ -395,8 +404,8 @@ Deno.test("a job that removes its directory is lost, gives its slot back, and is
   const endOf = async (id: string) =>
     (await bench.json("GET", `/v1/jobs/${id}/wait?timeout=30s`)).body;
   const ran = `${bench.directory}/ran`;
-  const removing = await submit(`echo run >>"${ran}"; cd ../..; rm -rf *; exit 3`);
-  const forging = await submit("rm ../attempt.json; mkdir ../outcome.json; exit 3");
+  const removing = await submit(`echo run >>"${ran}"; cd "${RECORDS}/.."; rm -rf *; exit 3`);
+  const forging = await submit(`cd "${RECORDS}"; rm attempt.json; mkdir outcome.json; exit 3`);
   const waiting = await submit("echo fine");
   const lost = await endOf(removing);
   assert.deepEqual([lost.state, lost.reason], ["lost", "agent_lost"], lost.message);

@@ -7,15 +7,18 @@ import assert from "node:assert/strict";
 import { removeTree } from "@lib/foundations/process/remove_tree.ts";
 import { RunnerBench } from "../support/runner_process.ts";
 
+/** The directory of its attempt, to the shell of a job. */
+const RECORDS = "$CICD_WORKSPACE/../../jobs/$CICD_JOB_ID/$CICD_ATTEMPT";
+
 /** Jobs as they are submitted, besides their project. */
 const HOSTILE: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   "nests 60,000 directories": {
     command: ["perl", "-e", "for (1 .. 60000) { mkdir 'd'; chdir 'd' or last }"],
   },
   "makes FIFOs beside and in place of its log": {
-    script: "mkfifo ../a ../b; rm -f ../output.log; mkfifo ../output.log; true",
+    script: `cd "${RECORDS}"; mkfifo a b; rm -f output.log; mkfifo output.log; true`,
   },
-  "removes its directory": { script: "cd ../..; rm -rf *" },
+  "removes its directory": { script: `cd "${RECORDS}/.."; rm -rf *` },
   "has large secrets": {
     command: ["true"],
     secrets: { A: "a1".repeat(30_000), B: "b2".repeat(30_000) },
