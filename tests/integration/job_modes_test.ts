@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { systemClock } from "@lib/core/clock.ts";
 import { attemptDirectory } from "@lib/spine/jobs/attempt_directory.ts";
 import { parseJobId } from "@lib/core/ids.ts";
 import { projectName } from "../support/job_fixtures.ts";
@@ -9,7 +10,7 @@ const CONFIG = "git: { schemes: [file] }\n";
 const SCRIPT = `umask; find . -path ./.git/objects -prune -o -printf '%m %p\\n' | sort -k2
 find .git/objects -printf '%m\\n' | sort -u
 mkdir -p cache/tool; echo x >cache/tool/run; chmod 2775 cache/tool; chmod 755 cache/tool/run
-touch go; while [ ! -e "$CICD_WORKSPACE/../leave" ]; do sleep 0.05; done`;
+touch go; while [ ! -e "$CICD_WORKSPACE/../../leave" ]; do sleep 0.05; done`;
 
 async function modesOf(umask: string) {
   await using bench = new RunnerBench({ config: CONFIG, umask });
@@ -31,22 +32,21 @@ async function modesOf(umask: string) {
     const { body: job } = await bench.json("POST", "/v1/jobs", { body });
     const jobId = parseJobId(job.id);
     assert(jobId !== undefined);
-    const directory = attemptDirectory(bench.stateDir, {
-      project: projectName(),
-      jobId,
-      number: 1,
-    });
+    const ref = { project: projectName(), jobId, number: 1 };
+    const directory = attemptDirectory(bench.stateDir, ref, 1);
     const follow = bench.ask("GET", `/v1/jobs/${job.id}/wait?timeout=60s`);
-    while (!exists(`${directory.workspace}/go`)) await new Promise((go) => setTimeout(go, 20));
+    const signal = AbortSignal.timeout(30_000);
+    while (!exists(`${directory.workspace}/go`)) await systemClock.sleep(20, { signal });
     for (const { name, isDirectory } of Deno.readDirSync(directory.path)) {
-      if (name === "work") continue;
       const mode = (Deno.lstatSync(`${directory.path}/${name}`).mode ?? 0) & 0o777;
       assert.equal(mode & 0o077, 0, `${name} has mode ${mode.toString(8)}`);
       assert.equal(mode & 0o700, isDirectory ? 0o700 : 0o600, name);
     }
     assert.equal((Deno.lstatSync(directory.path).mode ?? 0) & 0o777, 0o700);
-    Deno.writeTextFileSync(`${directory.path}/leave`, "");
+    const leave = `${bench.stateDir}/projects/web/leave`;
+    Deno.writeTextFileSync(leave, "");
     assert.equal((await (await follow).json()).state, "succeeded");
+    Deno.removeSync(leave);
     texts.push(await (await bench.ask("GET", `/v1/jobs/${job.id}/logs`)).text());
   }
   return texts.map((text) =>
