@@ -22,7 +22,7 @@ Deno.test("a container job on a checkout streams its log, keeps to its limits, a
     script: [
       "echo begun in $PWD with $OWN",
       "./build.sh",
-      "env | grep -c GIT_TOKEN",
+      "env | grep -c GIT_TOKEN || true",
       "cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/memory/memory.limit_in_bytes 2>/dev/null",
       "exit 3",
     ].join("\n"),

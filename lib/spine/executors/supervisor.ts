@@ -81,7 +81,7 @@ cicd__kill_all() {
   done
 } 2>/dev/null
 cicd__over() {
-  [ -e "$cicd__directory/stop" ] || [ -e "$cicd__draft.ended" ]
+  [ -e "$cicd__directory/stop" ] || [ -f "$cicd__draft.ended" ]
 }
 cicd__reap() {
   trap '' TERM
@@ -110,12 +110,12 @@ cicd__reap() {
       command -p sleep 0.05
       cicd__left=$((cicd__left - 50))
       cicd__members "$$" "$cicd__job" "$cicd__attempt" "$$ $cicd__own"
-      [ -n "$cicd__found" ] || [ ! -e "$cicd__draft.ended" ] || break
+      [ -n "$cicd__found" ] || [ ! -f "$cicd__draft.ended" ] || break
     done
   fi
   while :; do
     cicd__kill_all "$$" "$cicd__job" "$cicd__attempt" "$$ $cicd__own"
-    [ ! -e "$cicd__draft.ended" ] && kill -0 "$$" || return 0
+    [ ! -f "$cicd__draft.ended" ] && kill -0 "$$" || return 0
     command -p sleep 0.02
   done
 }
