@@ -1,5 +1,6 @@
 /**
- * Runs the test suites, each as a process with its own permissions.
+ * Runs the test suites, each as a process with its own permissions. Those with a machine or an engine
+ * of their own mostly wait: they run beside the others, and their output follows when each has ended.
  *
  * Usage: `test.ts [SUITE…] [-- DENO_TEST_ARGUMENT…]`; without a suite, runs all.
  * Installs what the suites need first. The last line is `N passed, N failed` over
@@ -54,8 +55,13 @@ async function main(args: readonly string[]): Promise<number> {
   }
   const chosen = SUITES.filter(({ name }) => names.length === 0 || names.includes(name));
   await setUp(chosen);
-  let total: Counts = { passed: 0, failed: 0, skipped: 0 };
-  for (const suite of chosen) total = addCounts(total, await runSuite(suite, passedOn));
+  const beside = chosen.filter(({ whyNot }) => whyNot !== undefined);
+  const first = chosen.filter((suite) => !beside.includes(suite));
+  const lanes = await Promise.all([
+    runSuites(first, passedOn, "shown"),
+    runSuites(beside, passedOn, first.length > 0 ? "kept" : "shown"),
+  ]);
+  const total = lanes.reduce(addCounts);
   console.log(summaryLine(total));
   return total.failed === 0 ? 0 : 1;
 }
@@ -69,20 +75,41 @@ async function setUp(chosen: readonly Suite[]): Promise<void> {
   }
 }
 
-async function runSuite(suite: Suite, passedOn: readonly string[]): Promise<Counts> {
+/** Runs suites one after the other. */
+async function runSuites(
+  suites: readonly Suite[],
+  passedOn: readonly string[],
+  output: Output,
+): Promise<Counts> {
+  let total: Counts = { passed: 0, failed: 0, skipped: 0 };
+  for (const suite of suites) total = addCounts(total, await runSuite(suite, passedOn, output));
+  return total;
+}
+
+/** `kept`: printed when the suite has ended, so that no two are mixed. */
+type Output = "shown" | "kept";
+
+async function runSuite(
+  suite: Suite,
+  passedOn: readonly string[],
+  output: Output,
+): Promise<Counts> {
   const { name, permissions, timeoutMs } = suite;
   const reason = await suite.whyNot?.();
   if (reason !== undefined) {
     console.log(`\nSKIPPED ${name} suite: ${reason}\n`);
     return { passed: 0, failed: 0, skipped: 1 };
   }
-  console.log(`\n== ${name} suite`);
+  if (output === "shown") console.log(`\n== ${name} suite`);
   const directory = await Deno.makeTempDir({ prefix: "cicd-test-" });
   const started = performance.now();
   try {
     const junit = `${directory}/junit.xml`;
     const args = ["test", ...permissions, `--junit-path=${junit}`, ...passedOn, `tests/${name}/`];
-    const code = await run([Deno.execPath(), ...args], AbortSignal.timeout(timeoutMs));
+    const kept = output === "kept" ? `${directory}/output` : undefined;
+    const signal = AbortSignal.timeout(timeoutMs);
+    const code = await run([Deno.execPath(), ...args], { signal, kept });
+    if (kept !== undefined) console.log(`\n== ${name} suite\n${await Deno.readTextFile(kept)}`);
     const counts = readJunit(await Deno.readTextFile(junit).catch(() => ""));
     const seconds = ((performance.now() - started) / 1_000).toFixed(1);
     console.log(`== ${name} suite: ${summaryLine(counts)} (${seconds} s)`);
@@ -103,9 +130,17 @@ function fail(counts: Counts, why: string): Counts {
   return { ...counts, failed: counts.failed + 1 };
 }
 
-/** Runs a program in the project's directory, with inherited output; returns its exit code. */
-async function run(argv: readonly string[], signal?: AbortSignal): Promise<number> {
-  const [program = "", ...args] = argv;
+/** Runs a program in the project's directory; returns its exit code. */
+async function run(
+  argv: readonly string[],
+  { signal, kept }: {
+    readonly signal?: AbortSignal;
+    /** The file for its output, which is inherited otherwise. */
+    readonly kept?: string | undefined;
+  } = {},
+): Promise<number> {
+  const shell = ["sh", "-c", 'exec "$@" >"$0" 2>&1'];
+  const [program = "", ...args] = kept === undefined ? argv : [...shell, kept, ...argv];
   const child = new Deno.Command(program, {
     args,
     cwd: PROJECT,
