@@ -43,7 +43,7 @@ Deno.test("container jobs run for an ordinary account with the system's engine",
       script: [
         "echo begun as $(id -u):$(id -g) in $PWD",
         "./build.sh",
-        "cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/memory/memory.limit_in_bytes 2>/dev/null",
+        "cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/memory/memory.limit_in_bytes 2>/dev/null || true",
         "touch $HOME/mine && exit 3",
       ].join("\n"),
       limits: { memory: "64M", cpu: 0.5, tasks: 50 },

@@ -37,7 +37,16 @@ Deno.test("the system unit runs jobs as its account, hardened, and starts by its
     });
   const work =
     "id -un; grep -E 'CapBnd|NoNewPrivs' /proc/self/status; cat /proc/self/cgroup; exit 3";
-  const { code, stdout, stderr } = await runner("run", "-p", "web", "--", "sh", "-c", work);
+  const { code, stdout, stderr } = await runner(
+    "run",
+    "-p",
+    "web",
+    "--workspace",
+    "--",
+    "sh",
+    "-c",
+    work,
+  );
   assert.equal(code, 3, stderr);
   assert.match(stdout, /^dev$/m);
   assert.match(stdout, /^CapBnd:\s+0+$/m);
