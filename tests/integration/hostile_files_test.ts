@@ -105,7 +105,7 @@ sleep 0.5`;
       }),
     );
     // Awaited below, unless the test fails before that.
-    text.catch(ignore("the failure of the test counts"));
+    void text.catch(ignore("the failure of the test counts"));
     const failures: unknown[] = [];
     await using recording = recordLog({
       directory,
