@@ -134,9 +134,9 @@ function attempt(id: string): string {
   return `${STATE}/projects/web/jobs/${id}/1`;
 }
 
-/** Where the only job that runs works. */
+/** Returns the workspace of the project's second job under way. */
 export function workspace(): string {
-  return `${STATE}/projects/web/workspaces/1`;
+  return `${STATE}/projects/web/workspaces/2`;
 }
 
 /** A job's output. */
