@@ -40,9 +40,18 @@ cicd__identity() {
     cicd__identity=$(command -p ps -o lstart= -p "$1") && [ -n "$cicd__identity" ]
   fi 2>/dev/null
 }
-cicd__find_supervisor() {
+cicd__read_supervisor() {
   [ -f "$1/supervisor" ] || return 1
-  { read -r cicd__main && read -r cicd__known; } <"$1/supervisor" || return 1
+  # The job may have put an endless file here.
+  cicd__text=$(command -p head -c 99 "$1/supervisor") || return 1
+  cicd__main=\${cicd__text%%
+*}
+  cicd__known=\${cicd__text#*
+}
+  case $cicd__main in '' | *[!0-9]*) return 1 ;; esac
+}
+cicd__find_supervisor() {
+  cicd__read_supervisor "$1" || return 1
   cicd__identity "$cicd__main" && [ "$cicd__identity" = "$cicd__known" ]
 } 2>/dev/null
 cicd__members() {
@@ -209,8 +218,7 @@ case $cicd__call in
     ;;
   sweep)
     cicd__main=none
-    [ ! -f "$1/supervisor" ] ||
-      { read -r cicd__main && read -r cicd__known; } <"$1/supervisor" || cicd__main=none
+    cicd__read_supervisor "$1" 2>/dev/null || cicd__main=none
     cicd__kill_all "$cicd__main" "$2" "$3" "$$"
     ;;
 esac
