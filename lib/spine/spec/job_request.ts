@@ -24,6 +24,7 @@ export const jobRequestSchema: v.GenericSchema<unknown, JobRequest> = requestSch
     pull: ["image"],
     network: ["image"],
     container: ["image"],
+    errexit: ["script"],
   },
   examples: [{ project: "web-app", command: ["make", "test"] }],
 });
