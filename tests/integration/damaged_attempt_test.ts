@@ -95,6 +95,14 @@ const DAMAGES: Readonly<Record<string, Damage>> = {
     script: "truncate -s 1T huge; ln -sf huge supervisor",
     lost: UNSUPERVISED,
   },
+  "kills its supervisor and names another process": {
+    script: `if [ -e supervisor ]; then
+  set -- $(sed 's/.*) //' /proc/${Deno.pid}/stat); shift 19
+  printf '%s\\n%s\\n' ${Deno.pid} "$1" >supervisor
+  kill -9 $PPID
+fi`,
+    lost: UNSUPERVISED,
+  },
   "closes its directory": {
     script: "chmod 000 .",
     lost: { unit: /was closed/, direct: /./ },

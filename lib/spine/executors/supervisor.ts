@@ -48,11 +48,14 @@ cicd__read_supervisor() {
 *}
   cicd__known=\${cicd__text#*
 }
-  case $cicd__main in '' | *[!0-9]*) return 1 ;; esac
+  # Also forged: a group or session of these numbers would be every process of the account.
+  case $cicd__main in '' | 0* | 1 | *[!0-9]*) return 1 ;; esac
 }
 cicd__find_supervisor() {
   cicd__read_supervisor "$1" || return 1
-  cicd__identity "$cicd__main" && [ "$cicd__identity" = "$cicd__known" ]
+  cicd__identity "$cicd__main" && [ "$cicd__identity" = "$cicd__known" ] || return 1
+  [ ! -r "/proc/$cicd__main/cmdline" ] ||
+    command -p grep -qazxF -- "$1" "/proc/$cicd__main/cmdline"
 } 2>/dev/null
 cicd__members() {
   cicd__found=
@@ -218,7 +221,10 @@ case $cicd__call in
     ;;
   sweep)
     cicd__main=none
-    cicd__read_supervisor "$1" 2>/dev/null || cicd__main=none
+    # The number of a dead supervisor still is its session's; that of another process is forged.
+    cicd__find_supervisor "$1" || {
+      cicd__read_supervisor "$1" 2>/dev/null && ! cicd__identity "$cicd__main"
+    } || cicd__main=none
     cicd__kill_all "$cicd__main" "$2" "$3" "$$"
     ;;
 esac
