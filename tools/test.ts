@@ -4,14 +4,14 @@
  *
  * Usage: `test.ts [SUITE…] [-- DENO_TEST_ARGUMENT…]`; without a suite, runs all.
  * Installs what the suites need first. The last line is `N passed, N failed` over
- * all suites, with `, N skipped` if there are any.
+ * all suites, with `, N skipped` if there are any; what failed stands before it.
  *
  * @module
  */
 import process from "node:process";
 import { whyNoEngine } from "../tests/support/docker_engine.ts";
 import { whyNoMachines } from "../tests/support/suite.ts";
-import { addCounts, type Counts, readJunit, summaryLine } from "./test_counts.ts";
+import { addCounts, type Counts, NO_TESTS, readJunit, summaryLine } from "./test_counts.ts";
 
 /** A directory of tests with the same permissions. */
 interface Suite {
@@ -62,6 +62,7 @@ async function main(args: readonly string[]): Promise<number> {
     runSuites(beside, passedOn, first.length > 0 ? "kept" : "shown"),
   ]);
   const total = lanes.reduce(addCounts);
+  for (const failure of total.failures) console.log(`FAILED ${failure}`);
   console.log(summaryLine(total));
   return total.failed === 0 ? 0 : 1;
 }
@@ -81,7 +82,7 @@ async function runSuites(
   passedOn: readonly string[],
   output: Output,
 ): Promise<Counts> {
-  let total: Counts = { passed: 0, failed: 0, skipped: 0 };
+  let total = NO_TESTS;
   for (const suite of suites) total = addCounts(total, await runSuite(suite, passedOn, output));
   return total;
 }
@@ -98,7 +99,7 @@ async function runSuite(
   const reason = await suite.whyNot?.();
   if (reason !== undefined) {
     console.log(`\nSKIPPED ${name} suite: ${reason}\n`);
-    return { passed: 0, failed: 0, skipped: 1 };
+    return { ...NO_TESTS, skipped: 1 };
   }
   if (output === "shown") console.log(`\n== ${name} suite`);
   const directory = await Deno.makeTempDir({ prefix: "cicd-test-" });
@@ -126,8 +127,7 @@ async function runSuite(
 }
 
 function fail(counts: Counts, why: string): Counts {
-  console.error(`FAILED ${why}`);
-  return { ...counts, failed: counts.failed + 1 };
+  return { ...counts, failed: counts.failed + 1, failures: [...counts.failures, why] };
 }
 
 /** Runs a program in the project's directory; returns its exit code. */

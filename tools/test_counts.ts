@@ -9,7 +9,12 @@ export interface Counts {
   readonly passed: number;
   readonly failed: number;
   readonly skipped: number;
+  /** The failed tests and steps, as `FILE: NAME`. */
+  readonly failures: readonly string[];
 }
+
+/** The counts of a run without tests. */
+export const NO_TESTS: Counts = { passed: 0, failed: 0, skipped: 0, failures: [] };
 
 /** Adds the counts of two suites. */
 export function addCounts(a: Counts, b: Counts): Counts {
@@ -17,11 +22,12 @@ export function addCounts(a: Counts, b: Counts): Counts {
     passed: a.passed + b.passed,
     failed: a.failed + b.failed,
     skipped: a.skipped + b.skipped,
+    failures: [...a.failures, ...b.failures],
   };
 }
 
 /** Formats counts as the last line of a run. */
-export function summaryLine({ passed, failed, skipped }: Counts): string {
+export function summaryLine({ passed, failed, skipped }: Omit<Counts, "failures">): string {
   return `${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ""}`;
 }
 
@@ -31,17 +37,22 @@ export function summaryLine({ passed, failed, skipped }: Counts): string {
  * @param xml The report; an empty string has no tests.
  */
 export function readJunit(xml: string): Counts {
-  let counts: Counts = { passed: 0, failed: 0, skipped: 0 };
+  let counts = NO_TESTS;
   const seen = new Set<string>();
   const pattern = /<testcase name="([^"]*)" classname="([^"]*)"[^>]*?(?:\/>|>(.*?)<\/testcase>)/gs;
   for (const [, name = "", file = "", body = ""] of xml.matchAll(pattern)) {
     // A step is named after its test, which comes first.
     const isStep = prefixes(name).some((test) => seen.has(`${file}\n${test}`));
     seen.add(`${file}\n${name}`);
-    if (isStep) continue;
     const failed = /<(failure|error)\b/.test(body) ? 1 : 0;
     const skipped = failed === 0 && /<skipped\b/.test(body) ? 1 : 0;
-    counts = addCounts(counts, { passed: 1 - failed - skipped, failed, skipped });
+    const failures = failed === 0 ? [] : [`${file}: ${unescaped(name)}`];
+    counts = addCounts(
+      counts,
+      isStep
+        ? { ...NO_TESTS, failures }
+        : { passed: 1 - failed - skipped, failed, skipped, failures },
+    );
   }
   return counts;
 }
@@ -49,4 +60,10 @@ export function readJunit(xml: string): Counts {
 function prefixes(name: string): string[] {
   const parts = name.split(" &gt; ");
   return parts.slice(1).map((_, index) => parts.slice(0, index + 1).join(" &gt; "));
+}
+
+function unescaped(text: string): string {
+  const characters: Readonly<Record<string, string>> = { lt: "<", gt: ">", quot: '"', apos: "'" };
+  return text.replaceAll(/&(lt|gt|quot|apos);/g, (_, name: string) => characters[name] ?? "")
+    .replaceAll("&amp;", "&");
 }

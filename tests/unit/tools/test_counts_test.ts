@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readJunit, summaryLine } from "../../../tools/test_counts.ts";
+import { NO_TESTS, readJunit, summaryLine } from "../../../tools/test_counts.ts";
 
 const REPORT = `<?xml version="1.0" encoding="UTF-8"?>
 <testsuites name="deno test" tests="7" failures="3" errors="0" time="0.151">
@@ -26,15 +26,23 @@ const REPORT = `<?xml version="1.0" encoding="UTF-8"?>
 </testsuites>
 `;
 
-Deno.test("readJunit() counts tests, not their steps", () => {
-  assert.deepEqual(readJunit(REPORT), { passed: 2, failed: 2, skipped: 1 });
+Deno.test("readJunit() counts tests, not their steps, and names what failed", () => {
+  assert.deepEqual(readJunit(REPORT), {
+    passed: 2,
+    failed: 2,
+    skipped: 1,
+    failures: ["./a_test.ts: b", "./a_test.ts: d <x>", "./a_test.ts: d <x> > s"],
+  });
 });
 
 Deno.test("readJunit() finds nothing in a report that was not written", () => {
-  assert.deepEqual(readJunit(""), { passed: 0, failed: 0, skipped: 0 });
+  assert.deepEqual(readJunit(""), NO_TESTS);
 });
 
 Deno.test("summaryLine() names skipped tests only if there are any", () => {
-  assert.equal(summaryLine({ passed: 3, failed: 0, skipped: 0 }), "3 passed, 0 failed");
-  assert.equal(summaryLine({ passed: 3, failed: 1, skipped: 2 }), "3 passed, 1 failed, 2 skipped");
+  assert.equal(summaryLine({ ...NO_TESTS, passed: 3 }), "3 passed, 0 failed");
+  assert.equal(
+    summaryLine({ ...NO_TESTS, passed: 3, failed: 1, skipped: 2 }),
+    "3 passed, 1 failed, 2 skipped",
+  );
 });
