@@ -12,6 +12,7 @@ export const MACHINE_ROW_NAMES = [
   "cold",
   "memory",
   "rate",
+  "cpu",
   "survivors",
   "recovery",
 ] as const;

@@ -16,6 +16,7 @@ const ROWS: Readonly<Record<MachineRowName, (bench: Bench) => Promise<readonly C
   cold: async (bench) => await (await import("./cold_row.ts")).measureCold(bench),
   memory: async (bench) => await (await import("./memory_row.ts")).measureMemory(bench),
   rate: async (bench) => await (await import("./rate_row.ts")).measureRate(bench),
+  cpu: async (bench) => await (await import("./cpu_row.ts")).measureCpu(bench),
   survivors: async (bench) => await (await import("./survivors_row.ts")).measureSurvivors(bench),
   recovery: async (bench) => await (await import("./recovery_row.ts")).measureRecovery(bench),
 };

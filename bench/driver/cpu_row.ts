@@ -1,0 +1,165 @@
+/**
+ * Measures the processor time of a job, by the process that spends it.
+ *
+ * The control groups of the units count it, processes that have ended included. Clients are counted
+ * by the driver's own times, those of the programs that it waited for included.
+ *
+ * @module
+ */
+import type { Comparison, Series } from "../report.ts";
+import type { Bench } from "./bench.ts";
+import { AGENT_UNIT, PROJECT, rest, RUNNER_UNIT } from "./product.ts";
+import { run, systemctl } from "./programs.ts";
+
+const PARALLEL = 8;
+const PEER_SLICE = "benchpeer.slice";
+/** Unit of the times in `/proc/PID/stat`. */
+const TICKS_PER_S = 100;
+/** For what a job leaves to be done after its end. */
+const TAIL_MS = 300;
+
+/** Who spends the time; the first is the sum of the others. */
+const SPENDERS = [
+  "all",
+  "runner",
+  "agent",
+  "systemd --user",
+  "bus",
+  "journald",
+  "job and recorder",
+  "client",
+] as const;
+type Spender = typeof SPENDERS[number];
+/** Microseconds, or milliseconds per job. */
+type Spent = Readonly<Record<Spender, number>>;
+
+/** Measures a batch of `true` against as many `systemd-run`, equally parallel. */
+export async function measureCpu(bench: Bench): Promise<readonly Comparison[]> {
+  const { product, quick, say, signal } = bench;
+  const jobs = quick ? 100 : 200;
+  const rounds = quick ? 2 : 9;
+  const groups = await findGroups();
+  const ours: Spent[] = [];
+  const peers: Spent[] = [];
+  for (let round = 0; round < rounds; round++) {
+    const before = await readSpent(groups);
+    const ids: string[] = [];
+    for (let count = 0; count < jobs; count++) {
+      ids.push(await product.submit({ command: ["/bin/true"] }, signal));
+    }
+    for (const id of ids) await product.ended(id, signal);
+    await rest(TAIL_MS, signal);
+    const between = await readSpent(groups);
+    await run(
+      ...["sh", "-c"] as const,
+      `seq ${jobs} | xargs -P ${PARALLEL} -I{} ` +
+        `systemd-run --user --wait --collect --quiet --slice=${PEER_SLICE} /bin/true`,
+    );
+    await rest(TAIL_MS, signal);
+    const after = await readSpent(groups);
+    ours.push(perJob(before, between, jobs));
+    peers.push(perJob(between, after, jobs));
+    say(`round ${round + 1} of ${rounds}`);
+  }
+  return SPENDERS.map((spender) => {
+    const series = (name: string, spent: readonly Spent[]): Series => ({
+      name,
+      samples: spent.map((one) => one[spender]),
+    });
+    return {
+      name: `CPU per job: ${spender}`,
+      unit: "ms",
+      better: "lower",
+      ours: series("one connection, 8 jobs at once", ours),
+      peers: [series("systemd-run --wait under xargs", peers)],
+      notes: [],
+    };
+  });
+}
+
+/** The files that count each spender's time; the peer's jobs have a slice of their own. */
+type Groups = Readonly<Partial<Record<Spender, readonly string[]>>>;
+
+async function findGroups(): Promise<Groups> {
+  await systemctl("start", PEER_SLICE);
+  const pid = await systemctl("show", "--property=MainPID", "--value", RUNNER_UNIT);
+  const status = await Deno.readTextFile(`/proc/${pid}/status`);
+  const manager = /^PPid:\t(\d+)$/m.exec(status)?.[1] ?? "";
+  const groups = await Deno.readTextFile(`/proc/${manager}/cgroup`);
+  const journal = await run(
+    ...["systemctl", "show", "--property=ControlGroup", "--value"] as const,
+    "systemd-journald.service",
+  );
+  return {
+    "runner": [counterOf(await groupOf(RUNNER_UNIT))],
+    "agent": [counterOf(await groupOf(AGENT_UNIT))],
+    "systemd --user": [counterOf(/^0::(.+)$/m.exec(groups)?.[1] ?? "")],
+    "bus": [counterOf(await groupOf("dbus.service"))],
+    "journald": [counterOf(journal.trim())],
+    "job and recorder": [
+      counterOf(await groupOf(`cicd-${PROJECT}.slice`)),
+      counterOf(await groupOf(PEER_SLICE)),
+    ],
+  };
+}
+
+function groupOf(unit: string): Promise<string> {
+  return systemctl("show", "--property=ControlGroup", "--value", unit);
+}
+
+/** @throws {Error} If the machine has no such group. */
+function counterOf(group: string): string {
+  for (const top of ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"]) {
+    const path = `${top}${group}/cpu.stat`;
+    try {
+      if (group !== "" && Deno.statSync(path).isFile) return path;
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+    }
+  }
+  throw new Error(`Cannot find the processor time of control group "${group}"`);
+}
+
+async function readSpent(groups: Groups): Promise<Spent> {
+  const usage = async (spender: Spender) => {
+    let sum = 0;
+    for (const path of groups[spender] ?? []) {
+      const text = await Deno.readTextFile(path);
+      sum += Number(/^usage_usec (\d+)$/m.exec(text)?.[1]);
+    }
+    return sum;
+  };
+  const parts = {
+    "runner": await usage("runner"),
+    "agent": await usage("agent"),
+    "systemd --user": await usage("systemd --user"),
+    "bus": await usage("bus"),
+    "journald": await usage("journald"),
+    "job and recorder": await usage("job and recorder"),
+    "client": await ownTime(),
+  };
+  return { all: Object.values(parts).reduce((sum, part) => sum + part, 0), ...parts };
+}
+
+/** Microseconds of this program and of those that it waited for. */
+async function ownTime(): Promise<number> {
+  const text = await Deno.readTextFile("/proc/self/stat");
+  // The name may contain spaces and parentheses; the times are fields 14 to 17.
+  const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
+  const ticks = fields.slice(11, 15).reduce((sum, field) => sum + Number(field), 0);
+  return ticks * 1_000_000 / TICKS_PER_S;
+}
+
+function perJob(from: Spent, to: Spent, jobs: number): Spent {
+  const of = (spender: Spender) => (to[spender] - from[spender]) / 1_000 / jobs;
+  return {
+    "all": of("all"),
+    "runner": of("runner"),
+    "agent": of("agent"),
+    "systemd --user": of("systemd --user"),
+    "bus": of("bus"),
+    "journald": of("journald"),
+    "job and recorder": of("job and recorder"),
+    "client": of("client"),
+  };
+}
