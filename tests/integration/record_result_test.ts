@@ -9,7 +9,13 @@ interface Ended {
 }
 
 /** Runs the program as the service manager does; `prefix` starts it. */
-async function recordEnd(end: Ended, prefix: readonly string[] = []) {
+async function recordEnd(
+  end: Ended,
+  { prefix = [], prepare = () => Promise.resolve() }: {
+    readonly prefix?: readonly string[];
+    readonly prepare?: (resultFile: string) => Promise<unknown>;
+  } = {},
+) {
   const directory = await Deno.makeTempDir({ prefix: "cicd-record-" });
   try {
     // Whoever the program runs as.
@@ -17,6 +23,7 @@ async function recordEnd(end: Ended, prefix: readonly string[] = []) {
     await Deno.writeTextFile(`${directory}/recorder`, RECORD_PROGRAM);
     await Deno.writeTextFile(`${directory}/environment`, "");
     await Deno.chmod(`${directory}/environment`, 0o666);
+    await prepare(`${directory}/result`);
     const argv = recordResultArgv({
       recorder: `${directory}/recorder`,
       resultFile: `${directory}/result`,
@@ -37,7 +44,7 @@ async function recordEnd(end: Ended, prefix: readonly string[] = []) {
     for await (const { name } of Deno.readDir(directory)) names.push(name);
     const said = new TextDecoder().decode(output.stdout) + new TextDecoder().decode(output.stderr);
     const text = await Deno.readTextFile(`${directory}/result`);
-    return { parsed: parseResultRecord(text), names: names.toSorted(), said };
+    return { text, parsed: parseResultRecord(text), names: names.toSorted(), said };
   } finally {
     await Deno.remove(directory, { recursive: true });
   }
@@ -63,8 +70,45 @@ Deno.test("RECORD_PROGRAM leaves its record where it cannot fork", {
   // Root is under no such limit.
   const other = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--"];
   const prefix = ["prlimit", "--nproc=1:1", "--", ...(Deno.uid() === 0 ? other : [])];
-  const { parsed, said } = await recordEnd(FAILED, prefix);
+  const { parsed, said } = await recordEnd(FAILED, { prefix });
   assert(parsed.kind === "record");
   assert.deepEqual(parsed.record.end, { kind: "exited", exitCode: 5 });
   assert.equal(said, "");
+});
+
+Deno.test(
+  "RECORD_PROGRAM leaves a record of which no part is one",
+  { ignore: !isLinux },
+  async () => {
+    const { text } = await recordEnd({ result: "success", code: "exited", status: "0" });
+    for (let length = 0; length < text.length; length++) {
+      assert.equal(
+        parseResultRecord(text.slice(0, length)).kind,
+        "unusable",
+        text.slice(0, length),
+      );
+    }
+  },
+);
+
+Deno.test("RECORD_PROGRAM opens nothing but files, whatever a job left in their place", {
+  ignore: !isLinux,
+}, async () => {
+  const fifo = (path: string) => new Deno.Command("mkfifo", { args: [path] }).output();
+  const places = [
+    fifo,
+    (path: string) => Deno.symlink("/dev/full", path),
+    (path: string) => Deno.mkdir(path),
+    (path: string) => Deno.writeTextFile(path, "x".repeat(100_000)),
+  ];
+  for (const place of places) {
+    const { parsed } = await recordEnd(FAILED, {
+      prepare: async (path) => {
+        await place(path);
+        await place(`${path}.draft`);
+      },
+    });
+    assert(parsed.kind === "record");
+    assert.deepEqual(parsed.record.end, { kind: "exited", exitCode: 5 });
+  }
 });

@@ -2,12 +2,13 @@
  * The program for `ExecStopPost=`: it records how a unit's main process ended and the unit's usage,
  * also while no program of the suite is running.
  *
- * The record is written over a draft from before the start, which takes no space, and put in place
- * only if the end itself is in it.
+ * The record is written at once, and its last line tells that it is whole. On a full disk it is
+ * written over a draft from before the start, which takes no space, and put in place.
  *
- * It runs in the unit's cgroup, alone. After a success it forks once, for `mv`. Where the result of
- * systemd is ambiguous, it asks `systemctl`: a failure may be due to a shutdown, `timeout` to the
- * time limit or the grace period, and 203 may be the job's own exit code.
+ * It runs in the unit's cgroup, alone. After a success it consists of built-ins of the shell: another
+ * program costs as much as all the rest. Where the result of systemd is ambiguous, it asks
+ * `systemctl`: a failure may be due to a shutdown, `timeout` to the time limit or the grace period,
+ * and 203 may be the job's own exit code.
  *
  * The job's limit on tasks also applies here. If it permits no fork, `systemctl` is skipped and the
  * agent removes the file. A fork that the project's limit refuses ends a shell, hence the trap.
@@ -38,53 +39,61 @@ interface RecordResultOptions {
 export const RECORD_PROGRAM = `exec >/dev/null 2>&1
 PATH=/usr/local/bin:/usr/bin:/bin:/run/current-system/sw/bin
 umask 077
-result=$1 draft=$1.draft unit=$2 runtime=$3 secrets=$4 spare=2 whole=
-if [ -L "$draft" ] || { [ -e "$draft" ] && [ ! -f "$draft" ]; }; then rm -rf -- "$draft"; fi
-trap '[ -z "$whole" ] || exec mv -fT -- "$draft" "$result"' EXIT
+result=$1 unit=$2 runtime=$3 secrets=$4 spare=2
+text="record=3
+service_result=$SERVICE_RESULT
+exit_code=\${EXIT_CODE-}
+exit_status=\${EXIT_STATUS-}
+"
+add() {
+  text="$text$1
+"
+}
+regular() {
+  if [ -L "$1" ] || { [ -e "$1" ] && [ ! -f "$1" ]; }; then rm -rf -- "$1"; fi
+}
+save() {
+  trap - EXIT
+  add recorded=yes
+  regular "$result"
+  printf %s "$text" >"$result" && exit
+  regular "$result.draft"
+  printf %s "$text" 1<>"$result.draft" && exec mv -fT -- "$result.draft" "$result"
+  exec rm -f -- "$result"
+}
+trap save EXIT
 ask() {
-  [ "$spare" -lt 2 ] || XDG_RUNTIME_DIR=$runtime timeout -k 1 1 systemctl --user show "$@"
+  [ "$spare" -lt 2 ] ||
+    add "$(XDG_RUNTIME_DIR=$runtime timeout -k 1 1 systemctl --user show "$@")"
 }
 figures() {
   while read -r key value; do
-    case " $3 " in *" $key "*) printf '%s_%s=%s\\n' "$2" "$key" "$value" ;; esac
+    case " $3 " in *" $key "*) add "$2_$key=$value" ;; esac
   done <"$1"
 }
-{
-  printf 'record=2\\nservice_result=%s\\nexit_code=%s\\nexit_status=%s\\nrecorded=yes\\n' \\
-    "$SERVICE_RESULT" "\${EXIT_CODE-}" "\${EXIT_STATUS-}" && whole=yes
-  group=
-  while IFS= read -r line; do
-    case $line in 0::/?*) group=\${line#0::} ;; esac
-  done </proc/self/cgroup
-  if [ -n "$group" ]; then
-    for top in /sys/fs/cgroup /sys/fs/cgroup/unified; do
-      [ -r "$top$group/cgroup.procs" ] || continue
-      [ -r "$top$group/cpu.stat" ] &&
-        figures "$top$group/cpu.stat" cpu 'usage_usec nr_throttled throttled_usec'
-      [ -r "$top$group/memory.events" ] &&
-        figures "$top$group/memory.events" memory 'oom oom_kill'
-      [ -r "$top$group/pids.events" ] &&
-        figures "$top$group/pids.events" pids 'max'
-      [ -r "$top$group/pids.max" ] && read -r most <"$top$group/pids.max" &&
-        read -r value <"$top$group/pids.current" && [ "$most" != max ] &&
-        spare=$((most - value))
-      [ -r "$top$group/memory.peak" ] && read -r value <"$top$group/memory.peak" &&
-        printf 'memory_peak=%s\\n' "$value"
-      break
-    done
-  fi
-  read -r value </proc/sys/kernel/random/boot_id && printf 'boot_id=%s\\n' "$value"
-  end=$SERVICE_RESULT/\${EXIT_CODE-}/\${EXIT_STATUS-}
-  [ "$end" = success/exited/0 ] || ask -p SystemState
-  case $end in
-    timeout/* | */exited/2[0-4][0-9])
-      ask -p ActiveEnterTimestampMonotonic -p ExecMainStartTimestampMonotonic \\
-        -p ExecMainExitTimestampMonotonic "$unit"
-      ;;
-  esac
-} 1<>"$draft"
+end=$SERVICE_RESULT/\${EXIT_CODE-}/\${EXIT_STATUS-}
+while IFS= read -r line; do
+  case $line in 0::/?*) group=\${line#0::} && break ;; esac
+done </proc/self/cgroup
+for top in /sys/fs/cgroup /sys/fs/cgroup/unified; do
+  [ -n "$group" ] && [ -r "$top$group/cgroup.procs" ] || continue
+  figures "$top$group/cpu.stat" cpu 'usage_usec nr_throttled throttled_usec'
+  figures "$top$group/memory.events" memory oom_kill
+  read -r value <"$top$group/memory.peak" && add "memory_peak=$value"
+  [ "$end$secrets" != success/exited/0 ] || break
+  figures "$top$group/pids.events" pids max
+  read -r most <"$top$group/pids.max" && read -r value <"$top$group/pids.current" &&
+    [ "$most" != max ] && spare=$((most - value))
+  break
+done
 [ -z "$secrets" ] || [ "$spare" -lt 1 ] || rm -f -- "$secrets"
-[ -z "$whole" ] || exec mv -fT -- "$draft" "$result"
+[ "$end" = success/exited/0 ] || ask -p SystemState
+case $end in
+  timeout/* | */exited/2[0-4][0-9])
+    ask -p ActiveEnterTimestampMonotonic -p ExecMainStartTimestampMonotonic \\
+      -p ExecMainExitTimestampMonotonic "$unit"
+    ;;
+esac
 `;
 
 /** Returns the command line that records a result. */

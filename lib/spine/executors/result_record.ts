@@ -4,7 +4,8 @@
  *
  * Lines of `key=value`. Capitalized keys are from `systemctl show`, others from the shell. Unknown
  * keys are ignored, so an older agent reads the record of a newer writer. A record that begins with
- * `record` is whole if it has `recorded`; the figures after that may be incomplete.
+ * `record` is whole if it has `recorded`: its last line, or in the form 2 the one before its figures,
+ * which may be incomplete.
  *
  * @module
  */
