@@ -112,3 +112,39 @@ Deno.test("RECORD_PROGRAM opens nothing but files, whatever a job left in their 
     assert.deepEqual(parsed.record.end, { kind: "exited", exitCode: 5 });
   }
 });
+
+Deno.test("RECORD_PROGRAM leaves its record when systemd stops it as too slow", {
+  ignore: !isLinux,
+}, async () => {
+  const directory = await Deno.makeTempDir({ prefix: "cicd-record-" });
+  try {
+    // A manager that answers nobody.
+    await Deno.mkdir(`${directory}/systemd`);
+    using manager = Deno.listen({ transport: "unix", path: `${directory}/systemd/private` });
+    await Deno.writeTextFile(`${directory}/recorder`, RECORD_PROGRAM);
+    const argv = recordResultArgv({
+      recorder: `${directory}/recorder`,
+      resultFile: `${directory}/result`,
+      unit: "cicd-job-none-1.service",
+      runtimeDir: directory,
+    });
+    const child = new Deno.Command("setsid", {
+      args: [...argv],
+      clearEnv: true,
+      env: { SERVICE_RESULT: "timeout", EXIT_CODE: "killed", EXIT_STATUS: "TERM" },
+      stdin: "null",
+      stdout: "null",
+      stderr: "null",
+    }).spawn();
+    using _asked = await manager.accept();
+    // As KillMode=control-group: to all processes of the unit.
+    Deno.kill(-child.pid, "SIGTERM");
+    await child.status;
+    const parsed = parseResultRecord(await Deno.readTextFile(`${directory}/result`));
+    assert(parsed.kind === "record");
+    assert.deepEqual(parsed.record.end, { kind: "killed", signal: "SIGTERM", dumped: false });
+    assert.equal(parsed.record.serviceResult, "timeout");
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+});

@@ -11,7 +11,9 @@
  * and 203 may be the job's own exit code.
  *
  * The job's limit on tasks also applies here. If it permits no fork, `systemctl` is skipped and the
- * agent removes the file. A fork that the project's limit refuses ends a shell, hence the trap.
+ * agent removes the file. A fork that the project's limit refuses ends a shell, hence the trap on its
+ * exit. On a slow machine the questions to `systemctl` may take longer than the time to stop: at the
+ * SIGTERM that follows it asks no more.
  *
  * @module
  */
@@ -54,6 +56,7 @@ regular() {
 }
 save() {
   trap - EXIT
+  trap '' TERM
   add recorded=yes
   regular "$result"
   printf %s "$text" >"$result" && exit
@@ -62,6 +65,7 @@ save() {
   exec rm -f -- "$result"
 }
 trap save EXIT
+trap 'spare=0' TERM
 ask() {
   [ "$spare" -lt 2 ] ||
     add "$(XDG_RUNTIME_DIR=$runtime timeout -k 1 1 systemctl --user show "$@")"
