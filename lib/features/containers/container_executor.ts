@@ -23,6 +23,7 @@ import type {
 } from "@lib/spine/jobs/executor.ts";
 import type { ContainerRules } from "@lib/spine/spec/container_policy.ts";
 import type { AttemptOutcome } from "@lib/spine/jobs/model.ts";
+import { readSliceOomKills } from "@lib/features/containers/container_usage.ts";
 import { monitorContainer, wasStarted } from "@lib/features/containers/container_monitor.ts";
 import {
   fenceIfMade,
@@ -51,6 +52,8 @@ const LOG_TRIES = 5;
 interface Monitored {
   readonly outcome: Promise<AttemptOutcome>;
   stopRequested: PromiseWithResolvers<void>;
+  /** Out-of-memory kills in the project's slice before the start; absent after a restart. */
+  readonly killsBefore: number | undefined;
   /** Why the engine cannot tell of it. */
   away: string | undefined;
 }
@@ -146,6 +149,7 @@ export class ContainerExecutor implements Executor {
   async #start(request: AttemptRequest, signal: AbortSignal): Promise<"started" | "exists"> {
     const { stateDir, rules, account, clock } = this.#options;
     const engine = await this.#engine(signal);
+    const killsBefore = readSliceOomKills(request.ref.project);
     try {
       const started = await startContainer(engine, request, {
         stateDir,
@@ -157,7 +161,7 @@ export class ContainerExecutor implements Executor {
         signal,
       });
       // The output is copied from the start, even if nobody waits for the end.
-      if (started === "started") this.#monitor(request);
+      if (started === "started") this.#monitor(request, killsBefore);
       return started;
     } catch (error) {
       if (isEngineAway(error)) this.#options.engines.forget();
@@ -202,7 +206,7 @@ export class ContainerExecutor implements Executor {
   }
 
   /** Monitors an attempt, once for all callers. */
-  #monitor(attempt: AttemptHandle): Monitored {
+  #monitor(attempt: AttemptHandle, killsBefore?: number): Monitored {
     const key = keyOf(attempt);
     const known = this.#monitored.get(key);
     if (known !== undefined) return known;
@@ -211,6 +215,7 @@ export class ContainerExecutor implements Executor {
     const monitored: Monitored = {
       outcome: outcome.promise,
       stopRequested: Promise.withResolvers(),
+      killsBefore,
       away: undefined,
     };
     this.#monitored.set(key, monitored);
@@ -250,6 +255,7 @@ export class ContainerExecutor implements Executor {
         return await monitorContainer(engine, attempt, {
           container: info.id,
           withoutLog: failures >= LOG_TRIES,
+          killsBefore: monitored.killsBefore,
           stopRequested: () => nextStop(monitored),
           clock,
           log,

@@ -18,7 +18,11 @@ import type { AttemptHandle } from "@lib/spine/jobs/executor.ts";
 import { copyOutput } from "@lib/features/containers/container_log.ts";
 import { formatContainerEnd } from "@lib/features/containers/container_result.ts";
 import { enforceEnd } from "@lib/features/containers/container_stop.ts";
-import { type ContainerUsage, watchUsage } from "@lib/features/containers/container_usage.ts";
+import {
+  type ContainerUsage,
+  readSliceOomKills,
+  watchUsage,
+} from "@lib/features/containers/container_usage.ts";
 import { logFilesOf, writeResult } from "@lib/spine/executors/directory_files.ts";
 import { sleepUnless } from "@lib/spine/executors/sleep_unless.ts";
 
@@ -31,6 +35,8 @@ export interface MonitorOptions {
   readonly container: string;
   /** Skips the output, after reading it has failed repeatedly. */
   readonly withoutLog: boolean;
+  /** Out-of-memory kills in the project's slice before the start, if known. */
+  readonly killsBefore: number | undefined;
   /** Resolves at the next stop request. */
   readonly stopRequested: () => Promise<void>;
   readonly clock: Clock;
@@ -64,7 +70,7 @@ export async function monitorContainer(
       );
     }
     if (wasStarted(info)) {
-      const oomKilled = info.oomKilled || await wasOutOfMemory(engine, attempt, info, signal);
+      const oomKilled = info.oomKilled || await wasOutOfMemory(engine, attempt, info, options);
       const end = { info: { ...info, oomKilled }, usage, now: clock.now() };
       writeResult(attempt.directory, formatContainerEnd(attempt, end));
     }
@@ -87,16 +93,23 @@ const KILLED = 137;
 /** Time after the end in which an engine may still report an out-of-memory kill. */
 const LATE_EVENT_MS = 500;
 
-/** Checks an end that looks like an out-of-memory kill. */
+/**
+ * Checks an end that looks like an out-of-memory kill.
+ *
+ * Podman's own flag misses some, and the container's group is gone; the slice has counted them.
+ */
 async function wasOutOfMemory(
   engine: Engine,
-  { spec, directory }: AttemptHandle,
+  { ref, spec, directory }: AttemptHandle,
   { id, exitCode, startedAt, finishedAt }: ContainerInfo,
-  signal: AbortSignal,
+  { killsBefore, signal }: MonitorOptions,
 ): Promise<boolean> {
   if (exitCode !== KILLED || spec.limits.memoryBytes === undefined) return false;
   if (startedAt === undefined || finishedAt === undefined) return false;
-  if (existsSync(directory.stopFile) || (await engine.facts(signal)).podman) return false;
+  if (existsSync(directory.stopFile)) return false;
+  if ((await engine.facts(signal)).podman) {
+    return killsBefore !== undefined && (readSliceOomKills(ref.project) ?? 0) > killsBefore;
+  }
   const between = { sinceMs: startedAt, untilMs: finishedAt + LATE_EVENT_MS };
   return await engine.heardOutOfMemory(id, between, signal);
 }

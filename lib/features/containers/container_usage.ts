@@ -7,7 +7,9 @@
  * @module
  */
 import type { Clock } from "@lib/core/clock.ts";
+import type { ProjectName } from "@lib/core/ids.ts";
 import type { ContainerInfo } from "@lib/foundations/docker/engine_types.ts";
+import { projectSliceName } from "@lib/foundations/systemd/unit_name.ts";
 import { sleepUnless } from "@lib/spine/executors/sleep_unless.ts";
 
 /** The latest figures; absent if unreadable. */
@@ -51,6 +53,22 @@ export async function watchUsage(
     onUsage(usage);
     if (await sleepUnless(change, { ms, clock, signal })) change = events?.next() ?? change;
   }
+}
+
+/**
+ * Counts the processes that the kernel killed in a project's slice when memory ran out, since the
+ * slice was made. Unlike a container's group, the slice outlives the container.
+ *
+ * @returns `undefined` where this account's containers are not in the project's slice.
+ */
+export function readSliceOomKills(project: ProjectName): number | undefined {
+  const own = readText("/proc/self/cgroup");
+  const manager = /^0::(\/.*\/user@\d+\.service)\//m.exec(own ?? "")?.[1];
+  if (manager === undefined) return undefined;
+  return V2_MOUNTS
+    .map((mount) => `${mount}${manager}/cicd.slice/${projectSliceName(project)}/memory.events`)
+    .map((path) => line(readText(path), "oom_kill"))
+    .find((kills) => kills !== undefined);
 }
 
 interface CgroupFiles {
