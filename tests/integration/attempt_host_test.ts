@@ -557,6 +557,64 @@ Deno.test("begin() neither waits for nor fails by what stands at its workspace",
   assert.deepEqual([...Deno.readDirSync(workspaces)], []);
 });
 
+Deno.test("an attempt whose setup begins again finds nothing that the earlier one left", async () => {
+  await using t = new Bench();
+  const first = heldStep();
+  t.steps = [first.step];
+  await (await t.agent()).begin(t.ref, input);
+  await first.entered;
+  const { workspace } = attemptDirectory(t.stateDir, t.ref, 1);
+  // A name that the runtime cannot list, in a directory that is read-only.
+  const made = await new Deno.Command("sh", {
+    args: ["-c", `d=$(printf 'x\\377') && mkdir "$d" && echo 1 >"$d/f" && chmod 500 "$d" .`],
+    cwd: workspace,
+  }).output();
+  assert(made.success);
+  const empty: boolean[] = [];
+  t.steps = [{
+    ...first.step,
+    before({ directory }) {
+      // Only an empty directory goes.
+      Deno.removeSync(directory.workspace);
+      Deno.mkdirSync(directory.workspace);
+      empty.push(directory.workspace === workspace);
+      return Promise.resolve();
+    },
+  }];
+  const second = await t.agent();
+  await second.begin(t.ref, input);
+  await t.machine.beginOf(t.key).promise;
+  t.machine.end(t.key, makeOutcome());
+  await second.ended(t.ref);
+  await second[Symbol.asyncDispose]();
+  assert.deepEqual(empty, [true]);
+  for (const parent of slotParents(t.stateDir, t.ref.project)) {
+    assert.deepEqual([...Deno.readDirSync(parent)], []);
+  }
+});
+
+Deno.test({
+  name: "begin() takes the next workspace where one cannot be cleared, and keeps to it",
+  ignore: Deno.uid() !== 0,
+  fn: async () => {
+    await using t = new Bench();
+    const [workspaces] = slotParents(t.stateDir, t.ref.project);
+    await Deno.mkdir(`${workspaces}/1/left`, { recursive: true });
+    const mount = new Deno.Command("mount", { args: ["-t", "tmpfs", "none", `${workspaces}/1`] });
+    assert(mount.outputSync().success);
+    try {
+      const host = await t.agent();
+      t.machine.nextStartFails = new CicdError("systemd_unavailable", "No bus");
+      await assert.rejects(host.begin(t.ref, input));
+      await host.begin(t.ref, input);
+      assert.equal(t.workspaceOf().slot, 2);
+      assert.equal((await beginOther(t, host)).slot, 3);
+    } finally {
+      new Deno.Command("umount", { args: [`${workspaces}/1`] }).outputSync();
+    }
+  },
+});
+
 Deno.test("no secret is written to an attempt's directory in the clear", async () => {
   await using t = new Bench();
   const host = await t.agent();

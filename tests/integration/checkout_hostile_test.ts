@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { emptyDirectory } from "@lib/features/checkout/checkout_repository.ts";
 import { StepFailure } from "@lib/spine/jobs/step.ts";
 import { setUpCheckouts } from "../support/checkout_fixture.ts";
 import type { CommittedFile } from "../support/git_repository.ts";
@@ -27,6 +28,20 @@ async function filesWith(directory: string, text: string): Promise<readonly stri
   }
   return found;
 }
+
+Deno.test("emptyDirectory() removes names that are not UTF-8, and read-only directories", async () => {
+  const path = await Deno.makeTempDir({ prefix: "empty-" });
+  const made = await new Deno.Command("sh", {
+    args: ["-c", `d=$(printf 'x\\377') && mkdir "$d" && echo 1 >"$d/f" && chmod 500 "$d"`],
+    cwd: path,
+  }).output();
+  assert.ok(made.success);
+  await emptyDirectory(path);
+  // Only an empty directory goes.
+  await Deno.remove(path);
+  await emptyDirectory(path);
+  await Deno.remove(path);
+});
 
 Deno.test("checkout refuses addresses and names that mean something else to git", async () => {
   await using t = await setUpCheckouts();

@@ -4,6 +4,7 @@
  * @module
  */
 import type { Clock } from "@lib/core/clock.ts";
+import { moveAside } from "@lib/spine/attempts/workspaces.ts";
 import type { GitRemote, GitScheme } from "@lib/spine/spec/git_url.ts";
 import { removeTree } from "@lib/foundations/process/remove_tree.ts";
 import type { Credentials } from "@lib/features/checkout/credentials.ts";
@@ -105,10 +106,15 @@ export async function checkOutRepository(
   }
 }
 
-/** Empties a directory; makes it if it does not exist. */
+/**
+ * Empties a directory; makes it if it does not exist.
+ *
+ * It is replaced as a whole: names that are not UTF-8 cannot be listed here.
+ */
 export async function emptyDirectory(path: string): Promise<void> {
+  const aside = moveAside(path);
   await Deno.mkdir(path, { recursive: true });
-  for await (const { name } of Deno.readDir(path)) await removeTree(`${path}/${name}`);
+  if (aside !== undefined) await removeTree(aside);
 }
 
 /** Returns what git may use to talk to a remote; the token is for one remote only. */

@@ -36,6 +36,9 @@ export interface WorkspacesOptions {
   readonly signal: AbortSignal;
 }
 
+/** Slots that a claim tries which cannot be cleared; then something else is wrong. */
+const SLOTS_TRIED = 10;
+
 /** The slots of a project's workspaces and the attempts that hold them. */
 export class Workspaces {
   readonly #options: WorkspacesOptions;
@@ -61,7 +64,8 @@ export class Workspaces {
   }
 
   /**
-   * Gives an attempt its workspace: the one that it holds, or an empty one.
+   * Gives an attempt that is to be set up an empty workspace, in the slot that it holds if that can be
+   * cleared.
    *
    * Synchronous, as each turn of the event loop would delay the job.
    */
@@ -70,23 +74,24 @@ export class Workspaces {
       repairDirectory({ levels: [parent], attemptFile: parent });
       Deno.mkdirSync(parent, { recursive: true, mode: 0o700 });
     }
+    const own = this.#slotOf(ref);
     let failures = 0;
-    for (let slot = this.#slotOf(ref) ?? 1;; slot++) {
-      const isOwn = this.#slotOf(ref) === slot;
-      if (!isOwn && this.#isTaken(slot)) continue;
+    for (let slot = own ?? 1;; slot++) {
+      if (slot !== own && this.#isTaken(slot)) continue;
       const directory = attemptDirectory(this.#options.stateDir, ref, slot);
       try {
         for (const path of [directory.workspace, directory.temporary]) {
-          if (!isOwn) moveAside(path);
+          // Of its own, what a setup left whose agent died.
+          moveAside(path);
           // The workspace as a job makes it; the directory above keeps all others out.
-          const mode = path === directory.workspace ? 0o777 : 0o700;
-          Deno.mkdirSync(path, { recursive: isOwn, mode });
+          Deno.mkdirSync(path, { mode: path === directory.workspace ? 0o777 : 0o700 });
         }
+        if (own !== undefined) this.#held.delete(own);
         this.#held.set(slot, ref);
         return directory;
       } catch (error) {
-        // What is there cannot be moved.
-        if (isOwn || ++failures > 2) throw error;
+        // What is there cannot be moved: a mount, say, or an immutable directory.
+        if (++failures >= SLOTS_TRIED) throw error;
       }
     }
   }
