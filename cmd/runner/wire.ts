@@ -237,8 +237,12 @@ export async function startRunner(input: RunnerInput) {
     serverLoad: () => server,
     parts: () => features,
     async cleanSources() {
-      const loaded = await Promise.all(FEATURES.flatMap(({ cleaning }) => cleaning?.() ?? []));
-      return loaded.flatMap(({ sources }) => sources(services));
+      return (await cleaningModules()).flatMap(({ sources }) => sources(services));
+    },
+    async removeForeign(path, signal) {
+      for (const module of await cleaningModules()) {
+        await module.removeForeign?.(path, services, signal);
+      }
     },
   };
   const submitPorts = {
@@ -332,6 +336,10 @@ export async function startRunner(input: RunnerInput) {
       await owned[Symbol.asyncDispose]();
     },
   };
+}
+
+async function cleaningModules() {
+  return await Promise.all(FEATURES.flatMap(({ cleaning }) => cleaning?.() ?? []));
 }
 
 function counts(store: JobStore) {

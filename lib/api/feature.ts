@@ -74,6 +74,12 @@ export interface AgentModule {
 export interface CleaningModule {
   /** Makes the clean sources; called once per runner process. */
   readonly sources: (services: RunnerServices) => readonly CleanSource[];
+  /** Removes a directory with files that jobs made as other users. @throws {CicdError} If something remains. */
+  readonly removeForeign?: (
+    path: string,
+    services: RunnerServices,
+    signal: AbortSignal,
+  ) => Promise<void>;
 }
 
 /** A feature in the runner. */
@@ -142,6 +148,8 @@ export interface RunnerServices {
   readonly parts: () => readonly RunnerPart[];
   /** Loads the clean sources of all features. */
   readonly cleanSources: () => Promise<readonly CleanSource[]>;
+  /** Removes what jobs made as other users, through the features that let them. */
+  readonly removeForeign: (path: string, signal: AbortSignal) => Promise<void>;
 }
 
 /** Reads logs, with secrets masked. */

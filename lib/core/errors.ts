@@ -69,6 +69,21 @@ export function isDiskFull(thrown: unknown): boolean {
     (thrown.code === "ENOSPC" || thrown.code === "EDQUOT");
 }
 
+/** Refusals of the machine: unlike a missing file, no defects of the programs. */
+const REFUSALS: ReadonlySet<unknown> = new Set([
+  "EACCES",
+  "EBUSY",
+  "EIO",
+  "ELOOP",
+  "EMFILE",
+  "ENAMETOOLONG",
+  "ENFILE",
+  "ENOTEMPTY",
+  "EPERM",
+  "EROFS",
+  "ESTALE",
+]);
+
 /** Returns a thrown {@linkcode CicdError} as it is and wraps anything else. */
 export function toCicdError(thrown: unknown): CicdError {
   if (thrown instanceof CicdError) return thrown;
@@ -79,6 +94,11 @@ export function toCicdError(thrown: unknown): CicdError {
         "'cicd-runner clean'",
       { cause: thrown, retryAfterMs: 30_000 },
     );
+  }
+  if (thrown instanceof Error && "code" in thrown && REFUSALS.has(thrown.code)) {
+    return new CicdError("io_failed", `Cannot use a file or directory: ${thrown.message}`, {
+      cause: thrown,
+    });
   }
   return new CicdError("internal", `Unexpected failure: ${messageOf(thrown)}`, { cause: thrown });
 }

@@ -10,6 +10,7 @@ import { containerSource, imageSource } from "@lib/features/containers/cleaning.
 import { attemptDirectory } from "@lib/spine/jobs/attempt_directory.ts";
 import type { Job } from "@lib/spine/jobs/model.ts";
 import type { CleanSource, StoredThing } from "@lib/api/clean_source.ts";
+import { removeTree } from "@lib/foundations/process/remove_tree.ts";
 import { treeBytes } from "@lib/foundations/store/disk_space.ts";
 import { lockDirectory } from "@lib/foundations/store/state_lock.ts";
 import { FakeCleaningEngine, makeContainerSummary } from "../support/fake_cleaning_engine.ts";
@@ -123,7 +124,7 @@ Deno.test("workspaceSource() removes what an attempt left that is over, and noth
   const first = left(retried, 1);
   const second = left(retried, 2);
   const justNow = left(makeJob({ state: "failed", attempt: 1, finishedAt: t.now() }), 1);
-  const source = workspaceSource({ stateDir: t.stateDir, read: (id) => jobs.get(id), now: t.now });
+  const source = workspaceSource({ ...t, removeTree, read: (id) => jobs.get(id) });
   for (const thing of await findAll(source)) await source.remove(thing, never);
   assert.deepEqual([over, first, second, justNow].map(existsSync), [false, false, true, true]);
 });
@@ -147,7 +148,7 @@ Deno.test("leftoverSource() removes workspaces that no attempt holds, while no a
     leave("workspaces/3", 0),
   ];
   const read = (id: string) => id === job.id ? job : undefined;
-  const source = leftoverSource({ stateDir: t.stateDir, read, now: t.now });
+  const source = leftoverSource({ ...t, removeTree, read });
   const directory = `${t.stateDir}/projects/${project}`;
   const found = await findAll(source);
   {
@@ -167,7 +168,7 @@ Deno.test("temporarySource() removes drafts of yesterday, not those of now, and 
   const key = t.write("secrets.key", { ageMs: 2 * DAY_MS });
   const draft = t.write("run/secrets/.draft-1", { ageMs: 2 * DAY_MS });
   const runtimeDir = `${t.stateDir}/run`;
-  const source = temporarySource({ stateDir: t.stateDir, runtimeDir, now: t.now });
+  const source = temporarySource({ ...t, removeTree, runtimeDir });
   for (const thing of await findAll(source)) await source.remove(thing, never);
   assert.deepEqual([old, young, key, draft].map(existsSync), [false, true, true, false]);
 });

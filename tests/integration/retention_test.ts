@@ -28,6 +28,7 @@ function setup(limits: Partial<HistoryLimits> = {}, stateDir = makeStateDir()) {
     store: memory.store,
     stateDir,
     runtimeDir: `${stateDir}/run`,
+    removeForeign: () => Promise.resolve(),
     limits: () => ({
       maxAgeMs: DAY_MS,
       maxJobs: 1_000,
@@ -126,9 +127,13 @@ Deno.test("a sweep goes on when one directory cannot be removed, and says so", a
     assert.deepEqual(items.map(({ outcome }) => outcome), ["failed", "removed"]);
     assert.equal(t.store.has(other.id), false);
     assert.equal(existsSync(t.directoryOf(other)), false);
+    assert(t.store.has(stuck.id));
+    assert.equal(items[0]?.code, "io_failed");
   } finally {
     await new Deno.Command("umount", { args: [t.directoryOf(stuck)] }).output();
   }
+  assert.deepEqual(await t.clean(), [[stuck.id, "age"]]);
+  assert.equal(t.store.has(stuck.id), false);
 });
 
 Deno.test("a sweep removes what no job owns once it is older than anything kept", async () => {

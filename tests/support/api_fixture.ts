@@ -129,6 +129,7 @@ export function openApi(
     serverLoad: () => ({ connections: 0, activeRequests: 0 }),
     parts: () => made,
     cleanSources: () => Promise.resolve([]),
+    removeForeign: () => Promise.resolve(),
     ...changes,
   };
   const all = { ...plainParts(keys), ...replaced };
@@ -205,6 +206,7 @@ function plainParts(keys: KeyStore): Parts {
             skipped: [],
             freeBytesBefore: 1,
             freeBytesAfter: 1,
+            remains: { items: [], count: 0 },
           }),
       }),
     }),

@@ -4,7 +4,7 @@
  * @module
  */
 import * as v from "valibot";
-import { count, jobId, time } from "@lib/api/answers.ts";
+import { added, count, jobId, time } from "@lib/api/answers.ts";
 import { CLEAN_KINDS } from "@lib/api/clean_source.ts";
 import { CLEAN_CAUSES } from "@lib/features/cleaning/plan.ts";
 
@@ -27,6 +27,16 @@ export const reportSchema = v.object({
   skipped: v.array(v.string()),
   free_bytes_before: count,
   free_bytes_after: count,
+  remains: added(v.pipe(
+    v.object({
+      count,
+      items: v.array(v.object({ path: v.string(), reason: v.string(), since: time })),
+    }),
+    v.description(
+      "What jobs left and cannot be removed, below the state directory: the oldest first, at most " +
+        "1,000; each cleaning tries again",
+    ),
+  )),
 });
 
 /** The ended jobs of a cleaning. */

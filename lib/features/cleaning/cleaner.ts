@@ -6,10 +6,13 @@
 import { raceAbort } from "@lib/core/abort.ts";
 import type { Clock } from "@lib/core/clock.ts";
 import type { ErrorCode } from "@lib/core/error_codes.ts";
+import type { JobId } from "@lib/core/ids.ts";
 import { messageOf, toCicdError } from "@lib/core/errors.ts";
 import type { Logger } from "@lib/core/logger.ts";
 import { formatSize } from "@lib/core/size.ts";
 import { type DiskSpace, diskSpace } from "@lib/foundations/store/disk_space.ts";
+import { removeJobTree } from "@lib/spine/attempts/remove_job_tree.ts";
+import { readRemains, type RemainsList } from "@lib/spine/jobs/remains.ts";
 import type { JobStore } from "@lib/spine/queue/job_store.ts";
 import type { CleanSource, KeepByKind, RemovalResult, StoredThing } from "@lib/api/clean_source.ts";
 import {
@@ -44,6 +47,8 @@ export interface CleanReport {
   readonly skipped: readonly string[];
   readonly freeBytesBefore: number;
   readonly freeBytesAfter: number;
+  /** Things that resist removal, also from earlier tries, by an agent too. */
+  readonly remains: RemainsList;
 }
 
 /** A request to clean. */
@@ -69,6 +74,7 @@ export interface CleanerOptions {
   readonly limits: () => HistoryLimits;
   /** Measures the file system of the state directory. */
   readonly disk: () => DiskSpace;
+  readonly remains: () => Promise<RemainsList>;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -78,23 +84,29 @@ interface OpenCleanerOptions extends Pick<CleanerOptions, "sources" | "limits" |
   readonly store: JobStore;
   readonly stateDir: string;
   readonly runtimeDir: string;
+  /** Removes what jobs made as other users. */
+  readonly removeForeign: (path: string, signal: AbortSignal) => Promise<void>;
 }
 
 /** Returns the cleaner of a runner. */
 export function openCleaner(options: OpenCleanerOptions): Cleaner {
-  const { store, stateDir, runtimeDir, limits, clock, log } = options;
+  const { store, stateDir, runtimeDir, removeForeign, limits, clock, log } = options;
   const now = () => clock.now();
+  const removeTree = async (path: string, signal: AbortSignal) =>
+    await removeJobTree(path, { stateDir, executor: { removeForeign }, clock, signal });
+  const own = { store, stateDir, removeTree, read: (id: JobId) => store.get(id), now };
   return new Cleaner({
-    history: jobHistory({ store, stateDir }),
-    orphans: orphanSource({ store, stateDir, maxAgeMs: () => limits().maxAgeMs, now }),
+    history: jobHistory(own),
+    orphans: orphanSource({ ...own, maxAgeMs: () => limits().maxAgeMs }),
     sources: [
-      workspaceSource({ stateDir, read: (id) => store.get(id), now }),
-      leftoverSource({ stateDir, read: (id) => store.get(id), now }),
-      temporarySource({ stateDir, runtimeDir, now }),
+      workspaceSource(own),
+      leftoverSource(own),
+      temporarySource({ ...own, runtimeDir }),
       ...options.sources,
     ],
     limits,
     disk: () => diskSpace(stateDir),
+    remains: () => readRemains(stateDir),
     clock,
     log,
   });
@@ -180,6 +192,7 @@ export class Cleaner {
       skipped,
       freeBytesBefore: before.freeBytes,
       freeBytesAfter: disk().freeBytes,
+      remains: await this.#options.remains(),
     };
   }
 
@@ -206,9 +219,10 @@ export class Cleaner {
       }
     };
     if (scope !== "background" || this.#orphansDue) await look(orphans);
+    const retries = scope === "background" && (await this.#options.remains()).count > 0;
+    const isEnough = () => scope !== "all" && this.#plan(found, disk.freeBytes).missingBytes === 0;
     for (const source of sources.toSorted((a, b) => costOf(a) - costOf(b))) {
-      if (scope !== "all" && this.#plan(found, disk.freeBytes).missingBytes === 0) break;
-      await look(source);
+      if ((retries && source.kinds.includes("workspace")) || !isEnough()) await look(source);
     }
     return { found, skipped };
   }
@@ -239,9 +253,10 @@ export class Cleaner {
       return { ...removal, outcome: "removed" };
     } catch (error) {
       if (signal.aborted) throw signal.reason;
-      log.warning("Cannot remove", { ...fields, error });
+      const failure = toCicdError(error);
+      log.warning("Cannot remove", { ...fields, error: failure });
       this.#orphansDue = true;
-      const { code } = toCicdError(error);
+      const { code } = failure;
       return { ...removal, outcome: "failed", detail: messageOf(error), code };
     }
   }

@@ -92,6 +92,7 @@ than retention.min_free_disk. Exits with 1 if something could not be removed.`,
         out.note(`Cannot remove ${kind} ${oneLine(name)}: ${oneLine(detail ?? "")}`);
       }
       for (const sentence of answer.skipped) out.note(oneLine(sentence));
+      for (const sentence of renderRemains(answer)) out.note(sentence);
     }
     return failed.length > 0 ? 1 : 0;
   },
@@ -146,6 +147,20 @@ export async function renderCleaning(
     paintTitle: (text) => paint("faint", text),
   });
   return [...table, summary(answer, chosen)];
+}
+
+/** Renders what resists removal; a failure of this cleaning is among it. */
+export function renderRemains({ remains }: CleanAnswer): readonly string[] {
+  if (remains === undefined || remains.count === 0) return [];
+  const { count, items } = remains;
+  return [
+    `${
+      count === 1 ? "1 thing" : `${count} things`
+    } of jobs cannot be removed, and will be tried again:`,
+    ...items.map(({ path, reason, since }) =>
+      `  ${oneLine(path)}, since ${since}: ${oneLine(reason)}`
+    ),
+  ];
 }
 
 function summary(

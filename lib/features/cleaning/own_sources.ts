@@ -4,11 +4,10 @@
  *
  * @module
  */
-import { CicdError, isDiskFull } from "@lib/core/errors.ts";
+import { CicdError } from "@lib/core/errors.ts";
 import { type JobId, parseJobId, parseProjectName, type ProjectName } from "@lib/core/ids.ts";
 import { statIfThere } from "@lib/foundations/files/records.ts";
 import { treeBytes } from "@lib/foundations/store/disk_space.ts";
-import { removeTree } from "@lib/foundations/process/remove_tree.ts";
 import { lockDirectory } from "@lib/foundations/store/state_lock.ts";
 import { readSlot } from "@lib/spine/attempts/attempt_files.ts";
 import { moveAside } from "@lib/spine/attempts/workspaces.ts";
@@ -23,7 +22,12 @@ import {
 } from "@lib/spine/jobs/attempt_directory.ts";
 import { isTerminal, type Job } from "@lib/spine/jobs/model.ts";
 import type { JobStore } from "@lib/spine/queue/job_store.ts";
-import { type CleanSource, REMOVED, type StoredThing } from "@lib/api/clean_source.ts";
+import {
+  type CleanSource,
+  type RemovalResult,
+  REMOVED,
+  type StoredThing,
+} from "@lib/api/clean_source.ts";
 
 /** Time that an agent is given to clean up by itself. */
 const SETTLED_FOR_MS = 600_000;
@@ -42,20 +46,20 @@ export interface History extends CleanSource {
 
 interface SourceOptions {
   readonly stateDir: string;
+  /** Removes a directory of a job. */
+  readonly removeTree: (path: string, signal: AbortSignal) => Promise<void>;
   readonly now: () => number;
 }
 
 /**
  * Finds ended jobs, measures and removes them.
  *
- * The record goes first, then the directory: only removing the record shows that the job was not
- * retried meanwhile. A crash in between leaves an orphan for {@linkcode orphanSource}. On a full disk
- * the ended attempts go first, which makes room for the change of the record.
+ * The directory goes first, then the record: what cannot be removed stays on record, and is tried
+ * again. The directory is renamed before, so that a job that is retried meanwhile gets a new one.
  */
 export function jobHistory(
-  { store, stateDir }: {
-    readonly store: Pick<JobStore, "ended" | "remove">;
-    readonly stateDir: string;
+  { store, stateDir, removeTree }: Pick<SourceOptions, "stateDir" | "removeTree"> & {
+    readonly store: Pick<JobStore, "ended" | "get" | "remove">;
   },
 ): History {
   // An ended job does not grow, so this process measures it once.
@@ -86,24 +90,36 @@ export function jobHistory(
       measured = sizes;
       return { things };
     },
-    async remove(thing) {
-      const { id } = idsOf(thing);
-      const path = pathOf(stateDir, thing);
-      let removed: boolean;
-      try {
-        removed = store.remove(id);
-      } catch (error) {
-        if (!isDiskFull(error)) throw error;
-        for (const attempt of await namesIn(path)) await removeTree(`${path}/${attempt}`);
-        removed = store.remove(id);
-      }
-      if (!removed) {
-        return { kind: "kept", why: "the job was retried, or removed by someone else" };
-      }
-      await removeTree(path);
-      return REMOVED;
+    async remove(thing, signal) {
+      const { id, project } = idsOf(thing);
+      const isEnded = () => {
+        const job = store.get(id);
+        return job === undefined || isTerminal(job.state);
+      };
+      const aside = `${projectJobsPath(stateDir, project)}/${ASIDE}${id}`;
+      // As an earlier removal left it.
+      if (isEnded()) await removeTree(aside, signal);
+      if (!isEnded()) return RETRIED;
+      if (renamed(pathOf(stateDir, thing), aside)) await removeTree(aside, signal);
+      return store.remove(id) ? REMOVED : RETRIED;
     },
   };
+}
+
+const RETRIED: RemovalResult = {
+  kind: "kept",
+  why: "the job was retried, or removed by someone else",
+};
+
+/** Renames a directory, if it exists. */
+function renamed(path: string, to: string): boolean {
+  try {
+    Deno.renameSync(path, to);
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
 }
 
 function idsOf({ key, project: name }: StoredThing) {
@@ -137,7 +153,7 @@ async function jobBytes(path: string, signal: AbortSignal): Promise<number> {
  * stay as long as the others.
  */
 export function orphanSource(
-  { store, stateDir, maxAgeMs, now }: SourceOptions & {
+  { store, stateDir, removeTree, maxAgeMs, now }: SourceOptions & {
     readonly store: Pick<JobStore, "has">;
     readonly maxAgeMs: () => number;
   },
@@ -149,9 +165,9 @@ export function orphanSource(
       for (const project of projectsIn(stateDir)) {
         for (const name of await namesIn(projectJobsPath(stateDir, project))) {
           signal.throwIfAborted();
-          const id = parseJobId(name);
+          const id = jobIdIn(name);
           if (id === undefined || store.has(id)) continue;
-          const key = jobPath(stateDir, project, id);
+          const key = `${projectJobsPath(stateDir, project)}/${name}`;
           const info = await statIfThere(key);
           const lastUsedAt = info?.mtime?.getTime() ?? now();
           if (info?.isDirectory !== true || now() - lastUsedAt < maxAgeMs()) continue;
@@ -161,13 +177,18 @@ export function orphanSource(
       }
       return { things };
     },
-    async remove({ key }) {
-      const id = parseJobId(key.slice(key.lastIndexOf("/") + 1));
+    async remove({ key }, signal) {
+      const id = jobIdIn(key.slice(key.lastIndexOf("/") + 1));
       if (id !== undefined && store.has(id)) return { kind: "kept", why: "its job is on record" };
-      await removeTree(key);
+      await removeTree(key, signal);
       return REMOVED;
     },
   };
+}
+
+/** Returns the job whose directory has this name, also one that is being removed. */
+function jobIdIn(name: string): JobId | undefined {
+  return parseJobId(name.startsWith(ASIDE) ? name.slice(ASIDE.length) : name);
 }
 
 /**
@@ -179,7 +200,9 @@ export function orphanSource(
  * @param options `read` returns a job on record.
  */
 export function workspaceSource(
-  { stateDir, read, now }: SourceOptions & { readonly read: (id: JobId) => Job | undefined },
+  { stateDir, removeTree, read, now }: SourceOptions & {
+    readonly read: (id: JobId) => Job | undefined;
+  },
 ): CleanSource {
   return {
     kinds: ["workspace"],
@@ -200,8 +223,8 @@ export function workspaceSource(
       return { things };
     },
     // An attempt that is over stays so: a retry gets a number, and a directory, of its own.
-    async remove({ key }) {
-      await removeTree(key);
+    async remove({ key }, signal) {
+      await removeTree(key, signal);
       return REMOVED;
     },
   };
@@ -220,7 +243,9 @@ function overSince(job: Job | undefined, { number }: AttemptRef): number | undef
  * projects without one.
  */
 export function leftoverSource(
-  { stateDir, read, now }: SourceOptions & { readonly read: (id: JobId) => Job | undefined },
+  { stateDir, removeTree, read, now }: SourceOptions & {
+    readonly read: (id: JobId) => Job | undefined;
+  },
 ): CleanSource {
   const isHeld = async (project: ProjectName, slot: number, signal: AbortSignal) => {
     for await (const ref of attemptsIn(stateDir, signal, [project])) {
@@ -252,7 +277,7 @@ export function leftoverSource(
       const project = parseProjectName(name ?? "");
       const entry = key.slice(key.lastIndexOf("/") + 1);
       if (entry.startsWith(ASIDE) || project === undefined) {
-        await removeTree(key);
+        await removeTree(key, signal);
         return REMOVED;
       }
       let aside: string | undefined;
@@ -266,7 +291,7 @@ export function leftoverSource(
         if (!(error instanceof CicdError && error.code === "store_locked")) throw error;
         return { kind: "kept", why: "the agent of its project is running and reuses it" };
       }
-      if (aside !== undefined) await removeTree(aside);
+      if (aside !== undefined) await removeTree(aside, signal);
       return REMOVED;
     },
   };
@@ -274,7 +299,7 @@ export function leftoverSource(
 
 /** Finds drafts that were not written to for a day. */
 export function temporarySource(
-  { stateDir, runtimeDir, now }: SourceOptions & { readonly runtimeDir: string },
+  { stateDir, removeTree, runtimeDir, now }: SourceOptions & { readonly runtimeDir: string },
 ): CleanSource {
   return {
     kinds: ["temporary"],
@@ -303,12 +328,12 @@ export function temporarySource(
       }
       return { things };
     },
-    async remove({ key, lastUsedAt }) {
+    async remove({ key, lastUsedAt }, signal) {
       const changedAt = (await statIfThere(key))?.mtime?.getTime();
       if (changedAt !== undefined && changedAt > lastUsedAt) {
         return { kind: "kept", why: "it was written to meanwhile" };
       }
-      await removeTree(key);
+      await removeTree(key, signal);
       return REMOVED;
     },
   };

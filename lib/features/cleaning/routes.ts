@@ -83,6 +83,14 @@ function showReport(report: CleanReport) {
     skipped: report.skipped,
     free_bytes_before: report.freeBytesBefore,
     free_bytes_after: report.freeBytesAfter,
+    remains: {
+      count: report.remains.count,
+      items: report.remains.items.map(({ path, reason, since }) => ({
+        path,
+        reason,
+        since: toRfc3339(since),
+      })),
+    },
   };
 }
 

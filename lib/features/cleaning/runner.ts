@@ -25,7 +25,9 @@ export function part(services: RunnerServices): RunnerPart {
   const open = async () => {
     const { openCleaner } = await import("@lib/features/cleaning/cleaner.ts");
     const sources = await services.cleanSources();
-    return openCleaner({ store, stateDir, runtimeDir, limits, clock, log, sources });
+    const { removeForeign } = services;
+    const own = { store, stateDir, runtimeDir, removeForeign };
+    return openCleaner({ ...own, limits, clock, log, sources });
   };
   const clean: Clean = async (request, signal) =>
     await (await (cleaner ??= open())).clean(request, signal);

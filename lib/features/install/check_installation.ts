@@ -4,6 +4,7 @@
  * @module
  */
 import { formatSize } from "@lib/core/size.ts";
+import type { RemainsList } from "@lib/spine/jobs/remains.ts";
 import { type Check, checkOf } from "@lib/features/install/checks.ts";
 import type {
   DoctorFacts,
@@ -204,3 +205,20 @@ export function checkAgents({ runner, manager }: DoctorFacts): readonly Check[] 
     )
   );
 }
+
+/** Checks what jobs left that resists removal, also while no runner can tell. */
+export function checkRemains({ count, items }: RemainsList, stateDir: string): Check {
+  const check = checkOf("remains", "Removal after jobs");
+  if (count === 0) return check.ok("nothing that jobs left resists removal");
+  const first = items.slice(0, REMAINS_SHOWN);
+  const rest = count - first.length;
+  return check.warning(
+    `${count === 1 ? "1 thing" : `${count} things`} of jobs cannot be removed: ` +
+      first.map(({ path, reason }) => `${path} (${reason})`).join("; ") +
+      (rest > 0 ? `; and ${rest} more` : ""),
+    "it is tried again by itself; now: cicd-runner clean, or as root: sudo rm -rf -- " +
+      first.map(({ path }) => `${stateDir}/${path}`).join(" "),
+  );
+}
+
+const REMAINS_SHOWN = 5;

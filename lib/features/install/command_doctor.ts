@@ -15,6 +15,7 @@ import {
   type ListenSettings,
   PROGRAM,
 } from "@lib/foundations/config/program_keys.ts";
+import { readRemains } from "@lib/spine/jobs/remains.ts";
 import { examineDatabase } from "@lib/foundations/store/database_file.ts";
 import { defaultConfig, usualPath } from "@lib/foundations/config/read.ts";
 import { DISK } from "@lib/spine/queue/keys.ts";
@@ -29,6 +30,7 @@ import {
   checkAgents,
   checkFiles,
   checkReadiness,
+  checkRemains,
   checkRunner,
   checkSecrets,
   checkUnits,
@@ -91,6 +93,7 @@ export async function doctor(context: CliContext): Promise<number> {
     ...checkSystemd(facts),
     ...checkFiles(facts),
     checkDatabase(`${stateDir}/runner.db`),
+    checkRemains(await readRemains(stateDir), stateDir),
     ...checkUnits(facts),
     checkRunner(facts),
     ...checkReadiness(facts),

@@ -8,12 +8,11 @@
  *
  * @module
  */
-import { CicdError, messageOf } from "@lib/core/errors.ts";
+import { Backoff } from "@lib/core/backoff.ts";
 import type { ProjectName } from "@lib/core/ids.ts";
 import type { Logger } from "@lib/core/logger.ts";
 import { directoriesIn, existsSync } from "@lib/foundations/files/records.ts";
-import { removeTree } from "@lib/foundations/process/remove_tree.ts";
-import type { Executor } from "@lib/spine/jobs/executor.ts";
+import { type JobTreeOptions, removeJobTree } from "@lib/spine/attempts/remove_job_tree.ts";
 import { repairDirectory } from "@lib/spine/jobs/attempt_damage.ts";
 import {
   ASIDE,
@@ -23,17 +22,12 @@ import {
   slotParents,
 } from "@lib/spine/jobs/attempt_directory.ts";
 
-/** Options for {@linkcode Workspaces}. */
-export interface WorkspacesOptions {
-  readonly stateDir: string;
+/** Options for {@linkcode Workspaces}; the signal ends removals. */
+export interface WorkspacesOptions extends JobTreeOptions {
   readonly project: ProjectName;
   /** Tells if the attempt is starting or running here. */
   readonly isActive: (ref: AttemptRef) => boolean;
-  /** Removes what jobs made as other users. */
-  readonly executor: Pick<Executor, "removeForeign">;
   readonly log: Logger;
-  /** Ends removals. */
-  readonly signal: AbortSignal;
 }
 
 /** Slots that a claim tries which cannot be cleared; then something else is wrong. */
@@ -44,6 +38,7 @@ export class Workspaces {
   readonly #options: WorkspacesOptions;
   readonly #held = new Map<number, AttemptRef>();
   readonly #removing = new Set<string>();
+  readonly #failed = new Map<string, { readonly backoff: Backoff; readonly nextAt: number }>();
 
   constructor(options: WorkspacesOptions) {
     this.#options = options;
@@ -104,41 +99,33 @@ export class Workspaces {
     for (const path of [workspace, temporary]) moveAside(path);
   }
 
-  /** Removes what was moved aside, also by an earlier agent; each agent tries it once. */
+  /** Removes what was moved aside, also by an earlier agent; what stays is tried again later. */
   async removeAsides(): Promise<void> {
-    const { stateDir, project, log } = this.#options;
+    const { stateDir, project, clock, log } = this.#options;
     for (const parent of slotParents(stateDir, project)) {
       for (const name of directoriesIn(parent)) {
         const path = `${parent}/${name}`;
         if (!name.startsWith(ASIDE) || this.#removing.has(path)) continue;
+        const failed = this.#failed.get(path);
+        if (failed !== undefined && clock.now() < failed.nextAt) continue;
         this.#removing.add(path);
         try {
           await this.remove(path);
-          this.#removing.delete(path);
+          this.#failed.delete(path);
         } catch (error) {
+          const backoff = failed?.backoff ?? new Backoff({ firstMs: 60_000, maxMs: 3_600_000 });
+          this.#failed.set(path, { backoff, nextAt: clock.now() + backoff.next() });
           log.warning("Cannot remove a workspace", { path, error });
+        } finally {
+          this.#removing.delete(path);
         }
       }
     }
   }
 
-  /** Removes a directory of a job; files that it made as another user, through the executor. */
+  /** Removes a directory of a job. */
   async remove(path: string): Promise<void> {
-    const { executor, signal } = this.#options;
-    try {
-      await removeTree(path);
-    } catch (error) {
-      if (executor.removeForeign === undefined) throw error;
-      try {
-        await executor.removeForeign(path, signal);
-      } catch (second) {
-        throw new CicdError(
-          "io_failed",
-          `${messageOf(error)}; by the engine: ${messageOf(second)}`,
-        );
-      }
-      await removeTree(path);
-    }
+    await removeJobTree(path, this.#options);
   }
 
   #slotOf({ jobId, number }: AttemptRef): number | undefined {

@@ -17,6 +17,15 @@ Deno.test("CicdError carries what hangs on its code, its cause and its issues", 
   assert.ok(!("cause" in new CicdError("usage", "x")));
 });
 
+Deno.test("toCicdError() does not call a defect what the machine refuses", () => {
+  const cause = Object.assign(new Error("Permission denied: open '/x'"), { code: "EACCES" });
+  const error = toCicdError(cause);
+  assert.equal(error.code, "io_failed");
+  assert.equal(error.cause, cause);
+  assert.match(error.message, /Permission denied: open '\/x'/);
+  assert.equal(toCicdError(Object.assign(new Error("x"), { code: "ENOENT" })).code, "internal");
+});
+
 Deno.test("toCicdError() keeps one and wraps the rest as a defect", () => {
   const error = new CicdError("not_found", "x");
   assert.equal(toCicdError(error), error);

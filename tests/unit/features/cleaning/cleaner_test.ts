@@ -24,6 +24,8 @@ interface SetupOptions {
   readonly minFreeDiskBytes?: number;
   readonly usedBytes?: number;
   readonly jobs?: readonly StoredThing[];
+  /** Things that could not be removed before. */
+  readonly remains?: number;
 }
 
 /** A cleaner over things in memory; removing one frees its bytes. */
@@ -72,6 +74,7 @@ function setup(options: SetupOptions = {}) {
       minFreeDiskBytes: options.minFreeDiskBytes ?? 0,
     }),
     disk: () => ({ freeBytes, usedBytes: options.usedBytes ?? 0 }),
+    remains: () => Promise.resolve({ items: [], count: options.remains ?? 0 }),
     clock: new FakeClock(),
     log,
   });
@@ -164,6 +167,17 @@ Deno.test("clean() in the background lists the jobs and opens no source while th
   await t.cleaner.clean(background, never);
   assert.deepEqual(t.looked.filter((one) => !one.endsWith(" closed")), ["list of jobs"]);
   assert.deepEqual(t.removed, []);
+});
+
+Deno.test("clean() in the background looks again for what could not be removed", async () => {
+  const t = setup({ remains: 1 });
+  await t.cleaner.clean({ dryRun: false, scope: "background" }, never);
+  assert.deepEqual(t.removed, ["a", "b"]);
+  assert.deepEqual(t.looked.filter((each) => !each.endsWith("closed")), [
+    "list of jobs",
+    "temporary",
+    "workspace",
+  ]);
 });
 
 Deno.test("clean() in the background measures the jobs when they could be too large", async () => {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { renderCleaning, withProgress } from "@lib/features/cleaning/commands.ts";
+import { renderCleaning, renderRemains, withProgress } from "@lib/features/cleaning/commands.ts";
 import { painter } from "@lib/api/client/format.ts";
 import type { CleanAnswer, CleanItemAnswer } from "@lib/features/cleaning/commands.ts";
 
@@ -35,6 +35,17 @@ Deno.test("renderCleaning() sums up by kind and cause", async () => {
     "image      1    1K  not used for long",
     "Removed 4 things of 4K; 2K are free",
   ]);
+});
+
+Deno.test("renderRemains() lists what resists removal, and is silent of nothing", () => {
+  const since = "2026-01-01T00:00:00.000Z";
+  const items = [{ path: "projects/web/tmp/.gone-1", reason: "rm:\nno", since }];
+  assert.deepEqual(renderRemains({ ...answer([]), remains: { count: 2, items } }), [
+    "2 things of jobs cannot be removed, and will be tried again:",
+    `  projects/web/tmp/.gone-1, since ${since}: rm: no`,
+  ]);
+  assert.deepEqual(renderRemains({ ...answer([]), remains: { count: 0, items: [] } }), []);
+  assert.deepEqual(renderRemains(answer([])), []);
 });
 
 Deno.test("renderCleaning() says of a dry run that nothing was changed", async () => {

@@ -34,6 +34,10 @@ Deno.test("POST /v1/housekeeping passes on whether it is a dry run, and shows ev
       skipped: ["Images were left alone"],
       freeBytesBefore: 1,
       freeBytesAfter: 2,
+      remains: {
+        items: [{ path: "projects/web/workspaces/.gone-1", reason: "busy", since: 1_000 }],
+        count: 1,
+      },
     });
   };
   using api = openApiWith(clean);
@@ -55,6 +59,14 @@ Deno.test("POST /v1/housekeeping passes on whether it is a dry run, and shows ev
     skipped: ["Images were left alone"],
     free_bytes_before: 1,
     free_bytes_after: 2,
+    remains: {
+      count: 1,
+      items: [{
+        path: "projects/web/workspaces/.gone-1",
+        reason: "busy",
+        since: "1970-01-01T00:00:01.000Z",
+      }],
+    },
   });
 });
 
@@ -75,7 +87,8 @@ function item(changes: Partial<CleanedItem>): CleanedItem {
 }
 
 function reportOf(items: readonly CleanedItem[], dryRun: boolean): CleanReport {
-  return { dryRun, items, skipped: [], freeBytesBefore: 1, freeBytesAfter: 2 };
+  const remains = { items: [], count: 0 };
+  return { dryRun, items, skipped: [], freeBytesBefore: 1, freeBytesAfter: 2, remains };
 }
 
 Deno.test("the routes of retention give the jobs of the plan, in the form they always had", async () => {
