@@ -23,6 +23,7 @@ import { lockState } from "@lib/foundations/store/state_lock.ts";
 import { Dispatcher } from "@lib/spine/queue/dispatcher.ts";
 import {
   COMMIT_MIGRATIONS,
+  COUNT_MIGRATIONS,
   JOB_MIGRATIONS,
   LABEL_MIGRATIONS,
 } from "@lib/spine/queue/job_schema.ts";
@@ -74,6 +75,7 @@ export async function startRunner(input: RunnerInput) {
         { name: "jobs", migrations: JOB_MIGRATIONS },
         { name: "job_labels", migrations: LABEL_MIGRATIONS },
         { name: "job_commits", migrations: COMMIT_MIGRATIONS },
+        { name: "job_counts", migrations: COUNT_MIGRATIONS },
         ...modules.flatMap(({ name, schema = name, migrations }) =>
           migrations === undefined ? [] : [{ name: schema, migrations }]
         ),

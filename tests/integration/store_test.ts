@@ -57,6 +57,37 @@ Deno.test("openDatabase() brings a database of an earlier release up to date", a
   storeOn(db).insert({ job: makeJob() });
 });
 
+Deno.test("openDatabase() counts the jobs of an earlier release, and the jobs it stores afterwards", async () => {
+  await using t = new Directory();
+  const openBefore = () =>
+    openDatabase({
+      path: t.db,
+      schemas: allSchemas().filter(({ name }) => name !== "job_counts"),
+    });
+  const insert = (db: Database, id: string, revision: number) =>
+    db.run(
+      `INSERT INTO jobs (id, project, state, attempt, retry_base, spec, rank, not_before, usage,
+         created_at, revision) VALUES (?, 'web', 'queued', 0, 0, '{}', 0, 0, '{}', 0, ?)`,
+      id,
+      revision,
+    );
+  {
+    using before = openBefore();
+    insert(before, newJobId(), 1);
+    insert(before, newJobId(), 2);
+  }
+  {
+    using db = open(t.db);
+    assert.equal(storeOn(db).queuedCount(), 2);
+  }
+  {
+    using before = openBefore();
+    insert(before, newJobId(), 3);
+  }
+  using db = open(t.db);
+  assert.equal(storeOn(db).queuedCount(), 3);
+});
+
 Deno.test("openDatabase() moves large specs of an earlier release out of the rows of jobs", async () => {
   await using t = new Directory();
   const job = makeLargeJob();
@@ -282,9 +313,4 @@ Deno.test("10,000 queued jobs are there after a restart, in their order, with th
     project?.candidates.map(({ id }) => store.require(id).createdAt),
     [5, 6, 7],
   );
-  // What the queue asks for at every turn must not read every row.
-  const plan = db.all(
-    "EXPLAIN QUERY PLAN SELECT min(not_before) FROM jobs WHERE state = 'queued' AND not_before > 5",
-  ).map(({ detail }) => detail);
-  assert.match(String(plan[0]), /SEARCH jobs USING COVERING INDEX jobs_waiting/);
 });

@@ -13,6 +13,7 @@ import { type Database, openDatabase, type Schema } from "@lib/foundations/store
 import * as jobsApi from "@lib/features/jobs/runner.ts";
 import {
   COMMIT_MIGRATIONS,
+  COUNT_MIGRATIONS,
   JOB_MIGRATIONS,
   LABEL_MIGRATIONS,
 } from "@lib/spine/queue/job_schema.ts";
@@ -151,6 +152,7 @@ export function allSchemas(): readonly Schema[] {
     { name: "jobs", migrations: JOB_MIGRATIONS },
     { name: "job_labels", migrations: LABEL_MIGRATIONS },
     { name: "job_commits", migrations: COMMIT_MIGRATIONS },
+    { name: "job_counts", migrations: COUNT_MIGRATIONS },
     { name: jobsApi.schema, migrations: jobsApi.migrations },
     { name: "gryt", migrations: GRYT_MIGRATIONS },
     { name: "access", migrations: accessMigrations },

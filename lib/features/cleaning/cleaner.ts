@@ -205,7 +205,7 @@ export class Cleaner {
     // While the disk holds less than the history may, sizes cannot matter.
     const isRoomy = disk.freeBytes >= minFreeDiskBytes && disk.usedBytes <= maxBytes;
     const ended = scope === "background" && isRoomy
-      ? history.list()
+      ? await history.list(signal)
       : (await history.find(signal)).things;
     for (const job of ended) found.set(job, history);
     const look = async (source: CleanSource): Promise<void> => {

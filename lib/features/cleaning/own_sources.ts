@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { turn } from "@lib/core/abort.ts";
 import { CicdError } from "@lib/core/errors.ts";
 import { type JobId, parseJobId, parseProjectName, type ProjectName } from "@lib/core/ids.ts";
 import { statIfThere } from "@lib/foundations/files/records.ts";
@@ -21,6 +22,7 @@ import {
   slotParents,
 } from "@lib/spine/jobs/attempt_directory.ts";
 import { isTerminal, type Job } from "@lib/spine/jobs/model.ts";
+import type { EndedJob } from "@lib/spine/queue/job_queries.ts";
 import type { JobStore } from "@lib/spine/queue/job_store.ts";
 import {
   type CleanSource,
@@ -41,8 +43,11 @@ const DRAFT = /\.tmp$|^\.(tmp|draft)-|\.git\.new$/;
 /** The ended jobs: a source that can also list them without looking at the disk. */
 export interface History extends CleanSource {
   /** The oldest end first; `bytes` counts only their logs. */
-  list(): readonly StoredThing[];
+  list(signal: AbortSignal): Promise<readonly StoredThing[]>;
 }
+
+/** Jobs that are read from the history at once; requests go first in between. */
+const HISTORY_PAGE = 500;
 
 interface SourceOptions {
   readonly stateDir: string;
@@ -64,24 +69,25 @@ export function jobHistory(
 ): History {
   // An ended job does not grow, so this process measures it once.
   let measured = new Map<string, number>();
-  const list = () =>
-    store.ended().map(({ id, project, finishedAt, logBytes }): StoredThing => ({
-      kind: "job",
-      key: id,
-      name: id,
-      project,
-      bytes: logBytes,
-      logBytes,
-      lastUsedAt: finishedAt,
-      inUse: false,
-    }));
+  const list = async (signal: AbortSignal) => {
+    const things: StoredThing[] = [];
+    let after: EndedJob | undefined;
+    do {
+      const page = store.ended({ after, limit: HISTORY_PAGE });
+      things.push(...page.map(thingOf));
+      after = page.length < HISTORY_PAGE ? undefined : page.at(-1);
+      await turn();
+      signal.throwIfAborted();
+    } while (after !== undefined);
+    return things;
+  };
   return {
     kinds: ["job"],
     list,
     async find(signal) {
       const sizes = new Map<string, number>();
       const things: StoredThing[] = [];
-      for (const thing of list()) {
+      for (const thing of await list(signal)) {
         const identity = `${thing.key} ${thing.lastUsedAt}`;
         const bytes = measured.get(identity) ?? await jobBytes(pathOf(stateDir, thing), signal);
         sizes.set(identity, bytes);
@@ -120,6 +126,19 @@ function renamed(path: string, to: string): boolean {
     if (error instanceof Deno.errors.NotFound) return false;
     throw error;
   }
+}
+
+function thingOf({ id, project, finishedAt, logBytes }: EndedJob): StoredThing {
+  return {
+    kind: "job",
+    key: id,
+    name: id,
+    project,
+    bytes: logBytes,
+    logBytes,
+    lastUsedAt: finishedAt,
+    inUse: false,
+  };
 }
 
 function idsOf({ key, project: name }: StoredThing) {

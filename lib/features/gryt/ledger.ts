@@ -99,7 +99,8 @@ export class GrytLedger {
   /** Returns the pulled jobs that have not ended. */
   leased(): readonly LeasedEntry[] {
     return this.#db.all(
-      `SELECT job_id, gryt_id, lease_ms FROM jobs JOIN gryt_jobs ON jobs.id = job_id
+      `SELECT job_id, gryt_id, lease_ms FROM jobs INDEXED BY jobs_in_state
+       CROSS JOIN gryt_jobs ON jobs.id = job_id
        WHERE state IN ('queued', 'starting', 'running') AND lease_ms IS NOT NULL`,
     ).map((row) => ({ ...entryOf(row), leaseMs: numberOf(row, "lease_ms") }));
   }

@@ -18,8 +18,8 @@ export interface Delivery extends GrytEntry {
   readonly firstAt?: number;
 }
 
-const FROM_ENDED = `FROM gryt_outbox JOIN jobs ON jobs.id = gryt_outbox.job_id
-  JOIN gryt_jobs ON gryt_jobs.job_id = gryt_outbox.job_id WHERE jobs.finished_at IS NOT NULL`;
+const FROM_ENDED = `FROM gryt_outbox CROSS JOIN jobs ON jobs.id = gryt_outbox.job_id
+  CROSS JOIN gryt_jobs ON gryt_jobs.job_id = gryt_outbox.job_id WHERE jobs.finished_at IS NOT NULL`;
 
 /** The table of deliveries. */
 export class OutboxStore {

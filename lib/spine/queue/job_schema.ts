@@ -145,3 +145,38 @@ export const COMMIT_MIGRATIONS: readonly Migration[] = [
 ALTER TABLE jobs ADD COLUMN commit_sha TEXT;
 `,
 ];
+
+/**
+ * The numbers of jobs and the indices of the queue; versions of their own too, as
+ * the triggers count on under a release before it.
+ */
+export const COUNT_MIGRATIONS: readonly Migration[] = [
+  `
+CREATE TABLE job_counts (
+  state TEXT NOT NULL,
+  project TEXT NOT NULL,
+  jobs INTEGER NOT NULL,
+  PRIMARY KEY (state, project)
+) STRICT, WITHOUT ROWID;
+
+INSERT INTO job_counts SELECT state, project, count(*) FROM jobs GROUP BY state, project;
+
+CREATE TRIGGER jobs_counted AFTER INSERT ON jobs BEGIN
+  INSERT INTO job_counts VALUES (new.state, new.project, 1)
+  ON CONFLICT DO UPDATE SET jobs = jobs + 1; END;
+
+CREATE TRIGGER jobs_uncounted AFTER DELETE ON jobs BEGIN
+  UPDATE job_counts SET jobs = jobs - 1 WHERE state = old.state AND project = old.project; DELETE
+  FROM job_counts WHERE state = old.state AND project = old.project AND jobs = 0; END;
+
+CREATE TRIGGER jobs_recounted AFTER UPDATE OF state ON jobs WHEN new.state <> old.state BEGIN
+  UPDATE job_counts SET jobs = jobs - 1 WHERE state = old.state AND project = old.project; DELETE
+  FROM job_counts WHERE state = old.state AND project = old.project AND jobs = 0; INSERT
+  INTO job_counts VALUES (new.state, new.project, 1) ON CONFLICT DO UPDATE SET jobs = jobs + 1; END;
+
+CREATE INDEX jobs_in_state ON jobs (state, id);
+
+CREATE INDEX jobs_in_group ON jobs (project, concurrency_group)
+  WHERE concurrency_group IS NOT NULL AND state IN ('queued', 'starting', 'running');
+`,
+];

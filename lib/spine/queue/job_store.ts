@@ -8,20 +8,22 @@
  */
 import { CicdError, isDiskFull } from "@lib/core/errors.ts";
 import type { JobId, ProjectName } from "@lib/core/ids.ts";
+import { countIn, countsByState, type StateCount } from "@lib/spine/queue/job_counts.ts";
 import {
-  type AttemptTotals,
-  attemptTotals,
-  countsByState,
-  type EndedJob,
-  endedJobs,
-  type Idempotency,
-  idsWithPrefix,
   type JobFilter,
   type JobPage,
   jobsChangedSince,
   listJobs,
+} from "@lib/spine/queue/job_list.ts";
+import {
+  type AttemptTotals,
+  attemptTotals,
+  type EndedJob,
+  endedJobs,
+  type EndedPage,
+  type Idempotency,
+  idsWithPrefix,
   replayedJobId,
-  type StateCount,
 } from "@lib/spine/queue/job_queries.ts";
 import {
   insertRow,
@@ -37,14 +39,18 @@ import { type Attempt, isTerminal, type Job } from "@lib/spine/jobs/model.ts";
 import {
   type ALL_PROJECTS,
   type IntakeMode,
+  jobsInFlight,
+  nextNotBefore,
+  oldestQueuedAt,
   type ProjectCandidates,
   queueCandidates,
+  queuePosition,
   rankOf,
   readIntakeModes,
   writeIntakeMode,
 } from "@lib/spine/queue/queue_queries.ts";
 import { type JobEvent, type Transition, transition } from "@lib/spine/jobs/state_machine.ts";
-import type { Database, SqlValue } from "@lib/foundations/store/database.ts";
+import type { Database } from "@lib/foundations/store/database.ts";
 
 /** A job about to be stored. */
 export interface NewJob {
@@ -275,9 +281,7 @@ export class JobStore {
 
   /** Returns the jobs with an attempt under way, according to the record. */
   inFlight(): readonly Job[] {
-    return this.#db.all(
-      `SELECT ${JOB_COLUMNS} FROM jobs WHERE state IN ('starting', 'running') ORDER BY id`,
-    ).map(parseJobRow);
+    return jobsInFlight(this.#db);
   }
 
   /** Counts the jobs in each state, by project. */
@@ -292,15 +296,15 @@ export class JobStore {
 
   /** Returns the time when the oldest queued job was submitted; `undefined` if none is queued. */
   oldestQueuedAt(): number | undefined {
-    return numberOf(this.#db, "SELECT min(created_at) AS n FROM jobs WHERE state = 'queued'");
+    return oldestQueuedAt(this.#db);
   }
 
   queuedCount(): number {
-    return this.#count("state = 'queued'");
+    return countIn(this.#db, "queued");
   }
 
   inFlightCount(): number {
-    return this.#count("state IN ('starting', 'running')");
+    return countIn(this.#db, "starting", "running");
   }
 
   /** Returns the jobs that may start now, best first, for each project with queued work. */
@@ -310,22 +314,12 @@ export class JobStore {
 
   /** Returns the time when the next delayed job may start; `undefined` if there is none. */
   nextNotBefore(now: number): number | undefined {
-    return numberOf(
-      this.#db,
-      "SELECT min(not_before) AS n FROM jobs WHERE state = 'queued' AND not_before > ?",
-      now,
-    );
+    return nextNotBefore(this.#db, now);
   }
 
   /** Counts the queued jobs of the project that start before this one. */
   position(job: Job): number {
-    const rank = rankOf(job, this.#options.ageingMs);
-    return this.#count(
-      "state = 'queued' AND project = ? AND (rank, id) < (?, ?)",
-      job.spec.project,
-      rank,
-      job.id,
-    );
+    return queuePosition(this.#db, job, rankOf(job, this.#options.ageingMs));
   }
 
   intakeModes(): ReadonlyMap<string, IntakeMode> {
@@ -336,9 +330,9 @@ export class JobStore {
     writeIntakeMode(this.#db, project, mode);
   }
 
-  /** Returns the ended jobs, oldest end first: the candidates of retention. */
-  ended(): readonly EndedJob[] {
-    return endedJobs(this.#db);
+  /** Returns the next ended jobs, oldest end first: the candidates of retention. */
+  ended(page: EndedPage): readonly EndedJob[] {
+    return endedJobs(this.#db, page);
   }
 
   /** Removes an ended job's record; returns `false` if there is none or the job has not ended. */
@@ -365,14 +359,10 @@ export class JobStore {
     return this.#db.first("SELECT 1 AS one FROM jobs WHERE id = ?", id) !== undefined;
   }
 
-  #count(condition: string, ...values: SqlValue[]): number {
-    return numberOf(this.#db, `SELECT count(*) AS n FROM jobs WHERE ${condition}`, ...values) ?? 0;
-  }
-
   #supersede(by: Job, group: string, changes: [Job, Job | undefined][]): readonly Job[] {
     const rows = this.#db.all(
-      `SELECT ${JOB_COLUMNS} FROM jobs WHERE project = ? AND concurrency_group = ?
-       AND state IN ('queued', 'starting', 'running')`,
+      `SELECT ${JOB_COLUMNS} FROM jobs INDEXED BY jobs_in_group
+       WHERE project = ? AND concurrency_group = ? AND state IN ('queued', 'starting', 'running')`,
       by.spec.project,
       group,
     );

@@ -1,10 +1,20 @@
 /**
  * Reads from the store for the scheduler: jobs that may start now in their order, intake modes.
  *
+ * A query names its index: the planner knows the sizes of none, and the history dwarfs the queue.
+ *
  * @module
  */
 import type { JobId, ProjectName } from "@lib/core/ids.ts";
-import { integer, jobIdIn, numberOf, projectIn, text } from "@lib/spine/queue/job_row.ts";
+import { countsIn } from "@lib/spine/queue/job_counts.ts";
+import {
+  integer,
+  JOB_COLUMNS,
+  jobIdIn,
+  numberOf,
+  parseJobRow,
+  text,
+} from "@lib/spine/queue/job_row.ts";
 import type { Job } from "@lib/spine/jobs/model.ts";
 import { MAX_RETRY_DELAY_MS } from "@lib/spine/jobs/state_machine.ts";
 import type { Database } from "@lib/foundations/store/database.ts";
@@ -51,19 +61,14 @@ export function queueCandidates(
   db: Database,
   { now, perProject }: { readonly now: number; readonly perProject: number },
 ): readonly ProjectCandidates[] {
-  return db.all("SELECT DISTINCT project FROM jobs WHERE state = 'queued'").map((row) => {
-    const project = projectIn(row);
-    const running = numberOf(
-      db,
-      "SELECT count(*) AS n FROM jobs WHERE project = ? AND state IN ('starting', 'running')",
-      project,
-    ) ?? 0;
+  const running = [countsIn(db, "starting"), countsIn(db, "running")];
+  return [...countsIn(db, "queued").keys()].map((project) => {
     const candidates = db.all(
-      `SELECT id, rank, concurrency_group FROM jobs AS queued
+      `SELECT id, rank, concurrency_group FROM jobs AS queued INDEXED BY jobs_queued
        WHERE state = 'queued' AND project = ?
          AND (not_before <= ? OR not_before > ? + ${DELAY_SQL})
          AND (concurrency_group IS NULL OR NOT EXISTS (
-           SELECT 1 FROM jobs AS open
+           SELECT 1 FROM jobs AS open INDEXED BY jobs_open
            WHERE open.project = queued.project AND open.state IN ('starting', 'running')
              AND open.concurrency_group = queued.concurrency_group))
        ORDER BY rank, id LIMIT ?`,
@@ -79,8 +84,47 @@ export function queueCandidates(
         ...(typeof group === "string" ? { group } : {}),
       };
     });
-    return { project, running, candidates };
+    const own = running.reduce((sum, counts) => sum + (counts.get(project) ?? 0), 0);
+    return { project, running: own, candidates };
   });
+}
+
+/** Returns the jobs with an attempt under way, according to the record. */
+export function jobsInFlight(db: Database): readonly Job[] {
+  return db.all(
+    `SELECT ${JOB_COLUMNS} FROM jobs INDEXED BY jobs_open
+     WHERE state IN ('starting', 'running') ORDER BY id`,
+  ).map(parseJobRow);
+}
+
+/** Returns the time when the oldest queued job was submitted; `undefined` if none is queued. */
+export function oldestQueuedAt(db: Database): number | undefined {
+  return numberOf(
+    db,
+    "SELECT min(created_at) AS n FROM jobs INDEXED BY jobs_queued_since WHERE state = 'queued'",
+  );
+}
+
+/** Returns the time when the next delayed job may start; `undefined` if there is none. */
+export function nextNotBefore(db: Database, now: number): number | undefined {
+  return numberOf(
+    db,
+    `SELECT min(not_before) AS n FROM jobs INDEXED BY jobs_waiting
+     WHERE state = 'queued' AND not_before > ?`,
+    now,
+  );
+}
+
+/** Counts the queued jobs of the project that start before this one. */
+export function queuePosition(db: Database, job: Job, rank: number): number {
+  return numberOf(
+    db,
+    `SELECT count(*) AS n FROM jobs INDEXED BY jobs_queued
+     WHERE state = 'queued' AND project = ? AND (rank, id) < (?, ?)`,
+    job.spec.project,
+    rank,
+    job.id,
+  ) ?? 0;
 }
 
 /** Returns the modes that are not `open`, by project. */

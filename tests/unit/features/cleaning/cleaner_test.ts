@@ -55,7 +55,7 @@ function setup(options: SetupOptions = {}) {
     ...source("job", () => Promise.resolve(jobs)),
     list() {
       looked.push("list of jobs");
-      return jobs;
+      return Promise.resolve(jobs);
     },
   };
   const found = () => Promise.resolve([thing("workspace", "a"), thing("workspace", "b")]);

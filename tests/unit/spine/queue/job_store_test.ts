@@ -242,7 +242,9 @@ Deno.test("remove() removes what has ended, with its attempts and keys, and noth
   assert.equal(t.store.remove(job.id), false);
   t.claim(job.id);
   t.store.apply(job.id, { kind: "ended", attempt: 1, outcome: makeOutcome({ logBytes: 7 }) });
-  assert.deepEqual(t.store.ended().map(({ logBytes }) => logBytes), [7]);
+  const ended = t.store.ended({ after: undefined, limit: 9 });
+  assert.deepEqual(ended.map(({ logBytes }) => logBytes), [7]);
+  assert.deepEqual(t.store.ended({ after: ended[0], limit: 9 }), []);
   assert.equal(t.store.remove(job.id), true);
   assert.equal(t.store.has(job.id), false);
   assert.deepEqual(t.store.attempts(job.id), []);
@@ -352,4 +354,63 @@ Deno.test("apply() keeps the commit of an attempt, with a change of its own, unt
   assert.equal(toJobView(store.require(id)).commit, commit);
   store.apply(id, { kind: "retry_requested", at: 2 });
   assert.equal(toJobView(store.require(id)).commit, null);
+});
+
+Deno.test("counts() follows each change of a job, and forgets a state that no job is in", () => {
+  using t = openMemoryStore();
+  const counted = () =>
+    t.store.counts().map(({ project, state, count }) => [project, state, count]);
+  const first = t.add();
+  t.add();
+  t.add({ spec: makeSpec({ project: projectName("mobile") }) });
+  assert.deepEqual(counted(), [["mobile", "queued", 1], ["web", "queued", 2]]);
+  t.claim(first.id);
+  assert.equal(t.store.queuedCount(), 2);
+  assert.equal(t.store.inFlightCount(), 1);
+  t.store.apply(first.id, { kind: "started", attempt: 1, at: 3 });
+  t.store.apply(first.id, { kind: "ended", attempt: 1, outcome: makeOutcome() });
+  const ended = [["mobile", "queued", 1], ["web", "queued", 1], ["web", "succeeded", 1]];
+  assert.deepEqual(counted(), ended);
+  assert.throws(() =>
+    t.store.insert({
+      job: makeJob(),
+      also() {
+        throw new Error("rolled back");
+      },
+    })
+  );
+  assert.deepEqual(counted(), ended);
+  t.store.remove(first.id);
+  assert.deepEqual(counted(), ended.slice(0, 2));
+});
+
+Deno.test("list() finds the same jobs by label from few jobs and from many", () => {
+  using t = openMemoryStore();
+  const found = () => {
+    const labels = [["team", "core"], ["kind", "lint"]] as const;
+    const page = t.store.list({ project: projectName(), states: ["queued"], labels, limit: 2 });
+    return { ids: page.jobs.map(({ id }) => id), more: page.more };
+  };
+  const labelled = (labels: Readonly<Record<string, string>>) =>
+    t.add({ spec: makeSpec({ labels }) });
+  const wanted = { team: "core", kind: "lint" };
+  labelled(wanted);
+  const [second, third] = [labelled(wanted), labelled({ ...wanted, more: "1" })];
+  labelled({ team: "core" });
+  t.claim(labelled(wanted).id);
+  t.add({ spec: makeSpec({ project: projectName("mobile"), labels: wanted }) });
+  const few = found();
+  assert.deepEqual(few, { ids: [third.id, second.id], more: true });
+  t.db.transaction(() =>
+    t.db.run(
+      `WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 2001)
+       INSERT INTO jobs (id, project, state, attempt, retry_base, spec, rank, not_before, usage,
+         created_at, revision)
+       SELECT printf('00000000-0000-7000-8000-%012x', n), project, state, 0, 0, '{}', n, 0, '{}', 0,
+         n + 1000 FROM numbers, jobs WHERE id = ?`,
+      second.id,
+    )
+  );
+  assert(t.store.queuedCount() > 2_000);
+  assert.deepEqual(found(), few);
 });
