@@ -30,6 +30,7 @@ import {
 import { Intake } from "@lib/spine/queue/intake.ts";
 import { DISK, QUEUE } from "@lib/spine/queue/keys.ts";
 import { JobStore } from "@lib/spine/queue/job_store.ts";
+import { Rejoin } from "@lib/spine/queue/rejoin.ts";
 import { countForeignSecrets, SecretRemoval } from "@lib/spine/queue/secret_removal.ts";
 import { retryJob, submitJob } from "@lib/spine/queue/submit.ts";
 import { JobEvents } from "@lib/spine/jobs/job_events.ts";
@@ -91,6 +92,7 @@ export async function startRunner(input: RunnerInput) {
       logChange(log, job, before);
       events.publish(job, before);
       dispatcher.onChange(job);
+      rejoin.onChange(job);
       removal.onChange(job);
     },
     onUnrecorded: (job) => dispatcher.onChange(job),
@@ -129,10 +131,11 @@ export async function startRunner(input: RunnerInput) {
       log,
     }),
   );
+  const rejoin = new Rejoin({ jobs: store.inFlight(), clock });
   const dispatcher = parts.use(
     new Dispatcher({
       store,
-      runner: link,
+      runner: rejoin.around(link),
       diskProblem: () => reserve.problem(),
       bootId: readBootId(),
       // The job itself is as before.
@@ -222,6 +225,7 @@ export async function startRunner(input: RunnerInput) {
     agentProblems: () => link.problems(),
     agentView: (project, signal) => viewAgent(link, project, signal),
     waitingReason: (job) => dispatcher.waitingReason(job),
+    statesKnown: (signal) => rejoin.known(signal),
     wakeQueue: () => dispatcher.wake(),
     facts: () => ({
       version: VERSION,

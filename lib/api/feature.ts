@@ -138,6 +138,8 @@ export interface RunnerServices {
   readonly agentView: (project: ProjectName, signal: AbortSignal) => Promise<AgentView>;
   /** Returns why a job waits for something other than its turn. */
   readonly waitingReason: (job: Job) => string | undefined;
+  /** Resolves when the agents have answered for the jobs under way, right after a start. */
+  readonly statesKnown: (signal: AbortSignal) => Promise<void>;
   readonly wakeQueue: () => void;
   readonly facts: () => RunnerFacts;
   /** Returns the reasons why the runner is not ready, one sentence each. */

@@ -112,6 +112,34 @@ Deno.test("jobs that wait survive kill -9 and start in their order", async () =>
   assert.equal(await Deno.readTextFile(`${bench.directory}/order`), "0\n1\n2\n3\n4\n");
 });
 
+Deno.test("the first answer after a start does not call a job running that ended meanwhile", async () => {
+  await using bench = new RunnerBench();
+  await bench.start();
+  const submit = async (script: string) => {
+    const { body } = await bench.json("POST", "/v1/jobs", { body: { project: "web", script } });
+    while ((await bench.json("GET", `/v1/jobs/${body.id}`)).body.state !== "running") {
+      await pause(20);
+    }
+    return body.id;
+  };
+  const done = `${bench.directory}/done`;
+  const ended = await submit(`while [ ! -e ${done} ]; do sleep 0.05; done; exec true`);
+  const alive = await submit("sleep 600");
+  const agents = bench.agentPids();
+  await bench.kill();
+  for (const pid of agents) Deno.kill(pid, "SIGKILL");
+  await Deno.writeTextFile(done, "");
+  const record = `${bench.stateDir}/projects/web/jobs/${ended}/1/result`;
+  while (!await Deno.stat(record).then(() => true, () => false)) await pause(20);
+  await bench.start();
+  const states = (await bench.json("GET", "/v1/jobs")).body.jobs.map((
+    job: { readonly id: string; readonly state: string },
+  ) => [job.id, job.state]);
+  assert.deepEqual(states, [[alive, "running"], [ended, "succeeded"]]);
+  await bench.json("POST", `/v1/jobs/${alive}/cancel`);
+  await bench.json("GET", `/v1/jobs/${alive}/wait?timeout=60s`);
+});
+
 Deno.test("a queue that an older release wrote is read and run, though its jobs lack newer fields", async () => {
   await using bench = new RunnerBench();
   await bench.start();

@@ -113,6 +113,7 @@ export function openApi(
     agentProblems: () => [],
     agentView: () => Promise.resolve({ running: false, detail: {} }),
     waitingReason: () => undefined,
+    statesKnown: () => Promise.resolve(),
     wakeQueue() {},
     facts: () => ({
       version: "1.2.3",

@@ -52,7 +52,7 @@ const LABELS_MAX = 16;
 type JobPorts = Pick<
   RunnerServices,
   | ("store" | "events" | "logs" | "log" | "clock" | "bodyLimits" | "submit" | "intake")
-  | ("waitingReason" | "stopping" | "retry")
+  | ("waitingReason" | "statesKnown" | "stopping" | "retry")
 >;
 
 /** The routes of single jobs and of their list. */
@@ -136,7 +136,8 @@ export function jobRoutes(ports: JobPorts, leases: ClientLeases): readonly AnyRo
       },
       answers: { 200: { description: "A page of jobs", schema: jobPageSchema } },
       errors: ["invalid_request"],
-      handle: ({ query, caller }, reply) => {
+      handle: async ({ query, caller, signal }, reply) => {
+        await ports.statesKnown(signal);
         const projects = projectsOf(caller);
         const { jobs, more } = ports.store.list({
           limit: query.limit ?? 50,
@@ -159,7 +160,10 @@ export function jobRoutes(ports: JobPorts, leases: ClientLeases): readonly AnyRo
       summary: "Show a job with its attempts",
       description: "A prefix of the id is enough if it is unique.",
       answers: { 200: { description: "The job", schema: jobSchema } },
-      handle: ({ job }, reply) => reply.json(200, shown(ports, job)),
+      handle: async ({ job: { id }, signal }, reply) => {
+        await ports.statesKnown(signal);
+        return reply.json(200, shown(ports, ports.store.require(id)));
+      },
     }),
     route({
       method: "GET",

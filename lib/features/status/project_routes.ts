@@ -27,6 +27,7 @@ export type QueuePorts = Pick<
   | "configuredProjects"
   | "maxRunningOf"
   | "agentView"
+  | "statesKnown"
   | "agentProblems"
 >;
 
@@ -40,7 +41,10 @@ export function projectRoutes(ports: QueuePorts): readonly AnyRoute[] {
       summary: "List projects",
       description: "Projects in the configuration, and those with jobs on record.",
       answers: { 200: { description: "The projects, by name", schema: projectListSchema } },
-      handle: ({ caller }, reply) => reply.json(200, { projects: projects(ports, caller) }),
+      handle: async ({ caller, signal }, reply) => {
+        await ports.statesKnown(signal);
+        return reply.json(200, { projects: projects(ports, caller) });
+      },
     }),
     route({
       method: "GET",
@@ -49,6 +53,7 @@ export function projectRoutes(ports: QueuePorts): readonly AnyRoute[] {
       summary: "Show a project, its agent and its limits",
       answers: { 200: { description: "The project", schema: projectDetailSchema } },
       handle: async ({ request, project }, reply) => {
+        await ports.statesKnown(request.signal);
         const { running, detail } = await ports.agentView(project, request.signal);
         return reply.json(200, { ...shown(ports, project), agent: { running, ...detail } });
       },

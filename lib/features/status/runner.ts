@@ -55,7 +55,8 @@ function runnerRoutes(ports: RunnerServices): readonly AnyRoute[] {
       access: { scope: "read", by: "handler" },
       summary: "Show the runner at a glance",
       answers: { 200: { description: "The runner", schema: statusSchema } },
-      handle: ({ caller }, reply) => {
+      handle: async ({ caller, signal }, reply) => {
+        await ports.statesKnown(signal);
         const { version, build, pid, agents, ...facts } = ports.facts();
         return reply.json(200, {
           version,
