@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { spawn } from "node:child_process";
 import type { AgentHost } from "@lib/spine/agent_link/agent_client.ts";
 import { ChildAgentHost, type SpawnedAgent } from "@lib/spine/agent_link/child_host.ts";
 import { PROGRAM } from "@lib/foundations/config/program_keys.ts";
@@ -38,7 +37,7 @@ export async function makeAgentHost(input: AgentHostInput): Promise<AgentHost> {
   const { agents, runtimeDir } = input.config.current.of(PROGRAM);
   const onlyUnits = agents === "systemd" || (agents === "auto" && input.isService);
   if (!onlyUnits && (agents === "child" || !await sharesUnits(runtimeDir, env))) {
-    return makeChildHost(input);
+    return await makeChildHost(input);
   }
   const { SystemdAgentHost } = await import("@lib/spine/agent_link/systemd_host.ts");
   const { UserManager } = await import("@lib/foundations/systemd/manager.ts");
@@ -47,7 +46,7 @@ export async function makeAgentHost(input: AgentHostInput): Promise<AgentHost> {
     connect: (signal) => UserManager.connect(env, signal),
     answers,
     clock: systemClock,
-    ...(onlyUnits ? {} : { otherwise: makeChildHost(input) }),
+    ...(onlyUnits ? {} : { otherwise: await makeChildHost(input) }),
   });
 }
 
@@ -56,10 +55,14 @@ async function sharesUnits(runtimeDir: string, env: AgentHostInput["env"]): Prom
   return runtimeDir === `${env["XDG_RUNTIME_DIR"]}/cicd-toolkit` && await hasUserManager(env);
 }
 
-function makeChildHost({ config, env, log, flags }: AgentHostInput): ChildAgentHost {
+async function makeChildHost(
+  { config, env, log, flags }: AgentHostInput,
+): Promise<ChildAgentHost> {
   const { runtimeDir } = config.current.of(PROGRAM);
   const socketPath = (project: ProjectName) => agentSocketPath(runtimeDir, project);
   ensurePrivateDirectory(`${runtimeDir}/agents`);
+  // Loaded only here: most runners start no child.
+  const { spawn } = await import("node:child_process");
   return new ChildAgentHost({
     socketPath,
     answers,
@@ -69,13 +72,14 @@ function makeChildHost({ config, env, log, flags }: AgentHostInput): ChildAgentH
       const command = agentCommand(Deno.execPath(), Deno.mainModule);
       const own = [`--session-id=${project}`, `--listen=${path}`];
       const childEnv = agentEnv(env, config.current);
-      return spawnAgent([...command, ...own, ...toDaemonArgs(flags)], childEnv);
+      return spawnAgent(spawn, [...command, ...own, ...toDaemonArgs(flags)], childEnv);
     },
   });
 }
 
 /** Starts an agent in a session of its own, so that it outlives this process. */
 function spawnAgent(
+  spawn: typeof import("node:child_process").spawn,
   [program = "", ...args]: readonly string[],
   env: Readonly<Record<string, string>>,
 ): SpawnedAgent {

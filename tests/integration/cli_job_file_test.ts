@@ -121,22 +121,28 @@ Deno.test("readJobSpec() reports an error with the flag or the place in the file
   assert.equal(error.issues[0]?.message, "limits.memory is wrong");
 });
 
-Deno.test("parseJobFile() names the place of what it cannot read", () => {
-  const issueOf = (text: string) => {
+Deno.test("parseJobFile() names the place of what it cannot read", async () => {
+  const issueOf = async (text: string) => {
     try {
-      parseJobFile(text, "job.yaml");
+      await parseJobFile(text, "job.yaml");
     } catch (error) {
       assert.ok(error instanceof CicdError);
       return error.issues[0];
     }
     return assert.fail("it was read");
   };
-  assert.match(issueOf("a: 1\na: 2")?.path ?? "", /^job\.yaml:2:1$/);
-  assert.equal(issueOf("- a")?.path, "job.yaml:1:1");
-  assert.match(issueOf("secrets:\n  K: file:/etc/shadow")?.message ?? "", /--secret K=SOURCE/);
+  assert.match((await issueOf("a: 1\na: 2"))?.path ?? "", /^job\.yaml:2:1$/);
+  assert.equal((await issueOf("- a"))?.path, "job.yaml:1:1");
+  assert.match(
+    (await issueOf("secrets:\n  K: file:/etc/shadow"))?.message ?? "",
+    /--secret K=SOURCE/,
+  );
 });
 
-Deno.test("parseJobFile() reads JSON, also with tabs", () => {
-  const { value } = parseJobFile('{\n\t"project": "web",\n\t"command": ["a\\tb"]\n}', "job.json");
+Deno.test("parseJobFile() reads JSON, also with tabs", async () => {
+  const { value } = await parseJobFile(
+    '{\n\t"project": "web",\n\t"command": ["a\\tb"]\n}',
+    "job.json",
+  );
   assert.deepEqual(value, { project: "web", command: ["a\tb"] });
 });

@@ -86,9 +86,9 @@ Deno.test("every fenced block of the documentation is tested, or says why not", 
   assert.deepEqual(Object.keys(BLOCKS).filter((key) => !used.has(key)), [], "no such block");
 });
 
-Deno.test("the jobs in the documentation are valid", () => {
+Deno.test("the jobs in the documentation are valid", async () => {
   for (const { file, text } of blocksOf("job")) {
-    const { value } = parseJobFile(text.replaceAll("…", "a secret"), file);
+    const { value } = await parseJobFile(text.replaceAll("…", "a secret"), file);
     const work = "command" in value || "script" in value ? {} : { script: "x" };
     // Given by a flag, beside the file.
     const given = { project: "web", secrets: { GITHUB_TOKEN: "from the flag" } };

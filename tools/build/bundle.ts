@@ -1,9 +1,9 @@
 /**
  * Bundles a program and everything it imports into one file.
  *
- * Not minified, so that stack traces name functions and the bundle names the file
- * of each part. Not split, because a program that runs across an upgrade must never
- * load a part of the next release.
+ * Minified, because each start reads all of it and keeps it in memory; functions and classes keep
+ * their names, which stack traces show. A source map would be loaded at each start. Not split,
+ * because a program that runs across an upgrade must never load a part of the next release.
  *
  * @module
  */
@@ -20,6 +20,7 @@ export interface BundleOptions {
 
 /** A package with a bundle of its own. */
 export interface LazyPackage {
+  /** As it is imported: a package, or a module of ours around one that nothing else needs. */
   readonly name: string;
   /** The exports that the programs import. */
   readonly exports: string;
@@ -32,9 +33,12 @@ export interface LazyPackage {
  * The file's name contains a hash of its content, so a program never loads that of another release.
  */
 export const LAZY_PACKAGES: readonly LazyPackage[] = [
+  { name: "@lib/foundations/config/yaml_source.ts", exports: "readYamlSource" },
+  { name: "aws4fetch", exports: "AwsV4Signer" },
   { name: "dockerode", exports: "default" },
   { name: "ipaddr.js", exports: "default" },
   { name: "jsonc-parser", exports: "createScanner" },
+  { name: "prom-client", exports: "Counter, Gauge, Registry, openMetricsContentType" },
   { name: "string-width", exports: "default" },
   { name: "ws", exports: "WebSocketServer" },
 ];
@@ -44,27 +48,21 @@ export async function bundlePackage(
   { name, exports }: LazyPackage,
   options: BundleOptions,
 ): Promise<string> {
-  const entry = `${options.outDir}/.${name}.ts`;
-  const draft = `.${name}.js`;
+  const stem = name.replace(/^.*\//, "").replace(/\.ts$/, "");
+  const entry = `${options.outDir}/.${stem}.ts`;
+  const draft = `.${stem}.js`;
   try {
     await Deno.writeTextFile(entry, `export { ${exports} } from "${name}";\n`);
     const path = await bundle({ entry, bundle: draft }, new Map(), options);
-    // The entry's path differs between builds, but the output must be reproducible.
-    const source = (await Deno.readTextFile(path)).replace(entryComment(name), "");
-    await Deno.writeTextFile(path, source);
+    const source = await Deno.readTextFile(path);
     const bytes = new TextEncoder().encode(source);
     const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex().slice(0, 12);
-    const file = `${name}-${hash}.js`;
+    const file = `${stem}-${hash}.js`;
     await Deno.rename(path, `${options.outDir}/${file}`);
     return file;
   } finally {
     await Deno.remove(entry);
   }
-}
-
-/** Matches the bundle's comment that names the entry file. */
-function entryComment(name: string): RegExp {
-  return new RegExp(`^// \\S.*/\\.${name}\\.ts$`, "m");
 }
 
 /**
@@ -83,6 +81,8 @@ export async function bundle(
     "bundle",
     "--quiet",
     "--no-check",
+    "--minify",
+    "--keep-names",
     "--platform=deno",
     "--external=*.node",
     ...[...packages.keys()].map((name) => `--external=${name}`),
@@ -90,9 +90,30 @@ export async function bundle(
     `--output=${output}`,
     program.entry,
   ], { cwd: options.root, signal: options.signal });
-  const source = linkPackages(await Deno.readTextFile(output), packages);
+  const source = linkPackages(withRequire(withoutHttp2(await Deno.readTextFile(output))), packages);
   await Deno.writeTextFile(output, toAscii(source));
   return output;
+}
+
+/**
+ * Replaces what the server's adapter imports of `node:http2`, which each start would load: no server
+ * of ours speaks it.
+ */
+function withoutHttp2(source: string): string {
+  return source.replace(
+    /import\{Http2ServerRequest as ([\w$]+),constants as ([\w$]+)\}from"node:http2";/,
+    (_, request, constants) => `const ${request}=class{},${constants}={};`,
+  );
+}
+
+/**
+ * Gives packages in the older form the runtime's own modules; the bundler does so only where names
+ * are not kept. Others are native add-ons, without which they work too.
+ */
+function withRequire(source: string): string {
+  if (!source.includes("Dynamic require of")) return source;
+  return `const require=(name)=>{const found=process.getBuiltinModule(name);` +
+    `if(found)return found;throw new Error("There is no module "+name)};${source}`;
 }
 
 /** Redirects imports of packages to their files. */

@@ -5,7 +5,6 @@
  */
 import { once } from "node:events";
 import { type ClientRequest, type IncomingMessage, request as httpRequest } from "node:http";
-import { request as httpsRequest } from "node:https";
 import { ignore, messageOf } from "@lib/core/errors.ts";
 import type { FileReader } from "@lib/foundations/files/file_reader.ts";
 import type { Secret } from "@lib/foundations/secrets/secret.ts";
@@ -51,7 +50,7 @@ export async function putObject(
   signal: AbortSignal,
 ): Promise<PutResult> {
   const { url, headers } = await sign(bucket, object);
-  const send = url.protocol === "https:" ? httpsRequest : httpRequest;
+  const send = url.protocol === "https:" ? (await import("node:https")).request : httpRequest;
   const request = send(url, {
     method: "PUT",
     headers: { ...headers, "content-length": String(object.file.size) },

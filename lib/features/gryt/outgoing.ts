@@ -5,9 +5,7 @@
  * @module
  */
 import { Buffer } from "node:buffer";
-import { lookup } from "node:dns/promises";
 import { type ClientRequest, type IncomingMessage, request as httpRequest } from "node:http";
-import { request as httpsRequest } from "node:https";
 import { isIP } from "node:net";
 import { raceAbort, withDeadline } from "@lib/core/abort.ts";
 import { messageOf } from "@lib/core/errors.ts";
@@ -76,23 +74,26 @@ export const sendRequest: SendRequest = async (request) => {
 async function addressesOf(hostname: string): Promise<readonly string[]> {
   const literal = hostname.replace(/^\[(.*)\]$/, "$1");
   if (isIP(literal) !== 0) return [literal];
+  // Loaded by the first request, so that no start waits for it.
+  const { lookup } = await import("node:dns/promises");
   return (await lookup(hostname, { all: true })).map(({ address }) => address);
 }
 
-function exchange(
+async function exchange(
   { url, method, headers, body, maxAnswerBytes }: OutgoingRequest,
   address: string,
   deadline: AbortSignal,
 ): Promise<OutgoingResult> {
   const settled = Promise.withResolvers<OutgoingResult>();
   const isTls = url.protocol === "https:";
+  const send = isTls ? (await import("node:https")).request : httpRequest;
   const name = url.hostname.replace(/^\[(.*)\]$/, "$1");
   let connected = false;
   const fail = (error: unknown) => {
     const why = messageOf(deadline.aborted ? deadline.reason : error);
     settled.resolve({ kind: connected ? "broken" : "unreachable", why });
   };
-  const outgoing: ClientRequest = (isTls ? httpsRequest : httpRequest)({
+  const outgoing: ClientRequest = send({
     host: address,
     port: url.port === "" ? (isTls ? 443 : 80) : Number(url.port),
     path: `${url.pathname}${url.search}`,
@@ -122,7 +123,7 @@ function exchange(
     );
   });
   outgoing.end(body);
-  return settled.promise.finally(() => deadline.removeEventListener("abort", onAbort));
+  return await settled.promise.finally(() => deadline.removeEventListener("abort", onAbort));
 }
 
 async function readAnswer(incoming: IncomingMessage, maxBytes: number): Promise<OutgoingResult> {

@@ -4,7 +4,6 @@
  * @module
  */
 import { Agent as HttpAgent } from "node:http";
-import { Agent as HttpsAgent } from "node:https";
 // @ts-types="./dockerode.d.ts"
 import type Docker from "dockerode";
 import * as v from "valibot";
@@ -75,7 +74,10 @@ export class Engine implements Disposable {
     // @ts-types="./dockerode.d.ts"
     const { default: Client } = await import("dockerode");
     const options = clientOptions(address);
-    const agent = new (options.protocol === "https" ? HttpsAgent : HttpAgent)(
+    const AgentClass = options.protocol === "https"
+      ? (await import("node:https")).Agent
+      : HttpAgent;
+    const agent = new AgentClass(
       { keepAlive: true, maxFreeSockets: 8, timeout: 0 },
     );
     // The client formats its options for each request, for a log that is off.

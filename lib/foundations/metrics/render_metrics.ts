@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { Counter, Gauge, openMetricsContentType, Registry } from "prom-client";
+import type { openMetricsContentType as ContentType } from "prom-client";
 
 /** A metric to render. */
 export interface Metric {
@@ -26,7 +26,8 @@ export interface Metric {
 export async function renderMetrics(
   metrics: readonly Metric[],
 ): Promise<{ readonly text: string; readonly contentType: string }> {
-  const registry = new Registry<typeof openMetricsContentType>();
+  const { Counter, Gauge, openMetricsContentType, Registry } = await import("prom-client");
+  const registry = new Registry<typeof ContentType>();
   registry.setContentType(openMetricsContentType);
   for (const { name, help, type, labelNames = [], samples } of metrics) {
     const options = { name, help, labelNames: [...labelNames], registers: [registry] };

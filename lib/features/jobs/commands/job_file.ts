@@ -4,7 +4,7 @@
  * @module
  */
 import { CicdError } from "@lib/core/errors.ts";
-import { readYamlSource, type SourceNode } from "@lib/foundations/config/yaml_source.ts";
+import type { SourceNode } from "@lib/foundations/config/yaml_source.ts";
 import { isMap, requestJson } from "@lib/spine/spec/field.ts";
 import { JOB } from "@lib/spine/spec/job_fields.ts";
 
@@ -21,7 +21,8 @@ export interface JobFile {
  * @param name Names the file in messages.
  * @throws {CicdError} `invalid_request`, each issue with its position in the file.
  */
-export function parseJobFile(text: string, name: string): JobFile {
+export async function parseJobFile(text: string, name: string): Promise<JobFile> {
+  const { readYamlSource } = await import("@lib/foundations/config/yaml_source.ts");
   // JSON is YAML, but may be indented with tabs.
   const source = readYamlSource(/^\s*\{/.test(text) ? text.replaceAll("\t", " ") : text, name);
   if (source.issues.length > 0) throw invalid(source.issues);

@@ -126,8 +126,8 @@ function place(request: Record<string, unknown>, path: string, value: unknown): 
 
 async function readJobFile(path: string, ports: JobSpecPorts): Promise<JobFile> {
   return path === "-"
-    ? parseJobFile(await ports.readStdin("--file"), "(standard input)")
-    : parseJobFile(await readText(path, "--file", ports), path);
+    ? await parseJobFile(await ports.readStdin("--file"), "(standard input)")
+    : await parseJobFile(await readText(path, "--file", ports), path);
 }
 
 /** Merges fields; `over` wins, and maps are merged one level deep. */
