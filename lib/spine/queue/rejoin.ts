@@ -39,7 +39,8 @@ export class Rejoin {
 
   /** Resolves once the state of every job is known, or can no longer be waited for. */
   async known(signal: AbortSignal): Promise<void> {
-    const leftMs = this.#until - this.#clock.now();
+    // A clock that was set back makes nobody wait longer.
+    const leftMs = Math.min(this.#until - this.#clock.now(), PATIENCE_MS);
     if (this.#unheard.size === 0 || leftMs <= 0) return;
     const over = new AbortController();
     const late = this.#clock.sleep(leftMs, { signal: AbortSignal.any([signal, over.signal]) });
