@@ -169,7 +169,11 @@ async function fillFromMirror(
   if (tags) await fetchTags(input);
   if (fetched || tags) await tidyMirror(git, mirror, signal);
   const gitDir = `${order.target}/.git`;
-  await writeRepository(gitDir, { format, bare: false, originUrl: remote.url });
+  await writeRepository(gitDir, {
+    ...{ format, bare: false },
+    originUrl: remote.url,
+    hasOtherOwner: isolated,
+  });
   const { sha, ref } = obtained;
   await placeObjects({
     ...{ git, mirror, gitDir, sha, depth, tags, isolated, signal },
@@ -193,11 +197,15 @@ async function checkOutDirectly(
   order: CheckoutOrder,
   known: RemoteRef | undefined,
 ): Promise<CheckedOutRepository> {
-  const { git, say, signal } = job;
+  const { git, isolated, say, signal } = job;
   const { remote, wanted, depth, tags } = order;
   const gitDir = `${order.target}/.git`;
   const format = formatOf(wanted.sha ?? known?.sha ?? "");
-  await writeRepository(gitDir, { format, bare: false, originUrl: remote.url });
+  await writeRepository(gitDir, {
+    ...{ format, bare: false },
+    originUrl: remote.url,
+    hasOtherOwner: isolated,
+  });
   const access = accessTo(remote, job.credentials);
   const input = { git, access, gitDir, depth, known, say, signal, keepsNames: false };
   const obtained = await obtainCommit(wanted, input);

@@ -20,6 +20,8 @@ export interface RepositoryOptions {
   readonly bare: boolean;
   /** Address of the remote `origin`, without credentials. */
   readonly originUrl: string;
+  /** Set: the job sees another owner of the files, and Git does not compare it. @default {false} */
+  readonly hasOtherOwner?: boolean;
 }
 
 /** Makes an empty repository at `gitDir`, which must not exist. */
@@ -31,7 +33,7 @@ export async function writeRepository(gitDir: string, options: RepositoryOptions
   await Deno.writeTextFile(`${gitDir}/HEAD`, "ref: refs/heads/main\n");
 }
 
-function configText({ format, bare, originUrl }: RepositoryOptions): string {
+function configText({ format, bare, originUrl, hasOtherOwner = false }: RepositoryOptions): string {
   const sha256 = format === "sha256";
   return [
     "[core]",
@@ -39,6 +41,8 @@ function configText({ format, bare, originUrl }: RepositoryOptions): string {
     "\tfilemode = true",
     `\tbare = ${bare}`,
     ...(bare ? [] : ["\tlogallrefupdates = true"]),
+    // Otherwise plumbing such as `git diff-index` takes every file for changed.
+    ...(hasOtherOwner ? ["\tcheckStat = minimal"] : []),
     ...(sha256 ? ["[extensions]", "\tobjectformat = sha256"] : []),
     '[remote "origin"]',
     `\turl = ${quoted(originUrl)}`,

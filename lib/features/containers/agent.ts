@@ -11,9 +11,10 @@ import { ENGINE, PROGRAM } from "@lib/foundations/config/program_keys.ts";
 import type { EngineSource } from "@lib/foundations/docker/engine_source.ts";
 import { existsSync } from "@lib/foundations/files/records.ts";
 import { attemptDirectory } from "@lib/spine/jobs/attempt_directory.ts";
+import { lazyStep } from "@lib/spine/jobs/step.ts";
 
 /** Makes the part; the first job that needs the engine searches for it. */
-export function part({ project, config, env, log, clock }: AgentServices): AgentPart {
+export function part({ project, config, env, log, clock, helperRunner }: AgentServices): AgentPart {
   let loaded: Promise<EngineSource> | undefined;
   const engines = () =>
     loaded ??= import("@lib/foundations/docker/engine_source.ts").then(({ EngineSource }) =>
@@ -21,6 +22,7 @@ export function part({ project, config, env, log, clock }: AgentServices): Agent
     );
   const { stateDir } = config().of(PROGRAM);
   const rules = () => config().ofProject(CONTAINERS, project);
+  const account = { uid: Deno.uid() ?? 0, gid: Deno.gid() ?? 0 };
   return {
     async containers() {
       const { ContainerExecutor } = await import("@lib/features/containers/container_executor.ts");
@@ -28,20 +30,38 @@ export function part({ project, config, env, log, clock }: AgentServices): Agent
         engines: await engines(),
         stateDir,
         rules,
-        account: { uid: Deno.uid() ?? 0, gid: Deno.gid() ?? 0 },
+        account,
         clock,
         log,
       });
     },
-    steps: [{
-      name: "image",
-      doing: "getting the image",
-      needed: ({ container }) => container !== undefined,
-      async before(context, signal) {
-        const { prepareImage } = await import("@lib/features/containers/image_step.ts");
-        await prepareImage(context, { engines: await engines(), stateDir, rules, clock }, signal);
+    steps: [
+      {
+        name: "image",
+        doing: "getting the image",
+        needed: ({ container }) => container !== undefined,
+        async before(context, signal) {
+          const { prepareImage } = await import("@lib/features/containers/image_step.ts");
+          await prepareImage(context, { engines: await engines(), stateDir, rules, clock }, signal);
+        },
       },
-    }],
+      lazyStep({
+        name: "owner",
+        doing: "giving the files to the container's user, or taking them back",
+        needed: ({ container }) =>
+          container !== undefined && (account.uid === 0 || container.user !== undefined),
+        does: "both",
+        async load() {
+          const { ownerStep } = await import("@lib/features/containers/workspace_owner.ts");
+          return ownerStep({
+            engines: await engines(),
+            stateDir,
+            account,
+            run: await helperRunner(),
+          });
+        },
+      }),
+    ],
     tasks: {
       async orphans(signal) {
         // Without a record of an image no job ever ran in a container here.

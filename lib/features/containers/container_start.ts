@@ -69,7 +69,7 @@ export async function startContainer(
       recordExecFailure(directory, 200, clock.now());
       return "started";
     }
-    prepare(request, options);
+    prepare(request);
     id = await create(engine, request, options);
     if (id === undefined) return "exists";
   }
@@ -128,18 +128,16 @@ function canEnter({ spec: { workdir = "." }, directory }: AttemptRequest): boole
     if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) {
       return false;
     }
+    // It belongs to the container's user by now.
+    if (error instanceof Deno.errors.PermissionDenied) return true;
     throw error;
   }
 }
 
-/** Prepares the directories that the container mounts. */
-function prepare({ spec, directory }: AttemptRequest, { account }: StartContainerOptions): void {
+/** Prepares what the container mounts, if an earlier step did not. */
+function prepare({ spec, directory }: AttemptRequest): void {
   Deno.mkdirSync(directory.home, { recursive: true, mode: 0o700 });
-  const { user } = containerOf(spec);
-  if (account.uid !== 0 && user === undefined) return;
   // The job may have another user; the directory above keeps all others out.
-  Deno.chmodSync(directory.home, 0o777);
-  Deno.chmodSync(directory.workspace, 0o777);
   if (spec.work.kind === "script") Deno.chmodSync(directory.scriptFile, 0o644);
 }
 

@@ -27,6 +27,7 @@ declare class Docker {
     readonly kill: Call<{ readonly signal: string }>;
     readonly remove: Call<{ readonly force: boolean; readonly v: boolean }>;
     readonly rename: Call<{ readonly name: string }>;
+    readonly getArchive: Call<{ readonly path: string }, Readable>;
   };
   readonly listContainers: Call<Labelled & { readonly all: boolean }>;
   getImage(name: string): { inspect(): Promise<unknown>; readonly remove: Call };

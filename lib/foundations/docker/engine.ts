@@ -8,6 +8,7 @@ import { Agent as HttpAgent } from "node:http";
 import type Docker from "dockerode";
 import * as v from "valibot";
 import { raceAbort } from "@lib/core/abort.ts";
+import { type ArchivedFile, readArchivedFile } from "@lib/foundations/docker/archived_file.ts";
 import {
   callEngine,
   callUnless,
@@ -193,6 +194,23 @@ export class Engine implements Disposable {
     });
   }
 
+  /**
+   * Reads a small file of a container that need not run.
+   *
+   * @returns `undefined` if there is none.
+   */
+  async readContainerFile(
+    container: string,
+    path: string,
+    signal: AbortSignal,
+  ): Promise<ArchivedFile | undefined> {
+    const what = `read "${path}" of container "${container}"`;
+    return await callUnless([404], what, signal, async (abortSignal) => {
+      const stream = await this.#docker.getContainer(container).getArchive({ path, abortSignal });
+      return await readArchivedFile(readStream(what, stream, abortSignal), SMALL_BYTES);
+    });
+  }
+
   /** Renames a container. */
   async renameContainer(container: string, name: string, signal: AbortSignal): Promise<void> {
     await callEngine(`rename container "${container}"`, signal, async (abortSignal) => {
@@ -286,6 +304,8 @@ export class Engine implements Disposable {
     this.#agent.destroy();
   }
 }
+
+const SMALL_BYTES = 4 * 1024 * 1024;
 
 function inSeconds(ms: number): string {
   return (ms / 1_000).toFixed(3);

@@ -118,8 +118,14 @@ export const imageInfo = v.pipe(
   v.object({
     Id: v.string(),
     Size: v.optional(count, 0),
+    Config: v.optional(v.nullable(v.object({ User: v.optional(v.string(), "") }))),
   }),
-  v.transform(({ Id, Size }) => ({ id: Id, bytes: Size })),
+  v.transform(({ Id, Size, Config }) => ({
+    id: Id,
+    bytes: Size,
+    /** Whom its containers run as unless they say; empty: root. */
+    user: Config?.User ?? "",
+  })),
 );
 export type ImageInfo = v.InferOutput<typeof imageInfo>;
 

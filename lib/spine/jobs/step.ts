@@ -33,7 +33,7 @@ export interface FinishContext extends AttemptHandle {
  *
  * - `before` may be called again for the same attempt after a crash, with anything the first
  *   call left in the workspace; it ends in the same state. The steps run one after the other in a
- *   fixed order: checkout, files, caches, image.
+ *   fixed order: checkout, files, caches, image, owner.
  * - It rejects with {@linkcode StepFailure} if the job cannot start for a reason that its owner can
  *   fix, and the attempt ends with this reason. Any other error ends it as `start_failed`.
  * - `after` runs once no process of the job is alive, in the reverse order, also after a failure

@@ -1,0 +1,91 @@
+/**
+ * Runs a program of this machine as root of the engine, on a few directories.
+ *
+ * The account need not be root, and a rootless engine's root may change what its users own.
+ *
+ * @module
+ */
+import { CicdError } from "@lib/core/errors.ts";
+import type { Engine } from "@lib/foundations/docker/engine.ts";
+import { existsSync } from "@lib/foundations/files/records.ts";
+import { readImageUses } from "@lib/features/containers/image_use.ts";
+import { helperLabels } from "@lib/features/containers/job_labels.ts";
+
+/** Limit of one run. */
+const TIMEOUT_MS = 10 * 60_000;
+/** Limit of the removal of the container. */
+const REMOVE_MS = 60_000;
+/** The directories of this machine that programs need; no program of the image is executed. */
+const PROGRAMS = ["/usr", "/bin", "/lib", "/lib64"];
+
+/** Options for {@linkcode runAsEngineRoot}. */
+export interface EngineHelperOptions {
+  /** The purpose, in the container's name. */
+  readonly purpose: string;
+  /** Directories of this machine and where the program finds them. */
+  readonly mounts: readonly { readonly source: string; readonly target: string }[];
+  /** Without the prefix `CAP_`. */
+  readonly capabilities: readonly string[];
+  readonly stateDir: string;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Runs a program to its end, in a container without a network; the container is gone afterwards.
+ *
+ * @returns Its exit code.
+ */
+export async function runAsEngineRoot(
+  engine: Engine,
+  argv: readonly string[],
+  { purpose, mounts, capabilities, stateDir, ...options }: EngineHelperOptions,
+): Promise<number | undefined> {
+  const signal = AbortSignal.any([options.signal, AbortSignal.timeout(TIMEOUT_MS)]);
+  const bind = (Source: string, Target: string, ReadOnly: boolean) => (
+    { Type: "bind", Source, Target, ReadOnly } as const
+  );
+  const id = await engine.createContainer(`cicd-${purpose}-${crypto.randomUUID()}`, {
+    Image: await imageOf(engine, stateDir, signal),
+    Entrypoint: argv,
+    Cmd: [],
+    Env: [],
+    User: "0:0",
+    WorkingDir: "/",
+    Labels: helperLabels(stateDir),
+    OpenStdin: false,
+    Tty: false,
+    HostConfig: {
+      NetworkMode: "none",
+      Mounts: [
+        ...mounts.map(({ source, target }) => bind(source, target, false)),
+        ...PROGRAMS.filter(existsSync).map((directory) => bind(directory, directory, true)),
+      ],
+      PidsLimit: 64,
+      Ulimits: [],
+      Privileged: false,
+      CapDrop: ["ALL"],
+      CapAdd: capabilities,
+      SecurityOpt: ["no-new-privileges"],
+      OomScoreAdj: 500,
+      LogConfig: { Type: "none", Config: {} },
+      RestartPolicy: { Name: "no" },
+      AutoRemove: false,
+    },
+  }, signal);
+  try {
+    await engine.startContainer(id, signal);
+    await engine.waitContainer(id, signal);
+    return (await engine.inspectContainer(id, signal))?.exitCode;
+  } finally {
+    // Also after an abort: the program must not go on.
+    await engine.removeContainer(id, AbortSignal.timeout(REMOVE_MS));
+  }
+}
+
+/** Returns an image that a job used and the engine still has. */
+async function imageOf(engine: Engine, stateDir: string, signal: AbortSignal): Promise<string> {
+  for (const { id } of await readImageUses(stateDir)) {
+    if (await engine.inspectImage(id, signal) !== undefined) return id;
+  }
+  throw new CicdError("io_failed", "The container engine has no image of a job any more");
+}
