@@ -23,7 +23,9 @@ const COUNT = [
 ].join("; ");
 
 Deno.test("container jobs run for an ordinary account with the system's engine", async (t) => {
-  await using stage = await bootSuiteWithEngine("idle_exit: 2s\nagent_idle_exit: 2s\n");
+  await using stage = await bootSuiteWithEngine(
+    "idle_exit: 2s\nagent_idle_exit: 2s\nprojects: { web: { containers: { allow: [user] } } }\n",
+  );
   const { suite, engine, stateDir, repository } = stage;
   const job = (more: Readonly<Record<string, unknown>>) => ({
     project: "web",
@@ -56,6 +58,31 @@ Deno.test("container jobs run for an ordinary account with the system's engine",
     const { stdout: part } = await suite.curl(`/v1/jobs/${id}/artifacts/out/a.txt`, "-r", "5-7");
     assert.equal(part, "git");
     assert.equal(await foreign(suite, stateDir), "");
+    assert.deepEqual(await engine.containers(), []);
+  });
+
+  await t.step("a job of another user owns its files, and then the account does", async () => {
+    for (const cached of ["none", "kept"]) {
+      const { id, log, seen } = await follow({
+        container: { user: "1234:1234" },
+        git: { url: repository.url, sha: repository.sha, path: "src/app" },
+        files: { "made/of/request": "" },
+        caches: [{ name: "store", paths: ["store"] }],
+        workdir: "src/app",
+        script: [
+          "set -e; umask 077; cd /workspace",
+          "find . $HOME ! -user 1234 -o ! -group 1234",
+          "cat store/deep/saved 2>/dev/null || echo none",
+          "echo more >>src/app/build.sh; echo more >>made/of/request; touch $HOME/mine",
+          "mkdir -p store/deep out; echo kept >store/deep/saved; echo closed >out/a",
+        ].join("\n"),
+        artifacts: { paths: ["out/**"], when: "always" },
+      });
+      assert.equal(seen.state, "succeeded", log);
+      assert.deepEqual(ownLines(log).filter((line) => !line.startsWith("cicd-result")), [cached]);
+      assert.equal((await suite.curl(`/v1/jobs/${id}/artifacts/out/a`)).stdout, "closed\n");
+      assert.equal(await foreign(suite, stateDir), "");
+    }
     assert.deepEqual(await engine.containers(), []);
   });
 
