@@ -3,6 +3,7 @@
  * an engine that root runs beside it.
  */
 import assert from "node:assert/strict";
+import { existsSync } from "@lib/foundations/files/records.ts";
 import { BUSYBOX } from "../support/docker_engine.ts";
 import { startRegistry } from "../support/image_registry.ts";
 import {
@@ -38,6 +39,9 @@ Deno.test("container jobs run for an ordinary account with the system's engine",
     const { stdout: seen } = await suite.curl(`/v1/jobs/${id}`);
     return { id, log: stdout, seen: parseJob(seen) };
   };
+
+  const ask = async (...args: readonly string[]) =>
+    await suite.machine.exec(["/home/dev/.local/bin/cicd-runner", ...args], { user: "dev" });
 
   await t.step("a job has its checkout and its limits, and gives its artifacts back", async () => {
     const { id, log, seen } = await follow({
@@ -161,11 +165,26 @@ Deno.test("container jobs run for an ordinary account with the system's engine",
   });
 
   await t.step("doctor finds the engine", async () => {
-    const { stdout } = await suite.machine.exec(["/home/dev/.local/bin/cicd-runner", "doctor"], {
-      user: "dev",
-    });
+    const { stdout } = await ask("doctor");
     assert.match(stdout, /Container engine.*\n?.*Docker \d.* at unix:\/\/\/var\/run\/docker\.sock/);
   });
+
+  await t.step(
+    "what jobs left as root goes through the engine: by the agent, and by cleaning",
+    async () => {
+      await using agents = await leaveAsRoot(stateDir, "agents");
+      assert.equal((await follow({ command: ["true"] })).seen.state, "succeeded");
+      await suite.machine.waitFor("the agent to remove it", agents.isGone);
+      await using runners = await leaveAsRoot(stateDir, "runners");
+      const { items, remains } = JSON.parse((await ask("clean", "--json")).stdout);
+      assert.deepEqual(items.map(({ name, outcome }: Record<string, unknown>) => [name, outcome]), [
+        ["web/workspaces/.gone-runners", "removed"],
+      ]);
+      assert.equal(remains.count, 0);
+      assert.ok(await runners.isGone());
+      assert.equal(await foreign(suite, stateDir), "");
+    },
+  );
 
   await t.step("housekeeping removes an unused image that a job brought", async () => {
     await using registry = await startRegistry();
@@ -195,6 +214,21 @@ Deno.test("container jobs run for an ordinary account with the system's engine",
     assert.equal(await suite.run([...argv, ...ours]), "");
   });
 
+  await t.step("what not even the engine can remove is listed by clean and doctor", async () => {
+    await using left = await leaveAsRoot(stateDir, "stuck", "chattr +i");
+    const { stdout, stderr, code } = await ask("clean", "--json");
+    assert.equal(code, 1, stderr);
+    const { remains: { count, items: [only] } } = JSON.parse(stdout);
+    assert.equal(count, 1);
+    assert.equal(only.path, "projects/web/workspaces/.gone-stuck");
+    assert.match(only.reason, /rm: cannot remove .*: Operation not permitted; by the engine: /);
+    assert.match(
+      (await ask("doctor")).stdout,
+      /^warn Removal after jobs: 1 thing .*\.gone-stuck /m,
+    );
+    assert.equal(await left.isGone(), false);
+  });
+
   await t.step("without an engine, and with one it may not use, a job says so", async () => {
     await stage.showEngine(false);
     // It has an open connection, for which the socket's name does not matter.
@@ -211,6 +245,23 @@ Deno.test("container jobs run for an ordinary account with the system's engine",
     assert.equal((await follow({ command: ["true"] })).seen.state, "succeeded");
   });
 });
+
+/** Leaves a directory that only root may change, with a name that is not UTF-8. */
+async function leaveAsRoot(stateDir: string, name: string, how = "true") {
+  const path = `${stateDir}/projects/web/workspaces/.gone-${name}`;
+  const sh = async (script: string) => {
+    const { success } = await new Deno.Command("sh", { args: ["-ec", script, "sh", path] })
+      .output();
+    assert.ok(success, script);
+  };
+  await sh(
+    `mkdir -p "$1/$(printf 'x\\377')/deep"; chmod -R 700 "$1"; touch -d yesterday "$1"; ${how} "$1"`,
+  );
+  return {
+    isGone: () => Promise.resolve(!existsSync(path)),
+    [Symbol.asyncDispose]: () => sh(`! [ -e "$1" ] || { chattr -i "$1"; rm -rf "$1"; }`),
+  };
+}
 
 /** Files in the state directory that do not belong to the account. */
 function foreign(suite: SuiteInMachine, stateDir: string): Promise<string> {

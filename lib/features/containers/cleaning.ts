@@ -57,19 +57,36 @@ export type CleaningEngine =
 export function sources({ config, env, store, clock }: RunnerServices): readonly CleanSource[] {
   return [containerSource({
     stateDir: config().of(PROGRAM).stateDir,
-    async openEngine() {
-      const [{ Engine }, { findEngine }] = await Promise.all([
-        import("@lib/foundations/docker/engine.ts"),
-        import("@lib/foundations/docker/find_engine.ts"),
-      ]);
-      return await Engine.open(findEngine({ host: config().of(ENGINE).host, env }));
-    },
+    openEngine: () => openEngine({ config, env }),
     read: (id) => store.get(id),
     wantedImages: () =>
       new Set(store.inFlight().flatMap(({ spec: { container } }) => container?.image ?? [])),
     imageLimits: () => config().of(IMAGES),
     now: () => clock.now(),
   })];
+}
+
+/** Removes a directory with files that jobs made as other users in containers. */
+export async function removeForeign(
+  path: string,
+  services: Pick<RunnerServices, "config" | "env">,
+  signal: AbortSignal,
+): Promise<void> {
+  const { stateDir } = services.config().of(PROGRAM);
+  if (!await exists(`${stateDir}/images`)) return;
+  const { removeForeign } = await import("@lib/features/containers/remove_foreign.ts");
+  using engine = await openEngine(services);
+  await removeForeign(engine, path, { stateDir, signal });
+}
+
+async function openEngine(
+  { config, env }: Pick<RunnerServices, "config" | "env">,
+): Promise<Engine> {
+  const [{ Engine }, { findEngine }] = await Promise.all([
+    import("@lib/foundations/docker/engine.ts"),
+    import("@lib/foundations/docker/find_engine.ts"),
+  ]);
+  return await Engine.open(findEngine({ host: config().of(ENGINE).host, env }));
 }
 
 /** Options for {@linkcode containerSource}. */

@@ -132,8 +132,9 @@ export class ContainerExecutor implements Executor {
   }
 
   async removeForeign(path: string, signal: AbortSignal): Promise<void> {
-    const { removeForeign } = await import("@lib/features/containers/remove_foreign.ts");
     const { stateDir } = this.#options;
+    if (!existsSync(`${stateDir}/images`)) return;
+    const { removeForeign } = await import("@lib/features/containers/remove_foreign.ts");
     await removeForeign(await this.#engine(signal), path, { stateDir, signal });
   }
 

@@ -26,7 +26,8 @@ export async function removeTree(path: string): Promise<void> {
   await run(["chmod", "-R", "u+rwX", "--", absolute]);
   const { code, stderr } = await run(["rm", "-rf", "--", absolute]);
   if (code !== 0) {
-    const why = stderr.split("\n", 1)[0]?.slice(0, 500);
+    // In a sandbox, nice complains first, and goes on.
+    const why = stderr.split("\n").find((line) => line.startsWith("rm: "))?.slice(0, 500);
     throw new CicdError("io_failed", `Cannot remove "${path}": ${why || `rm ended with ${code}`}`);
   }
 }
