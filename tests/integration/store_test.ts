@@ -1,12 +1,13 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import type { ErrorCode } from "@lib/core/error_codes.ts";
-import { CicdError } from "@lib/core/errors.ts";
+import { CicdError, ignore } from "@lib/core/errors.ts";
 import { newJobId } from "@lib/core/ids.ts";
 import { allSchemas } from "../support/job_fixtures.ts";
 import { JOB_MIGRATIONS } from "@lib/spine/queue/job_schema.ts";
 import { JobStore } from "@lib/spine/queue/job_store.ts";
 import { type Database, openDatabase } from "@lib/foundations/store/database.ts";
+import { Reserve } from "@lib/foundations/store/reserve.ts";
 import { lockState } from "@lib/foundations/store/state_lock.ts";
 import { removeTree } from "@lib/foundations/process/remove_tree.ts";
 import { makeJob, makeOutcome, makeSpec } from "../support/job_fixtures.ts";
@@ -209,6 +210,30 @@ Deno.test("openDatabase() refuses a database whose log was removed, and opens it
   await Deno.rename(`${copy}-kept`, `${copy}-wal`);
   using db = open(copy);
   assert.equal(storeOn(db).queuedCount(), 2);
+});
+
+Deno.test("openDatabase(), Reserve and lockState() wait for no FIFO in the place of their files", async () => {
+  await using t = new Directory();
+  const make = async (path: string) => {
+    await Deno.remove(path).catch(ignore("it is not there yet"));
+    assert((await new Deno.Command("mkfifo", { args: [path] }).output()).success);
+  };
+  await make(`${t.db}.mark`);
+  {
+    using db = open(t.db);
+    storeOn(db).insert({ job: makeJob() });
+  }
+  using db = open(t.db);
+  assert.equal(storeOn(db).queuedCount(), 1);
+  const reserve = new Reserve(t.path);
+  assert.equal(reserve.problem(), undefined);
+  await make(`${t.path}/reserve`);
+  assert.match(
+    new Reserve(t.path).problem() ?? "",
+    /no space can be held back.*remove what is there/,
+  );
+  await make(`${t.path}/cicd-runner.lock`);
+  assert.throws(() => lockState(t.path), /Cannot use lock file .*: it is not a file/);
 });
 
 Deno.test("openDatabase() takes a log that another program has copied into the database", async () => {

@@ -6,7 +6,9 @@
  *
  * @module
  */
+import { constants, readSync, writeSync } from "node:fs";
 import { CicdError } from "@lib/core/errors.ts";
+import { openOwnFile } from "@lib/foundations/store/own_file.ts";
 
 const DIGITS = 16;
 
@@ -16,7 +18,11 @@ function markOf(database: string): string {
 
 /** Returns the number of changes that a database is known to have stored; 0 if that is not known. */
 function readMark(database: string): number {
-  const text = attempt(() => Deno.readTextFileSync(markOf(database))) ?? "";
+  const text = attempt(() => {
+    using file = openOwnFile(markOf(database), constants.O_RDONLY);
+    const bytes = new Uint8Array(DIGITS + 1);
+    return new TextDecoder().decode(bytes.subarray(0, readSync(file.fd, bytes)));
+  }) ?? "";
   // A power cut may leave an empty file.
   return Number(/^\d{16}\n/.exec(text)?.[0] ?? 0);
 }
@@ -45,18 +51,15 @@ export function requireCommits(database: string, stored: number | undefined): vo
 
 /** Opens the note for writing; a note that cannot be written only stays behind. */
 export function openMark(database: string): Disposable & { write(commits: number): void } {
-  const file = attempt(() =>
-    Deno.openSync(markOf(database), { write: true, create: true, mode: 0o600 })
-  );
+  const file = attempt(() => openOwnFile(markOf(database), constants.O_WRONLY | constants.O_CREAT));
   const encoder = new TextEncoder();
   return {
     write(commits) {
-      attempt(() => {
-        file?.seekSync(0, Deno.SeekMode.Start);
-        file?.writeSync(encoder.encode(`${String(commits).padStart(DIGITS, "0")}\n`));
-      });
+      if (file === undefined) return;
+      const bytes = encoder.encode(`${String(commits).padStart(DIGITS, "0")}\n`);
+      attempt(() => writeSync(file.fd, bytes, 0, bytes.length, 0));
     },
-    [Symbol.dispose]: () => file?.close(),
+    [Symbol.dispose]: () => file?.[Symbol.dispose](),
   };
 }
 

@@ -3,9 +3,11 @@
  *
  * @module
  */
+import { constants, ftruncateSync, writeSync } from "node:fs";
 import { isDiskFull, messageOf } from "@lib/core/errors.ts";
 import { formatSize } from "@lib/core/size.ts";
 import { diskSpace } from "@lib/foundations/store/disk_space.ts";
+import { openOwnFile } from "@lib/foundations/store/own_file.ts";
 
 const RESERVE_BYTES = 1024 * 1024;
 /** Room for the files of jobs that start, besides the reserve. */
@@ -54,16 +56,12 @@ export class Reserve {
   /** @returns The problem, if it cannot be held. */
   #hold(): string | undefined {
     try {
-      using file = Deno.openSync(this.#path, {
-        write: true,
-        create: true,
-        truncate: true,
-        mode: 0o600,
-      });
+      const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC;
+      using file = openOwnFile(this.#path, flags);
       for (let size = 0; size < RESERVE_BYTES; size += BLOCK_BYTES) {
         // File systems compress everything else.
         const block = crypto.getRandomValues(new Uint8Array(BLOCK_BYTES));
-        for (let at = 0; at < block.length;) at += file.writeSync(block.subarray(at));
+        for (let at = 0; at < block.length;) at += writeSync(file.fd, block, at);
       }
       this.#isHeld = true;
       return undefined;
@@ -80,10 +78,11 @@ export class Reserve {
   #giveUp(): void {
     this.#isHeld = false;
     try {
-      Deno.truncateSync(this.#path);
+      using file = openOwnFile(this.#path, constants.O_WRONLY);
+      ftruncateSync(file.fd);
     } catch (error) {
-      // Somebody has removed it: its space is free as well.
-      if (!(error instanceof Deno.errors.NotFound)) throw error;
+      // Somebody has removed or replaced it: its space is free as well.
+      if (error instanceof Error && "code" in error && error.code !== "ENOENT") throw error;
     }
   }
 }

@@ -49,7 +49,11 @@ export function lockDirectory({ directory, program, remedy }: DirectoryLock): Di
 
 function openLock(path: string): Deno.FsFile {
   try {
-    return Deno.openSync(path, { create: true, read: true, write: true, mode: 0o600 });
+    const file = Deno.openSync(path, { create: true, read: true, write: true, mode: 0o600 });
+    if (file.statSync().isFile) return file;
+    // Reading its owner out of a FIFO would wait.
+    file.close();
+    throw new Error("it is not a file");
   } catch (error) {
     throw directoryFailure(`lock file "${path}"`, error);
   }
