@@ -51,6 +51,12 @@ export const PERMISSION_FLAGS: readonly string[] = ["--no-prompt", "--allow-all"
  */
 export const V8_FLAGS = "--v8-flags=--max-semi-space-size=1,--no-lazy-feedback-allocation";
 
+/**
+ * On a terminal, the runtime otherwise clears the current line at every start, for a progress bar:
+ * with it go the beginning of a line that another program has written, and a prompt.
+ */
+const QUIET_FLAGS: readonly string[] = ["--quiet"];
+
 /** Keeps the shared runtime away from configuration files, registries and the network. */
 export const OFFLINE_FLAGS: readonly string[] = [
   "--cached-only",
@@ -84,7 +90,7 @@ export function archiveName(target: string): string {
  */
 export function launcherText(template: string, program: Program, origin?: string): string {
   const place = origin === undefined ? "" : `'${origin.replaceAll("'", `'\\''`)}/${LIB_PATH}'`;
-  const flags = [...OFFLINE_FLAGS, ...PERMISSION_FLAGS, V8_FLAGS].join(" ");
+  const flags = [...QUIET_FLAGS, ...OFFLINE_FLAGS, ...PERMISSION_FLAGS, V8_FLAGS].join(" ");
   return template
     .replaceAll("@name@", program.name)
     .replaceAll("@bundle@", program.bundle)
