@@ -161,7 +161,8 @@ function visibleJob(jobs: JobLookup, text: string, caller: Caller): Job {
   const found = isPrefix ? jobs.findByPrefix(text, projectsOf(caller)) : [parseJobId(text)];
   const [id, another] = found;
   if (id === undefined) {
-    throw noJob(text, isPrefix ? "no id begins with that" : "that is not a job id");
+    const needed = "an id, or at least its first 4 characters, is needed";
+    throw noJob(text, isPrefix ? "no id begins with that" : needed);
   }
   if (another !== undefined) {
     const issues = found.flatMap((one) => {

@@ -204,6 +204,8 @@ export function openOutput(
     progress(text) {
       if (text === undefined) return endProgress();
       if (isLively) {
+        // The line would be cleared, and it has output of the job.
+        if (isLineOpen && isOneOutput()) return;
         // One line at most, as only one can be replaced.
         const line = [...`${SPINNER[turns++ % SPINNER.length]} ${text}`];
         sayToTerminal(`\r\x1b[K${line.slice(0, Deno.consoleSize().columns - 1).join("")}`);

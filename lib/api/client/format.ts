@@ -105,7 +105,9 @@ export function resultLine(job: JobAnswer): string {
     usage.cpu_seconds === null ? "" : `${formatDuration(usage.cpu_seconds * 1_000)} CPU`,
     usage.memory_peak_bytes === null ? "" : `${formatSize(usage.memory_peak_bytes)} memory peak`,
   ].filter((fact) => fact !== "");
-  const why = job.state === "succeeded" || job.message === null ? "" : `: ${oneLine(job.message)}`;
+  // The code alone is no reason beside the code.
+  const isSaid = job.state === "succeeded" || job.message === `Exited with code ${exit_code}`;
+  const why = isSaid || job.message === null ? "" : `: ${oneLine(job.message)}`;
   const used = facts.length === 0 ? "" : ` (${facts.join(", ")})`;
   return `job ${job.id} ${job.state.replaceAll("_", " ")}${used}${why}`;
 }

@@ -127,6 +127,9 @@ Deno.test("GET /v1/jobs/:id takes the beginning of an id, and says if that is no
     (await problem(await t.ask("GET", `/v1/jobs/ffffff`))).detail,
     /no id begins with that/,
   );
+  for (const text of ["last", id.slice(0, 3)]) {
+    assert.match((await problem(await t.ask("GET", `/v1/jobs/${text}`))).detail, /4 characters/);
+  }
 });
 
 Deno.test("GET /v1/jobs/:id/wait answers 200 at the end and 202 when the time has passed", async () => {

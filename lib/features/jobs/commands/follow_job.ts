@@ -32,6 +32,8 @@ export interface FollowedJob extends Holding {
   readonly runner: RunnerTransport;
   readonly id: string;
   readonly part: LogPart;
+  /** Called with each part of the log. */
+  readonly onOutput?: () => void;
   readonly signal: AbortSignal;
 }
 
@@ -42,7 +44,7 @@ export interface FollowedJob extends Holding {
  * @throws {OutputClosedError} If the reader of the output has closed it.
  */
 export async function writeLog(context: CliContext, followed: FollowedJob): Promise<JobAnswer> {
-  const { runner, id, part, signal, isHeld } = followed;
+  const { runner, id, part, onOutput = () => {}, signal, isHeld } = followed;
   const writer = logWriter(context);
   const job = await followLog({
     port: {
@@ -53,7 +55,10 @@ export async function writeLog(context: CliContext, followed: FollowedJob): Prom
     },
     from: part.from,
     reconnect: context.reconnect(signal),
-    write: writer.write,
+    write(bytes, offset) {
+      onOutput();
+      return writer.write(bytes, offset);
+    },
     counter: part.timestamps === true ? stampedCounter() : plainCounter(),
   });
   await writer.end();
@@ -163,9 +168,15 @@ export async function runToEnd(
     const { job, from } = await start(runner, signal);
     id = job.id;
     if (isCancelled) cancel(id);
-    tasks.spawn("progress", (own) => sayReasons(context, { runner, id: job.id, signal: own }));
+    let outputAt = 0;
+    const onOutput = () => void (outputAt = clock.now());
+    tasks.spawn(
+      "progress",
+      (own) => sayReasons(context, { runner, id: job.id, outputAt: () => outputAt, signal: own }),
+    );
     if (flags.json) await out.json({ event: "job", job });
-    return await followToEnd(context, { runner, id, part: { from }, signal, isHeld: true }, onEnd);
+    const followed = { runner, id, part: { from }, onOutput, signal, isHeld: true };
+    return await followToEnd(context, followed, onEnd);
   } catch (error) {
     if (!leave.signal.aborted) throw error;
     out.note(
@@ -210,12 +221,16 @@ const TURN_MS = 120;
 /** Shows the job's id, its place in the queue and what it waits for, until it does not wait. */
 async function sayReasons(
   { out, clock }: CliContext,
-  { runner, id, signal }: Pick<FollowedJob, "runner" | "id" | "signal">,
+  { runner, id, outputAt, signal }: Pick<FollowedJob, "runner" | "id" | "signal"> & {
+    /** Returns the time of the last output. */
+    readonly outputAt: () => number;
+  },
 ): Promise<never> {
   const pace = new Backoff(LOOK);
   let said: string | undefined;
   await clock.sleep(pace.next(), { signal });
   while (true) {
+    const lookedAt = clock.now();
     try {
       const text = waitingLine(await showJob(runner, id, signal));
       if (text !== said) pace.reset();
@@ -225,8 +240,14 @@ async function sayReasons(
       // The log's connection says so.
       if (signal.aborted || !(error instanceof CicdError)) throw error;
     }
-    const next = clock.now() + pace.next();
+    let next = clock.now() + pace.next();
     do {
+      // What the job waited for may be over: the line does not come back before another look.
+      if (out.isLively && said !== undefined && outputAt() >= lookedAt) {
+        said = undefined;
+        pace.reset();
+        next = Math.min(next, clock.now() + pace.next());
+      }
       if (said !== undefined) out.progress(said);
       const isTurning = said !== undefined && out.isLively;
       await clock.sleep(isTurning ? TURN_MS : next - clock.now(), { signal });

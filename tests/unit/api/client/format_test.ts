@@ -60,6 +60,13 @@ Deno.test("resultLine() gives state, exit code and usage", () => {
   );
 });
 
+Deno.test("resultLine() does not repeat the exit code, and gives what else there is to say", () => {
+  const failed = { state: "failed", exit_code: 2 } as const;
+  const line = (message: string) => resultLine(jobAnswer({ ...failed, message }));
+  assert.match(line("Exited with code 2"), / failed \(exit code 2, [^)]*\)$/);
+  assert.match(line("Exited with code 2; a process was killed"), /\): Exited .* was killed$/);
+});
+
 Deno.test("outcome() says what the state does not", () => {
   assert.equal(outcome(jobAnswer()), "");
   assert.equal(outcome(jobAnswer({ state: "failed", exit_code: 3 })), "exit 3");
