@@ -451,10 +451,6 @@ do_install() {
   [ "$linger" = yes ] || set -- "$@" --no-linger
   [ "$hardening" = yes ] || set -- "$@" --no-hardening
   hand_over install "$@" || die "cannot install the units: see above, and run it again"
-  case :${PATH:-}: in
-  *:"$bin_dir":*) ;;
-  *) say "Add $bin_dir to your PATH to call cicd-runner by name." ;;
-  esac
 }
 
 # Finds a program that can remove everything: in this release, or installed.

@@ -43,12 +43,15 @@ export async function install(invocation: InstallFlags, context: CliContext): Pr
   const steps = await installUnits(ports, { ...invocation, signal });
   const exitCode = await report(context, steps);
   if (invocation.dryRun || flags.json) return exitCode;
-  const socket = steps.find(({ kind, what }) => kind === "check" && what.endsWith(".sock"))?.what;
-  if (socket !== undefined) {
+  const { binDir } = ports.subject;
+  const isFound = binDir === undefined || (context.env["PATH"] ?? "").split(":").includes(binDir);
+  if (!isFound) {
+    await out.line("To call cicd-runner by name, here and in your shell's profile:");
+    await out.line(`  export PATH="${binDir}:$PATH"`);
+  }
+  if (steps.some(({ kind, what }) => kind === "check" && what.endsWith(".sock"))) {
     await out.line("Try it:");
-    await out.line(`  curl -N --unix-socket ${socket} 'http://localhost/v1/jobs?follow=1' \\`);
-    await out.line("    -H 'Content-Type: application/json' \\");
-    await out.line(`    -d '{"project": "demo", "command": ["echo", "hello"]}'`);
+    await out.line("  cicd-runner run -- echo hello");
   } else if (ports.subject.owner === undefined) {
     await out.line("Each user who wants a runner:");
     await out.line("  loginctl enable-linger && systemctl --user enable --now cicd-runner.socket");
@@ -88,11 +91,31 @@ async function report(
   { out, flags, paint }: CliContext,
   steps: readonly InstallStep[],
 ): Promise<number> {
-  for (const step of steps) {
+  for (const step of flags.json ? steps : briefly(steps)) {
     if (flags.json) await out.json(step);
     else await out.line(renderStep(step, paint));
   }
   return steps.some(({ outcome }) => outcome === "failed") ? 1 : 0;
+}
+
+/** Returns the steps with one line for all files that were written to a directory and below. */
+function briefly(steps: readonly InstallStep[]): readonly InstallStep[] {
+  const brief: InstallStep[] = [];
+  let below: { readonly directory: string; readonly files: number } | undefined;
+  for (const step of steps) {
+    const isPlain = step.kind === "write" && step.outcome === "done" && step.detail === undefined;
+    if (!isPlain) {
+      below = undefined;
+      brief.push(step);
+    } else if (below !== undefined && step.what.startsWith(`${below.directory}/`)) {
+      below = { ...below, files: below.files + 1 };
+      brief[brief.length - 1] = { ...step, what: `${below.files} files to ${below.directory}` };
+    } else {
+      below = { directory: step.what.replace(/\/[^/]*$/, ""), files: 1 };
+      brief.push(step);
+    }
+  }
+  return brief;
 }
 
 interface Target extends TargetFlags {
