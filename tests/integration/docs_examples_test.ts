@@ -39,7 +39,7 @@ const BLOCKS: Readonly<Record<string, How>> = {
   "README.md - run:": "steps",
   "README.md # job.yaml": "job",
   "README.md cicd-runner run --file": "grammar",
-  "README.md cicd-runner status": "grammar",
+  "README.md cicd-runner submit": "grammar",
   "docs/architecture.md ": "not run: drawings",
   "docs/artifacts.md files:": "job",
   "docs/artifacts.md # Cargo": "job",
@@ -132,7 +132,7 @@ Deno.test("the commands in the documentation are commands", async () => {
 Deno.test("the README's first jobs run as written", async () => {
   await using git = await startGitServer();
   const app = await git.repository("web");
-  const makefile = "test:\n\t@echo made in $(CURDIR)\n";
+  const makefile = "test:\n\t@echo made in $(CURDIR)\nlint:\n\t@exit 3\n";
   await app.commit({ files: { Makefile: makefile } });
   await using runner = new RunnerBench({ config: "git: { schemes: [http] }\n" });
   await runner.start();
@@ -159,7 +159,9 @@ Deno.test("the README's first jobs run as written", async () => {
   };
   const [here, checkedOut, ...others] = blocksOf("run");
   assert.deepEqual(others, []);
-  assert.equal(await run(here?.text ?? ""), `made in ${project}\n`);
+  const [tested, , linted, fresh] = (await run(here?.text ?? "")).trimEnd().split("\n");
+  assert.deepEqual([tested, linted], [`made in ${project}`, "exit code 2"]);
+  assert.match(fresh ?? "", /^\[setup\] /);
   const answer = await run(checkedOut?.text ?? "");
   assert.match(answer, /^made in \S+\/workspaces\/1$/m);
   assert.match(answer, /\ncicd-result state=succeeded exit_code=0 .*\n$/);

@@ -22,7 +22,7 @@ export async function makeCertificate(directory: string, name: string): Promise<
       "-subj",
       `/CN=${name}`,
       "-addext",
-      "subjectAltName=DNS:localhost,IP:127.0.0.1",
+      `subjectAltName=DNS:localhost,IP:127.0.0.1,DNS:${name}`,
       "-keyout",
       key,
       "-out",

@@ -26,6 +26,7 @@ const RECIPE: RootRecipe = {
     "kmod",
     "curl",
     "git",
+    "make",
     "procps",
     "psmisc",
     "iproute2",
