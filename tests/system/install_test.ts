@@ -73,7 +73,7 @@ Deno.test("install.sh installs for one user, and the first request starts the ru
   await using t = await setup();
   const done = await t.install();
   assert.equal(done.code, 0, done.stderr);
-  assert.match(done.stdout, /^done {4}write \d+ files to \/home\/dev\/.config\/systemd\/user$/m);
+  assert.match(done.stdout, /^done {4}write \d+ files in \/home\/dev\/.config\/systemd\/user$/m);
   assert.match(
     done.stdout,
     /\n {2}export PATH="\/home\/dev\/.local\/bin:\$PATH"\nTry it:\n {2}cicd-runner run -- echo hello\n$/,

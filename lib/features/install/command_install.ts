@@ -10,7 +10,12 @@ import { readConfig } from "@lib/foundations/config/read.ts";
 import { CicdError, messageOf } from "@lib/core/errors.ts";
 import { hostPorts } from "@lib/features/install/host_ports.ts";
 import { installationPaths } from "@lib/features/install/program_paths.ts";
-import type { InstallPorts, InstallStep, Owner } from "@lib/features/install/steps.ts";
+import type {
+  InstallPorts,
+  InstallStep,
+  InstallSubject,
+  Owner,
+} from "@lib/features/install/steps.ts";
 import { installUnits, uninstallUnits } from "@lib/features/install/units_installer.ts";
 import type { CliContext } from "@lib/api/client/context.ts";
 import { oneLine, type Painter } from "@lib/api/client/format.ts";
@@ -41,7 +46,7 @@ export async function install(invocation: InstallFlags, context: CliContext): Pr
   const { signal, out, flags } = context;
   const ports = await installPorts({ command: "install", ...invocation }, context);
   const steps = await installUnits(ports, { ...invocation, signal });
-  const exitCode = await report(context, steps);
+  const exitCode = await report(context, steps, ports.subject);
   if (invocation.dryRun || flags.json) return exitCode;
   const { binDir } = ports.subject;
   const isFound = binDir === undefined || (context.env["PATH"] ?? "").split(":").includes(binDir);
@@ -69,7 +74,7 @@ export async function uninstall(invocation: UninstallFlags, context: CliContext)
   }
   const ports = await installPorts({ command: "uninstall", ...invocation }, context);
   const steps = await uninstallUnits(ports, { ...invocation, signal: context.signal });
-  return await report(context, steps);
+  return await report(context, steps, ports.subject);
 }
 
 function renderStep({ kind, what, outcome, detail }: InstallStep, paint: Painter): string {
@@ -90,30 +95,27 @@ function renderStep({ kind, what, outcome, detail }: InstallStep, paint: Painter
 async function report(
   { out, flags, paint }: CliContext,
   steps: readonly InstallStep[],
+  { unitDir }: InstallSubject,
 ): Promise<number> {
-  for (const step of flags.json ? steps : briefly(steps)) {
+  for (const step of flags.json ? steps : briefly(steps, unitDir)) {
     if (flags.json) await out.json(step);
     else await out.line(renderStep(step, paint));
   }
   return steps.some(({ outcome }) => outcome === "failed") ? 1 : 0;
 }
 
-/** Returns the steps with one line for all files that were written to a directory and below. */
-function briefly(steps: readonly InstallStep[]): readonly InstallStep[] {
+/** Returns the steps with one line for neighbours that write, or remove, files of units. */
+function briefly(steps: readonly InstallStep[], unitDir: string): readonly InstallStep[] {
   const brief: InstallStep[] = [];
-  let below: { readonly directory: string; readonly files: number } | undefined;
+  let files = 0;
   for (const step of steps) {
-    const isPlain = step.kind === "write" && step.outcome === "done" && step.detail === undefined;
-    if (!isPlain) {
-      below = undefined;
-      brief.push(step);
-    } else if (below !== undefined && step.what.startsWith(`${below.directory}/`)) {
-      below = { ...below, files: below.files + 1 };
-      brief[brief.length - 1] = { ...step, what: `${below.files} files to ${below.directory}` };
-    } else {
-      below = { directory: step.what.replace(/\/[^/]*$/, ""), files: 1 };
-      brief.push(step);
-    }
+    const { kind, what, outcome, detail } = step;
+    const isPlain = outcome === "done" && detail === undefined && what.startsWith(`${unitDir}/`) &&
+      (kind === "write" || kind === "remove");
+    const isOneMore = isPlain && files > 0 && brief.at(-1)?.kind === kind;
+    files = isOneMore ? files + 1 : isPlain ? 1 : 0;
+    if (!isOneMore) brief.push(step);
+    else brief[brief.length - 1] = { kind, what: `${files} files in ${unitDir}`, outcome };
   }
   return brief;
 }

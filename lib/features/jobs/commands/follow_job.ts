@@ -232,7 +232,9 @@ async function sayReasons(
   while (true) {
     const lookedAt = clock.now();
     try {
-      const text = waitingLine(await showJob(runner, id, signal));
+      const job = await showJob(runner, id, signal);
+      // The answer may be older than the output.
+      const text = outputAt() >= lookedAt ? undefined : waitingLine(job);
       if (text !== said) pace.reset();
       if (text === undefined && said !== undefined) out.progress(undefined);
       said = text;
