@@ -88,8 +88,12 @@ async function bench(options: Options, signal: AbortSignal): Promise<void> {
     });
   }
   await measure(options.names.filter(isHostRow), async (name) => {
-    const { measureLoop, productDaemon } = await import("./loop/loop_row.ts");
     const say = (text: string) => progress(`  ${name}: ${text}`);
+    if (name === "pick") {
+      const { measurePick } = await import("./pick_row.ts");
+      return await measurePick({ scratch: SCRATCH, quick: options.quick, say });
+    }
+    const { measureLoop, productDaemon } = await import("./loop/loop_row.ts");
     const daemon = await productDaemon(dist);
     return await measureLoop({ daemon, scratch: SCRATCH, quick: options.quick, say, signal });
   });

@@ -21,7 +21,7 @@ export const MACHINE_ROW_NAMES = [
 export const ENGINE_ROW_NAMES = ["container", "container_log", "checkout", "health"] as const;
 
 /** Benchmarks on the host, with nothing but the built product. */
-export const HOST_ROW_NAMES = ["loop"] as const;
+export const HOST_ROW_NAMES = ["pick", "loop"] as const;
 
 /** All benchmarks. */
 export const ROW_NAMES = [...MACHINE_ROW_NAMES, ...ENGINE_ROW_NAMES, ...HOST_ROW_NAMES] as const;

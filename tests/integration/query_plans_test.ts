@@ -9,7 +9,7 @@ const LIB = new URL("../../lib", import.meta.url).pathname;
 
 /** Tables that are as long as the history, or the queue; the others have a row a project or key. */
 const LONG =
-  /\b(jobs|queued|open|attempts|job_labels|large_specs|idempotency_keys|gryt_jobs|gryt_outbox)\b/;
+  /\b(jobs|open|group_heads|attempts|job_labels|large_specs|idempotency_keys|gryt_jobs|gryt_outbox)\b/;
 
 /** Indices that hold only jobs under way. */
 const SHORT_INDEX = /USING (COVERING )?INDEX (jobs_open|jobs_in_group)\b/;
@@ -19,6 +19,7 @@ const FEW_ROWS = /\b(id|job_id|key|gryt_id|concurrency_group)=\?/;
 
 /** Statements that may walk, by their beginning. */
 const WALKS: ReadonlyMap<string, string> = new Map([
+  ["SELECT id, rank, concurrency_group FROM ( SELECT", "attempts that are due start first"],
   ["SELECT count(*) AS n FROM jobs INDEXED BY jobs_queued", "a place in the queue is counted"],
   ["SELECT job_id, gryt_id, lease_ms FROM jobs", "open jobs only, and a pulling runner has few"],
   ["SELECT job_id, granted FROM client_leases", "once, at the start: open jobs of clients"],

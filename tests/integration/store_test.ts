@@ -68,10 +68,13 @@ Deno.test("openDatabase() counts the jobs of an earlier release, and the jobs it
   const insert = (db: Database, id: string, revision: number) =>
     db.run(
       `INSERT INTO jobs (id, project, state, attempt, retry_base, spec, rank, not_before, usage,
-         created_at, revision) VALUES (?, 'web', 'queued', 0, 0, '{}', 0, 0, '{}', 0, ?)`,
+         created_at, revision, concurrency_group)
+       VALUES (?, 'web', 'queued', 0, 0, '{}', -?2, 0, '{}', 0, ?2, 'deploy')`,
       id,
       revision,
     );
+  const first = (db: Database) =>
+    storeOn(db).candidates(0, 9)[0]?.candidates.map(({ rank }) => rank);
   {
     using before = openBefore();
     insert(before, newJobId(), 1);
@@ -80,6 +83,7 @@ Deno.test("openDatabase() counts the jobs of an earlier release, and the jobs it
   {
     using db = open(t.db);
     assert.equal(storeOn(db).queuedCount(), 2);
+    assert.deepEqual(first(db), [-2]);
   }
   {
     using before = openBefore();
@@ -87,6 +91,7 @@ Deno.test("openDatabase() counts the jobs of an earlier release, and the jobs it
   }
   using db = open(t.db);
   assert.equal(storeOn(db).queuedCount(), 3);
+  assert.deepEqual(first(db), [-3]);
 });
 
 Deno.test("openDatabase() moves large specs of an earlier release out of the rows of jobs", async () => {

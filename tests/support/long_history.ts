@@ -38,8 +38,23 @@ export function planOf(db: Database, sql: string): readonly string[] {
   return db.all(`EXPLAIN QUERY PLAN ${sql}`).map((row: SqlRow) => String(row["detail"]));
 }
 
+/** Options for {@linkcode openLongHistory}. */
+export interface LongHistory {
+  readonly path?: string;
+  /** The group of all queued jobs. */
+  readonly group?: string;
+  /** Has the queued jobs wait for their second attempts. */
+  readonly isDelayed?: boolean;
+}
+
+/** When the second attempts are due. */
+const LATER = 2_000_000;
+
 /** Opens a database with as many queued jobs, and as many ended ones, in ten projects. */
-export function openLongHistory(jobs: number, path = ":memory:"): Database {
+export function openLongHistory(
+  jobs: number,
+  { path = ":memory:", group, isDelayed = false }: LongHistory = {},
+): Database {
   const db = openDatabase({ path, schemas: allSchemas() });
   const spec = JSON.stringify({
     project: "p0",
@@ -51,6 +66,7 @@ export function openLongHistory(jobs: number, path = ":memory:"): Database {
     priority: 5,
     logMaxBytes: 1_000_000,
     labels: { team: "core" },
+    retries: { max: 1, on: ["failed"], delayMs: LATER },
   });
   db.transaction(() => {
     for (const [state, first] of [["succeeded", 0], ["queued", jobs]] as const) {
@@ -59,13 +75,16 @@ export function openLongHistory(jobs: number, path = ":memory:"): Database {
            SELECT ?1 UNION ALL SELECT n + 1 FROM numbers WHERE n + 1 < ?1 + ?2)
          INSERT INTO jobs (id, project, state, attempt, retry_base, spec, rank, not_before,
            concurrency_group, usage, created_at, finished_at, revision)
-         SELECT printf('%08x-0000-7000-8000-000000000000', n), 'p' || (n % 10), ?3, 0, 0, ?4, n, 0,
-           iif(n % 100 = 0, 'deploy', NULL), '{}', n, iif(?3 = 'queued', NULL, n), n + 1
+         SELECT printf('%08x-0000-7000-8000-000000000000', n), 'p' || (n % 10), ?3, ?6, 0, ?4, n, ?7,
+           iif(?3 = 'queued', ?5, NULL), '{}', n, iif(?3 = 'queued', NULL, n), n + 1
          FROM numbers`,
         first,
         jobs,
         state,
         spec,
+        group ?? null,
+        state === "queued" && isDelayed ? 1 : 0,
+        state === "queued" && isDelayed ? LATER : 0,
       );
     }
     db.run(

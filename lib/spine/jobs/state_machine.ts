@@ -109,7 +109,7 @@ function ended(job: Job, outcome: AttemptOutcome): Transition {
 }
 
 /** The longest delay between two attempts. */
-export const MAX_RETRY_DELAY_MS = 3_600_000;
+const MAX_RETRY_DELAY_MS = 3_600_000;
 
 /** Returns the delay before the next attempt; `undefined` if the policy allows none. */
 export function retryDelay(job: Job, outcome: AttemptOutcome): number | undefined {

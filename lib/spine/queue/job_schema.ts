@@ -147,6 +147,14 @@ ALTER TABLE jobs ADD COLUMN commit_sha TEXT;
 ];
 
 /**
+ * The time when a job was queued again, of which an index is made: never changed.
+ *
+ * Its delay is that of `retryDelay`, which is at most an hour.
+ */
+export const QUEUED_AGAIN_AT = `not_before - iif(json_valid(spec), min(3600000,
+  coalesce(spec ->> '$.retries.delayMs', 0) * (1 << min(attempt - retry_base - 1, 32))), 0)`;
+
+/**
  * The numbers of jobs and the indices of the queue; versions of their own too, as
  * the triggers count on under a release before it.
  */
@@ -179,4 +187,53 @@ CREATE INDEX jobs_in_state ON jobs (state, id);
 CREATE INDEX jobs_in_group ON jobs (project, concurrency_group)
   WHERE concurrency_group IS NOT NULL AND state IN ('queued', 'starting', 'running');
 `,
+  // Jobs that may start, by what they wait for: a slot, their group, or their delay. Of a group only
+  // the first job counts, however many are behind it.
+  `
+CREATE INDEX jobs_plain ON jobs (project, rank, id)
+  WHERE state = 'queued' AND attempt = retry_base AND concurrency_group IS NULL;
+
+CREATE INDEX jobs_grouped ON jobs (project, concurrency_group, rank, id)
+  WHERE state = 'queued' AND attempt = retry_base AND concurrency_group IS NOT NULL;
+
+CREATE INDEX jobs_delayed ON jobs (project, not_before, rank, concurrency_group)
+  WHERE state = 'queued' AND attempt > retry_base;
+
+CREATE INDEX jobs_delayed_since ON jobs (project, (${QUEUED_AGAIN_AT}))
+  WHERE state = 'queued' AND attempt > retry_base;
+
+CREATE TABLE group_heads (
+  project TEXT NOT NULL,
+  concurrency_group TEXT NOT NULL,
+  rank INTEGER NOT NULL,
+  id TEXT NOT NULL,
+  PRIMARY KEY (project, concurrency_group)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX group_heads_by_rank ON group_heads (project, rank, id);
+
+INSERT INTO group_heads
+  SELECT project, concurrency_group, rank, id FROM (
+    SELECT *, row_number() OVER (PARTITION BY project, concurrency_group ORDER BY rank, id) AS place
+    FROM jobs
+    WHERE state = 'queued' AND attempt = retry_base AND concurrency_group IS NOT NULL)
+  WHERE place = 1;
+
+${headTrigger("inserted", "INSERT", "new")}
+${headTrigger("changed", "UPDATE OF state", "new")}
+${headTrigger("removed", "DELETE", "old")}
+`,
 ];
+
+/** Keeps the first job of a group on record. A trigger is one statement: its semicolons end no line. */
+function headTrigger(name: string, event: string, row: "new" | "old"): string {
+  const group = `project = ${row}.project AND concurrency_group = ${row}.concurrency_group`;
+  return `
+CREATE TRIGGER group_heads_${name} AFTER ${event} ON jobs
+WHEN ${row}.concurrency_group IS NOT NULL BEGIN
+  DELETE FROM group_heads WHERE ${group}; INSERT INTO group_heads
+  SELECT project, concurrency_group, rank, id FROM jobs
+  WHERE ${group} AND concurrency_group IS NOT NULL AND state = 'queued' AND attempt = retry_base
+  ORDER BY rank, id LIMIT 1; END;
+`;
+}

@@ -16,7 +16,7 @@ import {
   text,
 } from "@lib/spine/queue/job_row.ts";
 import type { Job } from "@lib/spine/jobs/model.ts";
-import { MAX_RETRY_DELAY_MS } from "@lib/spine/jobs/state_machine.ts";
+import { QUEUED_AGAIN_AT } from "@lib/spine/queue/job_schema.ts";
 import type { Database } from "@lib/foundations/store/database.ts";
 
 /** The first queued jobs of a project that wait for nothing but a free slot. */
@@ -49,12 +49,34 @@ export function rankOf(job: Job, ageingMs: number): number {
   return job.createdAt - job.spec.priority * ageingMs;
 }
 
+/** Holds for a queued job whose group, if it has one, has no job at work. */
+const isGroupFree = (queued: string) =>
+  `(${queued}.concurrency_group IS NULL OR NOT EXISTS (
+    SELECT 1 FROM jobs AS open INDEXED BY jobs_open
+    WHERE open.project = ${queued}.project AND open.state IN ('starting', 'running')
+      AND open.concurrency_group = ${queued}.concurrency_group))`;
+
+/** Jobs that wait for a slot only; parameters: project, limit. */
+const PLAIN_SQL = `SELECT id, rank, concurrency_group FROM jobs INDEXED BY jobs_plain
+  WHERE state = 'queued' AND attempt = retry_base AND concurrency_group IS NULL AND project = ?
+  ORDER BY rank, id LIMIT ?`;
+
+/** The first jobs of groups; parameters: project, limit. */
+const HEADS_SQL = `SELECT id, rank, concurrency_group
+  FROM group_heads INDEXED BY group_heads_by_rank
+  WHERE project = ? AND ${isGroupFree("group_heads")} ORDER BY rank, id LIMIT ?`;
+
 /**
- * The delay before this attempt of a queued job, as `retryDelay` computes it. A job that would have
- * to wait longer was queued before the clock was set back.
+ * Jobs whose delay before another attempt has passed, or would begin in the future, as the clock was
+ * set back; parameters: project, time, project, time, limit.
  */
-const DELAY_SQL = `CASE WHEN attempt = retry_base THEN 0 ELSE min(${MAX_RETRY_DELAY_MS},
-  json_extract(spec, '$.retries.delayMs') * (1 << min(attempt - retry_base - 1, 32))) END`;
+const DELAYED_SQL = `SELECT id, rank, concurrency_group FROM (
+    SELECT id, rank, concurrency_group, project FROM jobs INDEXED BY jobs_delayed
+    WHERE state = 'queued' AND attempt > retry_base AND project = ? AND not_before <= ?
+    UNION ALL
+    SELECT id, rank, concurrency_group, project FROM jobs INDEXED BY jobs_delayed_since
+    WHERE state = 'queued' AND attempt > retry_base AND project = ? AND ${QUEUED_AGAIN_AT} > ?
+  ) AS delayed WHERE ${isGroupFree("delayed")} ORDER BY rank, id LIMIT ?`;
 
 /** Returns the jobs that may start now, best first, for each project with queued work. */
 export function queueCandidates(
@@ -63,27 +85,19 @@ export function queueCandidates(
 ): readonly ProjectCandidates[] {
   const running = [countsIn(db, "starting"), countsIn(db, "running")];
   return [...countsIn(db, "queued").keys()].map((project) => {
-    const candidates = db.all(
-      `SELECT id, rank, concurrency_group FROM jobs AS queued INDEXED BY jobs_queued
-       WHERE state = 'queued' AND project = ?
-         AND (not_before <= ? OR not_before > ? + ${DELAY_SQL})
-         AND (concurrency_group IS NULL OR NOT EXISTS (
-           SELECT 1 FROM jobs AS open INDEXED BY jobs_open
-           WHERE open.project = queued.project AND open.state IN ('starting', 'running')
-             AND open.concurrency_group = queued.concurrency_group))
-       ORDER BY rank, id LIMIT ?`,
-      project,
-      now,
-      now,
-      perProject,
-    ).map((candidate): Candidate => {
-      const group = candidate["concurrency_group"];
+    const rows = [
+      ...db.all(PLAIN_SQL, project, perProject),
+      ...db.all(HEADS_SQL, project, perProject),
+      ...db.all(DELAYED_SQL, project, now, project, now, perProject),
+    ];
+    const candidates = rows.map((row): Candidate => {
+      const group = row["concurrency_group"];
       return {
-        id: jobIdIn(candidate),
-        rank: integer(candidate, "rank"),
+        id: jobIdIn(row),
+        rank: integer(row, "rank"),
         ...(typeof group === "string" ? { group } : {}),
       };
-    });
+    }).sort((a, b) => a.rank - b.rank || (a.id < b.id ? -1 : 1)).slice(0, perProject);
     const own = running.reduce((sum, counts) => sum + (counts.get(project) ?? 0), 0);
     return { project, running: own, candidates };
   });

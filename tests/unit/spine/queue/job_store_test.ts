@@ -3,7 +3,8 @@ import { CicdError } from "@lib/core/errors.ts";
 import type { ErrorCode } from "@lib/core/error_codes.ts";
 import { newJobId } from "@lib/core/ids.ts";
 import { toJobView } from "@lib/features/jobs/job_view.ts";
-import { ALL_PROJECTS } from "@lib/spine/queue/queue_queries.ts";
+import * as fc from "fast-check";
+import { ALL_PROJECTS, rankOf } from "@lib/spine/queue/queue_queries.ts";
 import type { Job } from "@lib/spine/jobs/model.ts";
 import { JobStore } from "@lib/spine/queue/job_store.ts";
 import {
@@ -414,3 +415,61 @@ Deno.test("list() finds the same jobs by label from few jobs and from many", () 
   assert(t.store.queuedCount() > 2_000);
   assert.deepEqual(found(), few);
 });
+
+Deno.test("candidates() are the first jobs of each group and what else may start, after any changes", () => {
+  const step = fc.record({
+    kind: fc.constantFrom("add", "claim", "fail", "end", "cancel", "remove", "wait"),
+    at: fc.nat(20),
+    group: fc.constantFrom(undefined, "a", "b"),
+    priority: fc.integer({ min: 0, max: 9 }),
+  });
+  fc.assert(fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+    using t = openMemoryStore();
+    let now = 1_000;
+    for (const { kind, at, group, priority } of steps) {
+      now += kind === "wait" ? 70_000 : 1;
+      const jobs = t.store.list({ limit: 100 }).jobs;
+      const job = jobs[at % Math.max(1, jobs.length)];
+      if (kind === "add") {
+        const retries = { max: 3, on: ["failed"], delayMs: 60_000 } as const;
+        const spec = makeSpec({ priority, retries, ...(group && { concurrencyGroup: group }) });
+        t.add({ spec, createdAt: now, notBefore: now });
+      } else if (job === undefined) continue;
+      else if (kind === "claim" && job.state === "queued") t.claim(job.id);
+      else if (kind === "cancel") {
+        const cancel = { reason: "cancelled", by: "by request" } as const;
+        t.store.apply(job.id, { kind: "cancel_requested", cancel, at: now });
+      } else if (kind === "remove") t.store.remove(job.id);
+      else if (kind === "fail" || kind === "end") {
+        const outcome = makeOutcome({
+          state: kind === "fail" ? "failed" : "succeeded",
+          finishedAt: now,
+        });
+        t.store.apply(job.id, { kind: "ended", attempt: job.attempt, outcome });
+      }
+      assert.deepEqual(
+        firstOfGroups(t.store.candidates(now, 100)[0]?.candidates ?? []),
+        due(t.store, now),
+      );
+    }
+  }));
+});
+
+function due(store: JobStore, now: number): readonly string[] {
+  const groupOf = ({ spec: { concurrencyGroup: group } }: Job) => group;
+  const held = new Set(store.inFlight().map(groupOf).filter((group) => group !== undefined));
+  const jobs = store.list({ states: ["queued"], limit: 100 }).jobs
+    .filter((job) => job.attempt === job.retryBase || job.notBefore <= now)
+    .filter((job) => !held.has(groupOf(job) ?? ""))
+    .map((job) => ({ id: job.id, rank: rankOf(job, 60_000), group: groupOf(job) }))
+    .sort((a, b) => a.rank - b.rank || (a.id < b.id ? -1 : 1));
+  return firstOfGroups(jobs);
+}
+
+function firstOfGroups(
+  jobs: readonly { readonly id: string; readonly group?: string | undefined }[],
+) {
+  const seen = new Set<string>();
+  return jobs.filter(({ group }) => group === undefined || seen.size < seen.add(group).size)
+    .map(({ id }) => id);
+}
