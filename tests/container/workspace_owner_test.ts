@@ -108,6 +108,27 @@ Deno.test("ownerStep() changes owners through the engine for an ordinary account
   assert.deepEqual(await engine.containers(), []);
 });
 
+Deno.test("ownerStep() follows the ids of an engine that maps them", async () => {
+  await using engine = await startDockerEngine();
+  await using workspace = await openWorkspace();
+  const { stateDir, directory } = workspace;
+  await prepareImages(engine, stateDir);
+  const facts = await engine.client.facts(deadline());
+  const client = Object.assign(engine.client, {
+    facts: () => Promise.resolve({ ...facts, root: { uid: 200_000, gid: 300_000 } }),
+  });
+  const { before } = ownerStep({
+    engines: { engine: () => Promise.resolve(client) },
+    ...{ stateDir, account: { uid: 0, gid: 0 }, run: runCommand },
+  });
+  for (const [user, owner] of [["user", "201000:301000"], [undefined, "200000:300000"]]) {
+    const container = { ...CLOSED, ...(user === undefined ? {} : { user }) };
+    await before?.(workspace.context({ container }), deadline());
+    const { uid, gid } = Deno.statSync(directory.workspace);
+    assert.equal(`${uid}:${gid}`, owner);
+  }
+});
+
 Deno.test("lookUpUser() finds a name in the image, and leaves no container", async () => {
   await using engine = await startDockerEngine();
   await using workspace = await openWorkspace();

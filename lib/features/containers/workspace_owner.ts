@@ -42,21 +42,24 @@ async function giveFiles(
 ): Promise<void> {
   if (container === undefined) return;
   const engine = await engines.engine();
-  const { rootless } = await engine.facts(signal);
-  const own = ownIds(account, rootless);
+  const { rootless, root } = await engine.facts(signal);
   // Without a user of its own the container has the account, if that is not root.
   if (container.user === undefined && (rootless || account.uid !== 0)) return;
   const { image } = container;
   const user = container.user ?? (await engine.inspectImage(image, signal))?.user ?? "";
-  const owner = await lookUpUser(engine, { image, user, stateDir }, signal);
+  const found = await lookUpUser(engine, { image, user, stateDir }, signal);
   // The engine says at the start that there is no such user.
-  if (owner === undefined || (owner.uid === own.uid && owner.gid === own.gid)) return;
+  if (found === undefined) return;
+  const isHere = account.uid === 0 && !rootless;
+  const owner = isHere ? { uid: root.uid + found.uid, gid: root.gid + found.gid } : found;
+  const own = ownIds(account, rootless);
+  if (owner.uid === own.uid && owner.gid === own.gid) return;
   Deno.mkdirSync(directory.home, { recursive: true, mode: 0o700 });
   // The account goes on looking into it; the directory above keeps all others out.
   Deno.chmodSync(directory.workspace, 0o755);
-  if (account.uid === 0 && !rootless) await changeOwner(run, { directory, owner, signal });
+  if (isHere) await changeOwner(run, { directory, owner, signal });
   else await changeOwnerThere(engine, { directory, owner, stateDir, signal });
-  say(`Gave the workspace to the container's user, ${owner.uid}:${owner.gid}`);
+  say(`Gave the workspace to the container's user, ${found.uid}:${found.gid}`);
 }
 
 /** Takes back what {@linkcode giveFiles} gave away, if the account could not read it. */

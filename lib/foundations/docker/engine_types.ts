@@ -177,6 +177,8 @@ export const engineFacts = v.pipe(
     /** Podman has a field of its own; older versions only list an option. */
     rootless: info.Rootless ||
       (info.SecurityOptions ?? []).some((option) => option.includes("rootless")),
+    /** Ids on the engine's machine of its containers' root; those of its users follow. */
+    root: rootIds(info),
     logDrivers: info.Plugins?.Log ?? [],
     hasInit: info.InitBinary !== "",
     /**
@@ -195,6 +197,16 @@ export const engineFacts = v.pipe(
     },
   })),
 );
+/** With `userns-remap` Docker has a directory of its own for each mapping: `/var/lib/docker/UID.GID`. */
+function rootIds({ SecurityOptions, DockerRootDir }: {
+  readonly SecurityOptions?: readonly string[] | null | undefined;
+  readonly DockerRootDir: string;
+}): { readonly uid: number; readonly gid: number } {
+  const isMapped = (SecurityOptions ?? []).some((option) => option.includes("userns"));
+  const [, uid = 0, gid = 0] = (isMapped && /\/(\d+)\.(\d+)$/.exec(DockerRootDir)) || [];
+  return { uid: Number(uid), gid: Number(gid) };
+}
+
 /** See {@linkcode engineFacts}; a ping tells if it is Podman. */
 export type EngineFacts = v.InferOutput<typeof engineFacts> & { readonly podman: boolean };
 

@@ -12,3 +12,12 @@ Deno.test("engineFacts recognizes a rootless engine by either of its two marks",
   assert.equal(rootless({ SecurityOptions: ["name=seccomp"], Rootless: true }), true);
   assert.equal(rootless({ SecurityOptions: null, Rootless: false }), false);
 });
+
+Deno.test("engineFacts tells which ids an engine maps its containers' root to", () => {
+  const root = (SecurityOptions: readonly string[], DockerRootDir: string) =>
+    v.parse(engineFacts, { ...INFO, SecurityOptions, DockerRootDir }).root;
+  const mapped = "/var/lib/docker/165536.165537";
+  assert.deepEqual(root(["name=userns"], mapped), { uid: 165536, gid: 165537 });
+  assert.deepEqual(root(["name=seccomp"], mapped), { uid: 0, gid: 0 });
+  assert.deepEqual(root(["name=userns"], "/var/lib/docker"), { uid: 0, gid: 0 });
+});
