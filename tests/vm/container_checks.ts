@@ -37,7 +37,7 @@ export const containerCheck: Check = {
     // Keeps the slice, and with it the kernel's counters.
     const keeper = await submit({ script: "sleep 1200", timeout: "1h" });
     await untilRunning(keeper);
-    const rows = [...await limitedRows(tell), await memoryRow()];
+    const rows = [...await limitedRows(tell), await ownerRow(), await memoryRow()];
     const left = await must(["podman", "ps", "--all", "--quiet"]);
     const group = await containerGroup();
     await api(`/v1/jobs/${keeper}/cancel`, {});
@@ -90,6 +90,28 @@ async function limitedRows(tell: (text: string) => void): Promise<readonly Limit
       ok: uid === 1000,
     },
   ];
+}
+
+/** A job of another user than the account, which owns its files; its artifact is private. */
+async function ownerRow(): Promise<LimitRow> {
+  const id = await submit({
+    ...CONTAINER,
+    container: { user: "1234:1234" },
+    files: { "in/file": "text" },
+    script: "umask 077; echo seen $(stat -c %u:%g in in/file) && echo more >>in/file && id >made",
+    artifacts: { paths: ["made"], when: "always" },
+  });
+  const job = await ended(id, PATIENCE_MS);
+  const seen = /^seen .*$/m.exec(await log(id))?.[0] ?? "nothing seen";
+  const kept = JSON.stringify(await api(`/v1/jobs/${id}/artifacts`));
+  return {
+    limit: "`container.user`",
+    set: "1234:1234",
+    kernel: `the job has ${seen}`,
+    result: `${verdict(job)}; its artifact was ${/"path":"made"/.test(kept) ? "kept" : "lost"}`,
+    ok: job.state === "succeeded" && seen === "seen 1234:1234 1234:1234" &&
+      /"path":"made"/.test(kept),
+  };
 }
 
 /** A container that asks for more and more. */

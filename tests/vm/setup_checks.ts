@@ -11,7 +11,7 @@ const CONFIG = `idle_exit: 1h
 agent_idle_exit: 1h
 queue: { max_running: 8 }
 projects:
-  web: {}
+  web: { containers: { allow: [user] } }
 `;
 
 /** The machine is what the checks are about. */
