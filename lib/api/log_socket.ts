@@ -8,7 +8,7 @@
 import * as v from "valibot";
 import { CicdError } from "@lib/core/errors.ts";
 import type { WebSocketSession } from "@lib/foundations/http/web_socket.ts";
-import { isTerminal, type Job } from "@lib/spine/jobs/model.ts";
+import type { Job } from "@lib/spine/jobs/model.ts";
 import type { JobLogs, RunnerServices } from "@lib/api/feature.ts";
 import { flag, wholeNumber } from "@lib/api/route.ts";
 
@@ -67,14 +67,14 @@ export function assertHasStream(job: Job, stream: LogQuery["stream"]): void {
   );
 }
 
-/** @throws {CicdError} `range_not_satisfiable` if the job has ended and its log is shorter. */
+/** @throws {CicdError} `range_not_satisfiable` if the log is shorter, also while it grows. */
 export async function assertReaches(
   logs: JobLogs,
   job: Job,
   { from, stream }: { readonly from: number; readonly stream: LogQuery["stream"] },
 ): Promise<void> {
   const size = await logs.size(job, stream);
-  if (from <= size || !isTerminal(job.state)) return;
+  if (from <= size) return;
   throw new CicdError(
     "range_not_satisfiable",
     `Cannot read the log of job "${job.id}" from byte ${from}: it has ${size} bytes`,

@@ -14,7 +14,7 @@ export type ByteRange =
  * Parses a `Range` field. An unknown form is ignored, as the RFC requires.
  *
  * @param size Current size in bytes.
- * @param query A followed log may begin beyond `size`; `offset` is used without the field.
+ * @param query A followed log may begin at `size`, but not beyond; `offset` is used without the field.
  */
 export function parseRange(
   field: string | null,
@@ -25,7 +25,7 @@ export function parseRange(
   const [, first = "", last = ""] = match ?? [];
   if (match === null || (first === "" && last === "")) {
     const from = offset ?? 0;
-    if (!follow && from > size) return { kind: "unsatisfiable" };
+    if (from > size) return { kind: "unsatisfiable" };
     return follow ? { kind: "all", from } : { kind: "all", from, to: size };
   }
   if (first === "") {
@@ -39,8 +39,8 @@ export function parseRange(
   const from = bounded(first);
   const to = last === "" ? undefined : bounded(last) + 1;
   if (to !== undefined && to <= from) return { kind: "unsatisfiable" };
+  if (from > size || (from === size && !follow)) return { kind: "unsatisfiable" };
   if (follow) return to === undefined ? { kind: "part", from } : { kind: "part", from, to };
-  if (from >= size) return { kind: "unsatisfiable" };
   return { kind: "part", from, to: Math.min(to ?? size, size) };
 }
 

@@ -39,7 +39,8 @@ export function logRoutes(ports: LogPorts, leases: ClientLeases): readonly AnyRo
       description:
         "The logs of all attempts in order, each after the lines of its setup (checkout, image, " +
         "caches). Secrets are masked byte for byte, so offsets are stable. With `stream` the lines " +
-        "of the setup are omitted. `Range: bytes=N-` (or `offset=N`) resumes. With `follow=1` the " +
+        "of the setup are omitted. `Range: bytes=N-` (or `offset=N`) resumes; an N beyond what there is " +
+        "now is refused with 416, also with `follow=1`. With `follow=1` the " +
         "answer continues until the job has ended; if it must end before (the runner stops, the key " +
         'is revoked), its last line is `cicd-interrupted reason=… job=… offset=N resume="GET …"`, ' +
         "unless the request has exactly `Accept: text/plain`: then the transfer breaks. " +

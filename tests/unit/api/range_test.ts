@@ -16,7 +16,8 @@ const TABLE: readonly (readonly [string | null, boolean, ByteRange])[] = [
   ["bytes=100-", false, { kind: "unsatisfiable" }],
   ["bytes=20-10", false, { kind: "unsatisfiable" }],
   ["bytes=100-", true, { kind: "part", from: 100 }],
-  ["bytes=500-", true, { kind: "part", from: 500 }],
+  ["bytes=90-999", true, { kind: "part", from: 90, to: 1_000 }],
+  ["bytes=101-", true, { kind: "unsatisfiable" }],
   ["bytes=-30", true, { kind: "part", from: 70 }],
   ["bytes=-0", false, { kind: "unsatisfiable" }],
   ["bytes=-00", true, { kind: "unsatisfiable" }],
@@ -49,9 +50,12 @@ Deno.test("parseRange() takes an offset where there is no field", () => {
   assert.deepEqual(parseRange(null, 100, { follow: false, offset: 101 }), {
     kind: "unsatisfiable",
   });
-  assert.deepEqual(parseRange(null, 100, { follow: true, offset: 101 }), {
+  assert.deepEqual(parseRange(null, 100, { follow: true, offset: 100 }), {
     kind: "all",
-    from: 101,
+    from: 100,
+  });
+  assert.deepEqual(parseRange(null, 100, { follow: true, offset: 101 }), {
+    kind: "unsatisfiable",
   });
 });
 
