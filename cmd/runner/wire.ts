@@ -136,7 +136,7 @@ export async function startRunner(input: RunnerInput) {
     new Dispatcher({
       store,
       runner: rejoin.around(link),
-      diskProblem: () => reserve.problem(),
+      diskProblem: () => intake.stateProblem() ?? reserve.problem(),
       bootId: readBootId(),
       // The job itself is as before.
       onWaiting: (job) => events.publish(job, job),
@@ -224,8 +224,9 @@ export async function startRunner(input: RunnerInput) {
     maxRunningOf: (project) => config.maxRunningOf(project),
     agentProblems: () => link.problems(),
     agentView: (project, signal) => viewAgent(link, project, signal),
-    waitingReason: (job) => dispatcher.waitingReason(job),
     statesKnown: (signal) => rejoin.known(signal),
+    waitingReason: (job) =>
+      isTerminal(job.state) ? undefined : intake.stateProblem() ?? dispatcher.waitingReason(job),
     wakeQueue: () => dispatcher.wake(),
     facts: () => ({
       version: VERSION,
@@ -239,7 +240,9 @@ export async function startRunner(input: RunnerInput) {
       warnings: input.warnings,
     }),
     unreadyReasons: () =>
-      [dispatcher.unreadyReason(), intake.diskProblem()].filter((reason) => reason !== undefined),
+      [intake.stateProblem() ?? dispatcher.unreadyReason(), intake.diskProblem()].filter((reason) =>
+        reason !== undefined
+      ),
     serverLoad: () => server,
     parts: () => features,
     async cleanSources() {

@@ -30,6 +30,8 @@ export interface RunnerBenchOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Of the runner and, as it starts them, its agents. @default {"022"} */
   readonly umask?: string;
+  /** Programs before the runner, such as one that drops privileges. */
+  readonly before?: readonly string[];
 }
 
 /** The directories of one runner, which can be started and killed again and again. */
@@ -41,15 +43,18 @@ export class RunnerBench implements AsyncDisposable {
   main: string;
   readonly #config: string;
   readonly #umask: string;
+  readonly #before: readonly string[];
   readonly #moreEnv: Readonly<Record<string, string>>;
   readonly #http: Deno.HttpClient;
   #process: Deno.ChildProcess | undefined;
   #stderr: Promise<string> = Promise.resolve("");
 
   constructor(
-    { config = "", stateDir, main = MAIN, umask = "022", env = {} }: RunnerBenchOptions = {},
+    { config = "", stateDir, main = MAIN, umask = "022", before = [], env = {} }:
+      RunnerBenchOptions = {},
   ) {
     this.#umask = umask;
+    this.#before = before;
     this.#moreEnv = env;
     this.main = main;
     this.stateDir = stateDir ?? `${this.directory}/state`;
@@ -75,6 +80,7 @@ export class RunnerBench implements AsyncDisposable {
         "-c",
         `umask ${this.#umask}; exec "$@"`,
         "sh",
+        ...this.#before,
         Deno.execPath(),
         "run",
         "--quiet",

@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { CicdError, ignore } from "@lib/core/errors.ts";
+import { CicdError, ignore, messageOf, toCicdError } from "@lib/core/errors.ts";
 import type { Clock } from "@lib/core/clock.ts";
 import { attemptDirectory } from "@lib/spine/jobs/attempt_directory.ts";
 import type { JobEvents } from "@lib/spine/jobs/job_events.ts";
@@ -57,8 +57,12 @@ export class JobLogReader {
   }
 
   /** Returns the size of the log so far, in bytes, over all attempts. */
-  size(job: Job, stream: "stdout" | "stderr" | undefined): Promise<number> {
-    return jobLogSize(this.#sources(job, stream), stream);
+  async size(job: Job, stream: "stdout" | "stderr" | undefined): Promise<number> {
+    try {
+      return await jobLogSize(this.#sources(job, stream), stream);
+    } catch (error) {
+      throw this.#named(job, error);
+    }
   }
 
   /** Reads a log with its secrets masked; pull-based. */
@@ -87,6 +91,16 @@ export class JobLogReader {
       await maskLog(source, { patterns: () => this.#options.masks.patternsOf(job), signal });
       await removeIfThere(source.directory.secretsFile);
     }
+  }
+
+  /** Says of a file that cannot be read whose it is, without the path of the state directory. */
+  #named(job: Job, error: unknown): CicdError {
+    const failure = toCicdError(error);
+    if (failure.code !== "io_failed" || failure === error) return failure;
+    const why = messageOf(error).replaceAll(`${this.#options.stateDir}/`, "");
+    return new CicdError("io_failed", `Cannot read the log of job "${job.id}": ${why}`, {
+      cause: error,
+    });
   }
 
   #follow(job: Job, stream: LogQuery["stream"]): FollowPort {

@@ -192,7 +192,7 @@ export class Dispatcher implements AsyncDisposable {
     });
     if (picks.length === 0) return 0;
     const problem = this.#options.diskProblem?.();
-    if (problem !== undefined) throw new CicdError("disk_full", problem);
+    if (problem !== undefined) throw new CicdError("io_failed", problem);
     for (const { project } of picks) this.#noteTurn(project);
     const claims = store.applyAll(picks.map(({ id }) => id), { kind: "claimed", bootId });
     const started = claims.flatMap((claim) => claim.kind === "changed" ? [claim.job] : []);

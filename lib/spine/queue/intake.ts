@@ -4,7 +4,7 @@
  * @module
  */
 import type { Clock } from "@lib/core/clock.ts";
-import { CicdError } from "@lib/core/errors.ts";
+import { CicdError, messageOf } from "@lib/core/errors.ts";
 import type { ProjectName } from "@lib/core/ids.ts";
 import type { ValuesOf } from "@lib/foundations/config/key.ts";
 import { formatSize } from "@lib/core/size.ts";
@@ -26,7 +26,7 @@ export interface IntakeOptions {
   readonly clock: Clock;
 }
 
-/** How long a measurement of the disk is used. */
+/** How long a measurement of the disk, or a look at the state directory, is used. */
 const DISK_CHECK_MS = 500;
 
 /** Refuses jobs that cannot be accepted, each with its own error. */
@@ -34,6 +34,8 @@ export class Intake {
   readonly #options: IntakeOptions;
   #freeBytes = Infinity;
   #checkedAt = -Infinity;
+  #stateProblem: string | undefined;
+  #lookedAt = -Infinity;
 
   constructor(options: IntakeOptions) {
     this.#options = options;
@@ -73,6 +75,16 @@ export class Intake {
     });
   }
 
+  /** Returns why the state directory cannot be used any more; `undefined` while it can. */
+  stateProblem(): string | undefined {
+    const { stateDir, clock } = this.#options;
+    if (clock.now() - this.#lookedAt > DISK_CHECK_MS) {
+      this.#stateProblem = problemOf(stateDir);
+      this.#lookedAt = clock.now();
+    }
+    return this.#stateProblem;
+  }
+
   /** Returns why the disk is too full; `undefined` if it is not. */
   diskProblem(): string | undefined {
     const { stateDir, clock, limits, reserveProblem } = this.#options;
@@ -86,5 +98,19 @@ export class Intake {
       : `the file system of "${stateDir}" has ${formatSize(this.#freeBytes)} free, at least ` +
         `${formatSize(minFreeDiskBytes)} must stay free (retention.min_free_disk); ` +
         "free space with 'cicd-runner clean'";
+  }
+}
+
+function problemOf(stateDir: string): string | undefined {
+  try {
+    // Looks into it, not only at it.
+    Deno.lstatSync(`${stateDir}/.`);
+    return undefined;
+  } catch (error) {
+    const why = error instanceof Deno.errors.PermissionDenied
+      ? "permission denied"
+      : messageOf(error);
+    return `the state directory "${stateDir}" cannot be used: ${why}; give it back to this ` +
+      "account, with mode 0700";
   }
 }
