@@ -26,6 +26,13 @@ async function run(...argv: [string, ...string[]]): Promise<boolean> {
   return (await command.output().catch(() => ({ success: false }))).success;
 }
 
+function asOthers(): [string, ...string[]] {
+  const caps = "-dac_override,-dac_read_search";
+  return Deno.uid() === 0
+    ? ["setpriv", `--bounding-set=${caps}`, `--inh-caps=${caps}`, "--"]
+    : ["env", "--"];
+}
+
 /** A file that not even root can remove, until it is freed. */
 async function stick(file: string) {
   Deno.mkdirSync(file.slice(0, file.lastIndexOf("/")), { recursive: true });
@@ -88,16 +95,18 @@ function setup() {
   };
 }
 
-Deno.test("removeJobTree() removes a read-only directory whose name is not UTF-8", async () => {
+Deno.test("removeTree() removes a read-only directory whose name is not UTF-8", async () => {
   await using t = setup();
   const path = `${t.stateDir}/projects/web/workspaces/.gone-1`;
   Deno.mkdirSync(path, { recursive: true });
   const script =
     `cd "$1" && d=$(printf 'x\\377') && mkdir "$d" && echo 1 >"$d/f" && chmod 0 "$d" .`;
   assert(await run("sh", "-c", script, "sh", path));
-  await removeJobTree(path, t);
+  // Root may change every directory, unless it gives that up.
+  const removal = `import { removeTree } from "@lib/foundations/process/remove_tree.ts";
+    await removeTree(${JSON.stringify(path)});`;
+  assert(await run(...asOthers(), Deno.execPath(), "eval", removal));
   assert(!existsSync(path));
-  assert.deepEqual(await t.remains(), []);
 });
 
 Deno.test({
