@@ -128,7 +128,10 @@ Deno.test({
       assert(noted !== undefined);
       assert.equal(noted.path, "projects/web/workspaces/.gone-1");
       assert.equal(noted.since, since);
-      assert.match(noted.reason, /'projects\/web\/workspaces\/.gone-1.*Operation not permitted/);
+      assert.match(
+        noted.reason,
+        /^rm: .*'projects\/web\/workspaces\/.gone-1.*Operation not permitted/,
+      );
     }
     await removeJobTree(path, t);
     assert.deepEqual(await t.remains(), []);
@@ -244,6 +247,29 @@ Deno.test({
     assert(!existsSync(path));
     assert.deepEqual(remains, { items: [], count: 0 });
     assert.equal(checkRemains(remains, t.stateDir).status, "ok");
+  },
+});
+
+Deno.test({
+  name: "what stayed of a job that was retried goes before the job does",
+  ignore: !canStick,
+  fn: async () => {
+    await using t = setup();
+    const { id } = t.add();
+    t.claim(id);
+    const outcome = makeOutcome({ finishedAt: t.clock.now() - 2 * DAY_MS });
+    t.store.apply(id, { kind: "ended", attempt: 1, outcome });
+    const directory = jobPath(t.stateDir, t.project, id);
+    const clean = () => t.cleaner.clean({ dryRun: false, scope: "background" }, signal);
+    {
+      await using _stuck = await stick(`${directory}/1/home/file`);
+      assert.equal((await clean()).items[0]?.outcome, "failed");
+    }
+    t.store.apply(id, { kind: "retry_requested", at: t.clock.now() });
+    Deno.mkdirSync(`${directory}/2`, { recursive: true });
+    assert.deepEqual((await clean()).remains.count, 0);
+    assert.deepEqual([...Deno.readDirSync(`${directory}/..`)].map(({ name }) => name), [id]);
+    assert(existsSync(`${directory}/2`));
   },
 });
 

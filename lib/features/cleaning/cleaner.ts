@@ -218,8 +218,8 @@ export class Cleaner {
         skipped.push(`Cannot examine ${source.kinds.join(" and ")}: ${messageOf(error)}`);
       }
     };
-    if (scope !== "background" || this.#orphansDue) await look(orphans);
     const retries = scope === "background" && (await this.#options.remains()).count > 0;
+    if (scope !== "background" || this.#orphansDue || retries) await look(orphans);
     const isEnough = () => scope !== "all" && this.#plan(found, disk.freeBytes).missingBytes === 0;
     for (const source of sources.toSorted((a, b) => costOf(a) - costOf(b))) {
       if ((retries && source.kinds.includes("workspace")) || !isEnough()) await look(source);

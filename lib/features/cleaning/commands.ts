@@ -149,10 +149,13 @@ export async function renderCleaning(
   return [...table, summary(answer, chosen)];
 }
 
-/** Renders what resists removal; a failure of this cleaning is among it. */
-export function renderRemains({ remains }: CleanAnswer): readonly string[] {
-  if (remains === undefined || remains.count === 0) return [];
-  const { count, items } = remains;
+/** Renders what resists removal, without what failed now. */
+export function renderRemains({ items: chosen, remains }: CleanAnswer): readonly string[] {
+  const items = (remains?.items ?? []).filter(({ path }) =>
+    !chosen.some(({ outcome, detail }) => outcome === "failed" && detail?.includes(path))
+  );
+  const count = items.length;
+  if (count === 0) return [];
   return [
     `${
       count === 1 ? "1 thing" : `${count} things`

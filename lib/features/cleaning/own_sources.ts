@@ -7,7 +7,7 @@
 import { turn } from "@lib/core/abort.ts";
 import { CicdError } from "@lib/core/errors.ts";
 import { type JobId, parseJobId, parseProjectName, type ProjectName } from "@lib/core/ids.ts";
-import { statIfThere } from "@lib/foundations/files/records.ts";
+import { exists, statIfThere } from "@lib/foundations/files/records.ts";
 import { treeBytes } from "@lib/foundations/store/disk_space.ts";
 import { lockDirectory } from "@lib/foundations/store/state_lock.ts";
 import { readSlot } from "@lib/spine/attempts/attempt_files.ts";
@@ -169,7 +169,7 @@ async function jobBytes(path: string, signal: AbortSignal): Promise<number> {
  * Finds directories of jobs that are not on record, as an interrupted removal leaves them.
  *
  * Only those older than any job that is kept: after a database was replaced, logs without a record
- * stay as long as the others.
+ * stay as long as the others. What could not be removed of a job before it was retried goes too.
  */
 export function orphanSource(
   { store, stateDir, removeTree, maxAgeMs, now }: SourceOptions & {
@@ -184,12 +184,17 @@ export function orphanSource(
       for (const project of projectsIn(stateDir)) {
         for (const name of await namesIn(projectJobsPath(stateDir, project))) {
           signal.throwIfAborted();
-          const id = jobIdIn(name);
-          if (id === undefined || store.has(id)) continue;
+          const isAside = name.startsWith(ASIDE);
+          const id = parseJobId(isAside ? name.slice(ASIDE.length) : name);
+          if (id === undefined) continue;
+          // Without a directory of its own, it goes with its job.
+          const goesWithJob = !isAside || !await exists(jobPath(stateDir, project, id));
+          if (goesWithJob && store.has(id)) continue;
           const key = `${projectJobsPath(stateDir, project)}/${name}`;
           const info = await statIfThere(key);
           const lastUsedAt = info?.mtime?.getTime() ?? now();
-          if (info?.isDirectory !== true || now() - lastUsedAt < maxAgeMs()) continue;
+          const isYoung = !isAside && now() - lastUsedAt < maxAgeMs();
+          if (info?.isDirectory !== true || isYoung) continue;
           const bytes = await treeBytes(key, signal);
           things.push({ kind: "workspace", key, name, project, bytes, lastUsedAt, inUse: false });
         }
@@ -197,17 +202,12 @@ export function orphanSource(
       return { things };
     },
     async remove({ key }, signal) {
-      const id = jobIdIn(key.slice(key.lastIndexOf("/") + 1));
+      const id = parseJobId(key.slice(key.lastIndexOf("/") + 1));
       if (id !== undefined && store.has(id)) return { kind: "kept", why: "its job is on record" };
       await removeTree(key, signal);
       return REMOVED;
     },
   };
-}
-
-/** Returns the job whose directory has this name, also one that is being removed. */
-function jobIdIn(name: string): JobId | undefined {
-  return parseJobId(name.startsWith(ASIDE) ? name.slice(ASIDE.length) : name);
 }
 
 /**

@@ -46,12 +46,11 @@ export async function noteRemains(
 ): Promise<void> {
   const file = noteOf(stateDir, path);
   const earlier = await readNote(file);
-  const reason = messageOf(error).replaceAll(`${stateDir}/`, "").slice(0, 2_000);
-  const note: Remains = {
-    path: relativeTo(stateDir, path),
-    reason,
-    since: earlier?.since ?? now,
-  };
+  const own = relativeTo(stateDir, path);
+  // Its path is said beside it.
+  const reason = messageOf(error).replaceAll(`${stateDir}/`, "")
+    .replaceAll(`Cannot remove "${own}": `, "").slice(0, 2_000);
+  const note: Remains = { path: own, reason, since: earlier?.since ?? now };
   Deno.mkdirSync(directoryOf(stateDir), { recursive: true, mode: 0o700 });
   writeAtomicSync(file, JSON.stringify(note));
 }

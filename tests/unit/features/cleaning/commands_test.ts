@@ -40,12 +40,14 @@ Deno.test("renderCleaning() sums up by kind and cause", async () => {
 Deno.test("renderRemains() lists what resists removal, and is silent of nothing", () => {
   const since = "2026-01-01T00:00:00.000Z";
   const items = [{ path: "projects/web/tmp/.gone-1", reason: "rm:\nno", since }];
-  assert.deepEqual(renderRemains({ ...answer([]), remains: { count: 2, items } }), [
-    "2 things of jobs cannot be removed, and will be tried again:",
+  assert.deepEqual(renderRemains({ ...answer([]), remains: { count: 1, items } }), [
+    "1 thing of jobs cannot be removed, and will be tried again:",
     `  projects/web/tmp/.gone-1, since ${since}: rm: no`,
   ]);
   assert.deepEqual(renderRemains({ ...answer([]), remains: { count: 0, items: [] } }), []);
   assert.deepEqual(renderRemains(answer([])), []);
+  const failed = answer([item({ outcome: "failed", detail: "/x/projects/web/tmp/.gone-1: no" })]);
+  assert.deepEqual(renderRemains({ ...failed, remains: { count: 1, items } }), []);
 });
 
 Deno.test("renderCleaning() says of a dry run that nothing was changed", async () => {
