@@ -599,19 +599,27 @@ Deno.test({
   fn: async () => {
     await using t = new Bench();
     const [workspaces] = slotParents(t.stateDir, t.ref.project);
-    await Deno.mkdir(`${workspaces}/1/left`, { recursive: true });
-    const mount = new Deno.Command("mount", { args: ["-t", "tmpfs", "none", `${workspaces}/1`] });
-    assert(mount.outputSync().success);
-    try {
-      const host = await t.agent();
-      t.machine.nextStartFails = new CicdError("systemd_unavailable", "No bus");
-      await assert.rejects(host.begin(t.ref, input));
-      await host.begin(t.ref, input);
-      assert.equal(t.workspaceOf().slot, 2);
-      assert.equal((await beginOther(t, host)).slot, 3);
-    } finally {
-      new Deno.Command("umount", { args: [`${workspaces}/1`] }).outputSync();
-    }
+    await using mounts = new AsyncDisposableStack();
+    const block = async (slot: number) => {
+      const path = `${workspaces}/${slot}`;
+      await Deno.mkdir(path, { recursive: true });
+      const mount = new Deno.Command("mount", { args: ["-t", "tmpfs", "none", path] });
+      assert((await mount.output()).success);
+      mounts.defer(async () => void await new Deno.Command("umount", { args: [path] }).output());
+    };
+    await block(1);
+    const host = await t.agent();
+    t.machine.nextStartFails = new CicdError("systemd_unavailable", "No bus");
+    await assert.rejects(host.begin(t.ref, input));
+    await host.begin(t.ref, input);
+    assert.equal(t.workspaceOf().slot, 2);
+    assert.equal((await beginOther(t, host)).slot, 3);
+    // The runner asks again, shows the reason, and gives up in time.
+    for (let slot = 4; slot < 14; slot++) await block(slot);
+    await assert.rejects(beginOther(t, host), {
+      code: "io_failed",
+      message: /^Cannot make the directory of the attempt: .*busy.*rename.*workspaces/,
+    });
   },
 });
 

@@ -63,6 +63,7 @@ export function orRefused<T>(make: () => T): T {
 /** Failures that may pass: the disk is full, say, or read-only. */
 const PASSING: readonly unknown[] = [
   "EACCES",
+  "EBUSY",
   "EDQUOT",
   "EIO",
   "EMFILE",
