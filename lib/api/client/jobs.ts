@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { counted } from "@lib/core/count.ts";
 import * as v from "valibot";
 import { CicdError } from "@lib/core/errors.ts";
 import {
@@ -133,10 +134,11 @@ export async function jobIdOf(
   const newest = await Array.fromAsync(pages(runner, {}, Number(back) + 1, signal));
   const job = newest[Number(back)];
   if (job !== undefined) return job.id;
-  throw new CicdError(
-    "job_not_found",
-    `Cannot find job "${text}": there are only ${newest.length} jobs`,
-  );
+  const count = newest.length;
+  const why = count === 0
+    ? "there are no jobs yet"
+    : `there ${count === 1 ? "is" : "are"} only ${counted(count, "job")}`;
+  throw new CicdError("job_not_found", `Cannot find job "${text}": ${why}`);
 }
 
 /** Lists projects. */

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { counted } from "@lib/core/count.ts";
 import { object } from "@optique/core/constructs";
 import { message } from "@optique/core/message";
 import { multiple, optional } from "@optique/core/modifiers";
@@ -90,7 +91,9 @@ function noteMissing({ out }: CliContext, list: ArtifactsAnswer): void {
   for (const glob of list.unmatched) out.note(`no file was found for ${oneLine(glob)}`);
   if (list.uploaded !== null) {
     const { to, files, missing, problem } = list.uploaded;
-    out.note(`uploaded to ${to}: ${files} files${missing === 0 ? "" : `; ${missing} are missing`}`);
+    out.note(
+      `uploaded to ${to}: ${counted(files, "file")}${missing === 0 ? "" : `; ${missing} missing`}`,
+    );
     if (problem !== null) out.note(`not uploaded: ${oneLine(problem)}`);
   }
 }

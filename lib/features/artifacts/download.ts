@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { counted } from "@lib/core/count.ts";
 import { createHash } from "node:crypto";
 import { CicdError } from "@lib/core/errors.ts";
 import { formatSize } from "@lib/core/size.ts";
@@ -56,7 +57,7 @@ export async function downloadAll(
     await writeChecked(top, file, response.body);
     bytes += file.bytes;
   }
-  out.note(`${files.length} files, ${formatSize(bytes)}, are in ${directory}`);
+  out.note(`downloaded ${counted(files.length, "file")} (${formatSize(bytes)}) to ${directory}`);
 }
 
 /**

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { counted } from "@lib/core/count.ts";
 import { Buffer } from "node:buffer";
 import type { AgentPart } from "@lib/api/feature.ts";
 import { type AttemptStep, type SetupContext, StepFailure } from "@lib/spine/jobs/step.ts";
@@ -57,5 +58,5 @@ async function writeFiles(
       );
     }
   }
-  say(`Wrote ${files.length} ${files.length === 1 ? "file" : "files"} of the request`);
+  say(`Wrote ${counted(files.length, "file")} of the request`);
 }

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { counted } from "@lib/core/count.ts";
 import { formatSize } from "@lib/core/size.ts";
 import type { RemainsList } from "@lib/spine/jobs/remains.ts";
 import { type Check, checkOf } from "@lib/features/install/checks.ts";
@@ -186,8 +187,8 @@ export function checkSecrets({ runner }: DoctorFacts): readonly Check[] {
   if (runner.kind !== "answered" || !runner.unreadableSecrets) return [];
   return [
     checkOf("secrets", "Sealed secrets").problem(
-      `${runner.unreadableSecrets} jobs have secrets that were sealed with another secrets.key: ` +
-        "queued ones fail, the logs of ended ones are refused",
+      `${counted(runner.unreadableSecrets, "job")} with secrets that were sealed with another ` +
+        "secrets.key: queued ones fail, the logs of ended ones are refused",
       "restore that secrets.key and restart the runner, or submit the jobs again",
     ),
   ];
@@ -213,7 +214,7 @@ export function checkRemains({ count, items }: RemainsList, stateDir: string): C
   const first = items.slice(0, REMAINS_SHOWN);
   const rest = count - first.length;
   return check.warning(
-    `${count === 1 ? "1 thing" : `${count} things`} of jobs cannot be removed: ` +
+    `${counted(count, "thing")} of jobs cannot be removed: ` +
       first.map(({ path, reason }) => `${path} (${reason})`).join("; ") +
       (rest > 0 ? `; and ${rest} more` : ""),
     "it is tried again by itself; now: cicd-runner clean, or as root: sudo rm -rf -- " +

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { counted } from "@lib/core/count.ts";
 
 /** One finding. */
 export interface Check {
@@ -46,10 +47,10 @@ export function checkOf(id: string, title: string) {
 
 /** Returns the number of problems and warnings, in words. */
 export function summaryOf(checks: readonly Check[]): string {
-  const counted = (name: "problem" | "warning") => {
+  const some = (name: "problem" | "warning") => {
     const { length } = checks.filter(({ status }) => status === name);
-    return length === 0 ? [] : [`${length} ${name}${length === 1 ? "" : "s"}`];
+    return length === 0 ? [] : [counted(length, name)];
   };
-  const sum = [...counted("problem"), ...counted("warning")];
+  const sum = [...some("problem"), ...some("warning")];
   return sum.length === 0 ? "No problems found" : sum.join(", ");
 }

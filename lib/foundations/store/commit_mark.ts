@@ -7,6 +7,7 @@
  * @module
  */
 import { constants, readSync, writeSync } from "node:fs";
+import { counted } from "@lib/core/count.ts";
 import { CicdError } from "@lib/core/errors.ts";
 import { openOwnFile } from "@lib/foundations/store/own_file.ts";
 
@@ -38,10 +39,8 @@ export function requireCommits(database: string, stored: number | undefined): vo
   if ((stored ?? 0) >= known) return;
   const found = stored === undefined
     ? `the file is missing or empty, but had ${known} changes`
-    : `its last ${
-      known - stored
-    } changes are missing: its log "${database}-wal" was removed, or an ` +
-      "older copy was put in its place";
+    : `it lacks its last ${counted(known - stored, "change")}: its log "${database}-wal" was ` +
+      "removed, or an older copy was put in its place";
   throw new CicdError(
     "store_corrupt",
     `Cannot use database "${database}": ${found}; put the files back or restore a backup, and ` +

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { changes } from "@lib/api/client/jobs.ts";
+import { changes, jobIdOf } from "@lib/api/client/jobs.ts";
 import { answer, bytesOf, fakeRunner, hastyReconnect, jobAnswer, streamOf } from "./_fakes.ts";
 
 const { signal } = new AbortController();
@@ -45,4 +45,15 @@ Deno.test("changes() refuses a change without a job", async () => {
     ...streamOf([bytesOf("event: job\nid: 1\ndata: {}\n\n")], "whole"),
   }));
   await assert.rejects(changes(context, runner, { signal }).next(), { code: "internal" });
+});
+
+Deno.test("jobIdOf() says how many jobs there are, in words", async () => {
+  const failing = async (text: string, jobs: readonly unknown[]) => {
+    const { runner } = fakeRunner(() => answer(200, JSON.stringify({ jobs, next_cursor: null })));
+    return await jobIdOf(runner, text, signal).catch(({ message }) => message);
+  };
+  assert.match(await failing("last", []), /"last": there are no jobs yet$/);
+  assert.match(await failing("last~1", [jobAnswer()]), /"last~1": there is only 1 job$/);
+  const two = [jobAnswer(), jobAnswer()];
+  assert.match(await failing("last~2", two), /"last~2": there are only 2 jobs$/);
 });

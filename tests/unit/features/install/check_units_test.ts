@@ -101,7 +101,7 @@ Deno.test("checkSecrets() tells of secrets that the key file does not open", () 
   assert.deepEqual(checkSecrets(factsWith({ runner: answered })), []);
   const [check] = checkSecrets(factsWith({ runner: { ...answered, unreadableSecrets: 2 } }));
   assert.equal(check?.status, "problem");
-  assert.match(check?.detail ?? "", /2 jobs have secrets .* another secrets\.key/);
+  assert.match(check?.detail ?? "", /2 jobs with secrets .* another secrets\.key/);
 });
 
 Deno.test("checkAgents() names each agent that does not answer, with the reason", () => {
