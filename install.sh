@@ -314,6 +314,7 @@ install_programs() {
     return 0
   fi
   make_scratch
+  [ "$dry_run" = yes ] || say "Installing $(build_field "$release_dir" version) to $prefix"
   id=$(release_id)
   target=$home_dir/releases/$id
   if [ ! -d "$target" ]; then
@@ -445,7 +446,6 @@ do_install() {
   runner=$bin_dir/cicd-runner
   [ "$dry_run" = no ] || runner=${release_dir:+$release_dir/bin/cicd-runner}
   install_shell_files
-  [ "$dry_run" = yes ] || say "Installed $(build_field "$home_dir/current" version) to $prefix."
   set -- --prefix "$prefix"
   [ "$enable" = yes ] || set -- "$@" --no-enable
   [ "$linger" = yes ] || set -- "$@" --no-linger

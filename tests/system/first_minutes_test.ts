@@ -10,7 +10,7 @@ import {
 
 /** By the beginning of a command: what a new user has to see. */
 const SEEN: Readonly<Record<string, readonly RegExp[]>> = {
-  "./install.sh": [/^Installed \S+ to \/home\/dev\/\.local\.$/m, /cicd-runner run -- echo hello/],
+  "./install.sh": [/^Installing \S+ to \/home\/dev\/\.local$/m, /cicd-runner run -- echo hello/],
   "cicd-runner doctor": [/the runner answers/, /^1 warning$|^No problems found$/m],
   "cicd-runner run -p web --limit-memory": [/^3 passed$/m, /^cicd-runner: job \S+ succeeded/m],
   "cicd-runner show": [/^workdir +\/home\/dev\/web$/m, /^limits .*2G memory, 10m time/m],
