@@ -259,6 +259,7 @@ export async function startRunner(input: RunnerInput) {
     clock,
     intake,
     defaultsOf: (project: ProjectName) => config.defaultsOf(project),
+    claim: (job: Job) => dispatcher.claim(job),
     seal: (secrets: Readonly<Record<string, string>>, jobId: Job["id"]) =>
       sealMap(key, new Map(Object.entries(secrets)), jobId),
   };

@@ -74,7 +74,7 @@ export function jobRoutes(ports: JobPorts, leases: ClientLeases): readonly AnyRo
       query: { follow: flag, on_disconnect: onDisconnect },
       body: jobRequestSchema,
       answers: {
-        201: { description: "The job is queued", schema: jobSchema },
+        201: { description: "The job is queued, or starts at once", schema: jobSchema },
         200: {
           description: "The existing job of the idempotency key; with `follow=1`, the log",
           schema: jobSchema,

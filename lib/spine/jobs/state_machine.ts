@@ -22,10 +22,16 @@ import {
 } from "@lib/spine/jobs/model.ts";
 import type { RetryCause } from "@lib/spine/spec/job_spec.ts";
 
+/** A queued job is taken, in this boot of the machine. */
+export interface ClaimEvent {
+  readonly kind: "claimed";
+  readonly bootId: string;
+}
+
 /** An event in the life of a job. */
 export type JobEvent =
   /** The scheduler takes the job; the next attempt begins. */
-  | { readonly kind: "claimed"; readonly bootId: string }
+  | ClaimEvent
   /** The attempt's processes are starting. */
   | { readonly kind: "started"; readonly attempt: number; readonly at: number }
   /** The attempt has checked out its repository. */

@@ -25,7 +25,9 @@ import {
   SILENT,
 } from "@lib/spine/queue/waiting.ts";
 import { type AttemptOutcome, isTerminal, type Job } from "@lib/spine/jobs/model.ts";
-import { pickJobs } from "@lib/spine/queue/scheduler.ts";
+import { countByProject, pickJobs } from "@lib/spine/queue/scheduler.ts";
+import { ProjectTurns } from "@lib/spine/queue/project_turns.ts";
+import type { ClaimEvent } from "@lib/spine/jobs/state_machine.ts";
 
 /** The part of the configuration that the loop reads again at every turn. */
 export interface DispatchLimits {
@@ -72,8 +74,7 @@ export class Dispatcher implements AsyncDisposable {
   /** The attempts under way. */
   readonly #attempts = new Map<string, Flight>();
   readonly #stopping = new Set<string>();
-  readonly #lastTurn = new Map<ProjectName, number>();
-  #turn = 0;
+  readonly #turns = new ProjectTurns();
   #wake = new AbortController();
   readonly #reasons: ReasonWatch;
   #beatAt: number;
@@ -104,8 +105,22 @@ export class Dispatcher implements AsyncDisposable {
     this.#wake.abort(new DOMException("Woken", "AbortError"));
   }
 
+  /**
+   * Claims a job that is being stored, in the same transaction, if it may start at once: a slot is
+   * free, and no other job is queued. Otherwise it takes its turn.
+   */
+  claim(job: Job): ClaimEvent | undefined {
+    const { store, diskProblem, bootId } = this.#options;
+    const isHeld = this.#failure !== undefined || this.#tasks.signal.aborted ||
+      store.queuedCount() > 0 || this.#queuedReason(job) !== undefined;
+    if (isHeld || diskProblem?.() !== undefined) return undefined;
+    this.#turns.note(job.spec.project);
+    return { kind: "claimed", bootId };
+  }
+
   /** Reacts to a committed change of a job. */
   onChange(job: Job): void {
+    if (job.state === "starting") this.#follow(job);
     if (job.cancel !== undefined && !isTerminal(job.state) && job.state !== "queued") {
       this.#stop(job);
     }
@@ -115,10 +130,7 @@ export class Dispatcher implements AsyncDisposable {
   /** Returns why a job waits, for people; `undefined` if it does not, or only for its turn. */
   waitingReason(job: Job): string | undefined {
     if (job.state === "queued") {
-      if (this.#failure !== undefined) return this.unreadyReason();
-      const { store, clock, limits } = this.#options;
-      const under = { attempts: [...this.#attempts.values()], inFlight: this.#inFlight() };
-      return queuedReason(job, { ...limits(), ...under, store, now: clock.now() });
+      return this.#failure === undefined ? this.#queuedReason(job) : this.unreadyReason();
     }
     const flight = this.#attempts.get(attemptKey(job.id, job.attempt));
     return flight === undefined || isTerminal(job.state) ? undefined : attemptReason(job, flight);
@@ -188,32 +200,24 @@ export class Dispatcher implements AsyncDisposable {
       maxProjects,
       maxRunningOf,
       isPaused: (project) => modes.get(project) === "paused",
-      lastTurnOf: (project) => this.#lastTurn.get(project) ?? 0,
+      lastTurnOf: (project) => this.#turns.lastOf(project),
     });
     if (picks.length === 0) return 0;
     const problem = this.#options.diskProblem?.();
     if (problem !== undefined) throw new CicdError("io_failed", problem);
-    for (const { project } of picks) this.#noteTurn(project);
+    for (const { project } of picks) this.#turns.note(project);
     const claims = store.applyAll(picks.map(({ id }) => id), { kind: "claimed", bootId });
-    const started = claims.flatMap((claim) => claim.kind === "changed" ? [claim.job] : []);
-    for (const job of started) this.#follow(job);
-    return started.length;
+    return claims.filter(({ kind }) => kind === "changed").length;
   }
 
-  #inFlight(): ReadonlyMap<ProjectName, number> {
-    const counts = new Map<ProjectName, number>();
-    for (const { job: { spec: { project } } } of this.#attempts.values()) {
-      counts.set(project, (counts.get(project) ?? 0) + 1);
-    }
-    return counts;
+  #queuedReason(job: Job): string | undefined {
+    const { store, clock, limits } = this.#options;
+    const under = { attempts: [...this.#attempts.values()], inFlight: this.#inFlight() };
+    return queuedReason(job, { ...limits(), ...under, store, now: clock.now() });
   }
 
-  #noteTurn(project: ProjectName): void {
-    this.#lastTurn.delete(project);
-    this.#lastTurn.set(project, ++this.#turn);
-    // A project without a turn for so long goes first anyway.
-    const [oldest] = this.#lastTurn.keys();
-    if (this.#lastTurn.size > MAX_TURNS && oldest !== undefined) this.#lastTurn.delete(oldest);
+  #inFlight() {
+    return countByProject([...this.#attempts.values()].map(({ job }) => job));
   }
 
   #restMs(): number {
@@ -225,13 +229,8 @@ export class Dispatcher implements AsyncDisposable {
   #follow(job: Job): void {
     const key = attemptKey(job.id, job.attempt);
     if (this.#attempts.has(key)) return;
-    const flight: Flight = {
-      over: new AbortController(),
-      starting: new AbortController(),
-      ...NOTHING_NOTED,
-      due: undefined,
-      job,
-    };
+    const [over, starting] = [new AbortController(), new AbortController()];
+    const flight: Flight = { over, starting, ...NOTHING_NOTED, due: undefined, job };
     this.#attempts.set(key, flight);
     if (job.state === "running") flight.starting.abort(ANSWERED);
     else this.#tasks.spawn(`start of ${key}`, (signal) => this.#limitStart(job, flight, signal));
@@ -386,8 +385,6 @@ export class Dispatcher implements AsyncDisposable {
 
 /** The loop turns at least this often, so that a missing turn means something. */
 const MAX_REST_MS = 5_000;
-/** Number of projects whose last turn is remembered. */
-const MAX_TURNS = 1_024;
 
 const ANSWERED = new DOMException("The attempt does not wait to start", "AbortError");
 

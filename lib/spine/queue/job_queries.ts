@@ -6,6 +6,7 @@
 import { CicdError } from "@lib/core/errors.ts";
 import type { JobId, ProjectName } from "@lib/core/ids.ts";
 import { integer, jobIdIn, projectIn, text } from "@lib/spine/queue/job_row.ts";
+import type { Job } from "@lib/spine/jobs/model.ts";
 import type { Database } from "@lib/foundations/store/database.ts";
 
 /** An ended job as retention sees it. */
@@ -51,6 +52,13 @@ export function idsWithPrefix(
       )
     );
   return rows.map((row) => jobIdIn(row)).sort().slice(0, 6);
+}
+
+/** Returns the id of the machine's boot in which the job's latest attempt was claimed. */
+export function bootIdOf(db: Database, { id, attempt }: Job): string {
+  const sql = "SELECT boot_id FROM attempts WHERE job_id = ? AND number = ?";
+  const row = db.first(sql, id, attempt);
+  return row === undefined ? "" : text(row, "boot_id");
 }
 
 /** Sums over all attempts that ever ended; the sums only grow, across restarts too. */

@@ -18,6 +18,7 @@ import {
 import {
   type AttemptTotals,
   attemptTotals,
+  bootIdOf,
   type EndedJob,
   endedJobs,
   type EndedPage,
@@ -32,7 +33,6 @@ import {
   parseAttemptRow,
   parseJobRow,
   recordAttempt,
-  text,
   updateRow,
 } from "@lib/spine/queue/job_row.ts";
 import { type Attempt, isTerminal, type Job } from "@lib/spine/jobs/model.ts";
@@ -49,7 +49,12 @@ import {
   readIntakeModes,
   writeIntakeMode,
 } from "@lib/spine/queue/queue_queries.ts";
-import { type JobEvent, type Transition, transition } from "@lib/spine/jobs/state_machine.ts";
+import {
+  type ClaimEvent,
+  type JobEvent,
+  type Transition,
+  transition,
+} from "@lib/spine/jobs/state_machine.ts";
 import type { Database } from "@lib/foundations/store/database.ts";
 
 /** A job about to be stored. */
@@ -57,6 +62,8 @@ export interface NewJob {
   readonly job: Job;
   readonly sealedSecrets?: Uint8Array;
   readonly idempotency?: Idempotency;
+  /** Claims the first attempt in the same transaction; `undefined`: the job takes its turn. */
+  readonly claim?: (job: Job) => ClaimEvent | undefined;
   /** Stores related rows in the same transaction; if it throws, nothing is stored. */
   readonly also?: () => void;
 }
@@ -123,10 +130,16 @@ export class JobStore {
       const superseded = job.spec.cancelInProgress && job.spec.concurrencyGroup !== undefined
         ? this.#supersede(job, job.spec.concurrencyGroup, changes)
         : [];
-      insertRow(this.#db, job, {
+      const event = request.claim?.(job);
+      const claimed = event === undefined ? undefined : transition(job, event);
+      const stored = claimed?.kind === "changed"
+        ? { ...claimed.job, revision: ++this.#revision }
+        : job;
+      insertRow(this.#db, stored, {
         rank: rankOf(job, this.#options.ageingMs),
         sealedSecrets: request.sealedSecrets,
       });
+      if (event !== undefined) recordAttempt(this.#db, job, stored, event);
       if (idempotency !== undefined) {
         this.#db.run(
           "INSERT INTO idempotency_keys (key, request_hash, job_id) VALUES (?, ?, ?)",
@@ -137,7 +150,8 @@ export class JobStore {
       }
       request.also?.();
       changes.push([job, undefined]);
-      return { kind: "created", job, superseded };
+      if (stored !== job) changes.push([stored, job]);
+      return { kind: "created", job: stored, superseded };
     });
     for (const [job, before] of changes) this.#options.onChange(job, before);
     return result;
@@ -241,12 +255,7 @@ export class JobStore {
 
   /** Returns the id of the machine's boot in which the job's latest attempt was claimed. */
   bootIdOf(job: Job): string {
-    const row = this.#db.first(
-      "SELECT boot_id FROM attempts WHERE job_id = ? AND number = ?",
-      job.id,
-      job.attempt,
-    );
-    return row === undefined ? "" : text(row, "boot_id");
+    return bootIdOf(this.#db, job);
   }
 
   /** Runs an ended job again, with new secrets for those that were removed at its end. */

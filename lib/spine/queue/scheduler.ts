@@ -8,6 +8,7 @@
  * @module
  */
 import type { JobId, ProjectName } from "@lib/core/ids.ts";
+import type { Job } from "@lib/spine/jobs/model.ts";
 import type { Candidate, ProjectCandidates } from "@lib/spine/queue/queue_queries.ts";
 
 /** The bounds of the choice. */
@@ -39,6 +40,13 @@ interface Contender {
   readonly groups: Set<string>;
   running: number;
   lastTurn: number;
+}
+
+/** Returns the number of jobs of each project that has any. */
+export function countByProject(jobs: readonly Job[]): ReadonlyMap<ProjectName, number> {
+  const counts = new Map<ProjectName, number>();
+  for (const { spec: { project } } of jobs) counts.set(project, (counts.get(project) ?? 0) + 1);
+  return counts;
 }
 
 /** Picks the jobs to start now, in order; never more than the bounds allow. */

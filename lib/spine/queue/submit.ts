@@ -7,6 +7,7 @@ import { createHash } from "node:crypto";
 import { CicdError } from "@lib/core/errors.ts";
 import { type JobId, newJobId, type ProjectName } from "@lib/core/ids.ts";
 import { isTerminal, type Job } from "@lib/spine/jobs/model.ts";
+import type { ClaimEvent } from "@lib/spine/jobs/state_machine.ts";
 import { assertMaySubmit, type Caller } from "@lib/core/caller.ts";
 import {
   parseJobRequest,
@@ -23,6 +24,8 @@ export interface SubmitPorts {
   readonly clock: Clock;
   readonly intake: Pick<Intake, "assertOpen" | "assertRoom" | "assertDisk">;
   readonly defaultsOf: (project: ProjectName) => RequestDefaults;
+  /** Claims a job that may start at once. */
+  readonly claim?: (job: Job) => ClaimEvent | undefined;
   /** Seals secrets for the database. */
   readonly seal: (secrets: Readonly<Record<string, string>>, jobId: JobId) => Uint8Array;
 }
@@ -78,6 +81,7 @@ export function submitJob(
   };
   return ports.store.insert({
     job,
+    ...(ports.claim === undefined ? {} : { claim: ports.claim }),
     ...(spec.secretNames.length === 0 ? {} : { sealedSecrets: ports.seal(secrets, id) }),
     ...(idempotency === undefined ? {} : { idempotency }),
     ...(also === undefined ? {} : { also: () => also(id) }),

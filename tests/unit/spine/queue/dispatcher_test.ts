@@ -8,6 +8,7 @@ import type { JobStore } from "@lib/spine/queue/job_store.ts";
 import type { AttemptOutcome, Job } from "@lib/spine/jobs/model.ts";
 import { FakeClock } from "../../../support/fake_clock.ts";
 import {
+  makeJob,
   makeOutcome,
   makeSpec,
   type MemoryStore,
@@ -170,6 +171,60 @@ Deno.test("Dispatcher runs no more than the limit, and fills a place as soon as 
   t.runner.end(jobs[0]?.id ?? assert.fail());
   await t.clock.tick(0);
   assert.equal(t.runner.runs.length, 3);
+});
+
+Deno.test("claim() starts a new job at once if a slot is free and nothing else is queued", async () => {
+  await using t = setup({ maxRunning: 2 });
+  const submit = (changes: Partial<Job> = {}) =>
+    t.store.insert({ job: makeJob(changes), claim: (job) => t.dispatcher.claim(job) }).job;
+  const first = submit({ spec: makeSpec({ concurrencyGroup: "deploy" }) });
+  assert.equal(first.state, "starting");
+  // The agent is asked before anything else happens.
+  assert.deepEqual(t.runner.runs, [`${first.id}/1`]);
+  assert.equal(submit({ spec: makeSpec({ concurrencyGroup: "deploy" }) }).state, "queued");
+  assert.equal(submit().state, "queued", "another job is before it");
+  await t.clock.tick(0);
+  assert.equal(t.runner.runs.length, 2);
+  assert.equal(submit().state, "queued", "all slots are taken");
+});
+
+Deno.test("claim() leaves a job in the queue while it is paused, full or out of order", async () => {
+  let problem: string | undefined;
+  let isBroken = false;
+  await using t = setup({
+    maxRunningOf: 1,
+    diskProblem: () => problem,
+    wrap: (store) =>
+      new Proxy(store, {
+        get(target, name) {
+          if (name === "nextNotBefore" && isBroken) throw new Error("broken");
+          const value = Reflect.get(target, name);
+          return typeof value === "function" ? value.bind(target) : value;
+        },
+      }),
+  });
+  await t.clock.tick(0);
+  const isClaimed = () => t.dispatcher.claim(makeJob()) !== undefined;
+  assert(isClaimed());
+  for (const mode of ["*", "web"] as const) {
+    const project = mode === "*" ? ALL_PROJECTS : projectName(mode);
+    t.store.setIntakeMode(project, "paused");
+    assert(!isClaimed(), mode);
+    t.store.setIntakeMode(project, "open");
+  }
+  problem = "full";
+  assert(!isClaimed());
+  problem = undefined;
+  isBroken = true;
+  t.dispatcher.wake();
+  await t.clock.tick(0);
+  assert(!isClaimed());
+  isBroken = false;
+  await t.clock.tick(200);
+  assert(isClaimed());
+  t.add();
+  await t.clock.tick(0);
+  assert(!isClaimed(), "the project's only slot is taken");
 });
 
 Deno.test("Dispatcher respects a project's own limit", async () => {

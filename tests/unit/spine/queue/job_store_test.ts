@@ -473,3 +473,36 @@ function firstOfGroups(
   return jobs.filter(({ group }) => group === undefined || seen.size < seen.add(group).size)
     .map(({ id }) => id);
 }
+
+Deno.test("insert() stores a job and its first attempt with one commit, if it may start at once", () => {
+  using t = openMemoryStore();
+  const claim = () => ({ kind: "claimed", bootId: "boot-1" }) as const;
+  const commits = () => t.db.first("SELECT count FROM commits")?.["count"];
+  const before = Number(commits());
+  const { job } = t.store.insert({ job: makeJob(), claim });
+  assert.equal(commits(), before + 1);
+  assert.equal(job.state, "starting");
+  assert.deepEqual(t.store.require(job.id), job);
+  assert.equal(t.store.bootIdOf(job), "boot-1");
+  assert.deepEqual(t.store.attempts(job.id).map(({ number, state }) => [number, state]), [[
+    1,
+    "starting",
+  ]]);
+  assert.deepEqual(t.changes.map(({ job: { state } }) => state), ["queued", "starting"]);
+  assert.equal(t.store.insert({ job: makeJob(), claim: () => undefined }).job.state, "queued");
+});
+
+Deno.test("insert() asks for a claim only after the jobs of the group have been cancelled", () => {
+  using t = openMemoryStore();
+  const spec = makeSpec({ concurrencyGroup: "deploy", cancelInProgress: true });
+  t.add({ spec });
+  const queued: number[] = [];
+  t.store.insert({
+    job: makeJob({ spec }),
+    claim() {
+      queued.push(t.store.queuedCount());
+      return undefined;
+    },
+  });
+  assert.deepEqual(queued, [0]);
+});
