@@ -9,7 +9,7 @@ import type { Config } from "@lib/foundations/config/config.ts";
 import { HTTP, PROGRAM } from "@lib/foundations/config/program_keys.ts";
 import { agentSocketPath } from "@lib/foundations/config/socket_paths.ts";
 import { JOB_DEFAULTS } from "@lib/spine/spec/keys.ts";
-import { ownAccount } from "@lib/core/account.ts";
+import { type Account, accountReader } from "@lib/core/account.ts";
 import { systemClock } from "@lib/core/clock.ts";
 import { CicdError } from "@lib/core/errors.ts";
 import type { ProjectName } from "@lib/core/ids.ts";
@@ -68,6 +68,7 @@ export async function startAgent(input: AgentInput) {
   // Two agents that start at once must not both adopt the same attempts.
   parts.use(lockDirectory({ directory, program: "cicd-agent", remedy: "it serves this project" }));
   const key = openKey(`${stateDir}/secrets.key`);
+  const account = accountReader(input.env);
   const services = agentServices({ project, config, env: input.env, clock, log }, directory);
   const features = await agentParts(services);
   parts.defer(() => {
@@ -104,7 +105,7 @@ export async function startAgent(input: AgentInput) {
           mask,
           onFailure: (error) => log.warning("Cannot write a setup log", { error }),
         }),
-      environmentOf: (attempt) => environmentOf(input, attempt),
+      environmentOf: (attempt) => environmentOf({ ...input, account: account() }, attempt),
       maskOf: async (secrets) => {
         const patterns = await compileSecrets(secrets);
         return (text) => maskText(patterns, text);
@@ -207,10 +208,9 @@ async function projectUse(executor: Executor, signal: AbortSignal) {
 }
 
 function environmentOf(
-  { config, env }: AgentInput,
+  { config, env, account: { username, shell, home } }: AgentInput & { readonly account: Account },
   { ref, spec, directory }: AttemptHandle,
 ): Readonly<Record<string, string>> {
-  const { username, shell, home } = ownAccount(env);
   const inside = spec.container !== undefined;
   const input = {
     own: env,

@@ -45,6 +45,22 @@ export function ownAccount(
   };
 }
 
+/**
+ * Returns a function that returns the account, which looks it up until there is an entry: where
+ * accounts are in a directory service, each lookup takes milliseconds.
+ */
+export function accountReader(
+  env: Readonly<Record<string, string | undefined>>,
+  source: AccountSource = SYSTEM,
+): () => Account {
+  let found: ReturnType<typeof entryOf>;
+  const entry = () => {
+    found ??= source.entry();
+    return found;
+  };
+  return () => ownAccount(env, { ...source, entry });
+}
+
 function entryOf(source: AccountSource) {
   try {
     return source.entry();

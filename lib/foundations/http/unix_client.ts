@@ -66,14 +66,13 @@ export function exchange(
 ): Promise<UnixResponse> {
   return new Promise((resolve, reject) => {
     if (signal.aborted) return reject(signal.reason);
-    const bytes = body === undefined ? undefined : Buffer.from(body);
     const request = open({
       method,
       path,
       headers: {
         host: "localhost",
         ...headers,
-        ...(bytes === undefined ? {} : { "content-length": String(bytes.length) }),
+        ...(body === undefined ? {} : { "content-length": String(Buffer.byteLength(body)) }),
       },
     });
     const onAbort = () => {
@@ -91,7 +90,8 @@ export function exchange(
     request.once("response", (message) => {
       resolve(toResponse(message, request, signal, onAbort));
     });
-    request.end(bytes);
+    // As text it is sent with the header, in one segment: the server wakes up once.
+    request.end(body);
   });
 }
 

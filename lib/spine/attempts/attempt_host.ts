@@ -6,7 +6,7 @@
 import { CicdError, ignore } from "@lib/core/errors.ts";
 import type { ProjectName } from "@lib/core/ids.ts";
 import { TaskGroup } from "@lib/core/task_group.ts";
-import { exists, existsSync } from "@lib/foundations/files/records.ts";
+import { existsSync } from "@lib/foundations/files/records.ts";
 import { repairDirectory } from "@lib/spine/jobs/attempt_damage.ts";
 import type { AttemptDirectory, AttemptRef } from "@lib/spine/jobs/attempt_directory.ts";
 import type { AttemptFound, AttemptHandle } from "@lib/spine/jobs/executor.ts";
@@ -211,7 +211,7 @@ export class AttemptHost implements AsyncDisposable {
     let handle: AttemptHandle = { ref, spec, directory: this.#directory(ref) };
     const damage = repairDirectory(handle.directory);
     const refusal = this.#refusalOf(input, handle.directory, damage);
-    if (refusal !== undefined || await exists(handle.directory.path)) {
+    if (refusal !== undefined || existsSync(handle.directory.path)) {
       const outcome = await readOutcome(handle.directory);
       const found = await executor.look(handle, this.#tasks.signal);
       // A job can forge the outcome, but not its absence from the executor.
