@@ -4,7 +4,7 @@
  * @module
  */
 import * as v from "valibot";
-import { withDeadline } from "@lib/core/abort.ts";
+import { turn, withDeadline } from "@lib/core/abort.ts";
 import { CicdError } from "@lib/core/errors.ts";
 import { type JobId, parseJobId } from "@lib/core/ids.ts";
 import { readJson, readJsonIfAny } from "@lib/foundations/http/body.ts";
@@ -103,6 +103,8 @@ export function jobRoutes(ports: JobPorts, leases: ClientLeases): readonly AnyRo
           ...(isLeased ? { also } : {}),
         });
         if (isLeased) leases.take(job, caller);
+        // The agent gets its order before the answer is made.
+        if (job.state === "starting") await turn();
         const headers = { location: `/v1/jobs/${job.id}`, "x-job-id": job.id };
         if (query.follow === true) {
           const held = isLeased ? leases : undefined;
