@@ -17,6 +17,7 @@ import {
 import { compileGlobs } from "@lib/foundations/files/glob.ts";
 import { openParent } from "@lib/foundations/files/inside.ts";
 import { walk } from "@lib/foundations/files/walk.ts";
+import { buildHelperEnv } from "@lib/foundations/process/scrubbed_env.ts";
 import type { RunCommand } from "@lib/foundations/process/run_command.ts";
 import type { CacheSpec } from "@lib/spine/spec/job_spec.ts";
 import type { Packing } from "@lib/features/caches/cache_store.ts";
@@ -27,6 +28,30 @@ export interface Archiver {
   /** Holds `PATH`, for `tar` and `zstd`, and nothing else. */
   readonly env: Readonly<Record<string, string>>;
   readonly packing: Packing;
+}
+
+/** Returns a finder of `tar` that looks for `zstd` once. */
+export function archiverFinder(
+  { run, env: own }: {
+    readonly run: RunCommand;
+    /** The agent's own environment; only its `PATH` is used. */
+    readonly env: Readonly<Record<string, string | undefined>>;
+  },
+): (signal: AbortSignal) => Promise<Archiver> {
+  const env = { ...buildHelperEnv(own, ["PATH"]), ZSTD_CLEVEL: "1" };
+  let packing: Archiver["packing"] | undefined;
+  return async (signal) => {
+    if (packing === undefined) {
+      try {
+        const { code } = await run(["zstd", "--version"], { env, signal });
+        packing = code === 0 ? "zstd" : "none";
+      } catch (error) {
+        if (signal.aborted) throw error;
+        packing = "none";
+      }
+    }
+    return { run, env, packing };
+  };
 }
 
 /** Deadline of packing. */
@@ -122,45 +147,49 @@ export async function pack(
   );
 }
 
-/** The result of restoring an entry. */
-export interface Unpacked {
-  /** The paths that the archive had. */
-  readonly paths: readonly string[];
-  /** The size of the unpacked archive. */
-  readonly bytes: number;
+/**
+ * Unpacks an archive into an empty directory.
+ *
+ * @returns The size of the unpacked archive.
+ * @throws {CicdError} `io_failed` if the archive is damaged.
+ */
+export async function extract(
+  archiver: Archiver,
+  { archive, to }: { readonly archive: string; readonly to: string },
+  signal: AbortSignal,
+): Promise<number> {
+  // The modes exactly, whatever the umask.
+  const own = ["--no-same-owner", "--same-permissions"];
+  const args = ["--extract", `--file=${archive}`, `--directory=${to}`, ...own];
+  const { code, bytes } = await tar(archiver, args, signal);
+  if (code !== 0) throw new CicdError("io_failed", `tar ended with code ${code}`);
+  return bytes;
 }
 
 /**
- * Unpacks an archive into `stage`, an empty directory beside the workspace, and moves the paths from
- * there. Files of the checkout stay as they are.
+ * Moves the paths of a cache from `stage`, the unpacked archive, into the workspace. Files of the
+ * checkout stay as they are.
  *
- * @throws {CicdError} `io_failed` if the archive is damaged, or a symlink of the checkout is in the
- * way; nothing is restored then.
+ * @returns The paths that the archive had.
+ * @throws {CicdError} `io_failed` if a symlink of the checkout is in the way; nothing is moved then.
  */
-export async function unpack(
-  archiver: Archiver,
-  { archive, stage, workspace, paths }: {
-    readonly archive: string;
+export function place(
+  { stage, workspace, paths }: {
     readonly stage: string;
     readonly workspace: string;
     readonly paths: readonly string[];
   },
   signal: AbortSignal,
-): Promise<Unpacked> {
+): readonly string[] {
   using to = openDirectory(workspace);
   refuseLinks(to, paths);
-  // The modes exactly, whatever the umask.
-  const own = ["--no-same-owner", "--same-permissions"];
-  const args = ["--extract", `--file=${archive}`, `--directory=${stage}`, ...own];
-  const { code, bytes } = await tar(archiver, args, signal);
-  if (code !== 0) throw new CicdError("io_failed", `tar ended with code ${code}`);
   using from = openDirectory(stage);
   const restored: string[] = [];
   for (const path of paths) {
     signal.throwIfAborted();
     if (movePath(from, to, path)) restored.push(path);
   }
-  return { paths: restored, bytes };
+  return restored;
 }
 
 async function tar(

@@ -4,7 +4,6 @@
  * @module
  */
 import * as v from "valibot";
-import { buildHelperEnv } from "@lib/foundations/process/scrubbed_env.ts";
 import type { Clock } from "@lib/core/clock.ts";
 import { messageOf } from "@lib/core/errors.ts";
 import { formatDuration } from "@lib/core/duration.ts";
@@ -15,17 +14,19 @@ import type { CacheSpec } from "@lib/spine/spec/job_spec.ts";
 import type { AttemptHandle } from "@lib/spine/jobs/executor.ts";
 import type { AttemptStep, SetupContext } from "@lib/spine/jobs/step.ts";
 import type { RunCommand } from "@lib/foundations/process/run_command.ts";
-import { readIfThere, writeAtomic } from "@lib/foundations/files/records.ts";
+import { exists, readIfThere, writeAtomic } from "@lib/foundations/files/records.ts";
 import { removeTree } from "@lib/foundations/process/remove_tree.ts";
 import type { CacheLimits } from "@lib/features/caches/keys.ts";
 import {
   type Archiver,
+  archiverFinder,
   cacheKey,
+  extract,
   measure,
   pack,
-  unpack,
-  type Unpacked,
+  place,
 } from "@lib/features/caches/cache_archive.ts";
+import { makeRoom, type ReadyCopies } from "@lib/features/caches/ready_copies.ts";
 import {
   type CacheEntry,
   cachesPath,
@@ -45,6 +46,8 @@ const record = v.object({
   hit: v.picklist(["exact", "near", "miss"]),
   /** Without key files an entry is never final, so it is saved after each job. */
   isRolling: v.boolean(),
+  /** The size of what was restored, unpacked. */
+  bytes: v.optional(v.number()),
 });
 
 type CacheRecord = v.InferOutput<typeof record>;
@@ -58,6 +61,8 @@ interface CacheStepOptions {
   /** The agent's own environment; only its `PATH` is used. */
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly clock: Clock;
+  /** Absent: every restore unpacks. */
+  readonly ready?: Pick<ReadyCopies, "take" | "want">;
 }
 
 /**
@@ -93,9 +98,9 @@ async function restoreAll(
       if (files === 0 && cache.keyFiles.length > 0) {
         say(`Cache "${cache.name}": no key file was found; all jobs share one entry`);
       }
-      const place = { directory: cachesPath(tools.stateDir, ref.project), project: ref.project };
-      const hit = await restore(cache, { place, key, attempt: directory, say, tools, signal });
-      records.set(cache.name, { key, hit, isRolling: files === 0 });
+      const store = { directory: cachesPath(tools.stateDir, ref.project), project: ref.project };
+      const result = await restore(cache, { store, key, attempt: directory, say, tools, signal });
+      records.set(cache.name, { key, ...result, isRolling: files === 0 });
     } catch (error) {
       signal.throwIfAborted();
       say(`Cache "${cache.name}": could not be restored: ${messageOf(error)}`);
@@ -105,7 +110,7 @@ async function restoreAll(
 }
 
 interface Restore {
-  readonly place: { readonly directory: string; readonly project: CacheEntry["project"] };
+  readonly store: { readonly directory: string; readonly project: CacheEntry["project"] };
   readonly key: string;
   readonly attempt: AttemptDirectory;
   readonly say: (line: string) => void;
@@ -114,24 +119,27 @@ interface Restore {
 }
 
 /** Restores the entry of the key, or else the one that was used last. */
-async function restore(cache: CacheSpec, options: Restore): Promise<CacheRecord["hit"]> {
-  const { place: { directory, project }, key, say, tools: { clock } } = options;
+async function restore(
+  cache: CacheSpec,
+  options: Restore,
+): Promise<Pick<CacheRecord, "hit" | "bytes">> {
+  const { store: { directory, project }, key, say, tools: { clock } } = options;
   const entries = await listEntries(directory, { project, name: cache.name });
   const newestFirst = entries.toSorted((a, b) => b.lastUsedAt - a.lastUsedAt);
   const entry = newestFirst.find((one) => one.key === key) ?? newestFirst[0];
   if (entry === undefined) {
     say(`Cache "${cache.name}": nothing saved yet; this job's key is ${shown(key)}`);
-    return "miss";
+    return { hit: "miss" };
   }
   const begun = clock.now();
   const result = await restoreEntry(cache, entry, options);
   if (typeof result === "string") {
     say(`Cache "${cache.name}": could not be restored: ${result}`);
-    return "miss";
+    return { hit: "miss" };
   }
   const took = formatDuration(clock.now() - begun);
   say(`Cache "${cache.name}": ${restoredText(cache, { entry, key, result })} in ${took}`);
-  return entry.key === key ? "exact" : "near";
+  return { hit: entry.key === key ? "exact" : "near", bytes: result.bytes };
 }
 
 /** Such as `restored 48M into .npm from the entry of this key, 3f2a9c1b04de (12M packed),`. */
@@ -152,6 +160,14 @@ function restoredText(
     : `restored ${formatSize(result.bytes)} into ${result.paths.join(", ")}`;
   const without = missing.length === 0 ? "" : `; the entry has nothing for ${missing.join(", ")};`;
   return `${what} ${from} (${formatSize(entry.bytes)} packed)${without}`;
+}
+
+/** The result of restoring an entry. */
+interface Unpacked {
+  /** The paths that the archive had. */
+  readonly paths: readonly string[];
+  /** The size of the unpacked archive. */
+  readonly bytes: number;
 }
 
 /** Returns the part of a key that lines show. */
@@ -175,9 +191,14 @@ async function restoreEntry(
     await Deno.link(entry.path, archive);
     const now = tools.clock.now();
     await Deno.utime(archive, now / 1_000, now / 1_000);
-    const archiver = { ...await tools.archiver(signal), packing: packingOf(entry.path) };
-    const place = { archive, stage: files, workspace: attempt.workspace, paths };
-    return await unpack(archiver, place, signal);
+    const bytes = await tools.ready?.take({ path: entry.path, archive, to: files }, signal) ??
+      await extract(
+        { ...await tools.archiver(signal), packing: packingOf(entry.path) },
+        { archive, to: files },
+        signal,
+      );
+    const { workspace } = attempt;
+    return { paths: place({ stage: files, workspace, paths }, signal), bytes };
   } catch (error) {
     signal.throwIfAborted();
     return messageOf(error);
@@ -191,7 +212,6 @@ async function saveAll(
   { state }: AttemptOutcome,
   tools: Tools & { readonly signal: AbortSignal },
 ): Promise<readonly string[]> {
-  if (state !== "succeeded") return [];
   const { ref: { project }, spec: { caches = [] }, directory } = context;
   const { stateDir, limits, clock, signal } = tools;
   const notes: string[] = [];
@@ -199,9 +219,16 @@ async function saveAll(
     const records = await readCacheRecords(directory);
     for (const cache of caches) {
       const record = records.get(cache.name);
-      if (record === undefined || (record.hit === "exact" && !record.isRolling)) continue;
+      if (record === undefined) continue;
+      if (record.hit === "exact" && (!record.isRolling || state !== "succeeded")) {
+        await wantAgain(cache, { ...record, store: cachesPath(stateDir, project), tools });
+        continue;
+      }
+      if (state !== "succeeded") continue;
       notes.push(await save(cache, { context, key: record.key, tools, signal }));
     }
+    if (state !== "succeeded") return [];
+    await makeRoom(stateDir, project, limits());
     const entries = await listCaches(stateDir, project);
     for (const entry of planCacheEviction(entries, { ...limits(), now: clock.now() })) {
       await removeCache(entry);
@@ -211,6 +238,21 @@ async function saveAll(
     notes.push(`The caches could not be saved: ${messageOf(error)}`);
   }
   return notes;
+}
+
+/** Has the entry that a job used made ready for the next one. */
+async function wantAgain(
+  { name }: CacheSpec,
+  { key, bytes, store, tools: { ready } }: CacheRecord & {
+    readonly store: string;
+    readonly tools: Pick<Tools, "ready">;
+  },
+): Promise<void> {
+  if (ready === undefined || bytes === undefined) return;
+  for (const packing of ["zstd", "none"] as const) {
+    const path = entryPath(store, { name, key, packing });
+    if (await exists(path)) ready.want({ path, bytes });
+  }
 }
 
 /** Saves an entry; returns a sentence on what was saved, or why nothing was. */
@@ -245,8 +287,9 @@ async function save(
     const { size } = await Deno.stat(draft);
     const now = clock.now();
     await Deno.utime(draft, now / 1_000, now / 1_000);
-    const { packing } = archiver;
-    await Deno.rename(draft, entryPath(directory, { name, key, packing }));
+    const path = entryPath(directory, { name, key, packing: archiver.packing });
+    await Deno.rename(draft, path);
+    tools.ready?.want({ path, bytes });
     const took = formatDuration(now - begun);
     return `Saved the cache "${name}" under the key ${shown(key)}: ${formatSize(bytes)} of ${
       content.paths.join(", ")
@@ -262,24 +305,6 @@ async function save(
 /** Makes the archive's file, so that it is private while tar writes it. */
 async function makeDraft(path: string): Promise<void> {
   using _file = await Deno.open(path, { write: true, createNew: true, mode: 0o600 });
-}
-
-/** Returns a finder that looks for `zstd` once. */
-function archiverFinder({ run, env: own }: CacheStepOptions): Tools["archiver"] {
-  const env = { ...buildHelperEnv(own, ["PATH"]), ZSTD_CLEVEL: "1" };
-  let packing: Archiver["packing"] | undefined;
-  return async (signal) => {
-    if (packing === undefined) {
-      try {
-        const { code } = await run(["zstd", "--version"], { env, signal });
-        packing = code === 0 ? "zstd" : "none";
-      } catch (error) {
-        if (signal.aborted) throw error;
-        packing = "none";
-      }
-    }
-    return { run, env, packing };
-  };
 }
 
 /** Reads the records by the name of the cache; none if nothing was restored. */

@@ -12,6 +12,9 @@ import {
 import type { RunnerServices } from "@lib/api/feature.ts";
 import { listCaches, removeCache } from "@lib/features/caches/cache_store.ts";
 import { CACHES } from "@lib/features/caches/keys.ts";
+import { listReadyCopies, READY, removeCopy } from "@lib/features/caches/ready_copies.ts";
+import type { ProjectName } from "@lib/core/ids.ts";
+import { statIfThere } from "@lib/foundations/files/records.ts";
 import { PROGRAM } from "@lib/foundations/config/program_keys.ts";
 import { treeBytes } from "@lib/foundations/store/disk_space.ts";
 import { projectsIn } from "@lib/spine/jobs/attempt_directory.ts";
@@ -36,7 +39,11 @@ export function cacheSource(
     async find(signal) {
       const things: StoredThing[] = [];
       for (const project of projectsIn(stateDir)) {
-        for (const { path, name, lastUsedAt } of await listCaches(stateDir, project)) {
+        const stored = [
+          ...await listCaches(stateDir, project),
+          ...await readyCopiesWithTimes(stateDir, project),
+        ];
+        for (const { path, name, lastUsedAt } of stored) {
           things.push({
             kind: "cache",
             key: path,
@@ -51,8 +58,18 @@ export function cacheSource(
       return { things };
     },
     async remove({ key }) {
-      await removeCache({ path: key });
+      await (key.endsWith(READY) ? removeCopy : removeCache)({ path: key });
       return REMOVED;
     },
   };
+}
+
+/** A copy's own time is that of its making. */
+async function readyCopiesWithTimes(stateDir: string, project: ProjectName) {
+  return await Promise.all(
+    listReadyCopies(stateDir, project).map(async ({ path, name }) => {
+      const lastUsedAt = (await statIfThere(path))?.mtime?.getTime() ?? 0;
+      return { path, name, lastUsedAt };
+    }),
+  );
 }
