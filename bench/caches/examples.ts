@@ -1,5 +1,5 @@
 /**
- * The cache examples of the documentation, and a small project for each.
+ * The cache examples of the documentation.
  *
  * @module
  */
@@ -47,75 +47,3 @@ export function cacheExamples(path: string, markdown: string): readonly CacheExa
   }
   return examples;
 }
-
-/** A project on which the examples with a cache of its name are measured. */
-export interface CacheProject {
-  readonly name: string;
-  readonly files: Readonly<Record<string, string>>;
-  /** Makes the lock file, unless it is among the files. */
-  readonly lock?: readonly [program: string, ...args: string[]];
-}
-
-const CARGO = `[package]
-name = "sample"
-version = "0.1.0"
-edition = "2021"
-
-[dependencies]
-regex = "=1.11.1"
-serde_json = "=1.0.138"
-`;
-
-const GO = `package main
-
-import (
-	"net/http"
-
-	"github.com/spf13/cobra"
-	"gopkg.in/yaml.v3"
-)
-
-func main() {
-	command := &cobra.Command{Use: "sample"}
-	out, _ := yaml.Marshal(map[string]string{"name": command.Use})
-	_, _ = http.NewRequest("GET", string(out), nil)
-}
-`;
-
-/** The projects by the name of the cache in the examples. */
-export const CACHE_PROJECTS: readonly CacheProject[] = [
-  {
-    name: "npm",
-    files: {
-      "package.json": JSON.stringify({
-        name: "sample",
-        version: "1.0.0",
-        private: true,
-        scripts: { test: "node -e \"require('typescript')\"" },
-        dependencies: { eslint: "9.20.0", prettier: "3.5.0", typescript: "5.7.3" },
-      }),
-    },
-    lock: ["npm", "install", "--package-lock-only", "--silent"],
-  },
-  {
-    name: "cargo",
-    files: {
-      "Cargo.toml": CARGO,
-      "src/main.rs": 'fn main() {\n    println!("{}", regex::escape("."));\n}\n',
-    },
-    lock: ["cargo", "generate-lockfile", "--quiet"],
-  },
-  {
-    name: "go",
-    files: {
-      "go.mod": "module example.org/sample\n\ngo 1.22\n\nrequire (\n" +
-        "\tgithub.com/spf13/cobra v1.8.1\n\tgopkg.in/yaml.v3 v3.0.1\n)\n",
-      "main.go": GO,
-    },
-    lock: ["go", "mod", "tidy", "-e"],
-  },
-  {
-    name: "pip",
-    files: { "requirements.txt": "pytest==8.3.4\nrequests==2.32.3\npyyaml==6.0.2\n" },
-  },
-];

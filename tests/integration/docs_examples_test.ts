@@ -42,6 +42,7 @@ const BLOCKS: Readonly<Record<string, How>> = {
   "README.md cicd-runner submit": "grammar",
   "docs/architecture.md ": "not run: drawings",
   "docs/artifacts.md files:": "job",
+  "docs/artifacts.md # C and C++": "job",
   "docs/artifacts.md # Cargo": "job",
   "docs/artifacts.md # Go": "job",
   "docs/artifacts.md # pip": "job",

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { CACHE_PROJECTS, cacheExamples, documentPages } from "../../bench/caches/examples.ts";
+import { cacheExamples, documentPages } from "../../bench/caches/examples.ts";
+import { CACHE_PROJECTS } from "../../bench/caches/projects.ts";
 
 Deno.test("the generated documentation is fresh", async () => {
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {

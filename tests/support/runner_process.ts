@@ -32,6 +32,8 @@ export interface RunnerBenchOptions {
   readonly umask?: string;
   /** Programs before the runner, such as one that drops privileges. */
   readonly before?: readonly string[];
+  /** When an agent without work exits. @default {"2s"} */
+  readonly idleExit?: string;
 }
 
 /** The directories of one runner, which can be started and killed again and again. */
@@ -44,17 +46,19 @@ export class RunnerBench implements AsyncDisposable {
   readonly #config: string;
   readonly #umask: string;
   readonly #before: readonly string[];
+  readonly #idleExit: string;
   readonly #moreEnv: Readonly<Record<string, string>>;
   readonly #http: Deno.HttpClient;
   #process: Deno.ChildProcess | undefined;
   #stderr: Promise<string> = Promise.resolve("");
 
-  constructor(
-    { config = "", stateDir, main = MAIN, umask = "022", before = [], env = {} }:
-      RunnerBenchOptions = {},
-  ) {
+  constructor(options: RunnerBenchOptions = {}) {
+    const { config = "", stateDir, main = MAIN, umask = "022", before = [], idleExit = "2s" } =
+      options;
+    const { env = {} } = options;
     this.#umask = umask;
     this.#before = before;
+    this.#idleExit = idleExit;
     this.#moreEnv = env;
     this.main = main;
     this.stateDir = stateDir ?? `${this.directory}/state`;
@@ -70,7 +74,7 @@ export class RunnerBench implements AsyncDisposable {
 
   /** Writes the configuration file; a runner reads it when it starts, and at a SIGHUP. */
   configure(config: string): void {
-    Deno.writeTextFileSync(this.#config, `agent_idle_exit: 2s\n${config}`);
+    Deno.writeTextFileSync(this.#config, `agent_idle_exit: ${this.#idleExit}\n${config}`);
   }
 
   /** Starts a runner, without waiting for it. */

@@ -1,0 +1,2 @@
+/// Changed by every round of the measurement.
+pub const EDITION: u32 = 0;

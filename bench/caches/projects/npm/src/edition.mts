@@ -1,0 +1,2 @@
+/** Changed by every round of the measurement. */
+export const EDITION: number = 0;

@@ -1,0 +1,2 @@
+# Changed by every round of the measurement.
+EDITION = 0
