@@ -95,5 +95,5 @@ async function makeProcessExecutor(
     });
   }
   const { DirectExecutor } = await import("@lib/spine/executors/direct_executor.ts");
-  return new DirectExecutor({ clock });
+  return new DirectExecutor({ clock, contain: config().of(PROGRAM).contain });
 }

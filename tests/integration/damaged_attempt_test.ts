@@ -16,7 +16,6 @@ import { DirectExecutor } from "@lib/spine/executors/direct_executor.ts";
 import { UnitExecutor } from "@lib/spine/executors/unit_executor.ts";
 import type { UnitManager } from "@lib/spine/executors/unit_manager.ts";
 import { attemptDirectory, type AttemptRef } from "@lib/spine/jobs/attempt_directory.ts";
-import type { Executor } from "@lib/spine/jobs/executor.ts";
 import type { AttemptOutcome } from "@lib/spine/jobs/model.ts";
 import { recordLog } from "@lib/spine/logs/log_recorder.ts";
 import { LogWatcher } from "@lib/spine/logs/log_watcher.ts";
@@ -25,13 +24,14 @@ import { makeSpec } from "../support/job_fixtures.ts";
 import { RunnerBench } from "../support/runner_process.ts";
 import { RecordingLogger } from "../support/recording_logger.ts";
 
-type Kind = "unit" | "direct";
+/** The executor of units, or the way in which the direct one contains jobs. */
+type Kind = "unit" | "namespace" | "marker";
 
 /** A damage, as the script of a job, in the directory of its attempt. */
 interface Damage {
   readonly script: string;
   /** What the message says if the record of the end is lost; else the job's own result counts. */
-  readonly lost?: Partial<Record<Kind, RegExp>>;
+  readonly lost?: Partial<Record<"unit" | "direct", RegExp>>;
   /** A stop of it is not recorded, as its end seems to be. */
   readonly endsAnyhow?: true;
   /** Needs an account that is bound by modes. */
@@ -97,9 +97,9 @@ const DAMAGES: Readonly<Record<string, Damage>> = {
   },
   "kills its supervisor and names another process": {
     script: `if [ -e supervisor ]; then
-  set -- $(sed 's/.*) //' /proc/${Deno.pid}/stat); shift 19
-  printf '%s\\n%s\\n' ${Deno.pid} "$1" >supervisor
-  kill -9 $PPID
+  main=$(head -n 1 supervisor)
+  printf '%s\\n%s\\n%s\\n' ${Deno.pid} ${startedAt(Deno.pid)} ${Deno.pid} >supervisor
+  kill -9 $main
 fi`,
     lost: UNSUPERVISED,
   },
@@ -115,6 +115,12 @@ fi`,
     modes: true,
   },
 };
+
+/** The time of a process's start, which a supervisor's record has. */
+function startedAt(pid: number): string {
+  const stat = Deno.readTextFileSync(`/proc/${pid}/stat`);
+  return stat.slice(stat.lastIndexOf(") ") + 2).split(" ")[19] ?? "";
+}
 
 /** True if the kernel binds this account by modes. */
 function isBoundByModes(): boolean {
@@ -213,13 +219,13 @@ class Bench implements AsyncDisposable {
   readonly stateDir = `${this.root}/state`;
   readonly log = new RecordingLogger();
   readonly systemd = new FakeSystemd();
-  readonly #kind: Executor["kind"];
+  readonly #kind: Kind;
   #agents = new AsyncDisposableStack();
   /** A supervisor alone does not keep the test alive. */
   readonly #alive = setInterval(() => {}, 1_000);
   readonly #project = parseProjectName("damaged");
 
-  constructor(kind: Executor["kind"]) {
+  constructor(kind: Kind) {
     this.#kind = kind;
   }
 
@@ -232,13 +238,15 @@ class Bench implements AsyncDisposable {
     assert(this.#project !== undefined);
     const watcher = this.#agents.use(new LogWatcher({ clock: systemClock }));
     const executor = this.#agents.use(
-      this.#kind === "direct" ? new DirectExecutor({ clock: systemClock }) : new UnitExecutor({
-        project: this.#project,
-        connect: () => this.systemd.connect(),
-        runtimeDir: this.root,
-        clock: systemClock,
-        log: this.log,
-      }),
+      this.#kind === "unit"
+        ? new UnitExecutor({
+          project: this.#project,
+          connect: () => this.systemd.connect(),
+          runtimeDir: this.root,
+          clock: systemClock,
+          log: this.log,
+        })
+        : new DirectExecutor({ clock: systemClock, contain: this.#kind }),
     );
     const host = this.#agents.use(
       new AttemptHost({
@@ -322,11 +330,11 @@ async function endOf(host: AttemptHost, ref: AttemptRef): Promise<AttemptOutcome
   return await raceAbort(host.ended(ref), AbortSignal.timeout(15_000));
 }
 
-for (const kind of ["unit", "direct"] as const) {
+for (const kind of ["unit", "namespace", "marker"] as const) {
   for (const [name, { script: damage, lost, modes, endsAnyhow }] of Object.entries(DAMAGES)) {
     const skip = modes === true && !isBoundByModes();
     const check = ({ state, reason, message }: AttemptOutcome) => {
-      const expected = lost?.[kind];
+      const expected = lost?.[kind === "unit" ? "unit" : "direct"];
       // An agent that comes in time opens what was closed.
       const isEither = modes === true || lost === UNSUPERVISED;
       const isOwnEnd = expected === undefined || (isEither && state !== "lost");

@@ -1,6 +1,11 @@
 import assert from "node:assert/strict";
 import { systemClock } from "@lib/core/clock.ts";
-import { DirectExecutor } from "@lib/spine/executors/direct_executor.ts";
+import { existsSync } from "@lib/foundations/files/records.ts";
+import { type RunCommand, runCommand } from "@lib/foundations/process/run_command.ts";
+import {
+  DirectExecutor,
+  type DirectExecutorOptions,
+} from "@lib/spine/executors/direct_executor.ts";
 import {
   Bench,
   type ContractOptions,
@@ -11,71 +16,138 @@ import {
   testExecutorContract,
 } from "../support/executor_contract.ts";
 
-const CONTRACT: ContractOptions = {
-  name: "DirectExecutor",
-  create: () => Promise.resolve(new DirectExecutor({ clock: systemClock })),
+/** Runs no program of the machine that contains jobs in `refuse`. */
+function without(refuse: RegExp): RunCommand {
+  const none = { code: 1, signal: undefined, stdout: "", stderr: "refused", truncated: false };
+  return (argv, options) =>
+    refuse.test(argv.join(" ")) ? Promise.resolve(none) : runCommand(argv, options);
+}
+
+/** The ways to contain a job, and how to get them on a machine that allows root all of them. */
+const WAYS: Readonly<Record<string, Omit<DirectExecutorOptions, "clock">>> = {
+  "PID namespace": { contain: "namespace", run: without(/--user/) },
+  "user namespace": { contain: "namespace", run: without(/unshare --pid/) },
+  "marker": { contain: "marker" },
+  "marker, without setsid": { contain: "marker", run: without(/./) },
 };
 
-testExecutorContract(CONTRACT);
+for (const [way, options] of Object.entries(WAYS)) {
+  const CONTRACT: ContractOptions = {
+    name: `DirectExecutor (${way})`,
+    create: () => Promise.resolve(new DirectExecutor({ clock: systemClock, ...options })),
+    silentSignalsAreCodes: way === "marker, without setsid",
+  };
+  testExecutorContract(CONTRACT);
 
-Deno.test("DirectExecutor calls an attempt lost whose supervisor was killed, and ends its rest", async () => {
-  await using bench = new Bench(CONTRACT);
-  const executor = await bench.executor();
-  const marker = `1000.${Math.floor(Math.random() * 1e9)}`;
-  const request = bench.request(script(`setsid sleep ${marker} &\necho ready\nsleep ${marker}`));
-  await executor.start(request, deadline());
-  await logged(request, "ready");
-  const [pid] = Deno.readTextFileSync(`${request.directory.path}/supervisor`).split("\n");
-  Deno.kill(Number(pid), "SIGKILL");
-  const outcome = await executor.ended(request, deadline());
-  assert.equal(outcome.state, "lost");
-  assert.equal(outcome.reason, "agent_lost");
-  assert.equal(processesWith(marker), 0);
-  assert.equal(await executor.start(request, deadline()), "exists");
-  assert.equal((await executor.look(request, deadline())).kind, "vanished");
-});
-
-Deno.test("DirectExecutor continues what was stopped of a supervisor", async (t) => {
-  await using bench = new Bench(CONTRACT);
-  const executor = await bench.executor();
-  await t.step("at the end of the job", async () => {
-    const request = bench.request(script("kill -STOP $PPID\nexit 6"));
-    await executor.start(request, deadline());
-    const outcome = await executor.ended(request, deadline());
-    assert.equal(outcome.exitCode, 6, outcome.message);
-  });
-  await t.step("at a stop", async () => {
-    const request = bench.request(script("echo ready\nkill -STOP 0\nsleep 60"));
+  Deno.test(`${CONTRACT.name} calls an attempt lost whose supervisor was killed, and ends its rest`, async () => {
+    await using bench = new Bench(CONTRACT);
+    const executor = await bench.executor();
+    const marker = `1000.${Math.floor(Math.random() * 1e9)}`;
+    const request = bench.request(script(`setsid sleep ${marker} &\necho ready\nsleep ${marker}`));
     await executor.start(request, deadline());
     await logged(request, "ready");
-    await executor.stop(request, { reason: "cancelled", by: "by request" }, deadline());
+    const [pid] = Deno.readTextFileSync(`${request.directory.path}/supervisor`).split("\n");
+    Deno.kill(Number(pid), "SIGKILL");
     const outcome = await executor.ended(request, deadline());
-    assert.equal(outcome.state, "cancelled", outcome.message);
+    assert.equal(outcome.state, "lost");
+    assert.equal(outcome.reason, "agent_lost");
+    assert.equal(processesWith(marker), 0);
+    assert.equal(await executor.start(request, deadline()), "exists");
+    assert.equal((await executor.look(request, deadline())).kind, "vanished");
   });
-});
 
-Deno.test("DirectExecutor goes on where a job signals its own process group", async () => {
-  await using bench = new Bench(CONTRACT);
-  const executor = await bench.executor();
-  const request = bench.request(script("trap '' TERM\nkill -TERM 0\nsleep 0.3\nexit 6"), {
-    graceMs: 0,
+  Deno.test(`${CONTRACT.name} continues what was stopped of a supervisor`, async (t) => {
+    await using bench = new Bench(CONTRACT);
+    const executor = await bench.executor();
+    await t.step("at the end of the job", async () => {
+      const request = bench.request(script("kill -STOP $PPID\nexit 6"));
+      await executor.start(request, deadline());
+      const outcome = await executor.ended(request, deadline());
+      assert.equal(outcome.exitCode, 6, outcome.message);
+    });
+    await t.step("at a stop", async () => {
+      const request = bench.request(script("echo ready\nkill -STOP 0\nsleep 60"));
+      await executor.start(request, deadline());
+      await logged(request, "ready");
+      await executor.stop(request, { reason: "cancelled", by: "by request" }, deadline());
+      const outcome = await executor.ended(request, deadline());
+      assert.equal(outcome.state, "cancelled", outcome.message);
+    });
   });
-  await executor.start(request, deadline());
-  const outcome = await executor.ended(request, deadline());
-  assert.equal(outcome.reason, "exit_code", outcome.message);
-  assert.equal(outcome.exitCode, 6);
-});
 
-Deno.test("DirectExecutor holds the time limit while no program of ours is alive", async () => {
-  await using bench = new Bench(CONTRACT);
-  const first = await bench.executor();
-  const request = bench.request(script("trap '' TERM\necho ready\nwhile :; do sleep 1; done"), {
-    timeoutMs: 300,
-    graceMs: 200,
+  Deno.test(`${CONTRACT.name} goes on where a job signals its own process group`, async () => {
+    await using bench = new Bench(CONTRACT);
+    const executor = await bench.executor();
+    const request = bench.request(script("trap '' TERM\nkill -TERM 0\nsleep 0.3\nexit 6"), {
+      graceMs: 0,
+    });
+    await executor.start(request, deadline());
+    const outcome = await executor.ended(request, deadline());
+    assert.equal(outcome.reason, "exit_code", outcome.message);
+    assert.equal(outcome.exitCode, 6);
   });
-  await first.start(request, deadline());
-  await first[Symbol.asyncDispose]();
-  const outcome = await (await bench.executor()).ended(request, deadline());
-  assert.equal(outcome.state, "timed_out");
-  assert.equal(outcome.signal, "SIGKILL");
-});
+
+  Deno.test(`${CONTRACT.name} holds the time limit while no program of ours is alive`, async () => {
+    await using bench = new Bench(CONTRACT);
+    const first = await bench.executor();
+    const request = bench.request(script("trap '' TERM\necho ready\nwhile :; do sleep 1; done"), {
+      timeoutMs: 300,
+      graceMs: 200,
+    });
+    await first.start(request, deadline());
+    await first[Symbol.asyncDispose]();
+    const outcome = await (await bench.executor()).ended(request, deadline());
+    assert.equal(outcome.state, "timed_out", outcome.message);
+    assert.equal(outcome.signal, "SIGKILL");
+  });
+
+  Deno.test(`${CONTRACT.name} lets no job stop its own time limit`, async () => {
+    await using bench = new Bench(CONTRACT);
+    const first = await bench.executor();
+    const request = bench.request(script("echo ready\nkill -STOP 0\nsleep 60"), {
+      timeoutMs: 300,
+      graceMs: 0,
+    });
+    await first.start(request, deadline());
+    await first[Symbol.asyncDispose]();
+    // Without an agent that continues what was stopped.
+    if (options.run === undefined || options.contain === "namespace") {
+      while (!existsSync(request.directory.resultFile)) {
+        await systemClock.sleep(10, { signal: deadline() });
+      }
+    }
+    const outcome = await (await bench.executor()).ended(request, deadline());
+    assert.equal(outcome.state, "timed_out", outcome.message);
+  });
+
+  if (options.contain !== "namespace") continue;
+
+  Deno.test(`${CONTRACT.name} leaves nothing that dropped its session and its variables`, async () => {
+    await using bench = new Bench(CONTRACT);
+    const executor = await bench.executor();
+    const marker = `1000.${Math.floor(Math.random() * 1e9)}`;
+    const request = bench.request(
+      script(`setsid env -i sleep ${marker} & \nsetsid env -i sh -c \
+'trap "" TERM; sleep ${marker}; sleep ${marker}' &
+while [ "$(grep -l -a ${marker} /proc/[0-9]*/cmdline | wc -l)" -lt 3 ]; do :; done
+exit 3`),
+      { graceMs: 0 },
+    );
+    await executor.start(request, deadline());
+    const outcome = await executor.ended(request, deadline());
+    assert.equal(outcome.exitCode, 3, outcome.message);
+    assert.equal(processesWith(marker), 0);
+  });
+
+  Deno.test(`${CONTRACT.name} is out of reach of its job`, async () => {
+    await using bench = new Bench(CONTRACT);
+    const executor = await bench.executor();
+    const request = bench.request(script(`cd ..
+for pid in $(cat supervisor) 1; do kill -KILL $pid; kill -STOP $pid; done
+ls -d /proc/[0-9]* | wc -l
+exit 3`));
+    await executor.start(request, deadline());
+    const outcome = await executor.ended(request, deadline());
+    assert.equal(outcome.exitCode, 3, outcome.message);
+  });
+}

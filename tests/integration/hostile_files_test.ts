@@ -76,18 +76,22 @@ async function makeFifo(path: string): Promise<void> {
   assert.ok((await new Deno.Command("mkfifo", { args: [path] }).output()).success);
 }
 
-for (const output of ["merged", "split"] as const) {
-  Deno.test(`A job with FIFOs for its records ends, and its ${output} log is followed`, async () => {
+const FIFO_JOBS = [["merged", "namespace"], ["split", "namespace"], ["split", "marker"]] as const;
+
+for (const [output, contain] of FIFO_JOBS) {
+  const name =
+    `A job (${contain}) with FIFOs for its records ends, and its ${output} log is followed`;
+  Deno.test(name, async () => {
     await using bench = new Bench({
       name: "DirectExecutor",
-      create: () => Promise.resolve(new DirectExecutor({ clock: systemClock })),
+      create: () => Promise.resolve(new DirectExecutor({ clock: systemClock, contain })),
     });
     await using watcher = new LogWatcher({ clock: systemClock });
     const executor = await bench.executor();
     const job = `cd ..
 rm -f output.log stdout.log stderr.log log.index log.capped
 mkfifo beside output.log stdout.log stderr.log log.index log.capped outcome.json.tmp result.tmp
-mkfifo outcome.json .result.$PPID .result.$PPID.ended .result.$PPID.times artifacts.json
+mkfifo outcome.json stop.draft result.draft .claim.$PPID artifacts.json
 sleep 0.5`;
     const request = bench.request(script(job), { output });
     const { directory } = request;

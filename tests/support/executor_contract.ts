@@ -33,6 +33,8 @@ export interface ContractOptions {
   };
   /** The death of the main process by a signal is told as an exit code, as shells do. */
   readonly signalsAreCodes?: boolean;
+  /** The same for signals on which shells say nothing. */
+  readonly silentSignalsAreCodes?: boolean;
 }
 
 /** The environment of the suite's jobs. */
@@ -149,6 +151,15 @@ export function processesWith(marker: string): number {
   return count;
 }
 
+const SIGNALS = [
+  ["TERM", 15],
+  ["KILL", 9],
+  ["HUP", 1],
+  ["USR1", 10],
+  ["INT", 2],
+  ["PIPE", 13],
+] as const;
+
 /** Registers the suite for one executor. */
 export function testExecutorContract(options: ContractOptions): void {
   const test = (criterion: string, body: (bench: Bench) => Promise<void>) =>
@@ -183,7 +194,7 @@ export function testExecutorContract(options: ContractOptions): void {
 
   test("fails with the job's own exit code, 203 and 127 among them", async (bench) => {
     const executor = await bench.executor();
-    for (const code of [1, 42, 127, 143, 203, 255]) {
+    for (const code of [1, 2, 42, 127, 130, 141, 143, 203, 255]) {
       const outcome = await run(executor, bench.request(script(`exit ${code}`)));
       assert.equal(outcome.state, "failed");
       assert.equal(outcome.reason, "exit_code", outcome.message);
@@ -193,10 +204,11 @@ export function testExecutorContract(options: ContractOptions): void {
 
   test("names the signal that ended the job", async (bench) => {
     const executor = await bench.executor();
-    for (const [signal, number] of [["TERM", 15], ["KILL", 9], ["HUP", 1], ["USR1", 10]] as const) {
+    for (const [signal, number] of SIGNALS) {
       const outcome = await run(executor, bench.request(script(`kill -${signal} $$`)));
       assert.equal(outcome.state, "failed");
-      if (options.signalsAreCodes === true) {
+      const isSilent = options.silentSignalsAreCodes === true && /INT|PIPE/.test(signal);
+      if (options.signalsAreCodes === true || isSilent) {
         assert.equal(outcome.exitCode, 128 + number, outcome.message);
         continue;
       }
@@ -240,6 +252,23 @@ export function testExecutorContract(options: ContractOptions): void {
     assert.equal(outcome.exitCode, 0);
     assert.match(outcome.message, /by request/);
     assert.match(logOf(request), /tidied/);
+  });
+
+  test("sends one SIGTERM, and SIGKILL when the grace period is over by the clock", async (bench) => {
+    const executor = await bench.executor();
+    const request = bench.request(
+      script(`trap 'echo asked; sleep 4; echo late' TERM
+for i in 1 2 3 4 5 6 7 8; do (trap '' TERM; exec sleep 60) & done
+echo ready
+while :; do sleep 0.05; done`),
+      { graceMs: 2_000 },
+    );
+    await executor.start(request, deadline());
+    await logged(request, "ready");
+    await executor.stop(request, { reason: "cancelled", by: "by request" }, deadline());
+    const outcome = await executor.ended(request, deadline());
+    assert.equal(outcome.state, "cancelled", outcome.message);
+    assert.equal(logOf(request).replace("Terminated\n", ""), "ready\nasked\n");
   });
 
   test("leaves no survivor of a hostile tree", async (bench) => {

@@ -78,6 +78,14 @@ export const PROGRAM = section({
         "limits. `auto` uses units if a user manager is available.",
       "auto",
     ),
+    contain: key(
+      "direct.contain",
+      choice(["auto", "namespace", "marker"]),
+      "How `direct` jobs are held together: in a PID namespace, where nothing survives the job, or " +
+        "by their session and variables. `auto` uses a namespace where the machine allows one; " +
+        "`namespace` refuses jobs where it does not. Only root's namespaces let set-uid programs work.",
+      "auto",
+    ),
     idleExitMs: key(
       "idle_exit",
       duration(idle),

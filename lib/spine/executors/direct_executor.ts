@@ -1,16 +1,17 @@
 /**
  * The executor for machines without systemd.
  *
- * Unlike a unit, it has no limits on CPU, memory and tasks, no usage figures, and no hold on
- * processes that leave the job's session and drop its variables. The time limit and the grace
- * period are enforced, also without the agent.
+ * Unlike a unit, it has no limits on CPU, memory and tasks, and of the usage only CPU time. The time
+ * limit and the grace period are enforced, also without the agent. Where the kernel allows it, a job
+ * is in a PID namespace, which nothing of it survives.
  *
  * @module
  */
 import { raceAbort, withDeadline } from "@lib/core/abort.ts";
 import type { Clock } from "@lib/core/clock.ts";
-import { CicdError, messageOf } from "@lib/core/errors.ts";
-import { existsSync } from "@lib/foundations/files/records.ts";
+import { CicdError, ignore, messageOf } from "@lib/core/errors.ts";
+import { existsSync, removeIfThere } from "@lib/foundations/files/records.ts";
+import type { RunCommand } from "@lib/foundations/process/run_command.ts";
 import { Inotify } from "@lib/foundations/systemd/inotify.ts";
 import { Libc } from "@lib/foundations/systemd/libc.ts";
 import { repairDirectory } from "@lib/spine/jobs/attempt_damage.ts";
@@ -31,13 +32,37 @@ import {
   requestStop,
 } from "@lib/spine/executors/directory_files.ts";
 import { jobProgram, type ReadyProgram } from "@lib/spine/executors/job_program.ts";
+import {
+  type ContainChoice,
+  type Containment,
+  findContainment,
+} from "@lib/spine/executors/containment.ts";
 import { sleepUnless } from "@lib/spine/executors/sleep_unless.ts";
+import {
+  continueSupervisor,
+  isProcess,
+  isSupervisor,
+  readSupervisor,
+  type SupervisorRecord,
+  wakeTimer,
+} from "@lib/spine/executors/supervision.ts";
 import { SUPERVISOR_PROGRAM } from "@lib/spine/executors/supervisor.ts";
 
 /** Interval of checks for a killed supervisor, which leaves no trace in the directory. */
 const RECHECK_MS = 2_000;
+/** Longest pause between checks for the exit of a supervisor. */
+const EXIT_MS = 256;
 /** Deadline of a helper program; it only starts, finds or kills processes. */
 const HELPER_MS = 60_000;
+
+/** Options for {@linkcode DirectExecutor}. */
+export interface DirectExecutorOptions {
+  readonly clock: Clock;
+  /** @default {"auto"} */
+  readonly contain?: ContainChoice;
+  /** Tries how jobs can be contained. */
+  readonly run?: RunCommand;
+}
 
 /**
  * Runs each attempt under a supervisor, a shell.
@@ -50,9 +75,14 @@ export class DirectExecutor implements Executor {
   readonly #clock: Clock;
   readonly #inotify = new Inotify(new Libc());
   readonly #disposed = new AbortController();
+  readonly #contain: ContainChoice;
+  readonly #run: RunCommand | undefined;
+  #containment: Promise<Containment> | undefined;
 
-  constructor({ clock }: { readonly clock: Clock }) {
+  constructor({ clock, contain = "auto", run }: DirectExecutorOptions) {
     this.#clock = clock;
+    this.#contain = contain;
+    this.#run = run;
   }
 
   async start(request: AttemptRequest, signal: AbortSignal): Promise<"started" | "exists"> {
@@ -63,12 +93,13 @@ export class DirectExecutor implements Executor {
       recordExecFailure(request.directory, program.exitCode, this.#clock.now());
       return "started";
     }
-    return await beginSupervised(request, program, signal);
+    const containment = await raceAbort(this.#containmentNow(), signal);
+    return await beginSupervised(request, { ...program, containment }, signal);
   }
 
   async look(attempt: AttemptHandle, signal: AbortSignal): Promise<AttemptFound> {
     // The supervisor before the files: it exits after it has written the last of them.
-    if (await isSupervised(attempt, signal)) return { kind: "alive" };
+    if (isSupervised(attempt)) return { kind: "alive" };
     const damage = repairDirectory(attempt.directory);
     const found = await checkDirectory(attempt, this.#evidenceOptions());
     // Damage may hide that it was begun.
@@ -81,7 +112,7 @@ export class DirectExecutor implements Executor {
     const either = AbortSignal.any([signal, this.#disposed.signal]);
     await this.#gone(attempt, either);
     // The supervisor was killed, or its files were removed or forged: it does not end the rest.
-    if (!isRecorded(attempt.directory) || await isSupervised(attempt, either)) {
+    if (!isRecorded(attempt.directory) || !await this.#hasExited(attempt, either)) {
       await sweep(attempt, either);
     }
     return await settleDirectory(attempt, this.#evidenceOptions());
@@ -89,9 +120,10 @@ export class DirectExecutor implements Executor {
 
   async stop(attempt: AttemptHandle, why: StopRequest, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
-    // Without the request, the supervisor ignores the call.
+    // Without the request, the timer ignores the call.
     if (!requestStop(attempt.directory, why)) return await sweep(attempt, signal);
-    await callSupervisor("stop", attempt, signal);
+    const supervisor = supervisorOf(attempt);
+    if (supervisor !== undefined) wakeTimer(supervisor);
   }
 
   describeProject(): Promise<ProjectUse> {
@@ -107,8 +139,34 @@ export class DirectExecutor implements Executor {
     await this.#inotify[Symbol.asyncDispose]();
   }
 
+  /** Tries once how jobs can be contained; after a failure, the next job tries again. */
+  async #containmentNow(): Promise<Containment> {
+    const found = this.#containment ??= this.#findContainment();
+    try {
+      return await found;
+    } catch (error) {
+      if (this.#containment === found) this.#containment = undefined;
+      throw error;
+    }
+  }
+
+  async #findContainment(): Promise<Containment> {
+    const run = this.#run ??
+      (await import("@lib/foundations/process/run_command.ts")).runCommand;
+    const options = { run, uid: Deno.uid() ?? 0, signal: this.#disposed.signal };
+    return await findContainment(this.#contain, options);
+  }
+
   #evidenceOptions() {
     return { monitor: "its supervisor", now: this.#clock.now() };
+  }
+
+  /** Waits a moment for the exit of a supervisor that has just written its last file. */
+  async #hasExited(attempt: AttemptHandle, signal: AbortSignal): Promise<boolean> {
+    for (let ms = 1; ms <= EXIT_MS && isSupervised(attempt); ms *= 2) {
+      await this.#clock.sleep(ms, { signal });
+    }
+    return !isSupervised(attempt);
   }
 
   /** Resolves once the record exists, or the supervisor does not. */
@@ -117,7 +175,7 @@ export class DirectExecutor implements Executor {
     const { directory } = attempt;
     let change = Promise.withResolvers<void>();
     using _watch = this.#inotify.watch(directory.path, () => change.resolve());
-    while (!isRecorded(directory) && await isSupervised(attempt, signal)) {
+    while (!isRecorded(directory) && isSupervised(attempt)) {
       const recheckAt = this.#clock.now() + RECHECK_MS;
       while (!isRecorded(directory) && this.#clock.now() < recheckAt) {
         const ms = recheckAt - this.#clock.now();
@@ -141,12 +199,17 @@ const SHELL_VARIABLES = ["PWD", "OLDPWD", "SHLVL", "_"] as const;
  */
 async function beginSupervised(
   { ref, spec, env, secrets, directory }: AttemptRequest,
-  { argv, workdir }: ReadyProgram,
+  { argv, workdir, containment }: ReadyProgram & { readonly containment: Containment },
   signal: AbortSignal,
 ): Promise<"started" | "exists"> {
   const variables = { ...env, ...Object.fromEntries(secrets) };
   const [outputLog = "", errorLog = outputLog] = logFilesOf(directory, spec.output);
+  const { way, unshare, nsenter, setsid } = containment;
   const args = [
+    way,
+    unshare,
+    nsenter,
+    setsid,
     directory.path,
     ref.jobId,
     String(ref.number),
@@ -174,7 +237,9 @@ async function beginSupervised(
   }
   child.unref();
   using deadline = withDeadline(signal, HELPER_MS, "the supervisor to begin");
-  switch ((await raceAbort(new Response(child.stdout).text(), deadline)).trim()) {
+  const said = (await raceAbort(new Response(child.stdout).text(), deadline)).trim();
+  void removeIfThere(`${directory.path}/.claim.${child.pid}`).catch(ignore("it is small"));
+  switch (said) {
     case "begun":
       return "started";
     case "exists":
@@ -194,27 +259,30 @@ function isRecorded(directory: AttemptDirectory): boolean {
   }
 }
 
-/** Tells if an attempt's supervisor is running. */
-async function isSupervised(attempt: AttemptHandle, signal: AbortSignal): Promise<boolean> {
-  return (await callSupervisor("alive", attempt, signal)) === 0;
+/** Returns the living supervisor of an attempt, and continues it if it was stopped. */
+function supervisorOf({ directory: { path } }: AttemptHandle): SupervisorRecord | undefined {
+  const record = readSupervisor(path);
+  if (record === undefined || !isSupervisor(record, path)) return undefined;
+  continueSupervisor(record);
+  return record;
 }
 
-/** Kills the remaining processes of an attempt whose supervisor is dead. */
+function isSupervised(attempt: AttemptHandle): boolean {
+  return supervisorOf(attempt) !== undefined;
+}
+
+/** Kills the remaining processes of an attempt whose supervisor is dead, or not to be found. */
 async function sweep(attempt: AttemptHandle, signal: AbortSignal): Promise<void> {
-  await callSupervisor("sweep", attempt, signal);
-}
-
-async function callSupervisor(
-  call: "alive" | "stop" | "sweep",
-  { ref: { jobId, number }, directory }: AttemptHandle,
-  signal: AbortSignal,
-): Promise<number> {
   signal.throwIfAborted();
-  removeForged(`${directory.path}/supervisor`);
+  const { ref: { jobId, number }, directory: { path } } = attempt;
+  const record = readSupervisor(path);
+  // The number of a dead supervisor still is its session's; that of another process is forged.
+  const isSession = record !== undefined && (isSupervisor(record, path) || !isProcess(record.pid));
+  const session = isSession ? `${record.pid}` : "none";
   using deadline = withDeadline(signal, HELPER_MS, "a helper of the supervisor");
-  const { code } = await raceAbort(
+  await raceAbort(
     new Deno.Command("/bin/sh", {
-      args: ["-c", SUPERVISOR_PROGRAM, "supervisor", call, directory.path, jobId, String(number)],
+      args: ["-c", SUPERVISOR_PROGRAM, "supervisor", "sweep", session, jobId, String(number)],
       signal: deadline,
       clearEnv: true,
       stdin: "null",
@@ -223,27 +291,6 @@ async function callSupervisor(
     }).output(),
     deadline,
   );
-  return code;
-}
-
-/** Longest record of a supervisor: two short lines. */
-const SUPERVISOR_MAX_BYTES = 1024;
-
-/** Removes what a job put in place of a supervisor's record and the shell would read for ever. */
-function removeForged(file: string): void {
-  const info = lstatIfOpen(file);
-  if (info !== undefined && (info.isSymlink || info.size > SUPERVISOR_MAX_BYTES)) {
-    if (!info.isDirectory) Deno.removeSync(file);
-  }
-}
-
-/** Returns nothing for a file that is missing or in a closed directory: the shell finds none. */
-function lstatIfOpen(file: string): Deno.FileInfo | undefined {
-  try {
-    return Deno.lstatSync(file);
-  } catch {
-    return undefined;
-  }
 }
 
 function notBegun(jobId: string, why: string, cause?: unknown): CicdError {

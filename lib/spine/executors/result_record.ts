@@ -96,7 +96,7 @@ export function parseResultRecord(text: string): ParsedResult {
       ...(count("memory_peak_sampled") === 1 ? { memoryPeakSampled: true } : {}),
       ...present("oomKills", count("memory_oom_kill")),
       ...present("refusedTasks", count("pids_max")),
-      ...present("cpuUsageUs", count("cpu_usage_usec") ?? parseTimes(lines.get("child_times"))),
+      ...present("cpuUsageUs", count("cpu_usage_usec") ?? parseTimes(childTimesOf(text))),
       ...present("cpuThrottledUs", count("cpu_throttled_usec")),
       ...present("startedAt", count("started_at_ms")),
       ...present("finishedAt", count("finished_at_ms")),
@@ -156,6 +156,11 @@ function parseEnd(code: string | undefined, status: string | undefined): MainEnd
     default:
       return "has an unknown exit_code";
   }
+}
+
+/** The second line of a shell's `times`, which is of its children; the first has a key. */
+function childTimesOf(text: string): string | undefined {
+  return /^own_times=.*\n(.*)\n/m.exec(text)?.[1] ?? /^child_times=(.*)\n/m.exec(text)?.[1];
 }
 
 /** Parses a shell's `times` of its children, such as `0m1.5s 0m0.25s`, to microseconds. */

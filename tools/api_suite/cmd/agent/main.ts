@@ -8,7 +8,7 @@ import { runProgram } from "../../../../cmd/shared/run_program.ts";
 import { SUPERVISOR_PROGRAM } from "@lib/spine/executors/supervisor.ts";
 
 /** Place of the job's program among the arguments of the supervisor's `run`. */
-const PROGRAM_AT = 12;
+const PROGRAM_AT = 16;
 
 if (import.meta.main) {
   Deno.Command = HarmlessCommand();
