@@ -9,7 +9,7 @@
 import * as v from "valibot";
 import { JOB_ID_PATTERN } from "@lib/core/ids.ts";
 import { projectName } from "@lib/core/value_types.ts";
-import { END_REASONS, JOB_STATES } from "@lib/spine/jobs/model.ts";
+import { CONTAINMENTS, END_REASONS, JOB_STATES } from "@lib/spine/jobs/model.ts";
 import { limitsViewSchema } from "@lib/spine/spec/job_spec.ts";
 
 /** Marks a field that runners of an earlier release do not send. */
@@ -40,6 +40,13 @@ const usageSchema = v.object({
   memory_peak_bytes: v.nullable(count),
   wall_seconds: positive,
   cpu_throttled_seconds: positive,
+  containment: added(v.pipe(
+    v.nullable(v.picklist(CONTAINMENTS)),
+    v.description(
+      "How processes were held together without systemd: by a PID namespace or by session and " +
+        "variables; null: by a unit or container, or not yet known",
+    ),
+  )),
 });
 
 /** One attempt of a job. */

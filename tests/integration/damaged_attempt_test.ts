@@ -98,7 +98,7 @@ const DAMAGES: Readonly<Record<string, Damage>> = {
   "kills its supervisor and names another process": {
     script: `if [ -e supervisor ]; then
   main=$(head -n 1 supervisor)
-  printf '%s\\n%s\\n%s\\n' ${Deno.pid} ${startedAt(Deno.pid)} ${Deno.pid} >supervisor
+  printf '%s\\n%s\\n' ${Deno.pid} ${startedAt(Deno.pid)} >supervisor
   kill -9 $main
 fi`,
     lost: UNSUPERVISED,

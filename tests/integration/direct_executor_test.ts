@@ -136,6 +136,7 @@ exit 3`),
     await executor.start(request, deadline());
     const outcome = await executor.ended(request, deadline());
     assert.equal(outcome.exitCode, 3, outcome.message);
+    assert.equal(outcome.usage.containment, "namespace");
     assert.equal(processesWith(marker), 0);
   });
 

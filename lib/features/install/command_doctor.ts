@@ -15,6 +15,7 @@ import {
   type ListenSettings,
   PROGRAM,
 } from "@lib/foundations/config/program_keys.ts";
+import { runCommand } from "@lib/foundations/process/run_command.ts";
 import { readRemains } from "@lib/spine/jobs/remains.ts";
 import { examineDatabase } from "@lib/foundations/store/database_file.ts";
 import { defaultConfig, usualPath } from "@lib/foundations/config/read.ts";
@@ -35,6 +36,7 @@ import {
   checkSecrets,
   checkUnits,
 } from "@lib/features/install/check_installation.ts";
+import { checkContainment } from "@lib/features/install/check_containment.ts";
 import { checkSystemd, checkTools } from "@lib/features/install/check_machine.ts";
 import { type Check, checkOf, summaryOf } from "@lib/features/install/checks.ts";
 import { type EngineAnswer, gatherFacts, type RunnerAnswer } from "@lib/features/install/facts.ts";
@@ -69,7 +71,7 @@ export async function doctor(context: CliContext): Promise<number> {
   const { env, out, flags, paint, signal } = context;
   const { config, file, problems } = await readConfigOrDefaults(context);
   const { username, uid, home } = ownAccount(env);
-  const { stateDir, socket } = config.of(PROGRAM);
+  const { stateDir, socket, executor, contain } = config.of(PROGRAM);
   const facts = await gatherFacts({
     ...hostPorts(env),
     subject: {
@@ -91,6 +93,11 @@ export async function doctor(context: CliContext): Promise<number> {
   const checks = [
     ...problems,
     ...checkSystemd(facts),
+    ...await checkContainment(facts, {
+      executor,
+      contain,
+      options: { run: runCommand, uid, signal },
+    }),
     ...checkFiles(facts),
     checkDatabase(`${stateDir}/runner.db`),
     checkRemains(await readRemains(stateDir), stateDir),

@@ -67,6 +67,7 @@ function toUsageView(usage: Usage): JobView["usage"] {
     memory_peak_bytes: usage.memoryPeakBytes ?? null,
     wall_seconds: usage.wallSeconds ?? null,
     cpu_throttled_seconds: usage.cpuThrottledSeconds ?? null,
+    containment: usage.containment ?? null,
   };
 }
 

@@ -11,7 +11,7 @@ import type { RunCommand } from "@lib/foundations/process/run_command.ts";
 export type ContainChoice = "auto" | "namespace" | "marker";
 
 /** How the jobs of this machine are contained. */
-export interface Containment {
+export interface ContainmentPlan {
   /**
    * The first argument of the supervisor: `pid` is a PID namespace, `user` one in a user namespace,
    * `marker` none.
@@ -46,12 +46,16 @@ const PROBED = "=13\nlisted\n";
  */
 export async function findContainment(
   choice: ContainChoice,
-  { run, uid, signal }: {
+  { run, isThere = existsSync, uid, signal }: {
     readonly run: RunCommand;
+    /** Tells if a program is at a path. */
+    readonly isThere?: (path: string) => boolean;
     readonly uid: number;
     readonly signal: AbortSignal;
   },
-): Promise<Containment> {
+): Promise<ContainmentPlan> {
+  const find = (name: string) =>
+    PLACES.map((place) => `${place}/${name}`).find((path) => isThere(path)) ?? "";
   const setsid = find("setsid");
   const attempt = async (argv: readonly string[]): Promise<string | undefined> => {
     try {
@@ -67,7 +71,7 @@ export async function findContainment(
       return messageOf(error);
     }
   };
-  const marker = async (why: string): Promise<Containment> => {
+  const marker = async (why: string): Promise<ContainmentPlan> => {
     if (choice === "namespace") {
       throw new CicdError("executor_failed", `Cannot contain jobs in a namespace: ${why}`);
     }
@@ -90,7 +94,3 @@ export async function findContainment(
 
 const PID = ["--pid", "--fork", "--kill-child", "--mount-proc"];
 const UNSHARE = { pid: PID, user: ["--user", "--map-current-user", ...PID] };
-
-function find(name: string): string {
-  return PLACES.map((place) => `${place}/${name}`).find((path) => existsSync(path)) ?? "";
-}

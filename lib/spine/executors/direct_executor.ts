@@ -34,14 +34,16 @@ import {
 import { jobProgram, type ReadyProgram } from "@lib/spine/executors/job_program.ts";
 import {
   type ContainChoice,
-  type Containment,
+  type ContainmentPlan,
   findContainment,
 } from "@lib/spine/executors/containment.ts";
+import { RESULT_MAX_BYTES } from "@lib/spine/executors/result_record.ts";
 import { sleepUnless } from "@lib/spine/executors/sleep_unless.ts";
 import {
   continueSupervisor,
   isProcess,
   isSupervisor,
+  readHead,
   readSupervisor,
   type SupervisorRecord,
   wakeTimer,
@@ -77,7 +79,7 @@ export class DirectExecutor implements Executor {
   readonly #disposed = new AbortController();
   readonly #contain: ContainChoice;
   readonly #run: RunCommand | undefined;
-  #containment: Promise<Containment> | undefined;
+  #containment: Promise<ContainmentPlan> | undefined;
 
   constructor({ clock, contain = "auto", run }: DirectExecutorOptions) {
     this.#clock = clock;
@@ -123,7 +125,7 @@ export class DirectExecutor implements Executor {
     // Without the request, the timer ignores the call.
     if (!requestStop(attempt.directory, why)) return await sweep(attempt, signal);
     const supervisor = supervisorOf(attempt);
-    if (supervisor !== undefined) wakeTimer(supervisor);
+    if (supervisor !== undefined) wakeTimer(supervisor, attempt.directory.path);
   }
 
   describeProject(): Promise<ProjectUse> {
@@ -140,7 +142,7 @@ export class DirectExecutor implements Executor {
   }
 
   /** Tries once how jobs can be contained; after a failure, the next job tries again. */
-  async #containmentNow(): Promise<Containment> {
+  async #containmentNow(): Promise<ContainmentPlan> {
     const found = this.#containment ??= this.#findContainment();
     try {
       return await found;
@@ -150,7 +152,7 @@ export class DirectExecutor implements Executor {
     }
   }
 
-  async #findContainment(): Promise<Containment> {
+  async #findContainment(): Promise<ContainmentPlan> {
     const run = this.#run ??
       (await import("@lib/foundations/process/run_command.ts")).runCommand;
     const options = { run, uid: Deno.uid() ?? 0, signal: this.#disposed.signal };
@@ -161,8 +163,13 @@ export class DirectExecutor implements Executor {
     return { monitor: "its supervisor", now: this.#clock.now() };
   }
 
-  /** Waits a moment for the exit of a supervisor that has just written its last file. */
+  /**
+   * Waits a moment for the exit of a supervisor that has just written its last file.
+   *
+   * @returns `false` if it is alive, or cannot be found as the job removed its record.
+   */
   async #hasExited(attempt: AttemptHandle, signal: AbortSignal): Promise<boolean> {
+    if (readSupervisor(attempt.directory.path) === undefined) return wasRefused(attempt);
     for (let ms = 1; ms <= EXIT_MS && isSupervised(attempt); ms *= 2) {
       await this.#clock.sleep(ms, { signal });
     }
@@ -199,7 +206,7 @@ const SHELL_VARIABLES = ["PWD", "OLDPWD", "SHLVL", "_"] as const;
  */
 async function beginSupervised(
   { ref, spec, env, secrets, directory }: AttemptRequest,
-  { argv, workdir, containment }: ReadyProgram & { readonly containment: Containment },
+  { argv, workdir, containment }: ReadyProgram & { readonly containment: ContainmentPlan },
   signal: AbortSignal,
 ): Promise<"started" | "exists"> {
   const variables = { ...env, ...Object.fromEntries(secrets) };
@@ -257,6 +264,11 @@ function isRecorded(directory: AttemptDirectory): boolean {
     repairDirectory(directory);
     return existsSync(directory.resultFile);
   }
+}
+
+/** Tells if an attempt's program could not be executed, so that it never had a supervisor. */
+function wasRefused({ directory: { resultFile } }: AttemptHandle): boolean {
+  return readHead(resultFile, RESULT_MAX_BYTES).includes("\nbegun=no\n");
 }
 
 /** Returns the living supervisor of an attempt, and continues it if it was stopped. */

@@ -9,6 +9,7 @@
  *
  * @module
  */
+import type { Containment } from "@lib/spine/jobs/model.ts";
 
 /** Size limit of a record; the writer needs a tenth of it. */
 export const RESULT_MAX_BYTES = 16 * 1024;
@@ -46,6 +47,8 @@ export interface ResultRecord {
   readonly refusedTasks?: number;
   readonly cpuUsageUs?: number;
   readonly cpuThrottledUs?: number;
+  /** How its processes were held together, if no service manager did. */
+  readonly containment?: Containment;
   /** Start of the main process, if its monitor knows better than the log file. */
   readonly startedAt?: number;
   readonly finishedAt?: number;
@@ -98,6 +101,7 @@ export function parseResultRecord(text: string): ParsedResult {
       ...present("refusedTasks", count("pids_max")),
       ...present("cpuUsageUs", count("cpu_usage_usec") ?? parseTimes(childTimesOf(text))),
       ...present("cpuThrottledUs", count("cpu_throttled_usec")),
+      ...present("containment", CONTAINMENTS[lines.get("contained") ?? ""]),
       ...present("startedAt", count("started_at_ms")),
       ...present("finishedAt", count("finished_at_ms")),
     },
@@ -157,6 +161,13 @@ function parseEnd(code: string | undefined, status: string | undefined): MainEnd
       return "has an unknown exit_code";
   }
 }
+
+/** The ways of the supervisor, and their names in answers. */
+const CONTAINMENTS: Readonly<Record<string, Containment>> = {
+  pid: "namespace",
+  user: "namespace",
+  marker: "marker",
+};
 
 /** The second line of a shell's `times`, which is of its children; the first has a key. */
 function childTimesOf(text: string): string | undefined {

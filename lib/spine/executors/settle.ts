@@ -150,7 +150,7 @@ function usageOf(
   finishedAt: number,
 ): Usage {
   if (record === undefined || record.end.kind === "none") return {};
-  const { cpuUsageUs, memoryPeakBytes, cpuThrottledUs } = record;
+  const { cpuUsageUs, memoryPeakBytes, cpuThrottledUs, containment } = record;
   return {
     ...(cpuUsageUs === undefined ? {} : { cpuSeconds: cpuUsageUs / 1_000_000 }),
     ...(memoryPeakBytes === undefined ? {} : { memoryPeakBytes }),
@@ -159,6 +159,7 @@ function usageOf(
       ? {}
       : { wallSeconds: (finishedAt - startedAt) / 1_000 }),
     ...(cpuThrottledUs === undefined ? {} : { cpuThrottledSeconds: cpuThrottledUs / 1_000_000 }),
+    ...(containment === undefined ? {} : { containment }),
   };
 }
 

@@ -6,6 +6,7 @@
  *
  * @module
  */
+import { existsSync } from "@lib/foundations/files/records.ts";
 import { openRegular } from "@lib/foundations/files/regular_file.ts";
 
 /** A supervisor's record, which a job may have forged. */
@@ -13,25 +14,17 @@ export interface SupervisorRecord {
   readonly pid: number;
   /** Distinguishes it from a later process with the same number. */
   readonly identity: string;
-  readonly timerPid: number;
 }
 
-/** Longest part of a record that is read: three short lines. */
-const RECORD_MAX_BYTES = 200;
+/** Longest part of a record that is read: two short lines. */
+const RECORD_MAX_BYTES = 100;
 
 /** Reads the record in an attempt's directory; `undefined` without a usable one. */
 export function readSupervisor(directory: string): SupervisorRecord | undefined {
-  const [first, identity = "", third] = readHead(`${directory}/supervisor`, RECORD_MAX_BYTES)
-    .split("\n");
-  const pid = parsePid(first);
-  const timerPid = parsePid(third);
-  if (pid === undefined || timerPid === undefined || identity === "") return undefined;
-  return { pid, identity, timerPid };
-}
-
-/** A group or session of the numbers 0 and 1 would be every process of the account. */
-function parsePid(text = ""): number | undefined {
-  return /^[1-9]\d{0,9}$/.test(text) && text !== "1" ? Number(text) : undefined;
+  const text = readHead(`${directory}/supervisor`, RECORD_MAX_BYTES);
+  // A group or session of the numbers 0 and 1 would be every process of the account.
+  const [, pid, identity] = /^([2-9]|[1-9]\d{1,9})\n(\d+)\n/.exec(text) ?? [];
+  return identity === undefined ? undefined : { pid: Number(pid), identity };
 }
 
 /** Tells if a process is there, whichever it is. */
@@ -43,14 +36,27 @@ export function isProcess(pid: number): boolean {
 export function isSupervisor({ pid, identity }: SupervisorRecord, directory: string): boolean {
   const stat = statOf(pid);
   if (stat === undefined || stat.state === "Z" || stat.startedAt !== identity) return false;
+  return isOf(pid, directory);
+}
+
+/**
+ * Asks the timer of a living supervisor to look if the attempt is to be stopped.
+ *
+ * It is the child that is a copy of the supervisor; another one runs the job.
+ */
+export function wakeTimer({ pid }: SupervisorRecord, directory: string): void {
+  for (const child of childrenOf(pid)) {
+    if (isOf(child, directory)) send(child, "SIGTERM");
+  }
+  // The kernel lists no children: the group is asked, and with it the job.
+  if (!existsSync(`/proc/self/task/${Deno.pid}/children`)) send(-pid, "SIGTERM");
+}
+
+/** Tells if a process was started for an attempt's directory. */
+function isOf(pid: number, directory: string): boolean {
   const words = readProc(`${pid}/cmdline`).split("\0");
   // At last it is the program that puts the record of the end in place.
   return words.includes(directory) || words.includes(`${directory}/result`);
-}
-
-/** Asks the timer of a living supervisor to look if the attempt is to be stopped. */
-export function wakeTimer({ pid, timerPid }: SupervisorRecord): void {
-  if (statOf(timerPid)?.parent === pid) send(timerPid, "SIGTERM");
 }
 
 /** Continues a supervisor and its helpers, which the job may have stopped. */
@@ -67,9 +73,12 @@ function continueTree(pid: number, levels: number): void {
   if (stat === undefined) return;
   if (stat.state === "T") send(pid, "SIGCONT");
   if (stat.name === "setsid" || levels === 1) return;
-  for (const child of readProc(`${pid}/task/${pid}/children`).split(" ")) {
-    if (child !== "") continueTree(Number(child), levels - 1);
-  }
+  for (const child of childrenOf(pid)) continueTree(child, levels - 1);
+}
+
+function childrenOf(pid: number): readonly number[] {
+  return readProc(`${pid}/task/${pid}/children`).split(" ").filter((text) => text !== "")
+    .map(Number);
 }
 
 function send(pid: number, signal: Deno.Signal): void {
@@ -84,7 +93,6 @@ function send(pid: number, signal: Deno.Signal): void {
 interface ProcessStat {
   readonly name: string;
   readonly state: string;
-  readonly parent: number;
   /** In ticks since the machine was booted. */
   readonly startedAt: string;
 }
@@ -98,7 +106,6 @@ function statOf(pid: number): ProcessStat | undefined {
   return {
     name: text.slice(text.indexOf("(") + 1, end),
     state: fields[0] ?? "",
-    parent: Number(fields[1]),
     startedAt: fields[19] ?? "",
   };
 }
@@ -113,7 +120,7 @@ function readProc(path: string): string {
 }
 
 /** Reads the beginning of a file of a job; empty if there is no regular one. */
-function readHead(path: string, bytes: number): string {
+export function readHead(path: string, bytes: number): string {
   try {
     using file = openRegular(path, { read: true });
     const buffer = new Uint8Array(bytes);

@@ -210,7 +210,7 @@ cicd__run() {
   { exec >/dev/null; cicd__timer; } &
   cicd__timer=$!
   trap : TERM
-  printf '%s\\n%s\\n%s\\n' "$$" "$cicd__identity" "$cicd__timer" >"$cicd__claim" &&
+  printf '%s\\n%s\\n' "$$" "$cicd__identity" >"$cicd__claim" &&
     command -p ln "$cicd__claim" "$cicd__directory/supervisor" || {
     kill -s HUP "$cicd__timer"
     [ -e "$cicd__directory/supervisor" ] && echo exists

@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { END_REASONS } from "@lib/spine/jobs/model.ts";
+import { CONTAINMENTS, END_REASONS } from "@lib/spine/jobs/model.ts";
 
 /** The full id of a commit. */
 export const commitRecord = v.pipe(v.string(), v.regex(/^(?:[0-9a-f]{40}|[0-9a-f]{64})$/));
@@ -19,6 +19,7 @@ export const outcomeRecord = v.object({
     memoryPeakBytes: v.exactOptional(v.number()),
     wallSeconds: v.exactOptional(v.number()),
     cpuThrottledSeconds: v.exactOptional(v.number()),
+    containment: v.exactOptional(v.picklist(CONTAINMENTS)),
   }),
   startedAt: v.exactOptional(v.number()),
   finishedAt: v.number(),

@@ -58,6 +58,12 @@ export const END_REASONS = [
 /** A reason of {@linkcode END_REASONS}. */
 export type EndReason = typeof END_REASONS[number];
 
+/** How the processes of an attempt are held together where no service manager or engine does. */
+export const CONTAINMENTS = ["namespace", "marker"] as const;
+
+/** A way of {@linkcode CONTAINMENTS}. */
+export type Containment = typeof CONTAINMENTS[number];
+
 /** The resources that an attempt used; a value that could not be measured is absent. */
 export interface Usage {
   readonly cpuSeconds?: number;
@@ -66,6 +72,8 @@ export interface Usage {
   readonly wallSeconds?: number;
   /** Seconds in which the CPU limit throttled the job. */
   readonly cpuThrottledSeconds?: number;
+  /** Absent for units and containers. */
+  readonly containment?: Containment;
 }
 
 /** The result of an attempt, before any retry policy. */

@@ -65,6 +65,7 @@ async function renderJob(
     ["finished", time(job.finished_at, now)],
     ["time", runTime(job, now) || undefined],
     ["usage", usageText(usage) || undefined],
+    ["contained", containedText(usage)],
     ["limits", limitsText(limits)],
     [
       "log",
@@ -120,6 +121,12 @@ function usageText(usage: JobAnswer["usage"]): string {
       ? ""
       : `throttled by its CPU limit for ${formatDuration(cpu_throttled_seconds * 1_000)}`,
   ].filter((part) => part !== "").join(", ");
+}
+
+/** Says how processes were held together where neither a unit nor a container did. */
+function containedText({ containment }: JobAnswer["usage"]): string | undefined {
+  if (containment == null) return undefined;
+  return containment === "namespace" ? "in a PID namespace" : "by session and variables";
 }
 
 function limitsText(limits: JobAnswer["limits"]): string {

@@ -38,6 +38,7 @@ export function jobAnswer(overrides: Partial<JobAnswer> = {}): JobAnswer {
       memory_peak_bytes: 1024 * 1024,
       wall_seconds: 2,
       cpu_throttled_seconds: null,
+      containment: null,
     },
     limits: {
       cpu: null,

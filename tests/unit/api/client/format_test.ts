@@ -46,6 +46,7 @@ Deno.test("resultLine() gives state, exit code and usage", () => {
     memory_peak_bytes: null,
     wall_seconds: null,
     cpu_throttled_seconds: null,
+    containment: null,
   };
   assert.equal(
     resultLine(jobAnswer({

@@ -81,6 +81,8 @@ Deno.test("parseResultRecord() needs no more than how the process ended", () => 
 Deno.test("parseResultRecord() reads the times of a shell's children", () => {
   assert.equal(record(...EXITED, "child_times=1m2.500000s 0m0.25s").cpuUsageUs, 62_750_000);
   assert.equal(record(...EXITED, "child_times=0m0s 0m0s").cpuUsageUs, 0);
+  const times = ["own_times=9m0s 9m0s", "0m1.500000s 0m0.25s"];
+  assert.equal(record(...EXITED, ...times).cpuUsageUs, 1_750_000);
   assert.equal(record(...EXITED, "child_times=garbage").cpuUsageUs, undefined);
 });
 
