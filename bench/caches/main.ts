@@ -90,6 +90,7 @@ async function main(args: readonly string[]): Promise<void> {
   const places: readonly Place[] = why === undefined ? ["host", "container"] : ["host"];
   const progress = (line: string) => console.error(line);
   if (why !== undefined) progress(`caches: not in containers: ${why}`);
+  else progress("caches: starting an engine and importing an image of 1.4 GB");
   await using stage = await CacheStage.open(places, AbortSignal.timeout(30 * 60_000));
   const rows: Row[] = [];
   for (const example of await examples(positionals)) {
