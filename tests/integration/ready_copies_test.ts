@@ -7,6 +7,7 @@ import { listReadyCopies, ReadyCopies } from "@lib/features/caches/ready_copies.
 import { type RunCommand, runCommand } from "@lib/foundations/process/run_command.ts";
 import type { CacheSpec } from "@lib/spine/spec/job_spec.ts";
 import { makeOutcome } from "../support/job_fixtures.ts";
+import { RunnerBench } from "../support/runner_process.ts";
 import { openWorkspace, type Workspace } from "../support/workspace.ts";
 
 const NEVER = new AbortController().signal;
@@ -176,4 +177,32 @@ Deno.test("copies make room for entries, and are cleaned as caches", async () =>
   assert.equal((await listCaches(t.stateDir, t.project)).length, 2);
   for (const thing of (await source.find(NEVER)).things) await source.remove(thing, NEVER);
   assert.deepEqual((await source.find(NEVER)).things, []);
+});
+
+Deno.test("an agent has a copy ready once a job with a cache is over", async () => {
+  await using bench = new RunnerBench({ idleExit: "1h" });
+  await bench.start();
+  const job = {
+    project: "web",
+    files: { "Cargo.lock": "v1" },
+    caches: [{ name: "target", paths: ["target"], key_files: ["Cargo.lock"] }],
+    script: "mkdir -p target && echo run >>target/runs && cat target/runs",
+  };
+  const directory = `${bench.stateDir}/projects/web/caches/target`;
+  const copies = () =>
+    [...Deno.readDirSync(directory)].map(({ name }) => name)
+      .filter((name) => name.endsWith(".ready"));
+  const first = await bench.runJob(job);
+  assert.equal(first.state, "succeeded", first.message);
+  await until(() => copies().length === 1);
+  const [before] = copies();
+  const second = await bench.runJob(job);
+  assert.equal(second.state, "succeeded", second.message);
+  const log = await (await bench.ask("GET", `/v1/jobs/${second.id}/logs`)).text();
+  assert.match(log, /restored \S+ into target/);
+  assert.equal(log.match(/^run$/gm)?.length, 2);
+  // As saved again, not as the second job left it.
+  await until(() => copies().length === 1);
+  assert.deepEqual(copies(), [before]);
+  assert.equal(await Deno.readTextFile(`${directory}/${before}/target/runs`), "run\n");
 });
