@@ -41,7 +41,8 @@ interface Damage {
 const REMOVED = { unit: /directory was removed/, direct: /directory was removed/ };
 /** What replaces it is removed as soon as an agent asks. */
 const REPLACED = { unit: /directory was re(plac|mov)ed/, direct: /directory was re(plac|mov)ed/ };
-const NO_RECORD = { unit: /record of its end is not a file/, direct: /record of its end is not/ };
+/** That of a unit is put in its place. */
+const NO_RECORD = { direct: /record of its end is not/ };
 /**
  * A supervisor is found by a file in the directory: without it the job is ended, unless it ends
  * before that is noticed.

@@ -18,9 +18,11 @@ export async function readIfThere(
   path: string,
   maxBytes = RECORD_MAX_BYTES,
 ): Promise<string | undefined> {
-  using file = openRecord(path, maxBytes);
-  if (file === undefined) return undefined;
-  const bytes = new Uint8Array(file.statSync().size);
+  using record = openRecord(path, maxBytes);
+  if (record === undefined) return undefined;
+  const { file, size } = record;
+  if (size <= SMALL_BYTES) return new TextDecoder().decode(readAllSync(record));
+  const bytes = new Uint8Array(size);
   let length = 0;
   for (let count = 1; count > 0; length += count) {
     count = await file.read(bytes.subarray(length)) ?? 0;
@@ -36,14 +38,8 @@ export function readIfThereSync(path: string): string | undefined {
 
 /** As {@linkcode readIfThere}, but synchronous and of any bytes. */
 export function bytesIfThereSync(path: string): Uint8Array | undefined {
-  using file = openRecord(path, RECORD_MAX_BYTES);
-  if (file === undefined) return undefined;
-  const bytes = new Uint8Array(file.statSync().size);
-  let length = 0;
-  for (let count = 1; count > 0; length += count) {
-    count = file.readSync(bytes.subarray(length)) ?? 0;
-  }
-  return bytes.subarray(0, length);
+  using record = openRecord(path, RECORD_MAX_BYTES);
+  return record && readAllSync(record);
 }
 
 /** Returns the status of a path, without following a link; `undefined` if it does not exist. */
@@ -135,6 +131,8 @@ export function writeOverDraft(path: string, text: string): void {
 const DRAFT = new TextEncoder().encode(`${"#".repeat(4_095)}\n`);
 const NEW_FILE = { mode: 0o600, createNew: true } as const;
 const RECORD_MAX_BYTES = 64 * 1024 * 1024;
+/** Reading so much takes less than handing it to another thread. */
+const SMALL_BYTES = 64 * 1024;
 
 /** A job cannot guess the name, and so cannot put a FIFO there. */
 function draftOf(path: string): string {
@@ -149,11 +147,28 @@ function removeDraft(draft: string): void {
   }
 }
 
-function openRecord(path: string, maxBytes: number): Deno.FsFile | undefined {
+/** An open record and its size when it was opened. */
+interface OpenRecord extends Disposable {
+  readonly file: Deno.FsFile;
+  readonly size: number;
+}
+
+function openRecord(path: string, maxBytes: number): OpenRecord | undefined {
   const file = openRegular(path, { read: true });
-  if (file === undefined || file.statSync().size <= maxBytes) return file;
+  if (file === undefined) return undefined;
+  const { size } = file.statSync();
+  if (size <= maxBytes) return { file, size, [Symbol.dispose]: () => file.close() };
   file.close();
   throw new CicdError("io_failed", `Cannot read "${path}": it is larger than any record`);
+}
+
+function readAllSync({ file, size }: OpenRecord): Uint8Array {
+  const bytes = new Uint8Array(size);
+  let length = 0;
+  for (let count = size; count > 0 && length < size; length += count) {
+    count = file.readSync(bytes.subarray(length)) ?? 0;
+  }
+  return bytes.subarray(0, length);
 }
 
 function namesIn(path: string, take: (entry: Deno.DirEntry) => boolean): readonly string[] {

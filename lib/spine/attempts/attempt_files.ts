@@ -171,7 +171,9 @@ export async function removeWorkspace(
   remove: (path: string) => Promise<void> = removeTree,
 ): Promise<void> {
   const drafts = draftedFiles(directory).map((path) => `${path}.draft`);
-  const ends = await Promise.allSettled([...drafts, ...jobDirectories(directory)].map(remove));
+  // Looking is cheaper than a removal in another thread; most of it is not there.
+  const left = [...drafts, ...jobDirectories(directory)].filter(existsSync);
+  const ends = await Promise.allSettled(left.map(remove));
   for (const end of ends) if (end.status === "rejected") throw end.reason;
 }
 

@@ -65,10 +65,19 @@ export class Workspaces {
    * Synchronous, as each turn of the event loop would delay the job.
    */
   claim(ref: AttemptRef): AttemptDirectory {
-    for (const parent of slotParents(this.#options.stateDir, this.#options.project)) {
-      repairDirectory({ levels: [parent], attemptFile: parent });
-      Deno.mkdirSync(parent, { recursive: true, mode: 0o700 });
+    try {
+      return this.#claim(ref, 1);
+    } catch {
+      // What is above the slots may be missing or damaged.
+      for (const parent of slotParents(this.#options.stateDir, this.#options.project)) {
+        repairDirectory({ levels: [parent], attemptFile: parent });
+        Deno.mkdirSync(parent, { recursive: true, mode: 0o700 });
+      }
+      return this.#claim(ref, SLOTS_TRIED);
     }
+  }
+
+  #claim(ref: AttemptRef, slotsTried: number): AttemptDirectory {
     const own = this.#slotOf(ref);
     let failures = 0;
     for (let slot = own ?? 1;; slot++) {
@@ -76,17 +85,15 @@ export class Workspaces {
       const directory = attemptDirectory(this.#options.stateDir, ref, slot);
       try {
         for (const path of [directory.workspace, directory.temporary]) {
-          // Of its own, what a setup left whose agent died.
-          moveAside(path);
           // The workspace as a job makes it; the directory above keeps all others out.
-          Deno.mkdirSync(path, { mode: path === directory.workspace ? 0o777 : 0o700 });
+          makeEmpty(path, path === directory.workspace ? 0o777 : 0o700);
         }
         if (own !== undefined) this.#held.delete(own);
         this.#held.set(slot, ref);
         return directory;
       } catch (error) {
         // What is there cannot be moved: a mount, say, or an immutable directory.
-        if (++failures >= SLOTS_TRIED) throw error;
+        if (++failures >= slotsTried) throw error;
       }
     }
   }
@@ -143,6 +150,17 @@ export class Workspaces {
     if (isActive(holder) || !existsSync(attemptDirectory(stateDir, holder).fenceFile)) return true;
     this.#held.delete(slot);
     return false;
+  }
+}
+
+/** Makes a directory, in place of what is there: of its own slot, what a dead agent left. */
+function makeEmpty(path: string, mode: number): void {
+  try {
+    Deno.mkdirSync(path, { mode });
+  } catch (error) {
+    if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
+    moveAside(path);
+    Deno.mkdirSync(path, { mode });
   }
 }
 

@@ -5,7 +5,7 @@
  */
 import * as v from "valibot";
 import { isDiskFull } from "@lib/core/errors.ts";
-import { existsSync } from "@lib/foundations/files/records.ts";
+import { existsSync, statIfThereSync } from "@lib/foundations/files/records.ts";
 import { openRegular } from "@lib/foundations/files/regular_file.ts";
 import { writeRecord } from "@lib/spine/jobs/attempt_damage.ts";
 import type { AttemptDirectory } from "@lib/spine/jobs/attempt_directory.ts";
@@ -46,7 +46,7 @@ export function writeResult(directory: AttemptDirectory, text: string): void {
 export function requestStop(directory: AttemptDirectory, { reason, by }: StopRequest): boolean {
   const { stopFile, resultFile } = directory;
   try {
-    if (existsSync(stopFile) || existsSync(resultFile)) return true;
+    if (existsSync(stopFile) || statIfThereSync(resultFile)?.isFile === true) return true;
     writeRecord(directory, stopFile, JSON.stringify({ reason, by }) + "\n");
     return true;
   } catch (error) {

@@ -10,6 +10,7 @@ import type { Clock } from "@lib/core/clock.ts";
 import { CicdError, messageOf } from "@lib/core/errors.ts";
 import { TaskGroup } from "@lib/core/task_group.ts";
 import type { UnitName } from "@lib/foundations/systemd/unit_name.ts";
+import type { UnitProperty } from "@lib/foundations/systemd/unit_property.ts";
 import { sleepUnless } from "@lib/spine/executors/sleep_unless.ts";
 import type { UnitManager } from "@lib/spine/executors/unit_manager.ts";
 
@@ -34,6 +35,8 @@ export class ManagerLink implements AsyncDisposable {
   readonly #tasks: TaskGroup;
   /** Wakes the callers that wait for a unit to go. */
   readonly #waiting = new Map<UnitName, Set<() => void>>();
+  /** Units started over a connection that has not announced their removal. */
+  readonly #loaded = new Map<UnitName, UnitManager>();
   #manager: UnitManager | undefined;
   #connecting: Promise<UnitManager> | undefined;
   #reconnecting: Promise<void> | undefined;
@@ -74,6 +77,23 @@ export class ManagerLink implements AsyncDisposable {
     return await raceAbort(this.#connecting, signal);
   }
 
+  /** Starts a unit; what is known of it from then on saves {@linkcode ManagerLink.gone} a question. */
+  async start(
+    unit: UnitName,
+    properties: readonly UnitProperty[],
+    signal: AbortSignal,
+  ): Promise<"started" | "exists"> {
+    const manager = await this.use(signal);
+    // Before the call: the removal may be announced together with its answer.
+    this.#loaded.set(unit, manager);
+    let answer: "started" | "exists" | undefined;
+    try {
+      return answer = await manager.startTransientService(unit, properties, signal);
+    } finally {
+      if (answer !== "started") this.#loaded.delete(unit);
+    }
+  }
+
   /** Resolves once no unit of that name is loaded, however often the connection is lost. */
   async gone(unit: UnitName, signal: AbortSignal): Promise<void> {
     const ended = AbortSignal.any([signal, this.#tasks.signal]);
@@ -81,7 +101,8 @@ export class ManagerLink implements AsyncDisposable {
       using wake = this.#wakeOn(unit);
       try {
         const manager = await this.use(ended);
-        if (!await manager.unitExists(unit, ended)) return;
+        const isLoaded = this.#loaded.get(unit) === manager;
+        if (!isLoaded && !await manager.unitExists(unit, ended)) return;
       } catch (error) {
         if (ended.aborted || !isAway(error)) throw error;
         await this.#reconnected(ended);
@@ -89,6 +110,7 @@ export class ManagerLink implements AsyncDisposable {
       }
       const { clock } = this.#options;
       await sleepUnless(wake.woken, { ms: RECHECK_MS, clock, signal: ended });
+      this.#loaded.delete(unit);
     }
   }
 
@@ -111,6 +133,8 @@ export class ManagerLink implements AsyncDisposable {
         throw error;
       }
       manager.onUnitRemoved((unit) => this.#wake(unit));
+      // What it unloaded was not announced.
+      manager.onReloaded(() => this.#loaded.clear());
       this.#manager = manager;
       this.#down = undefined;
       this.#backoff.reset();
@@ -126,6 +150,7 @@ export class ManagerLink implements AsyncDisposable {
   async #watch(manager: UnitManager): Promise<void> {
     await raceAbort(manager.closed, this.#tasks.signal);
     this.#manager = undefined;
+    this.#loaded.clear();
     this.#markDown(new CicdError("systemd_unavailable", "The connection was closed"));
     for (const unit of [...this.#waiting.keys()]) this.#wake(unit);
     await manager[Symbol.asyncDispose]();
@@ -155,6 +180,7 @@ export class ManagerLink implements AsyncDisposable {
   }
 
   #wake(unit: UnitName): void {
+    this.#loaded.delete(unit);
     for (const wake of this.#waiting.get(unit) ?? []) wake();
   }
 

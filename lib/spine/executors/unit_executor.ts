@@ -83,7 +83,7 @@ export class UnitExecutor implements Executor {
     const unit = jobUnitName(request.ref);
     try {
       const properties = this.#describe(request, program, managerEnvironment);
-      return await manager.startTransientService(unit, properties, signal);
+      return await this.#link.start(unit, properties, signal);
     } catch (error) {
       // Refused, so nothing will read the file. Otherwise unknown, and `ended` removes it.
       if (error instanceof CicdError && error.code === "executor_failed") {

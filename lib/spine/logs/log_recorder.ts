@@ -35,8 +35,11 @@ const SLOW_TICK_MS = 250;
 const INDEX_SLACK_BYTES = 1024 * 1024;
 /** After a failed pass. */
 const RETRY = { firstMs: 1_000, maxMs: 30_000 } as const;
-/** Many jobs end before a watch would pay off. */
-const WATCH_AFTER_MS = 20;
+/**
+ * Many jobs end before a watch would pay off: the pauses between looks before it. Followers of a
+ * split log wait for the index.
+ */
+const LOOKS_MS = { merged: [20, 20, 40, 80], split: [20] } as const;
 /** Between two writes of a growing count of dropped bytes. */
 const CAPPED_WRITE_MS = 500;
 
@@ -121,11 +124,14 @@ class Recording implements LogRecording {
   }
 
   async #run(): Promise<void> {
-    const { directory, clock, watcher, onFailure } = this.#options;
+    const { directory, output, clock, watcher, onFailure } = this.#options;
     const signal = AbortSignal.any([this.#options.signal, this.#stop.signal]);
     const backoff = new Backoff(RETRY);
-    await clock.sleep(WATCH_AFTER_MS, { signal }).catch(ignore("the loop checks the signal"));
-    if (signal.aborted) return;
+    for (const ms of LOOKS_MS[output]) {
+      await clock.sleep(ms, { signal }).catch(ignore("the loop checks the signal"));
+      if (signal.aborted) return;
+      await this.#record().catch(onFailure);
+    }
     using watch = watcher.watch(directory.path);
     while (!signal.aborted) {
       const version = watch.version;

@@ -9,7 +9,7 @@
  */
 import { CicdError } from "@lib/core/errors.ts";
 import { formatSize } from "@lib/core/size.ts";
-import { readIfThere, statIfThere, writeAtomic } from "@lib/foundations/files/records.ts";
+import { readIfThere, statIfThereSync, writeAtomic } from "@lib/foundations/files/records.ts";
 import type { AttemptDirectory } from "@lib/spine/jobs/attempt_directory.ts";
 import { endOfView, type StreamSizes } from "@lib/spine/logs/log_index.ts";
 import { type LogView, openLogIndex } from "@lib/spine/logs/log_index_file.ts";
@@ -82,12 +82,12 @@ export async function logExtent(source: LogSource, view: LogView): Promise<LogEx
   // The file is about the job's output, not about the setup log beside it.
   const capped = source.isSetup === true ? undefined : await readCapped(directory);
   if (output === "merged") {
-    const size = await fileSize(directory.logFile("merged"));
+    const size = fileSize(directory.logFile("merged"));
     const merged = Math.min(size, maxBytes);
     return extentOf(view, { merged, stdout: 0, stderr: 0 }, addDropped(capped, size - merged));
   }
-  const stdoutSize = await fileSize(directory.logFile("stdout"));
-  const stderrSize = await fileSize(directory.logFile("stderr"));
+  const stdoutSize = fileSize(directory.logFile("stdout"));
+  const stderrSize = fileSize(directory.logFile("stderr"));
   let { stdout, stderr } = indexed(directory, {
     merged: 0,
     stdout: stdoutSize,
@@ -160,8 +160,8 @@ export function cappedLine(maxBytes: number, droppedBytes: number): string {
   return `[cicd-toolkit] log limit ${formatSize(maxBytes)} reached: ${dropped} bytes dropped\n`;
 }
 
-async function fileSize(path: string): Promise<number> {
-  const info = await statIfThere(path);
+function fileSize(path: string): number {
+  const info = statIfThereSync(path);
   return info?.isFile ? info.size : 0;
 }
 

@@ -11,6 +11,7 @@ import { FakeClock } from "../../../support/fake_clock.ts";
 class FakeManager implements UnitManager {
   readonly #closed = Promise.withResolvers<void>();
   readonly #removed = new Set<(unit: UnitName) => void>();
+  readonly #reloaded = new Set<() => void>();
   readonly loaded: Set<UnitName>;
   asked = 0;
   disposed = 0;
@@ -41,11 +42,17 @@ class FakeManager implements UnitManager {
     return { [Symbol.dispose]: () => void this.#removed.delete(callback) };
   }
 
-  onReloaded() {
-    return { [Symbol.dispose]() {} };
+  onReloaded(callback: () => void) {
+    this.#reloaded.add(callback);
+    return { [Symbol.dispose]: () => void this.#reloaded.delete(callback) };
   }
 
-  startTransientService() {
+  reload() {
+    for (const callback of this.#reloaded) callback();
+  }
+
+  startTransientService(unit: UnitName) {
+    this.loaded.add(unit);
     return Promise.resolve("started" as const);
   }
 
@@ -144,6 +151,38 @@ Deno.test("ManagerLink.gone() believes the manager, not the signal", async () =>
   await gone;
   assert.equal(t.clock.sleeping, 0);
 });
+
+Deno.test("ManagerLink.gone() does not ask for a unit that it started until its removal is announced", async () => {
+  await using t = setup();
+  assert.equal(await t.link.start(t.unit, [], t.signal), "started");
+  const [manager] = t.managers;
+  const gone = t.link.gone(t.unit, t.signal);
+  await t.clock.tick(0);
+  assert.equal(manager?.asked, 0);
+  t.loaded.delete(t.unit);
+  manager?.say(t.unit);
+  await gone;
+  assert.equal(manager?.asked, 1);
+});
+
+for (
+  const [event, cause] of [
+    ["its removal", (manager: FakeManager, unit: UnitName) => manager.say(unit)],
+    ["a daemon-reload", (manager: FakeManager) => manager.reload()],
+    ["the end of the connection", (manager: FakeManager) => manager.close()],
+  ] as const
+) {
+  Deno.test(`ManagerLink.gone() asks for a unit that it started after ${event}`, async () => {
+    await using t = setup();
+    await t.link.start(t.unit, [], t.signal);
+    t.loaded.delete(t.unit);
+    const [manager] = t.managers;
+    assert(manager !== undefined);
+    cause(manager, t.unit);
+    await t.clock.tick(0);
+    await t.link.gone(t.unit, t.signal);
+  });
+}
 
 Deno.test("ManagerLink.gone() asks again by itself in case a signal was lost", async () => {
   await using t = setup();
