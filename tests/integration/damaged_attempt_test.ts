@@ -147,6 +147,7 @@ class FakeSystemd {
       closed: new Promise(() => {}),
       startTransientService: (unit, properties) => this.#start(unit, properties),
       stopUnit: (unit) => Promise.resolve(this.loaded.get(unit)?.abort()),
+      terminatingProcesses: () => Promise.resolve([]),
       unitExists: (unit) => Promise.resolve(this.loaded.has(unit)),
       onUnitRemoved: (callback) => {
         this.#removed.add(callback);

@@ -93,6 +93,60 @@ Deno.test("UnitExecutor leaves no secret behind, also when no one waits for the 
   assert.throws(() => Deno.statSync(file), Deno.errors.NotFound);
 });
 
+const STUBBORN = script(
+  "trap '' TERM\n(while :; do sleep 1000; done) &\necho ready\nwhile :; do sleep 1000; done",
+);
+const CANCEL = { reason: "cancelled", by: "by request" } as const;
+
+Deno.test("UnitExecutor kills at a grace shorter than systemd's, and has the record of it", async () => {
+  await using bench = new Bench(CONTRACT);
+  const executor = await bench.executor();
+  const request = bench.request(STUBBORN, { graceMs: 300 });
+  await executor.start(request, deadline());
+  await logged(request, "ready");
+  await executor.stop(request, CANCEL, deadline());
+  await executor.stop(request, CANCEL, deadline());
+  const outcome = await executor.ended(request, deadline());
+  assert.equal(outcome.state, "cancelled", outcome.message);
+  assert.match(outcome.message, /did not exit within its grace period of 300ms/);
+  // systemd's own SIGKILL would be a timeout.
+  assert.match(Deno.readTextFileSync(request.directory.resultFile), /^service_result=signal$/m);
+});
+
+Deno.test("UnitExecutor kills what outlives the main process at a grace shorter than systemd's", async () => {
+  await using bench = new Bench(CONTRACT);
+  const executor = await bench.executor();
+  const request = bench.request(
+    script("(trap '' TERM; echo ready; while :; do sleep 1000; done) &\nwait"),
+    { graceMs: 300 },
+  );
+  await executor.start(request, deadline());
+  await logged(request, "ready");
+  const loaded = async () =>
+    await systemctl("show", "-p", "SubState", "--value", jobUnitName(request.ref));
+  await executor.stop(request, CANCEL, deadline());
+  const ended = executor.ended(request, deadline());
+  let state = await loaded();
+  while (state !== "dead" && state !== "final-sigkill") state = await loaded();
+  // systemd's own SIGKILL comes in a state of its own.
+  assert.equal(state, "dead");
+  const outcome = await ended;
+  assert.deepEqual([outcome.state, outcome.signal], ["cancelled", "SIGTERM"], outcome.message);
+});
+
+Deno.test("UnitExecutor leaves it to systemd to kill a job whose agent went away", async () => {
+  await using bench = new Bench(CONTRACT);
+  const first = await bench.executor();
+  const request = bench.request(STUBBORN, { graceMs: 300 });
+  await first.start(request, deadline());
+  await logged(request, "ready");
+  await first.stop(request, CANCEL, deadline());
+  await first[Symbol.asyncDispose]();
+  const outcome = await (await bench.executor()).ended(request, deadline());
+  assert.equal(outcome.state, "cancelled", outcome.message);
+  assert.match(Deno.readTextFileSync(request.directory.resultFile), /^service_result=timeout$/m);
+});
+
 Deno.test("UnitExecutor waits through a restart of the bus", async () => {
   await using bench = new Bench(CONTRACT);
   const executor = await bench.executor();

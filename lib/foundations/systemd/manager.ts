@@ -147,6 +147,32 @@ export class UserManager implements AsyncDisposable {
     await ifLoaded(this.#call("StopUnit", "ss", [name, "replace"], signal));
   }
 
+  /**
+   * Lists the processes of a service that has been sent SIGTERM; none if it is in another state.
+   *
+   * So none of them is its `ExecStopPost=`: that comes between the two signals, the second of which
+   * is for what outlives the main process.
+   *
+   * @returns `undefined` if it is not loaded.
+   */
+  async terminatingProcesses(
+    name: UnitName,
+    signal: AbortSignal,
+  ): Promise<readonly number[] | undefined> {
+    const [path] = await ifLoaded(this.#call("GetUnit", "s", [name], signal)) ?? [];
+    if (path === undefined) return undefined;
+    // The manager answers in this order: it is still in that state after they were listed.
+    const [list, state] = await Promise.all([
+      ifLoaded(this.#call("GetUnitProcesses", "s", [name], signal)),
+      ifLoaded(this.#property(String(path), "Unit", "SubState", signal)),
+    ]);
+    const processes = list?.[0];
+    if (!isList(processes)) return undefined;
+    if (state !== "stop-sigterm" && state !== "final-sigterm") return [];
+    return processes.map((process) => isList(process) ? Number(process[1]) : 0)
+      .filter((pid) => pid > 1);
+  }
+
   /** Clears the failed state of a unit; a unit that is not loaded is not an error. */
   async resetFailed(name: UnitName, signal: AbortSignal): Promise<void> {
     await ifLoaded(this.#call("ResetFailedUnit", "s", [name], signal));

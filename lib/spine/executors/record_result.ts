@@ -5,7 +5,7 @@
  * The record is written at once, and its last line tells that it is whole. On a full disk it is
  * written over a draft from before the start, which takes no space, and put in place.
  *
- * It runs in the unit's cgroup, alone. After a success it consists of built-ins of the shell: another
+ * It runs in the unit's cgroup, beside what outlives the main process and ignores SIGTERM. After a success it consists of built-ins of the shell: another
  * program costs as much as all the rest. Where the result of systemd is ambiguous, it asks
  * `systemctl`: a failure may be due to a shutdown, `timeout` to the time limit or the grace period,
  * and 203 may be the job's own exit code.

@@ -7,6 +7,7 @@ import type { Clock } from "@lib/core/clock.ts";
 import { CicdError, messageOf } from "@lib/core/errors.ts";
 import type { ProjectName } from "@lib/core/ids.ts";
 import type { Logger } from "@lib/core/logger.ts";
+import { TaskGroup } from "@lib/core/task_group.ts";
 import type {
   AttemptFound,
   AttemptHandle,
@@ -22,6 +23,7 @@ import {
   agentServiceName,
   jobUnitName,
   projectSliceName,
+  type UnitName,
 } from "@lib/foundations/systemd/unit_name.ts";
 import { checkDirectory, settleDirectory, wasBegun } from "@lib/spine/executors/evidence.ts";
 import { recordExecFailure, requestStop } from "@lib/spine/executors/directory_files.ts";
@@ -29,7 +31,11 @@ import { jobProgram, type ReadyProgram } from "@lib/spine/executors/job_program.
 import { ManagerLink } from "@lib/spine/executors/manager_link.ts";
 import { RuntimeFiles } from "@lib/spine/executors/runtime_files.ts";
 import type { UnitManager } from "@lib/spine/executors/unit_manager.ts";
-import { jobUnitProperties, splitEnvironment } from "@lib/spine/executors/unit_properties.ts";
+import {
+  jobUnitProperties,
+  MIN_STOP_MS,
+  splitEnvironment,
+} from "@lib/spine/executors/unit_properties.ts";
 
 /** Options for {@linkcode UnitExecutor}. */
 export interface UnitExecutorOptions {
@@ -43,6 +49,8 @@ export interface UnitExecutorOptions {
   readonly log: Logger;
 }
 
+/** Between two rounds of SIGKILL. */
+const KILL_AGAIN_MS = 50;
 /** Time for which the names of the manager's environment are cached. */
 const NAMES_HOLD_MS = 500;
 
@@ -57,12 +65,18 @@ export class UnitExecutor implements Executor {
   readonly #options: UnitExecutorOptions;
   readonly #link: ManagerLink;
   readonly #files: RuntimeFiles;
+  /** Ends of grace periods, by unit; systemd ends a period whose task fails. */
+  readonly #tasks: TaskGroup;
   #names: readonly string[] = [];
   #namesUntil = 0;
 
   constructor(options: UnitExecutorOptions) {
     this.#options = options;
     this.#files = new RuntimeFiles(options.runtimeDir);
+    this.#tasks = new TaskGroup({
+      onFailure: (unit, error) =>
+        options.log.warning("Cannot end a grace period in time", { unit, error }),
+    });
     this.#link = new ManagerLink({
       connect: options.connect,
       onConnected: (manager, signal) => this.#keepSlice(manager, signal),
@@ -116,7 +130,12 @@ export class UnitExecutor implements Executor {
     // A job can forge the record of its end, and the stop need not be recorded: the unit decides.
     requestStop(attempt.directory, why);
     const manager = await this.#link.use(signal);
-    await manager.stopUnit(jobUnitName(attempt.ref), signal);
+    const unit = jobUnitName(attempt.ref);
+    await manager.stopUnit(unit, signal);
+    const { graceMs } = attempt.spec;
+    if (graceMs > 0 && graceMs < MIN_STOP_MS && !this.#tasks.names.includes(unit)) {
+      this.#tasks.spawn(unit, (ended) => this.#endGrace(unit, graceMs, ended));
+    }
   }
 
   async describeProject(signal: AbortSignal): Promise<ProjectUse> {
@@ -145,7 +164,26 @@ export class UnitExecutor implements Executor {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.#tasks[Symbol.asyncDispose]();
     await this.#link[Symbol.asyncDispose]();
+  }
+
+  /**
+   * Kills what a grace period leaves of a unit, if that is shorter than systemd's.
+   *
+   * One by one, since the unit as a whole may be recording its end the next moment.
+   */
+  async #endGrace(unit: UnitName, graceMs: number, signal: AbortSignal): Promise<void> {
+    const { clock } = this.#options;
+    await clock.sleep(graceMs, { signal });
+    const manager = await this.#link.use(signal);
+    for (let left = MIN_STOP_MS - graceMs; left > 0; left -= KILL_AGAIN_MS) {
+      const pids = await manager.terminatingProcesses(unit, signal);
+      if (pids === undefined) return;
+      for (const pid of pids) kill(pid);
+      // They may have forked meanwhile.
+      await clock.sleep(KILL_AGAIN_MS, { signal });
+    }
   }
 
   /** The manager's environment rarely changes: a burst of jobs reads it once. */
@@ -201,6 +239,15 @@ export class UnitExecutor implements Executor {
       });
     });
     await copyAgentLimits(manager, project, signal);
+  }
+}
+
+function kill(pid: number): void {
+  try {
+    Deno.kill(pid, "SIGKILL");
+  } catch (error) {
+    // It has ended meanwhile.
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
 }
 

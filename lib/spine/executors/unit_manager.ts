@@ -14,6 +14,7 @@ export interface UnitManager extends
     UserManager,
     | "startTransientService"
     | "stopUnit"
+    | "terminatingProcesses"
     | "unitExists"
     | "readLimits"
     | "readUsage"

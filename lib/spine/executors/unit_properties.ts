@@ -30,11 +30,12 @@ export interface JobUnitOptions {
 }
 
 /**
- * Shortest time between SIGTERM and SIGKILL, in milliseconds.
+ * Shortest time between SIGTERM and SIGKILL of systemd, in milliseconds; a living agent keeps to a
+ * shorter grace period.
  *
  * systemd applies it to `ExecStopPost=` too: with less, a busy machine would lose the record.
  */
-const MIN_STOP_MS = 2_000;
+export const MIN_STOP_MS = 2_000;
 
 /** Variables that systemd 252 to 257 set for a service. */
 const SERVICE_VARIABLES = [

@@ -64,6 +64,28 @@ Deno.test("startTransientService() distinguishes a fresh start from an earlier o
   ]);
 });
 
+Deno.test("terminatingProcesses() lists what SIGTERM has left, and never what records the end", async () => {
+  let state = "stop-sigterm";
+  await using t = await setup(({ member }) => {
+    switch (member) {
+      case "GetUnit":
+        return { signature: "o", body: [`${PATH}/unit/x`] };
+      case "GetUnitProcesses":
+        return { signature: "a(sus)", body: [[["/x", 41, "sleep 1000"], ["/x", 42, "sh"]]] };
+      default:
+        return { signature: "v", body: [{ signature: "s", value: state }] };
+    }
+  });
+  const name = unit("cicd-job-x.service");
+  assert.deepEqual(await t.manager.terminatingProcesses(name, signal), [41, 42]);
+  const asked = t.bus.received.map(({ member }) => member);
+  assert.deepEqual(asked.slice(-3), ["GetUnit", "GetUnitProcesses", "Get"]);
+  state = "stop-post";
+  assert.deepEqual(await t.manager.terminatingProcesses(name, signal), []);
+  state = "final-sigterm";
+  assert.deepEqual(await t.manager.terminatingProcesses(name, signal), [41, 42]);
+});
+
 Deno.test("startUnit() takes a result that arrives before, or after, the reply", async () => {
   for (const early of [true, false]) {
     await using t = await setup((call, bus) => {

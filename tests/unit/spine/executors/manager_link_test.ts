@@ -56,6 +56,10 @@ class FakeManager implements UnitManager {
     return Promise.resolve("started" as const);
   }
 
+  terminatingProcesses() {
+    return Promise.resolve([]);
+  }
+
   stopUnit() {
     return Promise.resolve();
   }
