@@ -19,6 +19,8 @@ export interface FakeBusOptions {
   readonly answer?: (call: Message) => Answer;
   /** Most bytes that one read or write moves. @default {no bound} */
   readonly chunkBytes?: number;
+  /** Plays the service itself, which knows nothing of a bus and names no sender. */
+  readonly isDirect?: boolean;
   /** The bus's reply to the authentication. @default {"OK 00ff\r\n"} */
   readonly authAnswer?: string;
 }
@@ -75,9 +77,9 @@ export class FakeBus implements ByteStream {
 
   /** Sends a message to the client. */
   send(message: Omit<Message, "serial">): void {
-    this.sendBytes(
-      encodeMessage({ sender: "org.freedesktop.DBus", ...message, serial: ++this.#serial }),
-    );
+    const { sender = "org.freedesktop.DBus", ...others } = message;
+    const named = this.#options.isDirect === true ? others : { ...others, sender };
+    this.sendBytes(encodeMessage({ ...named, serial: ++this.#serial }));
   }
 
   /** Sends bytes as they are. */
@@ -119,6 +121,11 @@ export class FakeBus implements ByteStream {
   }
 
   #answer(call: Message): Answer {
+    if (this.#options.isDirect === true) {
+      const isForBus = call.interface === "org.freedesktop.DBus";
+      if (!isForBus) return this.#options.answer?.(call);
+      return { errorName: "org.freedesktop.DBus.Error.UnknownObject" };
+    }
     if (call.member === "Hello") return { signature: "s", body: [":1.42"] };
     if (call.member === "AddMatch") return {};
     return this.#options.answer?.(call);

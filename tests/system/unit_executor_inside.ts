@@ -23,24 +23,92 @@ import {
   testExecutorContract,
 } from "../support/executor_contract.ts";
 
-const CONTRACT: ContractOptions = {
-  name: "UnitExecutor",
-  create: (project) => {
-    const runtimeDir = Deno.env.get("XDG_RUNTIME_DIR");
-    assert(runtimeDir !== undefined);
-    return Promise.resolve(
-      new UnitExecutor({
-        project,
-        connect: (signal) => connectUnitManager({ XDG_RUNTIME_DIR: runtimeDir }, signal),
-        runtimeDir,
-        clock: systemClock,
-        log: silentLogger,
-      }),
-    );
-  },
-};
+/** @param socketsIn Returns the directory of the sockets, given the account's. */
+function contract(name: string, socketsIn: (own: string) => string): ContractOptions {
+  return {
+    name,
+    create: (project) => {
+      const runtimeDir = Deno.env.get("XDG_RUNTIME_DIR");
+      assert(runtimeDir !== undefined);
+      return Promise.resolve(
+        new UnitExecutor({
+          project,
+          connect: (signal) =>
+            connectUnitManager({ XDG_RUNTIME_DIR: socketsIn(runtimeDir) }, signal),
+          runtimeDir,
+          clock: systemClock,
+          log: silentLogger,
+        }),
+      );
+    },
+  };
+}
+
+/** Makes a directory with the bus alone. */
+function onlyBus(own: string): string {
+  const path = Deno.makeTempDirSync();
+  Deno.symlinkSync(`${own}/bus`, `${path}/bus`);
+  return path;
+}
+
+const CONTRACT = contract("UnitExecutor", (own) => own);
+const OVER_BUS = contract("UnitExecutor over the bus", onlyBus);
 
 testExecutorContract(CONTRACT);
+testExecutorContract(OVER_BUS);
+
+/** Runs a job in which something happens to the connection. */
+async function runThrough(bench: Bench, event: () => Promise<unknown>): Promise<void> {
+  const executor = await bench.executor();
+  const request = bench.request(
+    script("echo ready\nwhile [ ! -e go ]; do sleep 0.01; done\nexit 6"),
+  );
+  await executor.start(request, deadline());
+  await logged(request, "ready");
+  const ended = executor.ended(request, deadline());
+  await event();
+  Deno.writeTextFileSync(`${request.directory.workspace}/go`, "");
+  assert.equal((await ended).exitCode, 6);
+}
+
+Deno.test("UnitExecutor needs no bus", async () => {
+  const units = ["dbus.socket", "dbus.service"];
+  await using bench = new Bench(CONTRACT);
+  try {
+    await systemctl("stop", ...units);
+    await runThrough(bench, () => Promise.resolve());
+  } finally {
+    await systemctl("start", "dbus.socket");
+  }
+});
+
+Deno.test("UnitExecutor takes the bus where the manager's own socket does not answer as known", async () => {
+  const sockets = onlyBus(Deno.env.get("XDG_RUNTIME_DIR") ?? "");
+  Deno.mkdirSync(`${sockets}/systemd`);
+  const other = Deno.listen({ transport: "unix", path: `${sockets}/systemd/private` });
+  const refusing = (async () => {
+    for await (const connection of other) {
+      await connection.write(new TextEncoder().encode("ERROR\r\n"));
+      connection.close();
+    }
+  })();
+  {
+    await using bench = new Bench(contract("UnitExecutor elsewhere", () => sockets));
+    await runThrough(bench, () => Promise.resolve());
+  }
+  other.close();
+  await refusing;
+});
+
+Deno.test("UnitExecutor waits through a re-execution of the manager", async () => {
+  await using bench = new Bench(CONTRACT);
+  await runThrough(bench, () => systemctl("daemon-reexec"));
+});
+
+Deno.test("UnitExecutor waits through a restart of the bus", async () => {
+  await using bench = new Bench(OVER_BUS);
+  await runThrough(bench, () => systemctl("restart", "dbus.service"));
+});
 
 async function systemctl(...args: string[]): Promise<string> {
   const { stdout } = await new Deno.Command("systemctl", { args: ["--user", ...args] }).output();
@@ -145,20 +213,6 @@ Deno.test("UnitExecutor leaves it to systemd to kill a job whose agent went away
   const outcome = await (await bench.executor()).ended(request, deadline());
   assert.equal(outcome.state, "cancelled", outcome.message);
   assert.match(Deno.readTextFileSync(request.directory.resultFile), /^service_result=timeout$/m);
-});
-
-Deno.test("UnitExecutor waits through a restart of the bus", async () => {
-  await using bench = new Bench(CONTRACT);
-  const executor = await bench.executor();
-  const request = bench.request(
-    script("echo ready\nwhile [ ! -e go ]; do sleep 0.01; done\nexit 6"),
-  );
-  await executor.start(request, deadline());
-  await logged(request, "ready");
-  const ended = executor.ended(request, deadline());
-  await systemctl("restart", "dbus.service");
-  Deno.writeTextFileSync(`${request.directory.workspace}/go`, "");
-  assert.equal((await ended).exitCode, 6);
 });
 
 Deno.test("UnitExecutor puts the agent's limits on the project's slice, and follows an edit", async () => {

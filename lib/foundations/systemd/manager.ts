@@ -61,9 +61,25 @@ export class UserManager implements AsyncDisposable {
     return await UserManager.over(await openSocket(busSocketPaths(env), signal), signal);
   }
 
+  /**
+   * Like {@linkcode UserManager.connect}, over the manager's own socket, without a bus.
+   *
+   * The socket is no promise of systemd, and sends each connection every signal.
+   *
+   * @throws {CicdError} `systemd_unavailable` if there is none, or it is another than known.
+   */
+  static async connectDirectly(env: BusEnvironment, signal: AbortSignal): Promise<UserManager> {
+    const stream = await openSocket([`${env.XDG_RUNTIME_DIR ?? ""}/systemd/private`], signal);
+    return await UserManager.over(stream, signal, { isDirect: true });
+  }
+
   /** Like {@linkcode UserManager.connect}, over a stream to the bus; takes ownership of it. */
-  static async over(stream: ByteStream, signal: AbortSignal): Promise<UserManager> {
-    const bus = await BusConnection.open(stream, signal);
+  static async over(
+    stream: ByteStream,
+    signal: AbortSignal,
+    options: { readonly isDirect?: boolean } = {},
+  ): Promise<UserManager> {
+    const bus = await BusConnection.open(stream, signal, options);
     try {
       return new UserManager(bus, await ManagerSignals.subscribe(bus, signal));
     } catch (error) {

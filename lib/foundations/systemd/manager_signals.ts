@@ -4,7 +4,11 @@
  * @module
  */
 import { CicdError } from "@lib/core/errors.ts";
-import { BUS, type BusConnection } from "@lib/foundations/systemd/dbus/connection.ts";
+import {
+  BUS,
+  type BusConnection,
+  type CallOptions,
+} from "@lib/foundations/systemd/dbus/connection.ts";
 import type { DBusValue } from "@lib/foundations/systemd/dbus/types.ts";
 import { parseUnitName, type UnitName } from "@lib/foundations/systemd/unit_name.ts";
 
@@ -52,23 +56,16 @@ export class ManagerSignals {
 
   /**
    * Subscribes, and ends the connection when the manager leaves the bus, since
-   * its successor does not know the subscription.
+   * its successor does not know the subscription. A direct connection ends by itself.
    *
    * @throws {CicdError} `systemd_unavailable` if no manager is on the bus.
    */
   static async subscribe(bus: BusConnection, signal: AbortSignal): Promise<ManagerSignals> {
     const signals = new ManagerSignals();
     const options = { signal };
-    const { destination: sender, ...busObject } = BUS;
-    const ownerCall = { ...BUS, member: "GetNameOwner", signature: "s", body: [MANAGER_NAME] };
-    const ownerChanged = { sender, ...busObject, member: "NameOwnerChanged", arg0: MANAGER_NAME };
-    const left = new CicdError("systemd_unavailable", "The user's service manager left the bus");
-    const [[owner]] = await Promise.all([
-      bus.call(ownerCall, options),
-      bus.subscribe(ownerChanged, () => bus.abandon(left), options),
-    ]);
+    const owner = bus.isDirect ? MANAGER_NAME : await ownerOf(bus, options);
     const listen = (member: string, handler: (body: readonly DBusValue[]) => void) =>
-      bus.subscribe({ sender: String(owner), ...MANAGER, member }, handler, options);
+      bus.subscribe({ sender: owner, ...MANAGER, member }, handler, options);
     await Promise.all([
       listen("UnitRemoved", ([name]) => signals.#unitRemoved(name)),
       listen("JobRemoved", (body) => signals.#jobRemoved(body)),
@@ -94,4 +91,17 @@ export class ManagerSignals {
     if (unit === undefined) return;
     this.jobRemoved.emit({ path: String(path), unit, result: String(result) });
   }
+}
+
+/** Returns the manager's own name on a bus; ends the connection when it leaves. */
+async function ownerOf(bus: BusConnection, options: CallOptions): Promise<string> {
+  const { destination: sender, ...busObject } = BUS;
+  const ownerCall = { ...BUS, member: "GetNameOwner", signature: "s", body: [MANAGER_NAME] };
+  const ownerChanged = { sender, ...busObject, member: "NameOwnerChanged", arg0: MANAGER_NAME };
+  const left = new CicdError("systemd_unavailable", "The user's service manager left the bus");
+  const [[owner]] = await Promise.all([
+    bus.call(ownerCall, options),
+    bus.subscribe(ownerChanged, () => bus.abandon(left), options),
+  ]);
+  return String(owner);
 }

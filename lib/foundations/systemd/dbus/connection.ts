@@ -1,5 +1,5 @@
 /**
- * A connection to a message bus.
+ * A connection to a message bus, or directly to a service that speaks as a bus does.
  *
  * @module
  */
@@ -11,6 +11,7 @@ import {
   decodeMessage,
   encodeMessage,
   type Message,
+  signalMember,
 } from "@lib/foundations/systemd/dbus/message.ts";
 import {
   authenticate,
@@ -93,21 +94,29 @@ export class BusConnection implements AsyncDisposable {
   readonly #closed = Promise.withResolvers<ConnectionEnd>();
   readonly #pending = new Map<number, PendingCall>();
   readonly #outbox = new Outbox();
+  /** The peer is the service itself: it knows neither names nor rules, and sends all its signals. */
+  readonly isDirect: boolean;
   readonly #subscriptions = new Set<Subscription>();
   #lastSerial = 0;
   #end: ConnectionEnd | undefined;
 
-  private constructor(stream: ByteStream) {
+  private constructor(stream: ByteStream, isDirect: boolean) {
     this.#stream = stream;
+    this.isDirect = isDirect;
   }
 
   /**
    * Authenticates and registers with the bus; owns the stream from now on, even if it fails.
    *
+   * @param options.isDirect The stream leads to the service itself.
    * @throws {CicdError} `systemd_unavailable` if the bus refuses or disconnects.
    */
-  static async open(stream: ByteStream, signal: AbortSignal): Promise<BusConnection> {
-    const connection = new BusConnection(stream);
+  static async open(
+    stream: ByteStream,
+    signal: AbortSignal,
+    { isDirect = false }: { readonly isDirect?: boolean } = {},
+  ): Promise<BusConnection> {
+    const connection = new BusConnection(stream, isDirect);
     using deadline = withDeadline(signal, OPEN_DEADLINE_MS, "the user's bus to say hello");
     const onAbort = () => connection.#lose(deadline.reason);
     deadline.addEventListener("abort", onAbort, { once: true });
@@ -116,7 +125,7 @@ export class BusConnection implements AsyncDisposable {
       await authenticate(stream);
       connection.#tasks.spawn("read", () => connection.#read());
       connection.#tasks.spawn("write", () => connection.#outbox.run(stream));
-      await connection.call({ ...BUS, member: "Hello" }, { signal: deadline });
+      if (!isDirect) await connection.call({ ...BUS, member: "Hello" }, { signal: deadline });
       return connection;
     } catch (error) {
       await connection[Symbol.asyncDispose]();
@@ -179,6 +188,7 @@ export class BusConnection implements AsyncDisposable {
   ): Promise<void> {
     const subscription = { rule, handler };
     this.#subscriptions.add(subscription);
+    if (this.isDirect) return;
     try {
       const match = { ...BUS, member: "AddMatch", signature: "s", body: [ruleText(rule)] };
       await this.call(match, options);
@@ -206,9 +216,15 @@ export class BusConnection implements AsyncDisposable {
       if (count === null) throw unavailable("The connection to the user's bus was closed");
       frames.filled(count);
       for (let frame = frames.next(); frame !== undefined; frame = frames.next()) {
-        this.#dispatch(decodeMessage(frame));
+        if (this.#isWanted(signalMember(frame))) this.#dispatch(decodeMessage(frame));
       }
     }
+  }
+
+  #isWanted(member: string | undefined): boolean {
+    if (member === undefined) return true;
+    for (const { rule } of this.#subscriptions) if (rule.member === member) return true;
+    return false;
   }
 
   #dispatch(message: Message): void {
@@ -223,7 +239,9 @@ export class BusConnection implements AsyncDisposable {
       }
       case "signal":
         for (const { rule, handler } of this.#subscriptions) {
-          if (matches(rule, message)) handler(body);
+          if ((this.isDirect || message.sender === rule.sender) && matches(rule, message)) {
+            handler(body);
+          }
         }
         return;
       case "call":
@@ -291,7 +309,7 @@ function unavailable(message: string, cause?: unknown): CicdError {
 
 function matches(rule: MatchRule, signal: Message): boolean {
   return signal.member === rule.member && signal.interface === rule.interface &&
-    signal.path === rule.path && signal.sender === rule.sender &&
+    signal.path === rule.path &&
     (rule.arg0 === undefined || signal.body?.[0] === rule.arg0);
 }
 

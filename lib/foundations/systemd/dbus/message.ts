@@ -40,6 +40,10 @@ export const PREAMBLE_BYTES = 16;
 const KINDS = ["other", "call", "reply", "error", "signal"] as const;
 const HEADER_SIGNATURE = "yyyyuua(yv)";
 const NO_REPLY_EXPECTED = 1;
+const SIGNAL = KINDS.indexOf("signal");
+const MEMBER = 3;
+const TYPE_SIGNATURE = 0x67;
+const TYPE_UINT32 = 0x75;
 const LITTLE_ENDIAN = 0x6c;
 const BIG_ENDIAN = 0x42;
 const FIELDS = [
@@ -98,6 +102,36 @@ export function messageLength(bytes: Uint8Array): number {
     view.getUint32(4, littleEndian);
   if (length > MAX_MESSAGE_BYTES) throw broken(`it is ${length} bytes long`);
   return length;
+}
+
+/**
+ * Reads the member of a signal without the rest of the message, most of which nobody listens to.
+ *
+ * @returns `undefined` for another kind of message, and for one that is to be decoded to know.
+ */
+export function signalMember(bytes: Uint8Array): string | undefined {
+  if (bytes[1] !== SIGNAL) return undefined;
+  const littleEndian = isLittleEndian(bytes);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  const end = Math.min(PREAMBLE_BYTES + view.getUint32(12, littleEndian), bytes.length);
+  // Each field: its code, a signature of one type, the value, padding.
+  for (let at = PREAMBLE_BYTES; at + 8 <= end; at = align8(at)) {
+    const code = bytes[at];
+    const type = bytes[at + 2];
+    at += 4;
+    if (type === TYPE_SIGNATURE) {
+      at += (bytes[at] ?? 0) + 2;
+      continue;
+    }
+    const length = view.getUint32(at, littleEndian);
+    at += 4;
+    if (type === TYPE_UINT32) continue;
+    if (code === MEMBER) {
+      return String.fromCharCode(...bytes.subarray(at, Math.min(at + length, end)));
+    }
+    at += length + 1;
+  }
+  return undefined;
 }
 
 /**

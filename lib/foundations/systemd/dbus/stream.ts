@@ -127,7 +127,8 @@ async function writeAll(stream: ByteStream, bytes: Uint8Array): Promise<void> {
  */
 export async function authenticate(stream: ByteStream): Promise<void> {
   const encoder = new TextEncoder();
-  await writeAll(stream, encoder.encode("\0AUTH EXTERNAL\r\nDATA\r\n"));
+  // All at once: systemd does not see a message that arrives together with the last line.
+  await writeAll(stream, encoder.encode("\0AUTH EXTERNAL\r\nDATA\r\nBEGIN\r\n"));
   let answer = await readLine(stream);
   if (answer === "DATA") answer = await readLine(stream);
   if (!/^OK [0-9a-f]+$/.test(answer)) {
@@ -136,7 +137,6 @@ export async function authenticate(stream: ByteStream): Promise<void> {
       `Cannot authenticate with the user's bus: its answer is ${JSON.stringify(answer)}`,
     );
   }
-  await writeAll(stream, encoder.encode("BEGIN\r\n"));
 }
 
 /** Reads one line byte by byte: the bytes after the last line belong to the messages. */

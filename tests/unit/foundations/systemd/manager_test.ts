@@ -43,6 +43,24 @@ function refusal(errorName: string): Answer {
   return { errorName, signature: "s", body: ["no"] };
 }
 
+Deno.test("UserManager.over() needs no bus", async () => {
+  const service = new FakeBus({ isDirect: true, answer: () => ({}) });
+  await using manager = await UserManager.over(service, signal, { isDirect: true });
+  const removed = Promise.withResolvers<string>();
+  using _listener = manager.onUnitRemoved(removed.resolve);
+  service.send({
+    kind: "signal",
+    path: PATH,
+    interface: "org.freedesktop.systemd1.Manager",
+    member: "UnitRemoved",
+    signature: "so",
+    body: ["cicd-job-x.service", `${PATH}/unit/x`],
+  });
+  assert.equal(await removed.promise, "cicd-job-x.service");
+  service.hangUp();
+  assert.equal((await manager.closed).kind, "lost");
+});
+
 Deno.test("startTransientService() distinguishes a fresh start from an earlier one", async () => {
   let exists = false;
   await using t = await setup(() =>

@@ -1,7 +1,12 @@
 import assert from "node:assert/strict";
 import { CicdError } from "@lib/core/errors.ts";
 import { BusConnection, type MethodCall } from "@lib/foundations/systemd/dbus/connection.ts";
-import { isDBusError, type Message } from "@lib/foundations/systemd/dbus/message.ts";
+import {
+  encodeMessage,
+  isDBusError,
+  type Message,
+  signalMember,
+} from "@lib/foundations/systemd/dbus/message.ts";
 import { FakeBus, type FakeBusOptions } from "../../../../support/fake_bus.ts";
 
 const signal = new AbortController().signal;
@@ -23,6 +28,65 @@ const isAway = (error: unknown) =>
 Deno.test("BusConnection.open() authenticates and says hello", async () => {
   await using t = await setup();
   assert.equal(t.fake.received[0]?.member, "Hello");
+});
+
+Deno.test("BusConnection.open() says nothing of a bus to a service itself", async () => {
+  const fake = new FakeBus({ answer: echo, isDirect: true });
+  await using bus = await BusConnection.open(fake, signal, { isDirect: true });
+  const heard: unknown[] = [];
+  const rule = { sender: "a.b", path: "/a", interface: "a.b", member: "Heard" };
+  await bus.subscribe(rule, (body) => heard.push(...body), { signal });
+  for (const member of ["Heard", "Unheard"]) {
+    fake.send({
+      kind: "signal",
+      path: "/a",
+      interface: "a.b",
+      member,
+      signature: "s",
+      body: [member],
+    });
+  }
+  assert.deepEqual(await bus.call(method("M", "text"), { signal }), ["text"]);
+  assert.deepEqual(heard, ["Heard"]);
+  assert.deepEqual(fake.received.map(({ member }) => member), ["M"]);
+});
+
+Deno.test("a signal that nobody subscribed to is not decoded", async () => {
+  await using t = await setup({ answer: echo });
+  const bytes = encodeMessage({
+    kind: "signal",
+    serial: 7,
+    path: "/a",
+    interface: "a.b",
+    member: "Unheard",
+    sender: "a.b",
+    signature: "s",
+    body: ["text"],
+  });
+  // Its body would end the connection.
+  bytes.fill(0xff, bytes.length - 9);
+  t.fake.sendBytes(bytes);
+  assert.deepEqual(await t.bus.call(method("M", "text"), { signal }), ["text"]);
+});
+
+Deno.test("signalMember() finds the member in either byte order, whatever precedes it", () => {
+  const others = { path: "/a", interface: "a.b", sender: ":1.7", signature: "s", body: ["x"] };
+  const big = Uint8Array.from([
+    ...[0x42, 4, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 28],
+    ...[8, 1, 0x67, 0, 1, 0x73, 0, 0],
+    ...[5, 1, 0x75, 0, 0, 0, 0, 9],
+    ...[3, 1, 0x73, 0, 0, 0, 0, 3, 0x46, 0x6f, 0x6f, 0],
+    ...[0, 0, 0, 0],
+  ]);
+  assert.equal(
+    signalMember(encodeMessage({ kind: "signal", serial: 1, member: "Foo", ...others })),
+    "Foo",
+  );
+  assert.equal(signalMember(big), "Foo");
+  assert.equal(
+    signalMember(encodeMessage({ kind: "call", serial: 1, member: "Foo", ...others })),
+    undefined,
+  );
 });
 
 Deno.test("BusConnection.open() fails and closes the stream when the bus refuses", async () => {
