@@ -27,6 +27,7 @@ import {
   JOB_MIGRATIONS,
   LABEL_MIGRATIONS,
 } from "@lib/spine/queue/job_schema.ts";
+import { CgroupMoves } from "@lib/foundations/systemd/cgroup_moves.ts";
 import { Intake } from "@lib/spine/queue/intake.ts";
 import { DISK, QUEUE } from "@lib/spine/queue/keys.ts";
 import { JobStore } from "@lib/spine/queue/job_store.ts";
@@ -188,6 +189,7 @@ export async function startRunner(input: RunnerInput) {
     }),
   );
   const stopping = new AbortController();
+  const cgroupMoves = new CgroupMoves();
   const features: RunnerPart[] = [];
   parts.defer(() => {
     for (const feature of features) feature[Symbol.dispose]?.();
@@ -228,6 +230,12 @@ export async function startRunner(input: RunnerInput) {
     waitingReason: (job) =>
       isTerminal(job.state) ? undefined : intake.stateProblem() ?? dispatcher.waitingReason(job),
     wakeQueue: () => dispatcher.wake(),
+    startExpected(ending = 0) {
+      // Only the service manager moves what it starts.
+      if (host.kind !== "systemd") return;
+      const isFree = store.inFlightCount() - ending < config.current.of(QUEUE).maxRunning;
+      if (isFree) void cgroupMoves.prepare();
+    },
     facts: () => ({
       version: VERSION,
       build: layout.kind,

@@ -141,6 +141,11 @@ export interface RunnerServices {
   /** Resolves when the agents have answered for the jobs under way, right after a start. */
   readonly statesKnown: (signal: AbortSignal) => Promise<void>;
   readonly wakeQueue: () => void;
+  /**
+   * Tells that a job may start soon, once `ending` others have ended: what can be done in advance is
+   * done beside other work.
+   */
+  readonly startExpected: (ending?: number) => void;
   readonly facts: () => RunnerFacts;
   /** Returns the reasons why the runner is not ready, one sentence each. */
   readonly unreadyReasons: () => readonly string[];

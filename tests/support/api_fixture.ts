@@ -115,6 +115,7 @@ export function openApi(
     waitingReason: () => undefined,
     statesKnown: () => Promise.resolve(),
     wakeQueue() {},
+    startExpected() {},
     facts: () => ({
       version: "1.2.3",
       build: "source",

@@ -52,7 +52,7 @@ const LABELS_MAX = 16;
 type JobPorts = Pick<
   RunnerServices,
   | ("store" | "events" | "logs" | "log" | "clock" | "bodyLimits" | "submit" | "intake")
-  | ("waitingReason" | "statesKnown" | "stopping" | "retry")
+  | ("waitingReason" | "statesKnown" | "stopping" | "retry" | "startExpected")
 >;
 
 /** The routes of single jobs and of their list. */
@@ -93,6 +93,7 @@ export function jobRoutes(ports: JobPorts, leases: ClientLeases): readonly AnyRo
         "disk_full",
       ],
       handle: async ({ request, query, caller, signal }, reply) => {
+        ports.startExpected();
         const body = await readJson(request, ports.bodyLimits());
         const key = request.headers.get("idempotency-key");
         const isLeased = query.on_disconnect === "cancel";
@@ -202,6 +203,7 @@ export function jobRoutes(ports: JobPorts, leases: ClientLeases): readonly AnyRo
       },
       errors: ["state_conflict", "disk_full"],
       handle: ({ job: { id }, caller }, reply) => {
+        ports.startExpected(1);
         const cancel = { reason: "cancelled", by: shownCaller(caller) } as const;
         const job = apply(ports, id, { kind: "cancel_requested", cancel, at: ports.clock.now() });
         return reply.json(isTerminal(job.state) ? 200 : 202, shown(ports, job));
@@ -230,6 +232,7 @@ export function jobRoutes(ports: JobPorts, leases: ClientLeases): readonly AnyRo
       ],
       handle: async ({ request, job: { id, spec }, query, caller, signal }, reply) => {
         ports.intake.assertOpen(spec.project);
+        ports.startExpected();
         const isLeased = query.on_disconnect === "cancel";
         const queued = await ports.retry(id, {
           body: await readJsonIfAny(request, ports.bodyLimits()),

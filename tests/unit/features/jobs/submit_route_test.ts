@@ -23,3 +23,15 @@ Deno.test("POST /v1/jobs lets the order of a job that starts at once out before 
   assert.equal((await answer.json()).state, "starting");
   assert.deepEqual(seen, [true]);
 });
+
+Deno.test("requests after which a job may start say so, before they do their work", async () => {
+  const said: number[] = [];
+  using t = openApi({ startExpected: (ending = 0) => void said.push(ending) });
+  const body = { project: "web", script: "true" };
+  const { id } = await (await t.ask("POST", "/v1/jobs", { body })).json();
+  assert.deepEqual(said, [0]);
+  await t.ask("GET", `/v1/jobs/${id}`);
+  await t.ask("POST", `/v1/jobs/${id}/cancel`);
+  await t.ask("POST", `/v1/jobs/${id}/retry`);
+  assert.deepEqual(said, [0, 1, 0]);
+});
