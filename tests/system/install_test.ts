@@ -85,6 +85,16 @@ Deno.test("install.sh installs for one user, and the first request starts the ru
   assert.equal(await t.systemctl("is-enabled", "cicd-clean.timer"), "enabled");
   const home = await t.machine.run(["find", "/home/dev", "-name", "*.tmp.*"], { user });
   assert.equal(home, "");
+  // Hardened, the runner may write to its own cgroup, and to no other.
+  const pid = await t.systemctl("show", "--property=MainPID", "--value", "cicd-runner.service");
+  const [, cgroup = ""] =
+    /^0::(\/.+)$/m.exec(await t.machine.run(["cat", `/proc/${pid}/cgroup`])) ?? [];
+  const mounts = (await t.machine.run(["cat", `/proc/${pid}/mountinfo`])).split("\n")
+    .map((line) => line.split(" ")).filter(([, , , , path = ""]) =>
+      path.startsWith("/sys/fs/cgroup")
+    )
+    .map(([, , , , path = "", options = ""]) => [path, options.slice(0, 2)]);
+  assert.deepEqual(mounts, [["/sys/fs/cgroup", "ro"], [`/sys/fs/cgroup${cgroup}`, "rw"]]);
 });
 
 Deno.test("install.sh installs units that systemd reads without a warning", async () => {
