@@ -10,7 +10,6 @@ import * as v from "valibot";
 import { JOB_ID_PATTERN } from "@lib/core/ids.ts";
 import { projectName } from "@lib/core/value_types.ts";
 import { CONTAINMENTS, END_REASONS, JOB_STATES } from "@lib/spine/jobs/model.ts";
-import { limitsViewSchema } from "@lib/spine/spec/job_spec.ts";
 
 /** Marks a field that runners of an earlier release do not send. */
 export interface Added {
@@ -67,53 +66,60 @@ export const attemptSchema = v.object({
   usage: usageSchema,
 });
 
-/** Each release may add limits. */
-const limitEntries = Object.fromEntries(
-  Object.entries(limitsViewSchema.entries).map(([name, schema]) => [name, added(schema)]),
-);
+/**
+ * Makes the schema of a job.
+ *
+ * @param limits Of its limits. They are made from the table of a job's fields, which no client needs
+ * to load: it reads any limits.
+ */
+export const jobSchemaOf = <Limits extends v.GenericSchema>(limits: Limits) =>
+  v.object({
+    id: jobId,
+    project,
+    state: v.picklist(JOB_STATES),
+    reason: v.pipe(
+      v.nullable(v.picklist(END_REASONS)),
+      v.description("Reason of the latest attempt's end"),
+    ),
+    message: v.pipe(text, v.description("The reason in words")),
+    exit_code: exitCode,
+    signal: text,
+    attempt: v.pipe(count, v.description("Number of the latest attempt; 0 before the first")),
+    created_at: time,
+    started_at: v.nullable(time),
+    finished_at: v.nullable(time),
+    commit: added(v.pipe(
+      text,
+      v.description("The full id of the commit that the latest attempt checked out"),
+    )),
+    waiting: added(v.pipe(
+      text,
+      v.description(
+        "What the job waits for now, such as an agent that cannot start; null: nothing",
+      ),
+    )),
+    cancelling: v.pipe(v.boolean(), v.description("The job is being cancelled")),
+    usage: usageSchema,
+    limits,
+    spec: v.pipe(
+      v.looseObject({}),
+      v.description("The request with all defaults; only the sizes of files"),
+    ),
+    queue_position: v.exactOptional(
+      v.pipe(count, v.description("Jobs of the project that start before this one")),
+    ),
+    attempts: v.exactOptional(v.array(attemptSchema)),
+  });
 
-/** A job. */
-export const jobSchema = v.object({
-  id: jobId,
-  project,
-  state: v.picklist(JOB_STATES),
-  reason: v.pipe(
-    v.nullable(v.picklist(END_REASONS)),
-    v.description("Reason of the latest attempt's end"),
-  ),
-  message: v.pipe(text, v.description("The reason in words")),
-  exit_code: exitCode,
-  signal: text,
-  attempt: v.pipe(count, v.description("Number of the latest attempt; 0 before the first")),
-  created_at: time,
-  started_at: v.nullable(time),
-  finished_at: v.nullable(time),
-  commit: added(v.pipe(
-    text,
-    v.description("The full id of the commit that the latest attempt checked out"),
-  )),
-  waiting: added(v.pipe(
-    text,
-    v.description("What the job waits for now, such as an agent that cannot start; null: nothing"),
-  )),
-  cancelling: v.pipe(v.boolean(), v.description("The job is being cancelled")),
-  usage: usageSchema,
-  limits: v.object(limitEntries),
-  spec: v.pipe(
-    v.looseObject({}),
-    v.description("The request with all defaults; only the sizes of files"),
-  ),
-  queue_position: v.exactOptional(
-    v.pipe(count, v.description("Jobs of the project that start before this one")),
-  ),
-  attempts: v.exactOptional(v.array(attemptSchema)),
-});
-
-/** A page of jobs. */
-export const jobPageSchema = v.object({
-  jobs: v.array(jobSchema),
-  next_cursor: v.pipe(v.nullable(jobId), v.description("Pass it as `cursor` to get the next page")),
-});
+/** Makes the schema of a page of jobs. */
+export const jobPageSchemaOf = <Job extends v.GenericSchema>(job: Job) =>
+  v.object({
+    jobs: v.array(job),
+    next_cursor: v.pipe(
+      v.nullable(jobId),
+      v.description("Pass it as `cursor` to get the next page"),
+    ),
+  });
 
 /** A queue: of one project, or of all. */
 export const queueSchema = v.object({

@@ -1,4 +1,3 @@
-import { setImmediate } from "node:timers";
 import { CicdError, ignore } from "@lib/core/errors.ts";
 
 /** Returns a signal that aborts with `signal`, or after `timeoutMs` with `deadline_exceeded`. */
@@ -47,5 +46,6 @@ export async function raceAbort<T>(promise: Promise<T>, signal: AbortSignal): Pr
 
 /** Lets the event loop turn, between two steps that each keep it busy. */
 export function turn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
+  // Not imported: commands, which need no turn, would load `node:timers` at each start.
+  return new Promise((resolve) => void globalThis.setImmediate(resolve));
 }

@@ -4,7 +4,7 @@
  * @module
  */
 import { type BuildInfo, formatBuildInfo } from "@lib/features/install/build_info.ts";
-import { bundle, bundlePackage, LAZY_PACKAGES } from "./bundle.ts";
+import { bundle, bundleLazily, LAZY_PACKAGES } from "./bundle.ts";
 import { launcherText, LIB_PATH, PERMISSION_FLAGS, PROGRAMS, V8_FLAGS } from "./layout.ts";
 import type { Progress } from "./progress.ts";
 import { run } from "./run.ts";
@@ -35,17 +35,24 @@ export async function assemble(options: AssembleOptions): Promise<void> {
       ? [program]
       : [program, program.leaner]
   );
+  const place = { root, outDir: bundleDir, signal };
   const packages = new Map<string, string>();
   for (const each of LAZY_PACKAGES) {
     using _ = progress.step("bundle", each.name);
-    packages.set(each.name, await bundlePackage(each, { root, outDir: bundleDir, signal }));
+    packages.set(each.name, await bundleLazily(each, new Map(), place));
+  }
+  const files = new Map(packages);
+  for (const { rest } of PROGRAMS) {
+    if (rest === undefined) continue;
+    using _ = progress.step("bundle", rest.file ?? rest.name);
+    files.set(rest.name, await bundleLazily(rest, packages, place));
   }
   for (const part of parts) {
     using _ = progress.step("bundle", `${part.entry} -> ${part.bundle}`);
-    await bundle(part, packages, { root, outDir: bundleDir, signal });
+    await bundle(part, files, place);
   }
   if (info.layout === "executable") {
-    await compileAll(options, { bundles: scratch, include: [...packages.values()] });
+    await compileAll(options, { bundles: scratch, include: [...files.values()] });
     await Deno.remove(scratch, { recursive: true });
   } else {
     await shareRuntime(options, lib);

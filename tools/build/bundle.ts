@@ -7,7 +7,7 @@
  *
  * @module
  */
-import type { Program } from "./layout.ts";
+import type { LazyModule, Program } from "./layout.ts";
 import { run } from "./run.ts";
 
 /** Options for {@linkcode bundle}. */
@@ -18,21 +18,13 @@ export interface BundleOptions {
   readonly signal: AbortSignal;
 }
 
-/** A package with a bundle of its own. */
-export interface LazyPackage {
-  /** As it is imported: a package, or a module of ours around one that nothing else needs. */
-  readonly name: string;
-  /** The exports that the programs import. */
-  readonly exports: string;
-}
-
 /**
  * Packages in a file of their own, which is loaded on first use: most runs never need it, and
  * everything in a program's own file costs memory in each run.
  *
  * The file's name contains a hash of its content, so a program never loads that of another release.
  */
-export const LAZY_PACKAGES: readonly LazyPackage[] = [
+export const LAZY_PACKAGES: readonly LazyModule[] = [
   { name: "@lib/foundations/config/yaml_source.ts", exports: "readYamlSource" },
   { name: "aws4fetch", exports: "AwsV4Signer" },
   { name: "dockerode", exports: "default" },
@@ -43,17 +35,23 @@ export const LAZY_PACKAGES: readonly LazyPackage[] = [
   { name: "ws", exports: "WebSocketServer" },
 ];
 
-/** Bundles a package of {@linkcode LAZY_PACKAGES}; returns the name of its file. */
-export async function bundlePackage(
-  { name, exports }: LazyPackage,
+/**
+ * Bundles a module in a file of its own; returns the name of the file.
+ *
+ * @param packages As for {@linkcode bundle}.
+ */
+export async function bundleLazily(
+  { name, file: module, exports }: LazyModule,
+  packages: ReadonlyMap<string, string>,
   options: BundleOptions,
 ): Promise<string> {
   const stem = name.replace(/^.*\//, "").replace(/\.ts$/, "");
   const entry = `${options.outDir}/.${stem}.ts`;
   const draft = `.${stem}.js`;
+  const from = module === undefined ? name : `${options.root}/${module}`;
   try {
-    await Deno.writeTextFile(entry, `export { ${exports} } from "${name}";\n`);
-    const path = await bundle({ entry, bundle: draft }, new Map(), options);
+    await Deno.writeTextFile(entry, `export { ${exports} } from "${from}";\n`);
+    const path = await bundle({ entry, bundle: draft }, packages, options);
     const source = await Deno.readTextFile(path);
     const bytes = new TextEncoder().encode(source);
     const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex().slice(0, 12);

@@ -4,6 +4,16 @@
  * @module
  */
 
+/** A module in a file of its own, which is loaded on first use. */
+export interface LazyModule {
+  /** As it is imported. */
+  readonly name: string;
+  /** Its file, from the root of the tree; absent for a package. */
+  readonly file?: string;
+  /** The exports that are imported. */
+  readonly exports: string;
+}
+
 /** One of the two programs. */
 export interface Program {
   /** Name of the executable. */
@@ -14,6 +24,8 @@ export interface Program {
   readonly bundle: string;
   /** Files of each feature that the program never loads, such as `runner.ts` of the agent. */
   readonly without?: readonly string[];
+  /** A module of the entry with a bundle of its own, which is loaded on first use. */
+  readonly rest?: LazyModule;
   /** A smaller bundle for one of its commands, on a shared runtime. */
   readonly leaner?: Pick<Program, "entry" | "bundle" | "without"> & { readonly command: string };
 }
@@ -24,6 +36,7 @@ export const PROGRAMS: readonly Program[] = [
     name: "cicd-runner",
     entry: "cmd/runner/main.ts",
     bundle: "runner.js",
+    rest: { name: "./all_commands.ts", file: "cmd/runner/all_commands.ts", exports: "runAny" },
     leaner: {
       command: "daemon",
       entry: "cmd/runner/daemon_main.ts",

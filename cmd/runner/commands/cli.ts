@@ -11,19 +11,16 @@ import { parseAsync } from "@optique/core/parser";
 import { optional } from "@optique/core/modifiers";
 import { option, passThrough } from "@optique/core/primitives";
 import { string } from "@optique/core/valueparser";
-import { CicdError, toCicdError } from "@lib/core/errors.ts";
+import { CicdError } from "@lib/core/errors.ts";
 import { didYouMean } from "@lib/core/nearest.ts";
 import { quoteWord } from "@lib/api/client/format.ts";
 import { ERROR_CODES } from "@lib/core/error_codes.ts";
 import { type Command, defineCommand, type Invocation } from "@lib/api/client/command.ts";
 import { makeCompleter } from "@lib/api/client/completer.ts";
-import {
-  type GlobalFlags,
-  openContext,
-  openOutput,
-  OutputClosedError,
-} from "@lib/api/client/context.ts";
+import { type GlobalFlags, openOutput } from "@lib/api/client/context.ts";
+import { openContext } from "@lib/api/client/open_context.ts";
 import { FEATURES } from "../../features.ts";
+import { runCommand, wantsJson } from "./run_command.ts";
 import { type Completer, examples, filePath, toggle } from "@lib/foundations/cli/grammar_values.ts";
 
 /** Loads the commands of all features, in the order of the help. */
@@ -65,25 +62,12 @@ const sections = async () => (await import("../../shared/config_sections.ts")).S
  */
 export async function runCli(args: readonly string[]): Promise<number> {
   const { signal } = new AbortController();
-  try {
+  return await runCommand(args, async () => {
     const parsed = await parseCommandLine(args, signal);
     if (typeof parsed === "number") return parsed;
     const { run, ...flags } = parsed;
     return await run(openContext(flags, { sections, signal }));
-  } catch (thrown) {
-    // As with `… | head`: the reader has seen enough.
-    if (thrown instanceof OutputClosedError) return 0;
-    const error = toCicdError(thrown);
-    if (!wantsJson(args) || error.code === "internal") throw thrown;
-    openOutput(Deno.env.toObject(), { json: true }).failed(error);
-    return error.entry.exitCode;
-  }
-}
-
-/** Tells if the answer is JSON, also where the command line cannot be parsed. */
-function wantsJson(args: readonly string[]): boolean {
-  const end = args.indexOf("--");
-  return args.slice(0, end < 0 ? args.length : end).includes("--json");
+  });
 }
 
 /** @throws {CicdError} `usage` if the first word, or the one after `help`, names no command. */

@@ -1,11 +1,11 @@
 /**
  * The context of a command: its output, its configuration, its connection to the runner.
  *
+ * Everything here is loaded by each command: keep `node:` modules out of it.
+ *
  * @module
  */
-import { fstatSync } from "node:fs";
-import { resolve } from "node:path";
-import { type Clock, systemClock } from "@lib/core/clock.ts";
+import type { Clock } from "@lib/core/clock.ts";
 import { CicdError, failureLines } from "@lib/core/errors.ts";
 import type { Section } from "@lib/foundations/config/config.ts";
 import type { ReadConfigResult } from "@lib/foundations/config/read.ts";
@@ -13,7 +13,8 @@ import { toProblem } from "@lib/foundations/http/problem.ts";
 import { chooseColour } from "@lib/foundations/log/choose_format.ts";
 import { type Painter, painter } from "@lib/api/client/format.ts";
 import { Reconnect } from "@lib/api/client/reconnect.ts";
-import { RunnerTransport } from "@lib/api/client/transport.ts";
+import { commandClock } from "@lib/api/client/timing.ts";
+import type { RunnerTransport } from "@lib/api/client/transport.ts";
 
 /** The reader of standard output has closed it. */
 export class OutputClosedError extends Error {
@@ -72,50 +73,22 @@ export interface CliContext {
   reconnect(signal?: AbortSignal, giveUpAfterMs?: number): Reconnect;
 }
 
-/** Makes the context of this process. */
-export function openContext(
+/** Makes a context of the means that differ between the ways to start a command. */
+export function makeContext(
   flags: GlobalFlags,
-  { sections, signal }: Pick<CliContext, "sections" | "signal">,
+  means: Pick<CliContext, "env" | "sections" | "signal" | "connect" | "readConfig">,
 ): CliContext {
-  const env = Deno.env.toObject();
+  const { env, signal } = means;
   const out = openOutput(env, flags);
-  const readConfigHere = async () => {
-    const { readConfig } = await import("@lib/foundations/config/read.ts");
-    return await readConfig({
-      sections: await sections(),
-      env,
-      signal,
-      ...(flags.config === undefined ? {} : { path: flags.config }),
-      ...(flags.socket === undefined
-        ? {}
-        : { flags: new Map([["socket", resolve(flags.socket)]]) }),
-    });
-  };
-  const configuredSocket = async () => {
-    const { PROGRAM } = await import("@lib/foundations/config/program_keys.ts");
-    return (await readConfigHere()).config.of(PROGRAM).socket;
-  };
-  const connect = async () => {
-    const url = remoteUrl(flags, env);
-    if (url !== undefined) return await openRemote(url, env);
-    const socketPath = namedSocket(flags, env) ?? await configuredSocket();
-    const { UnixClient } = await import("@lib/foundations/http/unix_client.ts");
-    const sender = new UnixClient(socketPath);
-    return new RunnerTransport({ sender, socketPath });
-  };
   return {
+    ...means,
     flags,
-    env,
     out,
     paint: painter(out.isColoured),
-    clock: systemClock,
-    signal,
-    sections,
-    readConfig: readConfigHere,
-    connect,
+    clock: commandClock,
     reconnect: (own = signal, giveUpAfterMs) =>
       new Reconnect({
-        clock: systemClock,
+        clock: commandClock,
         signal: own,
         onLost: () => out.note("the runner is unreachable; trying again"),
         onFound: () => out.note("the runner is back"),
@@ -132,23 +105,20 @@ export function remoteUrl(
   return url ?? (socket === undefined ? env["CICD_URL"] || undefined : undefined);
 }
 
-function namedSocket(
-  { socket, config }: GlobalFlags,
-  env: Readonly<Record<string, string>>,
-): string | undefined {
-  if (socket !== undefined) return resolve(socket);
-  const named = env["CICD_SOCKET"];
-  return config === undefined && named?.startsWith("/") ? named : undefined;
-}
-
 const SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏";
 
 const NEWLINE = 10;
 
 /** Returns true if standard output and standard error are one terminal, pipe or file. */
 function isOneOutput(): boolean {
-  const [out, err] = [fstatSync(1), fstatSync(2)];
-  return out.dev === err.dev && out.ino === err.ino;
+  try {
+    // Not by `node:fs`, which takes longer to load than most commands to run.
+    const [out, err] = [Deno.statSync("/dev/fd/1"), Deno.statSync("/dev/fd/2")];
+    return out.dev === err.dev && out.ino === err.ino;
+  } catch {
+    // Without the directory, a note may begin within a line: it is written all the same.
+    return false;
+  }
 }
 
 /** Opens the output of this process. */
@@ -213,48 +183,4 @@ export function openOutput(
       shown = text;
     },
   };
-}
-
-const PEM_MAX_BYTES = 1024 * 1024;
-
-/**
- * Opens the connection to the runner at `url`.
- *
- * `CICD_API_KEY` is the key or `file:/path` of it; `CICD_CA_FILE` names the PEM file of an
- * authority to trust.
- *
- * @throws {CicdError} `usage` or `invalid_config` if one of these is invalid.
- */
-async function openRemote(
-  url: string,
-  env: Readonly<Record<string, string>>,
-): Promise<RunnerTransport> {
-  const field = "CICD_API_KEY";
-  const reference = env[field] ?? "";
-  if (reference === "") {
-    throw new CicdError(
-      "usage",
-      "Cannot reach a remote runner without a key: set CICD_API_KEY to it, or to file:/path of it",
-    );
-  }
-  const { openRemoteClient } = await import("@lib/foundations/http/remote_client.ts");
-  const { readSmallFile } = await import("@lib/foundations/secrets/private_file.ts");
-  const { resolveSecret } = await import("@lib/foundations/secrets/references.ts");
-  const key = resolveSecret(reference, { field, env: (name) => env[name] }).expose().trim();
-  if (!/^[\x21-\x7e]{1,512}$/.test(key)) {
-    throw new CicdError("usage", "Cannot use CICD_API_KEY: it contains more than a key");
-  }
-  const what = "CICD_CA_FILE";
-  const path = env[what] ?? "";
-  const limits = { what, maxBytes: PEM_MAX_BYTES, mustBePrivate: false };
-  const authority = path === "" ? undefined : readSmallFile(path, limits);
-  if (path !== "" && authority === undefined) {
-    throw new CicdError("usage", `Cannot read ${what}: there is no file "${path}"`);
-  }
-  const sender = await openRemoteClient({
-    url,
-    key,
-    authority: authority && new TextDecoder().decode(authority),
-  });
-  return new RunnerTransport({ sender, socketPath: url, isRemote: true });
 }

@@ -7,8 +7,8 @@ import { counted } from "@lib/core/count.ts";
 import * as v from "valibot";
 import { CicdError } from "@lib/core/errors.ts";
 import {
-  jobPageSchema,
-  jobSchema,
+  jobPageSchemaOf,
+  jobSchemaOf,
   projectListSchema,
   type projectSchema,
 } from "@lib/api/answers.ts";
@@ -23,6 +23,9 @@ import {
   queryOf,
   type RunnerTransport,
 } from "@lib/api/client/transport.ts";
+
+const jobSchema = jobSchemaOf(v.record(v.string(), v.nullable(v.number())));
+const jobPageSchema = jobPageSchemaOf(jobSchema);
 
 /** A job. */
 export type JobAnswer = ReadingOf<typeof jobSchema>;

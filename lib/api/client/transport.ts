@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { withDeadline } from "@lib/core/abort.ts";
 import {
   CicdError,
   type CicdErrorOptions,
@@ -13,6 +12,7 @@ import {
 import { parseProblem } from "@lib/foundations/http/problem.ts";
 import type { UnixRequest, UnixResponse } from "@lib/foundations/http/unix_client.ts";
 import type { AnswerReader } from "@lib/api/client/reading.ts";
+import { answerDeadline } from "@lib/api/client/timing.ts";
 
 /** The runner is unreachable, so its answer is unknown. */
 export class ConnectionLostError extends CicdError {
@@ -107,7 +107,7 @@ export class RunnerTransport implements Disposable {
   async json(request: RunnerRequest): Promise<unknown> {
     const { answerWithinMs = 30_000 } = this.#options;
     const timeoutMs = answerWithinMs + (request.extraMs ?? 0);
-    using deadline = withDeadline(request.signal, timeoutMs, "the runner's answer");
+    using deadline = answerDeadline(request.signal, timeoutMs, "the runner's answer");
     using response = await this.open({ ...request, signal: deadline });
     try {
       return JSON.parse(await response.text());
@@ -128,7 +128,7 @@ export class RunnerTransport implements Disposable {
     const { answerWithinMs = 30_000 } = this.#options;
     const timeoutMs = answerWithinMs + (request.extraMs ?? 0);
     // Of the header: the body may take any time.
-    using deadline = withDeadline(signal, timeoutMs, "the runner's answer");
+    using deadline = answerDeadline(signal, timeoutMs, "the runner's answer");
     let response: UnixResponse;
     try {
       response = await this.#options.sender.send({

@@ -8,33 +8,16 @@ import { message } from "@optique/core/message";
 import { multiple, optional } from "@optique/core/modifiers";
 import { option } from "@optique/core/primitives";
 import { choice, string } from "@optique/core/valueparser";
-import { formatDuration } from "@lib/core/duration.ts";
-import { CicdError, toCicdError } from "@lib/core/errors.ts";
 import { type Command, defineCommand } from "@lib/api/client/command.ts";
-import { type CliContext, OutputClosedError } from "@lib/api/client/context.ts";
-import { resultLine } from "@lib/api/client/format.ts";
-import { hasEnded, type JobAnswer, jobIdOf, pages } from "@lib/api/client/jobs.ts";
-import type { RunnerTransport } from "@lib/api/client/transport.ts";
+import type { CliContext } from "@lib/api/client/context.ts";
+import { jobIdOf } from "@lib/api/client/jobs.ts";
 import { printChanges } from "@lib/api/client/watch.ts";
-import {
-  changeJob,
-  type LogPart,
-  logSize,
-  openLog,
-  showJob,
-  waitForEnd,
-} from "@lib/features/jobs/client.ts";
-import {
-  jobExitCode,
-  logWriter,
-  runToEnd,
-  sayCuts,
-  writeLog,
-} from "@lib/features/jobs/commands/follow_job.ts";
+import { changeJob, logSize } from "@lib/features/jobs/client.ts";
+import { runCancel, runWait } from "@lib/features/jobs/commands/end_jobs.ts";
+import { runToEnd } from "@lib/features/jobs/commands/follow_job.ts";
 import { jobs, labelFlags } from "@lib/features/jobs/commands/jobs.ts";
-import { plainCounter, stampedCounter } from "@lib/features/jobs/commands/follow_log.ts";
+import { runLogs } from "@lib/features/jobs/commands/print_log.ts";
 import { run, submit } from "@lib/features/jobs/commands/run.ts";
-import { isTerminal, JOB_STATES } from "@lib/spine/jobs/model.ts";
 import { show } from "@lib/features/jobs/commands/show.ts";
 import {
   type Completer,
@@ -70,39 +53,7 @@ repeated. Exits with 0 however the job ended.`,
         description: message`Start at this byte of the log`,
       })),
     }),
-  async run({ id: text, stream, timestamps, tail, from, follow }, context) {
-    if (tail !== undefined && from !== undefined) {
-      const problem = "Cannot read the log: --tail and --from exclude each other";
-      throw new CicdError("usage", problem);
-    }
-    const { flags, signal } = context;
-    using runner = await context.connect();
-    const id = await jobIdOf(runner, text, signal);
-    const part: LogPart = {
-      from: tail === undefined
-        ? from ?? 0
-        : Math.max(0, await logSize(runner, { id, stream }, signal) - tail),
-      timestamps,
-      ...(stream === undefined ? {} : { stream }),
-    };
-    if (follow) await writeLog(context, { runner, id, part, signal });
-    else {
-      const writer = logWriter(context);
-      const counter = timestamps === true ? stampedCounter() : plainCounter();
-      using response = await openLog(runner, { ...part, id, hasNotes: !flags.json }, signal);
-      let offset = part.from;
-      for await (const chunk of response.body) {
-        const { bytes, consumed } = counter.take(chunk);
-        if (bytes.length > 0) await writer.write(bytes, offset);
-        offset += consumed;
-      }
-      const { bytes } = counter.flush();
-      if (bytes.length > 0) await writer.write(bytes, offset);
-      await writer.end();
-      if (flags.json) await sayCuts(context, await showJob(runner, id, signal));
-    }
-    return 0;
-  },
+  run: runLogs,
 });
 
 /**
@@ -122,30 +73,8 @@ const wait = defineCommand({
         description: message`Maximum time to wait`,
       })),
     }),
-  async run({ ids, timeout }, context) {
-    using runner = await context.connect();
-    const until = timeout === undefined ? Infinity : context.clock.now() + timeout;
-    let exitCode = 0;
-    // One after another: all must end, so the order does not change the total time.
-    // All before the first: while this waits, newer jobs change what a text names.
-    const named = await Promise.all(ids.map((id) => jobIdOf(runner, id, context.signal)));
-    for (const id of named) {
-      const job = await waitFor(context, runner, id, until);
-      if (!hasEnded(job)) {
-        throw new CicdError(
-          "deadline_exceeded",
-          `Cannot wait longer for job "${job.id}": it is ${job.state} after ` +
-            formatDuration(timeout ?? 0),
-        );
-      }
-      await report(context, job);
-      exitCode ||= jobExitCode(job);
-    }
-    return exitCode;
-  },
+  run: runWait,
 });
-
-const OPEN_STATES = JOB_STATES.filter((state) => !isTerminal(state));
 
 /** Cancels jobs; continues with the others if one cannot be cancelled. */
 const cancel = defineCommand({
@@ -167,46 +96,7 @@ ${"--label"}, all open jobs with these labels are cancelled.`,
       })),
       wait: toggle(["-w", "--wait"], message`Return when the jobs have ended`),
     }),
-  async run({ given, labels, project, wait }, context) {
-    const isByLabel = labels.length > 0;
-    if (isByLabel === given.length > 0) {
-      const problem = isByLabel
-        ? "give ids or --label, not both"
-        : "give the id of a job, or --label";
-      throw new CicdError("usage", `Cannot cancel: ${problem}`);
-    }
-    if (project !== undefined && !isByLabel) {
-      throw new CicdError("usage", "Cannot cancel: --project requires --label");
-    }
-    using runner = await context.connect();
-    const filter = { project, labels, states: OPEN_STATES };
-    const ids = isByLabel
-      ? (await Array.fromAsync(pages(runner, filter, Infinity, context.signal))).map(({ id }) => id)
-      : given;
-    if (ids.length === 0) context.out.note("no open jobs found");
-    let exitCode = 0;
-    for (const id of ids) {
-      try {
-        const job = await changeJob(
-          runner,
-          { id: isByLabel ? id : await jobIdOf(runner, id, context.signal), verb: "cancel" },
-          context.signal,
-        );
-        if (!wait || hasEnded(job)) await report(context, job);
-        else await report(context, await waitFor(context, runner, job.id));
-      } catch (thrown) {
-        const error = toCicdError(thrown);
-        if (thrown instanceof OutputClosedError || error.code === "runner_unavailable") {
-          throw thrown;
-        }
-        // One that has ended since it was listed.
-        if (isByLabel && error.code === "state_conflict") continue;
-        context.out.failed(error);
-        exitCode ||= error.entry.exitCode;
-      }
-    }
-    return exitCode;
-  },
+  run: runCancel,
 });
 
 const events = defineCommand({
@@ -291,13 +181,4 @@ function jobArguments(completer: Completer) {
     min: 1,
     errors: { tooFew: message`Give the id of a job.` },
   });
-}
-
-function waitFor(context: CliContext, runner: RunnerTransport, id: string, until = Infinity) {
-  return waitForEnd(context, runner, { id, until, signal: context.signal });
-}
-
-async function report({ out, flags }: CliContext, job: JobAnswer): Promise<void> {
-  if (flags.json) return await out.json(job);
-  await out.line(hasEnded(job) ? resultLine(job) : `job ${job.id} is being cancelled`);
 }

@@ -5,7 +5,8 @@
  */
 import type * as v from "valibot";
 import { toRfc3339 } from "@lib/core/clock.ts";
-import type { attemptSchema, jobSchema } from "@lib/api/answers.ts";
+import type { attemptSchema } from "@lib/api/answers.ts";
+import type { jobSchema } from "@lib/features/jobs/answers.ts";
 import { type Attempt, isTerminal, type Job, type Usage } from "@lib/spine/jobs/model.ts";
 import { toLimitsView, toSpecView } from "@lib/spine/spec/job_spec.ts";
 

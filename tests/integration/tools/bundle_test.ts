@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { bundle, bundlePackage, LAZY_PACKAGES } from "../../../tools/build/bundle.ts";
+import { bundle, bundleLazily, LAZY_PACKAGES } from "../../../tools/build/bundle.ts";
 import { PROGRAMS } from "../../../tools/build/layout.ts";
 
 const ROOT = new URL("../../../", import.meta.url).pathname;
@@ -36,7 +36,7 @@ Deno.test("each package in a file of its own can be loaded", async () => {
   try {
     for (const each of LAZY_PACKAGES) {
       const signal = AbortSignal.timeout(60_000);
-      const file = await bundlePackage(each, { root: ROOT, outDir, signal });
+      const file = await bundleLazily(each, new Map(), { root: ROOT, outDir, signal });
       const loads = `globalThis.__dirname = "/";
         const all = await import("file://${outDir}/${file}");
         console.log(Object.keys(all).sort().join(", "));`;

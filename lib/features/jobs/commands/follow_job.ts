@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { constants } from "node:os";
 import { Backoff } from "@lib/core/backoff.ts";
 import { CicdError, messageOf } from "@lib/core/errors.ts";
 import { TaskGroup } from "@lib/core/task_group.ts";
@@ -209,7 +208,7 @@ async function followToEnd(
       if (!(error instanceof OutputClosedError)) throw error;
     });
   }
-  return jobExitCode(job);
+  return await jobExitCode(job);
 }
 
 /** Shortest and longest time between two looks at the reason why a job waits. */
@@ -289,18 +288,20 @@ const EXIT_CANCELLED = 130;
 const NEVER_BEGUN: readonly string[] = ["start_failed", "checkout_failed", "image_unavailable"];
 
 /** Returns the exit code that stands for an ended job. */
-export function jobExitCode(
+export async function jobExitCode(
   { state, reason, exit_code, signal }: Pick<
     JobAnswer,
     "state" | "reason" | "exit_code" | "signal"
   >,
-): number {
+): Promise<number> {
   if (state === "succeeded") return 0;
   if (state === "timed_out") return EXIT_TIMED_OUT;
   if (state === "cancelled") return EXIT_CANCELLED;
   if (state !== "failed" || NEVER_BEGUN.includes(reason ?? "")) return EXIT_LOST;
   // 0 would report success, for example where the kernel killed only a part of the job.
   if (exit_code !== null && exit_code > 0 && exit_code < 256) return exit_code;
+  // Loaded only here: it takes a third of a start.
+  const { constants } = await import("node:os");
   const number = Object.entries(constants.signals).find(([name]) => name === signal)?.[1];
   if (number !== undefined) return 128 + number;
   return reason === "oom_killed" ? 128 + constants.signals.SIGKILL : 1;

@@ -12,9 +12,7 @@ import type { ValueParser } from "@optique/core/valueparser";
 import { didYouMean } from "@lib/core/nearest.ts";
 import { JOB_STATES } from "@lib/spine/jobs/model.ts";
 import { defineCommand } from "@lib/api/client/command.ts";
-import { renderJobs } from "@lib/api/client/format.ts";
-import { type JobAnswer, pages, specOf } from "@lib/api/client/jobs.ts";
-import { printChanges, watchView } from "@lib/api/client/watch.ts";
+import { runJobs } from "@lib/features/jobs/commands/list_jobs.ts";
 import {
   parsed,
   projectName,
@@ -51,35 +49,7 @@ export const jobs = defineCommand({
       all: toggle(["-a", "--all"], message`List all jobs`),
       watch: toggle(["-w", "--watch"], message`Update the list until Ctrl-C`),
     }),
-  async run({ project, states, labels, limit, all, watch }, context) {
-    const { out, flags, clock, paint, signal } = context;
-    using runner = await context.connect();
-    const max = all ? Infinity : limit;
-    const found = (own: AbortSignal) => pages(runner, { project, states, labels }, max, own);
-    if (watch && out.isTerminal && !flags.json) {
-      return await watchView(context, {
-        runner,
-        load: (own) => Array.fromAsync(found(own)),
-        render: (loaded, { columns }) =>
-          renderJobs(loaded, { now: clock.now(), paint, width: columns }),
-      });
-    }
-    if (flags.json) {
-      for await (const job of found(signal)) await out.json(job);
-    } else {
-      const loaded = await Array.fromAsync(found(signal));
-      const options = { now: clock.now(), paint, width: out.size()?.columns };
-      if (loaded.length === 0) out.note("no jobs found");
-      else for (const line of await renderJobs(loaded, options)) await out.line(line);
-    }
-    if (!watch) return 0;
-    return await printChanges(context, runner, {
-      isWanted: (job) =>
-        (project === undefined || job.project === project) &&
-        (states === undefined || states.includes(job.state)) &&
-        labels.every((label) => labelsOf(job).includes(label)),
-    });
-  },
+  run: runJobs,
 });
 
 /** Makes the flags that select jobs by label. */
@@ -92,10 +62,6 @@ function labelPair(): ValueParser<"sync", string> {
     if (input.indexOf("=") > 0) return { success: true, value: input };
     return wrong(`${quoted(input)} is no label; write NAME=VALUE`);
   });
-}
-
-function labelsOf(job: JobAnswer): readonly string[] {
-  return Object.entries(specOf(job).labels ?? {}).map(([name, value]) => `${name}=${value}`);
 }
 
 /** Parses a comma-separated list of job states. */

@@ -5,19 +5,12 @@
  */
 import { merge, object } from "@optique/core/constructs";
 import { message } from "@optique/core/message";
-import { CicdError } from "@lib/core/errors.ts";
 import { defineCommand } from "@lib/api/client/command.ts";
 import type { CliContext } from "@lib/api/client/context.ts";
-import type { JobAnswer } from "@lib/api/client/jobs.ts";
-import type { RunnerTransport } from "@lib/api/client/transport.ts";
-import { type Holding, submitJob, submitSafely } from "@lib/features/jobs/client.ts";
-import { type OnEnd, runToEnd } from "@lib/features/jobs/commands/follow_job.ts";
 import { type JobFlags, jobFlags } from "@lib/features/jobs/commands/grammar_job_flags.ts";
 import type { JobSpecInput } from "@lib/features/jobs/commands/job_spec.ts";
+import { runHeld, submitAndLeave } from "@lib/features/jobs/commands/submit_job.ts";
 import { toggle } from "@lib/foundations/cli/grammar_values.ts";
-
-/** Time for which a submission without an answer is repeated, in milliseconds. */
-const SUBMIT_FOR_MS = 60_000;
 
 /** Submits a job and prints its id. */
 export const submit = defineCommand({
@@ -79,40 +72,11 @@ GITHUB_ and RUNNER_ variables; GITHUB_TOKEN as a secret.`,
   },
 });
 
-function runHeld(context: CliContext, spec: JobSpecInput, onEnd?: OnEnd): Promise<number> {
-  return runToEnd(context, async (runner, signal) => ({
-    job: await submitSpec(context, runner, { ...spec, isHeld: true }, signal),
-    from: 0,
-  }), onEnd);
-}
-
 async function submitOnly(flags: JobFlags, context: CliContext): Promise<number> {
-  const spec = await readSpec(flags, context);
-  using runner = await context.connect();
-  const job = await submitSpec(context, runner, spec, context.signal);
-  if (context.flags.json) await context.out.json(job);
-  else await context.out.line(job.id);
-  return 0;
+  return await submitAndLeave(context, await readSpec(flags, context));
 }
 
 async function readSpec(flags: JobFlags, context: CliContext): Promise<JobSpecInput> {
   const { openInput, readJobSpec } = await import("@lib/features/jobs/commands/job_spec.ts");
   return await readJobSpec(flags, openInput(context));
-}
-
-async function submitSpec(
-  context: CliContext,
-  runner: RunnerTransport,
-  { request, explain, isHeld }: JobSpecInput & Holding,
-  signal: AbortSignal,
-): Promise<JobAnswer> {
-  const key = crypto.randomUUID();
-  try {
-    return await submitSafely(
-      () => submitJob(runner, { request, key, isHeld }, signal),
-      context.reconnect(signal, SUBMIT_FOR_MS),
-    );
-  } catch (error) {
-    throw error instanceof CicdError ? explain(error) : error;
-  }
 }

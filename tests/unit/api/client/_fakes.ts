@@ -142,18 +142,32 @@ export function fakeRunner(
 export async function printedBy(
   command: Command,
   args: readonly string[],
-  { runner, now }: { readonly runner: RunnerTransport; readonly now: number },
+  means: { readonly runner: RunnerTransport; readonly now: number },
 ): Promise<readonly string[]> {
+  const nothing = () => Promise.resolve([]);
+  const parser = command.parser({ jobIds: nothing, projects: nothing });
+  const parsed = await parseAsync(parser, [command.name, ...args]);
+  assert.ok(parsed.success);
+  const { exitCode, lines } = await doneBy(parsed.value.run, means);
+  assert.equal(exitCode, 0);
+  return lines;
+}
+
+/** Runs an action against a fake runner at a given time. */
+export async function doneBy(
+  action: (context: CliContext) => Promise<number>,
+  { runner, now }: { readonly runner: RunnerTransport; readonly now: number },
+) {
   const lines: string[] = [];
   const unused = () => Promise.reject(new Error("This is not needed here"));
-  const context: CliContext = {
+  const exitCode = await action({
     flags: { socket: undefined, url: undefined, config: undefined, json: false },
     env: {},
     out: {
       isTerminal: false,
       isColoured: false,
       size: () => undefined,
-      write: unused,
+      write: (bytes) => Promise.resolve(void lines.push(textOf([bytes]))),
       line: (text) => Promise.resolve(void lines.push(text)),
       json: unused,
       note: (text) => void lines.push(text),
@@ -168,11 +182,6 @@ export async function printedBy(
     readConfig: unused,
     connect: () => Promise.resolve(runner),
     reconnect: () => hastyReconnect(),
-  };
-  const nothing = () => Promise.resolve([]);
-  const parser = command.parser({ jobIds: nothing, projects: nothing });
-  const parsed = await parseAsync(parser, [command.name, ...args]);
-  assert.ok(parsed.success);
-  assert.equal(await parsed.value.run(context), 0);
-  return lines;
+  });
+  return { exitCode, lines };
 }
