@@ -10,6 +10,7 @@ import type { Logger } from "@lib/core/logger.ts";
 import { TaskGroup } from "@lib/core/task_group.ts";
 import type { Notifier } from "@lib/foundations/systemd/notify.ts";
 import { runWatchdog } from "@lib/foundations/systemd/watchdog.ts";
+import { collectorWhenIdle } from "./idle_memory.ts";
 
 /** A daemon, as {@linkcode untilStopped} runs it. */
 interface DaemonParts {
@@ -116,13 +117,16 @@ async function watchIdleness(
   const { notifier, clock, log, status, idleForMs, idleExitMs } = parts;
   let reported = "";
   let failing = false;
+  const collectIfIdle = collectorWhenIdle(clock);
   while (!signal.aborted) {
     try {
       const text = status();
       if (text !== reported) await notifier.status(text);
       reported = text;
       const limitMs = idleExitMs();
-      if (limitMs > 0 && idleForMs() >= limitMs) return stop("idle");
+      const idleMs = idleForMs();
+      if (limitMs > 0 && idleMs >= limitMs) return stop("idle");
+      collectIfIdle(idleMs);
       failing = false;
     } catch (error) {
       // Such as a disk that does not respond: logged once, tried again.
