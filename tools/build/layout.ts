@@ -59,12 +59,11 @@ export const PROGRAMS: readonly Program[] = [
 export const PERMISSION_FLAGS: readonly string[] = ["--no-prompt", "--allow-all"];
 
 /**
- * A young generation of 1 MiB halves memory use under load; type feedback from the first call on
- * saves a quarter of a job's CPU time and costs 1 MiB. The programs call the collector when they have
- * become idle, which gives back the 25 MiB that a burst of jobs leaves.
+ * A young generation of 1 MiB halves memory use under load. The programs call the collector when they
+ * have become idle, which gives back what a burst of jobs leaves. Type feedback stays lazy: from the
+ * first call on, it would cost 5 MiB after a burst, and no longer saves CPU time.
  */
-export const V8_FLAGS =
-  "--v8-flags=--max-semi-space-size=1,--no-lazy-feedback-allocation,--expose-gc";
+export const V8_FLAGS = "--v8-flags=--max-semi-space-size=1,--expose-gc";
 
 /**
  * On a terminal, the runtime otherwise clears the current line at every start, for a progress bar:

@@ -24,6 +24,15 @@ Deno.test("no start of a daemon loads what few of its runs need", async () => {
   }
 });
 
+Deno.test("a plain command line loads no module of Node.js, nor the grammar", async () => {
+  const [runner] = PROGRAMS;
+  assert.ok(runner?.rest);
+  const source = await bundled(runner);
+  assert.deepEqual([...source.matchAll(/(?:from|import)"node:[^"]+"/g)].map(String), []);
+  assert.ok(!source.includes("commandList"));
+  assert.ok(source.length < 150_000, `${source.length} bytes`);
+});
+
 Deno.test("functions and classes of a bundle keep their names for stack traces", async () => {
   const [, agent] = PROGRAMS;
   assert.ok(agent);
@@ -54,7 +63,8 @@ Deno.test("each package in a file of its own can be loaded", async () => {
 async function bundled(program: Parameters<typeof bundle>[0]): Promise<string> {
   const outDir = await Deno.makeTempDir({ prefix: "bundle-" });
   try {
-    const packages = new Map(LAZY_PACKAGES.map(({ name }, at) => [name, `${at}.js`]));
+    const lazy = [...LAZY_PACKAGES, ...PROGRAMS.flatMap(({ rest = [] }) => rest)];
+    const packages = new Map(lazy.map(({ name }, at) => [name, `${at}.js`]));
     const signal = AbortSignal.timeout(60_000);
     return await Deno.readTextFile(
       await bundle(program, packages, { root: ROOT, outDir, signal }),
