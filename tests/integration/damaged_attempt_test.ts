@@ -332,6 +332,12 @@ async function endOf(host: AttemptHost, ref: AttemptRef): Promise<AttemptOutcome
   return await raceAbort(host.ended(ref), AbortSignal.timeout(15_000));
 }
 
+/** Waits for the supervisor too, which names the job and exits after it has recorded the end. */
+async function noneLeft(marker: string): Promise<void> {
+  const signal = AbortSignal.timeout(5_000);
+  while (processesWith(marker) > 0) await systemClock.sleep(5, { signal });
+}
+
 for (const kind of ["unit", "namespace", "marker"] as const) {
   for (const [name, { script: damage, lost, modes, endsAnyhow }] of Object.entries(DAMAGES)) {
     const skip = modes === true && !isBoundByModes();
@@ -362,7 +368,7 @@ for (const kind of ["unit", "namespace", "marker"] as const) {
         // As after a lost connection: the answer is the same.
         await host.begin(ref, { ...order, accepted: true });
         check(await endOf(host, ref));
-        assert.equal(processesWith(ref.jobId), 0);
+        await noneLeft(ref.jobId);
         assert.deepEqual(host.attempts, []);
         assert.equal(t.runs(ref), 1);
         const other = t.ref();
@@ -405,7 +411,7 @@ for (const kind of ["unit", "namespace", "marker"] as const) {
         await host.stop(ref, { reason: "cancelled", by: "by request" });
         const { state, message } = await end;
         if (endsAnyhow !== true) assert.ok(["cancelled", "lost"].includes(state), message);
-        assert.equal(processesWith(ref.jobId), 0);
+        await noneLeft(ref.jobId);
       },
     });
   }
