@@ -4,6 +4,7 @@
 import assert from "node:assert/strict";
 import { runCommand } from "@lib/foundations/process/run_command.ts";
 import { ownerStep } from "@lib/features/containers/workspace_owner.ts";
+import { runAsEngineRoot } from "@lib/features/containers/engine_helper.ts";
 import { lookUpUser } from "@lib/features/containers/container_account.ts";
 import { recordImageUse } from "@lib/features/containers/image_use.ts";
 import { Stage, TOKEN } from "../support/container_stage.ts";
@@ -144,8 +145,31 @@ Deno.test("lookUpUser() finds a name in the image, and leaves no container", asy
   assert.deepEqual(await engine.containers(), []);
 });
 
-async function prepareImages(engine: DockerEngine, stateDir: string): Promise<void> {
-  await engine.importBusybox();
+Deno.test("runAsEngineRoot() lets no image of a job have a say", async () => {
+  await using engine = await startDockerEngine();
+  await using workspace = await openWorkspace();
+  const { stateDir } = workspace;
+  await prepareImages(engine, stateDir, ["ENV CHOSEN=yes", "VOLUME /chosen"]);
+  const images = async () => (await engine.client.listImages(deadline())).length;
+  const before = await images();
+  const run = (condition: string) =>
+    runAsEngineRoot(engine.client, ["/bin/sh", "-c", condition], {
+      ...{ purpose: "test", mounts: [], capabilities: [], stateDir, signal: deadline() },
+    });
+  assert.equal(await run('[ -z "$CHOSEN" ]'), 0);
+  assert.equal(await run("[ ! -e /chosen ]"), 0);
+  assert.equal(await run("[ ! -s /etc/passwd ]"), 0);
+  assert.equal(await run("exit 3"), 3);
+  assert.deepEqual(await engine.containers(), []);
+  assert.equal(await images(), before);
+});
+
+async function prepareImages(
+  engine: DockerEngine,
+  stateDir: string,
+  changes: readonly string[] = [],
+): Promise<void> {
+  await engine.importBusybox(BUSYBOX, { changes });
   const image = await engine.client.inspectImage(BUSYBOX, deadline());
   assert(image !== undefined);
   const use = { id: image.id, reference: BUSYBOX, project: "web", pulled: false };

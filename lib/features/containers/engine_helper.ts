@@ -1,21 +1,21 @@
 /**
  * Runs a program of this machine as root of the engine, on a few directories.
  *
- * The account need not be root, and a rootless engine's root may change what its users own.
+ * The account need not be root, and a rootless engine's root may change what its users own. The image
+ * is an empty one of its own: an image of a job could bring libraries to load, variables, volumes, a
+ * health check or names of users, and so decide what root does.
  *
  * @module
  */
-import { CicdError } from "@lib/core/errors.ts";
 import type { Engine } from "@lib/foundations/docker/engine.ts";
 import { existsSync } from "@lib/foundations/files/records.ts";
-import { readImageUses } from "@lib/features/containers/image_use.ts";
 import { helperLabels } from "@lib/features/containers/job_labels.ts";
 
 /** Limit of one run. */
 const TIMEOUT_MS = 10 * 60_000;
-/** Limit of the removal of the container. */
+/** Limit of the removal of the container, and of the image. */
 const REMOVE_MS = 60_000;
-/** The directories of this machine that programs need; no program of the image is executed. */
+/** The directories of this machine that programs need. */
 const PROGRAMS = ["/usr", "/bin", "/lib", "/lib64"];
 
 /** Options for {@linkcode runAsEngineRoot}. */
@@ -44,8 +44,11 @@ export async function runAsEngineRoot(
   const bind = (Source: string, Target: string, ReadOnly: boolean) => (
     { Type: "bind", Source, Target, ReadOnly } as const
   );
+  await using stack = new AsyncDisposableStack();
+  const image = await engine.makeEmptyImage(signal);
+  stack.defer(() => engine.removeImage(image, AbortSignal.timeout(REMOVE_MS)));
   const id = await engine.createContainer(`cicd-${purpose}-${crypto.randomUUID()}`, {
-    Image: await imageOf(engine, stateDir, signal),
+    Image: image,
     Entrypoint: argv,
     Cmd: [],
     Env: [],
@@ -72,20 +75,9 @@ export async function runAsEngineRoot(
       AutoRemove: false,
     },
   }, signal);
-  try {
-    await engine.startContainer(id, signal);
-    await engine.waitContainer(id, signal);
-    return (await engine.inspectContainer(id, signal))?.exitCode;
-  } finally {
-    // Also after an abort: the program must not go on.
-    await engine.removeContainer(id, AbortSignal.timeout(REMOVE_MS));
-  }
-}
-
-/** Returns an image that a job used and the engine still has. */
-async function imageOf(engine: Engine, stateDir: string, signal: AbortSignal): Promise<string> {
-  for (const { id } of await readImageUses(stateDir)) {
-    if (await engine.inspectImage(id, signal) !== undefined) return id;
-  }
-  throw new CicdError("io_failed", "The container engine has no image of a job any more");
+  // Also after an abort: the program must not go on.
+  stack.defer(() => engine.removeContainer(id, AbortSignal.timeout(REMOVE_MS)));
+  await engine.startContainer(id, signal);
+  await engine.waitContainer(id, signal);
+  return (await engine.inspectContainer(id, signal))?.exitCode;
 }

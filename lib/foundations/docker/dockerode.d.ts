@@ -32,6 +32,10 @@ declare class Docker {
   readonly listContainers: Call<Labelled & { readonly all: boolean }>;
   getImage(name: string): { inspect(): Promise<unknown>; readonly remove: Call };
   readonly listImages: Call;
+  importImage(
+    archive: Uint8Array,
+    options: { readonly changes: string; readonly abortSignal: AbortSignal },
+  ): Promise<Readable>;
   pull(
     image: string,
     options: { readonly abortSignal: AbortSignal; readonly authconfig?: object },

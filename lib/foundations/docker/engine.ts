@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { Buffer } from "node:buffer";
 import { Agent as HttpAgent } from "node:http";
 // @ts-types="./dockerode.d.ts"
 import type Docker from "dockerode";
@@ -31,6 +32,7 @@ import {
   type NetworkInfo,
   networkInfo,
   type PullEvent,
+  readImportedId,
   readPullEvents,
   type RegistryLogin,
 } from "@lib/foundations/docker/engine_types.ts";
@@ -242,6 +244,18 @@ export class Engine implements Disposable {
   async listImages(signal: AbortSignal): Promise<readonly ImageSummary[]> {
     return await callEngine("list images", signal, async (abortSignal) => {
       return v.parse(v.array(imageSummary), await this.#docker.listImages({ abortSignal }));
+    });
+  }
+
+  /** Makes an image without files and settings; returns its id, which no other one has. */
+  async makeEmptyImage(signal: AbortSignal): Promise<string> {
+    const what = "make an empty image";
+    return await callEngine(what, signal, async (abortSignal) => {
+      // An archive without members ends with two blocks of zeros.
+      const archive = Buffer.alloc(1_024);
+      const changes = `LABEL unique=${crypto.randomUUID()}`;
+      const stream = await this.#docker.importImage(archive, { changes, abortSignal });
+      return await readImportedId(readStream(what, stream, abortSignal));
     });
   }
 

@@ -4,6 +4,7 @@
  * @module
  */
 import * as v from "valibot";
+import { EngineError, oneLine } from "@lib/foundations/docker/engine_error.ts";
 
 /** A container to create, in the terms of the engine API. */
 export interface ContainerBody {
@@ -248,4 +249,34 @@ export async function* readPullEvents(
 function parsePullEvent(line: string): readonly PullEvent[] {
   const { success, output } = v.safeParse(v.pipe(v.string(), v.parseJson(), pullEvent), line);
   return success ? [output] : [];
+}
+
+/** Docker says the id of an import as its status, Podman as its id. */
+const importEvent = v.object({
+  status: v.optional(v.string(), ""),
+  id: v.optional(v.string(), ""),
+  error: v.optional(v.string()),
+});
+
+/**
+ * Reads the answer to an import.
+ *
+ * @throws {EngineError} `executor_failed` with the engine's message.
+ */
+export async function readImportedId(source: AsyncIterable<Uint8Array>): Promise<string> {
+  const decoder = new TextDecoder();
+  let text = "";
+  for await (const chunk of source) {
+    text = (text + decoder.decode(chunk, { stream: true })).slice(0, LINE_MAX_CHARS);
+  }
+  const events = text.split("\n").flatMap((line) => {
+    const { success, output } = v.safeParse(v.pipe(v.string(), v.parseJson(), importEvent), line);
+    return success ? [output] : [];
+  });
+  for (const { status, id } of events) {
+    const found = [status, id].find((one) => /^(?:sha256:)?[0-9a-f]{64}$/.test(one));
+    if (found !== undefined) return found;
+  }
+  const why = events.find(({ error }) => error !== undefined)?.error ?? "it named none";
+  throw new EngineError("executor_failed", `Cannot make an empty image: ${oneLine(why)}`);
 }
