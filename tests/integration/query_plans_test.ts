@@ -60,10 +60,12 @@ function walksOf(plan: readonly string[], sql: string): readonly string[] {
     return found[1] === undefined || sql.includes(`min(${found[1]})`);
   };
   const filters = [...sql.matchAll(/\b(project|state) = \?/g)].map(([, column]) => `${column}=?`);
-  return plan.filter((step) => {
+  return plan.filter((step, level) => {
     if (!/^(SCAN|SEARCH) /.test(step) || !LONG.test(step.split(" USING ")[0] ?? "")) return false;
     if (SHORT_INDEX.test(step) || FEW_ROWS.test(step) || isFirst(step)) return false;
-    return !(isBounded && filters.every((filter) => step.includes(filter)));
+    // An inner loop runs for each row of the outer one.
+    const isInner = sql.includes("JOIN") && level > 0;
+    return isInner || !(isBounded && filters.every((filter) => step.includes(filter)));
   });
 }
 

@@ -72,7 +72,7 @@ export function openLongHistory(
     for (const [state, first] of [["succeeded", 0], ["queued", jobs]] as const) {
       db.run(
         `WITH RECURSIVE numbers (n) AS (
-           SELECT ?1 UNION ALL SELECT n + 1 FROM numbers WHERE n + 1 < ?1 + ?2)
+           SELECT CAST(?1 AS INTEGER) UNION ALL SELECT n + 1 FROM numbers WHERE n + 1 < ?1 + ?2)
          INSERT INTO jobs (id, project, state, attempt, retry_base, spec, rank, not_before,
            concurrency_group, usage, created_at, finished_at, revision)
          SELECT printf('%08x-0000-7000-8000-000000000000', n), 'p' || (n % 10), ?3, ?6, 0, ?4, n, ?7,
