@@ -206,3 +206,54 @@ Deno.test("an agent has a copy ready once a job with a cache is over", async () 
   assert.deepEqual(copies(), [before]);
   assert.equal(await Deno.readTextFile(`${directory}/${before}/target/runs`), "run\n");
 });
+
+Deno.test("what a killed agent left of a copy or an entry goes when the next one uses caches", async () => {
+  await using t = await setup();
+  await firstJob(t);
+  const caches = `${t.stateDir}/projects/${t.project}/caches`;
+  const left = [`${caches}/target/.tmp-left/files/target`, `${caches}/target/.tmp-aside`];
+  for (const path of left) await Deno.mkdir(path, { recursive: true });
+  await Deno.writeTextFile(`${caches}/.tmp-job-1`, "half an archive");
+  const drafts = () =>
+    [caches, `${caches}/target`].flatMap((path) =>
+      [...Deno.readDirSync(path)].filter(({ name }) => name.startsWith(".tmp-"))
+    );
+  const ready = new ReadyCopies({
+    ...{ stateDir: t.stateDir, project: t.project, run: runCommand, env: {} },
+    limits: () => ({ maxBytes: 100 * MIB }),
+    onFailure: (_path, error) => t.failures.push(error),
+  });
+  using stop = stopper();
+  const running = ready.run(stop.signal).catch((error) => assert(stop.signal.aborted, error));
+  await until(() => drafts().length === 0);
+  stop.abort();
+  await running;
+  assert.equal(t.copies().length, 1);
+  assert.equal((await listCaches(t.stateDir, t.project)).length, 1);
+  assert.deepEqual(t.failures, []);
+});
+
+Deno.test("a job that changes the record of its caches hides no copy and no size", async () => {
+  await using t = await setup();
+  await firstJob(t);
+  const caches = `${t.stateDir}/projects/${t.project}/caches`;
+  for (const [index, bytes] of ["-5", "1.5", "1e300", "0"].entries()) {
+    const attempt = await t.restored();
+    const file = `${attempt.directory.path}/caches.json`;
+    const record = await Deno.readTextFile(file);
+    await Deno.writeTextFile(file, record.replace(/"bytes":\d+/, `"bytes":${bytes}`));
+    await t.ended(attempt);
+    // Copies are made in turn, and this one is the last.
+    const other: CacheSpec = { ...ccache, name: `other${index}` };
+    const last = await t.restored(other);
+    await last.write(".ccache/a", "a");
+    await t.ended(last, other);
+    await t.make(() => t.copies().some(({ name }) => name === other.name));
+    const ready = [...Deno.readDirSync(`${caches}/target`)].filter(({ isDirectory }) =>
+      isDirectory
+    );
+    const listed = t.copies().filter(({ name }) => name === "target");
+    assert.equal(ready.length, listed.length, bytes);
+    assert(listed.every((copy) => copy.bytes > 0), bytes);
+  }
+});

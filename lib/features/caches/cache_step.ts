@@ -47,7 +47,7 @@ const record = v.object({
   /** Without key files an entry is never final, so it is saved after each job. */
   isRolling: v.boolean(),
   /** The size of what was restored, unpacked. */
-  bytes: v.optional(v.number()),
+  bytes: v.optional(v.pipe(v.number(), v.safeInteger(), v.minValue(0))),
 });
 
 type CacheRecord = v.InferOutput<typeof record>;

@@ -13,7 +13,7 @@
 import { raceAbort } from "@lib/core/abort.ts";
 import { ignore } from "@lib/core/errors.ts";
 import type { ProjectName } from "@lib/core/ids.ts";
-import { directoriesIn } from "@lib/foundations/files/records.ts";
+import { directoriesIn, filesIn } from "@lib/foundations/files/records.ts";
 import type { RunCommand } from "@lib/foundations/process/run_command.ts";
 import { buildHelperEnv } from "@lib/foundations/process/scrubbed_env.ts";
 import { removeTree } from "@lib/foundations/process/remove_tree.ts";
@@ -50,9 +50,24 @@ export function listReadyCopies(
     .flatMap((name) => copiesIn(`${directory}/${name}`).map((copy) => ({ ...copy, name })));
 }
 
+/** The beginning of the names of what is being made or removed. */
+const DRAFT = ".tmp-";
+
+/** Lists the drafts in the caches of a project; after the end of its agent, nobody uses them. */
+function listDrafts(stateDir: string, project: ProjectName): readonly string[] {
+  const top = cachesPath(stateDir, project);
+  const names = directoriesIn(top).filter((name) => cacheNameProblem(name) === undefined);
+  return [
+    ...filesIn(top).map((name) => `${top}/${name}`),
+    ...names.flatMap((name) =>
+      directoriesIn(`${top}/${name}`).map((draft) => `${top}/${name}/${draft}`)
+    ),
+  ].filter((path) => path.slice(path.lastIndexOf("/") + 1).startsWith(DRAFT));
+}
+
 /** Removes a copy, unless a job takes it first: whoever moves it has all of it. */
 export async function removeCopy({ path }: Pick<ReadyCopy, "path">): Promise<void> {
-  const aside = `${parentOf(path)}/.tmp-${crypto.randomUUID()}`;
+  const aside = `${parentOf(path)}/${DRAFT}${crypto.randomUUID()}`;
   try {
     await Deno.rename(path, aside);
   } catch (error) {
@@ -98,9 +113,12 @@ export class ReadyCopies {
   readonly #wanted = new Map<string, number>();
   #wake = Promise.withResolvers<void>();
   #making: { readonly path: string; readonly done: Promise<void> } | undefined;
+  /** Of an agent that was killed; listed before this one makes any. */
+  readonly #leftovers: readonly string[];
 
   constructor(options: ReadyCopiesOptions) {
     this.#options = options;
+    this.#leftovers = listDrafts(options.stateDir, options.project);
   }
 
   /** Has a copy made of an entry. */
@@ -135,8 +153,16 @@ export class ReadyCopies {
     return undefined;
   }
 
-  /** Makes what is wanted until the signal aborts. */
+  /** Removes what a killed agent left, and makes what is wanted until the signal aborts. */
   async run(signal: AbortSignal): Promise<void> {
+    for (const path of this.#leftovers) {
+      signal.throwIfAborted();
+      try {
+        await removeTree(path);
+      } catch (error) {
+        this.#options.onFailure(path, error);
+      }
+    }
     for (;;) {
       const [next] = this.#wanted;
       if (next === undefined) {
@@ -167,7 +193,7 @@ export class ReadyCopies {
   async #make({ path, bytes }: Wanted, signal: AbortSignal): Promise<void> {
     const { stateDir, project, limits } = this.#options;
     const parent = parentOf(path);
-    const draft = `${parent}/.tmp-${crypto.randomUUID()}`;
+    const draft = `${parent}/${DRAFT}${crypto.randomUUID()}`;
     const archive = `${draft}/archive`;
     const files = `${draft}/files`;
     try {
@@ -184,8 +210,9 @@ export class ReadyCopies {
       if (await bytesOf(stateDir, project) + bytes > limits().maxBytes) return;
       const { run, env } = this.#options;
       const tools = { run, env: buildHelperEnv(env, ["PATH"]), packing: packingOf(path) };
-      await extract(tools, { archive, to: files }, signal);
-      await Deno.rename(files, `${parent}/${keyOf(path)}.${id}-${bytes}${READY}`);
+      // What was wanted says a file that a job can change.
+      const unpacked = await extract(tools, { archive, to: files }, signal);
+      await Deno.rename(files, `${parent}/${keyOf(path)}.${id}-${unpacked}${READY}`);
     } catch (error) {
       if (!(error instanceof Deno.errors.NotFound)) throw error;
     } finally {
