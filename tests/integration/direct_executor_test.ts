@@ -11,6 +11,7 @@ import {
   type ContractOptions,
   deadline,
   logged,
+  logOf,
   processesWith,
   script,
   testExecutorContract,
@@ -120,7 +121,27 @@ for (const [way, options] of Object.entries(WAYS)) {
     assert.equal(outcome.state, "timed_out", outcome.message);
   });
 
-  if (options.contain !== "namespace") continue;
+  if (options.contain === "marker") {
+    Deno.test(`${CONTRACT.name} ends an attempt whose supervisor a process that escaped holds up`, async () => {
+      await using bench = new Bench(CONTRACT);
+      const executor = await bench.executor();
+      const request = bench.request(script(
+        `env -i setsid sh -c "exec 9>/proc/$PPID/fd/1; echo held by \\$\\$.; exec sleep 1000" &
+        wait`,
+      ));
+      await executor.start(request, deadline());
+      await logged(request, ".\n");
+      const [, pid] = /held by (\d+)/.exec(logOf(request)) ?? [];
+      await executor.stop(request, { reason: "cancelled", by: "by request" }, deadline());
+      try {
+        const outcome = await executor.ended(request, deadline());
+        assert.equal(outcome.state, "lost", outcome.message);
+      } finally {
+        Deno.kill(Number(pid), "SIGKILL");
+      }
+    });
+    continue;
+  }
 
   Deno.test(`${CONTRACT.name} leaves nothing that dropped its session and its variables`, async () => {
     await using bench = new Bench(CONTRACT);

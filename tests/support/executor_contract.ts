@@ -117,7 +117,10 @@ async function run(executor: Executor, request: AttemptRequest): Promise<Attempt
   return await executor.ended(request, deadline());
 }
 
-function logOf({ directory }: AttemptRequest, stream: "merged" | "stdout" | "stderr" = "merged") {
+export function logOf(
+  { directory }: AttemptRequest,
+  stream: "merged" | "stdout" | "stderr" = "merged",
+) {
   return Deno.readTextFileSync(directory.logFile(stream));
 }
 

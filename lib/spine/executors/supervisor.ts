@@ -12,7 +12,8 @@
  *
  * Without a namespace, they are those in the sessions of the supervisor and of the job, or with its
  * `CICD_JOB_ID` and `CICD_ATTEMPT`. A process that leaves the session *and* drops these variables
- * escapes: only a namespace or a cgroup would hold it.
+ * escapes: only a namespace or a cgroup would hold it. If it holds the supervisor's pipe, the timer
+ * kills the supervisor ten seconds after a stop, and the attempt is lost.
  *
  * Whatever it writes after the start, it writes over files from before it, or in few bytes: a full
  * disk keeps no end from being recorded.
@@ -162,9 +163,21 @@ cicd__stop_members() {
   cicd__end_members "$@"
   until cicd__has_ended || ! kill -0 "$$"; do
     cicd__kill_all "$@"
+    cicd__now
+    # A process that escaped can hold the pipe on which the supervisor waits, for ever.
+    if cicd__is_gone "$cicd__chain"; then
+      [ "$cicd__now" -lt "$((cicd__until + 1000))" ] || kill -s KILL "$$"
+    else
+      cicd__until=$cicd__now
+    fi
     command -p sleep 0.02
   done
 }
+cicd__is_gone() {
+  read -r cicd__line <"/proc/$1/stat" || return 0
+  set -- \${cicd__line##*) }
+  [ "$1" = Z ]
+} 2>/dev/null
 # The first two processes of a namespace are ours.
 cicd__term_program='cicd__found=
 until [ -n "$cicd__found" ]; do
