@@ -121,6 +121,28 @@ for (const [way, options] of Object.entries(WAYS)) {
     assert.equal(outcome.state, "timed_out", outcome.message);
   });
 
+  Deno.test(`${CONTRACT.name} keeps the end of a job whose rest outlasts the grace period`, async () => {
+    await using bench = new Bench(CONTRACT);
+    const executor = await bench.executor();
+    const rest = `(trap "" TERM; echo ready; while :; do sleep 0.1; done) &`;
+    const ends = [["exit 7", 7, undefined], [
+      "trap - TERM; kill $$",
+      undefined,
+      "SIGTERM",
+    ]] as const;
+    for (const [end, exitCode, signal] of ends) {
+      const text = `trap 'sleep 0.3; ${end}' TERM\n${rest}\nwhile :; do wait; done`;
+      const request = bench.request(script(text), { graceMs: 600 });
+      await executor.start(request, deadline());
+      await logged(request, "ready");
+      await executor.stop(request, { reason: "cancelled", by: "by request" }, deadline());
+      const outcome = await executor.ended(request, deadline());
+      assert.equal(outcome.state, "cancelled", outcome.message);
+      assert.equal(outcome.exitCode, exitCode);
+      assert.equal(outcome.signal, signal);
+    }
+  });
+
   if (options.contain === "marker") {
     Deno.test(`${CONTRACT.name} ends an attempt whose supervisor a process that escaped holds up`, async () => {
       await using bench = new Bench(CONTRACT);

@@ -275,8 +275,13 @@ cicd__run() {
       cicd__until=$((cicd__now + cicd__grace / 10))
       ! cicd__members "$@" || cicd__end_members "$@"
     fi
-  elif [ "$cicd__said" != "\${cicd__said%=*}" ]; then
-    cicd__status=\${cicd__said##*=}
+  elif [ "$cicd__said" != "\${cicd__said%
+=*}" ]; then
+    cicd__status=\${cicd__said##*
+=}
+    # What follows says unshare, of whose child the time limit or a cancel was the end.
+    cicd__status=\${cicd__status%%
+*}
     cicd__said=\${cicd__said%
 =*}
   elif [ -n "$cicd__leader" ] || [ -e "$cicd__directory/stop" ]; then
