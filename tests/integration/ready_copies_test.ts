@@ -16,8 +16,9 @@ const target: CacheSpec = { name: "target", paths: ["target"], keyFiles: ["Cargo
 const ccache: CacheSpec = { name: "ccache", paths: [".ccache"], keyFiles: [] };
 
 /** The caches of an agent, which makes copies when it is told to. */
-async function setup({ maxBytes = 100 * MIB, run = runCommand }: {
+async function setup({ maxBytes = 100 * MIB, minFreeBytes = () => 0, run = runCommand }: {
   maxBytes?: number;
+  minFreeBytes?: () => number;
   run?: RunCommand;
 } = {}) {
   const workspace = await openWorkspace();
@@ -35,7 +36,7 @@ async function setup({ maxBytes = 100 * MIB, run = runCommand }: {
   };
   const ready = new ReadyCopies({
     ...tools,
-    project,
+    ...{ project, minFreeBytes },
     onFailure: (_path, error) => failures.push(error),
   });
   const step = cacheStep({ ...tools, clock: systemClock, ready });
@@ -221,6 +222,7 @@ Deno.test("what a killed agent left of a copy or an entry goes when the next one
   const ready = new ReadyCopies({
     ...{ stateDir: t.stateDir, project: t.project, run: runCommand, env: {} },
     limits: () => ({ maxBytes: 100 * MIB }),
+    minFreeBytes: () => 0,
     onFailure: (_path, error) => t.failures.push(error),
   });
   using stop = stopper();
@@ -256,4 +258,23 @@ Deno.test("a job that changes the record of its caches hides no copy and no size
     assert.equal(ready.length, listed.length, bytes);
     assert(listed.every((copy) => copy.bytes > 0), bytes);
   }
+});
+
+Deno.test("no copy is made of the disk space that jobs need to start", async () => {
+  let asked = 0;
+  let floor = Infinity;
+  await using t = await setup({
+    minFreeBytes() {
+      asked++;
+      return floor;
+    },
+  });
+  const first = await t.restored();
+  await first.write("target/a", "as saved");
+  await t.ended(first);
+  await t.make(() => asked === 1);
+  assert.deepEqual([t.copies(), t.unpacked(), t.failures], [[], 0, []]);
+  floor = 0;
+  await t.ended(await t.restored());
+  await t.make(() => t.copies().length === 1);
 });

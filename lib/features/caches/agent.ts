@@ -7,6 +7,7 @@ import { raceAbort } from "@lib/core/abort.ts";
 import { PROGRAM } from "@lib/foundations/config/program_keys.ts";
 import { CACHES } from "@lib/features/caches/keys.ts";
 import type { ReadyCopies } from "@lib/features/caches/ready_copies.ts";
+import { DISK } from "@lib/spine/queue/keys.ts";
 import { type AttemptStep, lazyStep } from "@lib/spine/jobs/step.ts";
 import type { AgentPart, AgentServices } from "@lib/api/feature.ts";
 
@@ -22,6 +23,7 @@ export function part(services: AgentServices): AgentPart {
     const ready = new ReadyCopies({
       ...tools,
       project,
+      minFreeBytes: () => config().of(DISK).minFreeDiskBytes,
       onFailure: (path, error) => log.warning("Cannot make a cache ready", { path, error }),
     });
     loaded.resolve(ready);

@@ -14,6 +14,7 @@ import { raceAbort } from "@lib/core/abort.ts";
 import { ignore } from "@lib/core/errors.ts";
 import type { ProjectName } from "@lib/core/ids.ts";
 import { directoriesIn, filesIn } from "@lib/foundations/files/records.ts";
+import { diskSpace } from "@lib/foundations/store/disk_space.ts";
 import type { RunCommand } from "@lib/foundations/process/run_command.ts";
 import { buildHelperEnv } from "@lib/foundations/process/scrubbed_env.ts";
 import { removeTree } from "@lib/foundations/process/remove_tree.ts";
@@ -99,6 +100,8 @@ interface ReadyCopiesOptions {
   readonly stateDir: string;
   readonly project: ProjectName;
   readonly limits: () => Pick<CacheLimits, "maxBytes">;
+  /** Disk space that stays free: with less, no job starts. */
+  readonly minFreeBytes: () => number;
   readonly run: RunCommand;
   /** The agent's own environment; only its `PATH` is used. */
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -191,7 +194,7 @@ export class ReadyCopies {
 
   /** Makes a copy unless there is one, the entry is gone, or there is no room. */
   async #make({ path, bytes }: Wanted, signal: AbortSignal): Promise<void> {
-    const { stateDir, project, limits } = this.#options;
+    const { stateDir, project, limits, minFreeBytes } = this.#options;
     const parent = parentOf(path);
     const draft = `${parent}/${DRAFT}${crypto.randomUUID()}`;
     const archive = `${draft}/archive`;
@@ -208,6 +211,7 @@ export class ReadyCopies {
       for (const copy of copies) if (copy.archive !== id) await removeCopy(copy);
       if (copies.some((copy) => copy.archive === id)) return;
       if (await bytesOf(stateDir, project) + bytes > limits().maxBytes) return;
+      if (diskSpace(parent).freeBytes - bytes < minFreeBytes()) return;
       const { run, env } = this.#options;
       const tools = { run, env: buildHelperEnv(env, ["PATH"]), packing: packingOf(path) };
       // What was wanted says a file that a job can change.
