@@ -40,10 +40,10 @@ export async function makeAgentHost(input: AgentHostInput): Promise<AgentHost> {
     return await makeChildHost(input);
   }
   const { SystemdAgentHost } = await import("@lib/spine/agent_link/systemd_host.ts");
-  const { UserManager } = await import("@lib/foundations/systemd/manager.ts");
+  const { connectManager } = await import("@lib/foundations/systemd/connect_manager.ts");
   return new SystemdAgentHost({
     socketPath: (project) => agentSocketPath(runtimeDir, project),
-    connect: (signal) => UserManager.connect(env, signal),
+    connect: (signal) => connectManager(env, signal),
     answers,
     clock: systemClock,
     ...(onlyUnits ? {} : { otherwise: await makeChildHost(input) }),

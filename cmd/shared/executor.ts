@@ -84,10 +84,10 @@ async function makeProcessExecutor(
   const { executor, runtimeDir } = config().of(PROGRAM);
   if (executor === "unit" || (executor === "auto" && await hasUserManager(env))) {
     const { UnitExecutor } = await import("@lib/spine/executors/unit_executor.ts");
-    const { connectUnitManager } = await import("@lib/spine/executors/unit_manager.ts");
+    const { connectManager } = await import("@lib/foundations/systemd/connect_manager.ts");
     return new UnitExecutor({
       project,
-      connect: (signal) => connectUnitManager(env, signal),
+      connect: (signal) => connectManager(env, signal),
       runtimeDir: env["XDG_RUNTIME_DIR"] ?? runtimeDir,
       ...(umask === undefined ? {} : { umask }),
       clock,

@@ -64,6 +64,16 @@ Deno.test("a stopped runner stops quickly though a follower is there", async () 
   assert.equal((await t.ended(id)).state, "cancelled");
 });
 
+Deno.test("jobs of a new project and of a known one start while there is no bus", async () => {
+  await using t = await bootSuite();
+  assert.equal((await t.ended((await t.submit({ project: "web", script: ":" })).id)).exit_code, 0);
+  await t.systemctl("stop", "dbus.socket", "dbus.service");
+  for (const project of ["web", "api"]) {
+    const job = await t.ended((await t.submit({ project, script: "exit 3" })).id);
+    assert.deepEqual([job.state, job.exit_code, job.attempt], ["failed", 3, 1]);
+  }
+});
+
 Deno.test("after a power cut running jobs are lost, queued ones run without anyone knocking", async () => {
   await using t = await bootSuite({ config: "projects: { web: { max_running: 1 }, api: {} }\n" });
   const running = await t.submit({ project: "web", script: "echo one >>~/ran; sleep 60" });

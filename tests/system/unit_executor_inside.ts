@@ -7,7 +7,7 @@
 import assert from "node:assert/strict";
 import { systemClock } from "@lib/core/clock.ts";
 import { silentLogger } from "../support/silent_logger.ts";
-import { connectUnitManager } from "@lib/spine/executors/unit_manager.ts";
+import { connectManager } from "@lib/foundations/systemd/connect_manager.ts";
 import { UnitExecutor } from "@lib/spine/executors/unit_executor.ts";
 import {
   agentServiceName,
@@ -33,8 +33,7 @@ function contract(name: string, socketsIn: (own: string) => string): ContractOpt
       return Promise.resolve(
         new UnitExecutor({
           project,
-          connect: (signal) =>
-            connectUnitManager({ XDG_RUNTIME_DIR: socketsIn(runtimeDir) }, signal),
+          connect: (signal) => connectManager({ XDG_RUNTIME_DIR: socketsIn(runtimeDir) }, signal),
           runtimeDir,
           clock: systemClock,
           log: silentLogger,

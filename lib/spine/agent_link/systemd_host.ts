@@ -39,7 +39,7 @@ const LISTEN_MS = 20_000;
 const CHECK_MS = 50;
 
 /**
- * Starts the agents' sockets; the first connection starts the agent. The bus is only open while a
+ * Starts the agents' sockets; the first connection starts the agent. The connection to the manager is only open while a
  * socket is started, which happens once per project and boot.
  */
 export class SystemdAgentHost implements AgentHost {
