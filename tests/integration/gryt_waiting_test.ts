@@ -71,7 +71,7 @@ Deno.test("SIGTERM lets a client that waits for a Gryt job have its answer", asy
   // From the moment on that nobody new is let in, the runner is on its way out.
   while (await isOpen(t.bench.socket)) await pause(5);
   // Longer than other requests are given.
-  await pause(1_000);
+  await pause(1_500);
   release.resolve();
   const { status, body } = await answer;
   assert.equal(status, 200);

@@ -12,6 +12,7 @@ import { setImmediate } from "node:timers";
 import { ignore, messageOf } from "@lib/core/errors.ts";
 import { LEDGER, nameOf, planRound, type Round, scriptOf, type Victim } from "./kill_plan.ts";
 import {
+  BUS_DEADLINE_MS,
   checkRecord,
   type KillReport,
   Reckoning,
@@ -83,6 +84,10 @@ async function runRound(
   }));
   const projects = submissions.map(({ plan }) => plan.project);
   const ledgerSize = (await suite.read(LEDGER))?.length ?? 0;
+  if (round.victim === "bus") {
+    // The programs need no bus, so nobody may have started it. After an earlier kill that takes time.
+    await suite.run(["busctl", "--user", "list", "--quiet"], { timeoutMs: BUS_DEADLINE_MS });
+  }
   const answers = Promise.all(submissions.map((one) => submit(suite, one)));
   const aimed = performance.now();
   try {

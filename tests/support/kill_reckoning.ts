@@ -46,7 +46,7 @@ const DEADLINE_MS = 30_000;
  * The same after the bus was killed. systemd 252 asks the bus something before it has noticed the
  * bus's end, and until that times out after 90 seconds the whole user manager stands still.
  */
-const BUS_DEADLINE_MS = 150_000;
+export const BUS_DEADLINE_MS = 150_000;
 
 type Fault = "lost" | "doubled" | "brokenLogs" | "wrongExitCodes";
 

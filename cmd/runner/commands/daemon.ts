@@ -20,7 +20,7 @@ import { startRunner } from "../wire.ts";
  * Deadline for open requests when the runner stops. An answer takes milliseconds; followers and long
  * polls resume with the next runner.
  */
-const DRAIN_MS = 250;
+const DRAIN_MS = 1_000;
 /**
  * Deadline for answers to clients that wait for the end of a job: their jobs outlive the runner, but
  * not every client retries. Less than the service manager's `TimeoutStopSec=`.

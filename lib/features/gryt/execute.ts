@@ -31,6 +31,7 @@ export async function executeGryt(
   const parsed = parseGrytRequest(await readJson(httpRequest, ports.bodyLimits()));
   if (parsed.kind === "invalid") return unprocessable(parsed.detail);
   const { request } = parsed;
+  using _answer = gryt.waiting.begin();
   if (gryt.ledger.open(request.jobId) === undefined) {
     if (!httpRequest.headers.has(FORWARDED_HEADER)) {
       const forwarded = await forward(ports, gryt, { request, signal });
@@ -41,7 +42,6 @@ export async function executeGryt(
   }
   const taken = takeGrytJob(ports, gryt, { request });
   if (taken.kind === "failed") return Response.json(taken.answer);
-  using _answer = gryt.waiting.begin();
   return Response.json(
     await waitForAnswer(ports, gryt, { job: taken.job, grytId: request.jobId, signal }),
   );

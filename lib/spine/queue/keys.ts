@@ -34,12 +34,13 @@ export const QUEUE = section({
         "projects are ended first; then jobs of further projects wait.",
       16,
     ),
+    // Longer than the 90 s for which systemd 252 stands still when its bus was killed.
     startTimeoutMs: key(
       "queue.start_timeout",
       duration({ min: 1_000, max: DAY }),
       "Time within which a project's agent must answer for a job that starts. After it, the " +
         "attempt ends as `failed` with reason `start_failed`, and never starts.",
-      "60s",
+      "2m",
     ),
     stopTimeoutMs: key(
       "queue.stop_timeout",
