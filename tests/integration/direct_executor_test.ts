@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { systemClock } from "@lib/core/clock.ts";
 import { existsSync } from "@lib/foundations/files/records.ts";
 import { type RunCommand, runCommand } from "@lib/foundations/process/run_command.ts";
+import { requestStop } from "@lib/spine/executors/directory_files.ts";
 import {
   DirectExecutor,
   type DirectExecutorOptions,
@@ -74,6 +75,17 @@ for (const [way, options] of Object.entries(WAYS)) {
       const outcome = await executor.ended(request, deadline());
       assert.equal(outcome.state, "cancelled", outcome.message);
     });
+  });
+
+  Deno.test(`${CONTRACT.name} stops a job whose timer was not asked, as its agent died`, async () => {
+    await using bench = new Bench(CONTRACT);
+    const executor = await bench.executor();
+    const request = bench.request(script("echo ready\nsleep 60"));
+    await executor.start(request, deadline());
+    await logged(request, "ready");
+    requestStop(request.directory, { reason: "cancelled", by: "by request" });
+    const outcome = await executor.ended(request, deadline());
+    assert.equal(outcome.state, "cancelled", outcome.message);
   });
 
   Deno.test(`${CONTRACT.name} goes on where a job signals its own process group`, async () => {

@@ -45,6 +45,7 @@ import {
   isSupervisor,
   readHead,
   readSupervisor,
+  remindTimer,
   type SupervisorRecord,
   wakeTimer,
 } from "@lib/spine/executors/supervision.ts";
@@ -189,6 +190,8 @@ export class DirectExecutor implements Executor {
         const changed = await sleepUnless(change.promise, { ms, clock: this.#clock, signal });
         if (changed) change = Promise.withResolvers<void>();
       }
+      const supervisor = existsSync(directory.stopFile) ? supervisorOf(attempt) : undefined;
+      if (supervisor !== undefined) remindTimer(supervisor, directory.path);
     }
   }
 }

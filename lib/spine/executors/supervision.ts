@@ -44,12 +44,21 @@ export function isSupervisor({ pid, identity }: SupervisorRecord, directory: str
  *
  * It is the child that is a copy of the supervisor; another one runs the job.
  */
-export function wakeTimer({ pid }: SupervisorRecord, directory: string): void {
+export function wakeTimer(supervisor: SupervisorRecord, directory: string): void {
+  remindTimer(supervisor, directory);
+  const { pid } = supervisor;
+  // The kernel lists no children: the group is asked, and with it the job.
+  if (!existsSync(`/proc/self/task/${Deno.pid}/children`)) send(-pid, "SIGTERM");
+}
+
+/**
+ * Asks the timer again, and nobody else: the kernel's list of children may leave one out while
+ * another exits.
+ */
+export function remindTimer({ pid }: SupervisorRecord, directory: string): void {
   for (const child of childrenOf(pid)) {
     if (isOf(child, directory)) send(child, "SIGTERM");
   }
-  // The kernel lists no children: the group is asked, and with it the job.
-  if (!existsSync(`/proc/self/task/${Deno.pid}/children`)) send(-pid, "SIGTERM");
 }
 
 /** Tells if a process was started for an attempt's directory. */
