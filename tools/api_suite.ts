@@ -130,7 +130,7 @@ agents: child
 executor: direct
 listen: { address: "127.0.0.1:${port}", requests_per_minute: 1000000 }
 containers: { host: "unix://${directory}/engine.sock" }
-queue: { max_queued: 1000000, max_running: 64, max_agents: 4 }
+queue: { max_queued: 1000000, max_running: 64, max_agents: 4, start_timeout: 1s }
 retention: { min_free_disk: 0 }
 gryt: { image: "alpine:3", api_key: "file:${directory}/gryt.key", callbacks: ["http://127.0.0.1:9/"], timeout: 2s }
 `;

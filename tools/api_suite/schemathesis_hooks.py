@@ -12,6 +12,9 @@ def before_call(context, case, kwargs):
     is_valid = case.meta is not None and case.meta.generation.mode.is_positive
     if is_valid and case.operation.label == "POST /v1/jobs" and isinstance(case.body, dict):
         case.body = completed(case.body)
+    if is_valid and case.operation.label == "POST /v1/jobs/{id}/retry" and case.body:
+        # Only the secrets that the job had.
+        case.body = {}
 
 
 def completed(body):
@@ -29,6 +32,16 @@ def completed(body):
         job["limits"] = {k: v for k, v in job["limits"].items() if k != "disk"}
     if "secrets" in job:
         job["secrets"] = {k: v for k, v in job["secrets"].items() if k not in job.get("env", {})}
+    if "retries" in job:
+        # A follower would wait for the next attempt for as long.
+        job["retries"] = {k: v for k, v in job["retries"].items() if k != "delay"}
+    if "files" in job:
+        # No file may be inside another.
+        job["files"] = {
+            path: file
+            for path, file in job["files"].items()
+            if not any(path.startswith(f"{other}/") for other in job["files"])
+        }
     if "caches" in job:
         # No path may be inside another, no name appear twice.
         job["caches"] = [
