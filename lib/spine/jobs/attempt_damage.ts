@@ -37,14 +37,18 @@ export function repairDirectory(
 
 /**
  * Writes a record of an attempt atomically. If that fails, repairs the directory, moves a directory
- * out of the way that stands in the record's place, and tries once more.
+ * out of the way that stands in the record's place, removes a draft that was closed to the account,
+ * and tries once more.
  */
 export function writeRecord(directory: AttemptDirectory, file: string, text: string): void {
   try {
     writeOverDraft(file, text);
-  } catch {
+  } catch (error) {
     // If it was none of this, the second try fails in the same way.
     repairDirectory(directory);
+    const draft = `${file}.draft`;
+    const isClosed = error instanceof Deno.errors.PermissionDenied;
+    if (isClosed && statIfThereSync(draft)?.isFile === true) Deno.removeSync(draft);
     Deno.mkdirSync(directory.path, { recursive: true, mode: OPEN });
     // Removing it could take long; it goes with the attempt.
     const aside = `${file}.${crypto.randomUUID().slice(0, 8)}`;
