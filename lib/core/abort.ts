@@ -1,25 +1,31 @@
 import { CicdError, ignore } from "@lib/core/errors.ts";
 
+/** Calls `action` after `ms` milliseconds, unless it is disposed before. */
+export type StartTimer = (ms: number, action: () => void) => Disposable;
+
+const startTimeout: StartTimer = (ms, action) => {
+  const timer = setTimeout(action, ms);
+  return { [Symbol.dispose]: () => clearTimeout(timer) };
+};
+
 /** Returns a signal that aborts with `signal`, or after `timeoutMs` with `deadline_exceeded`. */
 export function withDeadline(
   signal: AbortSignal,
   timeoutMs: number,
   waitingFor: string,
+  startTimer: StartTimer = startTimeout,
 ): AbortSignal & Disposable {
   const controller = new AbortController();
   const onAbort = () => controller.abort(signal.reason);
   if (signal.aborted) onAbort();
   signal.addEventListener("abort", onAbort, { once: true });
-  const timer = setTimeout(
-    () => {
-      const message = `Cannot wait longer for ${waitingFor}: ${timeoutMs} ms have passed`;
-      controller.abort(new CicdError("deadline_exceeded", message));
-    },
-    timeoutMs,
-  );
+  const timer = startTimer(timeoutMs, () => {
+    const message = `Cannot wait longer for ${waitingFor}: ${timeoutMs} ms have passed`;
+    controller.abort(new CicdError("deadline_exceeded", message));
+  });
   return Object.assign(controller.signal, {
     [Symbol.dispose]() {
-      clearTimeout(timer);
+      timer[Symbol.dispose]();
       signal.removeEventListener("abort", onAbort);
     },
   });

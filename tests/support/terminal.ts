@@ -30,7 +30,7 @@ export interface Shown {
 }
 
 /** The marks of a prompt, as shells tell terminals: the exit code before it, and its end. */
-// deno-lint-ignore no-control-regex
+// deno-lint-ignore no-control-regex -- they begin what is looked for
 const MARKED = /\x1b\]133;D;(\d+)\x07.*\x1b\]133;B\x07/s;
 const MARK = "printf '\\033]133;D;%s\\007' $?";
 const PROMPT = "\\[\\e[32m\\]dev\\[\\e[0m\\]:\\[\\e[34m\\]\\w\\[\\e[0m\\]$ \\[\\e]133;B\\a\\]";

@@ -31,7 +31,7 @@ const PLAIN: Style = {};
 const BLANK: Cell = { char: " ", style: PLAIN };
 /** An escape sequence, a control character, or one character of text. */
 const PIECES =
-  // deno-lint-ignore no-control-regex
+  // deno-lint-ignore no-control-regex -- they begin what is looked for
   /\x1b\[([?\d;]*)([A-Za-z])|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|[\x00-\x1f]|[^\x00-\x1f]/gu;
 
 /** Returns the lines that the output leaves, without empty ones at the end. */

@@ -7,8 +7,8 @@
  *
  * @module
  */
+import { withDeadline } from "@lib/core/abort.ts";
 import { type Clock, systemClock } from "@lib/core/clock.ts";
-import { CicdError } from "@lib/core/errors.ts";
 
 /** Longest time of a timer: it has 32 bits. */
 const TIMER_MAX_MS = 2 ** 31 - 1;
@@ -38,20 +38,7 @@ export function answerDeadline(
   timeoutMs: number,
   waitingFor: string,
 ): AbortSignal & Disposable {
-  const controller = new AbortController();
-  const onAbort = () => controller.abort(signal.reason);
-  if (signal.aborted) onAbort();
-  signal.addEventListener("abort", onAbort, { once: true });
-  const timer = after(timeoutMs, () => {
-    const message = `Cannot wait longer for ${waitingFor}: ${timeoutMs} ms have passed`;
-    controller.abort(new CicdError("deadline_exceeded", message));
-  });
-  return Object.assign(controller.signal, {
-    [Symbol.dispose]() {
-      timer[Symbol.dispose]();
-      signal.removeEventListener("abort", onAbort);
-    },
-  });
+  return withDeadline(signal, timeoutMs, waitingFor, after);
 }
 
 /** Calls `action` after `ms` milliseconds, unless it is disposed before. */

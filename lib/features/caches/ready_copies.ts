@@ -6,7 +6,8 @@
  * because another one runs at once, unpacks the archive.
  *
  * A copy is `caches/<name>/<key>.<inode>-<born>-<bytes>.ready`: an entry that is saved again is
- * another file, of another time if the inode is used again. Copies count as disk space of the caches, and go first when that is short.
+ * another file, of another time if the inode is used again. Copies count as disk space of the caches,
+ * and go first when that is short.
  *
  * @module
  */

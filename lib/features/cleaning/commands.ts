@@ -149,20 +149,26 @@ export async function renderCleaning(
   return [...table, summary(answer, chosen)];
 }
 
+/** Most paths that are shown of what resists removal. */
+const SHOWN_REMAINS = 20;
+
 /** Renders what resists removal, without what failed now. */
 export function renderRemains({ items: chosen, remains }: CleanAnswer): readonly string[] {
   const items = (remains?.items ?? []).filter(({ path }) =>
     !chosen.some(({ outcome, detail }) => outcome === "failed" && detail?.includes(path))
   );
-  const count = items.length;
-  if (count === 0) return [];
+  if (items.length === 0) return [];
+  // The answer names at most 1,000 of them, a screen fewer.
+  const count = items.length + (remains?.count ?? 0) - (remains?.items.length ?? 0);
+  const more = count - SHOWN_REMAINS;
   return [
     `${
       count === 1 ? "1 thing" : `${count} things`
     } of jobs cannot be removed, and will be tried again:`,
-    ...items.map(({ path, reason, since }) =>
+    ...items.slice(0, SHOWN_REMAINS).map(({ path, reason, since }) =>
       `  ${oneLine(path)}, since ${since}: ${oneLine(reason)}`
     ),
+    ...(more > 0 ? [`  and ${more} more; --json lists up to 1,000`] : []),
   ];
 }
 

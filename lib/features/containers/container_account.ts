@@ -5,6 +5,7 @@
  */
 import { posix } from "node:path";
 import type { Engine } from "@lib/foundations/docker/engine.ts";
+import { CONFINED, DETACHED } from "@lib/features/containers/engine_helper.ts";
 import { helperLabels } from "@lib/features/containers/job_labels.ts";
 
 /** A user and its group. */
@@ -82,22 +83,8 @@ export async function lookUpUser(
     Env: [],
     WorkingDir: "/",
     Labels: helperLabels(stateDir),
-    OpenStdin: false,
-    Tty: false,
-    HostConfig: {
-      NetworkMode: "none",
-      Mounts: [],
-      PidsLimit: 64,
-      Ulimits: [],
-      Privileged: false,
-      CapDrop: ["ALL"],
-      CapAdd: [],
-      SecurityOpt: ["no-new-privileges"],
-      OomScoreAdj: 500,
-      LogConfig: { Type: "none", Config: {} },
-      RestartPolicy: { Name: "no" },
-      AutoRemove: false,
-    },
+    ...DETACHED,
+    HostConfig: { ...CONFINED, Mounts: [], CapAdd: [] },
   }, signal);
   try {
     const passwd = await readText(engine, { id, path: "/etc/passwd" }, signal);

@@ -62,8 +62,8 @@ interface Monitored {
  * Runs each attempt in a container of its own.
  *
  * At most once: the engine refuses a second container of the same name, and only a container with
- * the attempt's labels that was never started is started. The log files are created right before, so an attempt with a log
- * and without a container was begun and is lost.
+ * the attempt's labels that was never started is started. The log files are created right before, so
+ * an attempt with a log and without a container was begun and is lost.
  */
 export class ContainerExecutor implements Executor {
   readonly kind = "container";

@@ -18,6 +18,23 @@ const REMOVE_MS = 60_000;
 /** The directories of this machine that programs need. */
 const PROGRAMS = ["/usr", "/bin", "/lib", "/lib64"];
 
+/** Settings of a helper's container, to which nobody talks. */
+export const DETACHED = { OpenStdin: false, Tty: false } as const;
+
+/** Confinement of a helper's container: no network, no privilege, no log, no second start. */
+export const CONFINED = {
+  NetworkMode: "none",
+  PidsLimit: 64,
+  Ulimits: [],
+  Privileged: false,
+  CapDrop: ["ALL"],
+  SecurityOpt: ["no-new-privileges"],
+  OomScoreAdj: 500,
+  LogConfig: { Type: "none", Config: {} },
+  RestartPolicy: { Name: "no" },
+  AutoRemove: false,
+} as const;
+
 /** Options for {@linkcode runAsEngineRoot}. */
 export interface EngineHelperOptions {
   /** The purpose, in the container's name. */
@@ -55,24 +72,14 @@ export async function runAsEngineRoot(
     User: "0:0",
     WorkingDir: "/",
     Labels: helperLabels(stateDir),
-    OpenStdin: false,
-    Tty: false,
+    ...DETACHED,
     HostConfig: {
-      NetworkMode: "none",
+      ...CONFINED,
       Mounts: [
         ...mounts.map(({ source, target }) => bind(source, target, false)),
         ...PROGRAMS.filter(existsSync).map((directory) => bind(directory, directory, true)),
       ],
-      PidsLimit: 64,
-      Ulimits: [],
-      Privileged: false,
-      CapDrop: ["ALL"],
       CapAdd: capabilities,
-      SecurityOpt: ["no-new-privileges"],
-      OomScoreAdj: 500,
-      LogConfig: { Type: "none", Config: {} },
-      RestartPolicy: { Name: "no" },
-      AutoRemove: false,
     },
   }, signal);
   // Also after an abort: the program must not go on.

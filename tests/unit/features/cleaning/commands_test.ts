@@ -37,6 +37,18 @@ Deno.test("renderCleaning() sums up by kind and cause", async () => {
   ]);
 });
 
+Deno.test("renderRemains() shows some of many, and how many more there are", () => {
+  const items = Array.from({ length: 1_000 }, (_, index) => ({
+    path: `projects/web/jobs/${index}`,
+    reason: "busy",
+    since: "2026-01-01T00:00:00.000Z",
+  }));
+  const lines = renderRemains({ ...answer([]), remains: { count: 5_000, items } });
+  assert.equal(lines[0], "5000 things of jobs cannot be removed, and will be tried again:");
+  assert.equal(lines.length, 22);
+  assert.equal(lines.at(-1), "  and 4980 more; --json lists up to 1,000");
+});
+
 Deno.test("renderRemains() lists what resists removal, and is silent of nothing", () => {
   const since = "2026-01-01T00:00:00.000Z";
   const items = [{ path: "projects/web/tmp/.gone-1", reason: "rm:\nno", since }];
