@@ -135,7 +135,7 @@ export type AnySocket = AnyGuarded<WebSocketSession>;
 
 const replier: Replier<Answers> = {
   json: (status, body, headers = {}) =>
-    Response.json(body, { status: Number(status), headers }) as Reply,
+    jsonResponse(body, { status: Number(status), headers }) as Reply,
   raw: (response) => response as Reply,
 };
 
@@ -261,4 +261,11 @@ export function inQuery<T>(type: ValueType<T>) {
 function inText(json: JsonSchema): JsonSchema {
   const { measure } = json;
   return measure === undefined ? json : { ...json, measure: { ...Object(measure), isText: true } };
+}
+
+/** Makes a response of one line, so that a terminal's prompt begins on the next. */
+export function jsonResponse(body: unknown, init: ResponseInit = {}): Response {
+  const headers = new Headers(init.headers);
+  headers.set("Content-Type", "application/json");
+  return new Response(`${JSON.stringify(body)}\n`, { ...init, headers });
 }

@@ -12,7 +12,13 @@ import type { Origin } from "@lib/foundations/http/listener.ts";
 import { problemResponse } from "@lib/foundations/http/problem.ts";
 import type { WebSocketSession } from "@lib/foundations/http/web_socket.ts";
 import { admission, type Authenticator, type JobLookup, quoted } from "@lib/api/access.ts";
-import { type AnyGuarded, type AnyRoute, type AnySocket, route } from "@lib/api/route.ts";
+import {
+  type AnyGuarded,
+  type AnyRoute,
+  type AnySocket,
+  jsonResponse,
+  route,
+} from "@lib/api/route.ts";
 
 /** An API under other paths, with error answers of its own. */
 export interface ForeignPaths {
@@ -149,7 +155,7 @@ function openApiRoute({ routes, version }: RouterOptions): AnyRoute {
     handle: async (_, reply) => {
       // The schema converter is only needed here.
       const { openApiDocument } = await import("@lib/api/openapi.ts");
-      return reply.raw(Response.json(openApiDocument(routes, version)));
+      return reply.raw(jsonResponse(openApiDocument(routes, version)));
     },
   });
 }
