@@ -23,7 +23,7 @@ import type {
 } from "@lib/spine/jobs/executor.ts";
 import type { ContainerRules } from "@lib/spine/spec/container_policy.ts";
 import type { AttemptOutcome } from "@lib/spine/jobs/model.ts";
-import { readSliceOomKills } from "@lib/features/containers/container_usage.ts";
+import { type OomKills, readOomKills } from "@lib/features/containers/container_oom.ts";
 import { monitorContainer, wasStarted } from "@lib/features/containers/container_monitor.ts";
 import {
   fenceIfMade,
@@ -52,8 +52,8 @@ const LOG_TRIES = 5;
 interface Monitored {
   readonly outcome: Promise<AttemptOutcome>;
   stopRequested: PromiseWithResolvers<void>;
-  /** Out-of-memory kills in the project's slice before the start; absent after a restart. */
-  readonly killsBefore: number | undefined;
+  /** Out-of-memory kills before the start; absent after a restart. */
+  readonly killsBefore: OomKills | undefined;
   /** Why the engine cannot tell of it. */
   away: string | undefined;
 }
@@ -150,7 +150,7 @@ export class ContainerExecutor implements Executor {
   async #start(request: AttemptRequest, signal: AbortSignal): Promise<"started" | "exists"> {
     const { stateDir, rules, account, clock } = this.#options;
     const engine = await this.#engine(signal);
-    const killsBefore = readSliceOomKills(request.ref.project);
+    const killsBefore = readOomKills(request.ref);
     try {
       const started = await startContainer(engine, request, {
         stateDir,
@@ -207,7 +207,7 @@ export class ContainerExecutor implements Executor {
   }
 
   /** Monitors an attempt, once for all callers. */
-  #monitor(attempt: AttemptHandle, killsBefore?: number): Monitored {
+  #monitor(attempt: AttemptHandle, killsBefore?: OomKills): Monitored {
     const key = keyOf(attempt);
     const known = this.#monitored.get(key);
     if (known !== undefined) return known;

@@ -18,11 +18,12 @@ import type { AttemptHandle } from "@lib/spine/jobs/executor.ts";
 import { copyOutput } from "@lib/features/containers/container_log.ts";
 import { formatContainerEnd } from "@lib/features/containers/container_result.ts";
 import { enforceEnd } from "@lib/features/containers/container_stop.ts";
+import { type ContainerUsage, watchUsage } from "@lib/features/containers/container_usage.ts";
 import {
-  type ContainerUsage,
-  readSliceOomKills,
-  watchUsage,
-} from "@lib/features/containers/container_usage.ts";
+  type OomKills,
+  readOomKills,
+  wasOutOfMemory,
+} from "@lib/features/containers/container_oom.ts";
 import { logFilesOf, writeResult } from "@lib/spine/executors/directory_files.ts";
 import { sleepUnless } from "@lib/spine/executors/sleep_unless.ts";
 
@@ -35,8 +36,8 @@ export interface MonitorOptions {
   readonly container: string;
   /** Skips the output, after reading it has failed repeatedly. */
   readonly withoutLog: boolean;
-  /** Out-of-memory kills in the project's slice before the start, if known. */
-  readonly killsBefore: number | undefined;
+  /** Out-of-memory kills before the start, if known. */
+  readonly killsBefore: OomKills | undefined;
   /** Resolves at the next stop request. */
   readonly stopRequested: () => Promise<void>;
   readonly clock: Clock;
@@ -70,12 +71,23 @@ export async function monitorContainer(
       );
     }
     if (wasStarted(info)) {
-      const oomKilled = info.oomKilled || await wasOutOfMemory(engine, attempt, info, options);
+      const oomKilled = info.oomKilled || (mayRunOut(attempt) && (usage.oomKills ?? 0) === 0 &&
+        await wasOutOfMemory(engine, info, {
+          before: options.killsBefore,
+          after: readOomKills(attempt.ref),
+          clock,
+          signal,
+        }));
       const end = { info: { ...info, oomKilled }, usage, now: clock.now() };
       writeResult(attempt.directory, formatContainerEnd(attempt, end));
     }
   }
   await remove(engine, attempt, options);
+}
+
+/** Tells if a SIGKILL is not the suite's own, and memory was bounded. */
+function mayRunOut({ spec, directory }: AttemptHandle): boolean {
+  return spec.limits.memoryBytes !== undefined && !existsSync(directory.stopFile);
 }
 
 /** Tells if a container has processes. */
@@ -86,32 +98,6 @@ export function isRunning({ status }: ContainerInfo): boolean {
 /** Tells if the engine ever executed anything in a container. */
 export function wasStarted({ status, startedAt }: ContainerInfo): boolean {
   return startedAt !== undefined || !["created", "configured", "initialized"].includes(status);
-}
-
-/** Exit code of an engine for SIGKILL. */
-const KILLED = 137;
-/** Time after the end in which an engine may still report an out-of-memory kill. */
-const LATE_EVENT_MS = 500;
-
-/**
- * Checks an end that looks like an out-of-memory kill.
- *
- * Podman's own flag misses some, and the container's group is gone; the slice has counted them.
- */
-async function wasOutOfMemory(
-  engine: Engine,
-  { ref, spec, directory }: AttemptHandle,
-  { id, exitCode, startedAt, finishedAt }: ContainerInfo,
-  { killsBefore, signal }: MonitorOptions,
-): Promise<boolean> {
-  if (exitCode !== KILLED || spec.limits.memoryBytes === undefined) return false;
-  if (startedAt === undefined || finishedAt === undefined) return false;
-  if (existsSync(directory.stopFile)) return false;
-  if ((await engine.facts(signal)).podman) {
-    return killsBefore !== undefined && (readSliceOomKills(ref.project) ?? 0) > killsBefore;
-  }
-  const between = { sinceMs: startedAt, untilMs: finishedAt + LATE_EVENT_MS };
-  return await engine.heardOutOfMemory(id, between, signal);
 }
 
 /** Follows a container to its end; returns its usage as last seen. */

@@ -71,6 +71,15 @@ export function readSliceOomKills(project: ProjectName): number | undefined {
     .find((kills) => kills !== undefined);
 }
 
+/**
+ * Counts the processes that the kernel killed on this machine when memory ran out, since it booted.
+ *
+ * @returns `undefined` if the kernel does not tell.
+ */
+export function readMachineOomKills(): number | undefined {
+  return line(readText("/proc/vmstat"), "oom_kill");
+}
+
 interface CgroupFiles {
   /** `undefined` once the cgroup is gone. */
   readonly read: () => ContainerUsage | undefined;
@@ -131,6 +140,7 @@ function readV1(memory: string, cpuacct: string, cpu: string): ContainerUsage | 
     memoryPeakBytes: count(peak),
     cpuUsageUs: inUs(usedNs),
     cpuThrottledUs: inUs(line(readText(`${cpu}/cpu.stat`), "throttled_time")),
+    oomKills: line(readText(`${memory}/memory.oom_control`), "oom_kill"),
   };
 }
 

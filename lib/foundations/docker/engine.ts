@@ -129,24 +129,24 @@ export class Engine implements Disposable {
   }
 
   /**
-   * Tells if the engine saw the kernel kill a process of a container that ran out of memory,
-   * between two times on the engine's clock; returns once it did, else at the later time.
+   * Tells if the engine saw the kernel kill a process of a container that ran out of memory, be it
+   * before the engine held the container for started; returns once it did, else at `untilMs`.
    *
    * Docker learns of the kill and of the end separately. If the end comes first, the state that it
    * reports of the container stays wrong.
    *
-   * @param between In milliseconds since the epoch.
+   * @param untilMs On the engine's clock, in milliseconds since the epoch.
    */
   async heardOutOfMemory(
     container: string,
-    between: { readonly sinceMs: number; readonly untilMs: number },
+    untilMs: number,
     signal: AbortSignal,
   ): Promise<boolean> {
     const what = `ask for events of container "${container}"`;
     return await callEngine(what, signal, async (abortSignal) => {
       const stream = await this.#docker.getEvents({
-        since: inSeconds(between.sinceMs),
-        until: inSeconds(between.untilMs),
+        since: "0",
+        until: (untilMs / 1_000).toFixed(3),
         filters: { container: [container], event: ["oom"] },
         abortSignal,
       });
@@ -320,10 +320,6 @@ export class Engine implements Disposable {
 }
 
 const SMALL_BYTES = 4 * 1024 * 1024;
-
-function inSeconds(ms: number): string {
-  return (ms / 1_000).toFixed(3);
-}
 
 function clientOptions(address: EngineAddress) {
   if (address.kind === "unix") return { socketPath: address.path };
