@@ -186,7 +186,8 @@ export async function startAgent(input: AgentInput) {
     idleForMs() {
       const now = clock.now();
       if (host.attempts.length > 0) exits = false;
-      if (host.attempts.length > 0 || server.activeRequests > 0) busyAt = now;
+      const isBusy = host.attempts.length > 0 || server.activeRequests > 0;
+      if (isBusy || executor.tidying === true) busyAt = now;
       return now - Math.max(busyAt, server.lastActivityAt);
     },
     unhealthyReason: () => executor.unhealthyReason(),

@@ -24,6 +24,11 @@ export class TaskGroup implements AsyncDisposable {
     return [...this.#running.values()];
   }
 
+  /** Resolves when the tasks of this moment have ended. */
+  async ended(): Promise<void> {
+    await Promise.all(this.#running.keys());
+  }
+
   /** Starts a task; its failure reaches `onFailure`, never the caller. */
   spawn(name: string, task: (signal: AbortSignal) => Promise<void>): void {
     if (this.#stop.signal.aborted) return;

@@ -6,26 +6,32 @@ import { containerContract } from "../support/container_bench.ts";
 import { useDockerEngine } from "../support/container_suite.ts";
 import type { StarterOrder } from "../support/container_starter_process.ts";
 import { Bench, deadline, logged, script } from "../support/executor_contract.ts";
+import { holdRemovals } from "../support/slow_removal.ts";
 
 const use = useDockerEngine();
 const CONTRACT = containerContract(use);
 const STARTER = new URL("../support/container_starter_process.ts", import.meta.url).pathname;
 
-/** Begins an attempt in a process of its own and kills that once the job has said `ready`. */
-async function beginAndDie(bench: Bench, request: AttemptRequest): Promise<void> {
+/** Begins an attempt in a process of its own. */
+function beginWith(bench: Bench, request: AttemptRequest, host: string): Deno.ChildProcess {
   const order: StarterOrder = {
-    host: use.host,
+    host,
     stateDir: bench.stateDir,
     project: bench.project,
     jobId: request.ref.jobId,
     spec: request.spec,
     env: request.env,
   };
-  const agent = new Deno.Command(Deno.execPath(), {
+  return new Deno.Command(Deno.execPath(), {
     args: ["run", "--allow-all", "--quiet", STARTER, JSON.stringify(order)],
     stdin: "null",
     stdout: "null",
   }).spawn();
+}
+
+/** As {@linkcode beginWith}, and kills the process once the job has said `ready`. */
+async function beginAndDie(bench: Bench, request: AttemptRequest): Promise<void> {
+  const agent = beginWith(bench, request, use.host);
   await logged(request, "ready");
   agent.kill("SIGKILL");
   await agent.status;
@@ -54,7 +60,7 @@ echo done; exit 7`),
     "done",
     "",
   ]);
-  assert.deepEqual(await use.engine.containers(), []);
+  await use.engine.left();
 });
 
 Deno.test("ContainerExecutor settles a job that ended while no agent was alive", async () => {
@@ -66,6 +72,40 @@ Deno.test("ContainerExecutor settles a job that ended while no agent was alive",
   assert.equal(outcome.exitCode, 5, outcome.message);
   assert.equal(Deno.readTextFileSync(request.directory.logFile("merged")), "ready\nmore\n");
   assert.equal((await executor.look(request, deadline())).kind, "ended");
+});
+
+Deno.test("ContainerExecutor tells the end before the container is removed, and removes it then", async () => {
+  using slow = holdRemovals(use.engine.socket);
+  await using bench = new Bench(containerContract(slow));
+  const executor = await bench.executor();
+  const request = bench.request(script("exit 5"));
+  await executor.start(request, deadline());
+  assert.equal((await executor.ended(request, deadline())).exitCode, 5);
+  await slow.asked;
+  assert.deepEqual(await use.engine.containers(), [jobContainerName(request.ref)]);
+  assert.equal(executor.tidying, true, "the agent would exit");
+  // The next job needs nothing that the removal has.
+  const next = bench.request(script("exit 6"));
+  await executor.start(next, deadline());
+  assert.equal((await executor.ended(next, deadline())).exitCode, 6);
+  slow.release();
+  await use.engine.left();
+  await executor[Symbol.asyncDispose]();
+  assert.equal(executor.tidying, false);
+});
+
+Deno.test("ContainerExecutor removes what an agent left that died before the removal", async () => {
+  using slow = holdRemovals(use.engine.socket);
+  await using bench = new Bench(CONTRACT);
+  const request = bench.request(script("echo ready; sleep 0.5; exit 5"));
+  const agent = beginWith(bench, request, slow.host);
+  await slow.asked;
+  agent.kill("SIGKILL");
+  await agent.status;
+  assert.deepEqual(await use.engine.containers(), [jobContainerName(request.ref)]);
+  const executor = await bench.executor();
+  assert.equal((await executor.look(request, deadline())).kind, "ended");
+  await use.engine.left();
 });
 
 Deno.test("ContainerExecutor keeps the time limit and the grace of a job it took over", async () => {
@@ -105,7 +145,7 @@ Deno.test("ContainerExecutor starts what was made and never started, and only on
   assert.equal(await executor.start(request, signal), "started");
   assert.equal((await executor.ended(request, signal)).state, "succeeded");
   assert.equal(Deno.readTextFileSync(`${request.directory.workspace}/ran`), "run\n");
-  assert.deepEqual(await use.engine.containers(), []);
+  await use.engine.left();
 });
 
 Deno.test("ContainerExecutor neither starts nor believes a foreign container of the attempt's name", async () => {
@@ -168,7 +208,7 @@ Deno.test("ContainerExecutor waits while the engine is away, and does not take i
   const outcome = await ended;
   assert.notEqual(outcome.state, "succeeded");
   assert.equal(await executor.start(request, deadline()), "exists");
-  assert.deepEqual(await use.engine.containers(), []);
+  await use.engine.left();
 });
 
 Deno.test("removeOrphans() removes what no attempt wants, and nothing of others", async () => {

@@ -112,7 +112,7 @@ Deno.test("a Gryt client runs a pipeline on a checkout, and the token is nowhere
   assert.doesNotMatch(JSON.stringify(body), new RegExp(TOKEN));
   assert(t.git.requests.some(({ authorization }) => authorization !== undefined));
   assert.deepEqual(await placesOf(TOKEN, { directory: t.bench.directory }), []);
-  assert.deepEqual(await docker.engine.containers(), []);
+  await docker.engine.left();
 });
 
 Deno.test("a Gryt client sees a failing step, though gryt itself ends with 0", async () => {
@@ -133,6 +133,7 @@ Deno.test("a Gryt client sees a failing step, though gryt itself ends with 0", a
   });
   assert.equal(broken.body.success, false);
   assert.equal(broken.body.exit_code, 1);
+  await docker.engine.left();
 });
 
 Deno.test("a Gryt client is informed of a bad key, a missing key, and a job that cannot begin", async () => {
@@ -175,7 +176,7 @@ Deno.test("a Gryt job ends at its time limit, and nothing of it is left", async 
   assert.equal(body.success, false);
   assert.equal(body.exit_code, -1);
   assert.match(String(body["error"]), /time limit of 3s/);
-  assert.deepEqual(await docker.engine.containers(), []);
+  await docker.engine.left();
 });
 
 /** The container of the one job that runs, and its workspace. */

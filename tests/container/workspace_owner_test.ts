@@ -74,7 +74,7 @@ Deno.test("a job owns its checkout, files, caches and home, whoever its containe
     const slots = [...Deno.readDirSync(`${t.runner.stateDir}/projects/web/workspaces`)];
     assert.deepEqual(slots.filter(({ name }) => !/^(1|\.gone-.*)$/.test(name)), []);
   }
-  assert.deepEqual(await t.engine.containers(), []);
+  await t.engine.left();
 });
 
 Deno.test("ownerStep() changes owners through the engine for an ordinary account", async () => {
@@ -106,7 +106,7 @@ Deno.test("ownerStep() changes owners through the engine for an ordinary account
   // Nothing is left to do.
   const idle = step(() => Promise.reject(new Error("The engine is not asked")));
   await idle.after?.(context, makeOutcome(), deadline());
-  assert.deepEqual(await engine.containers(), []);
+  await engine.left();
 });
 
 Deno.test("ownerStep() follows the ids of an engine that maps them", async () => {
@@ -142,7 +142,7 @@ Deno.test("lookUpUser() finds a name in the image, and leaves no container", asy
   assert.deepEqual(await find("77"), { uid: 77, gid: 0 });
   assert.deepEqual(await find("user:5"), { uid: 1000, gid: 5 });
   assert.deepEqual(await find("nobody-here"), undefined);
-  assert.deepEqual(await engine.containers(), []);
+  await engine.left();
 });
 
 Deno.test("runAsEngineRoot() lets no image of a job have a say", async () => {
@@ -160,7 +160,7 @@ Deno.test("runAsEngineRoot() lets no image of a job have a say", async () => {
   assert.equal(await run("[ ! -e /chosen ]"), 0);
   assert.equal(await run("[ ! -s /etc/passwd ]"), 0);
   assert.equal(await run("exit 3"), 3);
-  assert.deepEqual(await engine.containers(), []);
+  await engine.left();
   assert.equal(await images(), before);
 });
 

@@ -41,6 +41,12 @@ export interface DockerEngine extends AsyncDisposable {
   importBusybox(name?: string, settings?: ImageSettings): Promise<void>;
   /** Names of all containers, alive or not. */
   containers(): Promise<readonly string[]>;
+  /**
+   * Resolves when there are only these containers: the one of a job is removed after its end.
+   *
+   * @throws {Error} With the names of the others if they are not removed in time.
+   */
+  left(names?: readonly string[]): Promise<void>;
   /** Kills the daemon without a word and starts it again. */
   restart(): Promise<void>;
 }
@@ -72,14 +78,24 @@ export async function startDockerEngine(): Promise<DockerEngine> {
   const address = { kind: "unix", path: socket } as const;
   let daemon = await startDaemon(directory, socket);
   const client = await Engine.open(address);
+  const containers = async () => {
+    const all = await client.listContainers([], AbortSignal.timeout(PATIENCE_MS));
+    return all.flatMap(({ names }) => names);
+  };
   return {
     socket,
     host: `unix://${socket}`,
     client,
     importBusybox: (name = BUSYBOX, settings = {}) => importBusybox(socket, name, settings),
-    async containers() {
-      const all = await client.listContainers([], AbortSignal.timeout(PATIENCE_MS));
-      return all.flatMap(({ names }) => names);
+    containers,
+    async left(names = []) {
+      const signal = AbortSignal.timeout(PATIENCE_MS);
+      while (true) {
+        const others = (await containers()).filter((name) => !names.includes(name));
+        if (others.length === 0) return;
+        if (signal.aborted) throw new Error(`containers were not removed: ${others.join(", ")}`);
+        await systemClock.sleep(10);
+      }
     },
     async restart() {
       await stopDaemon(daemon, "SIGKILL");

@@ -32,6 +32,7 @@ import {
 } from "@lib/features/containers/container_start.ts";
 import { checkDirectory, settleDirectory, wasBegun } from "@lib/spine/executors/evidence.ts";
 import { requestStop } from "@lib/spine/executors/directory_files.ts";
+import { sleepUnless } from "@lib/spine/executors/sleep_unless.ts";
 
 /** Options for {@linkcode ContainerExecutor}. */
 export interface ContainerExecutorOptions {
@@ -45,6 +46,8 @@ export interface ContainerExecutorOptions {
   readonly log: Logger;
 }
 
+/** Longest wait at the executor's end for the removal of containers. */
+const LAST_REMOVAL_MS = 2_000;
 const RETRY = { firstMs: 100, maxMs: 5_000 } as const;
 /** Failures, other than an unreachable engine, after which the job goes on without its log. */
 const LOG_TRIES = 5;
@@ -69,6 +72,8 @@ export class ContainerExecutor implements Executor {
   readonly kind = "container";
   readonly #options: ContainerExecutorOptions;
   readonly #tasks: TaskGroup;
+  /** Removals of containers whose attempt has ended. */
+  readonly #removals: TaskGroup;
   readonly #starting = new Map<string, Promise<"started" | "exists">>();
   readonly #monitored = new Map<string, Monitored>();
   /** Set once the engine turned out to have no init process. */
@@ -77,9 +82,10 @@ export class ContainerExecutor implements Executor {
   constructor(options: ContainerExecutorOptions) {
     this.#options = options;
     // The tasks here handle their own failures.
-    this.#tasks = new TaskGroup({
-      onFailure: (task, error) => options.log.error("A background task failed", { task, error }),
-    });
+    const onFailure = (task: string, error: unknown) =>
+      options.log.error("A background task failed", { task, error });
+    this.#tasks = new TaskGroup({ onFailure });
+    this.#removals = new TaskGroup({ onFailure });
   }
 
   async start(request: AttemptRequest, signal: AbortSignal): Promise<"started" | "exists"> {
@@ -100,9 +106,8 @@ export class ContainerExecutor implements Executor {
     signal.throwIfAborted();
     if (this.#monitored.has(keyOf(attempt))) return { kind: "alive" };
     // Without a log it was never started; with a record it has ended.
-    if (existsSync(attempt.directory.resultFile)) {
-      this.#tasks.spawn(`remove ${keyOf(attempt)}`, (removing) => this.#remove(attempt, removing));
-    } else if (wasBegun(attempt)) {
+    if (existsSync(attempt.directory.resultFile)) this.#removeLater(attempt);
+    else if (wasBegun(attempt)) {
       const found = await this.#findContainer(attempt, signal);
       if (found !== "none") return { kind: found };
     }
@@ -138,6 +143,10 @@ export class ContainerExecutor implements Executor {
     await removeForeign(await this.#engine(signal), path, { stateDir, signal });
   }
 
+  get tidying(): boolean {
+    return this.#removals.names.length > 0;
+  }
+
   unhealthyReason(): string | undefined {
     // The engine is no part of the agent: a restart of the agent would not help.
     return undefined;
@@ -145,6 +154,13 @@ export class ContainerExecutor implements Executor {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#tasks[Symbol.asyncDispose]();
+    // The next agent would do it too, but may not come for long.
+    if (this.tidying) {
+      const { clock } = this.#options;
+      const { signal } = this.#removals;
+      await sleepUnless(this.#removals.ended(), { ms: LAST_REMOVAL_MS, clock, signal });
+    }
+    await this.#removals[Symbol.asyncDispose]();
   }
 
   async #start(request: AttemptRequest, signal: AbortSignal): Promise<"started" | "exists"> {
@@ -170,17 +186,28 @@ export class ContainerExecutor implements Executor {
     }
   }
 
-  /** Removes the container of an attempt whose agent died between the record and the removal. */
-  async #remove(attempt: AttemptHandle, signal: AbortSignal): Promise<void> {
-    const { stateDir } = this.#options;
+  /** Removes the container of an attempt whose record is on disk, while others go on. */
+  #removeLater(attempt: AttemptHandle, container?: string): void {
+    const name = `remove ${keyOf(attempt)}`;
+    if (this.#removals.names.includes(name)) return;
+    this.#removals.spawn(name, (signal) => this.#remove(attempt, container, signal));
+  }
+
+  /** Removes a container; a failure only costs space until the next agent removes orphans. */
+  async #remove(
+    attempt: AttemptHandle,
+    container: string | undefined,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { stateDir, log } = this.#options;
     try {
       const engine = await this.#engine(signal);
-      const info = await findContainer(engine, attempt, { stateDir, signal });
-      if (info !== undefined) await engine.removeContainer(info.id, signal);
+      const id = container ?? (await findContainer(engine, attempt, { stateDir, signal }))?.id;
+      if (id !== undefined) await engine.removeContainer(id, signal);
     } catch (error) {
       signal.throwIfAborted();
       const { jobId, number } = attempt.ref;
-      this.#options.log.warning("Cannot remove a container", { jobId, attempt: number, error });
+      log.warning("Cannot remove a container", { jobId, attempt: number, error });
     }
   }
 
@@ -222,8 +249,12 @@ export class ContainerExecutor implements Executor {
     this.#monitored.set(key, monitored);
     this.#tasks.spawn(`container ${key}`, async (signal) => {
       try {
-        await this.#follow(attempt, monitored, signal);
+        const container = await this.#follow(attempt, monitored, signal);
+        const isOver = existsSync(attempt.directory.resultFile);
+        // One that never ran must not be started after the end.
+        if (!isOver && container !== undefined) await this.#remove(attempt, container, signal);
         outcome.resolve(await settleDirectory(attempt, this.#evidenceOptions()));
+        if (isOver && container !== undefined) this.#removeLater(attempt, container);
       } catch (error) {
         outcome.reject(error);
         if (!signal.aborted) throw error;
@@ -239,11 +270,12 @@ export class ContainerExecutor implements Executor {
     return monitored;
   }
 
+  /** Follows a container to its end; returns its id, or `undefined` if there is none. */
   async #follow(
     attempt: AttemptHandle,
     monitored: Monitored,
     signal: AbortSignal,
-  ): Promise<void> {
+  ): Promise<string | undefined> {
     const { stateDir, clock, log } = this.#options;
     const backoff = new Backoff(RETRY);
     for (let failures = 0;;) {
@@ -252,16 +284,16 @@ export class ContainerExecutor implements Executor {
         if (monitored.away !== undefined) await engine.facts(signal);
         monitored.away = undefined;
         const info = await findContainer(engine, attempt, { stateDir, signal });
-        if (info === undefined) return;
-        return await monitorContainer(engine, attempt, {
+        if (info === undefined) return undefined;
+        await monitorContainer(engine, attempt, {
           container: info.id,
           withoutLog: failures >= LOG_TRIES,
           killsBefore: monitored.killsBefore,
           stopRequested: () => nextStop(monitored),
           clock,
-          log,
           signal,
         });
+        return info.id;
       } catch (error) {
         signal.throwIfAborted();
         if (isEngineAway(error)) {

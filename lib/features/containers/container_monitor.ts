@@ -1,6 +1,6 @@
 /**
- * Monitors one container until its end: copies its output into the log, stops it in time, writes
- * the record of its end and removes it.
+ * Monitors one container until its end: copies its output into the log, stops it in time and writes
+ * the record of its end.
  *
  * All state is in the attempt's directory and at the engine, so a later process can continue.
  *
@@ -9,7 +9,6 @@
 import { raceAbort } from "@lib/core/abort.ts";
 import type { Clock } from "@lib/core/clock.ts";
 import { CicdError, ignore } from "@lib/core/errors.ts";
-import type { Logger } from "@lib/core/logger.ts";
 import type { Engine } from "@lib/foundations/docker/engine.ts";
 import { hasStatus } from "@lib/foundations/docker/engine_error.ts";
 import type { ContainerInfo } from "@lib/foundations/docker/engine_types.ts";
@@ -41,12 +40,11 @@ export interface MonitorOptions {
   /** Resolves at the next stop request. */
   readonly stopRequested: () => Promise<void>;
   readonly clock: Clock;
-  readonly log: Logger;
   readonly signal: AbortSignal;
 }
 
 /**
- * Monitors a container until its record is on disk and it is removed.
+ * Monitors a container until its record is on disk; then it may be removed.
  *
  * Writes nothing if there is no such container, or if it was never started. May be called again
  * after any failure.
@@ -82,7 +80,6 @@ export async function monitorContainer(
       writeResult(attempt.directory, formatContainerEnd(attempt, end));
     }
   }
-  await remove(engine, attempt, options);
 }
 
 /** Tells if a SIGKILL is not the suite's own, and memory was bounded. */
@@ -218,19 +215,5 @@ async function orGone(promise: Promise<void>): Promise<void> {
     await promise;
   } catch (error) {
     if (!hasStatus(error, 404)) throw error;
-  }
-}
-
-/** Removes the container; a failure only costs space until the next agent removes orphans. */
-async function remove(
-  engine: Engine,
-  { ref }: AttemptHandle,
-  { container, log, signal }: MonitorOptions,
-): Promise<void> {
-  try {
-    await engine.removeContainer(container, signal);
-  } catch (error) {
-    signal.throwIfAborted();
-    log.warning("Cannot remove a container", { jobId: ref.jobId, attempt: ref.number, error });
   }
 }

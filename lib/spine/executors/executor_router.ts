@@ -71,6 +71,10 @@ export class ExecutorRouter implements Executor {
     await (await this.#containersNow()).removeForeign?.(path, signal);
   }
 
+  get tidying(): boolean {
+    return this.#processes.tidying === true || this.#made?.tidying === true;
+  }
+
   unhealthyReason(): string | undefined {
     return this.#processes.unhealthyReason();
   }

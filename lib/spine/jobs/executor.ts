@@ -80,6 +80,8 @@ export interface Executor extends AsyncDisposable {
    * @throws {CicdError} If something remains.
    */
   removeForeign?(path: string, signal: AbortSignal): Promise<void>;
+  /** Set while something of ended attempts is being removed; until then the agent is not idle. */
+  readonly tidying?: boolean;
   /** Returns why the executor cannot work now; `undefined` while it can. */
   unhealthyReason(): string | undefined;
 }

@@ -68,3 +68,15 @@ Deno.test("TaskGroup starts nothing once disposed, and may be disposed again", a
   assert.ok(!started);
   assert.ok(t.group.signal.aborted);
 });
+
+Deno.test("TaskGroup tells when the tasks that it has have ended", async () => {
+  const t = setup();
+  const end = Promise.withResolvers<void>();
+  t.group.spawn("short", () => end.promise);
+  const ended = t.group.ended();
+  end.resolve();
+  await ended;
+  assert.deepEqual(t.group.names, []);
+  await t.group.ended();
+  await t[Symbol.asyncDispose]();
+});

@@ -16,6 +16,7 @@ function recording(kind: Executor["kind"], calls: string[]): Executor {
     removeForeign: (path) => Promise.resolve(note(`remove ${path}`)),
     describeProject: () => Promise.resolve({ limits: { cpu: 1 }, usage: {} }),
     awayReason: () => `${kind} is away`,
+    tidying: kind === "container",
     unhealthyReason: () => kind,
     [Symbol.asyncDispose]: () => Promise.resolve(note("dispose")),
   };
@@ -67,6 +68,13 @@ Deno.test("ExecutorRouter gives the reason of the executor that has the attempt"
   await executor.look(attempt(true), signal);
   assert.equal(executor.awayReason(attempt(true)), "container is away");
   assert.equal(executor.awayReason(attempt(false)), "direct is away");
+});
+
+Deno.test("ExecutorRouter tidies while one of its executors does", async () => {
+  const { executor, signal } = setup();
+  assert.equal(executor.tidying, false);
+  await executor.look(attempt(true), signal);
+  assert.equal(executor.tidying, true);
 });
 
 Deno.test("ExecutorRouter tries again where the engine's executor could not be made", async () => {
