@@ -6,24 +6,20 @@
 import { parseArgs } from "node:util";
 import { messageOf } from "@lib/core/errors.ts";
 import { whyNoMachines } from "../tests/support/suite.ts";
-import { type HostBanner, loadText, readHost, readMachine } from "./host.ts";
-import type { Comparison } from "./report.ts";
-import {
-  isEngineRow,
-  isHostRow,
-  isMachineRow,
-  isRowName,
-  ROW_NAMES,
-  type RowName,
-} from "./rows.ts";
-import { Stage } from "./stage.ts";
+import { writeDocument } from "./document.ts";
+import { loadText, readHost } from "./host.ts";
+import { isEngineRow, isHostRow, isRowName, ROW_NAMES, type RowName } from "./rows.ts";
+import { runBenchmarks } from "./run.ts";
 import { renderReport, type RunReport } from "./table.ts";
 
 const USAGE = `Usage: deno task bench [row…] [options]
 
-  --quick      few samples, to check that it works; not for publication
-  --json       print the results as JSON
-  --dist DIR   measure this build (default: build the checkout)
+  --quick        few samples, to check that it works; not for publication
+  --json         print the results as JSON
+  --dist DIR     measure this build (default: build the checkout)
+  --before DIR   measure this earlier build too, row by row in turns
+  --write        put the results into docs/benchmarks.md: all rows, or timeline alone
+  --from FILE    take the results of a saved run (JSON) instead of measuring
   --help
 
 Rows: ${ROW_NAMES.join(", ")}
@@ -38,71 +34,50 @@ interface Options {
   readonly names: readonly RowName[];
   readonly quick: boolean;
   readonly json: boolean;
+  readonly write: boolean;
   readonly dist: string | undefined;
+  readonly before: string | undefined;
+  readonly from: string | undefined;
 }
 
 async function bench(options: Options, signal: AbortSignal): Promise<void> {
-  const why = options.names.every(isHostRow) ? undefined : await whyNoMachines();
+  const { from, json, write } = options;
+  const report: RunReport = from === undefined
+    ? await measure(options, signal)
+    : JSON.parse(await Deno.readTextFile(from));
+  console.log(json ? JSON.stringify(report, null, 2) : renderReport(report));
+  if (write) await writeDocument(ROOT, report);
+  if (report.failed > 0) Deno.exitCode = 1;
+}
+
+async function measure(options: Options, signal: AbortSignal): Promise<RunReport> {
+  const { names, quick } = options;
+  const inMachine = names.some((name) => !isHostRow(name) && !isEngineRow(name));
+  const why = names.every(isHostRow) ? undefined : await whyNoMachines();
   if (why !== undefined) throw new Error(`Cannot boot a machine for the benchmarks: ${why}`);
   const progress = (text: string) => console.error(`bench: ${text}`);
   progress("build");
   await Deno.mkdir(SCRATCH, { recursive: true });
-  const dist = options.dist ?? await build(signal);
-  let host: HostBanner = await readHost(await commitOf(signal));
-  const rows: Comparison[] = [];
-  const skipped: string[] = [];
-  const measure = async <Name extends RowName>(
-    names: readonly Name[],
-    row: (name: Name) => Promise<readonly Comparison[]>,
-  ) => {
-    for (const name of names) {
-      progress(`${name} (load ${loadText()})`);
-      try {
-        rows.push(...await row(name));
-      } catch (error) {
-        signal.throwIfAborted();
-        progress(messageOf(error));
-        skipped.push(`${name}: ${messageOf(error).split("\n", 1)[0]}`);
-      }
-    }
-  };
-  const inMachine = options.names.filter(isMachineRow);
-  if (inMachine.length > 0) {
-    const driver = await bundleDriver(signal);
-    await using stage = await Stage.open({ dist, driver, scratch: SCRATCH, progress, signal });
-    host = { ...host, ...await readMachine(stage.machine) };
-    await measure(inMachine, (name) => stage.measure(name, options));
-  }
-  const besideEngine = options.names.filter(isEngineRow);
-  if (besideEngine.length > 0) {
-    progress("container engine");
-    const { ENGINE_ROWS } = await import("./engine/rows.ts");
-    const { EngineStage } = await import("./engine/stage.ts");
-    await using stage = await EngineStage.open({ dist, scratch: SCRATCH, signal });
-    host = { ...host, engine: await stage.describe(signal) };
-    const { image } = stage;
-    const { quick } = options;
-    await measure(besideEngine, (name) => {
-      const say = (text: string) => progress(`  ${name}: ${text}`);
-      return ENGINE_ROWS[name]({ stage, image, quick, say, signal });
-    });
-  }
-  await measure(options.names.filter(isHostRow), async (name) => {
-    const say = (text: string) => progress(`  ${name}: ${text}`);
-    if (name === "pick") {
-      const { measurePick } = await import("./pick_row.ts");
-      return await measurePick({ scratch: SCRATCH, quick: options.quick, say });
-    }
-    const { measureLoop, productDaemon } = await import("./loop/loop_row.ts");
-    const daemon = await productDaemon(dist);
-    return await measureLoop({ daemon, scratch: SCRATCH, quick: options.quick, say, signal });
+  const host = await readHost(await commitOf(signal));
+  const { before, ...result } = await runBenchmarks({
+    names,
+    quick,
+    now: options.dist ?? await build(signal),
+    before: options.before,
+    driver: inMachine ? await bundleDriver(signal) : "",
+    scratch: SCRATCH,
+    progress,
+    signal,
   });
-  const report = { host: { ...host, load_after: loadText() }, quick: options.quick, rows, skipped };
-  const text = renderReport(report);
-  const saved = await save(report, text);
-  console.log(options.json ? JSON.stringify(report, null, 2) : text);
-  progress(`saved as ${saved}.json and .md`);
-  if (skipped.length > 0) Deno.exitCode = 1;
+  const report: RunReport = {
+    ...result,
+    host: { ...host, ...result.host, load_after: loadText() },
+    quick,
+    names,
+    ...(options.before === undefined ? {} : { before }),
+  };
+  progress(`saved as ${await save(report)}.json and .md`);
+  return report;
 }
 
 /** Builds the product: benchmarks never measure the sources. */
@@ -148,12 +123,12 @@ async function commitOf(signal: AbortSignal): Promise<string> {
   }
 }
 
-async function save(report: RunReport, text: string): Promise<string> {
+async function save(report: RunReport): Promise<string> {
   const directory = `${ROOT}/bench/results`;
   await Deno.mkdir(directory, { recursive: true });
   const path = `${directory}/${new Date().toISOString().replaceAll(/[:.]/g, "-")}`;
   await Deno.writeTextFile(`${path}.json`, `${JSON.stringify(report, null, 2)}\n`);
-  await Deno.writeTextFile(`${path}.md`, text);
+  await Deno.writeTextFile(`${path}.md`, renderReport(report));
   return path;
 }
 
@@ -164,7 +139,10 @@ function parseOptions(args: readonly string[]): Options | "help" {
     options: {
       quick: { type: "boolean", default: false },
       json: { type: "boolean", default: false },
+      write: { type: "boolean", default: false },
       dist: { type: "string" },
+      before: { type: "string" },
+      from: { type: "string" },
       help: { type: "boolean", default: false },
     },
   });
@@ -174,7 +152,8 @@ function parseOptions(args: readonly string[]): Options | "help" {
     throw new TypeError(`Unknown row "${unknown}": give any of ${ROW_NAMES.join(", ")}`);
   }
   const names = positionals.length > 0 ? positionals.filter(isRowName) : ROW_NAMES;
-  return { names, quick: values.quick, json: values.json, dist: values.dist };
+  const { quick, json, write, dist, before, from } = values;
+  return { names, quick, json, write, dist, before, from };
 }
 
 if (import.meta.main) {

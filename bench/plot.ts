@@ -1,10 +1,11 @@
 /**
- * `deno run -A bench/plot.ts [RESULT.json] [OUT.svg]`: plots the ratios of a run.
- * To the right of the line cicd-toolkit is better, to the left its peer is.
+ * The ratios of a run as a picture: to the right of the line cicd-toolkit is better, to the left
+ * its peer is.
  *
  * @module
  */
 import { type Comparison, ratioOf } from "./report.ts";
+import { escapeXml, svgText } from "./svg.ts";
 
 const WIDTH = 960;
 const LABEL_WIDTH = 470;
@@ -34,9 +35,9 @@ export function plotRatios(rows: readonly Comparison[], caption: string): string
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" ` +
     `font-family="sans-serif" font-size="12" role="img">`,
-    `<title>${escaped(caption)}</title>`,
+    `<title>${escapeXml(caption)}</title>`,
     `<rect width="100%" height="100%" fill="#ffffff"/>`,
-    text(16, 24, caption, "#1f2328", 'font-weight="bold" font-size="14"'),
+    svgText(16, 24, caption, "#1f2328", 'font-weight="bold" font-size="14"'),
     ...[0.1, 1, 10, 100, 1_000].flatMap((factor) => gridLine(factor, height)),
     ...bars.flatMap((bar, index) => drawBar(bar, TOP + index * ROW_HEIGHT)),
     "</svg>",
@@ -49,7 +50,7 @@ function gridLine(factor: number, height: number): readonly string[] {
   const stroke = factor === 1 ? "#57606a" : "#d8dee4";
   return [
     `<line x1="${x}" y1="${TOP - 8}" x2="${x}" y2="${height - 12}" stroke="${stroke}"/>`,
-    text(x, TOP - 14, `${factor}×`, "#57606a", 'text-anchor="middle"'),
+    svgText(x, TOP - 14, `${factor}×`, "#57606a", 'text-anchor="middle"'),
   ];
 }
 
@@ -60,8 +61,8 @@ function drawBar({ label, against, ratio }: Bar, y: number): readonly string[] {
   const [x, width] = [Math.min(from, to), Math.max(1, Math.abs(to - from))];
   const shown = `${ratio >= 10 ? Math.round(ratio) : Number(ratio.toPrecision(2))}×`;
   return [
-    text(LABEL_WIDTH - 8, y + 14, shortened(label), "#1f2328", 'text-anchor="end"'),
-    text(
+    svgText(LABEL_WIDTH - 8, y + 14, shortened(label), "#1f2328", 'text-anchor="end"'),
+    svgText(
       LABEL_WIDTH - 8,
       y + 28,
       shortened(against),
@@ -69,7 +70,7 @@ function drawBar({ label, against, ratio }: Bar, y: number): readonly string[] {
       'text-anchor="end" font-size="11"',
     ),
     `<rect x="${x}" y="${y + 8}" width="${width}" height="16" fill="${fill}"/>`,
-    text(x + width + 6, y + 21, shown, "#1f2328"),
+    svgText(x + width + 6, y + 21, shown, "#1f2328"),
   ];
 }
 
@@ -81,30 +82,4 @@ function position(factor: number): number {
 
 function shortened(label: string): string {
   return label.length > 74 ? `${label.slice(0, 73)}…` : label;
-}
-
-function text(x: number, y: number, content: string, fill: string, more = ""): string {
-  return `<text x="${x}" y="${y}" fill="${fill}" ${more}>${escaped(content)}</text>`;
-}
-
-function escaped(content: string): string {
-  return content.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
-}
-
-async function newestResult(): Promise<string> {
-  const names = await Array.fromAsync(Deno.readDir("bench/results"), ({ name }) => name);
-  const newest = names.filter((name) => name.endsWith(".json")).sort().at(-1);
-  if (newest === undefined) throw new Error("no result yet; run `deno task bench` first");
-  return `bench/results/${newest}`;
-}
-
-if (import.meta.main) {
-  const [source = await newestResult(), target = "docs/img/benchmarks.svg"] = Deno.args;
-  const { rows, host } = JSON.parse(await Deno.readTextFile(source));
-  const caption = `How many times better than its peer, same run, medians (${
-    String(host.date).slice(0, 10)
-  }, ${host.cpus})`;
-  await Deno.mkdir(target.slice(0, target.lastIndexOf("/")), { recursive: true });
-  await Deno.writeTextFile(target, plotRatios(rows, caption));
-  console.log(`written: ${target}`);
 }

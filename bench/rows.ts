@@ -23,8 +23,22 @@ export const ENGINE_ROW_NAMES = ["container", "container_log", "checkout", "heal
 /** Benchmarks on the host, with nothing but the built product. */
 export const HOST_ROW_NAMES = ["pick", "loop"] as const;
 
+/** The benchmark on the host that traces the product in a booted machine. */
+export const TIMELINE_ROW_NAME = "timeline";
+
 /** All benchmarks. */
-export const ROW_NAMES = [...MACHINE_ROW_NAMES, ...ENGINE_ROW_NAMES, ...HOST_ROW_NAMES] as const;
+export const ROW_NAMES = [
+  ...MACHINE_ROW_NAMES,
+  TIMELINE_ROW_NAME,
+  ...ENGINE_ROW_NAMES,
+  ...HOST_ROW_NAMES,
+] as const;
+
+/** Benchmarks that cannot be run with another build, and why. */
+export const ONLY_NOW: Readonly<Partial<Record<RowName, string>>> = {
+  timeline: "its points are looked for in this build only",
+  pick: "it measures the checkout's own code",
+};
 
 /** One of {@linkcode MACHINE_ROW_NAMES}. */
 export type MachineRowName = typeof MACHINE_ROW_NAMES[number];

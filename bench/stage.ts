@@ -27,9 +27,10 @@ export interface MeasureOptions {
 
 const RELEASE = "/opt/release";
 const DRIVER = "/opt/bench/driver.js";
-const USER = "dev";
+/** The user who has the product. */
+export const BENCH_USER = "dev";
 const DISK = "/srv/disk";
-const STATE = `/home/${USER}/.local/state`;
+const STATE = `/home/${BENCH_USER}/.local/state`;
 const ROW_TIMEOUT_MS = 900_000;
 
 /** No program may exit when idle during a measurement, and the queue must hold every job. */
@@ -61,7 +62,7 @@ export class Stage implements AsyncDisposable {
     // On the machine's root, an overlay, directories and commits cost more than on a disk.
     const disk = await Deno.makeTempDir({ dir: options.scratch, prefix: "disk-" });
     const machine = await bootMachine({
-      users: [USER],
+      users: [BENCH_USER],
       binds: [
         { host: dist, machine: RELEASE },
         { host: driver, machine: DRIVER },
@@ -71,8 +72,8 @@ export class Stage implements AsyncDisposable {
     });
     try {
       progress("install");
-      const as = { user: USER, timeoutMs: 120_000 };
-      await machine.run(["chown", USER, DISK]);
+      const as = { user: BENCH_USER, timeoutMs: 120_000 };
+      await machine.run(["chown", BENCH_USER, DISK]);
       await machine.run(["mkdir", "-p", STATE], as);
       await machine.run(["mount", "--bind", DISK, STATE]);
       await machine.run(["mkdir", "-p", "/etc/systemd/journald.conf.d"]);
@@ -99,7 +100,7 @@ export class Stage implements AsyncDisposable {
     const flags = ["--quiet", "--allow-all", "--no-config", "--no-lock", "--no-npm", "--no-remote"];
     await using child = await this.machine.spawn(
       ["deno", "run", ...flags, DRIVER, row, ...(quick ? ["--quick"] : [])],
-      { user: USER, env: { DENO_DIR: "/home/dev/.cache/bench", NO_COLOR: "1" } },
+      { user: BENCH_USER, env: { DENO_DIR: "/home/dev/.cache/bench", NO_COLOR: "1" } },
     );
     const late = AbortSignal.any([signal, AbortSignal.timeout(ROW_TIMEOUT_MS)]);
     const onAbort = () => void child.killAll();

@@ -4,51 +4,115 @@
  * @module
  */
 import type { HostBanner } from "./host.ts";
+import { markdownTable } from "./markdown_table.ts";
 import { type Comparison, ratioOf, reachesTarget, type Series, summarize } from "./report.ts";
+import type { RowName } from "./rows.ts";
+import { renderTimeline } from "./timeline/render.ts";
+import type { MedianTimeline } from "./timeline/timeline_row.ts";
 
 /** A whole run. */
 export interface RunReport {
   readonly host: HostBanner;
   readonly quick: boolean;
+  /** The benchmarks that were asked for. */
+  readonly names: readonly RowName[];
   readonly rows: readonly Comparison[];
-  /** Rows that could not be measured, with the reason. */
+  /** The same rows of an earlier build, measured in turns with this one. */
+  readonly before?: readonly Comparison[];
+  readonly timelines: readonly MedianTimeline[];
+  /** Rows without a result, with the reason. */
   readonly skipped: readonly string[];
+  /** How many of them should have one. */
+  readonly failed: number;
+  /** How long each benchmark took, both builds together. */
+  readonly seconds: Readonly<Record<string, number>>;
 }
 
 /** The run as Markdown. */
-export function renderReport({ host, quick, rows, skipped }: RunReport): string {
+export function renderReport(report: RunReport): string {
+  const { timelines } = report;
+  return [renderResults(report), ...timelines.map(renderTimeline)].join("\n");
+}
+
+/** The circumstances, the table and the notes. */
+export function renderResults(report: RunReport): string {
+  const { host, quick, rows, before, skipped, seconds } = report;
+  const took = Object.entries(seconds).map(([name, time]) => `${name} ${time} s`).join(", ");
   return [
     ...Object.entries(host).map(([name, value]) => `- ${name.replaceAll("_", " ")}: ${value}`),
     ...(quick ? ["- quick run: few samples, not for publication"] : []),
+    ...(took === "" ? [] : [`- time taken: ${took}`]),
     "",
-    ...table([
-      ["what", "who", "median", "p95", "min", "n", "ratio", "target"],
-      ...rows.flatMap(comparisonLines),
-    ]),
+    ...(before === undefined ? plainTable(rows) : beforeAndNow(rows, before)),
     "",
     "`ratio`: how many times better cicd-toolkit's median is; below 1 the peer is better.",
-    ...notes(rows),
+    ...(before === undefined ? [] : [
+      "Peers were measured beside either build; how far their two medians differ is the noise.",
+    ]),
+    "",
+    ...rows.flatMap(({ name, notes }) => notes.map((note) => `- ${name}: ${note}`)),
     ...skipped.map((text) => `- left out: ${text}`),
     "",
   ].join("\n");
 }
 
-function comparisonLines(row: Comparison): readonly string[][] {
-  return [line(row, row.ours), ...row.peers.map((peer) => line(row, peer))];
+function plainTable(rows: readonly Comparison[]): readonly string[] {
+  return markdownTable([
+    ["what", "who", "median", "p95", "min", "n", "ratio", "target"],
+    ...rows.flatMap((row) =>
+      seriesOf(row).map((series) => {
+        const { n, median, p95, min } = summarize(series.samples);
+        return [
+          ...labels(row, series),
+          ...[median, p95, min].map(number),
+          String(n),
+          ratioText(row, series),
+          series === row.ours ? targetText(row) : "",
+        ];
+      })
+    ),
+  ], isTextOf(8));
 }
 
-function line(row: Comparison, series: Series): string[] {
-  const { n, median, p95, min } = summarize(series.samples);
-  const isOurs = series === row.ours;
-  const ratio = isOurs ? undefined : ratioOf(row, series);
-  return [
-    isOurs ? `**${row.name}** (${row.unit})` : "",
-    isOurs ? `**${series.name}**` : series.name,
-    ...[median, p95, min].map(number),
-    String(n),
-    ratio === undefined ? "" : `${number(ratio)}×`,
-    isOurs ? targetText(row) : "",
-  ];
+/** Medians of both builds, with their ratios to the peers. */
+function beforeAndNow(
+  rows: readonly Comparison[],
+  before: readonly Comparison[],
+): readonly string[] {
+  return markdownTable([
+    ["what", "who", "before", "now", "p95 now", "n", "ratio before", "ratio now", "target"],
+    ...rows.flatMap((row) => {
+      const earlier = before.find(({ name }) => name === row.name);
+      return seriesOf(row).map((series, at) => {
+        const old = earlier === undefined ? undefined : seriesOf(earlier)[at];
+        const { n, median, p95 } = summarize(series.samples);
+        return [
+          ...labels(row, series),
+          old === undefined ? "–" : number(summarize(old.samples).median),
+          ...[median, p95].map(number),
+          String(n),
+          earlier === undefined || old === undefined ? "" : ratioText(earlier, old),
+          ratioText(row, series),
+          series === row.ours ? targetText(row) : "",
+        ];
+      });
+    }),
+  ], isTextOf(9));
+}
+
+function seriesOf(row: Comparison): readonly Series[] {
+  return [row.ours, ...row.peers];
+}
+
+function labels(row: Comparison, series: Series): readonly string[] {
+  return series === row.ours
+    ? [`**${row.name}** (${row.unit})`, `**${series.name}**`]
+    : ["", series.name];
+}
+
+function ratioText(row: Comparison, series: Series): string {
+  const ratio = series === row.ours ? undefined : ratioOf(row, series);
+  return ratio === undefined ? "" : `${number(ratio)}×`;
 }
 
 function targetText(row: Comparison): string {
@@ -58,35 +122,13 @@ function targetText(row: Comparison): string {
   return `${sign} ${number(row.target ?? NaN)}: ${reached ? "reached" : "**missed**"}`;
 }
 
-function notes(rows: readonly Comparison[]): readonly string[] {
-  return rows.flatMap(({ name, notes }) => notes.map((note) => `- ${name}: ${note}`));
-}
-
 /** Rounds to three digits, the precision of such a measurement. */
 function number(value: number): string {
   if (Math.abs(value) >= 1000) return String(Math.round(value));
   return String(Number(value.toPrecision(3)));
 }
 
-function table(lines: readonly (readonly string[])[]): readonly string[] {
-  const [head = []] = lines;
-  const widths = head.map((_, column) =>
-    Math.max(3, ...lines.map((cells) => [...cells[column] ?? ""].length))
-  );
-  const render = (cells: readonly string[]) =>
-    `| ${cells.map((cell, at) => pad(cell, widths[at] ?? 0, at)).join(" | ")} |`;
-  const rule = widths.map((width, at) =>
-    isText(at) ? "-".repeat(width) : `${"-".repeat(width - 1)}:`
-  );
-  return [render(head), `| ${rule.join(" | ")} |`, ...lines.slice(1).map(render)];
-}
-
-function pad(cell: string, width: number, column: number): string {
-  const fill = " ".repeat(Math.max(0, width - [...cell].length));
-  return isText(column) ? cell + fill : fill + cell;
-}
-
 /** The first two columns and the last one contain text. */
-function isText(column: number): boolean {
-  return column < 2 || column === 7;
+function isTextOf(columns: number): (column: number) => boolean {
+  return (column) => column < 2 || column === columns - 1;
 }

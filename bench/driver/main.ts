@@ -30,6 +30,8 @@ if (import.meta.main) {
     const { signal } = new AbortController();
     await product.reset(signal);
     const comparisons = await ROWS[name]({ product, quick: mode === "--quick", say, signal });
+    // Another build is measured next; this one must not be in its way.
+    await product.stop();
     console.log(JSON.stringify(comparisons));
   } catch (error) {
     console.error(error);

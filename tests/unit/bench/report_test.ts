@@ -48,8 +48,12 @@ Deno.test("renderReport() shows every series with its figures, the notes and wha
   const text = renderReport({
     host: { date: "2026-01-02", load_before: "0.1" },
     quick: true,
+    names: ["start"],
     rows: [comparison({ target: 5 })],
+    timelines: [],
     skipped: ["cold: no socket"],
+    failed: 1,
+    seconds: { start: 12 },
   });
   assert.match(text, /- load before: 0\.1/);
   assert.match(text, /quick run/);
@@ -57,4 +61,23 @@ Deno.test("renderReport() shows every series with its figures, the notes and wha
   assert.match(text, /\| peer +\| +15 \| .* 3× \|/);
   assert.match(text, /- start: warm/);
   assert.match(text, /- left out: cold: no socket/);
+  assert.match(text, /- time taken: start 12 s/);
+});
+
+Deno.test("renderReport() shows an earlier build's medians and ratios beside this one's", () => {
+  const text = renderReport({
+    host: {},
+    quick: false,
+    names: ["start", "cold"],
+    rows: [comparison(), comparison({ name: "new" })],
+    before: [comparison({ ours: { name: "ours", samples: [10] } })],
+    timelines: [],
+    skipped: [],
+    failed: 0,
+    seconds: {},
+  });
+  assert.match(text, /\| before \| now \|/);
+  assert.match(text, /\*\*start\*\* \(ms\) +\| \*\*ours\*\* \| +10 \| +5 \|/);
+  assert.match(text, /\| peer +\| +15 \| +15 \| .* 1\.5× \| +3× \|/);
+  assert.match(text, /\*\*new\*\* \(ms\) +\| \*\*ours\*\* \| +– \| +5 \|/);
 });
