@@ -5,7 +5,7 @@
  * @module
  */
 import { escapeXml, svgText } from "../svg.ts";
-import { placeName, shortTime } from "./render.ts";
+import { shortTime } from "./render.ts";
 import type { Place } from "./points.ts";
 import type { MedianTimeline } from "./timeline_row.ts";
 
@@ -35,9 +35,11 @@ const LINE = "#0969da";
 
 /** Draws the points of a job. */
 export function drawTimeline(timeline: MedianTimeline): string {
-  const { name, points, tracedUs } = timeline;
+  const { name, points } = timeline;
   const height = TOP + points.length * ROW_HEIGHT + 12;
-  const title = `A ${name}, from the first byte to the exit code (${shortTime(tracedUs)})`;
+  const title = `A ${name}, from the first byte to the exit code: ${
+    shortTime(points.at(-1)?.atUs ?? 0)
+  }`;
   const rows = points.map((point, index) => ({
     ...point,
     x: laneX(point.who),
@@ -55,7 +57,7 @@ export function drawTimeline(timeline: MedianTimeline): string {
       svgText(
         laneX(place),
         TOP - 14,
-        placeName(place),
+        place,
         FAINT,
         'text-anchor="middle" font-size="11"',
       ),

@@ -87,7 +87,8 @@ function startSteps(trace: Finder, job: TracedJob, who: "runner" | "agent"): rea
   const pid = pidOf(forked, "child_pid");
   const execs = trace.all(forked, is("sched_process_exec"), about(pid));
   const loads = trace.first(execs.at(-1), by(threads), file(`/${bundle}`));
-  const locks = trace.first(loads, by(threads), file(`/cicd-${who}.lock`));
+  // The configuration, or where there is none, the lock: nothing but the product opens these.
+  const runs = trace.first(loads, by(threads), file("/config.yaml", `/cicd-${who}.lock`));
   return [
     [`forks the ${who}, whose socket has a connection`, "systemd", forked],
     [
@@ -95,15 +96,15 @@ function startSteps(trace: Finder, job: TracedJob, who: "runner" | "agent"): rea
       "kernel",
       trace.first(forked, is("cgroup_attach_task"), about(pid)),
     ],
-    ["is set up, with its name spaces; exec of the launcher", who, execs[0]],
+    ["exec of the launcher, in its name spaces", who, execs[0]],
     ["exec of the runtime", who, execs.at(-1)],
     [`the runtime opens ${bundle}`, who, loads],
-    ["JavaScript: locks the state directory", who, locks],
+    ["JavaScript runs: opens its first file", who, runs],
     ...(who === "runner"
-      ? [["opens the database", who, trace.first(loads, by(threads), file("/runner.db"))] as const]
+      ? [["opens the database", who, trace.first(runs, by(threads), file("/runner.db"))] as const]
       : []),
-    ["listens", who, trace.first(loads, by(threads), is("enter listen"))],
-    ["says READY=1", who, trace.first(loads, by(threads), says("READY=1"))],
+    ["listens", who, trace.first(runs, by(threads), is("enter listen"))],
+    ["says READY=1", who, trace.first(runs, by(threads), says("READY=1"))],
   ];
 }
 

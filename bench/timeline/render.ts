@@ -4,11 +4,12 @@
  * @module
  */
 import { markdownTable } from "../markdown_table.ts";
-import type { Place } from "./points.ts";
 import type { MedianTimeline } from "./timeline_row.ts";
 
 /** The points of a job as a table, with its circumstances. */
-export function renderTimeline({ name, points, missing, tracedUs, untracedUs }: MedianTimeline) {
+export function renderTimeline(
+  { name, points, missing, tracedUs, untracedUs }: MedianTimeline,
+): string {
   return [
     `The ${name} with the median time of those traced. Median from the first byte to the exit ` +
     `code: ${shortTime(tracedUs)} with the tracer, ${shortTime(untracedUs)} without.`,
@@ -18,7 +19,7 @@ export function renderTimeline({ name, points, missing, tracedUs, untracedUs }: 
         ["#", "where", "what", "µs since the first byte", "µs since the previous"],
         ...points.map(({ who, what, atUs }, index) => [
           String(index + 1),
-          placeName(who),
+          who === "systemd" ? "systemd --user" : who,
           what,
           String(atUs),
           index === 0 ? "" : String(atUs - (points[index - 1]?.atUs ?? 0)),
@@ -32,12 +33,8 @@ export function renderTimeline({ name, points, missing, tracedUs, untracedUs }: 
   ].join("\n");
 }
 
-/** The name of a place for readers. */
-export function placeName(place: Place): string {
-  return place === "systemd" ? "systemd --user" : place;
-}
-
-/** Microseconds, or milliseconds with three digits. */
+/** Microseconds, or milliseconds with three digits at least. */
 export function shortTime(us: number): string {
-  return us < 1_000 ? `${Math.round(us)} µs` : `${Number((us / 1_000).toPrecision(3))} ms`;
+  if (us < 1_000) return `${Math.round(us)} µs`;
+  return `${us < 100_000 ? Number((us / 1_000).toPrecision(3)) : Math.round(us / 1_000)} ms`;
 }
