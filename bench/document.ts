@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { HostBanner } from "./host.ts";
 import { plotRatios } from "./plot.ts";
 import { ROW_NAMES, TIMELINE_ROW_NAME } from "./rows.ts";
 import { renderResults, type RunReport } from "./table.ts";
@@ -35,14 +36,11 @@ export function updateDocument(document: string, report: RunReport): readonly Do
     files.push({ path: PLOT, text: plotRatios(rows, caption) });
   }
   if (timelines.length > 0) {
-    text = replaceBlock(
-      text,
-      "timelines",
-      timelines.map((timeline) =>
-        `### A ${timeline.name}\n\n![${timeline.name}](${imageOf(timeline.name)})\n\n` +
-        renderTimeline(timeline)
-      ).join("\n"),
+    const jobs = timelines.map((timeline) =>
+      `### A ${timeline.name}\n\n![${timeline.name}](${imageOf(timeline.name)})\n\n` +
+      renderTimeline(timeline)
     );
+    text = replaceBlock(text, "timelines", [circumstances(host), ...jobs].join("\n"));
     for (const timeline of timelines) {
       files.push({ path: `docs/${imageOf(timeline.name)}`, text: drawTimeline(timeline) });
     }
@@ -64,6 +62,12 @@ export async function writeDocument(root: string, report: RunReport): Promise<vo
     cwd: root,
   }).output();
   if (!success) throw new Error(`Cannot format ${DOCUMENT}`);
+}
+
+/** The timelines may be of another run than the table. */
+function circumstances({ date, commit, cpus, load_before, load_after }: HostBanner): string {
+  return `Measured on ${date?.slice(0, 10)} with ${commit} on ${cpus}; load averages ` +
+    `${load_before} before and ${load_after} after.\n`;
 }
 
 function imageOf(name: string): string {

@@ -13,6 +13,8 @@ const MIB = 1024;
 /** The number of jobs that run at once. */
 const JOBS = 8;
 const DONE_JOBS = 500;
+/** After which what jobs left is to be given back. */
+const IDLE_MS = 60_000;
 
 /** Measures the runner and the agent against a bare server on the same runtime. */
 export async function measureMemory(bench: Bench): Promise<readonly Comparison[]> {
@@ -21,6 +23,7 @@ export async function measureMemory(bench: Bench): Promise<readonly Comparison[]
   const rounds = quick ? 1 : 3;
   const idle: Record<"runner" | "agent" | "bare", Weight[]> = { runner: [], agent: [], bare: [] };
   const worked: Record<"runner" | "agent", Weight[]> = { runner: [], agent: [] };
+  const rested: Record<"runner" | "agent", Weight[]> = { runner: [], agent: [] };
   const perJob: number[] = [];
   const perUnit: number[] = [];
   for (let round = 0; round < rounds; round++) {
@@ -45,6 +48,13 @@ export async function measureMemory(bench: Bench): Promise<readonly Comparison[]
     worked.runner.push(await weigh(RUNNER_UNIT));
     worked.agent.push(await weigh(AGENT_UNIT));
     say(`weighed after ${DONE_JOBS} jobs`);
+    // A minute is long; two of them show it.
+    if (round < 2) {
+      await rest(quick ? IDLE_MS / 10 : IDLE_MS, signal);
+      rested.runner.push(await weigh(RUNNER_UNIT));
+      rested.agent.push(await weigh(AGENT_UNIT));
+      say("weighed a minute later");
+    }
 
     perJob.push(await weighJobs(bench));
     perUnit.push(await weighUnits(bench));
@@ -118,6 +128,14 @@ export async function measureMemory(bench: Bench): Promise<readonly Comparison[]
       peers: [],
       notes: [],
     },
+    ...(["runner", "agent"] as const).map((program): Comparison => ({
+      name: `${program} a minute after ${DONE_JOBS} jobs, private pages`,
+      unit: "MiB",
+      better: "lower",
+      ours: { name: `cicd-${program}, Private_Dirty`, samples: own(rested[program]) },
+      peers: [{ name: "ours, idle after its start", samples: own(idle[program]) }],
+      notes: [],
+    })),
     {
       name: "per running job, PSS",
       unit: "KiB",

@@ -98,7 +98,7 @@ async function alternate(
   { restMs, times }: { readonly restMs: number; readonly times: number },
 ): Promise<readonly number[][]> {
   const samples = starters.map((): number[] => []);
-  const rounds = Math.ceil((quick ? 25 : 150) / Math.max(1, times - 1));
+  const rounds = Math.ceil((quick ? 25 : 100) / Math.max(1, times - 1));
   for (let round = 0; round < rounds; round++) {
     for (let turn = 0; turn < starters.length; turn++) {
       const at = (round + turn) % starters.length;

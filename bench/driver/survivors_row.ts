@@ -28,7 +28,7 @@ export async function measureSurvivors(bench: Bench): Promise<readonly Compariso
   const { product, quick, say, signal } = bench;
   const path = await script(HOSTILE);
   using fifo = await Fifo.make();
-  const rounds = quick ? 2 : 10;
+  const rounds = quick ? 2 : 6;
   let tag = 100_000;
   const cancelMs: number[] = [];
 

@@ -15,7 +15,7 @@ export async function measureCheckout(bench: EngineBench): Promise<readonly Comp
   const { stage, quick, signal } = bench;
   const repository = `${stage.directory}/repository`;
   const sha = await makeRepository(repository);
-  const rounds = quick ? 3 : 25;
+  const rounds = quick ? 3 : 15;
   const checkouts: number[] = [];
   const worktrees: number[] = [];
   const git = { url: `file://${repository}`, sha };

@@ -52,7 +52,10 @@ Deno.test("updateDocument() replaces both blocks with a whole run, and writes it
 
 Deno.test("updateDocument() replaces the timelines alone with a run of that row", () => {
   const [page] = updateDocument(DOCUMENT, report(["timeline"], true));
-  assert.match(page?.text ?? "", /old table[\s\S]*!\[warm job\]\(img\/timeline-warm\.svg\)/);
+  assert.match(
+    page?.text ?? "",
+    /old table[\s\S]*Measured on 2026-01-02[\s\S]*!\[warm job\]\(img\/timeline-warm\.svg\)/,
+  );
 });
 
 Deno.test("updateDocument() refuses some rows only, and a page without marks", () => {
