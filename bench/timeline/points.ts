@@ -52,6 +52,9 @@ export interface TracedJob {
 /** The client's words in the trace. */
 export const MARKS = { request: "request", accepted: "accepted", ended: "ended" } as const;
 
+/** Where a process is moved into a control group. */
+const PROCS = "/cgroup.procs";
+
 type Step = readonly [what: string, who: Place, found: Found];
 
 /** Finds the points of a job. */
@@ -91,8 +94,9 @@ function startSteps(trace: Finder, job: TracedJob, who: "runner" | "agent"): rea
   const runs = trace.first(loads, by(threads), file("/config.yaml", `/cicd-${who}.lock`));
   return [
     [`forks the ${who}, whose socket has a connection`, "systemd", forked],
+    ["asks to move it", "systemd", trace.first(forked, by(job.threads.systemd), file(PROCS))],
     [
-      `has moved the ${who} into its control group`,
+      "has moved it into its control group",
       "kernel",
       trace.first(forked, is("cgroup_attach_task"), about(pid)),
     ],
@@ -178,7 +182,8 @@ function jobSteps(trace: Finder, job: TracedJob): readonly Step[] {
     ["reads it", "systemd", trace.first(asked, systemd, reads())],
     ["writes the unit's file", "systemd", unit],
     ["forks the executor of the job", "systemd", forked],
-    ["has moved it into the job's control group", "kernel", moved[0]],
+    ["asks to move it", "systemd", trace.first(forked, systemd, file(PROCS))],
+    ["has moved it into its control group", "kernel", moved[0]],
     ["exec of the job's program", "kernel", executed],
     ["prints: its first own instruction", "job", trace.first(executed, is("write"), tid(program))],
     ["exits", "job", gone],

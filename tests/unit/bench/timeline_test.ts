@@ -17,6 +17,7 @@ const WARM: readonly Line[] = [
   [CLIENT, "tracing_mark_write: request"],
   [RUNNER, "sys_recvfrom -> 0x20"],
   [RUNNER, "sys_recvfrom -> 0x94"],
+  [RUNNER, `cgroup_attach_task: dst_root=0 dst_path=/cicd-runner.service pid=${RUNNER} comm=x`],
   [RUNNER, "sys_fsync(fd: 0x19)"],
   [RUNNER, "sys_fsync -> 0x0"],
   [RUNNER, 'send: (0x7f) count=603 head=0x20 text="PUT /attempts/0199/1 HTTP/1.1\r\n"'],
@@ -31,6 +32,7 @@ const WARM: readonly Line[] = [
   [SYSTEMD, "sys_recvmsg -> 0x18"],
   [SYSTEMD, 'write: (0x7f) count=2257 text="# This is a transient unit file, created\n# Do not"'],
   [SYSTEMD, `sched_process_fork: comm=systemd pid=${SYSTEMD} child_comm=systemd child_pid=${JOB}`],
+  [SYSTEMD, `open64: (0x7f) path="/sys/fs/cgroup/cicd-job-${ID}-1.service/cgroup.procs"`],
   [SYSTEMD, `cgroup_attach_task: dst_root=0 ${GROUP} pid=${JOB} comm=systemd`],
   [JOB, `cgroup_attach_task: dst_root=0 ${GROUP} pid=${JOB} comm=(sh)`],
   [JOB, `sched_process_exec: filename=/bin/sh pid=${JOB} old_pid=${JOB}`],
@@ -58,6 +60,7 @@ const WARM: readonly Line[] = [
 function startOf(name: string, bundle: string, pid: number): readonly Line[] {
   return [
     [SYSTEMD, `sched_process_fork: comm=systemd pid=${SYSTEMD} child_pid=${pid}`],
+    [SYSTEMD, `open64: (0x7f) path="/sys/fs/cgroup/${name}.service/cgroup.procs"`],
     [SYSTEMD, `cgroup_attach_task: dst_root=0 dst_path=/${name}.service pid=${pid} comm=systemd`],
     [pid, `sched_process_exec: filename=/usr/bin/env pid=${pid} old_pid=${pid}`],
     [pid, `sched_process_exec: filename=/lib/${name} pid=${pid} old_pid=${pid}`],
@@ -117,11 +120,11 @@ Deno.test("findTimeline() finds every point of a warm job", () => {
   assert.equal(points.at(-1)?.atUs, (WARM.length - 1) * 10);
   const at = new Map(points.map(({ who, what, atUs }) => [`${who} ${what}`, atUs / 10]));
   assert.equal(at.get("runner reads the request"), 2);
-  assert.equal(at.get("agent sends StartTransientUnit"), 13);
-  assert.equal(at.get("systemd reads it"), 14);
-  assert.equal(at.get("kernel has moved it into the job's control group"), 17);
-  assert.equal(at.get("recorder exits"), 27);
-  assert.equal(at.get("runner the end is on the disk"), 35);
+  assert.equal(at.get("agent sends StartTransientUnit"), 14);
+  assert.equal(at.get("systemd reads it"), 15);
+  assert.equal(at.get("kernel has moved it into its control group"), 19);
+  assert.equal(at.get("recorder exits"), 29);
+  assert.equal(at.get("runner the end is on the disk"), 37);
 });
 
 Deno.test("findTimeline() finds how a cold job's programs start, in whatever order they do", () => {
