@@ -21,3 +21,12 @@ export async function* readLines(
   }
   if (rest !== "") yield rest;
 }
+
+/** Returns the first line of `source`, and reads no further; `undefined` if it is empty. */
+export async function firstLine(
+  source: AsyncIterable<Uint8Array>,
+  options: { readonly maxBytes: number },
+): Promise<string | undefined> {
+  for await (const line of readLines(source, options)) return line;
+  return undefined;
+}

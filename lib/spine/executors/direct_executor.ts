@@ -10,6 +10,7 @@
 import { raceAbort, withDeadline } from "@lib/core/abort.ts";
 import type { Clock } from "@lib/core/clock.ts";
 import { CicdError, ignore, messageOf } from "@lib/core/errors.ts";
+import { firstLine } from "@lib/core/lines.ts";
 import { existsSync, removeIfThere } from "@lib/foundations/files/records.ts";
 import type { RunCommand } from "@lib/foundations/process/run_command.ts";
 import { Inotify } from "@lib/foundations/systemd/inotify.ts";
@@ -57,6 +58,9 @@ const RECHECK_MS = 2_000;
 const EXIT_MS = 256;
 /** Deadline of a helper program; it only starts, finds or kills processes. */
 const HELPER_MS = 60_000;
+
+/** Longest line that a supervisor says of its beginning. */
+const SAID_MAX_BYTES = 100;
 
 /** Options for {@linkcode DirectExecutor}. */
 export interface DirectExecutorOptions {
@@ -247,7 +251,8 @@ async function beginSupervised(
   }
   child.unref();
   using deadline = withDeadline(signal, HELPER_MS, "the supervisor to begin");
-  const said = (await raceAbort(new Response(child.stdout).text(), deadline)).trim();
+  // Not to the end: the timer holds the pipe until it first runs, and the job may stop it before.
+  const said = await raceAbort(firstLine(child.stdout, { maxBytes: SAID_MAX_BYTES }), deadline);
   void removeIfThere(`${directory.path}/.claim.${child.pid}`).catch(ignore("it is small"));
   switch (said) {
     case "begun":
