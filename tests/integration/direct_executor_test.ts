@@ -7,6 +7,7 @@ import {
   DirectExecutor,
   type DirectExecutorOptions,
 } from "@lib/spine/executors/direct_executor.ts";
+import { SUPERVISOR_PROGRAM } from "@lib/spine/executors/supervisor.ts";
 import {
   Bench,
   type ContractOptions,
@@ -32,6 +33,24 @@ const WAYS: Readonly<Record<string, Omit<DirectExecutorOptions, "clock">>> = {
   "marker": { contain: "marker" },
   "marker, without setsid": { contain: "marker", run: without(/./) },
 };
+
+/** Stops the shell that executes it, but not what it began. */
+const HALT = 'read -r halt halted </proc/self/stat; kill -s STOP "$halt"';
+/** Where a job may stop what enforces its end: the code that is executed next. */
+const HALTS = [
+  "exec >/dev/null; cicd__timer;",
+  "  trap 'cicd__ended=1",
+  '  [ "$1" = cicd__has_ended ] || trap',
+  '  cicd__reap "$cicd__sleep"',
+  "  trap '' TERM\n  [ -e",
+  "  until cicd__find_job",
+  "  kill -s CONT $cicd__found\n  while",
+  '    kill -s CONT "$$" $cicd__chain',
+  '  kill -s HUP "$cicd__timer"\n  cicd__reap',
+  '  cicd__reap "$cicd__timer"',
+  "  cicd__record=",
+  '  set -- -f "$cicd__record"',
+] as const;
 
 for (const [way, options] of Object.entries(WAYS)) {
   const CONTRACT: ContractOptions = {
@@ -75,6 +94,60 @@ for (const [way, options] of Object.entries(WAYS)) {
       const outcome = await executor.ended(request, deadline());
       assert.equal(outcome.state, "cancelled", outcome.message);
     });
+  });
+
+  Deno.test(`${CONTRACT.name} stops a job wherever its supervisor was stopped`, async (t) => {
+    await using bench = new Bench(CONTRACT);
+    await Promise.all(
+      HALTS.map((halt) =>
+        t.step({
+          name: halt,
+          sanitizeOps: false,
+          sanitizeResources: false,
+          sanitizeExit: false,
+          fn: async () => {
+            const parts = SUPERVISOR_PROGRAM.split(halt);
+            assert.equal(parts.length, 2);
+            await using executor = new DirectExecutor({
+              ...options,
+              clock: systemClock,
+              program: parts.join(`${HALT}\n${halt}`),
+            });
+            const request = bench.request(script("echo ready\nsleep 60"));
+            await executor.start(request, deadline());
+            await logged(request, "ready");
+            await executor.stop(request, { reason: "cancelled", by: "by request" }, deadline());
+            const outcome = await executor.ended(request, deadline());
+            assert.equal(outcome.state, "cancelled", outcome.message);
+          },
+        })
+      ),
+    );
+  });
+
+  Deno.test(`${CONTRACT.name} ends a job that never ends, as it killed its timer`, async () => {
+    await using bench = new Bench(CONTRACT);
+    const start = systemClock.now();
+    await using executor = new DirectExecutor({
+      ...options,
+      // Two minutes pass in two seconds.
+      clock: {
+        now: () => start + (systemClock.now() - start) * 100,
+        sleep: (ms, options) => systemClock.sleep(ms / 100, options),
+      },
+      program: SUPERVISOR_PROGRAM.replace("cicd__timer=$!\n", "$&kill -s KILL $cicd__timer\n"),
+    });
+    for (const end of ["stop", "limit"]) {
+      const limits = { graceMs: 0, ...(end === "limit" ? { timeoutMs: 1_000 } : {}) };
+      const request = bench.request(script("echo ready\nsleep 60"), limits);
+      await executor.start(request, deadline());
+      await logged(request, "ready");
+      if (end === "stop") {
+        await executor.stop(request, { reason: "cancelled", by: "by request" }, deadline());
+      }
+      const outcome = await executor.ended(request, deadline());
+      assert.equal(outcome.state, "lost", outcome.message);
+    }
   });
 
   Deno.test(`${CONTRACT.name} stops a job whose timer was not asked, as its agent died`, async () => {
@@ -159,20 +232,23 @@ for (const [way, options] of Object.entries(WAYS)) {
     Deno.test(`${CONTRACT.name} ends an attempt whose supervisor a process that escaped holds up`, async () => {
       await using bench = new Bench(CONTRACT);
       const executor = await bench.executor();
-      const request = bench.request(script(
-        `env -i setsid sh -c "exec 9>/proc/$PPID/fd/1; echo held by \\$\\$.; exec sleep 1000" &
-        wait`,
-      ));
-      await executor.start(request, deadline());
-      await logged(request, ".\n");
-      const [, pid] = /held by (\d+)/.exec(logOf(request)) ?? [];
-      await executor.stop(request, { reason: "cancelled", by: "by request" }, deadline());
-      try {
-        const outcome = await executor.ended(request, deadline());
-        assert.equal(outcome.state, "lost", outcome.message);
-      } finally {
-        Deno.kill(Number(pid), "SIGKILL");
-      }
+      // Whether the job is still there, or has nothing left that could be ended.
+      await Promise.all(["wait", "while [ ! -e held ]; do sleep 0.01; done"].map(async (rest) => {
+        const holder = `exec 9>/proc/$PPID/fd/1; >held; echo held by \\$\\$.; exec sleep 1000`;
+        const request = bench.request(script(`env -i setsid sh -c "${holder}" &\n${rest}`), {
+          graceMs: 1_000,
+        });
+        await executor.start(request, deadline());
+        await logged(request, ".\n");
+        const [, pid] = /held by (\d+)/.exec(logOf(request)) ?? [];
+        await executor.stop(request, { reason: "cancelled", by: "by request" }, deadline());
+        try {
+          const outcome = await executor.ended(request, deadline());
+          assert.equal(outcome.state, "lost", outcome.message);
+        } finally {
+          Deno.kill(Number(pid), "SIGKILL");
+        }
+      }));
     });
     continue;
   }

@@ -42,8 +42,10 @@ import { RESULT_MAX_BYTES } from "@lib/spine/executors/result_record.ts";
 import { sleepUnless } from "@lib/spine/executors/sleep_unless.ts";
 import {
   continueSupervisor,
+  hasTimer,
   isProcess,
   isSupervisor,
+  killSupervisor,
   readHead,
   readSupervisor,
   remindTimer,
@@ -58,6 +60,8 @@ const RECHECK_MS = 2_000;
 const EXIT_MS = 256;
 /** Deadline of a helper program; it only starts, finds or kills processes. */
 const HELPER_MS = 60_000;
+/** How long after the grace period a supervisor may take to end what is to be stopped. */
+const END_MS = 120_000;
 
 /** Longest line that a supervisor says of its beginning. */
 const SAID_MAX_BYTES = 100;
@@ -69,6 +73,8 @@ export interface DirectExecutorOptions {
   readonly contain?: ContainChoice;
   /** Tries how jobs can be contained. */
   readonly run?: RunCommand;
+  /** Supervises an attempt. @default {SUPERVISOR_PROGRAM} */
+  readonly program?: string;
 }
 
 /**
@@ -84,12 +90,16 @@ export class DirectExecutor implements Executor {
   readonly #disposed = new AbortController();
   readonly #contain: ContainChoice;
   readonly #run: RunCommand | undefined;
+  readonly #program: string;
   #containment: Promise<ContainmentPlan> | undefined;
 
-  constructor({ clock, contain = "auto", run }: DirectExecutorOptions) {
+  constructor(
+    { clock, contain = "auto", run, program = SUPERVISOR_PROGRAM }: DirectExecutorOptions,
+  ) {
     this.#clock = clock;
     this.#contain = contain;
     this.#run = run;
+    this.#program = program;
   }
 
   async start(request: AttemptRequest, signal: AbortSignal): Promise<"started" | "exists"> {
@@ -101,7 +111,8 @@ export class DirectExecutor implements Executor {
       return "started";
     }
     const containment = await raceAbort(this.#containmentNow(), signal);
-    return await beginSupervised(request, { ...program, containment }, signal);
+    const supervisor = this.#program;
+    return await beginSupervised(request, { ...program, containment, supervisor }, signal);
   }
 
   async look(attempt: AttemptHandle, signal: AbortSignal): Promise<AttemptFound> {
@@ -181,10 +192,15 @@ export class DirectExecutor implements Executor {
     return !isSupervised(attempt);
   }
 
-  /** Resolves once the record exists, or the supervisor does not. */
+  /**
+   * Resolves once the record exists, or the supervisor does not. One that does not end what is to be
+   * stopped, as the job killed its timer or no signal ends the job, is killed.
+   */
   async #gone(attempt: AttemptHandle, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
-    const { directory } = attempt;
+    const { directory, spec: { timeoutMs, graceMs } } = attempt;
+    // In rounds: the clock may be set, or the machine sleep.
+    let [stoppingMs, untimedMs] = [0, 0];
     let change = Promise.withResolvers<void>();
     using _watch = this.#inotify.watch(directory.path, () => change.resolve());
     while (!isRecorded(directory) && isSupervised(attempt)) {
@@ -194,8 +210,17 @@ export class DirectExecutor implements Executor {
         const changed = await sleepUnless(change.promise, { ms, clock: this.#clock, signal });
         if (changed) change = Promise.withResolvers<void>();
       }
-      const supervisor = existsSync(directory.stopFile) ? supervisorOf(attempt) : undefined;
-      if (supervisor !== undefined) remindTimer(supervisor, directory.path);
+      const supervisor = supervisorOf(attempt);
+      if (supervisor === undefined) continue;
+      if (isThere(directory, directory.stopFile)) {
+        stoppingMs += RECHECK_MS;
+        remindTimer(supervisor, directory.path);
+      }
+      untimedMs = hasTimer(supervisor, directory.path) ? 0 : untimedMs + RECHECK_MS;
+      if (Math.max(stoppingMs, untimedMs - timeoutMs) > graceMs + END_MS) {
+        killSupervisor(supervisor);
+        return await this.#clock.sleep(RECHECK_MS, { signal });
+      }
     }
   }
 }
@@ -213,7 +238,10 @@ const SHELL_VARIABLES = ["PWD", "OLDPWD", "SHLVL", "_"] as const;
  */
 async function beginSupervised(
   { ref, spec, env, secrets, directory }: AttemptRequest,
-  { argv, workdir, containment }: ReadyProgram & { readonly containment: ContainmentPlan },
+  { argv, workdir, containment, supervisor }: ReadyProgram & {
+    readonly containment: ContainmentPlan;
+    readonly supervisor: string;
+  },
   signal: AbortSignal,
 ): Promise<"started" | "exists"> {
   const variables = { ...env, ...Object.fromEntries(secrets) };
@@ -237,7 +265,7 @@ async function beginSupervised(
   let child: Deno.ChildProcess;
   try {
     child = new Deno.Command("/bin/sh", {
-      args: ["-c", SUPERVISOR_PROGRAM, "supervisor", "run", ...args],
+      args: ["-c", supervisor, "supervisor", "run", ...args],
       cwd: workdir,
       clearEnv: true,
       env: variables,
@@ -264,13 +292,18 @@ async function beginSupervised(
   }
 }
 
-/** Tells if the end of an attempt is recorded; opens a directory that the job closed. */
+/** Tells if the end of an attempt is recorded. */
 function isRecorded(directory: AttemptDirectory): boolean {
+  return isThere(directory, directory.resultFile);
+}
+
+/** Tells if a file of an attempt is there; opens a directory that the job closed. */
+function isThere(directory: AttemptDirectory, path: string): boolean {
   try {
-    return existsSync(directory.resultFile);
+    return existsSync(path);
   } catch {
     repairDirectory(directory);
-    return existsSync(directory.resultFile);
+    return existsSync(path);
   }
 }
 

@@ -39,11 +39,7 @@ export function isSupervisor({ pid, identity }: SupervisorRecord, directory: str
   return isOf(pid, directory);
 }
 
-/**
- * Asks the timer of a living supervisor to look if the attempt is to be stopped.
- *
- * It is the child that is a copy of the supervisor; another one runs the job.
- */
+/** Asks the timer of a living supervisor to look if the attempt is to be stopped. */
 export function wakeTimer(supervisor: SupervisorRecord, directory: string): void {
   remindTimer(supervisor, directory);
   const { pid } = supervisor;
@@ -55,10 +51,31 @@ export function wakeTimer(supervisor: SupervisorRecord, directory: string): void
  * Asks the timer again, and nobody else: the kernel's list of children may leave one out while
  * another exits.
  */
-export function remindTimer({ pid }: SupervisorRecord, directory: string): void {
-  for (const child of childrenOf(pid)) {
-    if (isOf(child, directory)) send(child, "SIGTERM");
-  }
+export function remindTimer(supervisor: SupervisorRecord, directory: string): void {
+  const timer = timerOf(supervisor, directory);
+  if (timer !== undefined) send(timer, "SIGTERM");
+}
+
+/** Tells if a living supervisor has its timer, which the job may have killed. */
+export function hasTimer(supervisor: SupervisorRecord, directory: string): boolean {
+  return timerOf(supervisor, directory) !== undefined;
+}
+
+/** Ends a supervisor that does not end by itself. */
+export function killSupervisor({ pid }: SupervisorRecord): void {
+  send(pid, "SIGKILL");
+}
+
+/**
+ * Returns the timer, the copy of the supervisor that catches SIGHUP. Its other copies run the job or
+ * find what is left of it, and would be ended by SIGTERM.
+ */
+function timerOf({ pid }: SupervisorRecord, directory: string): number | undefined {
+  return childrenOf(pid).find((child) => isOf(child, directory) && catchesHangup(child));
+}
+
+function catchesHangup(pid: number): boolean {
+  return /^SigCgt:\t[\da-f]*[13579bdf]$/m.test(readProc(`${pid}/status`));
 }
 
 /** Tells if a process was started for an attempt's directory. */

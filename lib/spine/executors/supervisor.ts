@@ -12,8 +12,11 @@
  *
  * Without a namespace, they are those in the sessions of the supervisor and of the job, or with its
  * `CICD_JOB_ID` and `CICD_ATTEMPT`. A process that leaves the session *and* drops these variables
- * escapes: only a namespace or a cgroup would hold it. If it holds the supervisor's pipe, the timer
- * kills the supervisor ten seconds after a stop, and the attempt is lost.
+ * escapes: only a namespace or a cgroup would hold it.
+ *
+ * No loop is without an end. If a process that escaped holds the supervisor's pipe, or one that no
+ * signal ends is left, the timer kills the supervisor some ten seconds after all others, and the
+ * attempt is lost. If the job killed the timer, the agent does so, later.
  *
  * Whatever it writes after the start, it writes over files from before it, or in few bytes: a full
  * disk keeps no end from being recorded.
@@ -48,19 +51,19 @@ cicd__now() {
   cicd__now=$((\${cicd__now%.*} * 100 + 1\${cicd__now#*.} - 100))
 }
 cicd__members() {
-  cicd__sessions=" $1 " cicd__found=
-  for cicd__file in $(command -p grep -lazxF "CICD_JOB_ID=$2" /proc/[0-9]*/environ); do
-    command -p grep -qazxF "CICD_ATTEMPT=$3" "$cicd__file" || continue
+  cicd__sessions=" $cicd__ours " cicd__found=
+  for cicd__file in $(command -p grep -lazxF "CICD_JOB_ID=$cicd__job" /proc/[0-9]*/environ); do
+    command -p grep -qazxF "CICD_ATTEMPT=$cicd__attempt" "$cicd__file" || continue
     read -r cicd__line <"\${cicd__file%environ}stat" || continue
-    set -- "$1" "$2" "$3" \${cicd__line##*) }
-    cicd__add "\${cicd__line%% *}" "$5" || continue
-    case $7 in 0 | 1) ;; *) cicd__sessions="$cicd__sessions$7 " ;; esac
+    set -- \${cicd__line##*) }
+    cicd__add "\${cicd__line%% *}" "$2" || continue
+    case $4 in 0 | 1) ;; *) cicd__sessions="$cicd__sessions$4 " ;; esac
   done
   for cicd__file in /proc/[0-9]*/stat; do
     read -r cicd__line <"$cicd__file" || continue
-    set -- "$1" "$2" "$3" \${cicd__line##*) }
+    set -- \${cicd__line##*) }
     case $cicd__sessions in
-      *" $7 "*) [ "$4" = Z ] || cicd__add "\${cicd__line%% *}" "$5" ;;
+      *" $4 "*) [ "$1" = Z ] || cicd__add "\${cicd__line%% *}" "$2" ;;
     esac
   done
   [ -n "$cicd__found" ]
@@ -73,9 +76,12 @@ cicd__add() {
     *) kill -0 "$1" && cicd__found="$cicd__found $1" ;;
   esac
 }
+# A process that the kernel does not end is left.
 cicd__kill_all() {
-  while cicd__members "$@"; do
+  cicd__left=200
+  while [ "$cicd__left" -gt 0 ] && cicd__members; do
     kill -s KILL $cicd__found
+    cicd__left=$((cicd__left - 1))
     command -p sleep 0.02
   done
 } 2>/dev/null
@@ -83,10 +89,10 @@ cicd__kill_all() {
 cicd__end_members() {
   kill -s TERM $cicd__found
   kill -s CONT $cicd__found
-  while cicd__now && [ "$cicd__now" -lt "$cicd__until" ] && cicd__members "$@"; do
+  while cicd__now && [ "$cicd__now" -lt "$cicd__until" ] && cicd__members; do
     command -p sleep 0.05
   done
-  cicd__kill_all "$@"
+  cicd__kill_all
 } 2>/dev/null
 # Cheaper than a look at all processes, of which there mostly are none.
 cicd__may_be_left() {
@@ -100,13 +106,22 @@ cicd__may_be_left() {
 } 2>/dev/null
 cicd__is_over() { [ -n "$cicd__ended" ] || [ -e "$cicd__directory/stop" ]; }
 cicd__has_ended() { [ -n "$cicd__ended" ]; }
+cicd__rouse() { [ -z "$cicd__sleep" ] || kill -s KILL "$cicd__sleep"; }
+# A signal with a trap ends a wait early. The number of what has ended may be another's.
+cicd__reap() {
+  until
+    wait "$1"
+    case $? in 129 | 143) ! kill -0 "$1" ;; esac
+  do :; done
+}
 cicd__doze() {
   # It ignores SIGTERM, as it may be in a group with the job.
   command -p sleep "$2" &
   cicd__sleep=$!
-  [ "$1" = cicd__has_ended ] || trap 'cicd__is_over && kill -s KILL "$cicd__sleep"' TERM
-  ! "$1" || kill -s KILL "$cicd__sleep"
-  while kill -0 "$cicd__sleep"; do wait "$cicd__sleep"; done
+  [ "$1" = cicd__has_ended ] || trap 'cicd__is_over && cicd__rouse' TERM
+  ! "$1" || cicd__rouse
+  cicd__reap "$cicd__sleep"
+  cicd__sleep=
 }
 # The children of the supervisor are the timer and what runs the job.
 cicd__find_inner() {
@@ -126,11 +141,11 @@ cicd__expire() {
   umask 077
   printf '%-4095s\\n' "$cicd__late" 1<>"$cicd__draft" &&
     command -p ln "$cicd__draft" "$cicd__directory/stop" ||
-    (set -C && echo "$cicd__late" >"$cicd__directory/stop")
+    [ -e "$cicd__directory/stop" ] || echo "$cicd__late" 1<>"$cicd__directory/stop"
 }
 cicd__timer() {
   cicd__sleep= cicd__ended=
-  trap 'cicd__ended=1; kill -s KILL "$cicd__sleep"' HUP
+  trap 'cicd__ended=1; cicd__rouse' HUP
   cicd__doze cicd__is_over "$cicd__limit"
   ! cicd__has_ended || return
   trap '' TERM
@@ -139,49 +154,49 @@ cicd__timer() {
   cicd__own=\${cicd__line%% *}
   cicd__now
   cicd__until=$((cicd__now + cicd__grace / 10))
-  if [ "$cicd__way" = marker ]; then cicd__stop_members; else cicd__stop_namespace; fi
+  cicd__ours=$$ cicd__chain= cicd__inner=
+  # The job may not have begun, and without it nothing is asked to end.
+  until cicd__find_job || cicd__has_ended || cicd__is_late; do command -p sleep 0.02; done
+  ! cicd__has_ended || return
+  if [ "$cicd__way" = marker ]; then cicd__end_members; else cicd__end_namespace; fi
+  # Rounds and not the clock, which may run while the timer is stopped.
+  cicd__left=40
+  while [ "$cicd__left" -gt 0 ]; do
+    kill -s CONT "$$" $cicd__chain
+    if ! cicd__find_job; then :
+    elif [ "$cicd__way" = marker ]; then kill -s KILL $cicd__found
+    else kill -s KILL "$cicd__inner"; fi
+    cicd__doze cicd__has_ended 0.2
+    ! cicd__has_ended && kill -0 "$$" || return
+    cicd__left=$((cicd__left - 1))
+  done
+  # A process that escaped can hold the pipe on which the supervisor waits, for ever.
+  kill -s KILL "$$"
 }
-cicd__stop_namespace() {
-  until cicd__find_inner || cicd__has_ended || ! kill -0 "$$"; do command -p sleep 0.02; done
-  if [ "$cicd__grace" != 0 ] && [ -n "$cicd__inner" ]; then
-    set -- /bin/sh -c "$cicd__term_program"
-    [ "$cicd__way" = pid ] || set -- --user --preserve-credentials "$@"
-    "$cicd__nsenter" --target "$cicd__inner" --pid --mount "$@" &
-    cicd__ms=$((cicd__grace % 1000 + 1000))
-    cicd__doze cicd__has_ended "$((cicd__grace / 1000)).\${cicd__ms#1}"
+cicd__is_late() { cicd__now && [ "$cicd__now" -ge "$cicd__until" ]; }
+cicd__find_job() {
+  # The list of children may leave one out.
+  if [ "$cicd__way" != marker ]; then
+    cicd__find_inner
+    return
   fi
-  until cicd__has_ended || ! kill -0 "$$"; do
-    ! cicd__find_inner || kill -s KILL "$cicd__inner"
-    cicd__doze cicd__has_ended 0.1
-  done
+  [ -n "$cicd__inner" ] || ! cicd__find_inner || [ -z "$cicd__session" ] ||
+    cicd__ours="$$ $cicd__inner"
+  cicd__members
 }
-cicd__stop_members() {
-  cicd__find_inner
-  set -- "$$ $cicd__inner" "$cicd__job" "$cicd__attempt"
-  [ -n "$cicd__session" ] || set -- "$$" "$2" "$3"
-  until cicd__members "$@" || cicd__has_ended; do command -p sleep 0.02; done
-  cicd__end_members "$@"
-  until cicd__has_ended || ! kill -0 "$$"; do
-    cicd__kill_all "$@"
-    cicd__now
-    # A process that escaped can hold the pipe on which the supervisor waits, for ever.
-    if cicd__is_gone "$cicd__chain"; then
-      [ "$cicd__now" -lt "$((cicd__until + 1000))" ] || kill -s KILL "$$"
-    else
-      cicd__until=$cicd__now
-    fi
-    command -p sleep 0.02
-  done
+cicd__end_namespace() {
+  [ "$cicd__grace" != 0 ] && [ -n "$cicd__inner" ] || return
+  set -- /bin/sh -c "$cicd__term_program"
+  [ "$cicd__way" = pid ] || set -- --user --preserve-credentials "$@"
+  "$cicd__nsenter" --target "$cicd__inner" --pid --mount "$@" &
+  cicd__ms=$((cicd__grace % 1000 + 1000))
+  cicd__doze cicd__has_ended "$((cicd__grace / 1000)).\${cicd__ms#1}"
 }
-cicd__is_gone() {
-  read -r cicd__line <"/proc/$1/stat" || return 0
-  set -- \${cicd__line##*) }
-  [ "$1" = Z ]
-} 2>/dev/null
-# The first two processes of a namespace are ours.
+# The first two processes of a namespace are ours. Its own /proc may not be there yet.
 cicd__term_program='cicd__found=
 until [ -n "$cicd__found" ]; do
-  for cicd__pid in /proc/[0-9]*; do
+  read -r cicd__line </proc/self/stat
+  [ "\${cicd__line%% *}" != "$$" ] || for cicd__pid in /proc/[0-9]*; do
     cicd__pid=\${cicd__pid#/proc/}
     case $cicd__pid in 1 | 2 | $$) ;; *) cicd__found="$cicd__found $cicd__pid" ;; esac
   done
@@ -260,7 +275,7 @@ cicd__run() {
   cicd__status=$?
   exec 3>&- 4>&-
   kill -s HUP "$cicd__timer"
-  while kill -0 "$cicd__timer"; do wait "$cicd__timer"; done
+  cicd__reap "$cicd__timer"
   cicd__leader=
   if [ -n "$cicd__session" ]; then
     cicd__leader=\${cicd__said%%
@@ -270,10 +285,10 @@ cicd__run() {
   case $cicd__leader in 0* | 1 | *[!0-9]*) cicd__leader= ;; esac
   if [ "$cicd__way" = marker ]; then
     if cicd__may_be_left; then
-      set -- "$$ $cicd__leader" "$cicd__job" "$cicd__attempt"
+      cicd__ours="$$ $cicd__leader"
       cicd__now
       cicd__until=$((cicd__now + cicd__grace / 10))
-      ! cicd__members "$@" || cicd__end_members "$@"
+      ! cicd__members || cicd__end_members
     fi
   elif [ "$cicd__said" != "\${cicd__said%
 =*}" ]; then
@@ -323,6 +338,9 @@ cicd__call=$1
 shift
 case $cicd__call in
   run) cicd__run "$@" ;;
-  sweep) cicd__kill_all "$@" ;;
+  sweep)
+    cicd__ours=$1 cicd__job=$2 cicd__attempt=$3
+    cicd__kill_all
+    ;;
 esac
 `;
