@@ -7,7 +7,7 @@ import { recordImageUse } from "@lib/features/containers/image_use.ts";
 import { jobLabels } from "@lib/features/containers/job_labels.ts";
 import { imageSource, orphanSource } from "@lib/features/containers/cleaning.ts";
 import type { Job } from "@lib/spine/jobs/model.ts";
-import { useDockerEngine } from "../support/container_suite.ts";
+import { plainContainer, useDockerEngine } from "../support/container_suite.ts";
 import { makeJob, projectName } from "../support/job_fixtures.ts";
 import { RunnerBench } from "../support/runner_process.ts";
 
@@ -15,36 +15,15 @@ const HOUR_MS = 3_600_000;
 const docker = useDockerEngine();
 const signal = AbortSignal.timeout(300_000);
 
-/** Makes a container that runs, without the program that makes them for jobs. */
+/** Makes a container that runs. */
 async function makeContainer(
   name: string,
   labels: Readonly<Record<string, string>>,
   image = "cicd-test/busybox:1",
 ) {
   const { client } = docker.engine;
-  await client.createContainer(name, {
-    Image: image,
-    Cmd: ["sleep", "600"],
-    Env: [],
-    WorkingDir: "/",
-    Labels: labels,
-    OpenStdin: false,
-    Tty: false,
-    HostConfig: {
-      NetworkMode: "none",
-      Mounts: [],
-      PidsLimit: 32,
-      Ulimits: [],
-      Privileged: false,
-      CapDrop: [],
-      CapAdd: [],
-      SecurityOpt: [],
-      OomScoreAdj: 0,
-      LogConfig: { Type: "json-file", Config: {} },
-      RestartPolicy: { Name: "no" },
-      AutoRemove: false,
-    },
-  }, signal);
+  const body = plainContainer({ Image: image, Cmd: ["sleep", "600"], Labels: labels });
+  await client.createContainer(name, body, signal);
   await client.startContainer(name, signal);
 }
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { BUSYBOX } from "../support/docker_engine.ts";
-import { useDockerEngine } from "../support/container_suite.ts";
+import { plainContainer, useDockerEngine } from "../support/container_suite.ts";
 
 const docker = useDockerEngine();
 const signal = AbortSignal.timeout(300_000);
@@ -9,31 +9,9 @@ const LIMIT_BYTES = 32 * 1024 ** 2;
 /** Runs a program in a bounded container, and asks for news when the container is over. */
 async function heardOf(command: readonly string[]): Promise<boolean> {
   const { client } = docker.engine;
-  const id = await client.createContainer(`test-${crypto.randomUUID()}`, {
-    Image: BUSYBOX,
-    Cmd: [...command],
-    Env: [],
-    WorkingDir: "/",
-    Labels: {},
-    OpenStdin: false,
-    Tty: false,
-    HostConfig: {
-      NetworkMode: "none",
-      Mounts: [],
-      Memory: LIMIT_BYTES,
-      MemorySwap: LIMIT_BYTES,
-      PidsLimit: 32,
-      Ulimits: [],
-      Privileged: false,
-      CapDrop: [],
-      CapAdd: [],
-      SecurityOpt: [],
-      OomScoreAdj: 0,
-      LogConfig: { Type: "none", Config: {} },
-      RestartPolicy: { Name: "no" },
-      AutoRemove: false,
-    },
-  }, signal);
+  const limits = { Memory: LIMIT_BYTES, MemorySwap: LIMIT_BYTES };
+  const body = plainContainer({ Image: BUSYBOX, Cmd: command }, limits);
+  const id = await client.createContainer(`test-${crypto.randomUUID()}`, body, signal);
   await client.startContainer(id, signal);
   await client.waitContainer(id, signal);
   const info = await client.inspectContainer(id, signal);

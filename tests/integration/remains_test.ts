@@ -62,6 +62,7 @@ function setup() {
   const clock = new FakeClock(Date.now());
   const log = new RecordingLogger();
   const memory = openMemoryStore();
+  const project = projectName();
   const asked: string[] = [];
   const executor = {
     removeForeign: (path: string) => {
@@ -82,7 +83,15 @@ function setup() {
   return {
     ...memory,
     ...{ stateDir, clock, log, asked, executor, cleaner, signal },
-    project: projectName(),
+    project,
+    /** A job that ended long ago. */
+    addOld() {
+      const { id } = memory.add();
+      memory.claim(id);
+      const outcome = makeOutcome({ finishedAt: clock.now() - 2 * DAY_MS });
+      memory.store.apply(id, { kind: "ended", attempt: 1, outcome });
+      return { id, directory: jobPath(stateDir, project, id) };
+    },
     async remains() {
       const { items, count } = await readRemains(stateDir);
       assert.equal(items.length, count);
@@ -189,11 +198,7 @@ Deno.test({
   ignore: !canStick,
   fn: async () => {
     await using t = setup();
-    const { id } = t.add();
-    t.claim(id);
-    const outcome = makeOutcome({ finishedAt: t.clock.now() - 2 * DAY_MS });
-    t.store.apply(id, { kind: "ended", attempt: 1, outcome });
-    const directory = jobPath(t.stateDir, t.project, id);
+    const { id, directory } = t.addOld();
     const outcomes = async () => {
       const { items } = await t.cleaner.clean({ dryRun: false, scope: "background" }, signal);
       return items.map(({ kind, outcome }) => `${kind} ${outcome}`);
@@ -255,11 +260,7 @@ Deno.test({
   ignore: !canStick,
   fn: async () => {
     await using t = setup();
-    const { id } = t.add();
-    t.claim(id);
-    const outcome = makeOutcome({ finishedAt: t.clock.now() - 2 * DAY_MS });
-    t.store.apply(id, { kind: "ended", attempt: 1, outcome });
-    const directory = jobPath(t.stateDir, t.project, id);
+    const { id, directory } = t.addOld();
     const clean = () => t.cleaner.clean({ dryRun: false, scope: "background" }, signal);
     {
       await using _stuck = await stick(`${directory}/1/home/file`);

@@ -27,7 +27,7 @@ import { TaskGroup } from "@lib/core/task_group.ts";
 import type { LogReading } from "@lib/spine/logs/log_reader.ts";
 import { retryJob, submitJob, type SubmitPorts } from "@lib/spine/queue/submit.ts";
 import { FakeClock } from "./fake_clock.ts";
-import { type MemoryStore, openMemoryStore } from "./job_fixtures.ts";
+import { type MemoryStore, openMemoryStore, PLAIN_DEFAULTS } from "./job_fixtures.ts";
 import { RecordingLogger } from "./recording_logger.ts";
 
 /** An API to ask. */
@@ -175,13 +175,8 @@ export function openApi(
 const LOCAL: Origin = { kind: "local" };
 
 const plainDefaults: SubmitPorts["defaultsOf"] = () => ({
+  ...PLAIN_DEFAULTS,
   shell: "/bin/sh",
-  env: {},
-  limits: {},
-  timeoutMs: 60_000,
-  graceMs: 5_000,
-  priority: 5,
-  logMaxBytes: 1_000_000,
   pull: "missing",
   network: "bridge",
   rules: {

@@ -3,7 +3,38 @@
  *
  * @module
  */
+import type { ContainerBody, HostBody } from "@lib/foundations/docker/engine_types.ts";
 import { type DockerEngine, startDockerEngine } from "./docker_engine.ts";
+
+/** A container as closed as can be, made without the program that makes those of jobs. */
+export function plainContainer(
+  body: Pick<ContainerBody, "Image" | "Cmd"> & Partial<ContainerBody>,
+  host: Partial<HostBody> = {},
+): ContainerBody {
+  return {
+    Env: [],
+    WorkingDir: "/",
+    Labels: {},
+    OpenStdin: false,
+    Tty: false,
+    ...body,
+    HostConfig: {
+      NetworkMode: "none",
+      Mounts: [],
+      PidsLimit: 32,
+      Ulimits: [],
+      Privileged: false,
+      CapDrop: [],
+      CapAdd: [],
+      SecurityOpt: [],
+      OomScoreAdj: 0,
+      LogConfig: { Type: "none", Config: {} },
+      RestartPolicy: { Name: "no" },
+      AutoRemove: false,
+      ...host,
+    },
+  };
+}
 
 /**
  * Registers the start of an engine before the first test of the file, and its end after the last.

@@ -9,14 +9,15 @@ import { systemClock } from "@lib/core/clock.ts";
 import { ignore } from "@lib/core/errors.ts";
 import { Engine } from "@lib/foundations/docker/engine.ts";
 import { pingEngine } from "@lib/foundations/docker/ping.ts";
+import { findProgram, type Program, whyMissing, whyNoMounts } from "./host_programs.ts";
 
 /** Programs that the suite needs, and Debian's package for each. */
-const PROGRAMS = [
+const PROGRAMS: readonly Program[] = [
   ["dockerd", "docker.io"],
   ["containerd", "containerd"],
   ["tini", "tini"],
   ["busybox", "busybox-static"],
-] as const;
+];
 
 /** Time limit for a daemon to start and to stop. */
 const PATIENCE_MS = 60_000;
@@ -59,16 +60,7 @@ export interface DockerEngine extends AsyncDisposable {
 export async function whyNoEngine(): Promise<string | undefined> {
   if (Deno.build.os !== "linux") return `this is ${Deno.build.os}, and containers need Linux`;
   if (Deno.uid() !== 0) return "only root can start a container engine; run the tests as root";
-  for (const [program, from] of PROGRAMS) {
-    if (!await isInstalled(program)) return `${program} is not installed (package ${from})`;
-  }
-  const mounts = await new Deno.Command("unshare", {
-    args: ["--mount", "--pid", "--fork", "--", "mount", "-t", "tmpfs", "probe", "/mnt"],
-    stdin: "null",
-    stdout: "null",
-    stderr: "null",
-  }).output();
-  return mounts.success ? undefined : "this account may not mount file systems, though it is root";
+  return await whyMissing(PROGRAMS) ?? await whyNoMounts();
 }
 
 /** Starts a daemon with its own state; stopping it leaves nothing behind. */
@@ -182,7 +174,9 @@ async function importBusybox(
   try {
     for (const path of ["bin", "etc", "tmp"]) await Deno.mkdir(`${root}/${path}`);
     await Deno.chmod(`${root}/tmp`, 0o1777);
-    await Deno.copyFile(await whereIs("busybox"), `${root}/bin/busybox`);
+    const busybox = await findProgram("busybox");
+    assert(busybox !== undefined, "busybox is not installed");
+    await Deno.copyFile(busybox, `${root}/bin/busybox`);
     await Deno.chmod(`${root}/bin/busybox`, 0o755);
     for (const applet of (await output("busybox", "--list")).split("\n")) {
       if (applet !== "" && applet !== "busybox") {
@@ -231,20 +225,4 @@ function post(socketPath: string, path: string, body: Uint8Array): Promise<void>
 async function output(program: string, ...args: string[]): Promise<string> {
   const { stdout } = await new Deno.Command(program, { args, stdout: "piped" }).output();
   return new TextDecoder().decode(stdout);
-}
-
-async function isInstalled(program: string): Promise<boolean> {
-  return await whereIs(program).then(() => true, () => false);
-}
-
-async function whereIs(program: string): Promise<string> {
-  for (const directory of [...(Deno.env.get("PATH") ?? "").split(":"), "/usr/sbin", "/usr/bin"]) {
-    try {
-      await Deno.stat(`${directory}/${program}`);
-      return `${directory}/${program}`;
-    } catch (error) {
-      if (!(error instanceof Deno.errors.NotFound)) throw error;
-    }
-  }
-  throw new Error(`${program} is not installed`);
 }

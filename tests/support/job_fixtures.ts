@@ -28,17 +28,22 @@ export function projectName(text = "web"): ProjectName {
   return name;
 }
 
+/** What a job gets that asks for nothing. */
+export const PLAIN_DEFAULTS = {
+  env: {},
+  limits: {},
+  timeoutMs: 60_000,
+  graceMs: 5_000,
+  priority: 5,
+  logMaxBytes: 1_000_000,
+} as const;
+
 /** A spec with every field filled in. */
 export function makeSpec(changes: Partial<JobSpec> = {}): JobSpec {
   const spec = v.parse(specRecord, {
     project: projectName(),
     work: { kind: "command", argv: ["/bin/true"] },
-    env: {},
-    limits: {},
-    timeoutMs: 60_000,
-    graceMs: 5_000,
-    priority: 5,
-    logMaxBytes: 1_000_000,
+    ...PLAIN_DEFAULTS,
   });
   return { ...spec, ...changes };
 }

@@ -9,7 +9,7 @@ import {
   type SqlRow,
   type SqlValue,
 } from "@lib/foundations/store/database.ts";
-import { allSchemas } from "./job_fixtures.ts";
+import { allSchemas, makeSpec, projectName } from "./job_fixtures.ts";
 
 /** A database that remembers each statement. */
 export interface RecordingDatabase extends Database {
@@ -56,18 +56,11 @@ export function openLongHistory(
   { path = ":memory:", group, isDelayed = false }: LongHistory = {},
 ): Database {
   const db = openDatabase({ path, schemas: allSchemas() });
-  const spec = JSON.stringify({
-    project: "p0",
-    work: { kind: "command", argv: ["/bin/true"] },
-    env: {},
-    limits: {},
-    timeoutMs: 60_000,
-    graceMs: 5_000,
-    priority: 5,
-    logMaxBytes: 1_000_000,
+  const spec = JSON.stringify(makeSpec({
+    project: projectName("p0"),
     labels: { team: "core" },
     retries: { max: 1, on: ["failed"], delayMs: LATER },
-  });
+  }));
   db.transaction(() => {
     for (const [state, first] of [["succeeded", 0], ["queued", jobs]] as const) {
       db.run(

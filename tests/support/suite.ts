@@ -3,18 +3,20 @@
  *
  * @module
  */
+import { type Program, whyMissing, whyNoMounts } from "./host_programs.ts";
 import { machineRootPath } from "./machine_root.ts";
 import { cgroupMount } from "./machine_supervisor.ts";
 
 /** Programs of the host that every machine needs, and Debian's package for each. */
-const PROGRAMS = [
+const PROGRAMS: readonly Program[] = [
   ["systemd-nspawn", "systemd-container"],
   ["nsenter", "util-linux"],
   ["setsid", "util-linux"],
   ["unshare", "util-linux"],
   ["mount", "mount"],
   ["chroot", "coreutils"],
-] as const;
+];
+const MAKER: Program = ["mmdebstrap", "mmdebstrap"];
 
 /**
  * Says why no test machine can be booted here.
@@ -24,22 +26,9 @@ const PROGRAMS = [
 export async function whyNoMachines(): Promise<string | undefined> {
   if (Deno.build.os !== "linux") return `this is ${Deno.build.os}, and systemd needs Linux`;
   if (Deno.uid() !== 0) return "only root can boot a container; run the tests as root";
-  for (const [program, from] of PROGRAMS) {
-    if (!await isInstalled(program)) return `${program} is not installed (package ${from})`;
-  }
-  const root = await machineRootPath();
-  if (!await exists(root) && !await isInstalled("mmdebstrap")) {
-    return "mmdebstrap is not installed (package mmdebstrap)";
-  }
-  // A container without the right to mount looks like root until it tries.
-  const mounts = await new Deno.Command("unshare", {
-    args: ["--mount", "--pid", "--fork", "--", "mount", "-t", "tmpfs", "probe", "/mnt"],
-    stdin: "null",
-    stdout: "null",
-    stderr: "null",
-  }).output();
-  if (!mounts.success) return "this account may not mount file systems, though it is root";
-  return await whyNoCgroup();
+  const hasRoot = await Deno.stat(await machineRootPath()).then(() => true, () => false);
+  return await whyMissing(hasRoot ? PROGRAMS : [...PROGRAMS, MAKER]) ??
+    await whyNoMounts() ?? await whyNoCgroup();
 }
 
 async function whyNoCgroup(): Promise<string | undefined> {
@@ -53,16 +42,4 @@ async function whyNoCgroup(): Promise<string | undefined> {
   } catch {
     return `the cgroup v2 hierarchy in ${mount} is read-only`;
   }
-}
-
-async function isInstalled(program: string): Promise<boolean> {
-  const directories = [...(Deno.env.get("PATH") ?? "").split(":"), "/usr/sbin", "/usr/bin"];
-  for (const directory of directories) {
-    if (await exists(`${directory}/${program}`)) return true;
-  }
-  return false;
-}
-
-async function exists(path: string): Promise<boolean> {
-  return await Deno.stat(path).then(() => true, () => false);
 }

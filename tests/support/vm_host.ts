@@ -3,15 +3,17 @@
  *
  * @module
  */
+import { type Program, whyMissing } from "./host_programs.ts";
 import { hasVmRoot } from "./vm_root.ts";
 
 /** Programs of the host that the machine needs, and Debian's package for each. */
-const PROGRAMS = [
+const PROGRAMS: readonly Program[] = [
   ["qemu-system-x86_64", "qemu-system-x86"],
   ["mke2fs", "e2fsprogs"],
   ["setpriv", "util-linux"],
   ["tar", "tar"],
-] as const;
+];
+const MAKER: Program = ["mmdebstrap", "mmdebstrap"];
 
 /**
  * Says why no machine can be emulated here.
@@ -24,19 +26,5 @@ export async function whyNoVm(): Promise<string | undefined> {
   // The release in the machine is one of this host's kind.
   if (arch !== "x86_64") return `this is ${arch}, and the machine is an x86_64`;
   if (Deno.uid() !== 0) return "only root can make the machine's disk; run the suite as root";
-  for (const [program, from] of PROGRAMS) {
-    if (!await isInstalled(program)) return `${program} is not installed (package ${from})`;
-  }
-  if (!await hasVmRoot() && !await isInstalled("mmdebstrap")) {
-    return "mmdebstrap is not installed (package mmdebstrap)";
-  }
-  return undefined;
-}
-
-async function isInstalled(program: string): Promise<boolean> {
-  const directories = [...(Deno.env.get("PATH") ?? "").split(":"), "/usr/sbin", "/usr/bin"];
-  for (const directory of directories) {
-    if (await Deno.stat(`${directory}/${program}`).then(() => true, () => false)) return true;
-  }
-  return false;
+  return await whyMissing(await hasVmRoot() ? PROGRAMS : [...PROGRAMS, MAKER]);
 }
