@@ -17,6 +17,7 @@ import { systemClock } from "@lib/core/clock.ts";
 import { CicdError, ignore } from "@lib/core/errors.ts";
 import { withDeadline } from "@lib/core/abort.ts";
 import { PROGRAM } from "@lib/foundations/config/program_keys.ts";
+import { isUnheard } from "@lib/foundations/http/socket_path.ts";
 import { Libc } from "@lib/foundations/systemd/libc.ts";
 import { readDaemonConfig, readDaemonFlags } from "../../shared/daemon_flags.ts";
 import { startDaemon } from "./start_daemon.ts";
@@ -127,8 +128,7 @@ function dial(path: string): Promise<Socket | undefined> {
     socket.once("connect", () => resolve(socket));
     socket.once("error", (error) => {
       socket.destroy();
-      const code = "code" in error ? error.code : undefined;
-      if (code === "ENOENT" || code === "ECONNREFUSED") resolve(undefined);
+      if (isUnheard(error)) resolve(undefined);
       else reject(error);
     });
   });

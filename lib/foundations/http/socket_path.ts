@@ -63,9 +63,15 @@ export function answers(path: string): Promise<boolean> {
     };
     const late = setTimeout(() => settle(true), 2_000);
     socket.once("connect", () => settle(true));
-    socket.once("error", (error) => {
-      const code = "code" in error ? error.code : undefined;
-      settle(code !== "ECONNREFUSED" && code !== "ENOENT");
-    });
+    socket.once("error", (error) => settle(!isUnheard(error)));
   });
+}
+
+/**
+ * Returns true if a connection failed because nobody listens on the socket; reset are connections
+ * that its listener had not accepted when it closed.
+ */
+export function isUnheard(error: Error): boolean {
+  const code = "code" in error ? error.code : undefined;
+  return code === "ENOENT" || code === "ECONNREFUSED" || code === "ECONNRESET";
 }
