@@ -345,9 +345,10 @@ export async function startRunner(input: RunnerInput) {
       for (const { reconfigured } of features) reconfigured?.();
       await link.reload(new Set(store.inFlight().map(({ spec }) => spec.project)), signal);
     },
-    /** Waits for answers that are due when a job ends; rejects with the signal's reason. */
+    /** Waits for answers that are due when a job ends, as {@linkcode RunnerPart} says. */
     async answered(signal: AbortSignal) {
-      await Promise.all(features.map(({ answered }) => answered?.(signal)));
+      const waited = await Promise.all(features.map(({ answered }) => answered?.(signal)));
+      return waited.includes(true);
     },
     async [Symbol.asyncDispose]() {
       stopAccepting();

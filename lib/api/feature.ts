@@ -101,8 +101,11 @@ export interface RunnerPart extends Partial<Disposable> {
     mask: (text: string) => string,
     signal: AbortSignal,
   ) => Promise<void>;
-  /** Waits for pending answers of a stopping runner. Rejects with the signal's reason. */
-  readonly answered?: (signal: AbortSignal) => Promise<void>;
+  /**
+   * Waits for answers that a stopping runner owes; `false` if it owes none. Rejects with the
+   * signal's reason.
+   */
+  readonly answered?: (signal: AbortSignal) => Promise<boolean>;
 }
 
 /** The services of the runner for its features. */

@@ -82,3 +82,32 @@ Deno.test("SIGTERM lets a client that waits for a Gryt job have its answer", asy
   assert.equal(body.success, false);
   assert.equal((await ended).code, 0);
 });
+
+Deno.test("SIGTERM lets a client end its Gryt request, and have its answer", async () => {
+  await using engine = await startEmptyEngine();
+  await using t = await startRunner({ engine: engine.path });
+  using client = await Deno.connect({ transport: "unix", path: t.bench.socket });
+  const encoder = new TextEncoder();
+  const body = JSON.stringify(job);
+  const head = [
+    "POST /jobs/execute HTTP/1.1",
+    "host: localhost",
+    "connection: close",
+    `x-api-key: ${API_KEY}`,
+    `content-length: ${body.length}`,
+    // Shows when the runner has the header.
+    "expect: 100-continue",
+  ];
+  await client.write(encoder.encode(`${head.join("\r\n")}\r\n\r\n`));
+  const texts = client.readable.pipeThrough(new TextDecoderStream()).getReader();
+  assert.equal((await texts.read()).value, "HTTP/1.1 100 Continue\r\n\r\n");
+  const ended = t.bench.kill("SIGTERM");
+  while (await answers(t.bench.socket)) await pause(5);
+  // Longer than other requests are given.
+  await pause(1_500);
+  await client.write(encoder.encode(body));
+  let answer = "";
+  for (let next = await texts.read(); !next.done; next = await texts.read()) answer += next.value;
+  assert.match(answer, /^HTTP\/1\.1 200 OK\r\n[^]*"success":false/);
+  assert.equal((await ended).code, 0);
+});

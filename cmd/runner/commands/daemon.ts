@@ -4,7 +4,6 @@
  * @module
  */
 import { systemClock } from "@lib/core/clock.ts";
-import { withDeadline } from "@lib/core/abort.ts";
 import { ignore, toCicdError } from "@lib/core/errors.ts";
 import { VERSION } from "@lib/core/version.ts";
 import { planListeners, readTls } from "@lib/api/listeners.ts";
@@ -14,18 +13,9 @@ import { readDaemonFlags } from "../../shared/daemon_flags.ts";
 import { untilStopped } from "../../shared/lifecycle.ts";
 import { openProgramLog, type Platform, takePlatform } from "../../shared/platform.ts";
 import { ConfigHolder } from "../config_holder.ts";
+import { finishAnswers } from "../finish_answers.ts";
 import { startRunner } from "../wire.ts";
 
-/**
- * Deadline for open requests when the runner stops. An answer takes milliseconds; followers and long
- * polls resume with the next runner.
- */
-const DRAIN_MS = 1_000;
-/**
- * Deadline for answers to clients that wait for the end of a job: their jobs outlive the runner, but
- * not every client retries. Less than the service manager's `TimeoutStopSec=`.
- */
-const ANSWERS_MS = 25_000;
 /**
  * Exit code of a runner that accepted a job while it was exiting: a failure, so that the service
  * manager starts the next one at once, without waiting for a connection.
@@ -115,9 +105,9 @@ async function startAndServe(args: readonly string[], platform: Platform): Promi
     },
   });
   runner.stopAccepting();
-  using answers = withDeadline(new AbortController().signal, ANSWERS_MS, "answers under way");
-  await runner.answered(answers).catch(ignore("remaining clients retry and join the same job"));
-  using deadline = withDeadline(new AbortController().signal, DRAIN_MS, "requests under way");
-  await runner.server.drained(deadline).catch(ignore("followers resume with the next runner"));
+  await finishAnswers({
+    drained: (signal) => runner.server.drained(signal),
+    answered: (signal) => runner.answered(signal),
+  });
   return cause === "idle" && runner.hasWork() ? EXIT_AGAIN : 0;
 }

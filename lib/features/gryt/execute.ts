@@ -28,10 +28,10 @@ export async function executeGryt(
   httpRequest: Request,
 ): Promise<Response> {
   const { signal } = httpRequest;
+  using _answer = gryt.waiting.begin();
   const parsed = parseGrytRequest(await readJson(httpRequest, ports.bodyLimits()));
   if (parsed.kind === "invalid") return unprocessable(parsed.detail);
   const { request } = parsed;
-  using _answer = gryt.waiting.begin();
   if (gryt.ledger.open(request.jobId) === undefined) {
     if (!httpRequest.headers.has(FORWARDED_HEADER)) {
       const forwarded = await forward(ports, gryt, { request, signal });

@@ -39,8 +39,10 @@ export class WaitingAnswers {
     };
   }
 
-  /** Resolves when no client waits; rejects with the signal's reason. */
-  async given(signal: AbortSignal): Promise<void> {
+  /** Resolves when no client waits, `false` if none did; rejects with the signal's reason. */
+  async given(signal: AbortSignal): Promise<boolean> {
+    const isAwaited = this.#count > 0;
     while (this.#count > 0) await raceAbort(this.#given.promise, signal);
+    return isAwaited;
   }
 }
