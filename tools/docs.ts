@@ -7,6 +7,7 @@
 import { withReference } from "./docs/config_reference.ts";
 import { SECTIONS } from "../cmd/shared/config_sections.ts";
 import { withFlagReference } from "./docs/flag_reference.ts";
+import { completionTable } from "./docs/completion_table.ts";
 import { apiReference } from "./docs/api_reference.ts";
 import { readOpenApi } from "./docs/read_openapi.ts";
 
@@ -38,18 +39,22 @@ async function documents(): Promise<readonly { path: string; text: string }[]> {
       path: commands,
       text: await formatted(withFlagReference(await Deno.readTextFile(commands))),
     },
+    {
+      path: "cmd/runner/completion_table.ts",
+      text: await formatted(await completionTable(), "ts"),
+    },
   ];
 }
 
-/** Formats Markdown with `deno fmt`, as the gate's format check expects. */
-async function formatted(markdown: string): Promise<string> {
+/** Formats a text with `deno fmt`, as the gate's format check expects. */
+async function formatted(text: string, ext = "md"): Promise<string> {
   const child = new Deno.Command(Deno.execPath(), {
-    args: ["fmt", "--ext", "md", "-"],
+    args: ["fmt", "--ext", ext, "-"],
     stdin: "piped",
     stdout: "piped",
   }).spawn();
   const writer = child.stdin.getWriter();
-  await writer.write(new TextEncoder().encode(markdown));
+  await writer.write(new TextEncoder().encode(text));
   await writer.close();
   const { stdout, code } = await child.output();
   if (code !== 0) throw new Error(`deno fmt ended with code ${code}`);

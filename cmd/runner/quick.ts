@@ -3,13 +3,15 @@
  *
  * @module
  */
-import { type GlobalFlags, makeContext } from "@lib/api/client/context.ts";
+import { makeCompleter } from "@lib/api/client/completer.ts";
+import { type GlobalFlags, makeContext, openOutput } from "@lib/api/client/context.ts";
 import { RunnerTransport } from "@lib/api/client/transport.ts";
 import { quickCommands as aboutJobs } from "@lib/features/jobs/quick.ts";
 import { quickCommands as aboutRunner } from "@lib/features/status/quick.ts";
 import { SocketClient } from "@lib/foundations/http/socket_client.ts";
 import { runProgram } from "../shared/run_program.ts";
 import { runCommand } from "./commands/run_command.ts";
+import { quickCompletion } from "./quick_completion.ts";
 
 const COMMANDS = new Map(Object.entries({ ...aboutJobs, ...aboutRunner }));
 
@@ -24,11 +26,12 @@ const UNKNOWN_HERE = ["CICD_URL", "CICD_CONFIG"];
  */
 export async function runQuick(args: readonly string[]): Promise<number | undefined> {
   const [name = "", ...words] = args;
+  if (name === "completion") return await complete(words);
   const read = withoutGlobals(words);
   const action = read === undefined ? undefined : COMMANDS.get(name)?.(read.words);
   if (read === undefined || action === undefined) return undefined;
   const env = Deno.env.toObject();
-  if (UNKNOWN_HERE.some((variable) => (env[variable] ?? "") !== "")) return undefined;
+  if (isUnknown(env)) return undefined;
   // A step of GitHub Actions gets more than the job's log.
   if (name === "run" && env["GITHUB_ACTIONS"] === "true") return undefined;
   const socketPath = read.socket ?? socketOf(env);
@@ -46,10 +49,36 @@ export async function runQuick(args: readonly string[]): Promise<number | undefi
     signal,
     sections: unread,
     readConfig: unread,
-    connect: () =>
-      Promise.resolve(new RunnerTransport({ sender: new SocketClient(socketPath), socketPath })),
+    connect: transportTo(socketPath),
   });
   return await runProgram("cicd-runner", () => runCommand(args, () => action(context)));
+}
+
+/** Answers a shell that asks how a word may go on; `undefined` if only the grammar knows. */
+async function complete(words: readonly string[]): Promise<number | undefined> {
+  const env = Deno.env.toObject();
+  const text = await quickCompletion(words, () => {
+    const socketPath = isUnknown(env) ? undefined : socketOf(env);
+    if (socketPath === undefined) return undefined;
+    return makeCompleter(transportTo(socketPath), new AbortController().signal);
+  });
+  if (text === undefined) return undefined;
+  const bytes = new TextEncoder().encode(text);
+  return await runProgram("cicd-runner", () =>
+    runCommand(words, async () => {
+      await openOutput(env, { json: false }).write(bytes);
+      return 0;
+    }));
+}
+
+function transportTo(socketPath: string): () => Promise<RunnerTransport> {
+  return () =>
+    Promise.resolve(new RunnerTransport({ sender: new SocketClient(socketPath), socketPath }));
+}
+
+/** Tells if the environment says something that only the whole command line understands. */
+function isUnknown(env: Readonly<Record<string, string>>): boolean {
+  return UNKNOWN_HERE.some((variable) => (env[variable] ?? "") !== "");
 }
 
 /** Takes the flags of all commands from the words; `undefined` if one is not plain. */

@@ -93,16 +93,32 @@ async function withDashes(
   return undefined;
 }
 
-/** Parses the command line; returns the exit code if the answer is a help text or an error. */
-async function parseCommandLine(
+/** The grammar's reading of a command line. */
+interface Reading {
+  readonly invocation: (Invocation & GlobalFlags) | undefined;
+  /** Present if the answer is a text or an error. */
+  readonly exitCode?: number;
+  readonly shown: string;
+  readonly problem: string;
+}
+
+/** Returns what a shell is told about the last of some words; for the table of the most of them. */
+export async function completeWords(
+  words: readonly string[],
+  { commands, completer }: {
+    readonly commands: readonly Command[];
+    readonly completer: Completer;
+  },
+): Promise<string> {
+  const grammar = makeGrammar(commands, completer);
+  return (await read(grammar, ["completion", ...words], { colors: false, maxWidth: 100 })).shown;
+}
+
+async function read(
+  grammar: ReturnType<typeof makeGrammar>,
   args: readonly string[],
-  signal: AbortSignal,
-): Promise<(Invocation & GlobalFlags) | number> {
-  const out = openOutput(Deno.env.toObject(), { json: wantsJson(args) });
-  const commands = await loadCommands();
-  assertCommand(args, commands);
-  const connect = (own: AbortSignal) => openContext(NO_FLAGS, { sections, signal: own }).connect();
-  const completer = makeCompleter(connect, signal);
+  layout: { readonly colors: boolean; readonly maxWidth: number },
+): Promise<Reading> {
   let shown = "";
   const answered: { exitCode?: number } = {};
   const answer = (exitCode: number) => {
@@ -110,7 +126,6 @@ async function parseCommandLine(
     return undefined;
   };
   let problem = "";
-  const grammar = makeGrammar(commands, completer);
   const invocation = await runParserAsync(
     grammar,
     "cicd-runner",
@@ -128,8 +143,7 @@ async function parseCommandLine(
       stdout: (text) => void (shown += `${text}\n`),
       stderr: (text) => void (problem += `${text}\n`),
       aboveError: "none",
-      colors: out.isColoured,
-      maxWidth: Math.min(out.size()?.columns ?? 90, 100),
+      ...layout,
       termWidth: "auto",
       commandList: "top-level",
       usageLine: [{ type: "ellipsis" }],
@@ -141,6 +155,23 @@ async function parseCommandLine(
       ),
     },
   );
+  return { invocation, ...answered, shown, problem };
+}
+
+/** Parses the command line; returns the exit code if the answer is a help text or an error. */
+async function parseCommandLine(
+  args: readonly string[],
+  signal: AbortSignal,
+): Promise<(Invocation & GlobalFlags) | number> {
+  const out = openOutput(Deno.env.toObject(), { json: wantsJson(args) });
+  const commands = await loadCommands();
+  assertCommand(args, commands);
+  const connect = (own: AbortSignal) => openContext(NO_FLAGS, { sections, signal: own }).connect();
+  const grammar = makeGrammar(commands, makeCompleter(connect, signal));
+  const { invocation, exitCode, shown, problem } = await read(grammar, args, {
+    colors: out.isColoured,
+    maxWidth: Math.min(out.size()?.columns ?? 90, 100),
+  });
   if (problem !== "") {
     const fixed = await withDashes(grammar, args);
     out.failed(
@@ -153,7 +184,9 @@ async function parseCommandLine(
     );
   }
   if (shown !== "") await out.write(new TextEncoder().encode(shown));
-  return answered.exitCode ?? invocation;
+  if (exitCode !== undefined) return exitCode;
+  if (invocation === undefined) throw new TypeError("The grammar has read nothing");
+  return invocation;
 }
 
 /** Moves each command that names another one behind that. */

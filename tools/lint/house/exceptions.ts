@@ -9,7 +9,6 @@ export const EXPORTED_FOR_TESTS: Readonly<Record<string, Readonly<Record<string,
   },
   "lib/core/nearest.ts": { editDistance: "a metric whose laws are properties" },
   "cmd/runner/commands/cli.ts": {
-    loadCommands: "the grammar is tried without running a command",
     makeGrammar: "the grammar is tried without running a command",
   },
   "lib/features/checkout/credentials.ts": { splitSecret: "parses handwritten input" },
