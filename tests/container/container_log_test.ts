@@ -7,9 +7,11 @@ import { LogWatcher } from "@lib/spine/logs/log_watcher.ts";
 import type { AttemptRequest } from "@lib/spine/jobs/executor.ts";
 import { containerContract } from "../support/container_bench.ts";
 import { useDockerEngine } from "../support/container_suite.ts";
+import { proxyEngine } from "../support/engine_proxy.ts";
 import { Bench, deadline, logged, script } from "../support/executor_contract.ts";
 
-const CONTRACT = containerContract(useDockerEngine());
+const use = useDockerEngine();
+const CONTRACT = containerContract(use);
 const MIB = 1024 ** 2;
 
 /** Numbered lines, 64 bytes each, made by awk faster than by a shell. */
@@ -57,6 +59,23 @@ Deno.test("ContainerExecutor brings 16 MB of output over byte for byte", async (
   await executor.start(request, deadline());
   assert.equal((await executor.ended(request, deadline())).state, "succeeded");
   assert.equal(hashOf(request.directory.logFile("merged")), expected(MIB / 4));
+});
+
+Deno.test("ContainerExecutor does not read a long output twice, and yet has its end", async () => {
+  const line = "y".repeat(99);
+  const count = 100_000;
+  using proxy = proxyEngine(use.engine.socket);
+  await using bench = new Bench(containerContract(proxy));
+  const executor = await bench.executor();
+  const request = bench.request(script(`yes ${line} | head -n ${count}`), {
+    logMaxBytes: 64 * MIB,
+  });
+  await executor.start(request, deadline());
+  await executor.ended(request, deadline());
+  assert.equal(Deno.statSync(request.directory.logFile("merged")).size, count * 100);
+  // Beside the line a frame has its header, and the time of the record.
+  const once = count * (100 + 8 + 36);
+  assert(proxy.answeredBytes < 1.1 * once, `the engine sent ${proxy.answeredBytes} bytes`);
 });
 
 Deno.test("ContainerExecutor keeps bytes that are not text, and an unterminated line", async () => {

@@ -6,7 +6,7 @@ import { containerContract } from "../support/container_bench.ts";
 import { useDockerEngine } from "../support/container_suite.ts";
 import type { StarterOrder } from "../support/container_starter_process.ts";
 import { Bench, deadline, logged, script } from "../support/executor_contract.ts";
-import { holdRemovals } from "../support/slow_removal.ts";
+import { proxyEngine } from "../support/engine_proxy.ts";
 
 const use = useDockerEngine();
 const CONTRACT = containerContract(use);
@@ -75,7 +75,7 @@ Deno.test("ContainerExecutor settles a job that ended while no agent was alive",
 });
 
 Deno.test("ContainerExecutor tells the end before the container is removed, and removes it then", async () => {
-  using slow = holdRemovals(use.engine.socket);
+  using slow = proxyEngine(use.engine.socket, { holdsRemovals: true });
   await using bench = new Bench(containerContract(slow));
   const executor = await bench.executor();
   const request = bench.request(script("exit 5"));
@@ -95,7 +95,7 @@ Deno.test("ContainerExecutor tells the end before the container is removed, and 
 });
 
 Deno.test("ContainerExecutor removes what an agent left that died before the removal", async () => {
-  using slow = holdRemovals(use.engine.socket);
+  using slow = proxyEngine(use.engine.socket, { holdsRemovals: true });
   await using bench = new Bench(CONTRACT);
   const request = bench.request(script("echo ready; sleep 0.5; exit 5"));
   const agent = beginWith(bench, request, slow.host);

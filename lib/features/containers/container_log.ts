@@ -11,6 +11,7 @@ import { type ContainerStream, Demultiplexer } from "@lib/foundations/docker/dem
 import { existsSync } from "@lib/foundations/files/records.ts";
 import { openRegular } from "@lib/foundations/files/regular_file.ts";
 import type { AttemptHandle } from "@lib/spine/jobs/executor.ts";
+import type { RecentRecords } from "@lib/features/containers/recent_records.ts";
 import { logFilesOf } from "@lib/spine/executors/directory_files.ts";
 
 /** Size of a write buffer. */
@@ -19,6 +20,14 @@ const PENDING_BYTES = 64 * 1024;
 const REPORT_MS = 500;
 /** Bytes beyond the cap that are counted at least; the rest may stay unread. */
 const COUNTED_MIN_BYTES = 1024 * 1024;
+
+/** Options for {@linkcode copyOutput}. */
+export interface CopyOptions {
+  /** Set: the frames have times, and the records are added to it. */
+  readonly recent?: RecentRecords | undefined;
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+}
 
 /**
  * Appends a container's output to the attempt's log files, up to its cap.
@@ -29,10 +38,10 @@ const COUNTED_MIN_BYTES = 1024 * 1024;
 export async function copyOutput(
   handle: AttemptHandle,
   frames: AsyncIterable<Uint8Array>,
-  { clock, signal }: { readonly clock: Clock; readonly signal: AbortSignal },
+  { recent, clock, signal }: CopyOptions,
 ): Promise<void> {
-  using files = new OutputFiles(handle);
-  const frame = new Demultiplexer();
+  using files = new OutputFiles(handle, "start");
+  const frame = new Demultiplexer(recent?.add.bind(recent));
   let reportedAt = clock.now();
   if (files.isFull) return;
   for await (const chunk of frames) {
@@ -47,6 +56,39 @@ export async function copyOutput(
   }
   frame.end();
 }
+
+/**
+ * Appends what {@linkcode copyOutput} did not get, from the last records of the log.
+ *
+ * @param frames The last records, with their times.
+ * @returns `false` if it is uncertain what is missing.
+ */
+export async function copyRest(
+  handle: AttemptHandle,
+  frames: AsyncIterable<Uint8Array>,
+  recent: RecentRecords,
+): Promise<boolean> {
+  using files = new OutputFiles(handle, "end");
+  if (files.isFull) return true;
+  const tail: { stream: ContainerStream; stamp: string; bytes: Uint8Array; at: number }[] = [];
+  const frame = new Demultiplexer((stream, length, stamp) => {
+    tail.push({ stream, stamp: LATIN1.decode(stamp), bytes: new Uint8Array(length), at: 0 });
+  });
+  for await (const chunk of frames) {
+    frame.take(chunk, (_stream, bytes) => {
+      const record = tail.at(-1);
+      record?.bytes.set(bytes, record.at);
+      if (record !== undefined) record.at += bytes.length;
+    });
+  }
+  frame.end();
+  const missing = recent.missingOf(tail);
+  for (const { stream, bytes } of missing ?? []) files.append(stream, bytes);
+  files.flush();
+  return missing !== undefined;
+}
+
+const LATIN1 = new TextDecoder("latin1");
 
 /** One of an attempt's log files. */
 interface LogFile {
@@ -68,7 +110,8 @@ class OutputFiles implements Disposable {
   #dropped = 0;
   #unreported = 0;
 
-  constructor(handle: AttemptHandle) {
+  /** @param from Where the output begins that will be appended. */
+  constructor(handle: AttemptHandle, from: "start" | "end") {
     const { spec, directory } = handle;
     this.#handle = handle;
     this.#countedMaxBytes = Math.max(spec.logMaxBytes, COUNTED_MIN_BYTES);
@@ -78,7 +121,8 @@ class OutputFiles implements Disposable {
       if (file === undefined) throw new Deno.errors.NotFound(`No log file "${path}"`);
       const { size } = file.statSync();
       this.#kept += size;
-      return { file, skip: size, pending: new Uint8Array(PENDING_BYTES), pendingBytes: 0 };
+      const skip = from === "start" ? size : 0;
+      return { file, skip, pending: new Uint8Array(PENDING_BYTES), pendingBytes: 0 };
     });
     // Once it was cut, the sizes do not show how much was read.
     if (this.#kept > spec.logMaxBytes || existsSync(directory.logCapped)) this.#dropped = Infinity;

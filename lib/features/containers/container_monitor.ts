@@ -14,7 +14,8 @@ import { hasStatus } from "@lib/foundations/docker/engine_error.ts";
 import type { ContainerInfo } from "@lib/foundations/docker/engine_types.ts";
 import { existsSync } from "@lib/foundations/files/records.ts";
 import type { AttemptHandle } from "@lib/spine/jobs/executor.ts";
-import { copyOutput } from "@lib/features/containers/container_log.ts";
+import { copyOutput, copyRest } from "@lib/features/containers/container_log.ts";
+import { RecentRecords } from "@lib/features/containers/recent_records.ts";
 import { formatContainerEnd } from "@lib/features/containers/container_result.ts";
 import { enforceEnd } from "@lib/features/containers/container_stop.ts";
 import { type ContainerUsage, watchUsage } from "@lib/features/containers/container_usage.ts";
@@ -56,10 +57,14 @@ export async function monitorContainer(
 ): Promise<void> {
   const { container, clock, signal } = options;
   if (!existsSync(attempt.directory.resultFile)) {
-    const usage = await follow(engine, attempt, options);
+    const { podman, mayCutOutput } = await engine.facts(signal);
+    const recent = !podman && mayCutOutput ? new RecentRecords() : undefined;
+    const usage = await follow(engine, attempt, recent, options);
     const [info] = await Promise.all([
       engine.inspectContainer(container, signal),
-      completeLog(engine, attempt, options),
+      recent === undefined || options.withoutLog
+        ? undefined
+        : completeLog(engine, attempt, recent, options),
     ]);
     if (info === undefined) return;
     if (isRunning(info)) {
@@ -101,6 +106,7 @@ export function wasStarted({ status, startedAt }: ContainerInfo): boolean {
 async function follow(
   engine: Engine,
   attempt: AttemptHandle,
+  recent: RecentRecords | undefined,
   { container, withoutLog, stopRequested, clock, signal }: MonitorOptions,
 ): Promise<ContainerUsage> {
   const over = new AbortController();
@@ -139,6 +145,7 @@ async function follow(
           container,
           exited: exited.signal,
           follow: true,
+          recent,
           clock,
           signal: alive,
         }),
@@ -159,18 +166,33 @@ interface CopyAllOptions extends Pick<MonitorOptions, "container" | "clock" | "s
   /** Aborts when the container has ended. */
   readonly exited: AbortSignal;
   readonly follow: boolean;
+  /** Set: reads times as well, and adds the records to it. */
+  readonly recent?: RecentRecords | undefined;
 }
 
-/** Reads the output again if the engine may have cut it; skips what the log has. */
+/** Records of the tail that is read again; the engine holds at most 16 KiB to be one. */
+const TAIL_RECORDS = 256;
+
+/**
+ * Reads the end of the output again, as the engine may have cut it off: all of it if it is short, or
+ * if the tail does not show for certain what is missing.
+ */
 async function completeLog(
   engine: Engine,
   attempt: AttemptHandle,
-  { container, withoutLog, clock, signal }: MonitorOptions,
+  recent: RecentRecords,
+  { container, clock, signal }: MonitorOptions,
 ): Promise<void> {
-  const { podman, mayCutOutput } = await engine.facts(signal);
-  if (withoutLog || podman || !mayCutOutput) return;
   const exited = AbortSignal.abort(new DOMException("The container has ended", "AbortError"));
-  await copyAll(engine, attempt, { container, exited, follow: false, clock, signal });
+  const options = { container, exited, follow: false, clock, signal };
+  if (recent.count > TAIL_RECORDS && hasLog(attempt)) {
+    const tail = { container, follow: false, stamped: true, tail: TAIL_RECORDS, signal };
+    const frames = untilQuiet(engine.readLogs(tail), options);
+    let isComplete = false;
+    await orGone(copyRest(attempt, frames, recent).then((done) => void (isComplete = done)));
+    if (isComplete) return;
+  }
+  await copyAll(engine, attempt, options);
 }
 
 async function copyAll(
@@ -178,11 +200,16 @@ async function copyAll(
   attempt: AttemptHandle,
   options: CopyAllOptions,
 ): Promise<void> {
-  const { container, follow, clock, signal } = options;
-  // Without its log, the attempt was never begun.
-  if (!logFilesOf(attempt.directory, attempt.spec.output).every(existsSync)) return;
-  const frames = untilQuiet(engine.readLogs({ container, follow, signal }), options);
-  await orGone(copyOutput(attempt, frames, { clock, signal }));
+  const { container, follow, recent, clock, signal } = options;
+  if (!hasLog(attempt)) return;
+  const stamped = recent !== undefined;
+  const frames = untilQuiet(engine.readLogs({ container, follow, stamped, signal }), options);
+  await orGone(copyOutput(attempt, frames, { recent, clock, signal }));
+}
+
+/** Without its log, an attempt was never begun. */
+function hasLog({ directory, spec }: AttemptHandle): boolean {
+  return logFilesOf(directory, spec.output).every(existsSync);
 }
 
 /** Gives up if an engine does not finish the output of an ended container. */

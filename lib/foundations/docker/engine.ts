@@ -165,7 +165,7 @@ export class Engine implements Disposable {
   }
 
   /**
-   * Reads the output of a container from the beginning, in frames; with `follow` until it stops.
+   * Reads the output of a container, in frames; with `follow` until it stops.
    *
    * Applies back pressure; the engine keeps the rest. A chunk is valid until the next.
    */

@@ -30,11 +30,15 @@ export interface ReadLogOptions {
   readonly container: string;
   /** Set: until the container stops; else only the present output. */
   readonly follow: boolean;
+  /** Puts its time before each record. */
+  readonly stamped?: boolean;
+  /** Reads only this many of the last records. */
+  readonly tail?: number | undefined;
   readonly signal: AbortSignal;
 }
 
 /**
- * Reads the output of a container from the beginning, in frames; applies back pressure.
+ * Reads the output of a container, in frames; applies back pressure.
  *
  * A broken connection looks like the end: call the engine afterwards to tell them apart.
  *
@@ -43,13 +47,18 @@ export interface ReadLogOptions {
  */
 export function readLogStream(
   address: EngineAddress,
-  { container, follow, signal }: ReadLogOptions,
+  { container, follow, stamped = false, tail, signal }: ReadLogOptions,
 ): AsyncGenerator<Uint8Array> {
+  const query = new URLSearchParams({
+    follow: follow ? "1" : "0",
+    stdout: "1",
+    stderr: "1",
+    ...(stamped ? { timestamps: "1" } : {}),
+    ...(tail === undefined ? {} : { tail: String(tail) }),
+  });
   return readAnswer(address, {
     method: "GET",
-    target: `/containers/${encodeURIComponent(container)}/logs?follow=${
-      follow ? 1 : 0
-    }&stdout=1&stderr=1`,
+    target: `/containers/${encodeURIComponent(container)}/logs?${query}`,
     what: "read the output of a container",
     signal,
   });
@@ -63,7 +72,7 @@ export function readLogStream(
  */
 export async function waitForEnd(
   address: EngineAddress,
-  { container, signal }: Omit<ReadLogOptions, "follow">,
+  { container, signal }: Pick<ReadLogOptions, "container" | "signal">,
 ): Promise<void> {
   const decoder = new TextDecoder();
   let text = "";

@@ -49,3 +49,46 @@ Deno.test("Demultiplexer rejects an invalid frame, and an end within one", () =>
   cut.take(frame(1, new Uint8Array(9)).subarray(0, 12), sink);
   assert.throws(() => cut.end(), /within a frame/);
 });
+
+Deno.test("Demultiplexer takes the times from the records, however the frames are cut", () => {
+  const record = fc.record({
+    stream: fc.constantFrom(1, 2),
+    stamp: fc.constantFrom("2026-01-01T00:00:00.000000001Z", "2026-01-01T00:00:00.000000001+05:30"),
+    bytes: fc.uint8Array({ maxLength: 40 }),
+  });
+  const encoder = new TextEncoder();
+  fc.assert(
+    fc.property(fc.array(record), fc.array(fc.integer({ min: 1, max: 30 })), (all, cuts) => {
+      const whole = concat(
+        all.map(({ stream, stamp, bytes }) =>
+          frame(stream, concat([encoder.encode(`${stamp} `), bytes]))
+        ),
+      );
+      const got: { stream: number; stamp: string; length: number; bytes: number[] }[] = [];
+      const demux = new Demultiplexer((stream, length, stamp) => {
+        const number = stream === "stdout" ? 1 : 2;
+        got.push({ stream: number, length, stamp: new TextDecoder().decode(stamp), bytes: [] });
+      });
+      let at = 0;
+      for (const cut of [...cuts, whole.length]) {
+        demux.take(whole.subarray(at, at + cut), (_, bytes) => got.at(-1)?.bytes.push(...bytes));
+        at += cut;
+      }
+      demux.end();
+      const expected = all.map(({ stream, stamp, bytes }) => (
+        { stream, stamp, length: bytes.length, bytes: [...bytes] }
+      ));
+      assert.deepEqual(got, expected);
+    }),
+  );
+});
+
+Deno.test("Demultiplexer rejects a record without a time", () => {
+  for (const text of ["short", "x".repeat(100)]) {
+    const demux = new Demultiplexer(() => {});
+    assert.throws(
+      () => demux.take(frame(1, new TextEncoder().encode(text)), () => {}),
+      /a record has no time/,
+    );
+  }
+});
