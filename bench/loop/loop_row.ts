@@ -36,7 +36,7 @@ gryt: { api_key: "env:BENCH_GRYT_KEY" }
 /** Returns the daemon of a build as its launcher starts it, with the probe before it. */
 export async function productDaemon(dist: string): Promise<readonly string[]> {
   const launcher = await Deno.readTextFile(`${dist}/bin/cicd-runner`);
-  const flags = /"\$runtime" (run .*) "\$home\/\$bundle"/.exec(launcher)?.[1];
+  const flags = /"\$(?:runtime|home\/deno)" (run .*) "\$home\/\$bundle"/.exec(launcher)?.[1];
   if (flags === undefined) throw new Error(`Cannot find the flags of ${dist}/bin/cicd-runner`);
   const probe = new URL("probe.ts", import.meta.url).pathname;
   const home = `${dist}/lib/cicd-toolkit`;
@@ -58,7 +58,7 @@ export async function measureLoop(options: LoopOptions): Promise<readonly Compar
   const routes = await runner.routes();
   const samples = new Map<string, Map<string, Halt[]>>();
   // The first round compiles the code that the others measure.
-  for (let round = -1; round < (quick ? 1 : 5); round++) {
+  for (let round = -1; round < (quick ? 1 : 3); round++) {
     for (const load of loads(await runner.endedJob())) {
       const route = routeOf(load, routes);
       const halt = await runner.measure(load);

@@ -49,6 +49,7 @@ export async function measureTimeline(options: TimelineOptions): Promise<Timelin
   const { machine, quick, say, signal } = options;
   await using tracer = await Tracer.open(machine.hostPath(LIBRARY));
   const stage = new TracedProduct(options, tracer);
+  await stage.empty();
   // Code caches and the pages of all files, as after any earlier start since boot.
   await stage.cold(false);
   const kinds = [
@@ -117,13 +118,24 @@ class TracedProduct {
 
   /** A job while neither program runs. */
   readonly cold = async (isTraced: boolean): Promise<Measured> => {
-    const { user, machine, signal } = this.#options;
+    await this.#stop();
+    await systemClock.sleep(COLD_REST_MS, { signal: this.#options.signal });
+    return await this.#measure({ isTraced, isCold: true }, () => this.#connect());
+  };
+
+  /** Removes what earlier rows left, queued jobs among it. */
+  async empty(): Promise<void> {
+    const { user, machine } = this.#options;
+    await this.#stop();
+    await machine.run(["sh", "-c", 'rm -rf "$HOME"/.local/state/cicd-toolkit/*'], { user });
+  }
+
+  async #stop(): Promise<void> {
+    const { user, machine } = this.#options;
     const units = ["cicd-runner.service", "cicd-agent@*.service", "cicd.slice"];
     await machine.run(["systemctl", "--user", "stop", ...units], { user });
     await machine.run(["systemctl", "--user", "reset-failed"], { user });
-    await systemClock.sleep(COLD_REST_MS, { signal });
-    return await this.#measure({ isTraced, isCold: true }, () => this.#connect());
-  };
+  }
 
   #connect(): Promise<RawClient> {
     const { machine, user } = this.#options;
@@ -154,7 +166,7 @@ class TracedProduct {
       if (isTraced) this.#tracer.mark(MARKS.ended);
       us = (performance.now() - begun) * 1_000;
       const code: unknown = Reflect.get(Object(ended.body), "exit_code");
-      if (code !== 0) throw new Error(`The job ended with ${JSON.stringify(ended.body)}`);
+      if (code !== 0) throw new Error(`The job has exit code ${String(code)}`);
     } finally {
       if (isTraced) events = await this.#tracer.stop();
     }
