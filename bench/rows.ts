@@ -38,6 +38,7 @@ export const ROW_NAMES = [
 export const ONLY_NOW: Readonly<Partial<Record<RowName, string>>> = {
   timeline: "its points are looked for in this build only",
   pick: "it measures the checkout's own code",
+  loop: "its requests are those of this build's description",
 };
 
 /** One of {@linkcode MACHINE_ROW_NAMES}. */

@@ -36,7 +36,7 @@ gryt: { api_key: "env:BENCH_GRYT_KEY" }
 /** Returns the daemon of a build as its launcher starts it, with the probe before it. */
 export async function productDaemon(dist: string): Promise<readonly string[]> {
   const launcher = await Deno.readTextFile(`${dist}/bin/cicd-runner`);
-  const flags = /"\$(?:runtime|home\/deno)" (run .*) "\$home\/\$bundle"/.exec(launcher)?.[1];
+  const flags = /"\$runtime" (run .*) "\$home\/\$bundle"/.exec(launcher)?.[1];
   if (flags === undefined) throw new Error(`Cannot find the flags of ${dist}/bin/cicd-runner`);
   const probe = new URL("probe.ts", import.meta.url).pathname;
   const home = `${dist}/lib/cicd-toolkit`;
