@@ -123,7 +123,8 @@ function jobSteps(trace: Finder, job: TracedJob): readonly Step[] {
   const read = trace.first(trace.mark(MARKS.request), runner, reads(job.requestBytes));
   const answered = trace.first(read, runner, says("HTTP/1.1 201"));
   const ordered = trace.first(read, runner, says("PUT /attempts/"));
-  const committed = trace.first(read, runner, isSynced);
+  // A starting runner syncs other files too.
+  const committed = trace.last(read, earliest(ordered, answered), runner, isSynced);
   const received = trace.first(
     ordered,
     agent,
@@ -156,7 +157,7 @@ function jobSteps(trace: Finder, job: TracedJob): readonly Step[] {
     [
       "begins to commit the row",
       "runner",
-      trace.first(read, runner, is("enter fsync", "enter fdatasync")),
+      trace.last(read, committed, runner, is("enter fsync", "enter fdatasync")),
     ],
     ["the row and its attempt are on the disk", "runner", committed],
     ["sends the order to the agent (PUT)", "runner", ordered],
@@ -219,6 +220,10 @@ function jobSteps(trace: Finder, job: TracedJob): readonly Step[] {
     ["answers the wait", "runner", trace.first(heard, runner, says("HTTP/1.1 200"))],
     ["knows the exit code", "client", trace.mark(MARKS.ended)],
   ];
+}
+
+function earliest(...events: readonly Found[]): Found {
+  return events.filter((event) => event !== undefined).toSorted((a, b) => a.atUs - b.atUs)[0];
 }
 
 function pidOf(event: Found, key: string): string {

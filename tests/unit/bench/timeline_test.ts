@@ -130,17 +130,19 @@ Deno.test("findTimeline() finds every point of a warm job", () => {
 Deno.test("findTimeline() finds how a cold job's programs start, in whatever order they do", () => {
   const [request = WARM[0], ...rest] = WARM;
   assert.ok(request !== undefined);
+  const otherSync: Line = [RUNNER, "sys_fsync -> 0x0"];
   const lines = [
     request,
     ...startOf("cicd-agent", "agent.js", AGENT),
     ...startOf("cicd-runner", "daemon.js", RUNNER),
-    ...rest,
+    ...rest.flatMap((line) => line[1].startsWith("sys_fsync(") ? [otherSync, line] : [line]),
   ];
   const { points, missing } = findTimeline(traced(lines, true));
   assert.deepEqual(missing, []);
   const place = (what: string) => points.findIndex((point) => point.what === what);
   assert.ok(place("the runtime opens agent.js") < place("the runtime opens daemon.js"));
   assert.ok(place("opens the database") < place("reads the request"));
+  assert.ok(place("begins to commit the row") < place("the row and its attempt are on the disk"));
 });
 
 Deno.test("findTimeline() names what it does not find, and does not guess what is behind it", () => {
