@@ -155,6 +155,11 @@ function jobSteps(trace: Finder, job: TracedJob): readonly Step[] {
   return [
     ["reads the request", "runner", read],
     [
+      "has moved itself within its group: holds the kernel's lock",
+      "runner",
+      trace.first(read, runner, is("cgroup_attach_task")),
+    ],
+    [
       "begins to commit the row",
       "runner",
       trace.last(read, committed, runner, is("enter fsync", "enter fdatasync")),
