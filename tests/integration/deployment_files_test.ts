@@ -70,8 +70,10 @@ Deno.test("every variable of the configuration that deploy/ sets exists", async 
   const known = new Set([...catalogOf(SECTIONS).keys.keys()].map(envNameOf));
   for (const path of await filesBelow(DEPLOY)) {
     for (const [name] of Deno.readTextFileSync(path).matchAll(/\bCICD_[A-Z_]+\b/g)) {
-      // The name of an image, for Compose itself.
-      if (name !== "CICD_IMAGE") assert(known.has(name), `${path}: ${name}`);
+      // The name of an image, for Compose itself, and a directory, for the launchers.
+      if (!["CICD_IMAGE", "CICD_TOOLKIT_CACHE"].includes(name)) {
+        assert(known.has(name), `${path}: ${name}`);
+      }
     }
   }
 });

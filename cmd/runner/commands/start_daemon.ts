@@ -74,10 +74,11 @@ async function startUnit(
   await using manager = await UserManager.connect(env, signal);
   // Agents get units of their own: processes of this unit end with it.
   const agents = flags.settings.has(PROGRAM.keys.agents.name) ? [] : ["--agents=systemd"];
-  const passed = ["PATH", "HOME", "DENO_DIR", "TMPDIR", "XDG_RUNTIME_DIR"].flatMap((variable) => {
-    const value = env[variable];
-    return value === undefined ? [] : [[variable, value]];
-  });
+  const passed = ["PATH", "HOME", "CICD_TOOLKIT_CACHE", "DENO_DIR", "TMPDIR", "XDG_RUNTIME_DIR"]
+    .flatMap((variable) => {
+      const value = env[variable];
+      return value === undefined ? [] : [[variable, value]];
+    });
   await manager.startTransientService(name, [
     unitProperty.description("cicd-toolkit runner (behind per-connection sockets)"),
     unitProperty.slice(SUITE_SLICE),
