@@ -12,10 +12,12 @@ import { parseArgs } from "node:util";
 import type { BuildInfo } from "@lib/features/install/build_info.ts";
 import { pack, writeSums } from "./build/archive.ts";
 import { assemble } from "./build/assemble.ts";
+import { requirePlatform } from "./build/executable_format.ts";
 import { findDenort } from "./build/denort.ts";
-import { archiveName, LIB_PATH, RELEASE_TARGETS } from "./build/layout.ts";
-import { progress as reporter } from "./build/progress.ts";
+import { archiveName, LIB_PATH, RELEASE_TARGETS, requireDeno } from "./build/layout.ts";
+import { type Progress, progress as reporter } from "./build/progress.ts";
 import { run } from "./build/run.ts";
+import { verifyBuild } from "./build/verify.ts";
 
 const USAGE = `Usage: deno task compile [options]
 
@@ -23,6 +25,7 @@ const USAGE = `Usage: deno task compile [options]
   --target TRIPLE  platform to build for; may be repeated; "all" for a release
   --out DIR        output directory (default: dist)
   --root DIR       the source tree (default: this one)
+  --relocatable    leave the output directory out of the launchers (implied by --archive)
   --archive        also create an archive for each target, and SHA256SUMS
   --offline        do not look for a runtime on the network
   --json           print progress as JSON lines
@@ -34,6 +37,7 @@ interface Options {
   readonly targets: readonly string[];
   readonly out: string;
   readonly root: string;
+  readonly relocatable: boolean;
   readonly archive: boolean;
   readonly offline: boolean;
   readonly json: boolean;
@@ -41,19 +45,31 @@ interface Options {
 
 async function build(options: Options, signal: AbortSignal): Promise<void> {
   const { root, out, targets } = options;
+  requireDeno(Deno.version.deno);
   const report = reporter(options.json);
+  // All of them before the first build, so that a build is made as a whole or not at all.
+  const layouts = new Map<string, BuildInfo["layout"]>();
+  for (const target of targets) {
+    layouts.set(target, await chooseLayout(options, { target, report, signal }));
+  }
   const tree = await readTree(root, signal);
   const sums = new Map<string, string>();
-  for (const target of targets) {
-    const layout = await chooseLayout(options, target, signal);
+  for (const [target, layout] of layouts) {
     const info: BuildInfo = { ...tree.info, layout, target, deno: Deno.version.deno };
     const releaseDir = targets.length === 1 ? out : `${out}/${target}`;
     const scratch = `${releaseDir}.tmp.${Deno.pid}`;
     await Deno.mkdir(scratch, { recursive: true });
     try {
-      // An archive is the same wherever it was built.
-      const origin = options.archive ? {} : { origin: resolve(releaseDir) };
-      await assemble({ root, outDir: scratch, ...origin, info, progress: report, signal });
+      // An archive is the same wherever it was built; one that moves must not be looked for there.
+      const origin = options.relocatable ? {} : { origin: resolve(releaseDir) };
+      const { epochSeconds } = tree;
+      await assemble(
+        { root, outDir: scratch, ...origin, info, epochSeconds, progress: report, signal },
+      );
+      if (target === Deno.build.target) {
+        using _ = report.step("verify", "cicd-runner version");
+        await verifyBuild(scratch, info, signal);
+      }
       await removeRelease(releaseDir);
       await Deno.rename(scratch, releaseDir);
     } finally {
@@ -75,27 +91,39 @@ async function build(options: Options, signal: AbortSignal): Promise<void> {
 
 async function chooseLayout(
   options: Options,
-  target: string,
-  signal: AbortSignal,
+  { target, report, signal }: {
+    readonly target: string;
+    readonly report: Progress;
+    readonly signal: AbortSignal;
+  },
 ): Promise<BuildInfo["layout"]> {
+  const host = Deno.build.target;
   if (options.layout === "shared-runtime") {
-    if (target !== Deno.build.target) {
-      throw new Error(
-        `Cannot build a shared runtime for "${target}": this runtime is for ${Deno.build.target}`,
-      );
-    }
-    return "shared-runtime";
+    if (target === host) return "shared-runtime";
+    throw new Error(`Cannot build a shared runtime for "${target}": this runtime is for ${host}`);
   }
   const found = await findDenort(Deno.version.deno, target, {
     env: (name) => Deno.env.get(name),
     exists: (path) => Deno.stat(path).then((stat) => stat.isFile, () => false),
-    reachable: (url) => options.offline ? Promise.resolve(false) : answers(url, signal),
+    host,
+    ...options.offline ? {} : { reachable: (url: string) => answers(url, signal) },
   });
-  if (found.kind !== "unavailable") return "executable";
-  if (options.layout === "executable" || target !== Deno.build.target) {
-    throw new Error(`Cannot build executables for "${target}": ${found.reason}`);
+  switch (found.kind) {
+    case "given":
+      await requirePlatform(found.path, target);
+      return "executable";
+    case "cached":
+    case "download":
+      return "executable";
+    case "unusable":
+      throw new Error(`Cannot build executables for "${target}": ${found.reason}`);
+    case "unavailable":
+      if (options.layout === "executable" || target !== host) {
+        throw new Error(`Cannot build executables for "${target}": ${found.reason}`);
+      }
+      report.warn(`no executables, but a shared runtime: ${found.reason}`);
+      return "shared-runtime";
   }
-  return "shared-runtime";
 }
 
 async function answers(url: string, signal: AbortSignal): Promise<boolean> {
@@ -164,6 +192,7 @@ function parseOptions(args: readonly string[]): Options | "help" {
       target: { type: "string", multiple: true },
       out: { type: "string" },
       root: { type: "string" },
+      relocatable: { type: "boolean", default: false },
       archive: { type: "boolean", default: false },
       offline: { type: "boolean", default: false },
       json: { type: "boolean", default: false },
@@ -176,12 +205,18 @@ function parseOptions(args: readonly string[]): Options | "help" {
     throw new TypeError(`Unknown layout "${layout}": use auto, executable, or shared-runtime`);
   }
   const targets = values.target ?? [Deno.build.target];
+  const known: readonly string[] = ["all", Deno.build.target, ...RELEASE_TARGETS];
+  const unknown = targets.find((target) => !known.includes(target));
+  if (unknown !== undefined) {
+    throw new TypeError(`Unknown target "${unknown}": use ${RELEASE_TARGETS.join(", ")}, or all`);
+  }
   const root = values.root ?? decodeURIComponent(new URL("..", import.meta.url).pathname);
   return {
     layout,
     targets: targets.includes("all") ? RELEASE_TARGETS : targets,
     root: root.replace(/\/+$/, ""),
     out: (values.out ?? `${root.replace(/\/+$/, "")}/dist`).replace(/\/+$/, ""),
+    relocatable: values.relocatable || values.archive,
     archive: values.archive,
     offline: values.offline,
     json: values.json,

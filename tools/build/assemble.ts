@@ -5,9 +5,11 @@
  */
 import { type BuildInfo, formatBuildInfo } from "@lib/features/install/build_info.ts";
 import { bundle, bundleLazily, LAZY_PACKAGES } from "./bundle.ts";
+import { requirePlatform } from "./executable_format.ts";
 import { launcherText, LIB_PATH, PERMISSION_FLAGS, PROGRAMS, V8_FLAGS } from "./layout.ts";
 import type { Progress } from "./progress.ts";
 import { run } from "./run.ts";
+import { stampTree } from "./stamp.ts";
 
 /** Options for {@linkcode assemble}. */
 export interface AssembleOptions {
@@ -17,13 +19,15 @@ export interface AssembleOptions {
   /** Where the release will stay; absent if it may be unpacked anywhere. */
   readonly origin?: string;
   readonly info: BuildInfo;
+  /** Modification time of every file, in seconds since the epoch. */
+  readonly epochSeconds: number;
   readonly progress: Progress;
   readonly signal: AbortSignal;
 }
 
 /** Builds a whole release below `outDir`: `bin/` and `lib/cicd-toolkit/`. */
 export async function assemble(options: AssembleOptions): Promise<void> {
-  const { root, outDir, info, progress, signal } = options;
+  const { root, outDir, info, epochSeconds, progress, signal } = options;
   const lib = `${outDir}/${LIB_PATH}`;
   const scratch = `${outDir}/.bundles`;
   await Deno.mkdir(`${outDir}/bin`, { recursive: true });
@@ -52,6 +56,8 @@ export async function assemble(options: AssembleOptions): Promise<void> {
     await bundle(part, files, place);
   }
   if (info.layout === "executable") {
+    // Their times become part of the executables.
+    await stampTree(scratch, epochSeconds);
     await compileAll(options, { bundles: scratch, include: [...files.values()] });
     await Deno.remove(scratch, { recursive: true });
   } else {
@@ -63,6 +69,7 @@ export async function assemble(options: AssembleOptions): Promise<void> {
     await copyIfThere(`${root}/${file}`, `${outDir}/${file}`);
   }
   await Deno.writeTextFile(`${lib}/build.json`, formatBuildInfo(info));
+  await stampTree(outDir, epochSeconds);
 }
 
 async function compileAll(
@@ -79,6 +86,9 @@ async function compileAll(
       "--no-check",
       "--no-config",
       "--no-lock",
+      // The cache would be in the temporary directory, where other accounts can plant one: a program
+      // executes it without asking whose it is.
+      "--no-code-cache",
       `--target=${info.target}`,
       ...PERMISSION_FLAGS,
       V8_FLAGS,
@@ -86,6 +96,7 @@ async function compileAll(
       `--output=${outDir}/bin/${program.name}`,
       `${bundles}/${program.bundle}`,
     ], { cwd: bundles, signal });
+    await requirePlatform(`${outDir}/bin/${program.name}`, info.target);
   }
 }
 

@@ -80,6 +80,22 @@ export const OFFLINE_FLAGS: readonly string[] = [
   "--no-remote",
 ];
 
+/** The version of Deno that the programs are made for: it becomes part of every build. */
+export const DENO_VERSION = "2.9.6";
+
+/**
+ * Checks the version of Deno that builds.
+ *
+ * @throws {Error} If it is not {@linkcode DENO_VERSION}.
+ */
+export function requireDeno(found: string): void {
+  if (found === DENO_VERSION) return;
+  throw new Error(
+    `Cannot build with Deno ${found}: the programs are made for Deno ${DENO_VERSION}; ` +
+      `install it with "npm install --global deno@${DENO_VERSION}"`,
+  );
+}
+
 /** The platforms of a release. */
 export const RELEASE_TARGETS = [
   "x86_64-unknown-linux-gnu",

@@ -8,6 +8,8 @@
 export interface Progress {
   /** Begins a step; disposing it reports the time it took. */
   step(name: string, detail: string): Disposable;
+  /** Reports something that the caller may not expect. */
+  warn(message: string): void;
   /** Reports the end of the build. */
   done(result: Readonly<Record<string, unknown>>): void;
 }
@@ -27,6 +29,9 @@ export function progress(json: boolean): Progress {
           if (json) emit({ event: "end", step: name, ms }, "");
         },
       };
+    },
+    warn(message) {
+      emit({ event: "warning", message }, `  WARNING  ${message}`);
     },
     done(result) {
       const ms = Math.round(performance.now() - started);

@@ -7,6 +7,8 @@
 /** Options for {@linkcode run}. */
 export interface RunOptions {
   readonly cwd?: string;
+  /** In addition to the environment of this process. */
+  readonly env?: Readonly<Record<string, string>>;
   readonly signal: AbortSignal;
 }
 
@@ -24,7 +26,7 @@ export async function run(argv: readonly string[], options: RunOptions): Promise
     stderr: "piped",
     signal: options.signal,
     ...options.cwd === undefined ? {} : { cwd: options.cwd },
-    env: { NO_COLOR: "1" },
+    env: { NO_COLOR: "1", ...options.env },
   });
   const { success, code, stdout, stderr } = await child.output();
   if (!success) {
