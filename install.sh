@@ -34,6 +34,12 @@ TEXT
 # Set by the release workflow; a checkout has no download address.
 default_base_url=''
 
+# What a checkout is built with. The runtime becomes part of the build, and another is untested.
+deno_version=2.9.6
+
+# Nothing that is installed is open to other accounts, whatever the caller's umask is.
+umask go-w
+
 say() { printf '%s\n' "$*"; }
 warn() { printf 'install.sh: warning: %s\n' "$*" >&2; }
 die() {
@@ -114,6 +120,7 @@ esac
 
 if [ "$system" = yes ]; then
   [ "$uid" = 0 ] || [ "$dry_run" = yes ] || die "--system needs root: use sudo"
+  umask 022
   prefix=${prefix:-/opt/cicd-toolkit}
   for_user=${for_user:-${SUDO_USER:-}}
   [ "$for_user" != root ] || for_user=''
@@ -142,7 +149,52 @@ trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
 make_scratch() {
-  [ -n "$scratch" ] || scratch=$(mktemp -d "${TMPDIR:-/tmp}/cicd-toolkit.XXXXXXXX")
+  if [ -z "$scratch" ]; then
+    require_ours "${TMPDIR:-/tmp}" "set TMPDIR to a directory of your own"
+    scratch=$(mktemp -d "${TMPDIR:-/tmp}/cicd-toolkit.XXXXXXXX")
+  fi
+}
+
+# Accounts outside of a user namespace, root among them, are all shown as this one.
+unmapped=''
+if [ -r /proc/self/uid_map ] && read -r _ _ accounts </proc/self/uid_map; then
+  [ "$accounts" = 4294967295 ] || unmapped=65534
+fi
+
+# Stops where another account could exchange what this script writes and then runs, and gain this
+# one: each directory above must belong to this account or root, and only they may replace its
+# entries. What does not exist yet is skipped.
+require_ours() { # DIR ADVICE
+  [ -d "$1" ] || return 0
+  for way in "$1" "$(CDPATH='' cd -P -- "$1" && pwd -P)"; do
+    case $way in
+    /*) ;;
+    *) die "not an absolute path: $way" ;;
+    esac
+    while :; do
+      facts=$(LC_ALL=C ls -ldn -- "${way:-/}") || die "cannot look at ${way:-/}"
+      owner=$(printf '%s\n' "$facts" | awk '{ print $3 }')
+      group=$(printf '%s\n' "$facts" | awk '{ print $4 }')
+      [ "$owner" = 0 ] || [ "$owner" = "$uid" ] || [ "$owner" = "$unmapped" ] ||
+        die "${way:-/} belongs to another account (uid $owner), which could run code as yours: $2"
+      case $facts in
+      l* | ?????????[tT]*) ;;
+      ????????w*) die "every account can write to ${way:-/} and run code as yours: chmod o-w it, or $2" ;;
+      ?????w*)
+        # A group with the account's number is its own.
+        [ "$group" = "$owner" ] || warn "group $group can write to ${way:-/} and run code as yours"
+        ;;
+      esac
+      case $way in '' | /) break ;; esac
+      way=${way%/*}
+    done
+  done
+}
+
+require_our_places() {
+  for place in "$prefix" "$bin_dir" "$home_dir" "$home_dir/releases"; do
+    require_ours "$place" "use another --prefix"
+  done
 }
 
 # ---------------------------------------------------------------- files
@@ -257,17 +309,38 @@ build_release() { # sets release_dir
   make_scratch
   release_dir=$scratch/release
   say "Building $source_dir"
+  (
+    # The build's caches are code too.
+    # shellcheck disable=SC2030
+    [ -O "${HOME:-}" ] || export HOME="$scratch"
+    deno=$(find_deno) || exit 1
+    cd "$source_dir" && "$deno" run -A tools/build.ts --relocatable --out "$release_dir"
+  ) || die "the build failed: nothing was installed"
+}
+
+# Prints the path of the Deno to build with: exactly the version this tree was made for.
+find_deno() {
+  found=''
+  # shellcheck disable=SC2031
   for candidate in "${DENO:-}" "$(command -v deno || :)" "${HOME:-}/.deno/bin/deno"; do
-    if [ -n "$candidate" ] && "$candidate" --version 2>/dev/null | grep -q '^deno 2\.'; then
-      (cd "$source_dir" && "$candidate" run -A tools/build.ts --out "$release_dir") ||
-        die "the build failed: nothing was installed"
+    # One that was asked for is not silently passed over.
+    if [ -z "$candidate" ] || { [ -z "${DENO:-}" ] && [ ! -x "$candidate" ]; }; then continue; fi
+    is=$("$candidate" --version 2>/dev/null | sed -n '1s/^deno \([^ ]*\).*/\1/p')
+    if [ "$is" = "$deno_version" ]; then
+      say "$candidate"
       return 0
     fi
+    found="$found, not ${is:-something else} ($candidate)"
+    [ -z "${DENO:-}" ] || break
   done
-  command -v npx >/dev/null 2>&1 ||
-    die "cannot build: install Deno 2 (https://deno.com) or Node.js, or use --version"
-  (cd "$source_dir" && npx -y deno@2.9.6 run -A tools/build.ts --out "$release_dir") ||
-    die "the build failed: nothing was installed"
+  if [ -z "${DENO:-}" ] && command -v npx >/dev/null 2>&1; then
+    [ -z "$found" ] || warn "this tree needs Deno $deno_version$found: trying npx"
+    if npx -y "deno@$deno_version" eval 'console.log(Deno.execPath())'; then return 0; fi
+  fi
+  die "cannot build: this tree needs Deno $deno_version${found:-, and none was found}. Install it with
+  npm install --global deno@$deno_version
+or from https://github.com/denoland/deno/releases/tag/v$deno_version, set DENO to its path, or use
+--version to install a release that is already built"
 }
 
 build_field() { # DIR FIELD: prints a field of build.json
@@ -303,9 +376,29 @@ release_id() {
   say "$(build_field "$release_dir" version)-$(printf '%.12s' "$digest")"
 }
 
+# Stops unless the program is what build.json says. A program that cannot run here, or is of another
+# build, must not replace one that can.
+require_working() { # DIR
+  here=$(platform 2>/dev/null || :)
+  built=$(build_field "$1" target)
+  [ -z "$here" ] || [ -z "$built" ] || [ "$here" = "$built" ] ||
+    die "the release is for $built, this machine is $here: nothing was changed"
+  if ! aside "$1/bin/cicd-runner" version --json >"$scratch/facts" 2>"$scratch/said"; then
+    cat "$scratch/said" >&2
+    die "the new cicd-runner does not run on this machine: nothing was changed"
+  fi
+  for field in version deno target; do
+    built=$(build_field "$1" "$field")
+    is=$(sed -n "s/.*\"$field\": *\"\([^\"]*\)\".*/\1/p" "$scratch/facts")
+    [ -z "$built" ] || [ "$is" = "$built" ] ||
+      die "the release says $field $built, its cicd-runner ${is:-nothing}: nothing was changed"
+  done
+}
+
 install_programs() {
   make_dir "$bin_dir"
   make_dir "$home_dir/releases"
+  require_our_places
   if [ -z "$release_dir" ]; then
     say "would install: $home_dir/releases/VERSION, and switch $home_dir/current to it"
     for program in $programs; do
@@ -336,12 +429,14 @@ install_programs() {
       mv "$staging" "$target"
     fi
   fi
-  # A program that cannot run here must not replace one that can.
-  if [ "$dry_run" = no ] &&
-    ! aside "$target/bin/cicd-runner" version >/dev/null 2>"$scratch/said"; then
-    cat "$scratch/said" >&2
-    [ "$(readlink "$home_dir/current" 2>/dev/null)" = "releases/$id" ] || rm -rf "$target"
-    die "the new cicd-runner does not run on this machine: nothing was changed"
+  if [ "$dry_run" = no ]; then
+    # By an earlier installer, under a umask that let others in.
+    open=$(find "$target" ! -type l \( -perm -0002 -o ! -user "$uid" ! -user 0 \) | head -n 1)
+    [ -z "$open" ] || die "another account can change $open: remove $target, and run this again"
+    if ! (require_working "$target"); then
+      [ "$(readlink "$home_dir/current" 2>/dev/null)" = "releases/$id" ] || rm -rf "$target"
+      exit 1
+    fi
   fi
   before=$(readlink "$home_dir/current" 2>/dev/null || :)
   put_link "releases/$id" "$home_dir/current"
@@ -455,6 +550,7 @@ do_install() {
 
 # Finds a program that can remove everything: in this release, or installed.
 find_runner() { # sets runner
+  require_our_places
   make_scratch
   for runner in "${source_dir:-/nowhere}/bin/cicd-runner" "$home_dir/current/bin/cicd-runner"; do
     if [ -x "$runner" ] && aside "$runner" uninstall --help 2>/dev/null | grep -q -e --purge; then

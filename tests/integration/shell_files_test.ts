@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { VERSION } from "@lib/core/version.ts";
 
 const ROOT = new URL("../../", import.meta.url).pathname;
 
@@ -32,7 +33,7 @@ async function makeRelease(directory: string): Promise<void> {
   await Deno.mkdir(`${lib}/units`, { recursive: true });
   await Deno.mkdir(`${directory}/bin`);
   await Deno.mkdir(`${directory}/home`);
-  await Deno.writeTextFile(`${lib}/build.json`, '{\n  "version": "1.0.0"\n}\n');
+  await Deno.writeTextFile(`${lib}/build.json`, `{\n  "version": "${VERSION}"\n}\n`);
   await Deno.writeTextFile(`${lib}/units/cicd-runner.service`, "");
   const main = `${Deno.execPath()} run --quiet --allow-all ${ROOT}cmd/runner/main.ts`;
   const program = `#!/bin/sh\ncase $1 in (install | uninstall) echo --purge; exit 0;; esac\n` +

@@ -201,6 +201,8 @@ Deno.test("every place that fetches Deno names the version that the programs are
     "install.sh": /^deno_version=(\S+)$/m,
     ".ci/deno.sh": /^version=(\S+)$/m,
     ".github/workflows/release.yml": /deno@([\d.]+)/,
+    "README.md": /deno@([\d.]+)/,
+    "docs/operations.md": /the Deno version it was made for, ([\d.]+),/,
   };
   for (const [file, pattern] of Object.entries(places)) {
     const [, version] = pattern.exec(await Deno.readTextFile(`${ROOT}/${file}`)) ?? [];

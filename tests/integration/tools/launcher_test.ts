@@ -3,7 +3,7 @@ import { DatabaseSync } from "node:sqlite";
 import { launcherText, LIB_PATH, PROGRAMS } from "../../../tools/build/layout.ts";
 
 const TEMPLATE = new URL("../../../tools/build/launcher.sh", import.meta.url);
-const NOBODY = 65_534;
+const OTHER = 4_242;
 const isRoot = Deno.uid() === 0;
 
 interface Launched {
@@ -100,7 +100,7 @@ Deno.test({
     await Deno.remove(`${t.lib}/cicd-runner`);
     await Deno.writeTextFile(`${t.lib}/cicd-runner`, "#!/bin/sh\necho PWNED\n", { mode: 0o755 });
     const owned = await new Deno.Command("chown", {
-      args: ["-hR", `${NOBODY}:${NOBODY}`, `${t.directory}/tmp`],
+      args: ["-hR", `${OTHER}:${OTHER}`, `${t.directory}/tmp`],
     }).output();
     assert.ok(owned.success);
     const { code, stdout } = await t.run();
@@ -152,7 +152,7 @@ async function plant() {
       launch(program, { HOME: home, ...env }, options),
     async giveAway(path: string) {
       const { success } = await new Deno.Command("chown", {
-        args: ["-R", `${NOBODY}:${NOBODY}`, path],
+        args: ["-R", `${OTHER}:${OTHER}`, path],
       }).output();
       assert.ok(success);
     },
