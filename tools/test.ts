@@ -10,14 +10,20 @@
  */
 import process from "node:process";
 import { whyNoEngine } from "../tests/support/docker_engine.ts";
+import { whyNoExecutables } from "../tests/support/release.ts";
 import { whyNoMachines } from "../tests/support/suite.ts";
 import { addCounts, type Counts, NO_TESTS, readJunit, summaryLine } from "./test_counts.ts";
 
-/** A directory of tests with the same permissions. */
+/** Tests with the same permissions. */
 interface Suite {
   readonly name: string;
+  /** Arguments of `deno test` that choose the tests. @default {[`tests/${name}/`]} */
+  readonly tests?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
   readonly permissions: readonly string[];
   readonly timeoutMs: number;
+  /** Returns why the suite cannot run on this host, whatever is installed, or `undefined`. */
+  readonly whyNever?: () => Promise<string | undefined>;
   /** Returns why the suite cannot run on this host, or `undefined`. */
   readonly whyNot?: () => Promise<string | undefined>;
 }
@@ -38,6 +44,20 @@ const SUITES: readonly Suite[] = [
     permissions: ["--allow-all"],
     timeoutMs: 40 * MINUTE_MS,
     whyNot: whyNoMachines,
+  },
+  {
+    // What installs a release, once more with executables.
+    name: "compiled",
+    tests: [
+      "--ignore=tests/system/harness_test.ts,tests/system/unit_executor_test.ts",
+      "tests/system/",
+      "tests/container/deployment_test.ts",
+    ],
+    env: { CICD_TEST_LAYOUT: "executable" },
+    permissions: ["--allow-all"],
+    timeoutMs: 40 * MINUTE_MS,
+    whyNever: whyNoExecutables,
+    whyNot: async () => await whyNoMachines() ?? await whyNoEngine(),
   },
 ];
 
@@ -70,7 +90,12 @@ async function main(args: readonly string[]): Promise<number> {
 async function setUp(chosen: readonly Suite[]): Promise<void> {
   const installed = await run([Deno.execPath(), "install", "--frozen", "--quiet"]);
   if (installed !== 0) throw new Error("Cannot install the dependencies of deno.lock");
-  if (Deno.build.os === "linux" && chosen.some(({ whyNot }) => whyNot !== undefined)) {
+  const needy = await Promise.all(
+    chosen.map(async ({ whyNot, whyNever }) =>
+      whyNot !== undefined && await whyNever?.() === undefined
+    ),
+  );
+  if (Deno.build.os === "linux" && needy.includes(true)) {
     // It reports failures itself; the suite is then skipped.
     await run([`${PROJECT}.ci/install_system_packages.sh`]);
   }
@@ -95,8 +120,8 @@ async function runSuite(
   passedOn: readonly string[],
   output: Output,
 ): Promise<Counts> {
-  const { name, permissions, timeoutMs } = suite;
-  const reason = await suite.whyNot?.();
+  const { name, tests = [`tests/${name}/`], env = {}, permissions, timeoutMs } = suite;
+  const reason = await suite.whyNever?.() ?? await suite.whyNot?.();
   if (reason !== undefined) {
     console.log(`\nSKIPPED ${name} suite: ${reason}\n`);
     return { ...NO_TESTS, skipped: 1 };
@@ -106,10 +131,10 @@ async function runSuite(
   const started = performance.now();
   try {
     const junit = `${directory}/junit.xml`;
-    const args = ["test", ...permissions, `--junit-path=${junit}`, ...passedOn, `tests/${name}/`];
+    const args = ["test", ...permissions, `--junit-path=${junit}`, ...passedOn, ...tests];
     const kept = output === "kept" ? `${directory}/output` : undefined;
     const signal = AbortSignal.timeout(timeoutMs);
-    const code = await run([Deno.execPath(), ...args], { signal, kept });
+    const code = await run([Deno.execPath(), ...args], { signal, kept, env });
     if (kept !== undefined) console.log(`\n== ${name} suite\n${await Deno.readTextFile(kept)}`);
     const counts = readJunit(await Deno.readTextFile(junit).catch(() => ""));
     const seconds = ((performance.now() - started) / 1_000).toFixed(1);
@@ -133,8 +158,9 @@ function fail(counts: Counts, why: string): Counts {
 /** Runs a program in the project's directory; returns its exit code. */
 async function run(
   argv: readonly string[],
-  { signal, kept }: {
+  { signal, kept, env = {} }: {
     readonly signal?: AbortSignal;
+    readonly env?: Readonly<Record<string, string>>;
     /** The file for its output, which is inherited otherwise. */
     readonly kept?: string | undefined;
   } = {},
@@ -144,6 +170,7 @@ async function run(
   const child = new Deno.Command(program, {
     args,
     cwd: PROJECT,
+    env,
     stdin: "null",
     ...(signal === undefined ? {} : { signal }),
   }).spawn();

@@ -3,20 +3,22 @@
  *
  * @module
  */
+import { pack, writeSums } from "../../tools/build/archive.ts";
 import { findDenort } from "../../tools/build/denort.ts";
+import { archiveName } from "../../tools/build/layout.ts";
 import { runOnHost } from "./machine_host.ts";
 
 const CHECKOUT = new URL("../..", import.meta.url).pathname.replace(/\/$/, "");
 
 /** A layout of a release, as `build.json` names it. */
-export type Layout = "executable" | "shared-runtime";
+type Layout = "executable" | "shared-runtime";
 
 /**
  * Returns the layout under test, which `CICD_TEST_LAYOUT` sets.
  *
  * @default {"shared-runtime"}
  */
-export function layoutUnderTest(): Layout {
+function layoutUnderTest(): Layout {
   const given = Deno.env.get("CICD_TEST_LAYOUT") ?? "shared-runtime";
   if (given === "executable" || given === "shared-runtime") return given;
   throw new TypeError(
@@ -24,8 +26,14 @@ export function layoutUnderTest(): Layout {
   );
 }
 
+/** The release that is to be tested instead of a build. */
+function givenRelease(): string | undefined {
+  return Deno.env.get("CICD_TEST_RELEASE");
+}
+
 /** Says why no executables can be built here without the network, or `undefined` if they can. */
 export async function whyNoExecutables(): Promise<string | undefined> {
+  if (givenRelease() !== undefined) return "CICD_TEST_RELEASE names another release";
   const found = await findDenort(Deno.version.deno, Deno.build.target, {
     env: (name) => Deno.env.get(name),
     exists: (path) => Deno.stat(path).then((stat) => stat.isFile, () => false),
@@ -35,8 +43,7 @@ export async function whyNoExecutables(): Promise<string | undefined> {
 }
 
 /**
- * Builds a release in the layout under test; `CICD_TEST_RELEASE` names a directory with one that is
- * to be tested instead.
+ * Makes the release under test; for tests that only read it.
  *
  * @param stack Takes over what was made.
  * @returns The release's directory.
@@ -45,18 +52,35 @@ export async function releaseUnderTest(
   stack: AsyncDisposableStack,
   signal: AbortSignal,
 ): Promise<string> {
-  const given = Deno.env.get("CICD_TEST_RELEASE");
+  const given = givenRelease();
   if (given !== undefined) return given;
   const directory = await Deno.makeTempDir({ prefix: "cicd-release-" });
   stack.defer(() => Deno.remove(directory, { recursive: true }));
   // Others than its maker have to see into it.
   await Deno.chmod(directory, 0o755);
-  await buildRelease(`${directory}/release`, [], signal);
+  await putRelease(`${directory}/release`, { signal });
   return `${directory}/release`;
 }
 
-/** Builds a release in the layout under test, with more options of `tools/build.ts`. */
-export async function buildRelease(
+/**
+ * Puts the release under test into `out`: a build in the layout under test, or a copy of the one that
+ * `CICD_TEST_RELEASE` names. With `archive`, `out` followed by `-archive` gets its archive.
+ */
+export async function putRelease(
+  out: string,
+  { archive = false, signal }: { readonly archive?: boolean; readonly signal: AbortSignal },
+): Promise<void> {
+  const given = givenRelease();
+  if (given === undefined) return await build(out, archive ? ["--archive"] : [], signal);
+  await runOnHost(["cp", "-a", "--", given, out], { signal });
+  if (!archive) return;
+  const [target, outDir] = [Deno.build.target, `${out}-archive`];
+  await Deno.mkdir(outDir);
+  const { sha256 } = await pack({ releaseDir: out, outDir, target, epochSeconds: 0, signal });
+  await writeSums(outDir, new Map([[archiveName(target), sha256]]));
+}
+
+async function build(
   out: string,
   options: readonly string[],
   signal: AbortSignal,

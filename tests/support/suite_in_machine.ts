@@ -86,8 +86,7 @@ export const TERMINAL_STATES: readonly string[] = [
 /**
  * Boots a machine and installs the suite in it, as `install.sh` does it.
  *
- * The release is built from this checkout; `CICD_TEST_RELEASE` names a directory
- * with one that is to be tested instead.
+ * The release is the one under test: see `release.ts`.
  */
 export async function bootSuite(options: SuiteOptions = {}): Promise<SuiteInMachine> {
   const signal = options.signal ?? new AbortController().signal;

@@ -14,7 +14,9 @@ const IMAGE_PROGRAMS = ["sh", "cat", "dd", "echo", "id", "ls", "sleep", "stat", 
 
 /** Starts the checks. All of V8's compiled code is gone with the machine. */
 const START = `export DENO_DIR=/tmp/deno-dir NO_COLOR=1 DENO_NO_UPDATE_CHECK=1
-exec ${VM_PAYLOAD}/release/lib/cicd-toolkit/deno run --quiet --no-config --no-lock --allow-all \\
+runtime=${VM_PAYLOAD}/release/lib/cicd-toolkit/deno
+[ -x "$runtime" ] || runtime=${VM_PAYLOAD}/deno
+exec "$runtime" run --quiet --no-config --no-lock --allow-all \\
   ${VM_PAYLOAD}/checks.js
 `;
 
@@ -42,6 +44,10 @@ export async function makePayload(
   stack.defer(() => Deno.remove(directory, { recursive: true }));
   await Deno.chmod(directory, 0o755);
   await runOnHost(["cp", "-a", "--", release, `${directory}/release`], { signal });
+  // Executables have no runtime for the checks.
+  if (!await Deno.stat(`${release}/lib/cicd-toolkit/deno`).then(() => true, () => false)) {
+    await Deno.copyFile(Deno.execPath(), `${directory}/deno`);
+  }
   await runOnHost([
     ...[Deno.execPath(), "bundle", "--quiet", "--no-check", "--platform=deno"],
     ...[`--config=${CHECKOUT}/deno.json`, `--output=${directory}/checks.js`],

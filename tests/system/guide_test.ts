@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { systemClock } from "@lib/core/clock.ts";
 import { bootMachine, type Machine } from "../support/machine.ts";
+import { putRelease } from "../support/release.ts";
 
 /** The units of a deployment guide that was written before this product. */
 const RUNNER = `[Unit]
@@ -115,11 +116,7 @@ Deno.test("the systemd guide works word for word, with one copied program", asyn
   const directory = await Deno.makeTempDir({ prefix: "cicd-guide-" });
   try {
     await Deno.chmod(directory, 0o755);
-    const { success } = await new Deno.Command(Deno.execPath(), {
-      args: ["run", "-A", "tools/build.ts", "--layout=shared-runtime", `--out=${directory}/dist`],
-      stdout: "null",
-    }).output();
-    assert.ok(success);
+    await putRelease(`${directory}/dist`, { signal: AbortSignal.timeout(300_000) });
     await using machine = await bootMachine({
       binds: [{ host: directory, machine: directory }],
     });

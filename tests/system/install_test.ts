@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { bootMachine, type Machine } from "../support/machine.ts";
+import { putRelease } from "../support/release.ts";
 
-const TREE = new URL("../..", import.meta.url).pathname.replace(/\/$/, "");
 const SOCKET = "/run/user/1000/cicd-runner.sock";
 const user = "dev";
 
@@ -49,24 +49,14 @@ async function setup(options: { readonly archive?: boolean } = {}): Promise<Fixt
   try {
     // Others than its maker have to see into it.
     await Deno.chmod(directory, 0o755);
-    await build(`${directory}/release`, options.archive === true ? ["--archive"] : []);
+    const signal = AbortSignal.timeout(300_000);
+    await putRelease(`${directory}/release`, { ...options, signal });
     const binds = [{ host: directory, machine: "/release" }];
     return new Fixture(directory, await bootMachine({ binds }));
   } catch (error) {
     await Deno.remove(directory, { recursive: true });
     throw error;
   }
-}
-
-async function build(out: string, more: readonly string[]): Promise<void> {
-  const { success, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "tools/build.ts", "--layout", "shared-runtime", "--out", out, ...more],
-    cwd: TREE,
-    stdin: "null",
-    stdout: "null",
-    stderr: "piped",
-  }).output();
-  assert.ok(success, new TextDecoder().decode(stderr));
 }
 
 Deno.test("install.sh installs for one user, and the first request starts the runner", async () => {
@@ -116,9 +106,7 @@ Deno.test("install.sh upgrades the programs while a job runs on", async () => {
   const before = await pid();
   const job = ["systemd-run", "--user", "--quiet", "--unit=cicd-job-x-1", "--slice=cicd-web.slice"];
   await t.machine.run([...job, "sleep", "600"], { user });
-  await Deno.writeTextFile(`${t.release}/lib/cicd-toolkit/agent.js`, "// later\n", {
-    append: true,
-  });
+  await Deno.writeTextFile(`${t.release}/lib/cicd-toolkit/later`, "");
   const done = await t.install();
   assert.equal(done.code, 0, done.stderr);
   assert.notEqual(await pid(), before);
