@@ -7,7 +7,7 @@ import { agentHandler } from "@lib/spine/agent_link/agent_server.ts";
 import { AttemptHost } from "@lib/spine/attempts/attempt_host.ts";
 import type { Config } from "@lib/foundations/config/config.ts";
 import { HTTP, PROGRAM } from "@lib/foundations/config/program_keys.ts";
-import { agentSocketPath } from "@lib/foundations/config/socket_paths.ts";
+import { agentSocketPath } from "@lib/foundations/config/agent_socket.ts";
 import { JOB_DEFAULTS } from "@lib/spine/spec/keys.ts";
 import { type Account, accountReader } from "@lib/core/account.ts";
 import { systemClock } from "@lib/core/clock.ts";

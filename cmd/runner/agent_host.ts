@@ -6,7 +6,7 @@
 import type { AgentHost } from "@lib/spine/agent_link/agent_client.ts";
 import { ChildAgentHost, type SpawnedAgent } from "@lib/spine/agent_link/child_host.ts";
 import { PROGRAM } from "@lib/foundations/config/program_keys.ts";
-import { agentSocketPath } from "@lib/foundations/config/socket_paths.ts";
+import { agentSocketPath } from "@lib/foundations/config/agent_socket.ts";
 import { systemClock } from "@lib/core/clock.ts";
 import type { ProjectName } from "@lib/core/ids.ts";
 import type { Logger } from "@lib/core/logger.ts";

@@ -49,6 +49,8 @@ interface RunnerInput extends AgentHostInput {
   readonly listeners: readonly Listener[];
   /** Dangers of the listeners, one sentence each. */
   readonly warnings: readonly string[];
+  /** A project whose agent is being started already. */
+  readonly woken?: ProjectName;
   /** Keeps a descriptor from every child. */
   readonly setCloseOnExec: (fd: number) => void;
 }
@@ -126,6 +128,7 @@ export async function startRunner(input: RunnerInput) {
       executorOf: (project) =>
         makeStandIn({ config: () => config.current, env: input.env, clock, log }, project),
       agentIdleExitMs: () => config.current.of(PROGRAM).agentIdleExitMs,
+      ...(input.woken === undefined ? {} : { woken: input.woken }),
       maxAgents: () => config.current.of(QUEUE).maxAgents,
       stateDir,
       clock,

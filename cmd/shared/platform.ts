@@ -29,6 +29,8 @@ export interface Platform {
   readonly isService: boolean;
   /** Keeps a descriptor from every child. */
   readonly setCloseOnExec: (fd: number) => void;
+  /** Accepts a connection if one waits at a passed socket; see {@linkcode Libc.acceptWaiting}. */
+  readonly acceptWaiting: Libc["acceptWaiting"];
   /** Opens a writer of native journal entries. */
   openJournal(): JournalWriter;
 }
@@ -59,6 +61,7 @@ export function takePlatform(): Platform {
     listenFds,
     isService: isService || listenFds.length > 0,
     setCloseOnExec,
+    acceptWaiting: (fd, maxBytes) => libc.acceptWaiting(fd, maxBytes),
     openJournal: () => createJournalWriter(libc.openDatagramSocket(JOURNAL_SOCKET)),
   };
 }

@@ -25,6 +25,8 @@ export interface PassedSocket {
   readonly name: string;
   /** False: a network socket. */
   readonly isUnix: boolean;
+  /** As of a {@linkcode Listener}. */
+  readonly takeAccepted?: () => number | undefined;
 }
 
 const PEM_MAX_BYTES = 1024 * 1024;
@@ -40,9 +42,10 @@ export function planListeners(config: Config, passed: readonly PassedSocket[]): 
   const tls = readTls(listen);
   const secured = tls === undefined ? {} : { tls };
   const warnings: string[] = [];
-  const listeners: Listener[] = passed.map(({ fd, name, isUnix }) => {
+  const listeners: Listener[] = passed.map((socket) => {
+    const { name, isUnix } = socket;
     if (!isUnix && tls === undefined) warnings.push(exposedText(`the socket unit's "${name}"`));
-    return { kind: "fd", fd, name, isUnix, ...(isUnix ? {} : secured) };
+    return { kind: "fd", ...socket, ...(isUnix ? {} : secured) };
   });
   if (passed.length === 0) listeners.push({ kind: "unix", path: config.of(PROGRAM).socket });
   const { address } = listen;

@@ -323,7 +323,7 @@ Deno.test("reload() reaches agents that run, starts none, and logs the reason of
   assert.deepEqual(t.log.of("warning"), []);
   await t.link.reload([projectName()], t.stop.signal);
   assert.deepEqual(t.requests.slice(1), ["POST /reload", "POST /reload"]);
-  assert.match(JSON.stringify(t.log.messages), /Cannot reload the configuration of an agent/);
+  assert.match(JSON.stringify(t.log.messages), /Cannot reload an agent's configuration/);
 });
 
 Deno.test("run() asks an idle agent of another project to exit, beyond the limit only", async () => {

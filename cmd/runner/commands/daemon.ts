@@ -3,24 +3,9 @@
  *
  * @module
  */
-import { systemClock } from "@lib/core/clock.ts";
 import { ignore, toCicdError } from "@lib/core/errors.ts";
-import { VERSION } from "@lib/core/version.ts";
-import { planListeners, readTls } from "@lib/api/listeners.ts";
-import { LISTEN, LOG, PROGRAM } from "@lib/foundations/config/program_keys.ts";
-import { MESSAGE_IDS } from "@lib/foundations/log/message_ids.ts";
-import { readDaemonFlags } from "../../shared/daemon_flags.ts";
-import { untilStopped } from "../../shared/lifecycle.ts";
-import { openProgramLog, type Platform, takePlatform } from "../../shared/platform.ts";
-import { ConfigHolder } from "../config_holder.ts";
-import { finishAnswers } from "../finish_answers.ts";
-import { startRunner } from "../wire.ts";
-
-/**
- * Exit code of a runner that accepted a job while it was exiting: a failure, so that the service
- * manager starts the next one at once, without waiting for a connection.
- */
-const EXIT_AGAIN = 75;
+import { takePlatform } from "../../shared/platform.ts";
+import { wakeAgent } from "../waking_request.ts";
 
 /**
  * Runs the daemon until it is stopped or idle.
@@ -30,84 +15,18 @@ const EXIT_AGAIN = 75;
  */
 export async function runDaemon(args: readonly string[]): Promise<number> {
   const platform = takePlatform();
+  const looked = wakeAgent(platform, Deno.env.get("XDG_RUNTIME_DIR"));
   try {
-    return await startAndServe(args, platform);
+    // Loaded only now, while the agent starts.
+    const { serve } = await import("../serve.ts");
+    return await serve(args, { platform, ...looked });
   } catch (thrown) {
     const error = toCicdError(thrown);
-    const { listenFds, setCloseOnExec } = platform;
-    if (listenFds.length > 0) {
+    if (looked.sockets.length > 0) {
       const { refuseStart } = await import("../refuse_start.ts");
-      await refuseStart(error, listenFds, setCloseOnExec)
+      await refuseStart(error, looked.sockets, platform.setCloseOnExec)
         .catch(ignore("the sockets are closed already; the reason is reported below"));
     }
     throw thrown;
   }
-}
-
-async function startAndServe(args: readonly string[], platform: Platform): Promise<number> {
-  const flags = readDaemonFlags(args);
-  const env = Deno.env.toObject();
-  const { notifier, listenFds, isService, setCloseOnExec, openJournal } = platform;
-  const start = new AbortController();
-  const { holder, warnings } = await ConfigHolder.open({ flags, env }, start.signal);
-  await using log = openProgramLog("cicd-runner", {
-    config: holder.current.of(LOG),
-    env,
-    openJournal,
-  });
-  for (const warning of warnings) {
-    log.warning("The configuration may be wrong", { warning });
-  }
-  const activated = listenFds.length > 0;
-  const { listeners, ownsTcp, warnings: dangers } = planListeners(holder.current, listenFds);
-  for (const danger of dangers) log.warning("The TCP listener is not safe", { danger });
-  await using runner = await startRunner({
-    config: holder,
-    flags,
-    env,
-    log,
-    isService,
-    setCloseOnExec,
-    listeners,
-    warnings: dangers,
-  });
-  log.info("Ready", {
-    version: VERSION,
-    messageId: MESSAGE_IDS.ready,
-    ...(activated ? {} : { socket: holder.current.of(PROGRAM).socket }),
-    ...(ownsTcp ? { listen: holder.current.of(LISTEN).address } : {}),
-  });
-  const cause = await untilStopped({
-    notifier,
-    clock: systemClock,
-    log,
-    status: () => runner.status(),
-    idleForMs: () => runner.idleForMs(),
-    // Without a service manager nothing would start the runner again or listen at its address.
-    idleExitMs: () => activated && !ownsTcp ? holder.current.of(PROGRAM).idleExitMs : 0,
-    unhealthyReason: () => runner.unhealthyReason(),
-    async reload(signal) {
-      const report = await holder.reload(signal);
-      log.setLevel(holder.current.of(LOG).level);
-      await runner.reconfigured(signal);
-      try {
-        const tls = readTls(holder.current.of(LISTEN));
-        if (tls !== undefined) runner.server.renewCertificate(tls);
-      } catch (error) {
-        log.error("Cannot use the new certificate; the one before stays in use", { error });
-      }
-      for (const warning of report.warnings) {
-        log.warning("The configuration may be wrong", { warning });
-      }
-      if (report.needsRestart.length > 0) {
-        log.warning("Some changes need a restart", { keys: report.needsRestart });
-      }
-    },
-  });
-  runner.stopAccepting();
-  await finishAnswers({
-    drained: (signal) => runner.server.drained(signal),
-    answered: (signal) => runner.answered(signal),
-  });
-  return cause === "idle" && runner.hasWork() ? EXIT_AGAIN : 0;
 }

@@ -5,17 +5,13 @@
  */
 import type { FieldIssue } from "@lib/core/errors.ts";
 import { PROJECT_NAME_MAX } from "@lib/core/ids.ts";
+import { agentSocketPath } from "@lib/foundations/config/agent_socket.ts";
 import type { Config } from "@lib/foundations/config/config.ts";
 import { formatOrigin, type Key } from "@lib/foundations/config/key.ts";
 import { PROGRAM } from "@lib/foundations/config/program_keys.ts";
 
 /** Longest path of a Unix socket, in bytes: `sun_path` less its NUL. */
 const SOCKET_PATH_MAX_BYTES = 107;
-
-/** Returns the socket path of a project's agent. */
-export function agentSocketPath(runtimeDir: string, project: string): string {
-  return `${runtimeDir}/agents/${project}.sock`;
-}
 
 /** Finds socket paths that are too long for the kernel. */
 export function socketIssues(config: Config): readonly FieldIssue[] {

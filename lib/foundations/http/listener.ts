@@ -23,6 +23,8 @@ export type Listener =
     readonly name: string;
     /** According to the kernel; any other socket is a network socket. */
     readonly isUnix: boolean;
+    /** Hands over the descriptor of a connection that was accepted from it already, once. */
+    readonly takeAccepted?: () => number | undefined;
     /** For network sockets. */
     readonly tls?: TlsTexts;
   }

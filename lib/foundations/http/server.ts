@@ -170,6 +170,10 @@ export class HttpServer implements AsyncDisposable {
     // The runtime keeps TCP sockets, and their descriptors, from children by itself.
     if (fd !== undefined) this.#options.keepFromChildren(fd);
     else if (isLocal(listener)) throw new TypeError("A listening server has no handle");
+    const accepted = listener.kind === "fd" ? listener.takeAccepted?.() : undefined;
+    if (accepted === undefined) return;
+    // A client may close its side after the request, as at any connection of the server.
+    server.emit("connection", new Socket({ fd: accepted, allowHalfOpen: true }));
   }
 
   /** Stops accepting; open connections may finish. */

@@ -1,7 +1,8 @@
 /**
  * The only place that calls into libc, for what the runtime does not offer:
- * close-on-exec on inherited sockets, Unix datagrams, the kind of a socket, the
- * monotonic clock, inotify. Constants are those of Linux on x86_64 and aarch64.
+ * close-on-exec on inherited sockets, a look at the client that waits at one, Unix
+ * datagrams, the kind of a socket, the monotonic clock, inotify. Constants are
+ * those of Linux on x86_64 and aarch64.
  *
  * @module
  */
@@ -20,6 +21,13 @@ export interface DatagramSocket extends Disposable {
   send(bytes: Uint8Array<ArrayBuffer>): SendResult;
 }
 
+/** A connection that was accepted from a listening socket. */
+export interface WaitingClient {
+  readonly fd: number;
+  /** The bytes it has sent so far, up to a limit; all of them can still be read. */
+  readonly sent: Uint8Array;
+}
+
 /** An inotify instance. */
 export interface InotifyQueue extends Disposable {
   /** Watches a directory without opening anything; `undefined` if it cannot. */
@@ -30,6 +38,7 @@ export interface InotifyQueue extends Disposable {
 }
 
 const SYMBOLS = {
+  accept4: { parameters: ["i32", "pointer", "pointer", "i32"], result: "i32" },
   __errno_location: { parameters: [], result: "pointer" },
   clock_gettime: { parameters: ["i32", "buffer"], result: "i32" },
   close: { parameters: ["i32"], result: "i32" },
@@ -38,6 +47,7 @@ const SYMBOLS = {
   inotify_add_watch: { parameters: ["i32", "buffer", "u32"], result: "i32" },
   inotify_init1: { parameters: ["i32"], result: "i32" },
   inotify_rm_watch: { parameters: ["i32", "i32"], result: "i32" },
+  recv: { parameters: ["i32", "buffer", "usize", "i32"], result: "isize" },
   // Reads errno: the runtime's own pointer access requires permission for all libraries.
   memcpy: { parameters: ["buffer", "pointer", "usize"], result: "pointer" },
   read: { parameters: ["i32", "buffer", "usize"], result: "isize", nonblocking: true },
@@ -47,11 +57,15 @@ const SYMBOLS = {
 
 const AF_UNIX = 1;
 const SOCK_DGRAM_CLOEXEC = 0o2_000_002;
+const SOCK_CLOEXEC_NONBLOCK = 0o2_004_000;
 const SUN_PATH_BYTES = 108;
+const MSG_PEEK_DONTWAIT = 0x42;
 const MSG_DONTWAIT_NOSIGNAL = 0x4040;
 const SOL_SOCKET = 1;
 const SO_DOMAIN = 39;
 const F_SETFD = 2;
+const F_SETFL = 4;
+const O_NONBLOCK = 0o4000;
 const FD_CLOEXEC = 1;
 const IN_CLOEXEC = 0o2_000_000;
 /** Of entries: modified, moved, created, deleted; of a directory, which is not a link. */
@@ -119,6 +133,22 @@ export class Libc {
       throw this.#failure("determine the kind of", fd);
     }
     return domain[0] === AF_UNIX;
+  }
+
+  /**
+   * Accepts a connection if one waits, without waiting for one.
+   *
+   * @param maxBytes The most to be looked at.
+   * @returns `undefined` if none waits, or it cannot be accepted now.
+   */
+  acceptWaiting(fd: number, maxBytes: number): WaitingClient | undefined {
+    // A client that has left in the meantime must not make this wait for the next.
+    if (this.#libc.fcntl(fd, F_SETFL, O_NONBLOCK) < 0) return undefined;
+    const accepted = this.#libc.accept4(fd, null, null, SOCK_CLOEXEC_NONBLOCK);
+    if (accepted < 0) return undefined;
+    const bytes = new Uint8Array(maxBytes);
+    const count = this.#libc.recv(accepted, bytes, BigInt(maxBytes), MSG_PEEK_DONTWAIT);
+    return { fd: accepted, sent: bytes.subarray(0, Math.max(0, Number(count))) };
   }
 
   /** Returns microseconds of the monotonic clock, which systemd compares with. */

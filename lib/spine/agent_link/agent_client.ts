@@ -62,6 +62,8 @@ export interface AgentClientOptions {
   readonly bootIdOf: (job: Job) => string;
   /** Returns the stamp of the configuration in force. */
   readonly configStamp: () => string;
+  /** A project whose agent was started before. */
+  readonly woken?: ProjectName;
   /** Returns how many agents may live; idle ones beyond it are asked to exit. */
   readonly maxAgents: () => number;
   /** Returns the idleness after which an agent exits by itself; 0 for never. */
@@ -80,12 +82,12 @@ export class AgentClient implements AttemptRunner, Disposable {
 
   constructor(options: AgentClientOptions) {
     this.#options = options;
-    const { host, clock, log } = options;
+    const { host, woken } = options;
     this.#agents = new KnownAgents({
+      ...options,
       faultOf: (project, signal) => host.faultOf?.(project, signal) ?? Promise.resolve(undefined),
-      clock,
-      log,
     });
+    if (woken !== undefined) this.#agents.answered(woken);
   }
 
   async run(job: Job, options: RunAttemptOptions): Promise<AttemptOutcome> {
@@ -212,8 +214,7 @@ export class AgentClient implements AttemptRunner, Disposable {
       try {
         await this.#tell(project, "/reload", 5_000, signal);
       } catch (error) {
-        const said = "Cannot reload the configuration of an agent";
-        this.#options.log.warning(said, { project, error });
+        this.#options.log.warning("Cannot reload an agent's configuration", { project, error });
       }
     }));
   }
