@@ -39,7 +39,7 @@ export async function assemble(options: AssembleOptions): Promise<void> {
       ? [program]
       : [program, program.leaner]
   );
-  const place = { root, outDir: bundleDir, signal };
+  const place = { root, outDir: bundleDir, isEmbedded: info.layout === "executable", signal };
   const packages = new Map<string, string>();
   for (const each of LAZY_PACKAGES) {
     using _ = progress.step("bundle", each.name);

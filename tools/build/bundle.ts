@@ -15,6 +15,8 @@ export interface BundleOptions {
   /** Root of the tree; paths in the bundle's comments are relative to it. */
   readonly root: string;
   readonly outDir: string;
+  /** The files become part of an executable. */
+  readonly isEmbedded?: boolean;
   readonly signal: AbortSignal;
 }
 
@@ -88,7 +90,8 @@ export async function bundle(
     `--output=${output}`,
     program.entry,
   ], { cwd: options.root, signal: options.signal });
-  const source = linkPackages(withRequire(withoutHttp2(await Deno.readTextFile(output))), packages);
+  const own = withRequire(withoutHttp2(await Deno.readTextFile(output)));
+  const source = linkPackages(own, packages, options.isEmbedded === true);
   await Deno.writeTextFile(output, toAscii(source));
   return output;
 }
@@ -114,18 +117,34 @@ function withRequire(source: string): string {
     `if(found)return found;throw new Error("There is no module "+name)};${source}`;
 }
 
-/** Redirects imports of packages to their files. */
-function linkPackages(source: string, packages: ReadonlyMap<string, string>): string {
+/** Name of the URL of the release's directory, in a bundle. */
+const HOME = "releaseUrl";
+/** Not the path by which the bundle was found: that may lead to the next release before long. */
+const HOME_URL = `const ${HOME}="file://"+Deno.realPathSync(import.meta.dirname).split("/")` +
+  `.map(encodeURIComponent).join("/")+"/";`;
+
+/**
+ * Redirects imports of packages to their files. What they import is an expression, because the
+ * runtime reads and parses the files of other dynamic imports at each start. An executable finds only
+ * the others.
+ */
+function linkPackages(
+  source: string,
+  packages: ReadonlyMap<string, string>,
+  isEmbedded: boolean,
+): string {
+  let linked = source;
   for (const [name, file] of packages) {
-    source = source.replaceAll(`import("${name}")`, `import("./${file}")`);
+    const place = isEmbedded ? `"./${file}"` : `${HOME}+"${file}"`;
+    linked = linked.replaceAll(`import("${name}")`, `import(${place})`);
     // A static import would load at each start, and any other form would not be redirected.
-    if (source.includes(`"${name}"`)) {
+    if (linked.includes(`"${name}"`)) {
       throw new Error(
         `Cannot bundle: "${name}" is imported in a form other than import("${name}")`,
       );
     }
   }
-  return source;
+  return isEmbedded || linked === source ? linked : `${HOME_URL}${linked}`;
 }
 
 /**

@@ -24,6 +24,16 @@ Deno.test("no start of a daemon loads what few of its runs need", async () => {
   }
 });
 
+Deno.test("no start reads the files of packages that are loaded on first use", async () => {
+  for (const program of PROGRAMS) {
+    for (const part of [program, ...program.leaner === undefined ? [] : [program.leaner]]) {
+      const source = await bundled(part);
+      assert.match(source, /import\(releaseUrl\+"\d+\.js"\)/, part.bundle);
+      assert.doesNotMatch(source, /import\("\.\//, part.bundle);
+    }
+  }
+});
+
 Deno.test("a plain command line loads no module of Node.js, nor the grammar", async () => {
   const [runner] = PROGRAMS;
   assert.ok(runner?.rest);
