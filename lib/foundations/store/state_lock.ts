@@ -5,6 +5,8 @@
  */
 import { CicdError, messageOf } from "@lib/core/errors.ts";
 
+const OWNER_BYTES = 32;
+
 /** A lock of a directory. */
 interface DirectoryLock {
   readonly directory: string;
@@ -32,7 +34,7 @@ export function lockState(stateDir: string): Disposable {
 export function lockDirectory({ directory, program, remedy }: DirectoryLock): Disposable {
   const file = openLock(`${directory}/${program}.lock`);
   if (!file.tryLockSync(true)) {
-    const bytes = new Uint8Array(32);
+    const bytes = new Uint8Array(OWNER_BYTES);
     const owner = new TextDecoder().decode(bytes.subarray(0, file.readSync(bytes) ?? 0)).trim();
     file.close();
     const pid = /^\d+$/.test(owner) ? ` (pid ${owner})` : "";
@@ -82,8 +84,8 @@ export function directoryFailure(what: string, error: unknown): CicdError {
 /** Writes the pid for people; the lock holds without it, for example on a full disk. */
 function writeOwner(file: Deno.FsFile): void {
   try {
-    file.truncateSync();
-    file.writeSync(new TextEncoder().encode(`${Deno.pid}\n`));
+    // Over the whole of an earlier one: to cut a file costs a start more than to fill it.
+    file.writeSync(new TextEncoder().encode(`${Deno.pid}`.padEnd(OWNER_BYTES - 1) + "\n"));
   } catch (error) {
     if (!(error instanceof Error)) throw error;
   }
