@@ -12,12 +12,26 @@ const HOME = Deno.env.get("HOME") ?? "/";
 export const BARE_SOCKET = `${RUNTIME}/bench-bare.sock`;
 /** Service of the bare server. */
 export const BARE_UNIT = "bench-bare.service";
+/** Socket of a bare server that also loads what the runner cannot do without. */
+export const LADEN_SOCKET = `${RUNTIME}/bench-laden.sock`;
+/** Service of that server. */
+export const LADEN_UNIT = "bench-laden.service";
 /** Socket of a shell script that is started for each connection. */
 export const LEAST_SOCKET = `${RUNTIME}/bench-least.sock`;
 
 const SERVER = `import { createServer } from "node:http";
 createServer((_request, response) => response.end("ok\\n")).listen({ fd: 3 });
 `;
+
+const LADEN = `import { createHash } from "node:crypto";
+import { statSync } from "node:fs";
+import { DatabaseSync } from "node:sqlite";
+statSync(".");
+createHash("sha256");
+const db = new DatabaseSync("laden.db");
+db.exec("PRAGMA journal_mode=WAL; CREATE TABLE IF NOT EXISTS jobs (id TEXT PRIMARY KEY)");
+db.prepare("SELECT count(*) FROM jobs").get();
+${SERVER}`;
 
 const ANSWER = `#!/bin/sh
 read -r line
@@ -29,14 +43,21 @@ export async function installPeers(): Promise<void> {
   const directory = `${HOME}/.config/systemd/user`;
   await Deno.mkdir(`${HOME}/bench`, { recursive: true });
   await Deno.writeTextFile(`${HOME}/bench/bare.js`, SERVER);
+  await Deno.writeTextFile(`${HOME}/bench/laden.js`, LADEN);
   await Deno.writeTextFile(`${HOME}/bench/least.sh`, ANSWER);
+  const runtime = await runtimePath();
+  const server = (program: string) =>
+    `[Service]
+WorkingDirectory=%h/bench
+Environment=DENO_DIR=%h/.cache/bench-bare
+ExecStart=${runtime} run --no-config --no-lock --no-remote --no-npm --allow-all \\
+  --v8-flags=--max-semi-space-size=1 %h/bench/${program}
+`;
   const units = {
     "bench-bare.socket": `[Socket]\nListenStream=${BARE_SOCKET}\n`,
-    [BARE_UNIT]: `[Service]
-Environment=DENO_DIR=%h/.cache/bench-bare
-ExecStart=${await runtimePath()} run --no-config --no-lock --no-remote --no-npm --allow-net \\
-  --v8-flags=--max-semi-space-size=1 %h/bench/bare.js
-`,
+    [BARE_UNIT]: server("bare.js"),
+    "bench-laden.socket": `[Socket]\nListenStream=${LADEN_SOCKET}\n`,
+    [LADEN_UNIT]: server("laden.js"),
     "bench-least.socket": `[Socket]\nListenStream=${LEAST_SOCKET}\nAccept=yes\n`,
     "bench-least@.service": `[Service]
 StandardInput=socket
@@ -48,7 +69,7 @@ ExecStart=/bin/sh %h/bench/least.sh
     await Deno.writeTextFile(`${directory}/${name}`, text);
   }
   await systemctl("daemon-reload");
-  await systemctl("start", "bench-bare.socket", "bench-least.socket");
+  await systemctl("start", "bench-bare.socket", "bench-laden.socket", "bench-least.socket");
 }
 
 /** Returns the product's runtime, so that both share its pages; else the machine's. */

@@ -4,7 +4,14 @@
  * @module
  */
 import type { Comparison } from "../report.ts";
-import { BARE_SOCKET, BARE_UNIT, installPeers, LEAST_SOCKET } from "./activated_peers.ts";
+import {
+  BARE_SOCKET,
+  BARE_UNIT,
+  installPeers,
+  LADEN_SOCKET,
+  LADEN_UNIT,
+  LEAST_SOCKET,
+} from "./activated_peers.ts";
 import { Fifo } from "./fifo.ts";
 import type { Bench } from "./bench.ts";
 import { AGENT_UNIT, rest, RUNNER_UNIT } from "./product.ts";
@@ -19,16 +26,18 @@ export async function measureCold(bench: Bench): Promise<readonly Comparison[]> 
   const healthz: number[] = [];
   const job: number[] = [];
   const bare: number[] = [];
+  const laden: number[] = [];
   const least: number[] = [];
   const rounds = quick ? 4 : 20;
   // The very first start fills the caches on disk, which a start after boot finds filled.
   for (let round = -1; round < rounds; round++) {
-    await systemctl("stop", RUNNER_UNIT, AGENT_UNIT, BARE_UNIT);
+    await systemctl("stop", RUNNER_UNIT, AGENT_UNIT, BARE_UNIT, LADEN_UNIT);
     await systemctl("reset-failed");
     await rest(300, signal);
     const runner = await firstByte(product.socketPath, "/healthz");
     await rest(300, signal);
     const peer = await firstByte(BARE_SOCKET, "/");
+    const full = await firstByte(LADEN_SOCKET, "/");
     const shell = await firstByte(LEAST_SOCKET, "/");
     await product.stop();
     await rest(300, signal);
@@ -40,6 +49,7 @@ export async function measureCold(bench: Bench): Promise<readonly Comparison[]> 
     if (round < 0) continue;
     healthz.push(runner);
     bare.push(peer);
+    laden.push(full);
     least.push(shell);
     job.push(arrived - asked);
     if (round % 5 === 4) say(`${round + 1} of ${rounds} rounds`);
@@ -53,6 +63,10 @@ export async function measureCold(bench: Bench): Promise<readonly Comparison[]> 
       ours: { name: "GET /healthz, runner not running", samples: healthz },
       peers: [
         { name: "bare Deno server, same runtime, same kind of socket", samples: bare },
+        {
+          name: "bare server that loads node:crypto and node:fs, and opens SQLite",
+          samples: laden,
+        },
         { name: "shell script, Accept=yes (the floor)", samples: least },
       ],
       notes: ["the files are in the page cache, as after any earlier start since boot"],
