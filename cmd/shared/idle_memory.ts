@@ -2,11 +2,13 @@
  * Gives memory back to the system when a program has become idle.
  *
  * The garbage of a burst of work would otherwise stay until more work comes: V8 collects when it
- * needs room, and then keeps the pages.
+ * needs room, and then keeps the pages. So does libc with what the runtime itself has freed, on each
+ * of its threads, such as the texts and compiled code of the start.
  *
  * @module
  */
 import type { Clock } from "@lib/core/clock.ts";
+import { Libc } from "@lib/foundations/systemd/libc.ts";
 
 /** Idleness after which memory is given back. */
 const AFTER_MS = 2_000;
@@ -19,7 +21,7 @@ const PAUSE_MS = 20_000;
  */
 export function collectorWhenIdle(
   clock: Pick<Clock, "now">,
-  collect: () => void = collectGarbage,
+  collect: () => void = giveBack,
 ): (idleForMs: number) => void {
   let isDue = true;
   let collectedAt = -Infinity;
@@ -31,6 +33,11 @@ export function collectorWhenIdle(
       collect();
     }
   };
+}
+
+function giveBack(): void {
+  collectGarbage();
+  if (Deno.build.os === "linux") new Libc().trimMemory();
 }
 
 /** Collects garbage at once; the installed programs expose V8's function for it. */

@@ -1,8 +1,8 @@
 /**
  * The only place that calls into libc, for what the runtime does not offer:
  * close-on-exec on inherited sockets, a look at the client that waits at one, Unix
- * datagrams, the kind of a socket, the monotonic clock, inotify. Constants are
- * those of Linux on x86_64 and aarch64.
+ * datagrams, the kind of a socket, the monotonic clock, inotify, and giving freed
+ * memory back. Constants are those of Linux on x86_64 and aarch64.
  *
  * @module
  */
@@ -48,6 +48,7 @@ const SYMBOLS = {
   inotify_init1: { parameters: ["i32"], result: "i32" },
   inotify_rm_watch: { parameters: ["i32", "i32"], result: "i32" },
   recv: { parameters: ["i32", "buffer", "usize", "i32"], result: "isize" },
+  malloc_trim: { parameters: ["usize"], result: "i32" },
   // Reads errno: the runtime's own pointer access requires permission for all libraries.
   memcpy: { parameters: ["buffer", "pointer", "usize"], result: "pointer" },
   read: { parameters: ["i32", "buffer", "usize"], result: "isize", nonblocking: true },
@@ -159,6 +160,11 @@ export class Libc {
     }
     const [seconds = 0n, nanoseconds = 0n] = time;
     return seconds * 1_000_000n + nanoseconds / 1_000n;
+  }
+
+  /** Gives the pages of freed memory back to the system; libc otherwise keeps most of them. */
+  trimMemory(): void {
+    this.#libc.malloc_trim(0n);
   }
 
   /** Creates an inotify instance; `undefined` if the account has too many. */
