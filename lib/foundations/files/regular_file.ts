@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { closeSync, constants, fstatSync, openSync } from "node:fs";
+import { closeSync, constants, existsSync, fstatSync, openSync } from "node:fs";
 
 /**
  * A descriptor that only names the file (O_PATH): nothing is opened yet. Opening a FIFO that has no
@@ -37,6 +37,10 @@ export function openRegular(path: string, options: Deno.OpenOptions): Deno.FsFil
 }
 
 function openExisting(path: string, access: Deno.OpenOptions): Deno.FsFile | undefined {
+  // Most records are not there, and an error takes longer than both looks. A closed directory is
+  // one.
+  const directory = path.slice(0, path.lastIndexOf("/") + 1);
+  if (!existsSync(path) && existsSync(`${directory}.`)) return undefined;
   let fd: number;
   try {
     fd = openSync(path, NAME_ONLY);

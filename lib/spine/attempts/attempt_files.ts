@@ -8,7 +8,7 @@ import { CicdError, isDiskFull, messageOf } from "@lib/core/errors.ts";
 import { parseJobId, type ProjectName } from "@lib/core/ids.ts";
 import {
   directoriesIn,
-  existsSync,
+  isReachable,
   prepareDraft,
   readIfThere,
   statIfThereSync,
@@ -170,11 +170,23 @@ export async function removeWorkspace(
   directory: AttemptDirectory,
   remove: (path: string) => Promise<void> = removeTree,
 ): Promise<void> {
-  const drafts = draftedFiles(directory).map((path) => `${path}.draft`);
+  const drafts = draftedFiles(directory).map((path) => `${path}.draft`).filter((draft) =>
+    isReachable(draft) && !removedAtOnce(draft)
+  );
   // Looking is cheaper than a removal in another thread; most of it is not there.
-  const left = [...drafts, ...jobDirectories(directory)].filter(existsSync);
+  const left = [...drafts, ...jobDirectories(directory).filter(isReachable)];
   const ends = await Promise.allSettled(left.map(remove));
   for (const end of ends) if (end.status === "rejected") throw end.reason;
+}
+
+/** Another thread would take longer; only what a job put in the file's place is left to it. */
+function removedAtOnce(file: string): boolean {
+  try {
+    Deno.removeSync(file);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function jobDirectories({ slot, workspace, home, temporary }: AttemptDirectory) {
@@ -219,7 +231,7 @@ export function findOrphans(stateDir: string, project: ProjectName): Orphans {
       const directory = attemptDirectory(stateDir, ref);
       const isSettled = accessible(() => statIfThereSync(directory.outcomeFile)?.isFile ?? false);
       if (isSettled === false) unsettled.push(ref);
-      else if (isSettled && jobDirectories(directory).some(existsSync)) untidy.push(ref);
+      else if (isSettled && jobDirectories(directory).some(isReachable)) untidy.push(ref);
     }
   }
   return { unsettled, untidy };

@@ -39,6 +39,8 @@ export class Workspaces {
   readonly #held = new Map<number, AttemptRef>();
   readonly #removing = new Set<string>();
   readonly #failed = new Map<string, { readonly backoff: Backoff; readonly nextAt: number }>();
+  /** Something may have been moved aside, here or by an earlier agent. */
+  #hasAsides = true;
 
   constructor(options: WorkspacesOptions) {
     this.#options = options;
@@ -86,7 +88,7 @@ export class Workspaces {
       try {
         for (const path of [directory.workspace, directory.temporary]) {
           // The workspace as a job makes it; the directory above keeps all others out.
-          makeEmpty(path, path === directory.workspace ? 0o777 : 0o700);
+          this.#makeEmpty(path, path === directory.workspace ? 0o777 : 0o700);
         }
         if (own !== undefined) this.#held.delete(own);
         this.#held.set(slot, ref);
@@ -103,12 +105,14 @@ export class Workspaces {
     const { slot, workspace, temporary } = this.directory(ref);
     if (slot === undefined) return;
     this.#held.delete(slot);
-    for (const path of [workspace, temporary]) moveAside(path);
+    for (const path of [workspace, temporary]) this.#moveAside(path);
   }
 
   /** Removes what was moved aside, also by an earlier agent; what stays is tried again later. */
   async removeAsides(): Promise<void> {
     const { stateDir, project, clock, log } = this.#options;
+    if (!this.#hasAsides) return;
+    this.#hasAsides = this.#failed.size > 0;
     for (const parent of slotParents(stateDir, project)) {
       for (const name of directoriesIn(parent)) {
         const path = `${parent}/${name}`;
@@ -122,6 +126,7 @@ export class Workspaces {
         } catch (error) {
           const backoff = failed?.backoff ?? new Backoff({ firstMs: 60_000, maxMs: 3_600_000 });
           this.#failed.set(path, { backoff, nextAt: clock.now() + backoff.next() });
+          this.#hasAsides = true;
           log.warning("Cannot remove a workspace", { path, error });
         } finally {
           this.#removing.delete(path);
@@ -133,6 +138,21 @@ export class Workspaces {
   /** Removes a directory of a job. */
   async remove(path: string): Promise<void> {
     await removeJobTree(path, this.#options);
+  }
+
+  /** Makes a directory, in place of what is there: of its own slot, what a dead agent left. */
+  #makeEmpty(path: string, mode: number): void {
+    try {
+      Deno.mkdirSync(path, { mode });
+    } catch (error) {
+      if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
+      this.#moveAside(path);
+      Deno.mkdirSync(path, { mode });
+    }
+  }
+
+  #moveAside(path: string): void {
+    if (moveAside(path) !== undefined) this.#hasAsides = true;
   }
 
   #slotOf({ jobId, number }: AttemptRef): number | undefined {
@@ -150,17 +170,6 @@ export class Workspaces {
     if (isActive(holder) || !existsSync(attemptDirectory(stateDir, holder).fenceFile)) return true;
     this.#held.delete(slot);
     return false;
-  }
-}
-
-/** Makes a directory, in place of what is there: of its own slot, what a dead agent left. */
-function makeEmpty(path: string, mode: number): void {
-  try {
-    Deno.mkdirSync(path, { mode });
-  } catch (error) {
-    if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
-    moveAside(path);
-    Deno.mkdirSync(path, { mode });
   }
 }
 
