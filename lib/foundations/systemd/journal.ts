@@ -42,7 +42,9 @@ export function encodeJournalEntry(fields: JournalFields): Uint8Array<ArrayBuffe
   for (const [key, value] of Object.entries(fields)) {
     const name = journalFieldName(key);
     if (name === undefined) continue;
-    const field = encodeField(name, shorten(new TextEncoder().encode(value)));
+    const field = isPlain(value)
+      ? ENCODER.encode(`${name}=${value}\n`)
+      : encodeField(name, shorten(ENCODER.encode(value)));
     if (total + field.length > MAX_ENTRY_BYTES) continue;
     parts.push(field);
     total += field.length;
@@ -61,14 +63,20 @@ export function journalFieldName(key: string): string | undefined {
   return name === "" ? undefined : name.slice(0, MAX_NAME_CHARS);
 }
 
+const ENCODER = new TextEncoder();
+
+/** Tells if a value goes into its field as it is: short, and without a line break. */
+function isPlain(value: string): boolean {
+  return value.length <= MAX_ENTRY_BYTES / 8 && !value.includes("\n");
+}
+
 /** A value with a line break is preceded by its length, in 8 bytes, little-endian. */
 function encodeField(name: string, value: Uint8Array): Uint8Array {
-  const encoder = new TextEncoder();
-  const end = encoder.encode("\n");
-  if (!value.includes(0x0a)) return concat([encoder.encode(`${name}=`), value, end]);
+  const end = ENCODER.encode("\n");
+  if (!value.includes(0x0a)) return concat([ENCODER.encode(`${name}=`), value, end]);
   const length = new Uint8Array(8);
   new DataView(length.buffer).setBigUint64(0, BigInt(value.length), true);
-  return concat([encoder.encode(`${name}\n`), length, value, end]);
+  return concat([ENCODER.encode(`${name}\n`), length, value, end]);
 }
 
 function shorten(value: Uint8Array): Uint8Array {
@@ -77,7 +85,7 @@ function shorten(value: Uint8Array): Uint8Array {
   let end = max;
   // Not inside a character: its continuation bytes are 10xxxxxx.
   while (end > 0 && ((value[end] ?? 0) & 0xc0) === 0x80) end--;
-  const mark = new TextEncoder().encode(` [${value.length - end} bytes cut]`);
+  const mark = ENCODER.encode(` [${value.length - end} bytes cut]`);
   return concat([value.subarray(0, end), mark]);
 }
 

@@ -120,7 +120,7 @@ async function* answerLines(
   let end: { readonly outcome: AttemptOutcome } | { readonly error: unknown } | undefined;
   const conclude = (result: typeof end) => {
     end = result;
-    over.abort(new DOMException("The attempt is over", "AbortError"));
+    over.abort(OVER);
   };
   void attempts.ended(ref).then((outcome) => conclude({ outcome }), (error) => conclude({ error }));
   let turn = new AbortController();
@@ -153,6 +153,7 @@ async function* answerLines(
   yield { kind: "ended", outcome: end.outcome };
 }
 
+const OVER = new DOMException("The attempt is over", "AbortError");
 const PROGRESSED = new DOMException("An attempt goes on", "AbortError");
 
 async function stop(

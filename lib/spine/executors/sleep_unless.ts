@@ -26,6 +26,8 @@ export async function sleepUnless(
     return await raceAbort(Promise.race([event.then(() => true), sleep]), signal);
   } finally {
     void sleep.catch(ignore("the wait is over, so its timer is cancelled"));
-    over.abort(new DOMException("The wait is over", "AbortError"));
+    over.abort(OVER);
   }
 }
+
+const OVER = new DOMException("The wait is over", "AbortError");

@@ -43,6 +43,8 @@ const LOOKS_MS = { merged: [20, 20, 40, 80], split: [20] } as const;
 /** Between two writes of a growing count of dropped bytes. */
 const CAPPED_WRITE_MS = 500;
 
+const ENDS = new DOMException("The recording ends", "AbortError");
+
 /** Options for {@linkcode recordLog}. */
 export interface RecordLogOptions {
   readonly directory: AttemptDirectory;
@@ -119,7 +121,7 @@ class Recording implements LogRecording {
   }
 
   async #end(): Promise<void> {
-    this.#stop.abort(new DOMException("The recording ends", "AbortError"));
+    this.#stop.abort(ENDS);
     await this.#loop;
   }
 

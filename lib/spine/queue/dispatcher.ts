@@ -102,7 +102,7 @@ export class Dispatcher implements AsyncDisposable {
 
   /** Ends the rest of the loop: the queue, a limit or a mode has changed. */
   wake(): void {
-    this.#wake.abort(new DOMException("Woken", "AbortError"));
+    this.#wake.abort(WOKEN);
   }
 
   /**
@@ -242,7 +242,7 @@ export class Dispatcher implements AsyncDisposable {
       } finally {
         this.#attempts.delete(key);
         flight.starting.abort(ANSWERED);
-        flight.over.abort(new DOMException("The attempt is over", "AbortError"));
+        flight.over.abort(OVER);
         this.wake();
       }
     });
@@ -386,6 +386,8 @@ export class Dispatcher implements AsyncDisposable {
 /** The loop turns at least this often, so that a missing turn means something. */
 const MAX_REST_MS = 5_000;
 
+const WOKEN = new DOMException("Woken", "AbortError");
+const OVER = new DOMException("The attempt is over", "AbortError");
 const ANSWERED = new DOMException("The attempt does not wait to start", "AbortError");
 
 function fieldsOf({ id, spec, attempt }: Job) {
