@@ -51,7 +51,7 @@ export async function installPeers(): Promise<void> {
 WorkingDirectory=%h/bench
 Environment=DENO_DIR=%h/.cache/bench-bare
 ExecStart=${runtime} run --no-config --no-lock --no-remote --no-npm --allow-all \\
-  --v8-flags=--max-semi-space-size=1 %h/bench/${program}
+  --v8-flags=--max-semi-space-size=2 %h/bench/${program}
 `;
   const units = {
     "bench-bare.socket": `[Socket]\nListenStream=${BARE_SOCKET}\n`,
@@ -73,7 +73,7 @@ ExecStart=/bin/sh %h/bench/least.sh
 }
 
 /** Returns the product's runtime, so that both share its pages; else the machine's. */
-async function runtimePath(): Promise<string> {
+export async function runtimePath(): Promise<string> {
   const own = `${HOME}/.local/lib/cicd-toolkit/current/lib/cicd-toolkit/deno`;
   return await Deno.stat(own).then(() => own, () => "/usr/local/bin/deno");
 }
