@@ -8,6 +8,14 @@
  */
 import type { Comparison, Series } from "../report.ts";
 import type { Bench } from "./bench.ts";
+import {
+  BACK_UNIT,
+  BareUnits,
+  FLOOR_SLICE,
+  FRONT_UNIT,
+  passRequests,
+  startServers,
+} from "./cpu_floor.ts";
 import { AGENT_UNIT, PROJECT, rest, RUNNER_UNIT } from "./product.ts";
 import { run, systemctl } from "./programs.ts";
 
@@ -17,6 +25,8 @@ const PEER_SLICE = "benchpeer.slice";
 const TICKS_PER_S = 100;
 /** For what a job leaves to be done after its end. */
 const TAIL_MS = 300;
+/** For the collection of garbage in a program that has become idle: a cost per burst, not per job. */
+const IDLE_MS = 3_000;
 
 /** Who spends the time; the first is the sum of the others. */
 const SPENDERS = [
@@ -33,34 +43,55 @@ type Spender = typeof SPENDERS[number];
 /** Microseconds, or milliseconds per job. */
 type Spent = Readonly<Record<Spender, number>>;
 
-/** Measures a batch of `true` against as many `systemd-run`, equally parallel. */
+/**
+ * Measures a batch of `true` against as many `systemd-run`, equally parallel, and the two parts of
+ * the floor.
+ */
 export async function measureCpu(bench: Bench): Promise<readonly Comparison[]> {
   const { product, quick, say, signal } = bench;
   const jobs = quick ? 100 : 200;
   const rounds = quick ? 2 : 9;
+  await startServers();
   const groups = await findGroups();
-  const ours: Spent[] = [];
-  const peers: Spent[] = [];
-  for (let round = 0; round < rounds; round++) {
+  const first = await product.submit({ command: ["/bin/true"] }, signal);
+  await product.ended(first, signal);
+  await using units = await BareUnits.open(first, signal);
+  const spentBy = async (work: () => Promise<unknown>): Promise<Spent> => {
     const before = await readSpent(groups);
-    const ids: string[] = [];
-    for (let count = 0; count < jobs; count++) {
-      ids.push(await product.submit({ command: ["/bin/true"] }, signal));
-    }
-    for (const id of ids) await product.ended(id, signal);
-    await rest(TAIL_MS, signal);
-    const between = await readSpent(groups);
-    await run(
-      ...["sh", "-c"] as const,
-      `seq ${jobs} | xargs -P ${PARALLEL} -I{} ` +
-        `systemd-run --user --wait --collect --quiet --slice=${PEER_SLICE} /bin/true`,
-    );
+    await work();
     await rest(TAIL_MS, signal);
     const after = await readSpent(groups);
-    ours.push(perJob(before, between, jobs));
-    peers.push(perJob(between, after, jobs));
+    await rest(IDLE_MS, signal);
+    return perJob(before, after, jobs);
+  };
+  const ours: Spent[] = [];
+  const peers: Spent[] = [];
+  const bareUnits: Spent[] = [];
+  const bareServers: Spent[] = [];
+  for (let round = 0; round < rounds; round++) {
+    ours.push(
+      await spentBy(async () => {
+        const ids: string[] = [];
+        for (let count = 0; count < jobs; count++) {
+          ids.push(await product.submit({ command: ["/bin/true"] }, signal));
+        }
+        for (const id of ids) await product.ended(id, signal);
+      }),
+    );
+    peers.push(
+      await spentBy(() =>
+        run(
+          ...["sh", "-c"] as const,
+          `seq ${jobs} | xargs -P ${PARALLEL} -I{} ` +
+            `systemd-run --user --wait --collect --quiet --slice=${PEER_SLICE} /bin/true`,
+        )
+      ),
+    );
+    bareUnits.push(await spentBy(() => units.run(jobs, PARALLEL, signal)));
+    bareServers.push(await spentBy(() => passRequests(jobs, signal)));
     say(`round ${round + 1} of ${rounds}`);
   }
+  const floor = bareUnits.map((one, at) => sumOf(one, bareServers[at]));
   return SPENDERS.map((spender) => {
     const series = (name: string, spent: readonly Spent[]): Series => ({
       name,
@@ -71,17 +102,23 @@ export async function measureCpu(bench: Bench): Promise<readonly Comparison[]> {
       unit: "ms",
       better: "lower",
       ours: series("one connection, 8 jobs at once", ours),
-      peers: [series("systemd-run --wait under xargs", peers)],
+      peers: [
+        series("systemd-run --wait under xargs", peers),
+        series("floor: the same units without the product", bareUnits),
+        series("floor: two bare servers, one durable commit each", bareServers),
+        ...(spender === "all" ? [series("floor: both together", floor)] : []),
+      ],
       notes: [],
     };
   });
 }
 
-/** The files that count each spender's time; the peer's jobs have a slice of their own. */
+/** The files that count each spender's time; the others' jobs have slices of their own. */
 type Groups = Readonly<Partial<Record<Spender, readonly string[]>>>;
 
 async function findGroups(): Promise<Groups> {
-  await systemctl("start", PEER_SLICE);
+  // The bus starts with its first client, which none of ours need be.
+  await systemctl("start", PEER_SLICE, FLOOR_SLICE, "dbus.service");
   const pid = await systemctl("show", "--property=MainPID", "--value", RUNNER_UNIT);
   const status = await Deno.readTextFile(`/proc/${pid}/status`);
   const manager = /^PPid:\t(\d+)$/m.exec(status)?.[1] ?? "";
@@ -91,14 +128,15 @@ async function findGroups(): Promise<Groups> {
     "systemd-journald.service",
   );
   return {
-    "runner": [counterOf(await groupOf(RUNNER_UNIT))],
-    "agent": [counterOf(await groupOf(AGENT_UNIT))],
+    "runner": [counterOf(await groupOf(RUNNER_UNIT)), counterOf(await groupOf(FRONT_UNIT))],
+    "agent": [counterOf(await groupOf(AGENT_UNIT)), counterOf(await groupOf(BACK_UNIT))],
     "systemd --user": [counterOf(/^0::(.+)$/m.exec(groups)?.[1] ?? "")],
     "bus": [counterOf(await groupOf("dbus.service"))],
     "journald": [counterOf(journal.trim())],
     "job and recorder": [
       counterOf(await groupOf(`cicd-${PROJECT}.slice`)),
       counterOf(await groupOf(PEER_SLICE)),
+      counterOf(await groupOf(FLOOR_SLICE)),
     ],
   };
 }
@@ -151,7 +189,14 @@ async function ownTime(): Promise<number> {
 }
 
 function perJob(from: Spent, to: Spent, jobs: number): Spent {
-  const of = (spender: Spender) => (to[spender] - from[spender]) / 1_000 / jobs;
+  return combine((spender) => (to[spender] - from[spender]) / 1_000 / jobs);
+}
+
+function sumOf(one: Spent, other: Spent | undefined): Spent {
+  return combine((spender) => one[spender] + (other?.[spender] ?? NaN));
+}
+
+function combine(of: (spender: Spender) => number): Spent {
   return {
     "all": of("all"),
     "runner": of("runner"),
