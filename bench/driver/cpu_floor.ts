@@ -39,7 +39,9 @@ export const BACK_UNIT = "bench-back.service";
 
 const SERVER = `import { Agent, createServer, request } from "node:http";
 import { DatabaseSync } from "node:sqlite";
+import { rmSync } from "node:fs";
 const [own, next] = Deno.args;
+rmSync("${RUNTIME}/bench-" + own + ".sock", { force: true });
 const db = new DatabaseSync("${STATE}/" + own + ".db");
 for (const pragma of ["journal_mode=WAL", "synchronous=FULL"]) db.prepare("PRAGMA " + pragma).all();
 db.exec("CREATE TABLE IF NOT EXISTS jobs (id INTEGER PRIMARY KEY, body TEXT)");

@@ -317,3 +317,29 @@ Deno.test("UnixClient breaks a request off when its signal aborts", async () => 
   await assert.rejects(sent, /enough/);
   await until(() => t.server.activeRequests === 0);
 });
+
+Deno.test("a body arrives byte for byte, at once or in parts, from pipelined requests too", async () => {
+  const parts = ["ä", "", "\0\xff", "b".repeat(300_000), "c"];
+  const whole = (path: string) => ({ text: "ä€\xff".repeat(path === "/long" ? 40_000 : 10) });
+  await using bench = await serve(({ url }) => {
+    const { pathname } = new URL(url);
+    if (pathname !== "/parts") return Response.json(whole(pathname));
+    const encoder = new TextEncoder();
+    return new Response(ReadableStream.from(parts.map((part) => encoder.encode(part))));
+  });
+  using client = new UnixClient(bench.path);
+  const paths = ["/parts", "/long", "/parts", "/short", "/parts"];
+  const expected = (path: string) =>
+    path === "/parts" ? parts.join("") : JSON.stringify(whole(path));
+  for (const path of paths) {
+    using response = await client.send({ method: "GET", path, signal: never });
+    assert.equal(await response.text(), expected(path), path);
+  }
+  const old = await bench.raw(`GET /parts HTTP/1.0\r\n${HOST}\r\n`);
+  assert.ok(old.endsWith(`\r\n\r\n${parts.join("")}`));
+  const last = `GET / HTTP/1.1\r\n${HOST}Connection: close\r\n\r\n`;
+  const got = await bench.raw(paths.map(get).join("") + last);
+  assert.equal(got.split("HTTP/1.1 200").length, paths.length + 2);
+  assert.equal(got.split("b".repeat(300_000)).length, 4);
+  assert.deepEqual(bench.errors, []);
+});

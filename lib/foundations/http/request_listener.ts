@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { Buffer } from "node:buffer";
 import { once } from "node:events";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
@@ -24,6 +25,8 @@ export interface RequestListenerOptions {
 
 /** Time for a client to stop sending a body that was refused. */
 const LINGER_MS = 1_000;
+/** Longest body that is copied to be sent with its header. */
+const ONE_SEGMENT_BYTES = 64 * 1024;
 /** Content types of bodies that are made at once; they get a length, others are streamed. */
 const WHOLE = /^application\/(json|problem\+json|openmetrics-text)\b/;
 
@@ -104,9 +107,14 @@ async function sendResponse(
     } else if (isWhole) {
       const bytes = new Uint8Array(await response.arrayBuffer());
       response.headers.set("content-length", String(bytes.byteLength));
-      writeHead().write(bytes);
-      if (!incoming.complete) await discardRest(incoming, outgoing);
-      outgoing.end();
+      const head = writeHead();
+      if (!incoming.complete) {
+        head.write(bytes);
+        await discardRest(incoming, outgoing);
+        outgoing.end();
+      } else if (bytes.byteLength > ONE_SEGMENT_BYTES) head.end(bytes);
+      // As text, one character per byte, it is sent with the header: the client wakes up once.
+      else head.end(Buffer.from(bytes).toString("latin1"), "latin1");
     } else {
       writeHead().flushHeaders();
       await pump(response.body, outgoing);
@@ -150,7 +158,8 @@ async function pump(body: ReadableStream<Uint8Array>, outgoing: ServerResponse):
       const { done, value } = await reader.read();
       if (outgoing.destroyed) return;
       if (done) break;
-      if (!outgoing.write(value)) await drained(outgoing, gone.signal);
+      const full = writeChunk(outgoing, value);
+      if (full !== undefined) await drained(full, gone.signal);
     }
     outgoing.end();
   } finally {
@@ -158,10 +167,33 @@ async function pump(body: ReadableStream<Uint8Array>, outgoing: ServerResponse):
   }
 }
 
+/**
+ * Writes a chunk of the body in one piece: the response would send its length, its bytes and two line
+ * ends one by one, and wake the client for each.
+ *
+ * @returns What is to drain first, if the client does not keep up.
+ */
+function writeChunk(
+  outgoing: ServerResponse,
+  chunk: Uint8Array,
+): ServerResponse | Socket | undefined {
+  const { socket } = outgoing;
+  // It has none behind an unfinished response, and a client of HTTP/1.0 gets no chunks.
+  if (socket === null || !outgoing.chunkedEncoding) {
+    return outgoing.write(chunk) ? undefined : outgoing;
+  }
+  // An empty one would end the body.
+  if (chunk.byteLength === 0) return undefined;
+  const length = Buffer.from(`${chunk.byteLength.toString(16)}\r\n`);
+  return socket.write(Buffer.concat([length, chunk, LINE_END])) ? undefined : socket;
+}
+
+const LINE_END = Buffer.from("\r\n");
+
 /** Waits until the client has taken what was written, or has disconnected. */
-async function drained(outgoing: ServerResponse, gone: AbortSignal): Promise<void> {
+async function drained(stream: ServerResponse | Socket, gone: AbortSignal): Promise<void> {
   try {
-    await once(outgoing, "drain", { signal: gone });
+    await once(stream, "drain", { signal: gone });
   } catch (error) {
     if (!gone.aborted) throw error;
   }
