@@ -149,7 +149,13 @@ function jobSteps(trace: Finder, job: TracedJob): readonly Step[] {
   const reaped = trace.first(recorded, systemd, is("sched_process_wait"), about(recorder));
   const reopened = trace.first(recorded, agent, file(`${directory}/result`));
   const learned = trace.last(recorded, reopened, agent, reads());
-  const told = trace.first(reopened, agent, says('{"kind":"ended"'));
+  // The size of the chunk may be in the same segment.
+  const told = trace.first(
+    reopened,
+    agent,
+    is("send"),
+    ({ text }) => text.includes('{"kind":"ended"'),
+  );
   const heard = trace.first(told, runner, reads());
   const settled = trace.first(heard, runner, isSynced);
   return [

@@ -49,7 +49,7 @@ const WARM: readonly Line[] = [
   [AGENT, "sys_recvfrom -> 0x157"],
   [AGENT, `open64: (0x7f) path="/home/dev/jobs/${ID}/1/result"`],
   [AGENT, `rename: (0x7f) path="/home/dev/jobs/${ID}/1/outcome.json"`],
-  [AGENT, 'send: (0x7f) count=232 head=0x69 text="{"kind":"ended","outcome":{}}"'],
+  [AGENT, 'send: (0x7f) count=232 head=0x69 text="e8\r\n{"kind":"ended","outcome":{}}\r\n"'],
   [RUNNER, "sys_recvfrom -> 0xe8"],
   [RUNNER, "sys_fsync -> 0x0"],
   [RUNNER, 'send: (0x7f) count=157 head=0x50 text="HTTP/1.1 200 OK\r\n\r\n"'],
