@@ -59,8 +59,8 @@ export const PROGRAMS: readonly Program[] = [
 export const PERMISSION_FLAGS: readonly string[] = ["--no-prompt", "--allow-all"];
 
 /**
- * A young generation of 2 MiB: with the default of 16, memory use doubles under load; with 1, the
- * collector takes a tenth of a job's CPU time more, and promotes so early that more stays after a burst.
+ * A young generation of 2 MiB: with the default of 16, memory use doubles under load; with 1, both
+ * programs take a tenth more CPU time under load.
  * The programs call the collector when they have become idle, which gives back what a burst of jobs
  * leaves. Type feedback stays lazy: from the first call on, it would cost 5 MiB after a burst, and no
  * longer saves CPU time.
