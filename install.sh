@@ -17,6 +17,8 @@ first, in an unpacked release it installs that release, with --version it downlo
   --version X        download release X, verify its checksum, install it
   --base-url URL     address of the release's files (https:// or file://);
                      also $CICD_TOOLKIT_BASE_URL
+  --public-key KEY   verify the release's signature with this key of minisign, if that is
+                     installed; also $CICD_TOOLKIT_PUBLIC_KEY
   --prefix DIR       install to DIR/bin and DIR/lib (default: ~/.local)
   --system           install for all users to /opt/cicd-toolkit, units to /etc/systemd/user (root)
   --user NAME        with --system: set up the runner for NAME (default: the caller of sudo)
@@ -31,8 +33,10 @@ first, in an unpacked release it installs that release, with --version it downlo
 TEXT
 }
 
-# Set by the release workflow; a checkout has no download address.
+# Set in the copy that belongs to a release; a checkout has no download address.
+default_version=''
 default_base_url=''
+default_public_key=''
 
 # What a checkout is built with. The runtime becomes part of the build, and another is untested.
 deno_version=2.9.6
@@ -65,6 +69,7 @@ act() {
 mode=install
 version=''
 base_url=${CICD_TOOLKIT_BASE_URL:-$default_base_url}
+public_key=${CICD_TOOLKIT_PUBLIC_KEY:-$default_public_key}
 prefix=''
 system=no
 for_user=''
@@ -77,12 +82,12 @@ dry_run=no
 while [ $# -gt 0 ]; do
   option=$1
   case $option in
-  --version | --base-url | --prefix | --user)
+  --version | --base-url | --public-key | --prefix | --user)
     [ $# -ge 2 ] || usage_error "$option needs a value"
     value=$2
     shift
     ;;
-  --version=* | --base-url=* | --prefix=* | --user=*)
+  --version=* | --base-url=* | --public-key=* | --prefix=* | --user=*)
     value=${option#*=}
     option=${option%%=*}
     ;;
@@ -90,6 +95,7 @@ while [ $# -gt 0 ]; do
   case $option in
   --version) version=${value#v} ;;
   --base-url) base_url=$value ;;
+  --public-key) public_key=$value ;;
   --prefix) prefix=$value ;;
   --user) for_user=$value ;;
   --system) system=yes ;;
@@ -273,23 +279,44 @@ fetch() { # URL FILE
   esac
 }
 
+# The signature covers the checksums, and those cover every file.
+verify_signature() { # URL
+  [ -n "$public_key" ] || return 0
+  if ! command -v minisign >/dev/null 2>&1; then
+    warn "only the checksum is verified: install minisign to verify the signature too"
+    return 0
+  fi
+  fetch "$1/checksums.txt.minisig" "$scratch/checksums.txt.minisig"
+  minisign -Vqm "$scratch/checksums.txt" -P "$public_key" ||
+    die "the signature of checksums.txt is not one of $public_key: nothing was installed"
+}
+
 download_release() { # sets release_dir
   [ -n "$base_url" ] ||
     die "--version needs --base-url (or \$CICD_TOOLKIT_BASE_URL), the address of the release's files"
-  archive=cicd-toolkit-$(platform).tar.gz
+  triple=$(platform)
+  case $triple in
+  *-linux-*) system_name=linux ;;
+  *) system_name=darwin ;;
+  esac
+  case $triple in
+  x86_64-*) archive=cicd-toolkit-$system_name-amd64.tar.gz ;;
+  *) archive=cicd-toolkit-$system_name-arm64.tar.gz ;;
+  esac
   url=$(printf '%s' "${base_url%/}" | sed "s|{version}|$version|g")
   if [ "$dry_run" = yes ]; then
-    say "would download: $url/$archive and SHA256SUMS, and verify the checksum"
+    say "would download: $url/$archive and checksums.txt, and verify the checksum"
     release_dir=''
     return 0
   fi
   make_scratch
   say "Downloading $url/$archive"
-  fetch "$url/SHA256SUMS" "$scratch/SHA256SUMS"
+  fetch "$url/checksums.txt" "$scratch/checksums.txt"
+  verify_signature "$url"
   fetch "$url/$archive" "$scratch/$archive"
   wanted=$(awk -v name="$archive" '$2 == name || $2 == "*" name { print $1; exit }' \
-    "$scratch/SHA256SUMS")
-  [ "${#wanted}" = 64 ] || die "SHA256SUMS has no checksum for $archive: nothing was installed"
+    "$scratch/checksums.txt")
+  [ "${#wanted}" = 64 ] || die "checksums.txt has no checksum for $archive: nothing was installed"
   found=$(sha256 "$scratch/$archive")
   [ "$found" = "$wanted" ] ||
     die "the checksum of $archive is $found, not $wanted: nothing was installed"
@@ -350,10 +377,13 @@ build_field() { # DIR FIELD: prints a field of build.json
 find_release() { # sets release_dir; empty in a dry run that would download or build it
   if [ -n "$version" ]; then
     download_release
-  elif [ -f "$source_dir/lib/cicd-toolkit/build.json" ]; then
+  elif [ -n "$source_dir" ] && [ -f "$source_dir/lib/cicd-toolkit/build.json" ]; then
     release_dir=$source_dir
-  elif [ -f "$source_dir/tools/build.ts" ]; then
+  elif [ -n "$source_dir" ] && [ -f "$source_dir/tools/build.ts" ]; then
     build_release
+  elif [ -n "$default_version" ]; then
+    version=$default_version
+    download_release
   else
     die "there is no release here: use --version, or run this from a checkout"
   fi

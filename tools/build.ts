@@ -26,7 +26,7 @@ const USAGE = `Usage: deno task compile [options]
   --out DIR        output directory (default: dist)
   --root DIR       the source tree (default: this one)
   --relocatable    leave the output directory out of the launchers (implied by --archive)
-  --archive        also create an archive for each target, and SHA256SUMS
+  --archive        also create an archive for each target, and checksums.txt
   --offline        do not look for a runtime on the network
   --json           print progress as JSON lines
   --help

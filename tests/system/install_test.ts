@@ -122,7 +122,7 @@ Deno.test("install.sh refuses an archive that is not the one released", async ()
   const { version } = JSON.parse(
     await Deno.readTextFile(`${t.release}/lib/cicd-toolkit/build.json`),
   );
-  const sums = `${t.release}-archive/SHA256SUMS`;
+  const sums = `${t.release}-archive/checksums.txt`;
   const right = await Deno.readTextFile(sums);
   const base = ["--version", version, "--base-url", "file:///release/release-archive"];
   await Deno.writeTextFile(sums, right.replace(/^[0-9a-f]{8}/, "00000000"));

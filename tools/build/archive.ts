@@ -47,12 +47,12 @@ export async function pack(
   return { path, sha256: new Uint8Array(digest).toHex() };
 }
 
-/** Writes `SHA256SUMS` for every archive in `dir`, in the format of sha256sum(1). */
+/** Writes `checksums.txt` for every archive in `dir`, in the format of sha256sum(1). */
 export async function writeSums(
   dir: string,
   sums: ReadonlyMap<string, string>,
 ): Promise<void> {
   const lines = [...sums].sort().map(([name, sum]) => `${sum}  ${name}\n`);
-  await Deno.writeTextFile(`${dir}/SHA256SUMS.tmp`, lines.join(""));
-  await Deno.rename(`${dir}/SHA256SUMS.tmp`, `${dir}/SHA256SUMS`);
+  await Deno.writeTextFile(`${dir}/checksums.txt.tmp`, lines.join(""));
+  await Deno.rename(`${dir}/checksums.txt.tmp`, `${dir}/checksums.txt`);
 }

@@ -1,0 +1,202 @@
+import assert from "node:assert/strict";
+import * as v from "valibot";
+import { parsePublicKey, verify } from "../../../tools/release/minisign.ts";
+import { serveRelease } from "../../../tools/release/smoke.ts";
+
+const ROOT = new URL("../../..", import.meta.url).pathname.replace(/\/$/, "");
+const NAME = `${Deno.build.os}-${Deno.build.arch === "x86_64" ? "amd64" : "arm64"}`;
+const { version: VERSION } = JSON.parse(await Deno.readTextFile(`${ROOT}/deno.json`));
+const PACKAGE = `cicd-toolkit_${VERSION}_${NAME.replace(/^.*-/, "")}.deb`;
+const ARCHIVE = `cicd-toolkit-${NAME}.tar.gz`;
+
+interface Done {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+async function run(
+  argv: readonly string[],
+  options: { readonly cwd?: string; readonly env?: Readonly<Record<string, string>> } = {},
+): Promise<Done> {
+  const [program = "", ...args] = argv;
+  const { code, stdout, stderr } = await new Deno.Command(program, {
+    args,
+    stdin: "null",
+    signal: AbortSignal.timeout(300_000),
+    ...options,
+  }).output();
+  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+  return { code, stdout: text(stdout), stderr: text(stderr) };
+}
+
+async function isInstalled(program: string): Promise<boolean> {
+  return (await run(["sh", "-c", `command -v ${program}`])).code === 0;
+}
+
+/** A secret key in a file, as `minisign -G -W` writes it, and its public key. */
+async function makeKey(path: string): Promise<string> {
+  const pair = await crypto.subtle.generateKey("Ed25519", true, ["sign", "verify"]);
+  if (!("privateKey" in pair)) throw new TypeError("not a pair");
+  const seed = new Uint8Array(await crypto.subtle.exportKey("pkcs8", pair.privateKey)).slice(16);
+  const half = new Uint8Array(await crypto.subtle.exportKey("raw", pair.publicKey));
+  const number = crypto.getRandomValues(new Uint8Array(8));
+  const empty = (length: number) => new Uint8Array(length);
+  const bytes = (...parts: readonly Uint8Array[]) => Uint8Array.from(parts.flatMap((p) => [...p]));
+  const algorithm = new TextEncoder().encode("Ed");
+  const checksum = new TextEncoder().encode("B2");
+  const secret = bytes(algorithm, empty(2), checksum, empty(48), number, seed, half, empty(32));
+  await Deno.writeTextFile(path, `untrusted comment: a test's\n${secret.toBase64()}\n`);
+  return bytes(algorithm, number, half).toBase64();
+}
+
+/** Makes a release; the same time for each, whatever is in the tree. */
+async function release(out: string, ...args: readonly string[]): Promise<void> {
+  const tool = [Deno.execPath(), "run", "--allow-all", "--quiet", `${ROOT}/tools/release.ts`];
+  const here = `--target=${Deno.build.target}`;
+  const options = ["--layout=shared-runtime", "--offline", here, `--out=${out}`, ...args];
+  const done = await run([...tool, ...options], { env: { SOURCE_DATE_EPOCH: "1700000000" } });
+  assert.equal(done.code, 0, done.stderr);
+}
+
+const sbom = v.object({
+  bomFormat: v.literal("CycloneDX"),
+  specVersion: v.literal("1.6"),
+  version: v.literal(1),
+  metadata: v.object({ component: v.object({ name: v.literal("cicd-toolkit") }) }),
+  components: v.pipe(
+    v.array(v.object({
+      type: v.picklist(["library", "platform"]),
+      "bom-ref": v.string(),
+      name: v.string(),
+      version: v.string(),
+      scope: v.picklist(["required", "excluded"]),
+      purl: v.pipe(v.string(), v.regex(/^pkg:(npm|github)\/[%a-zA-Z0-9._/-]+@[a-zA-Z0-9.%-]+$/)),
+      hashes: v.optional(v.array(v.object({
+        alg: v.literal("SHA-512"),
+        content: v.pipe(v.string(), v.regex(/^[0-9a-f]{128}$/)),
+      }))),
+    })),
+    v.minLength(100),
+  ),
+});
+
+Deno.test("a release can be checked, installed from loopback, and made again", async (t) => {
+  await using stack = new AsyncDisposableStack();
+  const directory = await Deno.makeTempDir({ prefix: "release-" });
+  stack.defer(() => Deno.remove(directory, { recursive: true }));
+  const [first, second] = [`${directory}/first`, `${directory}/second`];
+  const publicKey = await makeKey(`${directory}/key`);
+  const key = `--key=${directory}/key`;
+  // The first is also installed and run.
+  await Promise.all([release(first, key), release(second, key, "--no-try")]);
+  const debs = await isInstalled("dpkg-deb");
+  const read = (name: string) => Deno.readTextFile(`${first}/${name}`);
+
+  await t.step("sha256sum accepts the checksums, all together and each", async () => {
+    const names = [...Deno.readDirSync(first)].map(({ name }) => name).sort();
+    const made = [ARCHIVE, "cicd-toolkit.cdx.json", "cicd-toolkit.intoto.json", "install.sh"];
+    const files = (debs ? [...made, PACKAGE] : made).sort();
+    const sums = [...files, ...files.map((name) => `${name}.sha256`)];
+    const expected = [...sums, "checksums.txt", "checksums.txt.minisig"].sort();
+    assert.deepEqual(names, expected);
+    const each = files.map((name) => `${name}.sha256`);
+    const done = await run(["sha256sum", "--check", "checksums.txt", ...each], { cwd: first });
+    assert.equal(done.code, 0, done.stderr);
+    assert.equal(done.stdout, `${files.map((name) => `${name}: OK\n`).join("")}`.repeat(2));
+  });
+
+  await t.step("the same sources make the same bytes in another place", async () => {
+    const done = await run(["diff", "--recursive", first, second]);
+    assert.deepEqual(done, { code: 0, stdout: "", stderr: "" });
+  });
+
+  await t.step("minisign accepts the signature", async () => {
+    const [content, text] = [await read("checksums.txt"), await read("checksums.txt.minisig")];
+    const by = await parsePublicKey(publicKey);
+    const comment = await verify(new TextEncoder().encode(content), text, by);
+    assert.equal(comment, `cicd-toolkit ${VERSION}`);
+    if (!await isInstalled("minisign")) return;
+    const done = await run(["minisign", "-Vm", `${first}/checksums.txt`, "-P", publicKey]);
+    assert.equal(done.code, 0, done.stderr);
+  });
+
+  await t.step("the bill of materials has every package of the lock", async () => {
+    const { components } = v.parse(sbom, JSON.parse(await read("cicd-toolkit.cdx.json")));
+    const { npm } = JSON.parse(await Deno.readTextFile(`${ROOT}/deno.lock`));
+    assert.equal(components.length, Object.keys(npm).length + 1);
+    const scope = (name: string) => components.find((each) => each.name === name)?.scope;
+    assert.deepEqual(
+      ["deno", "valibot", "dockerode", "fast-check", "typescript"].map(scope),
+      ["required", "required", "required", "excluded", "excluded"],
+    );
+  });
+
+  await t.step("the provenance is about each file", async () => {
+    const { subject } = JSON.parse(await read("cicd-toolkit.intoto.json"));
+    const sums = await read("checksums.txt");
+    for (const { name, digest } of subject) assert.ok(sums.includes(`${digest.sha256}  ${name}\n`));
+    assert.equal(subject.length, debs ? 4 : 3);
+  });
+
+  await t.step({
+    name: "lintian has nothing against the Debian package",
+    ignore: !debs || !await isInstalled("lintian"),
+    fn: async () => {
+      const checks = ["--fail-on", "error,warning", "--tag-display-limit", "0", "--quiet"];
+      const done = await run(["lintian", ...checks, `${first}/${PACKAGE}`], { cwd: directory });
+      assert.equal(done.code, 0, done.stdout);
+    },
+  });
+
+  const scratch = `${directory}/scratch`;
+  await Deno.mkdir(scratch);
+  await using server = await serveRelease(second, scratch);
+  const install = (...args: readonly string[]) =>
+    run(["sh", `${second}/install.sh`, "--base-url", server.url, "--no-enable", ...args], {
+      cwd: scratch,
+      env: { ...server.env, HOME: `${scratch}/home`, XDG_RUNTIME_DIR: "", TMPDIR: scratch },
+    });
+  const isUntouched = () =>
+    assert.throws(() => Deno.statSync(`${scratch}/home`), Deno.errors.NotFound);
+
+  await t.step("install.sh refuses an archive that is not the one released", async () => {
+    using file = await Deno.open(`${second}/${ARCHIVE}`, { write: true });
+    const { size } = await file.stat();
+    await file.truncate(size - 1);
+    const done = await install();
+    assert.equal(done.code, 1);
+    assert.match(done.stderr, /the checksum of .* nothing was installed\n$/);
+    isUntouched();
+  });
+
+  await t.step({
+    name: "install.sh refuses checksums that are not signed by the release's key",
+    ignore: !await isInstalled("minisign"),
+    fn: async () => {
+      await Deno.writeTextFile(`${second}/checksums.txt`, "\n", { append: true });
+      const done = await install();
+      assert.equal(done.code, 1);
+      assert.match(done.stderr, /the signature of checksums.txt is not one of .* nothing was/);
+      await Deno.remove(`${second}/checksums.txt.minisig`);
+      assert.equal((await install()).code, 1);
+      isUntouched();
+    },
+  });
+});
+
+Deno.test("a release replaces nothing but a release", async () => {
+  const directory = await Deno.makeTempDir({ prefix: "release-" });
+  try {
+    await Deno.writeTextFile(`${directory}/precious`, "");
+    const tool = [Deno.execPath(), "run", "--allow-all", "--quiet", `${ROOT}/tools/release.ts`];
+    const done = await run([...tool, "--offline", `--out=${directory}`], {
+      env: { SOURCE_DATE_EPOCH: "1700000000" },
+    });
+    assert.equal(done.code, 1);
+    assert.match(done.stderr, /it contains something other than a release/);
+    assert.deepEqual([...Deno.readDirSync(directory)].map(({ name }) => name), ["precious"]);
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+});
