@@ -47,15 +47,15 @@ Deno.test("a job runs on while both programs are stopped, and its end is reporte
   assert.equal(await t.log(id), SLOW_LOG);
 });
 
-Deno.test("a stopped runner stops quickly though a follower is there", async () => {
+Deno.test("a stopped runner stops by itself though a follower is there", async () => {
   await using t = await bootSuite();
   const { id } = await t.submit({ project: "web", script: "echo here; sleep 30" });
   await using followed = await t.stream(`/v1/jobs/${id}/logs?follow=1`);
   const reader = followed.stdout.pipeThrough(new TextDecoderStream()).getReader();
   assert.equal((await reader.read()).value, "here\n");
-  const begun = performance.now();
   await t.systemctl("stop", "cicd-runner.service");
-  assert.ok(performance.now() - begun < 5_000);
+  // Not killed at its limit.
+  assert.equal(await t.show("cicd-runner.service", "Result"), "success");
   assert.match((await reader.read()).value ?? "", /^cicd-interrupted reason=runner_stopping /);
   assert.equal((await reader.read()).done, true);
   await t.systemctl("start", "cicd-runner.socket");

@@ -17,7 +17,8 @@ const jobWith = (names: readonly string[]) => makeJob({ spec: makeSpec({ secretN
 
 Deno.test("compileSecrets() of the largest secrets lets other work go on", async () => {
   let longest = 0;
-  let last = performance.now();
+  const begun = performance.now();
+  let last = begun;
   const over = new AbortController();
   const ticks = (async () => {
     while (!over.signal.aborted) {
@@ -32,8 +33,9 @@ Deno.test("compileSecrets() of the largest secrets lets other work go on", async
   }
   over.abort();
   await ticks;
-  // Generous, as other tests share the processors; it was 40 s.
-  assert.ok(longest < 500, `${longest} ms`);
+  // One step of many hundred; other tests, which share the processors, lengthen both.
+  const whole = last - begun;
+  assert.ok(longest < whole / 4, `${longest} ms of ${whole} ms`);
 });
 
 Deno.test("JobMasks keeps patterns by their size, those last used longest", async () => {
