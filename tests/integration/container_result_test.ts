@@ -8,7 +8,7 @@ import type { AttemptHandle } from "@lib/spine/jobs/executor.ts";
 import { FakeClock } from "../support/fake_clock.ts";
 import { makeSpec, projectName } from "../support/job_fixtures.ts";
 
-Deno.test("formatContainerEnd() believes the kernel about an out-of-memory kill, whatever the engine says", async () => {
+Deno.test("formatContainerEnd() believes the kernel about an out-of-memory kill, and no end before the start", async () => {
   const stateDir = await Deno.makeTempDir({ prefix: "cicd-result-" });
   try {
     const ref = { project: projectName(), jobId: newJobId(), number: 1 };
@@ -24,6 +24,10 @@ Deno.test("formatContainerEnd() believes the kernel about an out-of-memory kill,
     assert.deepEqual(end(false, 2), ["oom-kill", 2]);
     assert.deepEqual(end(true), ["oom-kill", 1]);
     assert.deepEqual(end(false, 0), ["exit-code", 0]);
+
+    // Docker can note the start of a short container after its end.
+    const info = { exitCode: 0, oomKilled: false, startedAt: 7, finishedAt: 5 };
+    assert.match(formatContainerEnd(attempt, { info, usage: {}, now: 9 }), /finished_at_ms=7$/m);
   } finally {
     await Deno.remove(stateDir, { recursive: true });
   }

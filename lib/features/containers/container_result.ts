@@ -37,7 +37,9 @@ const TERMINATED = 143;
  * only recorded if its sender is known: the kernel when memory ran out, or the suite.
  */
 export function formatContainerEnd(attempt: AttemptHandle, end: ContainerEnd): string {
-  const { info: { exitCode, startedAt, finishedAt = end.now }, usage } = end;
+  const { info: { exitCode, startedAt }, usage } = end;
+  // The engine notes a start when it gets to it, which can be after the end of a short container.
+  const finishedAt = Math.max(end.info.finishedAt ?? end.now, startedAt ?? 0);
   const oomKills = usage.oomKills ?? 0;
   const oomKilled = end.info.oomKilled || oomKills > 0;
   const notExecuted = execFailure(attempt, exitCode);

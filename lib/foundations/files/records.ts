@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { existsSync as leadsToSomething } from "node:fs";
+import { existsSync as isReachable } from "node:fs";
 import { CicdError } from "@lib/core/errors.ts";
 import { openRegular } from "@lib/foundations/files/regular_file.ts";
 
@@ -59,12 +59,14 @@ export function existsSync(path: string): boolean {
 }
 
 /**
- * Returns true if a path leads to something that the account can reach, unlike a dangling link.
+ * Returns true if a path leads to something, unlike a dangling link.
  *
- * Makes no error, which takes six times as long as the look: for what is mostly not there.
+ * As an error of the runtime takes six times as long as a look, none is made for what is not there:
+ * for what mostly is not. That a directory is closed to the account is still one.
  */
-export function isReachable(path: string): boolean {
-  return leadsToSomething(path);
+export function leadsToSomething(path: string): boolean {
+  if (isReachable(path)) return true;
+  return isReachable(`${path.slice(0, path.lastIndexOf("/") + 1)}.`) ? false : existsSync(path);
 }
 
 /** As {@linkcode statIfThere}, but synchronous. */

@@ -8,7 +8,7 @@ import { CicdError, isDiskFull, messageOf } from "@lib/core/errors.ts";
 import { parseJobId, type ProjectName } from "@lib/core/ids.ts";
 import {
   directoriesIn,
-  isReachable,
+  leadsToSomething,
   prepareDraft,
   readIfThere,
   statIfThereSync,
@@ -171,10 +171,10 @@ export async function removeWorkspace(
   remove: (path: string) => Promise<void> = removeTree,
 ): Promise<void> {
   const drafts = draftedFiles(directory).map((path) => `${path}.draft`).filter((draft) =>
-    isReachable(draft) && !removedAtOnce(draft)
+    leadsToSomething(draft) && !removedAtOnce(draft)
   );
   // Looking is cheaper than a removal in another thread; most of it is not there.
-  const left = [...drafts, ...jobDirectories(directory).filter(isReachable)];
+  const left = [...drafts, ...jobDirectories(directory).filter(leadsToSomething)];
   const ends = await Promise.allSettled(left.map(remove));
   for (const end of ends) if (end.status === "rejected") throw end.reason;
 }
@@ -231,7 +231,7 @@ export function findOrphans(stateDir: string, project: ProjectName): Orphans {
       const directory = attemptDirectory(stateDir, ref);
       const isSettled = accessible(() => statIfThereSync(directory.outcomeFile)?.isFile ?? false);
       if (isSettled === false) unsettled.push(ref);
-      else if (isSettled && jobDirectories(directory).some(isReachable)) untidy.push(ref);
+      else if (isSettled && jobDirectories(directory).some(leadsToSomething)) untidy.push(ref);
     }
   }
   return { unsettled, untidy };

@@ -7,7 +7,7 @@
  * @module
  */
 import { createHash } from "node:crypto";
-import { isReachable } from "@lib/foundations/files/records.ts";
+import { leadsToSomething } from "@lib/foundations/files/records.ts";
 import type { UnitName } from "@lib/foundations/systemd/unit_name.ts";
 import { RECORD_PROGRAM } from "@lib/spine/executors/record_result.ts";
 
@@ -27,7 +27,7 @@ export class RuntimeFiles {
 
   /** Writes the program for `ExecStopPost=` if it is missing; returns its path. */
   recorder(): string {
-    if (!isReachable(this.#recorder)) replace(this.#recorder, RECORD_PROGRAM);
+    if (!leadsToSomething(this.#recorder)) replace(this.#recorder, RECORD_PROGRAM);
     return this.#recorder;
   }
 
@@ -41,7 +41,7 @@ export class RuntimeFiles {
   /** Removes the variables of a unit, if there are any. */
   removeEnvironment(unit: UnitName): void {
     const path = this.#pathOf(unit);
-    if (!isReachable(path)) return;
+    if (!leadsToSomething(path)) return;
     try {
       Deno.removeSync(path);
     } catch (error) {
