@@ -343,3 +343,25 @@ Deno.test("a body arrives byte for byte, at once or in parts, from pipelined req
   assert.equal(got.split("b".repeat(300_000)).length, 4);
   assert.deepEqual(bench.errors, []);
 });
+
+Deno.test("a client that leaves in the middle of pipelined answers ends them all, without an error", async () => {
+  let open = 0;
+  await using bench = await serve(() => {
+    open++;
+    const body = new ReadableStream({
+      pull: (controller) => controller.enqueue(new Uint8Array(256 * 1024)),
+      cancel: () => void open--,
+    });
+    return new Response(body);
+  });
+  for (let round = 0; round < 5; round++) {
+    const socket = await bench.open();
+    socket.write(get().repeat(3));
+    await new Promise((resolve) => socket.once("data", resolve));
+    await until(() => open === 3);
+    socket.destroy();
+    await until(() => open === 0);
+  }
+  assert.equal(bench.server.activeRequests, 0);
+  assert.deepEqual(bench.errors, []);
+});

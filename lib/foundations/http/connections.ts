@@ -69,8 +69,9 @@ export class Connections {
       const gone = this.#open.get(socket);
       this.#open.delete(socket);
       if (isRemote) this.#remote--;
-      // A request queued behind another never had a response to close.
-      if (gone !== undefined) this.#end(gone, gone.active);
+      if (gone === undefined) return;
+      this.#end(gone, gone.active);
+      for (const response of gone.answers.keys()) closeQueued(response);
     });
     socket.on("error", () => socket.destroy());
     return true;
@@ -229,6 +230,13 @@ export class Handshakes {
   clear(): void {
     for (const name of [...this.#begun.keys()]) this.#end(name);
   }
+}
+
+/** Closes a response behind an unfinished one: without a connection yet, it would not notice its end. */
+function closeQueued(response: ServerResponse): void {
+  if (response.socket !== null || response.writableFinished) return;
+  response.destroy();
+  response.emit("close");
 }
 
 /** Returns a name that is unique, and the same before and after the handshake. */

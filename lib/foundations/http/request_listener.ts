@@ -4,7 +4,6 @@
  * @module
  */
 import { Buffer } from "node:buffer";
-import { once } from "node:events";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { Readable } from "node:stream";
@@ -192,9 +191,12 @@ const LINE_END = Buffer.from("\r\n");
 
 /** Waits until the client has taken what was written, or has disconnected. */
 async function drained(stream: ServerResponse | Socket, gone: AbortSignal): Promise<void> {
-  try {
-    await once(stream, "drain", { signal: gone });
-  } catch (error) {
-    if (!gone.aborted) throw error;
-  }
+  // Not by `once`, which rejects when the socket fails: that is a client that has disconnected.
+  const over = Promise.withResolvers<void>();
+  const resolve = () => over.resolve();
+  stream.once("drain", resolve);
+  gone.addEventListener("abort", resolve);
+  if (!gone.aborted) await over.promise;
+  stream.removeListener("drain", resolve);
+  gone.removeEventListener("abort", resolve);
 }
