@@ -29,6 +29,8 @@ interface ServeInput {
   readonly sockets: readonly PassedSocket[];
   /** A project whose agent is being started already. */
   readonly woken?: ProjectName;
+  /** Aborted if a stop was asked for before it serves. */
+  readonly stopAsked: AbortSignal;
 }
 
 /**
@@ -39,7 +41,7 @@ interface ServeInput {
  */
 export async function serve(
   args: readonly string[],
-  { platform, sockets, woken }: ServeInput,
+  { platform, sockets, woken, stopAsked }: ServeInput,
 ): Promise<number> {
   const flags = readDaemonFlags(args);
   const env = Deno.env.toObject();
@@ -76,6 +78,7 @@ export async function serve(
   });
   const cause = await untilStopped({
     notifier,
+    stopAsked,
     clock: systemClock,
     log,
     status: () => runner.status(),

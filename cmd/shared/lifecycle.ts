@@ -27,6 +27,8 @@ interface DaemonParts {
   readonly unhealthyReason: () => string | undefined;
   /** Reads the configuration again. */
   readonly reload: (signal: AbortSignal) => Promise<void>;
+  /** Aborted if a SIGTERM came before this waits for one. */
+  readonly stopAsked?: AbortSignal;
 }
 
 /** The reason that a daemon stops. */
@@ -62,6 +64,7 @@ export async function untilStopped(parts: DaemonParts): Promise<StopCause> {
         }
       }),
   });
+  if (parts.stopAsked?.aborted === true) stop.resolve("SIGTERM");
   await notifier.ready(status());
   tasks.spawn("idle", (signal) => watchIdleness({ ...parts, status }, stop.resolve, signal));
   const intervalMs = notifier.watchdogIntervalMs;

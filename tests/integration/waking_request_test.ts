@@ -46,8 +46,18 @@ class Asleep implements AsyncDisposable {
     }
   }
 
-  async [Symbol.asyncDispose]() {
+  /** Asks the runner to stop. */
+  stop(): void {
     this.#process.kill("SIGTERM");
+  }
+
+  async [Symbol.asyncDispose]() {
+    try {
+      this.stop();
+    } catch (error) {
+      // It has ended already.
+      if (!(error instanceof TypeError)) throw error;
+    }
     await this.#process.status;
     await Deno.remove(this.directory, { recursive: true });
   }
@@ -90,4 +100,14 @@ Deno.test("the first connection of a runner is served like any other", async () 
   // It is kept for the next request.
   await send(client, SUBMISSION);
   assert.match(await readTo(client, /"id"/), /HTTP\/1\.1 201[^]*"project": ?"web"/);
+});
+
+Deno.test("a runner that is to stop while it starts serves the client that it has accepted", async () => {
+  await using t = new Asleep("agents: child\n");
+  using agent = Deno.listen({ transport: "unix", path: `${t.agents}/web.sock` });
+  using client = await t.connect();
+  await send(client, SUBMISSION);
+  using _knock = await agent.accept();
+  t.stop();
+  assert.match(await readTo(client, /"id"/), /^HTTP\/1\.1 201[^]*"project": ?"web"/);
 });
