@@ -18,13 +18,17 @@ import {
 /** Exit code of an engine for SIGKILL. */
 const KILLED = 137;
 
-/** Longest time after the end in which an engine may still report a kill, by what is known of it. */
+/**
+ * Longest time after the end in which an engine may still report a kill, by what is known of it.
+ *
+ * Short, since a job of another project can have processes killed all the time.
+ */
 const LATE_EVENT_MS = {
   /** The kernel has killed nothing since the start, unless the engine's is another one. */
   none: 500,
   unknown: 500,
   /** The kernel has killed something: this container's process or another. */
-  some: 5_000,
+  some: 2_000,
 } as const;
 
 /** Out-of-memory kills so far; absent if unreadable. */
@@ -76,7 +80,8 @@ export async function wasOutOfMemory(
   const kills = engine.address.kind === "unix"
     ? compare(before?.machine, after.machine)
     : "unknown";
-  const latest = finishedAt + LATE_EVENT_MS[kills];
+  // What a job survived is not worth a longer wait.
+  const latest = finishedAt + LATE_EVENT_MS[exitCode === 0 ? "unknown" : kills];
   // At a time in the past, the engine answers at once.
   const untilMs = kills === "none" ? Math.max(finishedAt, Math.min(clock.now(), latest)) : latest;
   return await engine.heardOutOfMemory(id, untilMs, signal);
