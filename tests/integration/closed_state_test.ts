@@ -45,7 +45,8 @@ Deno.test("a closed state directory is named by logs, by waiting jobs and by rea
     assert.equal(state, "succeeded");
     const log = await t.ask("GET", `/v1/jobs/${ended.id}/logs`);
     assert.equal(await log.text(), "hello\n");
-    assert.equal((await t.json("GET", "/readyz")).status, 200);
+    // It is looked at twice a second.
+    while ((await t.json("GET", "/readyz")).status !== 200) await pause(20);
   } finally {
     Deno.chmodSync(t.stateDir, 0o700);
   }

@@ -172,6 +172,8 @@ Deno.test("container jobs run for an ordinary account with the system's engine",
   await t.step(
     "what jobs left as root goes through the engine: by the agent, and by cleaning",
     async () => {
+      // By an agent that was killed before it had removed it.
+      await suite.systemctl("stop", AGENT);
       await using agents = await leaveAsRoot(stateDir, "agents");
       assert.equal((await follow({ command: ["true"] })).seen.state, "succeeded");
       await suite.machine.waitFor("the agent to remove it", agents.isGone);
