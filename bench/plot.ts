@@ -26,8 +26,11 @@ export function plotRatios(rows: readonly Comparison[], caption: string): string
   const bars = rows.flatMap((row): Bar[] => {
     const [peer] = row.peers;
     const ratio = peer === undefined ? undefined : ratioOf(row, peer);
-    // A floor shows what is possible; it is no alternative to the product.
-    return peer === undefined || ratio === undefined || /^(bare|ours)/i.test(peer.name)
+    // A floor shows what is possible, the product itself what depends on what; they are no
+    // alternatives to the product. Shares of a job are in its total.
+    const isShare = /^CPU per job: (?!all$)/.test(row.name);
+    return peer === undefined || ratio === undefined || isShare ||
+        /^(bare|ours|idle runner|first byte of a bare|\d+ queued)/i.test(peer.name)
       ? []
       : [{ label: row.name, against: `against ${peer.name}`, ratio }];
   });
