@@ -171,6 +171,17 @@ Deno.test("begin() refuses an attempt that the runner gave up, however late it i
   assert.deepEqual(t.machine.begun, []);
 });
 
+Deno.test("begin() takes a fence for one though another job has made a dangling link of it", async () => {
+  await using t = new Bench();
+  assert.equal(fenceAttempt({ spec: input.spec, directory: t.directory }), true);
+  Deno.removeSync(t.directory.fenceFile);
+  Deno.symlinkSync("/nowhere", t.directory.fenceFile);
+  const host = await t.agent();
+  await host.begin(t.ref, input);
+  assert.equal((await host.ended(t.ref)).state, "cancelled");
+  assert.deepEqual(t.machine.begun, []);
+});
+
 Deno.test("begin() does not start the job if the runner gives the attempt up during the setup", async () => {
   await using t = new Bench();
   const { directory } = t;

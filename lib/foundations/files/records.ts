@@ -59,7 +59,8 @@ export function existsSync(path: string): boolean {
 }
 
 /**
- * Returns true if a path leads to something, unlike a dangling link.
+ * Returns true if a path leads to something, unlike a dangling link: where a job can make links and
+ * one would matter, use {@linkcode existsSync}.
  *
  * As an error of the runtime takes six times as long as a look, none is made for what is not there:
  * for what mostly is not. That a directory is closed to the account is still one.

@@ -8,6 +8,7 @@ import { CicdError, isDiskFull, messageOf } from "@lib/core/errors.ts";
 import { parseJobId, type ProjectName } from "@lib/core/ids.ts";
 import {
   directoriesIn,
+  existsSync,
   leadsToSomething,
   prepareDraft,
   readIfThere,
@@ -174,7 +175,7 @@ export async function removeWorkspace(
     leadsToSomething(draft) && !removedAtOnce(draft)
   );
   // Looking is cheaper than a removal in another thread; most of it is not there.
-  const left = [...drafts, ...jobDirectories(directory).filter(leadsToSomething)];
+  const left = [...drafts, ...jobDirectories(directory).filter(existsSync)];
   const ends = await Promise.allSettled(left.map(remove));
   for (const end of ends) if (end.status === "rejected") throw end.reason;
 }
@@ -231,7 +232,7 @@ export function findOrphans(stateDir: string, project: ProjectName): Orphans {
       const directory = attemptDirectory(stateDir, ref);
       const isSettled = accessible(() => statIfThereSync(directory.outcomeFile)?.isFile ?? false);
       if (isSettled === false) unsettled.push(ref);
-      else if (isSettled && jobDirectories(directory).some(leadsToSomething)) untidy.push(ref);
+      else if (isSettled && jobDirectories(directory).some(existsSync)) untidy.push(ref);
     }
   }
   return { unsettled, untidy };

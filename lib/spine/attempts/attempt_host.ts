@@ -6,7 +6,7 @@
 import { CicdError, ignore } from "@lib/core/errors.ts";
 import type { ProjectName } from "@lib/core/ids.ts";
 import { TaskGroup } from "@lib/core/task_group.ts";
-import { leadsToSomething } from "@lib/foundations/files/records.ts";
+import { existsSync } from "@lib/foundations/files/records.ts";
 import { repairDirectory } from "@lib/spine/jobs/attempt_damage.ts";
 import type { AttemptDirectory, AttemptRef } from "@lib/spine/jobs/attempt_directory.ts";
 import type { AttemptFound, AttemptHandle } from "@lib/spine/jobs/executor.ts";
@@ -155,7 +155,7 @@ export class AttemptHost implements AsyncDisposable {
       if (found === undefined) continue;
       let known: Known | undefined;
       if (found.kind !== "never_begun") known = knownOf(found);
-      else if (!leadsToSomething(handle.directory.fenceFile)) continue;
+      else if (!existsSync(handle.directory.fenceFile)) continue;
       else known = { outcome: this.#starter.fenced(), begun: false };
       log.info("Taking over an attempt", { ...fieldsOf(ref), found: found.kind });
       this.#watch(handle, { known });
@@ -211,7 +211,7 @@ export class AttemptHost implements AsyncDisposable {
     let handle: AttemptHandle = { ref, spec, directory: this.#directory(ref) };
     const damage = repairDirectory(handle.directory);
     const refusal = this.#refusalOf(input, handle.directory, damage);
-    if (refusal !== undefined || leadsToSomething(handle.directory.path)) {
+    if (refusal !== undefined || existsSync(handle.directory.path)) {
       const outcome = await readOutcome(handle.directory);
       const found = await executor.look(handle, this.#tasks.signal);
       // A job can forge the outcome, but not its absence from the executor.
@@ -310,7 +310,7 @@ export class AttemptHost implements AsyncDisposable {
   ): Promise<AttemptOutcome> {
     const { executor, recordLog, log } = this.#options;
     // The runner gave it up while it was starting.
-    if (known === undefined && leadsToSomething(handle.directory.fenceFile)) {
+    if (known === undefined && existsSync(handle.directory.fenceFile)) {
       await executor.stop(handle, { reason: "cancelled", by: "by the runner" }, signal);
     }
     const recorder = recordLog(handle.directory, handle.spec, signal);
@@ -338,7 +338,7 @@ export class AttemptHost implements AsyncDisposable {
     { fenceFile }: AttemptDirectory,
     damage: string | undefined,
   ): AttemptOutcome | undefined {
-    if (leadsToSomething(fenceFile)) return this.#starter.fenced();
+    if (existsSync(fenceFile)) return this.#starter.fenced();
     if (bootId !== this.#options.bootId) {
       const message = "The machine was restarted while the attempt was under way";
       return this.#starter.neverBegun({ state: "lost", reason: "agent_lost", message });
