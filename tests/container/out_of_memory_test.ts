@@ -19,10 +19,19 @@ async function heardOf(command: readonly string[]): Promise<boolean> {
   return await client.heardOutOfMemory(id, info.finishedAt + 5_000, signal);
 }
 
+/**
+ * As {@linkcode heardOf}, for a container that goes on after the kill: Docker loses some kills that
+ * come just before the end, because its helper finds the control group gone.
+ */
+async function heardOfOne(command: readonly string[]): Promise<boolean> {
+  for (let tries = 0; tries < 6; tries++) if (await heardOf(command)) return true;
+  return false;
+}
+
 Deno.test("heardOutOfMemory() distinguishes a kill by the kernel from an exit that looks like one", async () => {
   const [killed, part, exited] = await Promise.all([
     heardOf(["tail", "-c", "200m", "/dev/zero"]),
-    heardOf(["sh", "-c", "tail -c 200m /dev/zero >/dev/null; exit 3"]),
+    heardOfOne(["sh", "-c", "tail -c 200m /dev/zero >/dev/null; exit 3"]),
     heardOf(["sh", "-c", "exit 137"]),
   ]);
   assert.deepEqual({ killed, part, exited }, { killed: true, part: true, exited: false });
