@@ -1,11 +1,10 @@
 /**
  * Entry of `cicd-agent`.
  *
+ * In the built program the rest is a file of its own, whose compiled code is kept between runs.
+ *
  * @module
  */
-import { runProgram } from "../shared/run_program.ts";
-import { runAgent } from "./commands/agent.ts";
-
 if (import.meta.main) {
-  Deno.exitCode = await runProgram("cicd-agent", () => runAgent(Deno.args));
+  Deno.exitCode = await (await import("./whole_agent.ts")).runWhole(Deno.args);
 }

@@ -15,7 +15,7 @@ import { agentCommand } from "@lib/features/install/program_paths.ts";
 import { type DaemonFlags, toDaemonArgs } from "../shared/daemon_flags.ts";
 import { ensurePrivateDirectory } from "../shared/directories.ts";
 import { agentEnv } from "./agent_env.ts";
-import { hasUserManager } from "../shared/platform.ts";
+import { hasUserManager } from "../shared/program_log.ts";
 import type { ConfigHolder } from "./config_holder.ts";
 
 /** The parts of the runner that agents are started with. */

@@ -4,6 +4,7 @@
  * @module
  */
 import { systemClock } from "@lib/core/clock.ts";
+import { ignore, toCicdError } from "@lib/core/errors.ts";
 import type { ProjectName } from "@lib/core/ids.ts";
 import { VERSION } from "@lib/core/version.ts";
 import { type PassedSocket, planListeners, readTls } from "@lib/api/listeners.ts";
@@ -11,7 +12,9 @@ import { LISTEN, LOG, PROGRAM } from "@lib/foundations/config/program_keys.ts";
 import { MESSAGE_IDS } from "@lib/foundations/log/message_ids.ts";
 import { readDaemonFlags } from "../shared/daemon_flags.ts";
 import { untilStopped } from "../shared/lifecycle.ts";
-import { openProgramLog, type Platform } from "../shared/platform.ts";
+import type { Platform } from "../shared/platform.ts";
+import { openProgramLog } from "../shared/program_log.ts";
+import { runProgram } from "../shared/run_program.ts";
 import { ConfigHolder } from "./config_holder.ts";
 import { finishAnswers } from "./finish_answers.ts";
 import { startRunner } from "./wire.ts";
@@ -29,19 +32,34 @@ interface ServeInput {
   readonly sockets: readonly PassedSocket[];
   /** A project whose agent is being started already. */
   readonly woken?: ProjectName;
-  /** Aborted if a stop was asked for before it serves. */
-  readonly stopAsked: AbortSignal;
+  /** Keeps a request to stop from ending the process; `asked` tells of one before it serves. */
+  readonly stops: Disposable & { readonly asked: AbortSignal };
 }
 
 /**
- * Serves until the runner is stopped or idle.
+ * Serves until the runner is stopped or idle. A runner that cannot start tells waiting clients why.
  *
  * @returns The exit code.
- * @throws {CicdError} If it cannot start.
  */
-export async function serve(
+export async function serve(args: readonly string[], input: ServeInput): Promise<number> {
+  return await runProgram("cicd-runner", async () => {
+    try {
+      return await serveUntilStopped(args, input);
+    } catch (thrown) {
+      input.stops[Symbol.dispose]();
+      if (input.sockets.length > 0) {
+        const { refuseStart } = await import("./refuse_start.ts");
+        await refuseStart(toCicdError(thrown), input.sockets, input.platform.setCloseOnExec)
+          .catch(ignore("the sockets are closed already; the reason is reported below"));
+      }
+      throw thrown;
+    }
+  });
+}
+
+async function serveUntilStopped(
   args: readonly string[],
-  { platform, sockets, woken, stopAsked }: ServeInput,
+  { platform, sockets, woken, stops }: ServeInput,
 ): Promise<number> {
   const flags = readDaemonFlags(args);
   const env = Deno.env.toObject();
@@ -78,7 +96,7 @@ export async function serve(
   });
   const cause = await untilStopped({
     notifier,
-    stopAsked,
+    stopAsked: stops.asked,
     clock: systemClock,
     log,
     status: () => runner.status(),

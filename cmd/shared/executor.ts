@@ -11,7 +11,7 @@ import { PROGRAM } from "@lib/foundations/config/program_keys.ts";
 import { ExecutorRouter } from "@lib/spine/executors/executor_router.ts";
 import type { Executor } from "@lib/spine/jobs/executor.ts";
 import { FEATURES } from "../features.ts";
-import { hasUserManager } from "./platform.ts";
+import { hasUserManager } from "./program_log.ts";
 
 /** Makes the services of an agent's features. */
 export function agentServices(

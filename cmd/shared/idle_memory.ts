@@ -9,6 +9,7 @@
  */
 import type { Clock } from "@lib/core/clock.ts";
 import { Libc } from "@lib/foundations/systemd/libc.ts";
+import { keepCode } from "./kept_code.ts";
 
 /** Idleness after which memory is given back. */
 const AFTER_MS = 2_000;
@@ -36,6 +37,7 @@ export function collectorWhenIdle(
 }
 
 function giveBack(): void {
+  keepCode();
   collectGarbage();
   if (Deno.build.os === "linux") new Libc().trimMemory();
 }

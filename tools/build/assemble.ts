@@ -45,20 +45,23 @@ export async function assemble(options: AssembleOptions): Promise<void> {
     using _ = progress.step("bundle", each.name);
     packages.set(each.name, await bundleLazily(each, new Map(), place));
   }
-  const files = new Map(packages);
-  for (const { rest } of PROGRAMS) {
-    if (rest === undefined) continue;
-    using _ = progress.step("bundle", rest.file ?? rest.name);
-    files.set(rest.name, await bundleLazily(rest, packages, place));
-  }
+  const files = [...packages.values()];
   for (const part of parts) {
+    const { rest } = part;
+    const linked = new Map(packages);
+    if (rest !== undefined && !(place.isEmbedded && rest.keepsCode === true)) {
+      using _ = progress.step("bundle", rest.file ?? rest.name);
+      const file = await bundleLazily(rest, packages, place);
+      linked.set(rest.name, file);
+      files.push(file);
+    }
     using _ = progress.step("bundle", `${part.entry} -> ${part.bundle}`);
-    await bundle(part, files, place);
+    await bundle(part, linked, place);
   }
   if (info.layout === "executable") {
     // Their times become part of the executables.
     await stampTree(scratch, epochSeconds);
-    await compileAll(options, { bundles: scratch, include: [...files.values()] });
+    await compileAll(options, { bundles: scratch, include: files });
     await Deno.remove(scratch, { recursive: true });
   } else {
     await shareRuntime(options, lib);

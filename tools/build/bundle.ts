@@ -9,6 +9,7 @@
  */
 import type { LazyModule, Program } from "./layout.ts";
 import { run } from "./run.ts";
+import { toScriptForm } from "./script_form.ts";
 
 /** Options for {@linkcode bundle}. */
 export interface BundleOptions {
@@ -43,26 +44,54 @@ export const LAZY_PACKAGES: readonly LazyModule[] = [
  * @param packages As for {@linkcode bundle}.
  */
 export async function bundleLazily(
-  { name, file: module, exports }: LazyModule,
+  { name, file: module, exports, keepsCode = false, without = [] }: LazyModule,
   packages: ReadonlyMap<string, string>,
   options: BundleOptions,
 ): Promise<string> {
   const stem = name.replace(/^.*\//, "").replace(/\.ts$/, "");
-  const entry = `${options.outDir}/.${stem}.ts`;
-  const draft = `.${stem}.js`;
   const from = module === undefined ? name : `${options.root}/${module}`;
+  const entry = `export { ${exports} } from "${from}";\n`;
+  const path = await bundleText(entry, { stem, without }, packages, options);
+  if (!keepsCode) return await renameByHash(path, `${stem}-`, ".js");
+  const { script, modules } = toScriptForm(await Deno.readTextFile(path));
+  await Deno.writeTextFile(path, script);
+  const part = await renameByHash(path, `${stem}-`, ".part");
+  const names = modules.map((_, index) => `m${index}`);
+  const loader = [
+    ...modules.map((module, index) => `import * as m${index} from "${module}";`),
+    `import { loadPart } from "${options.root}/cmd/shared/kept_code.ts";`,
+    `const load = (name: string) => import(name);`,
+    `const path = import.meta.dirname + "/${part}";`,
+    `const given = [{ dirname: import.meta.dirname }, load, ${names.join(", ")}];`,
+    `export const { ${exports} } = await loadPart({ path, given }) as never;`,
+  ].join("\n");
+  const loaderPath = await bundleText(loader, { stem, without: [] }, new Map(), options);
+  return await renameByHash(loaderPath, `${stem}-`, ".js");
+}
+
+/** Bundles a module that is given as text; returns the path of the bundle. */
+async function bundleText(
+  text: string,
+  { stem, without }: { readonly stem: string; readonly without: readonly string[] },
+  packages: ReadonlyMap<string, string>,
+  options: BundleOptions,
+): Promise<string> {
+  const entry = `${options.outDir}/.${stem}.ts`;
   try {
-    await Deno.writeTextFile(entry, `export { ${exports} } from "${from}";\n`);
-    const path = await bundle({ entry, bundle: draft }, packages, options);
-    const source = await Deno.readTextFile(path);
-    const bytes = new TextEncoder().encode(source);
-    const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex().slice(0, 12);
-    const file = `${stem}-${hash}.js`;
-    await Deno.rename(path, `${options.outDir}/${file}`);
-    return file;
+    await Deno.writeTextFile(entry, text);
+    return await bundle({ entry, bundle: `.${stem}.js`, without }, packages, options);
   } finally {
     await Deno.remove(entry);
   }
+}
+
+/** Gives a file a name with a hash of its content; returns the name. */
+async function renameByHash(path: string, before: string, after: string): Promise<string> {
+  const bytes = await Deno.readFile(path);
+  const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex().slice(0, 12);
+  const name = `${before}${hash}${after}`;
+  await Deno.rename(path, `${path.slice(0, path.lastIndexOf("/"))}/${name}`);
+  return name;
 }
 
 /**

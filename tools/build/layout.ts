@@ -12,6 +12,10 @@ export interface LazyModule {
   readonly file?: string;
   /** The exports that are imported. */
   readonly exports: string;
+  /** Its compiled code is kept between runs, where the runtime is shared. */
+  readonly keepsCode?: boolean;
+  /** As of {@linkcode Program}. */
+  readonly without?: readonly string[];
 }
 
 /** One of the two programs. */
@@ -27,8 +31,10 @@ export interface Program {
   /** A module of the entry with a bundle of its own, which is loaded on first use. */
   readonly rest?: LazyModule;
   /** A smaller bundle for one of its commands, on a shared runtime. */
-  readonly leaner?: Pick<Program, "entry" | "bundle" | "without"> & { readonly command: string };
+  readonly leaner?: Pick<Program, "entry" | "bundle" | "rest"> & { readonly command: string };
 }
+
+const AGENT_WITHOUT = ["runner.ts", "cleaning.ts", "commands.ts"];
 
 /** Both programs. */
 export const PROGRAMS: readonly Program[] = [
@@ -41,14 +47,27 @@ export const PROGRAMS: readonly Program[] = [
       command: "daemon",
       entry: "cmd/runner/daemon_main.ts",
       bundle: "daemon.js",
-      without: ["commands.ts"],
+      rest: {
+        name: "../serve.ts",
+        file: "cmd/runner/serve.ts",
+        exports: "serve",
+        keepsCode: true,
+        without: ["commands.ts"],
+      },
     },
   },
   {
     name: "cicd-agent",
     entry: "cmd/agent/main.ts",
     bundle: "agent.js",
-    without: ["runner.ts", "cleaning.ts", "commands.ts"],
+    without: AGENT_WITHOUT,
+    rest: {
+      name: "./whole_agent.ts",
+      file: "cmd/agent/whole_agent.ts",
+      exports: "runWhole",
+      keepsCode: true,
+      without: AGENT_WITHOUT,
+    },
   },
 ];
 

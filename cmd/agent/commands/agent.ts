@@ -11,7 +11,8 @@ import { VERSION } from "@lib/core/version.ts";
 import { MESSAGE_IDS } from "@lib/foundations/log/message_ids.ts";
 import { readDaemonConfig, readDaemonFlags } from "../../shared/daemon_flags.ts";
 import { untilStopped } from "../../shared/lifecycle.ts";
-import { openProgramLog, takePlatform } from "../../shared/platform.ts";
+import { takePlatform } from "../../shared/platform.ts";
+import { openProgramLog } from "../../shared/program_log.ts";
 import { startAgent } from "../wire.ts";
 
 /**

@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { ignore, toCicdError } from "@lib/core/errors.ts";
 import { takePlatform } from "../../shared/platform.ts";
 import { wakeAgent } from "../waking_request.ts";
 
@@ -11,27 +10,16 @@ import { wakeAgent } from "../waking_request.ts";
  * Runs the daemon until it is stopped or idle.
  *
  * @returns The exit code.
- * @throws {CicdError} If it cannot start.
+ * @throws {CicdError} If the service manager has passed what cannot be used.
  */
 export async function runDaemon(args: readonly string[]): Promise<number> {
   const platform = takePlatform();
   // A client that was accepted cannot wait for the next runner: it is served before a stop.
   using stops = holdStops();
   const looked = wakeAgent(platform, Deno.env.get("XDG_RUNTIME_DIR"));
-  try {
-    // Loaded only now, while the agent starts.
-    const { serve } = await import("../serve.ts");
-    return await serve(args, { platform, stopAsked: stops.asked, ...looked });
-  } catch (thrown) {
-    stops[Symbol.dispose]();
-    const error = toCicdError(thrown);
-    if (looked.sockets.length > 0) {
-      const { refuseStart } = await import("../refuse_start.ts");
-      await refuseStart(error, looked.sockets, platform.setCloseOnExec)
-        .catch(ignore("the sockets are closed already; the reason is reported below"));
-    }
-    throw thrown;
-  }
+  // Loaded only now, while the agent starts.
+  const { serve } = await import("../serve.ts");
+  return await serve(args, { platform, stops, ...looked });
 }
 
 /** Keeps a request to stop from ending the process, until it is disposed of. */
