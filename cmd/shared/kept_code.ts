@@ -22,6 +22,7 @@ interface Part {
 /** Where a program finds the function that keeps its code; see {@linkcode keepCode}. */
 const KEEP = Symbol.for("cicd-toolkit.keepCode");
 const DIGEST_BYTES = 32;
+const MAX_BYTES = 16 * 1024 * 1024;
 /** The launcher examines files with this in their names, and removes those that are not to be trusted. */
 const SUFFIX = "_cache_v1";
 
@@ -65,6 +66,8 @@ export function keepCode(): void {
 /** Returns kept code; `undefined` if there is none, or it is damaged: V8 would execute it. */
 function readKept(file: string): Uint8Array | undefined {
   try {
+    const { isFile, size } = Deno.statSync(file);
+    if (!isFile || size > MAX_BYTES) return undefined;
     const bytes = Deno.readFileSync(file);
     const code = bytes.subarray(DIGEST_BYTES);
     return digestOf(code).equals(bytes.subarray(0, DIGEST_BYTES)) ? code : undefined;
@@ -74,7 +77,7 @@ function readKept(file: string): Uint8Array | undefined {
   }
 }
 
-/** Keeps code if it is much more than before, such as that of the first job; removes older releases'. */
+/** Keeps code if it is much more than before, such as that of the first job. */
 function writeKept(file: string, code: Uint8Array, bytesBefore: number): void {
   if (code.length < bytesBefore * 1.1) return;
   const at = file.lastIndexOf("/") + 1;
@@ -82,20 +85,18 @@ function writeKept(file: string, code: Uint8Array, bytesBefore: number): void {
   const stem = file.slice(at, file.lastIndexOf("-") + 1);
   const draft = `${file}.${Deno.pid}`;
   try {
-    using written = Deno.openSync(draft, { write: true, createNew: true, mode: 0o600 });
-    for (const bytes of [digestOf(code), code]) writeAll(written, bytes);
-    Deno.renameSync(draft, file);
+    // Of other releases, and drafts for which there was no room.
     for (const { name } of Deno.readDirSync(directory)) {
       const isOld = name.startsWith(stem) && `${directory}${name}` !== file;
       if (isOld) Deno.removeSync(`${directory}${name}`);
     }
-  } catch {
-    // No room, or no directory to be trusted: the next start compiles again.
+    Deno.writeFileSync(draft, digestOf(code), { createNew: true, mode: 0o600 });
+    Deno.writeFileSync(draft, code, { append: true });
+    Deno.renameSync(draft, file);
+  } catch (error) {
+    // No room, or no such directory: the next start compiles again.
+    if (!(error instanceof Error)) throw error;
   }
-}
-
-function writeAll(file: Deno.FsFile, bytes: Uint8Array): void {
-  for (let at = 0; at < bytes.length;) at += file.writeSync(bytes.subarray(at));
 }
 
 function digestOf(code: Uint8Array) {

@@ -7,6 +7,7 @@
  *
  * @module
  */
+import { loadPart } from "../../cmd/shared/kept_code.ts";
 import type { LazyModule, Program } from "./layout.ts";
 import { run } from "./run.ts";
 import { toScriptForm } from "./script_form.ts";
@@ -59,11 +60,11 @@ export async function bundleLazily(
   const names = modules.map((_, index) => `m${index}`);
   const loader = [
     ...modules.map((module, index) => `import * as m${index} from "${module}";`),
-    `import { loadPart } from "${options.root}/cmd/shared/kept_code.ts";`,
+    `import { ${loadPart.name} } from "${options.root}/cmd/shared/kept_code.ts";`,
     `const load = (name: string) => import(name);`,
     `const path = import.meta.dirname + "/${part}";`,
     `const given = [{ dirname: import.meta.dirname }, load, ${names.join(", ")}];`,
-    `export const { ${exports} } = await loadPart({ path, given }) as never;`,
+    `export const { ${exports} } = await ${loadPart.name}({ path, given }) as never;`,
   ].join("\n");
   const loaderPath = await bundleText(loader, { stem, without: [] }, new Map(), options);
   return await renameByHash(loaderPath, `${stem}-`, ".js");

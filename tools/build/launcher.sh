@@ -92,7 +92,12 @@ find_cache() {
   # Who names the directory answers for the ones above: a service's may belong to nobody in its
   # namespace. The installer keeps its own runs out of the users' caches that way.
   if [ -n "${CICD_TOOLKIT_CACHE:-}" ]; then
-    case $(ls -ld -- "$DENO_DIR") in ?????-??-*) is=0 ;; *) is=2 ;; esac
+    # A service manager has closed its CacheDirectory= to others before it started this.
+    if [ "${CACHE_DIRECTORY:-}" = "$DENO_DIR" ]; then
+      is=0
+    else
+      case $(ls -ld -- "$DENO_DIR") in ?????-??-*) is=0 ;; *) is=2 ;; esac
+    fi
   else
     case $DENO_DIR in
     [!/]* | *//* | */./* | */../* | */. | */..) is=3 ;;

@@ -13,8 +13,11 @@ export interface ScriptForm {
   readonly modules: readonly string[];
 }
 
-const IMPORT = /import(?:([\w$]+),?)?(?:\*as ([\w$]+)|\{([^{}]*)\})?(?:from)?"(node:[\w/]+)";/g;
+const IMPORT = /import(?: ([\w$]+),?)?(?:\*as ([\w$]+)|\{([^{}]*)\})?(?: ?from)?"(node:[\w/]+)";/g;
 const EXPORT = /export\{([\w$ ,]+)\};\s*$/;
+
+/** Begins the names that the script adds; no minified name begins like it. */
+const OWN = "bundle$";
 
 /**
  * Converts a minified bundle.
@@ -37,12 +40,12 @@ export function toScriptForm(source: string): ScriptForm {
       ];
       return bound.length === 0 ? "" : `const ${bound.join(",")};`;
     },
-  ).replace(/\bimport\.meta\b/g, "meta").replace(/\bimport\(/g, "load(");
+  ).replace(/\bimport\.meta\b/g, () => `${OWN}meta`).replace(/\bimport\(/g, () => `${OWN}load(`);
   const rest = /(?:^|[;}])import(?:[{*"]|\s+[\w$])|[;}]export[{ ]/.exec(body);
   if (rest !== null) {
     throw new Error(`Cannot convert a bundle that contains ${body.substr(rest.index, 80)}`);
   }
-  const parameters = ["meta", "load", ...modules.map((_, index) => nameOf(index))];
+  const parameters = [`${OWN}meta`, `${OWN}load`, ...modules.map((_, index) => nameOf(index))];
   const returned = (exported[1] ?? "").replace(/([\w$]+) as ([\w$]+)/g, "$2:$1");
   return {
     script: `"use strict";(async(${parameters.join(",")})=>{${body}\nreturn{${returned}}})`,
@@ -50,7 +53,7 @@ export function toScriptForm(source: string): ScriptForm {
   };
 }
 
-/** Returns the name of a module in the script; no minified name begins like it. */
+/** Returns the name of a module in the script. */
 function nameOf(index: number): string {
-  return `builtin$${index}`;
+  return `${OWN}${index}`;
 }

@@ -1,21 +1,21 @@
 import assert from "node:assert/strict";
 import { bundle, bundleLazily, LAZY_PACKAGES } from "../../../tools/build/bundle.ts";
-import { PROGRAMS } from "../../../tools/build/layout.ts";
+import { type Program, PROGRAMS } from "../../../tools/build/layout.ts";
+import { toScriptForm } from "../../../tools/build/script_form.ts";
 
 const ROOT = new URL("../../../", import.meta.url).pathname;
+const DAEMON = partOf(PROGRAMS[0]?.leaner);
+const AGENT = partOf(PROGRAMS[1]);
 
 Deno.test("the daemon's bundle has what stops a job whose agent does not answer", async () => {
-  const daemon = PROGRAMS[0]?.leaner;
-  assert.ok(daemon);
-  const outside = (await bundled(daemon)).matchAll(/import\("(@lib\/[^"]+)"\)/g);
+  const outside = (await bundled(DAEMON)).matchAll(/import\("(@lib\/[^"]+)"\)/g);
   const files = [...outside].map(([, file]) => file);
   // An entry of the command line: the daemon never calls it.
   assert.deepEqual(files.filter((file) => file?.endsWith("/commands.ts") !== true), []);
 });
 
 Deno.test("no start of a daemon loads what few of its runs need", async () => {
-  for (const program of [PROGRAMS[0]?.leaner, PROGRAMS[1]]) {
-    assert.ok(program);
+  for (const program of [DAEMON, AGENT]) {
     const source = await bundled(program);
     const loaded = [...source.matchAll(/from"(node:[^"]+)"/g)].map(([, name]) => name);
     const needless = ["node:http2", "node:https", "node:dns/promises", "node:child_process"];
@@ -25,12 +25,26 @@ Deno.test("no start of a daemon loads what few of its runs need", async () => {
 });
 
 Deno.test("no start reads the files of packages that are loaded on first use", async () => {
-  for (const program of PROGRAMS) {
-    for (const part of [program, ...program.leaner === undefined ? [] : [program.leaner]]) {
-      const source = await bundled(part);
-      assert.match(source, /import\(releaseUrl\+"\d+\.js"\)/, part.bundle);
-      assert.doesNotMatch(source, /import\("\.\//, part.bundle);
-    }
+  for (const part of [...PROGRAMS, DAEMON, AGENT]) {
+    const source = await bundled(part);
+    assert.match(source, /import\(releaseUrl\+"\d+\.js"\)/, part.bundle);
+    assert.doesNotMatch(source, /import\("\.\//, part.bundle);
+  }
+});
+
+Deno.test("what wakes the agent of a job loads no module of Node.js before", async () => {
+  const daemon = PROGRAMS[0]?.leaner;
+  assert.ok(daemon);
+  const source = await bundled(daemon);
+  assert.deepEqual([...source.matchAll(/(?:from|import)"node:[^"]+"/g)].map(String), []);
+  assert.ok(source.length < 20_000, `${source.length} bytes`);
+});
+
+Deno.test("both daemons can be turned into scripts, whose code is kept", async () => {
+  for (const program of [DAEMON, AGENT]) {
+    const { script, modules } = toScriptForm(await bundled(program));
+    assert.ok(modules.includes("node:http"));
+    assert.ok((0, eval)(script) instanceof Function);
   }
 });
 
@@ -44,9 +58,7 @@ Deno.test("a plain command line loads no module of Node.js, nor the grammar", as
 });
 
 Deno.test("functions and classes of a bundle keep their names for stack traces", async () => {
-  const [, agent] = PROGRAMS;
-  assert.ok(agent);
-  const source = await bundled(agent);
+  const source = await bundled(AGENT);
   for (const name of ["AttemptHost", "runProgram"]) assert.match(source, new RegExp(`"${name}"`));
 });
 
@@ -70,10 +82,20 @@ Deno.test("each package in a file of its own can be loaded", async () => {
   }
 });
 
+/** Returns the part of a daemon whose code is kept: nearly all of it. */
+function partOf(program: Pick<Program, "bundle" | "rest"> | undefined) {
+  assert.ok(program?.rest?.file !== undefined && program.rest.keepsCode === true);
+  const { file, without = [] } = program.rest;
+  return { entry: file, bundle: program.bundle, without };
+}
+
 async function bundled(program: Parameters<typeof bundle>[0]): Promise<string> {
   const outDir = await Deno.makeTempDir({ prefix: "bundle-" });
   try {
-    const lazy = [...LAZY_PACKAGES, ...PROGRAMS.flatMap(({ rest = [] }) => rest)];
+    const lazy = [
+      ...LAZY_PACKAGES,
+      ...PROGRAMS.flatMap(({ rest = [], leaner }) => [rest, leaner?.rest ?? []]).flat(),
+    ];
     const packages = new Map(lazy.map(({ name }, at) => [name, `${at}.js`]));
     const signal = AbortSignal.timeout(60_000);
     return await Deno.readTextFile(
