@@ -13,6 +13,7 @@ import { MESSAGE_IDS } from "@lib/foundations/log/message_ids.ts";
 import { readDaemonFlags } from "../shared/daemon_flags.ts";
 import { untilStopped } from "../shared/lifecycle.ts";
 import type { Platform } from "../shared/platform.ts";
+import { keepCode } from "../shared/kept_code.ts";
 import { openProgramLog } from "../shared/program_log.ts";
 import { runProgram } from "../shared/run_program.ts";
 import { ConfigHolder } from "./config_holder.ts";
@@ -44,7 +45,9 @@ interface ServeInput {
 export async function serve(args: readonly string[], input: ServeInput): Promise<number> {
   return await runProgram("cicd-runner", async () => {
     try {
-      return await serveUntilStopped(args, input);
+      const code = await serveUntilStopped(args, input);
+      keepCode({ isExit: true });
+      return code;
     } catch (thrown) {
       input.stops[Symbol.dispose]();
       if (input.sockets.length > 0) {

@@ -43,7 +43,9 @@ export async function loadPart({ path, given }: Part): Promise<unknown> {
   // V8 refuses the code of another version of itself, or of other flags.
   const bytes = script.cachedDataRejected === true ? 0 : cachedData?.length ?? 0;
   if (kept !== undefined) {
-    const keep = () => writeKept(kept, script.createCachedData(), bytes);
+    const keep = (isExit: boolean) => {
+      if (!isExit || bytes === 0) writeKept(kept, script.createCachedData(), bytes);
+    };
     Object.defineProperty(globalThis, KEEP, { value: keep, configurable: true });
   }
   const run: unknown = script.runInThisContext();
@@ -54,13 +56,14 @@ export async function loadPart({ path, given }: Part): Promise<unknown> {
 /**
  * Keeps the code that the program has compiled, once; nothing if it was not loaded as a part.
  *
- * Called when the program has nothing else to do: it takes some milliseconds.
+ * It takes some milliseconds, so it is for a program that has nothing else to do. One that exits
+ * keeps only what was not kept at all.
  */
-export function keepCode(): void {
+export function keepCode({ isExit = false }: { readonly isExit?: boolean } = {}): void {
   const keep: unknown = Reflect.get(globalThis, KEEP);
   if (typeof keep !== "function") return;
   Reflect.deleteProperty(globalThis, KEEP);
-  keep();
+  keep(isExit);
 }
 
 /** Returns kept code; `undefined` if there is none, or it is damaged: V8 would execute it. */

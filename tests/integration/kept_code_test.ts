@@ -28,6 +28,14 @@ Deno.test("keepCode() keeps more once the program has done more", async () => {
   assert.equal((await it.stat()).ino, after.ino);
 });
 
+Deno.test("keepCode() keeps at an exit only what was not kept at all", async () => {
+  await using it = await setup();
+  assert.equal((await it.run({ isExit: true })).kept, 1);
+  const before = await it.stat();
+  await it.run({ isExit: true, job: true });
+  assert.equal((await it.stat()).ino, before.ino);
+});
+
 Deno.test("loadPart() executes no damaged code, and has it replaced", async () => {
   await using it = await setup();
   await it.run();
@@ -94,8 +102,9 @@ async function setup() {
     stat: () => Deno.lstat(kept),
     /** Runs the part in a process of its own, which keeps its code. */
     async run(
-      { job = false, flags = [], cache: used = cache }: {
+      { job = false, isExit = false, flags = [], cache: used = cache }: {
         readonly job?: boolean;
+        readonly isExit?: boolean;
         readonly flags?: readonly string[];
         readonly cache?: string;
       } = {},
@@ -103,8 +112,7 @@ async function setup() {
       const program = `import { keepCode, loadPart } from "${MODULE}";
         const { say } = await loadPart({ path: "${path}", given: [{ job: ${job} }] });
         console.log(say());
-        keepCode();
-        keepCode();`;
+        for (const _ of [1, 2]) keepCode({ isExit: ${isExit} });`;
       const entry = `${directory}/main.ts`;
       await Deno.writeTextFile(entry, program);
       const { stdout, stderr, success } = await new Deno.Command(Deno.execPath(), {
