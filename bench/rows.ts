@@ -21,7 +21,7 @@ export const MACHINE_ROW_NAMES = [
 export const ENGINE_ROW_NAMES = ["container", "container_log", "checkout", "health"] as const;
 
 /** Benchmarks on the host, with nothing but the built product. */
-export const HOST_ROW_NAMES = ["pick", "loop"] as const;
+export const HOST_ROW_NAMES = ["direct", "pick", "loop"] as const;
 
 /** The benchmark on the host that traces the product in a booted machine. */
 export const TIMELINE_ROW_NAME = "timeline";

@@ -155,6 +155,10 @@ class Run {
         const { measurePick } = await import("./pick_row.ts");
         return await measurePick({ scratch, quick, say });
       }
+      if (name === "direct") {
+        const { measureDirect } = await import("./direct_row.ts");
+        return await measureDirect({ dist, scratch, quick, say, signal });
+      }
       const { measureLoop, productDaemon } = await import("./loop/loop_row.ts");
       const daemon = await productDaemon(dist);
       return await measureLoop({ daemon, scratch, quick, say, signal });
