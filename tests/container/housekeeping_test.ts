@@ -46,7 +46,13 @@ Deno.test("cicd-runner clean removes only images that jobs brought and none uses
   const record = async (name: string, options: { pulled: boolean; hoursAgo: number }) => {
     const id = await idOf(name);
     const reference = `cicd-test/${name}`;
-    await recordImageUse(bench.stateDir, { id, reference, project: "web", pulled: options.pulled });
+    recordImageUse(bench.stateDir, {
+      id,
+      reference,
+      project: "web",
+      pulled: options.pulled,
+      usedAt: Date.now(),
+    });
     const at = new Date(Date.now() - options.hoursAgo * HOUR_MS);
     Deno.utimeSync(`${bench.stateDir}/images/${id.replace(":", "-")}`, at, at);
   };
@@ -80,7 +86,7 @@ Deno.test("cicd-runner clean removes only images that jobs brought and none uses
 Deno.test("orphanSource() removes running containers of attempts that are over, and no others", async () => {
   const address = parseEngineHost(docker.host);
   assert(address !== undefined);
-  using engine = await Engine.open(address);
+  using engine = new Engine(address);
   const stateDir = "/state/of/this/test";
   const jobs = new Map<string, Job>();
   const add = async (job: Partial<Job>, stateDir = "/state/of/this/test") => {
@@ -105,12 +111,12 @@ Deno.test("orphanSource() removes running containers of attempts that are over, 
 Deno.test("imageSource() keeps an image that a container uses, also one made since it looked", async () => {
   const address = parseEngineHost(docker.host);
   assert(address !== undefined);
-  using engine = await Engine.open(address);
+  using engine = new Engine(address);
   const stateDir = Deno.makeTempDirSync({ prefix: "images-" });
   const reference = "cicd-test/late:1";
   await docker.engine.importBusybox(reference, { changes: ["ENV NAME=late"] });
   const id = (await docker.engine.client.inspectImage(reference, signal))?.id ?? "";
-  await recordImageUse(stateDir, { id, reference, project: "web", pulled: true });
+  recordImageUse(stateDir, { id, reference, project: "web", pulled: true, usedAt: Date.now() });
   const now = () => Date.now() + 2 * HOUR_MS;
   const source = imageSource(engine, { stateDir, wantedImages: () => new Set(), now });
   const { things: [thing] } = await source.find(signal);
@@ -135,7 +141,7 @@ Deno.test("removeForeign() removes what other users own, follows no link, and le
     const image = await client.inspectImage("cicd-test/busybox:1", signal);
     assert(image !== undefined);
     const use = { id: image.id, reference: "cicd-test/busybox:1", project: "web", pulled: false };
-    await recordImageUse(stateDir, use);
+    recordImageUse(stateDir, { ...use, usedAt: Date.now() });
     Deno.mkdirSync(`${stateDir}/workspaces/kept`, { recursive: true });
     const made = await new Deno.Command("sh", {
       args: [

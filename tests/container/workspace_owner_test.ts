@@ -173,5 +173,5 @@ async function prepareImages(
   const image = await engine.client.inspectImage(BUSYBOX, deadline());
   assert(image !== undefined);
   const use = { id: image.id, reference: BUSYBOX, project: "web", pulled: false };
-  await recordImageUse(stateDir, use);
+  recordImageUse(stateDir, { ...use, usedAt: Date.now() });
 }

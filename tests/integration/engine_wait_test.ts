@@ -2,40 +2,18 @@ import assert from "node:assert/strict";
 import { EngineError } from "@lib/foundations/docker/engine_error.ts";
 import { ignore } from "@lib/core/errors.ts";
 import { waitForEnd } from "@lib/foundations/docker/raw_answer.ts";
-
-/** An engine that answers one request with `answer`, and then closes the connection. */
-function engine(answer: string) {
-  const directory = Deno.makeTempDirSync({ prefix: "engine-" });
-  const path = `${directory}/sock`;
-  const listener = Deno.listen({ transport: "unix", path });
-  const asked = (async () => {
-    const connection = await listener.accept();
-    const buffer = new Uint8Array(4_096);
-    const count = await connection.read(buffer) ?? 0;
-    await connection.write(new TextEncoder().encode(answer));
-    connection.close();
-    return new TextDecoder().decode(buffer.subarray(0, count));
-  })();
-  return {
-    address: { kind: "unix", path } as const,
-    asked,
-    [Symbol.dispose]() {
-      listener.close();
-      Deno.removeSync(directory, { recursive: true });
-    },
-  };
-}
+import { answeringEngine } from "../support/answering_engine.ts";
 
 const signal = AbortSignal.timeout(30_000);
 
 Deno.test("waitForEnd() resolves when the engine says how the container ended", async () => {
-  using here = engine('HTTP/1.0 200 OK\r\n\r\n{"Error":null,"StatusCode":143}\n');
+  using here = answeringEngine('HTTP/1.0 200 OK\r\n\r\n{"Error":null,"StatusCode":143}\n');
   await waitForEnd(here.address, { container: "a/b", signal });
   assert.match(await here.asked, /^POST \/containers\/a%2Fb\/wait HTTP\/1\.0\r\n/);
 });
 
 Deno.test("waitForEnd() does not take an engine that dies for the end of the container", async () => {
-  using here = engine("HTTP/1.0 200 OK\r\n\r\n");
+  using here = answeringEngine("HTTP/1.0 200 OK\r\n\r\n");
   await assert.rejects(
     waitForEnd(here.address, { container: "a", signal }),
     (error: unknown) => error instanceof EngineError && error.code === "engine_unavailable",
@@ -43,7 +21,7 @@ Deno.test("waitForEnd() does not take an engine that dies for the end of the con
 });
 
 Deno.test("waitForEnd() reports that there is no such container", async () => {
-  using here = engine('HTTP/1.0 404 Not Found\r\n\r\n{"message":"No such container: a"}');
+  using here = answeringEngine('HTTP/1.0 404 Not Found\r\n\r\n{"message":"No such container: a"}');
   await assert.rejects(
     waitForEnd(here.address, { container: "a", signal }),
     (error: unknown) =>

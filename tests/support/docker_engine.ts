@@ -69,7 +69,7 @@ export async function startDockerEngine(): Promise<DockerEngine> {
   const socket = `${directory}/docker.sock`;
   const address = { kind: "unix", path: socket } as const;
   let daemon = await startDaemon(directory, socket);
-  const client = await Engine.open(address);
+  const client = new Engine(address);
   const containers = async () => {
     const all = await client.listContainers([], AbortSignal.timeout(PATIENCE_MS));
     return all.flatMap(({ names }) => names);

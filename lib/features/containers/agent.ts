@@ -9,9 +9,11 @@ import type { AgentPart, AgentServices } from "@lib/api/feature.ts";
 import { CONTAINERS } from "@lib/features/containers/keys.ts";
 import { ENGINE, PROGRAM } from "@lib/foundations/config/program_keys.ts";
 import type { EngineSource } from "@lib/foundations/docker/engine_source.ts";
+import type { ImageInfo } from "@lib/foundations/docker/engine_types.ts";
 import { existsSync } from "@lib/foundations/files/records.ts";
 import { attemptDirectory } from "@lib/spine/jobs/attempt_directory.ts";
 import { lazyStep } from "@lib/spine/jobs/step.ts";
+import type { JobSpec } from "@lib/spine/spec/job_spec.ts";
 
 /** Makes the part; the first job that needs the engine searches for it. */
 export function part({ project, config, env, log, clock, helperRunner }: AgentServices): AgentPart {
@@ -23,6 +25,8 @@ export function part({ project, config, env, log, clock, helperRunner }: AgentSe
   const { stateDir } = config().of(PROGRAM);
   const rules = () => config().ofProject(CONTAINERS, project);
   const account = { uid: Deno.uid() ?? 0, gid: Deno.gid() ?? 0 };
+  /** Of the jobs that are being set up. */
+  const images = new WeakMap<JobSpec, ImageInfo>();
   return {
     async containers() {
       const { ContainerExecutor } = await import("@lib/features/containers/container_executor.ts");
@@ -42,7 +46,9 @@ export function part({ project, config, env, log, clock, helperRunner }: AgentSe
         needed: ({ container }) => container !== undefined,
         async before(context, signal) {
           const { prepareImage } = await import("@lib/features/containers/image_step.ts");
-          await prepareImage(context, { engines: await engines(), stateDir, rules, clock }, signal);
+          const options = { engines: await engines(), stateDir, rules, clock };
+          const image = await prepareImage(context, options, signal);
+          if (image !== undefined) images.set(context.spec, image);
         },
       },
       lazyStep({
@@ -56,6 +62,7 @@ export function part({ project, config, env, log, clock, helperRunner }: AgentSe
           return ownerStep({
             engines: await engines(),
             stateDir,
+            imageOf: (spec) => images.get(spec),
             account,
             run: await helperRunner(),
           });

@@ -86,7 +86,7 @@ async function openEngine(
     import("@lib/foundations/docker/engine.ts"),
     import("@lib/foundations/docker/find_engine.ts"),
   ]);
-  return await Engine.open(findEngine({ host: config().of(ENGINE).host, env }));
+  return new Engine(findEngine({ host: config().of(ENGINE).host, env }));
 }
 
 /** Options for {@linkcode containerSource}. */

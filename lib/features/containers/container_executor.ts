@@ -46,17 +46,26 @@ export interface ContainerExecutorOptions {
   readonly log: Logger;
 }
 
+/** Time to tell of the end before the engine is busy with the removal. */
+const REMOVE_AFTER_MS = 20;
 /** Longest wait at the executor's end for the removal of containers. */
 const LAST_REMOVAL_MS = 2_000;
 const RETRY = { firstMs: 100, maxMs: 5_000 } as const;
 /** Failures, other than an unreachable engine, after which the job goes on without its log. */
 const LOG_TRIES = 5;
 
+/** A start of a container. */
+interface Begun {
+  readonly container?: string | undefined;
+  /** Out-of-memory kills before the start; absent after a restart, or without a limit. */
+  readonly killsBefore?: OomKills | undefined;
+}
+
 interface Monitored {
   readonly outcome: Promise<AttemptOutcome>;
   stopRequested: PromiseWithResolvers<void>;
-  /** Out-of-memory kills before the start; absent after a restart. */
-  readonly killsBefore: OomKills | undefined;
+  /** The start, if it was by this process. */
+  readonly begun: Begun;
   /** Why the engine cannot tell of it. */
   away: string | undefined;
 }
@@ -166,7 +175,8 @@ export class ContainerExecutor implements Executor {
   async #start(request: AttemptRequest, signal: AbortSignal): Promise<"started" | "exists"> {
     const { stateDir, rules, account, clock } = this.#options;
     const engine = await this.#engine(signal);
-    const killsBefore = readOomKills(request.ref);
+    const { memoryBytes } = request.spec.limits;
+    const killsBefore = memoryBytes === undefined ? undefined : readOomKills(request.ref);
     try {
       const started = await startContainer(engine, request, {
         stateDir,
@@ -178,8 +188,9 @@ export class ContainerExecutor implements Executor {
         signal,
       });
       // The output is copied from the start, even if nobody waits for the end.
-      if (started === "started") this.#monitor(request, killsBefore);
-      return started;
+      if (started === "exists") return started;
+      this.#monitor(request, { ...started, killsBefore });
+      return "started";
     } catch (error) {
       if (isEngineAway(error)) this.#options.engines.forget();
       throw error;
@@ -190,7 +201,10 @@ export class ContainerExecutor implements Executor {
   #removeLater(attempt: AttemptHandle, container?: string): void {
     const name = `remove ${keyOf(attempt)}`;
     if (this.#removals.names.includes(name)) return;
-    this.#removals.spawn(name, (signal) => this.#remove(attempt, container, signal));
+    this.#removals.spawn(name, async (signal) => {
+      await this.#options.clock.sleep(REMOVE_AFTER_MS, { signal });
+      await this.#remove(attempt, container, signal);
+    });
   }
 
   /** Removes a container; a failure only costs space until the next agent removes orphans. */
@@ -234,7 +248,7 @@ export class ContainerExecutor implements Executor {
   }
 
   /** Monitors an attempt, once for all callers. */
-  #monitor(attempt: AttemptHandle, killsBefore?: OomKills): Monitored {
+  #monitor(attempt: AttemptHandle, begun: Begun = {}): Monitored {
     const key = keyOf(attempt);
     const known = this.#monitored.get(key);
     if (known !== undefined) return known;
@@ -243,7 +257,7 @@ export class ContainerExecutor implements Executor {
     const monitored: Monitored = {
       outcome: outcome.promise,
       stopRequested: Promise.withResolvers(),
-      killsBefore,
+      begun,
       away: undefined,
     };
     this.#monitored.set(key, monitored);
@@ -278,24 +292,28 @@ export class ContainerExecutor implements Executor {
   ): Promise<string | undefined> {
     const { stateDir, clock, log } = this.#options;
     const backoff = new Backoff(RETRY);
+    const { killsBefore } = monitored.begun;
+    let container = monitored.begun.container;
     for (let failures = 0;;) {
       try {
         const engine = await this.#engine(signal);
         if (monitored.away !== undefined) await engine.facts(signal);
         monitored.away = undefined;
-        const info = await findContainer(engine, attempt, { stateDir, signal });
-        if (info === undefined) return undefined;
+        // It need not be looked for where it was started just now.
+        container ??= (await findContainer(engine, attempt, { stateDir, signal }))?.id;
+        if (container === undefined) return undefined;
         await monitorContainer(engine, attempt, {
-          container: info.id,
+          container,
           withoutLog: failures >= LOG_TRIES,
-          killsBefore: monitored.killsBefore,
+          killsBefore,
           stopRequested: () => nextStop(monitored),
           clock,
           signal,
         });
-        return info.id;
+        return container;
       } catch (error) {
         signal.throwIfAborted();
+        container = undefined;
         if (isEngineAway(error)) {
           this.#options.engines.forget();
           monitored.away = messageOf(error);

@@ -36,7 +36,7 @@ export interface MonitorOptions {
   readonly container: string;
   /** Skips the output, after reading it has failed repeatedly. */
   readonly withoutLog: boolean;
-  /** Out-of-memory kills before the start, if known. */
+  /** Out-of-memory kills before the start, if known and needed. */
   readonly killsBefore: OomKills | undefined;
   /** Resolves at the next stop request. */
   readonly stopRequested: () => Promise<void>;

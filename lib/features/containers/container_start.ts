@@ -44,6 +44,15 @@ function containerNameOf({ ref, directory }: AttemptHandle): string {
   return readIfThereSync(otherNameFile(directory.path))?.trim() ?? jobContainerName(ref);
 }
 
+/** A start of this call. */
+export interface Started {
+  /** The id of the container; absent if the engine could not execute the program in it. */
+  readonly container: string | undefined;
+}
+
+/** A program that the engine cannot execute has ended at once. */
+const NOT_EXECUTED: Started = { container: undefined };
+
 /**
  * Creates and starts an attempt's container.
  *
@@ -55,7 +64,7 @@ export async function startContainer(
   engine: Engine,
   request: AttemptRequest,
   options: StartContainerOptions,
-): Promise<"started" | "exists"> {
+): Promise<Started | "exists"> {
   const { clock } = options;
   const { directory } = request;
   if (existsSync(directory.resultFile)) return "exists";
@@ -67,7 +76,7 @@ export async function startContainer(
   } else {
     if (!canEnter(request)) {
       recordExecFailure(directory, 200, clock.now());
-      return "started";
+      return NOT_EXECUTED;
     }
     prepare(request);
     id = await create(engine, request, options);
@@ -179,7 +188,7 @@ async function start(
   id: string,
   request: AttemptRequest,
   options: StartContainerOptions,
-): Promise<"started" | "exists"> {
+): Promise<Started | "exists"> {
   const { clock, signal } = options;
   if (existsSync(request.directory.fenceFile)) {
     await engine.removeContainer(id, signal);
@@ -190,7 +199,7 @@ async function start(
   }
   try {
     await engine.startContainer(id, signal);
-    return "started";
+    return { container: id };
   } catch (error) {
     if (!(error instanceof EngineError) || error.status === undefined) throw error;
     // The engine refused, so the job was not executed.
@@ -206,7 +215,7 @@ async function start(
     const exitCode = execFailureOf(request, error.message);
     if (exitCode !== undefined) {
       recordExecFailure(request.directory, exitCode, clock.now());
-      return "started";
+      return NOT_EXECUTED;
     }
     for (const path of logFilesOf(request.directory, request.spec.output)) Deno.removeSync(path);
     throw error;

@@ -11,7 +11,7 @@ import { recordImageUse } from "@lib/features/containers/image_use.ts";
 import { PullProgress } from "@lib/features/containers/pull_progress.ts";
 import type { Engine } from "@lib/foundations/docker/engine.ts";
 import { EngineError } from "@lib/foundations/docker/engine_error.ts";
-import type { RegistryLogin } from "@lib/foundations/docker/engine_types.ts";
+import type { ImageInfo, RegistryLogin } from "@lib/foundations/docker/engine_types.ts";
 import { parseImageReference, registryOf } from "@lib/foundations/docker/image_reference.ts";
 import { containerIssues, type ContainerRules } from "@lib/spine/spec/container_policy.ts";
 import type { ContainerSpec } from "@lib/spine/spec/job_spec.ts";
@@ -31,21 +31,22 @@ export interface ImageStepOptions {
 /**
  * Gets the image of a job that runs in a container.
  *
+ * @returns What the engine says of it.
  * @throws {StepFailure} `image_unavailable`.
  */
 export async function prepareImage(
   context: SetupContext,
   options: ImageStepOptions,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<ImageInfo | undefined> {
   const { container } = context.spec;
-  if (container === undefined) return;
+  if (container === undefined) return undefined;
   const forbidden = containerIssues(container, options.rules()).find(({ path }) =>
     path === "image"
   );
   if (forbidden !== undefined) throw unavailable(container, forbidden.message);
   try {
-    await obtain(context, container, options, signal);
+    return await obtain(context, container, options, signal);
   } catch (error) {
     signal.throwIfAborted();
     if (error instanceof StepFailure || !(error instanceof CicdError)) throw error;
@@ -59,7 +60,7 @@ async function obtain(
   container: ContainerSpec,
   { engines, stateDir, clock }: ImageStepOptions,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<ImageInfo> {
   const { image, pull } = container;
   const engine = await engines.engine();
   const before = await engine.inspectImage(image, signal);
@@ -84,7 +85,9 @@ async function obtain(
   say(`Image ${image} is ${id}${bytes > 0 ? ` (${formatSize(bytes)})` : ""}`);
   // An image that was here under this name before the pull is not a job's.
   const pulled = fetch && before?.id !== id;
-  await recordImageUse(stateDir, { id, reference: image, project: spec.project, pulled });
+  const usedAt = clock.now();
+  recordImageUse(stateDir, { id, reference: image, project: spec.project, pulled, usedAt });
+  return after;
 }
 
 /** Engines pass on the words of registries and of Go's network errors. */

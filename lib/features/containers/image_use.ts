@@ -7,7 +7,12 @@
  * @module
  */
 import * as v from "valibot";
-import { filesIn, readIfThere, statIfThere } from "@lib/foundations/files/records.ts";
+import {
+  filesIn,
+  readIfThere,
+  readIfThereSync,
+  statIfThere,
+} from "@lib/foundations/files/records.ts";
 
 /** An image that jobs used. */
 export interface ImageUse {
@@ -29,19 +34,22 @@ const record = v.pipe(
   v.object({ reference: v.string(), project: v.string(), pulled: v.boolean() }),
 );
 
-/** Records that a job uses an image now; `pulled` stays set once it is. */
-export async function recordImageUse(
+/** Records that a job uses an image; `pulled` stays set once it is. */
+export function recordImageUse(
   stateDir: string,
-  { id, reference, project, pulled }: Omit<ImageUse, "usedAt">,
-): Promise<void> {
+  { id, reference, project, pulled, usedAt }: ImageUse,
+): void {
   const dir = directoryOf(stateDir);
   const path = fileOf(stateDir, id);
-  const earlier = await readUse(path);
-  const text = JSON.stringify({ reference, project, pulled: pulled || earlier?.pulled === true });
+  const earlier = parseUse(readIfThereSync(path));
+  const use = { reference, project, pulled: pulled || earlier?.pulled === true };
+  const at = usedAt / 1_000;
+  if (JSON.stringify(earlier) === JSON.stringify(use) && touch(path, at)) return;
   Deno.mkdirSync(dir, { recursive: true, mode: 0o700 });
   // A draft of its own, as agents of several projects may write at once.
   const draft = Deno.makeTempFileSync({ dir, prefix: ".draft-" });
-  Deno.writeTextFileSync(draft, `${text}\n`);
+  Deno.writeTextFileSync(draft, `${JSON.stringify(use)}\n`);
+  Deno.utimeSync(draft, at, at);
   Deno.renameSync(draft, path);
 }
 
@@ -52,7 +60,7 @@ export async function readImageUses(stateDir: string): Promise<readonly ImageUse
     const [, algorithm, hex] = /^([a-z0-9]+)-([0-9a-f]{32,128})$/.exec(name) ?? [];
     if (algorithm === undefined) continue;
     const path = `${directoryOf(stateDir)}/${name}`;
-    const use = await readUse(path);
+    const use = parseUse(await readIfThere(path));
     const usedAt = (await statIfThere(path))?.mtime?.getTime();
     if (use !== undefined && usedAt !== undefined) {
       uses.push({ id: `${algorithm}:${hex}`, ...use, usedAt });
@@ -81,7 +89,18 @@ function fileOf(stateDir: string, id: string): string {
   return `${directoryOf(stateDir)}/${algorithm}-${hex}`;
 }
 
-async function readUse(path: string): Promise<v.InferOutput<typeof record> | undefined> {
-  const { success, output } = v.safeParse(record, await readIfThere(path));
+/** @returns `false` if it was removed meanwhile. */
+function touch(path: string, at: number): boolean {
+  try {
+    Deno.utimeSync(path, at, at);
+    return true;
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    return false;
+  }
+}
+
+function parseUse(text: string | undefined): v.InferOutput<typeof record> | undefined {
+  const { success, output } = v.safeParse(record, text);
   return success ? output : undefined;
 }

@@ -15,16 +15,20 @@ import { CicdError } from "@lib/core/errors.ts";
 import { type AccountIds, lookUpUser } from "@lib/features/containers/container_account.ts";
 import { runAsEngineRoot } from "@lib/features/containers/engine_helper.ts";
 import type { Engine } from "@lib/foundations/docker/engine.ts";
+import type { ImageInfo } from "@lib/foundations/docker/engine_types.ts";
 import { existsSync, statIfThere } from "@lib/foundations/files/records.ts";
 import type { RunCommand } from "@lib/foundations/process/run_command.ts";
 import type { AttemptDirectory } from "@lib/spine/jobs/attempt_directory.ts";
 import type { AttemptHandle } from "@lib/spine/jobs/executor.ts";
 import type { AttemptStep, SetupContext } from "@lib/spine/jobs/step.ts";
+import type { JobSpec } from "@lib/spine/spec/job_spec.ts";
 
 /** Options for {@linkcode ownerStep}. */
 export interface OwnerOptions {
   readonly engines: { engine(): Promise<Engine> };
   readonly stateDir: string;
+  /** Returns what an earlier step was told of a job's image. */
+  readonly imageOf?: (spec: JobSpec) => Pick<ImageInfo, "user"> | undefined;
   /** The agent's account. */
   readonly account: AccountIds;
   readonly run: RunCommand;
@@ -36,17 +40,19 @@ const TARGET = "/cicd-owner";
 
 /** Gives the workspace and the home to the user that the job's container will have. */
 async function giveFiles(
-  { spec: { container }, directory, say }: SetupContext,
-  { engines, stateDir, account, run }: OwnerOptions,
+  { spec, directory, say }: SetupContext,
+  { engines, stateDir, imageOf, account, run }: OwnerOptions,
   signal: AbortSignal,
 ): Promise<void> {
+  const { container } = spec;
   if (container === undefined) return;
   const engine = await engines.engine();
   const { rootless, root } = await engine.facts(signal);
   // Without a user of its own the container has the account, if that is not root.
   if (container.user === undefined && (rootless || account.uid !== 0)) return;
   const { image } = container;
-  const user = container.user ?? (await engine.inspectImage(image, signal))?.user ?? "";
+  const known = container.user ?? imageOf?.(spec)?.user;
+  const user = known ?? (await engine.inspectImage(image, signal))?.user ?? "";
   const found = await lookUpUser(engine, { image, user, stateDir }, signal);
   // The engine says at the start that there is no such user.
   if (found === undefined) return;

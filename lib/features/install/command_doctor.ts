@@ -230,7 +230,7 @@ export async function askEngine({ host, env, signal }: AskEngineOptions): Promis
   try {
     // First the cheap question: the engine's client is loaded only for one that answers.
     await pingEngine(address, { signal: deadline });
-    using engine = await Engine.open(address);
+    using engine = new Engine(address);
     const facts = await engine.facts(deadline);
     return { kind: "answers", address: formatEngineAddress(address), ...facts };
   } catch (error) {

@@ -16,21 +16,10 @@ interface Labelled {
 
 declare class Docker {
   constructor(options: object);
-  info(): Promise<unknown>;
-  readonly createContainer: Call<
-    { readonly _query: object; readonly _body: object },
-    { readonly id: string }
-  >;
   getContainer(id: string): {
-    readonly start: Call;
-    readonly inspect: Call;
-    readonly kill: Call<{ readonly signal: string }>;
-    readonly remove: Call<{ readonly force: boolean; readonly v: boolean }>;
-    readonly rename: Call<{ readonly name: string }>;
     readonly getArchive: Call<{ readonly path: string }, Readable>;
   };
-  readonly listContainers: Call<Labelled & { readonly all: boolean }>;
-  getImage(name: string): { inspect(): Promise<unknown>; readonly remove: Call };
+  getImage(name: string): { readonly remove: Call };
   readonly listImages: Call;
   importImage(
     archive: Uint8Array,
@@ -40,10 +29,6 @@ declare class Docker {
     image: string,
     options: { readonly abortSignal: AbortSignal; readonly authconfig?: object },
   ): Promise<Readable>;
-  readonly getEvents: Call<
-    { readonly since: string; readonly until: string; readonly filters: object },
-    Readable
-  >;
   readonly listNetworks: Call<Labelled>;
   getNetwork(id: string): { readonly remove: Call };
 }

@@ -4,11 +4,16 @@
  * @module
  */
 import { Buffer } from "node:buffer";
-import { Agent as HttpAgent } from "node:http";
 // @ts-types="./dockerode.d.ts"
 import type Docker from "dockerode";
 import * as v from "valibot";
-import { raceAbort } from "@lib/core/abort.ts";
+import { ignore } from "@lib/core/errors.ts";
+import {
+  type Client,
+  type ClientOptions,
+  clientOptions,
+  openClient,
+} from "@lib/foundations/docker/client_library.ts";
 import { type ArchivedFile, readArchivedFile } from "@lib/foundations/docker/archived_file.ts";
 import {
   callEngine,
@@ -16,13 +21,19 @@ import {
   guardCall,
   readStream,
 } from "@lib/foundations/docker/engine_call.ts";
-import { EngineError, oneLine, toEngineError } from "@lib/foundations/docker/engine_error.ts";
+import {
+  EngineError,
+  hasStatus,
+  oneLine,
+  toEngineError,
+} from "@lib/foundations/docker/engine_error.ts";
 import {
   type ContainerBody,
   type ContainerInfo,
   containerInfo,
   type ContainerSummary,
   containerSummary,
+  createdId,
   type EngineFacts,
   engineFacts,
   type ImageInfo,
@@ -43,6 +54,7 @@ import {
   readLogStream,
   waitForEnd,
 } from "@lib/foundations/docker/raw_answer.ts";
+import { callRaw, type RawRequest, readAnswer } from "@lib/foundations/docker/raw_exchange.ts";
 
 /**
  * A connection to an engine.
@@ -54,45 +66,26 @@ import {
  */
 export class Engine implements Disposable {
   readonly address: EngineAddress;
-  readonly #docker: Docker;
-  readonly #agent: HttpAgent;
+  readonly #options: ClientOptions;
+  #client: Promise<Client> | undefined;
   #facts: EngineFacts | undefined;
 
-  private constructor(address: EngineAddress, docker: Docker, agent: HttpAgent) {
-    this.address = address;
-    this.#docker = docker;
-    this.#agent = agent;
-  }
-
   /**
-   * Loads the client library, which takes a tenth of a second and 25 MB; calls nothing yet.
+   * Calls nothing yet.
    *
    * @throws {EngineError} `engine_unavailable` if the files for its TLS cannot be read.
    */
-  static async open(address: EngineAddress): Promise<Engine> {
-    // In a bundle, a dependency of the client has no `__dirname`.
-    if (!("__dirname" in globalThis)) {
-      Object.assign(globalThis, { __dirname: import.meta.dirname ?? "/" });
-    }
-    // @ts-types="./dockerode.d.ts"
-    const { default: Client } = await import("dockerode");
-    const options = clientOptions(address);
-    const AgentClass = options.protocol === "https"
-      ? (await import("node:https")).Agent
-      : HttpAgent;
-    const agent = new AgentClass(
-      { keepAlive: true, maxFreeSockets: 8, timeout: 0 },
-    );
-    // The client formats its options for each request, for a log that is off.
-    Object.assign(agent, { [Symbol.for("nodejs.util.inspect.custom")]: () => "Agent" });
-    return new Engine(address, new Client({ ...options, agent }), agent);
+  constructor(address: EngineAddress) {
+    this.address = address;
+    this.#options = clientOptions(address);
   }
 
   /** Returns the engine's properties; asks once. */
   async facts(signal: AbortSignal): Promise<EngineFacts> {
-    this.#facts ??= await callEngine("ask the engine what it is", signal, async (abortSignal) => {
+    const what = "ask the engine what it is";
+    this.#facts ??= await callEngine(what, signal, async (abortSignal) => {
       const [info, { podman }] = await Promise.all([
-        raceAbort(this.#docker.info(), abortSignal),
+        callRaw(this.address, { method: "GET", target: "/info", what, signal: abortSignal }),
         pingEngine(this.address, { signal: abortSignal }),
       ]);
       return { ...v.parse(engineFacts, info), podman };
@@ -102,17 +95,18 @@ export class Engine implements Disposable {
 
   /** Creates a container; status 409 if the name is taken, 404 if there is no such image. */
   async createContainer(name: string, body: ContainerBody, signal: AbortSignal): Promise<string> {
-    return await callEngine(`create container "${name}"`, signal, async (abortSignal) => {
-      // Without these two the client would put the whole body, secrets included, into the URL.
-      const options = { _query: { name }, _body: body, abortSignal };
-      return (await this.#docker.createContainer(options)).id;
-    });
+    const target = `/containers/create?${new URLSearchParams({ name })}`;
+    const call = { method: "POST", target, body } as const;
+    return await this.#call(`create container "${name}"`, { ...call, schema: createdId, signal });
   }
 
   /** Starts a container unless it runs. */
   async startContainer(container: string, signal: AbortSignal): Promise<void> {
-    await callUnless([304], `start container "${container}"`, signal, async (abortSignal) => {
-      await this.#docker.getContainer(container).start({ abortSignal });
+    const call = { method: "POST", target: targetOf(container, "start") } as const;
+    await this.#callUnless([304], `start container "${container}"`, {
+      ...call,
+      schema: ANYTHING,
+      signal,
     });
   }
 
@@ -121,11 +115,9 @@ export class Engine implements Disposable {
     container: string,
     signal: AbortSignal,
   ): Promise<ContainerInfo | undefined> {
+    const call = { method: "GET", target: targetOf(container, "json") } as const;
     const what = `inspect container "${container}"`;
-    return await callUnless([404], what, signal, async (abortSignal) => {
-      const answer = await this.#docker.getContainer(container).inspect({ abortSignal });
-      return v.parse(containerInfo, answer);
-    });
+    return await this.#callUnless([404], what, { ...call, schema: containerInfo, signal });
   }
 
   /**
@@ -142,15 +134,16 @@ export class Engine implements Disposable {
     untilMs: number,
     signal: AbortSignal,
   ): Promise<boolean> {
+    const query = new URLSearchParams({
+      since: "0",
+      until: (untilMs / 1_000).toFixed(3),
+      filters: JSON.stringify({ container: [container], event: ["oom"] }),
+    });
+    const target = `/events?${query}`;
     const what = `ask for events of container "${container}"`;
     return await callEngine(what, signal, async (abortSignal) => {
-      const stream = await this.#docker.getEvents({
-        since: "0",
-        until: (untilMs / 1_000).toFixed(3),
-        filters: { container: [container], event: ["oom"] },
-        abortSignal,
-      });
-      for await (const bytes of readStream(what, stream, abortSignal)) {
+      const request = { method: "GET", target, what, signal: abortSignal } as const;
+      for await (const bytes of readAnswer(this.address, request)) {
         if (bytes.length > 0) return true;
       }
       return false;
@@ -184,15 +177,23 @@ export class Engine implements Disposable {
     name: "SIGTERM" | "SIGKILL",
     signal: AbortSignal,
   ): Promise<void> {
-    await callUnless([404, 409], `signal container "${container}"`, signal, async (abortSignal) => {
-      await this.#docker.getContainer(container).kill({ signal: name, abortSignal });
+    const target = targetOf(container, `kill?${new URLSearchParams({ signal: name })}`);
+    const call = { method: "POST", target } as const;
+    await this.#callUnless([404, 409], `signal container "${container}"`, {
+      ...call,
+      schema: ANYTHING,
+      signal,
     });
   }
 
   /** Removes a container and its volumes, running or not, if there is one. */
   async removeContainer(container: string, signal: AbortSignal): Promise<void> {
-    await callUnless([404], `remove container "${container}"`, signal, async (abortSignal) => {
-      await this.#docker.getContainer(container).remove({ force: true, v: true, abortSignal });
+    const target = `/containers/${encodeURIComponent(container)}?force=true&v=true`;
+    const call = { method: "DELETE", target } as const;
+    await this.#callUnless([404], `remove container "${container}"`, {
+      ...call,
+      schema: ANYTHING,
+      signal,
     });
   }
 
@@ -208,16 +209,19 @@ export class Engine implements Disposable {
   ): Promise<ArchivedFile | undefined> {
     const what = `read "${path}" of container "${container}"`;
     return await callUnless([404], what, signal, async (abortSignal) => {
-      const stream = await this.#docker.getContainer(container).getArchive({ path, abortSignal });
+      const stream = await (await this.#docker()).getContainer(container).getArchive({
+        path,
+        abortSignal,
+      });
       return await readArchivedFile(readStream(what, stream, abortSignal), SMALL_BYTES);
     });
   }
 
   /** Renames a container. */
   async renameContainer(container: string, name: string, signal: AbortSignal): Promise<void> {
-    await callEngine(`rename container "${container}"`, signal, async (abortSignal) => {
-      await this.#docker.getContainer(container).rename({ name, abortSignal });
-    });
+    const target = targetOf(container, `rename?${new URLSearchParams({ name })}`);
+    const call = { method: "POST", target } as const;
+    await this.#call(`rename container "${container}"`, { ...call, schema: ANYTHING, signal });
   }
 
   /** Lists the containers with all of the labels, running or not. */
@@ -225,25 +229,35 @@ export class Engine implements Disposable {
     labels: readonly string[],
     signal: AbortSignal,
   ): Promise<readonly ContainerSummary[]> {
-    const filters = { label: [...labels] };
-    return await callEngine("list containers", signal, async (abortSignal) => {
-      const answer = await this.#docker.listContainers({ all: true, filters, abortSignal });
-      return v.parse(v.array(containerSummary), answer);
+    const filters = JSON.stringify({ label: labels });
+    const target = `/containers/json?${new URLSearchParams({ all: "true", filters })}`;
+    const call = { method: "GET", target } as const;
+    return await this.#call("list containers", {
+      ...call,
+      schema: v.array(containerSummary),
+      signal,
     });
   }
 
   /** @returns `undefined` if the engine does not have the image. */
   async inspectImage(image: string, signal: AbortSignal): Promise<ImageInfo | undefined> {
-    return await callUnless([404], `inspect image "${image}"`, signal, async (abortSignal) => {
-      const answer = await raceAbort(this.#docker.getImage(image).inspect(), abortSignal);
-      return v.parse(imageInfo, answer);
+    // Its slashes separate parts of the path.
+    const name = image.split("/").map(encodeURIComponent).join("/");
+    const call = { method: "GET", target: `/images/${name}/json` } as const;
+    return await this.#callUnless([404], `inspect image "${image}"`, {
+      ...call,
+      schema: imageInfo,
+      signal,
     });
   }
 
   /** Lists all images that have a name or a label, without intermediate ones. */
   async listImages(signal: AbortSignal): Promise<readonly ImageSummary[]> {
     return await callEngine("list images", signal, async (abortSignal) => {
-      return v.parse(v.array(imageSummary), await this.#docker.listImages({ abortSignal }));
+      return v.parse(
+        v.array(imageSummary),
+        await (await this.#docker()).listImages({ abortSignal }),
+      );
     });
   }
 
@@ -254,7 +268,7 @@ export class Engine implements Disposable {
       // An archive without members ends with two blocks of zeros.
       const archive = Buffer.alloc(1_024);
       const changes = `LABEL unique=${crypto.randomUUID()}`;
-      const stream = await this.#docker.importImage(archive, { changes, abortSignal });
+      const stream = await (await this.#docker()).importImage(archive, { changes, abortSignal });
       return await readImportedId(readStream(what, stream, abortSignal));
     });
   }
@@ -262,7 +276,7 @@ export class Engine implements Disposable {
   /** Removes an image by name or id; status 409 while it is in use, or has several names. */
   async removeImage(image: string, signal: AbortSignal): Promise<void> {
     await callUnless([404], `remove image "${image}"`, signal, async (abortSignal) => {
-      await this.#docker.getImage(image).remove({ abortSignal });
+      await (await this.#docker()).getImage(image).remove({ abortSignal });
     });
   }
 
@@ -284,7 +298,7 @@ export class Engine implements Disposable {
     const stream = await guardCall(
       what,
       signal,
-      () => this.#docker.pull(image, { abortSignal: signal, ...options }),
+      async () => (await this.#docker()).pull(image, { abortSignal: signal, ...options }),
     );
     for await (const event of readPullEvents(readStream(what, stream, signal))) {
       if (event.error !== undefined) {
@@ -301,7 +315,7 @@ export class Engine implements Disposable {
   ): Promise<readonly NetworkInfo[]> {
     const filters = { label: [...labels] };
     return await callEngine("list networks", signal, async (abortSignal) => {
-      const answer = await this.#docker.listNetworks({ filters, abortSignal });
+      const answer = await (await this.#docker()).listNetworks({ filters, abortSignal });
       return v.parse(v.array(networkInfo), answer);
     });
   }
@@ -309,36 +323,52 @@ export class Engine implements Disposable {
   /** Removes a network; status 403 or 409 while it is in use. */
   async removeNetwork(network: string, signal: AbortSignal): Promise<void> {
     await callUnless([404], `remove network "${network}"`, signal, async (abortSignal) => {
-      await this.#docker.getNetwork(network).remove({ abortSignal });
+      await (await this.#docker()).getNetwork(network).remove({ abortSignal });
     });
   }
 
-  /** Closes all connections, idle or not. */
+  /** Closes all kept connections, idle or not. */
   [Symbol.dispose](): void {
-    this.#agent.destroy();
+    void this.#client?.then(({ agent }) => agent.destroy(), ignore("its callers got the error"));
   }
+
+  /** Calls the engine without the client library, as every job does. */
+  async #call<T>(what: string, { signal, schema, ...request }: Call<T>): Promise<T> {
+    return await callEngine(what, signal, async (abortSignal) => {
+      const answer = await callRaw(this.address, { ...request, what, signal: abortSignal });
+      return v.parse(schema, answer);
+    });
+  }
+
+  /** The same; `undefined` if the engine refuses with one of these statuses. */
+  async #callUnless<T>(
+    statuses: readonly number[],
+    what: string,
+    call: Call<T>,
+  ): Promise<T | undefined> {
+    try {
+      return await this.#call(what, call);
+    } catch (error) {
+      if (hasStatus(error, ...statuses)) return undefined;
+      throw error;
+    }
+  }
+
+  async #docker(): Promise<Docker> {
+    return (await (this.#client ??= openClient(this.#options))).docker;
+  }
+}
+
+/** A call of the engine and the schema of its answer. */
+interface Call<T> extends Omit<RawRequest, "what"> {
+  readonly schema: v.GenericSchema<unknown, T>;
+}
+
+/** The schema of an answer that is not needed. */
+const ANYTHING = v.unknown();
+
+function targetOf(container: string, what: string): string {
+  return `/containers/${encodeURIComponent(container)}/${what}`;
 }
 
 const SMALL_BYTES = 4 * 1024 * 1024;
-
-function clientOptions(address: EngineAddress) {
-  if (address.kind === "unix") return { socketPath: address.path };
-  const { host, port, tlsDirectory } = address;
-  if (tlsDirectory === undefined) return { host, port, protocol: "http" };
-  const [ca, cert, key] = ["ca.pem", "cert.pem", "key.pem"].map((name) =>
-    readPem(`${tlsDirectory}/${name}`)
-  );
-  return { host, port, protocol: "https", ca, cert, key };
-}
-
-function readPem(path: string): string {
-  try {
-    return Deno.readTextFileSync(path);
-  } catch (error) {
-    throw new EngineError(
-      "engine_unavailable",
-      `Cannot read "${path}" for the container engine's TLS`,
-      { cause: error },
-    );
-  }
-}

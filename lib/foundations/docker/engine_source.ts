@@ -3,14 +3,14 @@
  *
  * @module
  */
-import { CicdError, ignore } from "@lib/core/errors.ts";
+import { CicdError } from "@lib/core/errors.ts";
 import { Engine } from "@lib/foundations/docker/engine.ts";
 import { findEngine, type FindEngineOptions } from "@lib/foundations/docker/find_engine.ts";
 
 /** Finds the engine and keeps the connection to it. */
 export class EngineSource implements Disposable {
   readonly #options: () => FindEngineOptions;
-  #engine: Promise<Engine> | undefined;
+  #engine: Engine | undefined;
   #disposed = false;
 
   /** @param options Called for each search. */
@@ -19,6 +19,7 @@ export class EngineSource implements Disposable {
   }
 
   /** @throws {CicdError} `engine_unavailable` if there is no engine. */
+  // deno-lint-ignore require-await -- an engine that is missing is a rejection
   async engine(): Promise<Engine> {
     if (this.#disposed) {
       throw new CicdError(
@@ -26,24 +27,13 @@ export class EngineSource implements Disposable {
         "Cannot use the container engine: it is being shut down",
       );
     }
-    this.#engine ??= Engine.open(findEngine(this.#options()));
-    const opened = this.#engine;
-    try {
-      return await opened;
-    } catch (error) {
-      if (this.#engine === opened) this.#engine = undefined;
-      throw error;
-    }
+    return this.#engine ??= new Engine(findEngine(this.#options()));
   }
 
   /** Closes a connection that does not answer; the next use searches again. */
   forget(): void {
-    const forgotten = this.#engine;
+    this.#engine?.[Symbol.dispose]();
     this.#engine = undefined;
-    void forgotten?.then(
-      (engine) => engine[Symbol.dispose](),
-      ignore("its callers got the error"),
-    );
   }
 
   [Symbol.dispose](): void {

@@ -63,6 +63,9 @@ const time = v.pipe(
 );
 const count = v.pipe(v.number(), v.minValue(0));
 
+/** An engine's answer to the creation of a container. */
+export const createdId = v.pipe(v.object({ Id: v.string() }), v.transform(({ Id }) => Id));
+
 /** An engine's answer about a container. */
 export const containerInfo = v.pipe(
   v.object({
