@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { CicdError, toCicdError } from "@lib/core/errors.ts";
+import { CicdError, ignore, toCicdError } from "@lib/core/errors.ts";
 import type { Clock } from "@lib/core/clock.ts";
 import { parseJobId, type ProjectName } from "@lib/core/ids.ts";
 import { readJson } from "@lib/foundations/http/body.ts";
@@ -146,12 +146,19 @@ async function* answerLines(
         if (!signal.aborted) throw error;
       }
     }
+    // Quick steps pass without a line each, which would wake both programs.
+    if (attempts.doing(ref) !== doing && !over.signal.aborted) {
+      await clock.sleep(PROGRESS_MS, { signal: over.signal }).catch(ignore("the loop checks it"));
+    }
   }
   if (end === undefined) return;
   // Breaks the connection: the runner asks again and learns the state of the attempt.
   if ("error" in end) throw end.error;
   yield { kind: "ended", outcome: end.outcome };
 }
+
+/** Time in which steps that follow each other are one line. */
+const PROGRESS_MS = 20;
 
 const OVER = new DOMException("The attempt is over", "AbortError");
 const PROGRESSED = new DOMException("An attempt goes on", "AbortError");
