@@ -243,10 +243,12 @@ async function groupMs(group: string): Promise<number> {
   return Number(/^usage_usec (\d+)$/m.exec(text)?.[1]) / 1_000;
 }
 
-/** Resolves once a group has no process. */
+/** Resolves once a group has no process; `cgroup.procs` leaves out those that are about to exit. */
 async function emptied(group: string): Promise<void> {
   const signal = AbortSignal.timeout(START_TIMEOUT_MS);
-  while (await Deno.readTextFile(`${group}/cgroup.procs`) !== "") await rest(20, signal);
+  const isPopulated = async () =>
+    /^populated 1$/m.test(await Deno.readTextFile(`${group}/cgroup.events`));
+  while (await isPopulated()) await rest(20, signal);
 }
 
 /** Returns the processor time of a process, without that of its children. */

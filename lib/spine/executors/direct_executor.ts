@@ -262,14 +262,18 @@ async function beginSupervised(
     SHELL_VARIABLES.filter((name) => variables[name] === undefined).join(" "),
     ...argv,
   ];
+  const shell = ["/bin/sh", "-c", supervisor, "supervisor", "run", ...args];
+  // For a session of its own, the runtime would copy the agent's memory map, which takes longer than
+  // all else; this program replaces itself.
+  const [program = "", ...rest] = setsid === "" ? shell : [setsid, ...shell];
   let child: Deno.ChildProcess;
   try {
-    child = new Deno.Command("/bin/sh", {
-      args: ["-c", supervisor, "supervisor", "run", ...args],
+    child = new Deno.Command(program, {
+      args: rest,
       cwd: workdir,
       clearEnv: true,
       env: variables,
-      detached: true,
+      detached: setsid === "",
       stdin: "null",
       stdout: "piped",
       stderr: "null",
