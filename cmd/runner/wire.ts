@@ -33,9 +33,11 @@ import { DISK, QUEUE } from "@lib/spine/queue/keys.ts";
 import { JobStore } from "@lib/spine/queue/job_store.ts";
 import { Rejoin } from "@lib/spine/queue/rejoin.ts";
 import { countForeignSecrets, SecretRemoval } from "@lib/spine/queue/secret_removal.ts";
-import { retryJob, submitJob } from "@lib/spine/queue/submit.ts";
+import { retryJob, submitJob, submitJobSoon } from "@lib/spine/queue/submit.ts";
 import { JobEvents } from "@lib/spine/jobs/job_events.ts";
 import { isTerminal, type Job } from "@lib/spine/jobs/model.ts";
+import { COMMIT_SCHEDULE } from "@lib/spine/queue/commit_group.ts";
+import type { Changes } from "@lib/spine/queue/job_changes.ts";
 import { JobLogReader } from "@lib/spine/logs/job_logs.ts";
 import { JobMasks } from "@lib/spine/logs/job_masks.ts";
 import { LogWatcher } from "@lib/spine/logs/log_watcher.ts";
@@ -99,6 +101,8 @@ export async function startRunner(input: RunnerInput) {
       removal.onChange(job);
     },
     onUnrecorded: (job) => dispatcher.onChange(job),
+    schedule: COMMIT_SCHEDULE,
+    successors: (changes) => dispatcher.successors(changes),
   });
   /** Returns none for a job that has ended for good: its secrets are removed, its logs are masked. */
   const secretsOf = (job: Job): ReadonlyMap<string, string> => {
@@ -209,6 +213,7 @@ export async function startRunner(input: RunnerInput) {
     maskOf: (job) => masks.maskOf(job),
     intake,
     submit: (body, options) => submitJob(submitPorts, body, options),
+    submitSoon: (body, options) => submitJobSoon(submitPorts, body, options),
     async retry(id, options) {
       const queued = await retryJob(retryPorts, id, options);
       masks.forget(id);
@@ -270,7 +275,7 @@ export async function startRunner(input: RunnerInput) {
     clock,
     intake,
     defaultsOf: (project: ProjectName) => config.defaultsOf(project),
-    claim: (job: Job) => dispatcher.claim(job),
+    claim: (job: Job, changes: Changes) => dispatcher.claim(job, changes),
     seal: (secrets: Readonly<Record<string, string>>, jobId: Job["id"]) =>
       sealMap(key, new Map(Object.entries(secrets)), jobId),
   };

@@ -8,7 +8,6 @@
  * @module
  */
 import type { Clock } from "@lib/core/clock.ts";
-import type { Caller } from "@lib/core/caller.ts";
 import type { AgentProblem } from "@lib/spine/agent_link/known_agents.ts";
 import type { JobId, ProjectName } from "@lib/core/ids.ts";
 import type { Logger } from "@lib/core/logger.ts";
@@ -25,7 +24,7 @@ import type { AttemptStep } from "@lib/spine/jobs/step.ts";
 import type { JobLogReader } from "@lib/spine/logs/job_logs.ts";
 import type { Intake } from "@lib/spine/queue/intake.ts";
 import type { JobStore } from "@lib/spine/queue/job_store.ts";
-import type { RetryOptions, Submitted } from "@lib/spine/queue/submit.ts";
+import type { RetryOptions, SubmitOptions, Submitted } from "@lib/spine/queue/submit.ts";
 import type { Authenticator } from "@lib/api/access.ts";
 import type { CleanSource } from "@lib/api/clean_source.ts";
 import type { Command } from "@lib/api/client/command.ts";
@@ -125,6 +124,8 @@ export interface RunnerServices {
   readonly intake: Pick<Intake, "assertRoom" | "assertOpen" | "assertDisk">;
   /** Validates and stores a job; returns once it is on disk. */
   readonly submit: (body: unknown, options: SubmitOptions) => Submitted;
+  /** The same, in one commit with others of the moment. */
+  readonly submitSoon: (body: unknown, options: SubmitOptions) => Promise<Submitted>;
   /** Queues an ended job again, with the secrets of the body. */
   readonly retry: (id: JobId, options: RetryOptions) => Promise<Job>;
   readonly tasks: TaskGroup;
@@ -164,14 +165,6 @@ export interface RunnerServices {
 
 /** Reads logs, with secrets masked. */
 export type JobLogs = Pick<JobLogReader, "size" | "read">;
-
-/** Options of a submission. */
-export interface SubmitOptions {
-  readonly caller: Caller;
-  readonly idempotencyKey: string | null;
-  /** Stored in the same transaction as the job. */
-  readonly also?: (id: JobId) => void;
-}
 
 /** The state of an agent that is known without starting it. */
 export interface AgentView {

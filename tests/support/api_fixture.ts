@@ -25,7 +25,7 @@ import type { Origin } from "@lib/foundations/http/listener.ts";
 import { JobEvents } from "@lib/spine/jobs/job_events.ts";
 import { TaskGroup } from "@lib/core/task_group.ts";
 import type { LogReading } from "@lib/spine/logs/log_reader.ts";
-import { retryJob, submitJob, type SubmitPorts } from "@lib/spine/queue/submit.ts";
+import { retryJob, submitJob, submitJobSoon, type SubmitPorts } from "@lib/spine/queue/submit.ts";
 import { FakeClock } from "./fake_clock.ts";
 import { type MemoryStore, openMemoryStore, PLAIN_DEFAULTS } from "./job_fixtures.ts";
 import { RecordingLogger } from "./recording_logger.ts";
@@ -79,6 +79,13 @@ export function openApi(
   const made: RunnerPart[] = [];
   const seal = (secrets: Readonly<Record<string, string>>) =>
     new TextEncoder().encode(JSON.stringify(secrets));
+  const submitPorts = (): SubmitPorts => ({
+    store: memory.store,
+    clock,
+    intake: services.intake,
+    defaultsOf,
+    seal,
+  });
   const services: RunnerServices = {
     config: () => {
       throw new TypeError("The parts of this fixture are made without a configuration");
@@ -92,12 +99,8 @@ export function openApi(
     logs: logsOf(logs),
     maskOf: noMask,
     intake: { assertRoom() {}, assertOpen() {}, assertDisk() {} },
-    submit: (body, options) =>
-      submitJob(
-        { store: memory.store, clock, intake: services.intake, defaultsOf, seal },
-        body,
-        options,
-      ),
+    submit: (body, options) => submitJob(submitPorts(), body, options),
+    submitSoon: (body, options) => submitJobSoon(submitPorts(), body, options),
     retry: (id, options) =>
       retryJob(
         { store: memory.store, clock, seal, removeSecrets: () => Promise.resolve() },

@@ -17,7 +17,7 @@ import {
   JOB_MIGRATIONS,
   LABEL_MIGRATIONS,
 } from "@lib/spine/queue/job_schema.ts";
-import { JobStore } from "@lib/spine/queue/job_store.ts";
+import { JobStore, type JobStoreOptions } from "@lib/spine/queue/job_store.ts";
 import { type AttemptOutcome, END_REASONS, type Job } from "@lib/spine/jobs/model.ts";
 import { type ContainerSpec, type JobSpec, specRecord } from "@lib/spine/spec/job_spec.ts";
 
@@ -122,14 +122,14 @@ export interface MemoryStore extends Disposable {
 
 /** Opens a store in memory. */
 export function openMemoryStore(
-  { ageingMs = 60_000, onChange }: {
-    readonly ageingMs?: number;
-    readonly onChange?: (job: Job, before: Job | undefined) => void;
-  } = {},
+  { ageingMs = 60_000, onChange, ...options }:
+    & { readonly ageingMs?: number }
+    & Partial<Pick<JobStoreOptions, "onChange" | "schedule" | "successors">> = {},
 ): MemoryStore {
   const db = openDatabase({ path: ":memory:", schemas: allSchemas() });
   const changes: ToldChange[] = [];
   const store = new JobStore({
+    ...options,
     db,
     ageingMs,
     onChange(job, before) {

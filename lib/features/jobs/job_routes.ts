@@ -52,7 +52,7 @@ const LABELS_MAX = 16;
 
 type JobPorts = Pick<
   RunnerServices,
-  | ("store" | "events" | "logs" | "log" | "clock" | "bodyLimits" | "submit" | "intake")
+  | ("store" | "events" | "logs" | "log" | "clock" | "bodyLimits" | "submitSoon" | "intake")
   | ("waitingReason" | "statesKnown" | "stopping" | "retry" | "startExpected")
 >;
 
@@ -99,7 +99,7 @@ export function jobRoutes(ports: JobPorts, leases: ClientLeases): readonly AnyRo
         const key = request.headers.get("idempotency-key");
         const isLeased = query.on_disconnect === "cancel";
         const also = (id: JobId) => leases.grant(id, { by: caller, retryBase: 0 });
-        const { kind, job } = ports.submit(body, {
+        const { kind, job } = await ports.submitSoon(body, {
           caller,
           idempotencyKey: key,
           ...(isLeased ? { also } : {}),

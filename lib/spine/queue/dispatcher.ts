@@ -10,36 +10,22 @@ import { Backoff } from "@lib/core/backoff.ts";
 import type { Clock } from "@lib/core/clock.ts";
 import { CicdError, ignore, messageOf, toCicdError } from "@lib/core/errors.ts";
 import { formatDuration } from "@lib/core/duration.ts";
-import type { JobId, ProjectName } from "@lib/core/ids.ts";
+import type { JobId } from "@lib/core/ids.ts";
 import type { Logger } from "@lib/core/logger.ts";
 import { TaskGroup } from "@lib/core/task_group.ts";
 import { type AttemptRunner, neverBegun, type Verdict } from "@lib/spine/queue/attempt_runner.ts";
-import { ALL_PROJECTS } from "@lib/spine/queue/queue_queries.ts";
-import type { JobStore } from "@lib/spine/queue/job_store.ts";
+import type { Changes } from "@lib/spine/queue/job_changes.ts";
+import type { Claims, JobStore } from "@lib/spine/queue/job_store.ts";
 import {
   type AttemptNotes,
   attemptReason,
   NOTHING_NOTED,
-  queuedReason,
   ReasonWatch,
   SILENT,
 } from "@lib/spine/queue/waiting.ts";
 import { type AttemptOutcome, isTerminal, type Job } from "@lib/spine/jobs/model.ts";
-import { countByProject, pickJobs } from "@lib/spine/queue/scheduler.ts";
-import { ProjectTurns } from "@lib/spine/queue/project_turns.ts";
+import { type DispatchLimits, freesPlace, Picker, underWayAfter } from "@lib/spine/queue/picker.ts";
 import type { ClaimEvent } from "@lib/spine/jobs/state_machine.ts";
-
-/** The part of the configuration that the loop reads again at every turn. */
-export interface DispatchLimits {
-  readonly maxRunning: number;
-  /** Projects that may run jobs at the same time. */
-  readonly maxProjects: number;
-  readonly maxRunningOf: (project: ProjectName) => number;
-  /** Time for the agent to answer for a new attempt. */
-  readonly startTimeoutMs: number;
-  /** Time for the agent to take the request to stop an attempt. */
-  readonly stopTimeoutMs: number;
-}
 
 /** Options for {@linkcode Dispatcher}. */
 export interface DispatcherOptions {
@@ -74,7 +60,7 @@ export class Dispatcher implements AsyncDisposable {
   /** The attempts under way. */
   readonly #attempts = new Map<string, Flight>();
   readonly #stopping = new Set<string>();
-  readonly #turns = new ProjectTurns();
+  readonly #picker: Picker;
   #wake = new AbortController();
   readonly #reasons: ReasonWatch;
   #beatAt: number;
@@ -82,6 +68,7 @@ export class Dispatcher implements AsyncDisposable {
 
   constructor(options: DispatcherOptions) {
     this.#options = options;
+    this.#picker = new Picker(options);
     this.#beatAt = options.clock.now();
     this.#reasons = new ReasonWatch({ ...options, reasonOf: (job) => this.waitingReason(job) });
     this.#tasks = new TaskGroup({
@@ -109,13 +96,25 @@ export class Dispatcher implements AsyncDisposable {
    * Claims a job that is being stored, in the same transaction, if it may start at once: a slot is
    * free, and no other job is queued. Otherwise it takes its turn.
    */
-  claim(job: Job): ClaimEvent | undefined {
+  claim(job: Job, changes: Changes = []): ClaimEvent | undefined {
     const { store, diskProblem, bootId } = this.#options;
-    const isHeld = this.#failure !== undefined || this.#tasks.signal.aborted ||
-      store.queuedCount() > 0 || this.#queuedReason(job) !== undefined;
+    const isHeld = this.#isHeld() || store.queuedCount() > 0 ||
+      this.#picker.reason(job, this.#underWay(changes)) !== undefined;
     if (isHeld || diskProblem?.() !== undefined) return undefined;
-    this.#turns.note(job.spec.project);
+    this.#picker.noteTurn(job.spec.project);
     return { kind: "claimed", bootId };
+  }
+
+  /**
+   * Picks the queued jobs that take the places of those that end in a transaction, which has made
+   * these changes; `undefined` if no place has become free.
+   */
+  successors(changes: Changes): Claims | undefined {
+    const { bootId, diskProblem } = this.#options;
+    if (this.#isHeld() || !freesPlace(changes)) return undefined;
+    if (diskProblem?.() !== undefined) return undefined;
+    const ids = this.#picker.pick(this.#underWay(changes)).map(({ id }) => id);
+    return { ids, event: { kind: "claimed", bootId } };
   }
 
   /** Reacts to a committed change of a job. */
@@ -124,13 +123,19 @@ export class Dispatcher implements AsyncDisposable {
     if (job.cancel !== undefined && !isTerminal(job.state) && job.state !== "queued") {
       this.#stop(job);
     }
-    if (job.state === "queued" || isTerminal(job.state)) this.wake();
+    if (job.state === "queued" || isTerminal(job.state)) {
+      // Its end is on disk: its place is free.
+      this.#attempts.delete(attemptKey(job.id, job.attempt));
+      this.wake();
+    }
   }
 
   /** Returns why a job waits, for people; `undefined` if it does not, or only for its turn. */
   waitingReason(job: Job): string | undefined {
     if (job.state === "queued") {
-      return this.#failure === undefined ? this.#queuedReason(job) : this.unreadyReason();
+      return this.#failure === undefined
+        ? this.#picker.reason(job, this.#underWay())
+        : this.unreadyReason();
     }
     const flight = this.#attempts.get(attemptKey(job.id, job.attempt));
     return flight === undefined || isTerminal(job.state) ? undefined : attemptReason(job, flight);
@@ -187,37 +192,23 @@ export class Dispatcher implements AsyncDisposable {
 
   /** Starts the jobs that may start and returns their number. */
   #startJobs(): number {
-    const { store, clock, limits, bootId } = this.#options;
-    const { maxRunning, maxProjects, maxRunningOf } = limits();
-    const running = this.#attempts.size;
-    if (running >= maxRunning || store.queuedCount() === 0) return 0;
-    const modes = store.intakeModes();
-    if (modes.get(ALL_PROJECTS) === "paused") return 0;
-    const picks = pickJobs(store.candidates(clock.now(), maxRunning - running), {
-      running,
-      maxRunning,
-      inFlight: this.#inFlight(),
-      maxProjects,
-      maxRunningOf,
-      isPaused: (project) => modes.get(project) === "paused",
-      lastTurnOf: (project) => this.#turns.lastOf(project),
-    });
+    const { store, bootId } = this.#options;
+    const picks = this.#picker.pick(this.#underWay());
     if (picks.length === 0) return 0;
     const problem = this.#options.diskProblem?.();
     if (problem !== undefined) throw new CicdError("io_failed", problem);
-    for (const { project } of picks) this.#turns.note(project);
     const claims = store.applyAll(picks.map(({ id }) => id), { kind: "claimed", bootId });
     return claims.filter(({ kind }) => kind === "changed").length;
   }
 
-  #queuedReason(job: Job): string | undefined {
-    const { store, clock, limits } = this.#options;
-    const under = { attempts: [...this.#attempts.values()], inFlight: this.#inFlight() };
-    return queuedReason(job, { ...limits(), ...under, store, now: clock.now() });
+  /** Nothing is started now. */
+  #isHeld(): boolean {
+    return this.#failure !== undefined || this.#tasks.signal.aborted;
   }
 
-  #inFlight() {
-    return countByProject([...this.#attempts.values()].map(({ job }) => job));
+  /** Returns the jobs with an attempt under way, once a transaction's changes are stored. */
+  #underWay(changes: Changes = []): readonly Job[] {
+    return underWayAfter([...this.#attempts.values()].map(({ job }) => job), changes);
   }
 
   #restMs(): number {
@@ -250,13 +241,10 @@ export class Dispatcher implements AsyncDisposable {
 
   async #runAttempt(job: Job, flight: Flight, signal: AbortSignal): Promise<void> {
     const { store, runner, clock, log } = this.#options;
-    const record = (event: Parameters<typeof store.apply>[1]) => {
-      try {
-        store.apply(job.id, event);
-      } catch (error) {
+    const record = (event: Parameters<typeof store.applySoon>[1]) =>
+      void store.applySoon(job.id, event).catch((error: unknown) => {
         log.warning("The end of an attempt will record its start", { ...fieldsOf(job), error });
-      }
-    };
+      });
     const outcome = await runner.run(job, {
       onStarted() {
         flight.starting.abort(ANSWERED);
@@ -286,7 +274,8 @@ export class Dispatcher implements AsyncDisposable {
     const backoff = new Backoff({ firstMs: 100, maxMs: 10_000 });
     while (true) {
       try {
-        const result = store.apply(job.id, { kind: "ended", attempt: job.attempt, outcome });
+        const event = { kind: "ended", attempt: job.attempt, outcome } as const;
+        const result = await store.applySoon(job.id, event);
         if (result.kind === "refused") log.warning(result.message, fields);
         return;
       } catch (error) {

@@ -5,7 +5,14 @@
  */
 import { CicdError } from "@lib/core/errors.ts";
 import type { JobId, ProjectName } from "@lib/core/ids.ts";
-import { integer, jobIdIn, projectIn, text } from "@lib/spine/queue/job_row.ts";
+import {
+  integer,
+  JOB_COLUMNS,
+  jobIdIn,
+  parseJobRow,
+  projectIn,
+  text,
+} from "@lib/spine/queue/job_row.ts";
 import type { Job } from "@lib/spine/jobs/model.ts";
 import type { Database } from "@lib/foundations/store/database.ts";
 
@@ -33,6 +40,22 @@ export interface AttemptTotals {
   readonly wallSeconds: number;
   readonly cpuSeconds: number;
   readonly logBytes: number;
+}
+
+/** Returns a job; `undefined` if there is none of this id. */
+export function findJob(db: Database, id: JobId): Job | undefined {
+  const row = db.first(`SELECT ${JOB_COLUMNS} FROM jobs WHERE id = ?`, id);
+  return row === undefined ? undefined : parseJobRow(row);
+}
+
+/** @throws {CicdError} `job_not_found` */
+export function requireJob(db: Database, id: JobId): Job {
+  const job = findJob(db, id);
+  if (job !== undefined) return job;
+  throw new CicdError(
+    "job_not_found",
+    `Cannot find job "${id}": it never was, or its record has been removed by retention`,
+  );
 }
 
 /** Returns at most six ids that begin with `prefix`; only of `projects` if they are given. */

@@ -1,8 +1,7 @@
 /**
  * The durable queue and history.
  *
- * Every method is synchronous and returns once the change is on disk, so an answer given after it
- * holds.
+ * Every method returns, or resolves, once the change is on disk, so an answer given after it holds.
  *
  * @module
  */
@@ -22,19 +21,20 @@ import {
   type EndedJob,
   endedJobs,
   type EndedPage,
+  findJob,
   type Idempotency,
   idsWithPrefix,
   replayedJobId,
+  requireJob,
 } from "@lib/spine/queue/job_queries.ts";
+import { parseAttemptRow } from "@lib/spine/queue/job_row.ts";
+import { CommitGroup, type Durability, type GroupSchedule } from "@lib/spine/queue/commit_group.ts";
 import {
-  insertRow,
-  JOB_COLUMNS,
-  numberOf,
-  parseAttemptRow,
-  parseJobRow,
-  recordAttempt,
-  updateRow,
-} from "@lib/spine/queue/job_row.ts";
+  type Changes,
+  type InsertResult,
+  JobChanges,
+  type NewJob,
+} from "@lib/spine/queue/job_changes.ts";
 import { type Attempt, isTerminal, type Job } from "@lib/spine/jobs/model.ts";
 import {
   type ALL_PROJECTS,
@@ -57,23 +57,6 @@ import {
 } from "@lib/spine/jobs/state_machine.ts";
 import type { Database } from "@lib/foundations/store/database.ts";
 
-/** A job about to be stored. */
-export interface NewJob {
-  readonly job: Job;
-  readonly sealedSecrets?: Uint8Array;
-  readonly idempotency?: Idempotency;
-  /** Claims the first attempt in the same transaction; `undefined`: the job takes its turn. */
-  readonly claim?: (job: Job) => ClaimEvent | undefined;
-  /** Stores related rows in the same transaction; if it throws, nothing is stored. */
-  readonly also?: () => void;
-}
-
-/** The result of storing a job. */
-export type InsertResult =
-  | { readonly kind: "created"; readonly job: Job; readonly superseded: readonly Job[] }
-  /** The idempotency key was seen before, with the same request. */
-  | { readonly kind: "replayed"; readonly job: Job };
-
 /** Options for {@linkcode JobStore}. */
 export interface JobStoreOptions {
   readonly db: Database;
@@ -83,10 +66,23 @@ export interface JobStoreOptions {
   readonly onChange: (job: Job, before: Job | undefined) => void;
   /** Called with a cancelled job if the cancel cannot be recorded, so that it stops nevertheless. */
   readonly onUnrecorded?: (job: Job) => void;
+  /** When the changes of {@linkcode JobStore.insertSoon} and its like are stored; at once by default. */
+  readonly schedule?: GroupSchedule;
+  /**
+   * Returns the queued jobs that start in the place of those that end in a transaction, which claims
+   * them too; asked again until there is none.
+   */
+  readonly successors?: (changes: Changes) => Claims | undefined;
+}
+
+/** Jobs that start. */
+export interface Claims {
+  readonly ids: readonly JobId[];
+  readonly event: ClaimEvent;
 }
 
 /** The durability of events; `full` for the others. */
-const DURABILITY: Readonly<Partial<Record<JobEvent["kind"], "relaxed" | "urgent">>> = {
+const DURABILITY: Readonly<Partial<Record<JobEvent["kind"], Durability>>> = {
   started: "relaxed",
   checked_out: "relaxed",
   cancel_requested: "urgent",
@@ -97,21 +93,29 @@ const DURABILITY: Readonly<Partial<Record<JobEvent["kind"], "relaxed" | "urgent"
 export class JobStore {
   readonly #db: Database;
   readonly #options: JobStoreOptions;
-  #revision: number;
+  readonly #changes: JobChanges;
+  readonly #group: CommitGroup;
 
   constructor(options: JobStoreOptions) {
     this.#db = options.db;
     this.#options = options;
-    this.#revision = numberOf(
-      this.#db,
-      `SELECT max((SELECT coalesce(max(revision), 0) FROM jobs),
-                  (SELECT coalesce(max(top), 0) FROM removed_revision)) AS n`,
-    ) ?? 0;
+    this.#changes = new JobChanges(options);
+    this.#group = new CommitGroup({
+      schedule: options.schedule,
+      transaction: (body, durability) => {
+        let changes: [Job, Job | undefined][] = [];
+        this.#db.transaction(() => {
+          body(changes = []);
+          this.#claimSuccessors(changes);
+        }, durability);
+        return () => this.#tell(changes);
+      },
+    });
   }
 
   /** The revision of the latest change. */
   get revision(): number {
-    return this.#revision;
+    return this.#changes.revision;
   }
 
   /**
@@ -121,40 +125,18 @@ export class JobStore {
    * @throws {CicdError} `idempotency_key_reused`, `disk_full`, `io_failed`; nothing was stored.
    */
   insert(request: NewJob): InsertResult {
-    const { idempotency } = request;
-    const changes: [Job, Job | undefined][] = [];
-    const result = this.#db.transaction((): InsertResult => {
-      const known = idempotency === undefined ? undefined : this.replayed(idempotency);
-      if (known !== undefined) return { kind: "replayed", job: known };
-      const job = { ...request.job, revision: ++this.#revision };
-      const superseded = job.spec.cancelInProgress && job.spec.concurrencyGroup !== undefined
-        ? this.#supersede(job, job.spec.concurrencyGroup, changes)
-        : [];
-      const event = request.claim?.(job);
-      const claimed = event === undefined ? undefined : transition(job, event);
-      const stored = claimed?.kind === "changed"
-        ? { ...claimed.job, revision: ++this.#revision }
-        : job;
-      insertRow(this.#db, stored, {
-        rank: rankOf(job, this.#options.ageingMs),
-        sealedSecrets: request.sealedSecrets,
-      });
-      if (event !== undefined) recordAttempt(this.#db, job, stored, event);
-      if (idempotency !== undefined) {
-        this.#db.run(
-          "INSERT INTO idempotency_keys (key, request_hash, job_id) VALUES (?, ?, ?)",
-          idempotency.key,
-          idempotency.requestHash,
-          job.id,
-        );
-      }
-      request.also?.();
-      changes.push([job, undefined]);
-      if (stored !== job) changes.push([stored, job]);
-      return { kind: "created", job: stored, superseded };
+    return this.#publishing(
+      (changes) => this.#changes.insert(request, changes),
+      (run) => this.#db.transaction(run),
+    );
+  }
+
+  /** Stores a job as {@linkcode JobStore.insert} does, with others of the moment in one commit. */
+  insertSoon(request: NewJob): Promise<InsertResult> {
+    return this.#group.add({
+      durability: "full",
+      run: (changes) => this.#changes.insert(request, changes),
     });
-    for (const [job, before] of changes) this.#options.onChange(job, before);
-    return result;
   }
 
   /**
@@ -179,21 +161,50 @@ export class JobStore {
    * @throws {CicdError} As {@linkcode apply}.
    */
   applyAll(ids: readonly JobId[], event: JobEvent, also?: () => void): readonly Transition[] {
-    let changes: [Job, Job][] = [];
-    const apply = () => {
-      changes = [];
-      const stored = ids.map((id) => {
-        const before = this.require(id);
-        const result = this.#store(before, transition(before, event), event);
-        if (result.kind === "changed") changes.push([result.job, before]);
-        return result;
-      });
+    return this.#publishing((changes) => {
+      const results = ids.map((id) => this.#changes.apply(id, event, changes));
       if (changes.length > 0) also?.();
-      return stored;
-    };
-    const results = this.#transact(apply, ids, event);
+      return results;
+    }, (run) => this.#transact(run, ids, event));
+  }
+
+  /**
+   * Applies an event as {@linkcode JobStore.apply} does, with others of the moment in one commit;
+   * jobs that take the place of an ended one are claimed in it. No way to cancel.
+   */
+  applySoon(
+    id: JobId,
+    event: Exclude<JobEvent, { kind: "cancel_requested" }>,
+  ): Promise<Transition> {
+    return this.#group.add({
+      durability: DURABILITY[event.kind] ?? "full",
+      run: (changes) => this.#changes.apply(id, event, changes),
+    });
+  }
+
+  /** Runs a transaction and tells what it has changed. */
+  #publishing<T>(
+    body: (changes: [Job, Job | undefined][]) => T,
+    transact: (run: () => T) => T,
+  ): T {
+    let changes: [Job, Job | undefined][] = [];
+    const result = transact(() => body(changes = []));
+    this.#tell(changes);
+    return result;
+  }
+
+  #tell(changes: Changes): void {
     for (const [job, before] of changes) this.#options.onChange(job, before);
-    return results;
+  }
+
+  #claimSuccessors(changes: [Job, Job | undefined][]): void {
+    for (
+      let claims = this.#options.successors?.(changes);
+      claims !== undefined && claims.ids.length > 0;
+      claims = this.#options.successors?.(changes)
+    ) {
+      for (const id of claims.ids) this.#changes.apply(id, claims.event, changes);
+    }
   }
 
   #transact<T>(apply: () => T, ids: readonly JobId[], event: JobEvent): T {
@@ -217,20 +228,12 @@ export class JobStore {
   }
 
   get(id: JobId): Job | undefined {
-    const row = this.#db.first(`SELECT ${JOB_COLUMNS} FROM jobs WHERE id = ?`, id);
-    return row === undefined ? undefined : parseJobRow(row);
+    return findJob(this.#db, id);
   }
 
   /** @throws {CicdError} `job_not_found` */
   require(id: JobId): Job {
-    const job = this.get(id);
-    if (job === undefined) {
-      throw new CicdError(
-        "job_not_found",
-        `Cannot find job "${id}": it never was, or its record has been removed by retention`,
-      );
-    }
-    return job;
+    return requireJob(this.#db, id);
   }
 
   /**
@@ -356,7 +359,7 @@ export class JobStore {
         this.#db.run(
           `INSERT INTO removed_revision (id, top) VALUES (1, ?)
            ON CONFLICT DO UPDATE SET top = excluded.top`,
-          this.#revision,
+          this.revision,
         );
       }
       return removed;
@@ -366,33 +369,5 @@ export class JobStore {
   /** Returns true if the job is on record. */
   has(id: JobId): boolean {
     return this.#db.first("SELECT 1 AS one FROM jobs WHERE id = ?", id) !== undefined;
-  }
-
-  #supersede(by: Job, group: string, changes: [Job, Job | undefined][]): readonly Job[] {
-    const rows = this.#db.all(
-      `SELECT ${JOB_COLUMNS} FROM jobs INDEXED BY jobs_in_group
-       WHERE project = ? AND concurrency_group = ? AND state IN ('queued', 'starting', 'running')`,
-      by.spec.project,
-      group,
-    );
-    return rows.map(parseJobRow).flatMap((job) => {
-      const event: JobEvent = {
-        kind: "cancel_requested",
-        cancel: { reason: "superseded", by: `by job ${by.id}` },
-        at: by.createdAt,
-      };
-      const result = this.#store(job, transition(job, event), event);
-      if (result.kind !== "changed") return [];
-      changes.push([result.job, job]);
-      return [result.job];
-    });
-  }
-
-  #store(before: Job, result: Transition, event: JobEvent): Transition {
-    if (result.kind !== "changed") return result;
-    const job = { ...result.job, revision: ++this.#revision };
-    updateRow(this.#db, job);
-    recordAttempt(this.#db, before, job, event);
-    return { kind: "changed", job };
   }
 }

@@ -7,7 +7,7 @@ import { createHash } from "node:crypto";
 import { CicdError } from "@lib/core/errors.ts";
 import { type JobId, newJobId, type ProjectName } from "@lib/core/ids.ts";
 import { isTerminal, type Job } from "@lib/spine/jobs/model.ts";
-import type { ClaimEvent } from "@lib/spine/jobs/state_machine.ts";
+import type { NewJob } from "@lib/spine/queue/job_changes.ts";
 import { assertMaySubmit, type Caller } from "@lib/core/caller.ts";
 import {
   parseJobRequest,
@@ -20,12 +20,12 @@ import type { JobStore } from "@lib/spine/queue/job_store.ts";
 
 /** The parts that accept a job. */
 export interface SubmitPorts {
-  readonly store: Pick<JobStore, "insert" | "replayed">;
+  readonly store: Pick<JobStore, "insert" | "insertSoon" | "replayed">;
   readonly clock: Clock;
   readonly intake: Pick<Intake, "assertOpen" | "assertRoom" | "assertDisk">;
   readonly defaultsOf: (project: ProjectName) => RequestDefaults;
   /** Claims a job that may start at once. */
-  readonly claim?: (job: Job) => ClaimEvent | undefined;
+  readonly claim?: NewJob["claim"];
   /** Seals secrets for the database. */
   readonly seal: (secrets: Readonly<Record<string, string>>, jobId: JobId) => Uint8Array;
 }
@@ -36,21 +36,39 @@ export interface Submitted {
   readonly job: Job;
 }
 
+/** Options for {@linkcode submitJob}. */
+export interface SubmitOptions {
+  readonly caller: Caller;
+  readonly idempotencyKey: string | null;
+  /** Stores related rows in the same transaction. */
+  readonly also?: (id: JobId) => void;
+}
+
 /**
  * Validates and stores a job; when this returns, the job is on disk.
  *
  * @throws {CicdError} See the route's `errors`; nothing was stored.
  */
-export function submitJob(
+export function submitJob(ports: SubmitPorts, body: unknown, options: SubmitOptions): Submitted {
+  const made = newJob(ports, body, options);
+  return made.kind === "replayed" ? made : ports.store.insert(made);
+}
+
+/** Submits a job as {@linkcode submitJob} does, in one commit with others of the moment. */
+export async function submitJobSoon(
   ports: SubmitPorts,
   body: unknown,
-  { caller, idempotencyKey, also }: {
-    readonly caller: Caller;
-    readonly idempotencyKey: string | null;
-    /** Stores related rows in the same transaction. */
-    readonly also?: (id: JobId) => void;
-  },
-): Submitted {
+  options: SubmitOptions,
+): Promise<Submitted> {
+  const made = newJob(ports, body, options);
+  return made.kind === "replayed" ? made : await ports.store.insertSoon(made);
+}
+
+function newJob(
+  ports: SubmitPorts,
+  body: unknown,
+  { caller, idempotencyKey, also }: SubmitOptions,
+): (NewJob & { readonly kind: "new" }) | (Submitted & { readonly kind: "replayed" }) {
   const { spec, secrets } = parseJobRequest(body, (project) => {
     // Checked before anything of the project, its defaults or rules, can show in an answer.
     assertMaySubmit(caller, project);
@@ -79,13 +97,16 @@ export function submitJob(
     notBefore: now,
     revision: 0,
   };
-  return ports.store.insert({
+  return {
+    kind: "new",
     job,
+    // Others may be stored before it.
+    assertRoom: () => ports.intake.assertRoom(),
     ...(ports.claim === undefined ? {} : { claim: ports.claim }),
     ...(spec.secretNames.length === 0 ? {} : { sealedSecrets: ports.seal(secrets, id) }),
     ...(idempotency === undefined ? {} : { idempotency }),
     ...(also === undefined ? {} : { also: () => also(id) }),
-  });
+  };
 }
 
 /** The parts that run a job again. */

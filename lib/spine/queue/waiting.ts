@@ -53,8 +53,8 @@ export function attemptReason(job: Job, notes: AttemptNotes): string | undefined
 export interface QueueState {
   readonly store: Pick<JobStore, "intakeModes">;
   readonly now: number;
-  /** The attempts under way. */
-  readonly attempts: readonly { readonly job: Job }[];
+  /** The jobs whose attempts are under way. */
+  readonly underWay: readonly Job[];
   readonly inFlight: ReadonlyMap<ProjectName, number>;
   readonly maxRunning: number;
   readonly maxProjects: number;
@@ -64,7 +64,7 @@ export interface QueueState {
 /** Returns why a queued job waits; `undefined` if only for its turn. */
 export function queuedReason(
   { spec, attempt, notBefore }: Job,
-  { store, now, attempts, inFlight, maxRunning, maxProjects, maxRunningOf }: QueueState,
+  { store, now, underWay, inFlight, maxRunning, maxProjects, maxRunningOf }: QueueState,
 ): string | undefined {
   const { project, concurrencyGroup: group } = spec;
   const modes = store.intakeModes();
@@ -73,14 +73,12 @@ export function queuedReason(
   if (attempt > 0 && notBefore > now) return `the next attempt is due at ${toRfc3339(notBefore)}`;
   const holder = group === undefined
     ? undefined
-    : attempts.find(({ job }) =>
-      job.spec.project === project && job.spec.concurrencyGroup === group
-    );
+    : underWay.find(({ spec }) => spec.project === project && spec.concurrencyGroup === group);
   if (holder !== undefined) {
-    return `job ${holder.job.id} of its concurrency group "${group}" is running`;
+    return `job ${holder.id} of its concurrency group "${group}" is running`;
   }
-  if (attempts.length >= maxRunning) {
-    return `${attempts.length} of ${maxRunning} jobs are running (queue.max_running)`;
+  if (underWay.length >= maxRunning) {
+    return `${underWay.length} of ${maxRunning} jobs are running (queue.max_running)`;
   }
   const own = inFlight.get(project) ?? 0;
   const limit = maxRunningOf(project);

@@ -7,11 +7,11 @@ Deno.test("POST /v1/jobs lets the order of a job that starts at once out before 
   let isSent = false;
   const seen: boolean[] = [];
   using t = openApi({
-    submit() {
+    submitSoon() {
       const claim = () => ({ kind: "claimed", bootId: "boot-1" }) as const;
       // As a client of HTTP sends a request.
       nextTick(() => isSent = true);
-      return t.store.insert({ job: makeJob(), claim });
+      return t.store.insertSoon({ job: makeJob(), claim });
     },
     waitingReason() {
       seen.push(isSent);

@@ -115,7 +115,10 @@ function setup(
   const clock = new FakeClock();
   const log = new RecordingLogger();
   const listen: ((job: Job) => void)[] = [];
-  const memory = openMemoryStore({ onChange: (job) => listen.forEach((each) => each(job)) });
+  const memory = openMemoryStore({
+    onChange: (job) => listen.forEach((each) => each(job)),
+    successors: (changes) => dispatcher.successors(changes),
+  });
   before?.(memory);
   const announced: (readonly [JobId, string | undefined])[] = [];
   const dispatcher = new Dispatcher({
@@ -446,15 +449,15 @@ Deno.test("Dispatcher retries to record an end, and does not run the attempt aga
     wrap: (store) =>
       new Proxy(store, {
         get(target, name) {
-          if (name !== "apply") {
+          if (name !== "applySoon") {
             const value = Reflect.get(target, name);
             return typeof value === "function" ? value.bind(target) : value;
           }
-          return (...args: Parameters<JobStore["apply"]>) => {
+          return async (...args: Parameters<JobStore["applySoon"]>) => {
             if (args[1].kind === "ended" && failures-- > 0) {
               throw new CicdError("disk_full", "Full");
             }
-            return target.apply(...args);
+            return await target.applySoon(...args);
           };
         },
       }),
@@ -467,6 +470,64 @@ Deno.test("Dispatcher retries to record an end, and does not run the attempt aga
   await t.clock.tick(60_000);
   assert.equal(t.store.require(id).state, "succeeded");
   assert.deepEqual(t.runner.runs, [`${id}/1`]);
+});
+
+Deno.test("Dispatcher claims the next job in the transaction that records an end", async () => {
+  await using t = setup({ maxRunning: 1 });
+  const [first, second, third] = [t.add(), t.add({ createdAt: 1 }), t.add({ createdAt: 2 })];
+  await t.clock.tick(0);
+  t.changes.splice(0);
+  t.runner.end(first.id);
+  await t.clock.tick(0);
+  const told = t.changes.map(({ job }) => [job.id, job.state]);
+  assert.deepEqual(told.slice(0, 2), [[first.id, "succeeded"], [second.id, "starting"]]);
+  assert.equal(t.store.require(third.id).state, "queued");
+});
+
+Deno.test("Dispatcher claims no successor that may not start", async () => {
+  const isFull = { now: false };
+  await using t = setup({
+    maxRunning: 1,
+    diskProblem: () => isFull.now ? "the disk is full" : undefined,
+  });
+  const [first, second] = [t.add(), t.add({ createdAt: 1 })];
+  await t.clock.tick(0);
+  isFull.now = true;
+  t.runner.end(first.id);
+  await t.clock.tick(0);
+  assert.equal(t.store.require(first.id).state, "succeeded");
+  assert.equal(t.store.require(second.id).state, "queued");
+  isFull.now = false;
+  await t.clock.tick(5_000);
+  assert.equal(t.store.require(second.id).state, "running");
+  t.store.setIntakeMode(ALL_PROJECTS, "paused");
+  const third = t.add({ createdAt: 2 });
+  t.runner.end(second.id);
+  await t.clock.tick(0);
+  assert.equal(t.store.require(third.id).state, "queued");
+});
+
+Deno.test("Dispatcher claims successors of a concurrency group one after another", async () => {
+  await using t = setup({ maxRunning: 2 });
+  const spec = makeSpec({ concurrencyGroup: "deploy" });
+  const [first, second, third] = [0, 1, 2].map((createdAt) => t.add({ createdAt, spec }));
+  await t.clock.tick(0);
+  assert(first !== undefined && second !== undefined && third !== undefined);
+  t.runner.end(first.id);
+  await t.clock.tick(0);
+  assert.equal(t.store.require(second.id).state, "running");
+  assert.equal(t.store.require(third.id).state, "queued");
+});
+
+Deno.test("claim() counts the jobs that the same transaction claims", async () => {
+  await using t = setup({ maxRunning: 2 });
+  await t.clock.tick(0);
+  const claimed = (spec = makeSpec()) => makeJob({ state: "starting", attempt: 1, spec });
+  const [one, other] = [claimed(), claimed()];
+  assert.equal(t.dispatcher.claim(makeJob(), [[one, undefined]])?.kind, "claimed");
+  assert.equal(t.dispatcher.claim(makeJob(), [[one, undefined], [other, undefined]]), undefined);
+  const spec = makeSpec({ concurrencyGroup: "deploy" });
+  assert.equal(t.dispatcher.claim(makeJob({ spec }), [[claimed(spec), undefined]]), undefined);
 });
 
 Deno.test("unreadyReason() names what keeps the queue from running, without calling it unhealthy", async () => {
