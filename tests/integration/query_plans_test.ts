@@ -20,7 +20,8 @@ const FEW_ROWS = /\b(id|job_id|key|gryt_id|concurrency_group)=\?/;
 /** Statements that may walk, by their beginning. */
 const WALKS: ReadonlyMap<string, string> = new Map([
   ["SELECT id, rank, concurrency_group FROM ( SELECT", "attempts that are due start first"],
-  ["SELECT count(*) AS n FROM jobs INDEXED BY jobs_queued", "a place in the queue is counted"],
+  ["SELECT count(*) AS n FROM jobs INDEXED BY jobs_plain", "a place in the queue is counted"],
+  ["SELECT count(*) AS n FROM jobs INDEXED BY jobs_held", "the same"],
   ["SELECT job_id, gryt_id, lease_ms FROM jobs", "open jobs only, and a pulling runner has few"],
   ["SELECT job_id, granted FROM client_leases", "once, at the start: open jobs of clients"],
   ["SELECT min(next_at) AS at FROM gryt_outbox", "deliveries that are not made yet"],

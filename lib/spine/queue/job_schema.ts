@@ -223,6 +223,21 @@ ${headTrigger("inserted", "INSERT", "new")}
 ${headTrigger("changed", "UPDATE OF state", "new")}
 ${headTrigger("removed", "DELETE", "old")}
 `,
+  // Each index of queued jobs is a page that a submission and a start write: a job that waits for a
+  // slot only is in one of them.
+  `
+CREATE INDEX jobs_held ON jobs (project, rank, id)
+  WHERE state = 'queued' AND (attempt > retry_base OR concurrency_group IS NOT NULL);
+
+CREATE INDEX jobs_due ON jobs (not_before, attempt, retry_base)
+  WHERE state = 'queued' AND attempt > retry_base;
+
+DROP INDEX jobs_queued;
+
+DROP INDEX jobs_waiting;
+
+DROP INDEX jobs_queued_since;
+`,
 ];
 
 /** Keeps the first job of a group on record. A trigger is one statement: its semicolons end no line. */

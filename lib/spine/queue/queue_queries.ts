@@ -113,9 +113,11 @@ export function jobsInFlight(db: Database): readonly Job[] {
 
 /** Returns the time when the oldest queued job was submitted; `undefined` if none is queued. */
 export function oldestQueuedAt(db: Database): number | undefined {
+  // Ids are in the order of submission.
   return numberOf(
     db,
-    "SELECT min(created_at) AS n FROM jobs INDEXED BY jobs_queued_since WHERE state = 'queued'",
+    `SELECT created_at AS n FROM jobs INDEXED BY jobs_in_state
+     WHERE state = 'queued' ORDER BY id LIMIT 1`,
   );
 }
 
@@ -123,22 +125,32 @@ export function oldestQueuedAt(db: Database): number | undefined {
 export function nextNotBefore(db: Database, now: number): number | undefined {
   return numberOf(
     db,
-    `SELECT min(not_before) AS n FROM jobs INDEXED BY jobs_waiting
-     WHERE state = 'queued' AND not_before > ?`,
+    `SELECT min(not_before) AS n FROM jobs INDEXED BY jobs_due
+     WHERE state = 'queued' AND attempt > retry_base AND not_before > ?`,
     now,
   );
 }
 
 /** Counts the queued jobs of the project that start before this one. */
 export function queuePosition(db: Database, job: Job, rank: number): number {
-  return numberOf(
-    db,
-    `SELECT count(*) AS n FROM jobs INDEXED BY jobs_queued
-     WHERE state = 'queued' AND project = ? AND (rank, id) < (?, ?)`,
-    job.spec.project,
-    rank,
-    job.id,
-  ) ?? 0;
+  const before = [job.spec.project, rank, job.id] as const;
+  const counts = [
+    numberOf(
+      db,
+      `SELECT count(*) AS n FROM jobs INDEXED BY jobs_plain
+       WHERE state = 'queued' AND attempt = retry_base AND concurrency_group IS NULL
+         AND project = ? AND (rank, id) < (?, ?)`,
+      ...before,
+    ),
+    numberOf(
+      db,
+      `SELECT count(*) AS n FROM jobs INDEXED BY jobs_held
+       WHERE state = 'queued' AND (attempt > retry_base OR concurrency_group IS NOT NULL)
+         AND project = ? AND (rank, id) < (?, ?)`,
+      ...before,
+    ),
+  ];
+  return counts.reduce<number>((sum, count = 0) => sum + count, 0);
 }
 
 /** Returns the modes that are not `open`, by project. */
