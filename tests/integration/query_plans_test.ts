@@ -20,7 +20,7 @@ const FEW_ROWS = /\b(id|job_id|key|gryt_id|concurrency_group)=\?/;
 /** Statements that may walk, by their beginning. */
 const WALKS: ReadonlyMap<string, string> = new Map([
   ["SELECT id, rank, concurrency_group FROM ( SELECT", "attempts that are due start first"],
-  ["SELECT count(*) AS n FROM jobs INDEXED BY jobs_plain", "a place in the queue is counted"],
+  ["SELECT count(*) AS n FROM jobs INDEXED BY jobs_plain", "a place far from the end is counted"],
   ["SELECT count(*) AS n FROM jobs INDEXED BY jobs_held", "the same"],
   ["SELECT job_id, gryt_id, lease_ms FROM jobs", "open jobs only, and a pulling runner has few"],
   ["SELECT job_id, granted FROM client_leases", "once, at the start: open jobs of clients"],
@@ -54,7 +54,8 @@ Deno.test("no statement walks the jobs of a project, or all of them, at 100,000 
 /** Returns the steps of a plan that may read more rows than the statement returns. */
 function walksOf(plan: readonly string[], sql: string): readonly string[] {
   const isSorted = plan.includes("USE TEMP B-TREE FOR ORDER BY");
-  const isBounded = sql.includes(" LIMIT ") && !isSorted && !sql.startsWith("SELECT count");
+  const isBounded = sql.includes(" LIMIT ") && !isSorted &&
+    !/^SELECT count\(\*\) AS n FROM (?!\()/.test(sql);
   const isFirst = (step: string) => {
     const found = /^SEARCH \w+ USING COVERING INDEX \w+(?: \((\w+)>\?\))?$/.exec(step);
     if (found === null || sql.includes("JOIN")) return false;
@@ -113,6 +114,8 @@ function drive(db: ReturnType<typeof recordStatements>): void {
       }
     }
   }
+  const [newest] = store.list({ states: ["queued"], limit: 1 }).jobs;
+  if (newest !== undefined) store.position(newest);
   store.candidates(1e6, 8);
   store.inFlight();
   store.ended({ after: undefined, limit: 1 });

@@ -224,9 +224,14 @@ ${headTrigger("changed", "UPDATE OF state", "new")}
 ${headTrigger("removed", "DELETE", "old")}
 `,
   // Each index of queued jobs is a page that a submission and a start write: a job that waits for a
-  // slot only is in one of them.
+  // slot only is in one of them. The last columns spare a look at the job's own row.
   `
-CREATE INDEX jobs_held ON jobs (project, rank, id)
+DROP INDEX jobs_plain;
+
+CREATE INDEX jobs_plain ON jobs (project, rank, id, attempt, retry_base, concurrency_group)
+  WHERE state = 'queued' AND attempt = retry_base AND concurrency_group IS NULL;
+
+CREATE INDEX jobs_held ON jobs (project, rank, id, attempt, retry_base, concurrency_group)
   WHERE state = 'queued' AND (attempt > retry_base OR concurrency_group IS NOT NULL);
 
 CREATE INDEX jobs_due ON jobs (not_before, attempt, retry_base)

@@ -17,7 +17,7 @@ import {
 } from "@lib/spine/queue/job_row.ts";
 import type { Job } from "@lib/spine/jobs/model.ts";
 import { QUEUED_AGAIN_AT } from "@lib/spine/queue/job_schema.ts";
-import type { Database } from "@lib/foundations/store/database.ts";
+import type { Database, SqlValue } from "@lib/foundations/store/database.ts";
 
 /** The first queued jobs of a project that wait for nothing but a free slot. */
 export interface ProjectCandidates {
@@ -131,26 +131,32 @@ export function nextNotBefore(db: Database, now: number): number | undefined {
   );
 }
 
+/** The parts of a project's queue, each in its order; parameters: project, rank, id, limit. */
+const QUEUE_PARTS = [
+  `FROM jobs INDEXED BY jobs_plain WHERE state = 'queued' AND attempt = retry_base
+     AND concurrency_group IS NULL AND project = ?`,
+  `FROM jobs INDEXED BY jobs_held WHERE state = 'queued'
+     AND (attempt > retry_base OR concurrency_group IS NOT NULL) AND project = ?`,
+];
+
+/** So many jobs are counted behind a new one, which mostly is the last, before those before it are. */
+const FEW_BEHIND = 100;
+
 /** Counts the queued jobs of the project that start before this one. */
-export function queuePosition(db: Database, job: Job, rank: number): number {
-  const before = [job.spec.project, rank, job.id] as const;
-  const counts = [
-    numberOf(
-      db,
-      `SELECT count(*) AS n FROM jobs INDEXED BY jobs_plain
-       WHERE state = 'queued' AND attempt = retry_base AND concurrency_group IS NULL
-         AND project = ? AND (rank, id) < (?, ?)`,
-      ...before,
-    ),
-    numberOf(
-      db,
-      `SELECT count(*) AS n FROM jobs INDEXED BY jobs_held
-       WHERE state = 'queued' AND (attempt > retry_base OR concurrency_group IS NOT NULL)
-         AND project = ? AND (rank, id) < (?, ?)`,
-      ...before,
-    ),
-  ];
-  return counts.reduce<number>((sum, count = 0) => sum + count, 0);
+export function queuePosition(db: Database, { id, spec: { project } }: Job, rank: number): number {
+  const count = (sql: (part: string) => string, ...values: readonly SqlValue[]) =>
+    QUEUE_PARTS.reduce(
+      (sum, part) => sum + (numberOf(db, sql(part), project, rank, id, ...values) ?? 0),
+      0,
+    );
+  const behind = count(
+    (part) => `SELECT count(*) AS n FROM (SELECT 1 ${part} AND (rank, id) > (?, ?) LIMIT ?)`,
+    FEW_BEHIND,
+  );
+  if (behind < FEW_BEHIND) {
+    return Math.max(0, (countsIn(db, "queued").get(project) ?? 0) - behind - 1);
+  }
+  return count((part) => `SELECT count(*) AS n ${part} AND (rank, id) < (?, ?)`);
 }
 
 /** Returns the modes that are not `open`, by project. */

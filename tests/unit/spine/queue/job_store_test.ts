@@ -217,6 +217,16 @@ Deno.test("candidates() holds no job for longer than its delay when the clock wa
   assert.deepEqual(new Set(at(9_999)), new Set([first.id, second.id]));
 });
 
+Deno.test("position() is the same counted from the end of a queue as from its beginning", () => {
+  using t = openMemoryStore();
+  const spec = makeSpec({ concurrencyGroup: "deploy" });
+  const jobs = Array.from(
+    { length: 250 },
+    (_, at) => t.add({ createdAt: at, ...(at % 3 === 0 ? { spec } : {}) }),
+  );
+  for (const [at, job] of jobs.entries()) assert.equal(t.store.position(job), at);
+});
+
 Deno.test("position() counts the jobs of the project that start before", () => {
   using t = openMemoryStore({ ageingMs: 1_000 });
   const plain = t.add({ createdAt: 0 });
