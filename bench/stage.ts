@@ -37,7 +37,7 @@ const ROW_TIMEOUT_MS = 900_000;
 const CONFIG = `idle_exit: 1h
 agent_idle_exit: 1h
 queue: { max_running: 8, max_queued: 20000 }
-retention: { max_jobs: 100000 }
+retention: { max_jobs: 1000000 }
 `;
 
 /** With its rate limit the journal would drop lines and be no fair peer. */

@@ -83,14 +83,57 @@ ExecStart=${await runtimePath()} run --no-config --no-lock --no-remote --no-npm 
 
 /** Sends the requests of so many jobs to the servers: one that submits, and one that waits. */
 export async function passRequests(jobs: number, signal: AbortSignal): Promise<void> {
-  using client = new UnixClient(`${RUNTIME}/bench-front.sock`);
-  const ask = async (method: string, body?: unknown) => {
-    using response = await sendJson(client, { method, path: "/v1/jobs", body, signal });
+  using front = new Front(signal);
+  for (let count = 0; count < jobs; count++) await front.submit();
+  for (let count = 0; count < jobs; count++) await front.wait();
+}
+
+/**
+ * Runs so many jobs of the floor: each passes through both servers, which commit it, and is a unit.
+ * Starts the units itself, in the place of the server behind.
+ */
+export async function runFloor(
+  units: BareUnits,
+  { jobs, parallel, signal }: {
+    readonly jobs: number;
+    readonly parallel: number;
+    readonly signal: AbortSignal;
+  },
+): Promise<void> {
+  using front = new Front(signal);
+  await units.run(jobs, parallel, signal, async (unit) => {
+    await front.submit();
+    await unit();
+    await front.wait();
+  });
+}
+
+/** A client of the first server. */
+class Front implements Disposable {
+  readonly #client = new UnixClient(`${RUNTIME}/bench-front.sock`);
+  readonly #signal: AbortSignal;
+
+  constructor(signal: AbortSignal) {
+    this.#signal = signal;
+  }
+
+  submit(): Promise<void> {
+    return this.#ask("POST", { project: PROJECT, command: ["/bin/true"] });
+  }
+
+  wait(): Promise<void> {
+    return this.#ask("GET");
+  }
+
+  async #ask(method: string, body?: unknown): Promise<void> {
+    const request = { method, path: "/v1/jobs", body, signal: this.#signal };
+    using response = await sendJson(this.#client, request);
     JSON.parse(await response.text());
-  };
-  const body = { project: PROJECT, command: ["/bin/true"] };
-  for (let count = 0; count < jobs; count++) await ask("POST", body);
-  for (let count = 0; count < jobs; count++) await ask("GET");
+  }
+
+  [Symbol.dispose](): void {
+    this.#client[Symbol.dispose]();
+  }
 }
 
 /** Starts units as the product does, without it. */
@@ -119,11 +162,20 @@ export class BareUnits implements AsyncDisposable {
     return new BareUnits(manager, spec, await manager.environmentNames(signal));
   }
 
-  /** Runs so many units, `parallel` at once, each to the end of its recorder. */
-  async run(jobs: number, parallel: number, signal: AbortSignal): Promise<void> {
+  /**
+   * Runs so many units, `parallel` at once, each to the end of its recorder.
+   *
+   * @param around Called for each unit, which it runs with the function it is given.
+   */
+  async run(
+    jobs: number,
+    parallel: number,
+    signal: AbortSignal,
+    around: (unit: () => Promise<void>) => Promise<void> = (unit) => unit(),
+  ): Promise<void> {
     let left = jobs;
     const worker = async () => {
-      while (left-- > 0) await this.#runOne(signal);
+      while (left-- > 0) await around(() => this.#runOne(signal));
     };
     await Promise.all(Array.from({ length: parallel }, worker));
   }
