@@ -11,6 +11,7 @@ import { Fifo } from "./fifo.ts";
 import type { Bench } from "./bench.ts";
 import { PROJECT, rest } from "./product.ts";
 import { launch, LIMIT_FLAGS, LIMITS } from "./programs.ts";
+import { StartFloor } from "./start_floor.ts";
 
 const SYSTEMD_RUN = ["systemd-run", "--user", "--wait", "--collect", "--quiet"] as const;
 const JSON_HEADER = ["--header", "Content-Type: application/json"] as const;
@@ -29,18 +30,25 @@ export async function measureStart(bench: Bench): Promise<readonly Comparison[]>
   // The shorter way, and there may be no bus yet.
   await using manager = await UserManager.connectDirectly(Deno.env.toObject(), bench.signal);
   const ours = new OurStarts(bench, fifo);
+  const bare = new BareCalls(manager, fifo, bench.signal);
+  using floor = await StartFloor.open((accepted) => bare.start(accepted));
   const starters: readonly Starter[] = [
     ours.kept,
     ours.curl,
     spawned(fifo, [...SYSTEMD_RUN, ...LIMIT_FLAGS, "--", ...commandOf(fifo)]),
     spawned(fifo, [...SYSTEMD_RUN, "--", ...commandOf(fifo)]),
-    bareCall(manager, fifo, bench.signal),
+    () => bare.start(),
+    () => floor.start(),
   ];
   const atRest = await alternate(bench, starters, { restMs: REST_MS, times: 1 });
-  const acceptedAtRest = ours.takeAccepted();
+  const acceptedAtRest = { ours: ours.takeAccepted(), floor: floor.takeAccepted() };
   const inMotion = await alternate(bench, starters, { restMs: REST_MS, times: IN_A_ROW });
   // The first of each block starts at rest.
-  const acceptedInMotion = ours.takeAccepted().filter((_, at) => at % IN_A_ROW !== 0);
+  const inBlock = (_: number, at: number) => at % IN_A_ROW !== 0;
+  const acceptedInMotion = {
+    ours: ours.takeAccepted().filter(inBlock),
+    floor: floor.takeAccepted().filter(inBlock),
+  };
   return [
     ...comparisons(atRest, acceptedAtRest, "idle machine", [
       `${REST_MS} ms without a start before each sample; the kernel is then slow to move a process ` +
@@ -53,8 +61,8 @@ export async function measureStart(bench: Bench): Promise<readonly Comparison[]>
 }
 
 function comparisons(
-  [kept = [], curl = [], limited = [], plain = [], bare = []]: readonly number[][],
-  accepted: readonly number[],
+  [kept = [], curl = [], limited = [], plain = [], bare = [], locked = []]: readonly number[][],
+  accepted: { readonly ours: readonly number[]; readonly floor: readonly number[] },
   when: string,
   notes: readonly string[],
 ): readonly Comparison[] {
@@ -62,14 +70,17 @@ function comparisons(
     { name: "systemd-run --user, same limits", samples: limited },
     { name: "systemd-run --user, no limits", samples: plain },
   ];
-  const floor = { name: "bare StartTransientUnit, same limits (the floor)", samples: bare };
+  const floors: readonly Series[] = [
+    { name: "bare StartTransientUnit, same limits (the floor)", samples: bare },
+    { name: "floor: the kernel's lock, one durable commit, the bare call", samples: locked },
+  ];
   return [
     {
       name: `submit → first instruction, ${when}`,
       unit: "ms",
       better: "lower",
       ours: { name: "kept connection, limits, durable row", samples: kept },
-      peers: [...peers, floor],
+      peers: [...peers, ...floors],
       notes,
     },
     {
@@ -77,9 +88,15 @@ function comparisons(
       unit: "ms",
       better: "lower",
       target: 6,
-      ours: { name: "from the 201", samples: accepted },
-      peers: [],
-      notes: ["the attempt starts before the 201 reaches the client"],
+      ours: { name: "from the 201", samples: accepted.ours },
+      peers: [{
+        name: "floor: from the commit, with the kernel's lock taken before it",
+        samples: accepted.floor,
+      }],
+      notes: [
+        "the attempt starts before the 201 reaches the client",
+        "the floor takes the lock, commits one row and makes the bare call, all in one program",
+      ],
     },
     {
       name: `one process per job → first instruction, ${when}`,
@@ -177,25 +194,37 @@ function spawned(fifo: Fifo, argv: readonly [string, ...string[]]): Starter {
 }
 
 /** The bare call: no row, no log file, no record of the result. */
-function bareCall(manager: UserManager, fifo: Fifo, signal: AbortSignal): Starter {
-  let count = 0;
-  return async () => {
-    const unit = parseUnitName(`bench-bare-${++count}.service`);
+class BareCalls {
+  readonly #manager: UserManager;
+  readonly #fifo: Fifo;
+  readonly #signal: AbortSignal;
+  #count = 0;
+
+  constructor(manager: UserManager, fifo: Fifo, signal: AbortSignal) {
+    this.#manager = manager;
+    this.#fifo = fifo;
+    this.#signal = signal;
+  }
+
+  /** @param beforehand Runs first, within the measured time. */
+  async start(beforehand: () => void = () => {}): Promise<number> {
+    const unit = parseUnitName(`bench-bare-${++this.#count}.service`);
     if (unit === undefined) throw new Error("invalid unit name");
     const gone = Promise.withResolvers<void>();
-    using _ = manager.onUnitRemoved((name) => name === unit && gone.resolve());
-    const first = fifo.arrival();
+    using _ = this.#manager.onUnitRemoved((name) => name === unit && gone.resolve());
+    const first = this.#fifo.arrival();
     const asked = performance.now();
-    await manager.startTransientService(unit, [
+    beforehand();
+    await this.#manager.startTransientService(unit, [
       unitProperty.type("exec"),
       unitProperty.collectMode("inactive-or-failed"),
       unitProperty.memoryMax(256 * 2 ** 20),
       unitProperty.cpuQuota(1),
       unitProperty.tasksMax(64),
-      unitProperty.execStart({ argv: commandOf(fifo) }),
-    ], signal);
+      unitProperty.execStart({ argv: commandOf(this.#fifo) }),
+    ], this.#signal);
     const arrived = await first;
     await gone.promise;
     return arrived - asked;
-  };
+  }
 }
