@@ -7,7 +7,7 @@ import { CicdError, ignore } from "@lib/core/errors.ts";
 import type { ProjectName } from "@lib/core/ids.ts";
 import { TaskGroup } from "@lib/core/task_group.ts";
 import { existsSync } from "@lib/foundations/files/records.ts";
-import { repairDirectory } from "@lib/spine/jobs/attempt_damage.ts";
+import { isThere, repairDirectory } from "@lib/spine/jobs/attempt_damage.ts";
 import type { AttemptDirectory, AttemptRef } from "@lib/spine/jobs/attempt_directory.ts";
 import type { AttemptFound, AttemptHandle } from "@lib/spine/jobs/executor.ts";
 import type { AttemptOutcome, CancelRequest } from "@lib/spine/jobs/model.ts";
@@ -211,7 +211,7 @@ export class AttemptHost implements AsyncDisposable {
     let handle: AttemptHandle = { ref, spec, directory: this.#directory(ref) };
     const damage = repairDirectory(handle.directory);
     const refusal = this.#refusalOf(input, handle.directory, damage);
-    if (refusal !== undefined || existsSync(handle.directory.path)) {
+    if (refusal !== undefined || isThere(handle.directory.path, damage)) {
       const outcome = await readOutcome(handle.directory);
       const found = await executor.look(handle, this.#tasks.signal);
       // A job can forge the outcome, but not its absence from the executor.
@@ -338,7 +338,7 @@ export class AttemptHost implements AsyncDisposable {
     { fenceFile }: AttemptDirectory,
     damage: string | undefined,
   ): AttemptOutcome | undefined {
-    if (existsSync(fenceFile)) return this.#starter.fenced();
+    if (isThere(fenceFile, damage)) return this.#starter.fenced();
     if (bootId !== this.#options.bootId) {
       const message = "The machine was restarted while the attempt was under way";
       return this.#starter.neverBegun({ state: "lost", reason: "agent_lost", message });

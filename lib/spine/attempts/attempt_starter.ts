@@ -6,7 +6,7 @@
 import type { Clock } from "@lib/core/clock.ts";
 import { toCicdError } from "@lib/core/errors.ts";
 import type { Logger } from "@lib/core/logger.ts";
-import { existsSync } from "@lib/foundations/files/records.ts";
+import { leadsToSomething } from "@lib/foundations/files/records.ts";
 import type { AttemptDirectory, AttemptRef } from "@lib/spine/jobs/attempt_directory.ts";
 import type { AttemptHandle, Executor } from "@lib/spine/jobs/executor.ts";
 import type { AttemptOutcome, CancelRequest } from "@lib/spine/jobs/model.ts";
@@ -114,7 +114,7 @@ export class AttemptStarter {
     this.#secrets.set(handle, secrets);
     const { ref, spec, directory } = handle;
     const { executor, environmentOf } = this.#options;
-    if (existsSync(directory.fenceFile)) return this.fenced();
+    if (leadsToSomething(directory.fenceFile)) return this.fenced();
     const withheld = setupSecretNames(spec);
     try {
       await executor.start({

@@ -6,8 +6,20 @@
  *
  * @module
  */
-import { statIfThereSync, writeOverDraft } from "@lib/foundations/files/records.ts";
+import { existsSync, statIfThereSync, writeOverDraft } from "@lib/foundations/files/records.ts";
 import type { AttemptDirectory } from "@lib/spine/jobs/attempt_directory.ts";
+
+/** The damage of an attempt of which nothing is there; one that never was looks the same. */
+const DIRECTORY_REMOVED = "its directory was removed";
+
+/**
+ * Returns true if a path in an attempt's directory exists, whose damage was just found.
+ *
+ * A look at what is not there takes long, as the runtime makes an error of it.
+ */
+export function isThere(path: string, damage: string | undefined): boolean {
+  return damage !== DIRECTORY_REMOVED && existsSync(path);
+}
 
 /**
  * Finds damage to an attempt's directory. Opens directories that were closed to the account, and
@@ -21,7 +33,7 @@ export function repairDirectory(
   let damage: string | undefined;
   for (const level of levels) {
     const found = statIfThereSync(level);
-    if (found === undefined) return "its directory was removed";
+    if (found === undefined) return DIRECTORY_REMOVED;
     if (found.isDirectory) {
       if (((found.mode ?? OPEN) & OPEN) === OPEN) continue;
       Deno.chmodSync(level, OPEN);
