@@ -3,9 +3,9 @@
  *
  * @module
  */
-import { parseArgs } from "node:util";
 import { messageOf } from "@lib/core/errors.ts";
 import { whyNoMachines } from "../tests/support/suite.ts";
+import { readFlags } from "../tools/flags.ts";
 import { writeDocument } from "./document.ts";
 import { loadText, readHost } from "./host.ts";
 import { isEngineRow, isHostRow, isRowName, ROW_NAMES, type RowName } from "./rows.ts";
@@ -133,27 +133,26 @@ async function save(report: RunReport): Promise<string> {
 }
 
 function parseOptions(args: readonly string[]): Options | "help" {
-  const { values, positionals } = parseArgs({
-    args: [...args],
-    allowPositionals: true,
-    options: {
-      quick: { type: "boolean", default: false },
-      json: { type: "boolean", default: false },
-      write: { type: "boolean", default: false },
-      dist: { type: "string" },
-      before: { type: "string" },
-      from: { type: "string" },
-      help: { type: "boolean", default: false },
-    },
+  const flags = readFlags(args, {
+    switches: ["quick", "json", "write"],
+    values: ["dist", "before", "from"],
+    words: true,
   });
-  if (values.help) return "help";
-  const unknown = positionals.find((name) => !isRowName(name));
+  if (flags.has("help")) return "help";
+  const { words } = flags;
+  const unknown = words.find((name) => !isRowName(name));
   if (unknown !== undefined) {
     throw new TypeError(`Unknown row "${unknown}": give any of ${ROW_NAMES.join(", ")}`);
   }
-  const names = positionals.length > 0 ? positionals.filter(isRowName) : ROW_NAMES;
-  const { quick, json, write, dist, before, from } = values;
-  return { names, quick, json, write, dist, before, from };
+  return {
+    names: words.length > 0 ? words.filter(isRowName) : ROW_NAMES,
+    quick: flags.has("quick"),
+    json: flags.has("json"),
+    write: flags.has("write"),
+    dist: flags.value("dist"),
+    before: flags.value("before"),
+    from: flags.value("from"),
+  };
 }
 
 if (import.meta.main) {

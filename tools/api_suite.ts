@@ -10,9 +10,10 @@
  * @module
  */
 import process from "node:process";
-import { parseArgs } from "node:util";
+import { stringify } from "@std/yaml";
 import { fromFileUrl } from "@lib/core/file_url.ts";
 import { RunnerBench } from "../tests/support/runner_process.ts";
+import { readFlags } from "./flags.ts";
 
 const USAGE = `Usage: deno task test:api [-- [--examples N] [--seed N] [--only NAME]]
 
@@ -34,16 +35,8 @@ interface Options {
 }
 
 async function main(args: readonly string[]): Promise<number> {
-  const { values } = parseArgs({
-    args: args.filter((arg) => arg !== "--"),
-    options: {
-      examples: { type: "string", default: "60" },
-      seed: { type: "string", default: "1" },
-      only: { type: "string" },
-      help: { type: "boolean", default: false },
-    },
-  });
-  if (values.help) {
+  const flags = readFlags(args, { values: ["examples", "seed", "only"] });
+  if (flags.has("help")) {
     console.log(USAGE);
     return 0;
   }
@@ -53,7 +46,11 @@ async function main(args: readonly string[]): Promise<number> {
     return 69;
   }
   const schemathesis = await installed(python);
-  return await check(schemathesis, values);
+  return await check(schemathesis, {
+    examples: flags.value("examples") ?? "60",
+    seed: flags.value("seed") ?? "1",
+    only: flags.value("only"),
+  });
 }
 
 /** Returns the first Python that is new enough. */
@@ -125,15 +122,20 @@ async function check(schemathesis: string, options: Options): Promise<number> {
 }
 
 function configOf(directory: string, port: number): string {
-  return `
-agents: child
-executor: direct
-listen: { address: "127.0.0.1:${port}", requests_per_minute: 1000000 }
-containers: { host: "unix://${directory}/engine.sock" }
-queue: { max_queued: 1000000, max_running: 64, max_agents: 4, start_timeout: 1s }
-retention: { min_free_disk: 0 }
-gryt: { image: "alpine:3", api_key: "file:${directory}/gryt.key", callbacks: ["http://127.0.0.1:9/"], timeout: 2s }
-`;
+  return stringify({
+    agents: "child",
+    executor: "direct",
+    listen: { address: `127.0.0.1:${port}`, requests_per_minute: 1_000_000 },
+    containers: { host: `unix://${directory}/engine.sock` },
+    queue: { max_queued: 1_000_000, max_running: 64, max_agents: 4, start_timeout: "1s" },
+    retention: { min_free_disk: 0 },
+    gryt: {
+      image: "alpine:3",
+      api_key: `file:${directory}/gryt.key`,
+      callbacks: ["http://127.0.0.1:9/"],
+      timeout: "2s",
+    },
+  });
 }
 
 /** Makes a key, and jobs with logs and artifacts, for the routes that show them. */

@@ -8,7 +8,6 @@
  * @module
  */
 import { resolve } from "node:path";
-import { parseArgs } from "node:util";
 import type { BuildInfo } from "@lib/features/install/build_info.ts";
 import { pack, writeSums } from "./build/archive.ts";
 import { assemble } from "./build/assemble.ts";
@@ -18,6 +17,7 @@ import { archiveName, LIB_PATH, RELEASE_TARGETS, requireDeno } from "./build/lay
 import { type Progress, progress as reporter } from "./build/progress.ts";
 import { run } from "./build/run.ts";
 import { verifyBuild } from "./build/verify.ts";
+import { readFlags } from "./flags.ts";
 
 const USAGE = `Usage: deno task compile [options]
 
@@ -185,41 +185,33 @@ async function removeTree(path: string): Promise<void> {
 }
 
 function parseOptions(args: readonly string[]): Options | "help" {
-  const { values } = parseArgs({
-    args: [...args],
-    options: {
-      layout: { type: "string", default: "auto" },
-      target: { type: "string", multiple: true },
-      out: { type: "string" },
-      root: { type: "string" },
-      relocatable: { type: "boolean", default: false },
-      archive: { type: "boolean", default: false },
-      offline: { type: "boolean", default: false },
-      json: { type: "boolean", default: false },
-      help: { type: "boolean", default: false },
-    },
+  const flags = readFlags(args, {
+    switches: ["relocatable", "archive", "offline", "json"],
+    values: ["layout", "out", "root"],
+    lists: ["target"],
   });
-  if (values.help) return "help";
-  const { layout } = values;
+  if (flags.has("help")) return "help";
+  const layout = flags.value("layout") ?? "auto";
   if (layout !== "auto" && layout !== "executable" && layout !== "shared-runtime") {
     throw new TypeError(`Unknown layout "${layout}": use auto, executable, or shared-runtime`);
   }
-  const targets = values.target ?? [Deno.build.target];
+  const given = flags.list("target");
+  const targets = given.length > 0 ? given : [Deno.build.target];
   const known: readonly string[] = ["all", Deno.build.target, ...RELEASE_TARGETS];
   const unknown = targets.find((target) => !known.includes(target));
   if (unknown !== undefined) {
     throw new TypeError(`Unknown target "${unknown}": use ${RELEASE_TARGETS.join(", ")}, or all`);
   }
-  const root = values.root ?? decodeURIComponent(new URL("..", import.meta.url).pathname);
+  const root = flags.value("root") ?? decodeURIComponent(new URL("..", import.meta.url).pathname);
   return {
     layout,
     targets: targets.includes("all") ? RELEASE_TARGETS : targets,
     root: root.replace(/\/+$/, ""),
-    out: (values.out ?? `${root.replace(/\/+$/, "")}/dist`).replace(/\/+$/, ""),
-    relocatable: values.relocatable || values.archive,
-    archive: values.archive,
-    offline: values.offline,
-    json: values.json,
+    out: (flags.value("out") ?? `${root.replace(/\/+$/, "")}/dist`).replace(/\/+$/, ""),
+    relocatable: flags.has("relocatable") || flags.has("archive"),
+    archive: flags.has("archive"),
+    offline: flags.has("offline"),
+    json: flags.has("json"),
   };
 }
 

@@ -10,8 +10,11 @@ import { withFlagReference } from "./docs/flag_reference.ts";
 import { completionTable } from "./docs/completion_table.ts";
 import { apiReference } from "./docs/api_reference.ts";
 import { readOpenApi } from "./docs/read_openapi.ts";
+import { readFlags } from "./flags.ts";
 
-if (import.meta.main) Deno.exitCode = await main(Deno.args.includes("--check"));
+if (import.meta.main) {
+  Deno.exitCode = await main(readFlags(Deno.args, { switches: ["check"] }).has("check"));
+}
 
 async function main(check: boolean): Promise<number> {
   const stale: string[] = [];

@@ -7,10 +7,10 @@
  * @module
  */
 import process from "node:process";
-import { parseArgs } from "node:util";
 import { type KillReport, runKills } from "../tests/support/kill_engine.ts";
 import { MOMENTS, VICTIMS } from "../tests/support/kill_plan.ts";
 import { whyNoMachines } from "../tests/support/suite.ts";
+import { readFlags } from "./flags.ts";
 
 const USAGE = `Usage: deno task test:kill -- [--kills N] [--seed N] [--verbose]
 
@@ -20,21 +20,13 @@ const USAGE = `Usage: deno task test:kill -- [--kills N] [--seed N] [--verbose]
 `;
 
 async function main(args: readonly string[]): Promise<number> {
-  const { values } = parseArgs({
-    args: args.filter((arg) => arg !== "--"),
-    options: {
-      kills: { type: "string", default: "200" },
-      seed: { type: "string", default: "1" },
-      verbose: { type: "boolean", default: false },
-      help: { type: "boolean", default: false },
-    },
-  });
-  if (values.help) {
+  const flags = readFlags(args, { switches: ["verbose"], values: ["kills", "seed"] });
+  if (flags.has("help")) {
     console.log(USAGE);
     return 0;
   }
-  const kills = Number(values.kills);
-  const seed = Number(values.seed);
+  const kills = Number(flags.value("kills") ?? 200);
+  const seed = Number(flags.value("seed") ?? 1);
   if (!Number.isInteger(kills) || kills < 1 || !Number.isInteger(seed)) {
     console.error(USAGE);
     return 64;
@@ -51,7 +43,7 @@ async function main(args: readonly string[]): Promise<number> {
     seed,
     signal: new AbortController().signal,
     onRound(round, tookMs, state) {
-      if (values.verbose) console.log(`${round} (${tookMs.toFixed(0)} ms)`);
+      if (flags.has("verbose")) console.log(`${round} (${tookMs.toFixed(0)} ms)`);
       for (const problem of state.problems.slice(reported)) console.error(`PROBLEM ${problem}`);
       reported = state.problems.length;
       if (state.kills % 10 === 0) console.log(`${state.kills}/${kills} kills, ${state.jobs} jobs`);

@@ -6,8 +6,8 @@
  *
  * @module
  */
-import { parseArgs } from "node:util";
 import { progress } from "./build/progress.ts";
+import { readFlags } from "./flags.ts";
 import { makeRelease, type ReleaseOptions } from "./release/make_release.ts";
 
 const USAGE = `Usage: deno task release [options]
@@ -25,36 +25,27 @@ const USAGE = `Usage: deno task release [options]
 `;
 
 function parseOptions(args: readonly string[]): ReleaseOptions | "help" {
-  const { values } = parseArgs({
-    args: [...args],
-    options: {
-      target: { type: "string", multiple: true },
-      layout: { type: "string", default: "auto" },
-      out: { type: "string" },
-      key: { type: "string" },
-      "public-key": { type: "string" },
-      "base-url": { type: "string" },
-      offline: { type: "boolean", default: false },
-      "no-try": { type: "boolean", default: false },
-      help: { type: "boolean", default: false },
-    },
+  const flags = readFlags(args, {
+    switches: ["offline", "no-try"],
+    values: ["layout", "out", "key", "public-key", "base-url"],
+    lists: ["target"],
   });
-  if (values.help) return "help";
-  const { layout } = values;
+  if (flags.has("help")) return "help";
+  const layout = flags.value("layout") ?? "auto";
   if (layout !== "auto" && layout !== "executable" && layout !== "shared-runtime") {
     throw new TypeError(`Unknown layout "${layout}": use auto, executable, or shared-runtime`);
   }
   const root = decodeURIComponent(new URL("..", import.meta.url).pathname).replace(/\/+$/, "");
   return {
     root,
-    out: (values.out ?? `${root}/dist-release`).replace(/\/+$/, ""),
-    targets: values.target ?? [],
+    out: (flags.value("out") ?? `${root}/dist-release`).replace(/\/+$/, ""),
+    targets: flags.list("target"),
     layout,
-    keyFile: values.key,
-    publicKey: values["public-key"],
-    baseUrl: values["base-url"],
-    offline: values.offline,
-    tries: !values["no-try"],
+    keyFile: flags.value("key"),
+    publicKey: flags.value("public-key"),
+    baseUrl: flags.value("base-url"),
+    offline: flags.has("offline"),
+    tries: !flags.has("no-try"),
   };
 }
 

@@ -9,7 +9,6 @@
  * @module
  */
 import process from "node:process";
-import { parseArgs } from "node:util";
 import { messageOf } from "@lib/core/errors.ts";
 import {
   newMachineDirectory,
@@ -28,6 +27,7 @@ import {
 } from "../tests/support/vm_report.ts";
 import { ensureVmRoot } from "../tests/support/vm_root.ts";
 import { CHECKS } from "../tests/vm/checks.ts";
+import { readFlags } from "./flags.ts";
 import { summaryLine } from "./test_counts.ts";
 
 const NAMES = CHECKS.map(({ name }) => name);
@@ -71,28 +71,24 @@ async function main(args: readonly string[]): Promise<number> {
 
 function readOptions(args: readonly string[]): Options | "help" | undefined {
   try {
-    const { values } = parseArgs({
-      args: args.filter((arg) => arg !== "--"),
-      options: {
-        only: { type: "string", multiple: true, default: [] },
-        minutes: { type: "string", default: "25" },
-        keep: { type: "boolean", default: false },
-        json: { type: "boolean", default: false },
-        help: { type: "boolean", default: false },
-      },
+    const flags = readFlags(args, {
+      switches: ["keep", "json"],
+      values: ["minutes"],
+      lists: ["only"],
     });
-    if (values.help) return "help";
-    const minutes = Number(values.minutes);
+    if (flags.has("help")) return "help";
+    const minutes = Number(flags.value("minutes") ?? 25);
     if (!(minutes > 0 && minutes <= 240)) {
       throw new TypeError("--minutes takes a number of minutes up to 240");
     }
-    const unknown = values.only.find((name) => !NAMES.includes(name));
+    const only = flags.list("only");
+    const unknown = only.find((name) => !NAMES.includes(name));
     if (unknown !== undefined) throw new TypeError(`unknown check "${unknown}"`);
     const wanted = CHECKS.filter(({ name, always }) =>
-      values.only.length === 0 || always === true || values.only.includes(name)
+      only.length === 0 || always === true || only.includes(name)
     );
-    const { keep, json } = values;
-    return { checks: wanted.map(({ name }) => name), minutes, keep, json };
+    const checks = wanted.map(({ name }) => name);
+    return { checks, minutes, keep: flags.has("keep"), json: flags.has("json") };
   } catch (error) {
     if (!(error instanceof TypeError)) throw error;
     console.error(error.message);

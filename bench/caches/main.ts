@@ -3,9 +3,9 @@
  *
  * @module
  */
-import { parseArgs } from "node:util";
 import { fromFileUrl } from "@lib/core/file_url.ts";
 import { whyNoEngine } from "../../tests/support/docker_engine.ts";
+import { readFlags } from "../../tools/flags.ts";
 import { type CacheExample, cacheExamples, documentPages } from "./examples.ts";
 import { CACHE_PROJECTS } from "./projects.ts";
 import { measureExample, median, ratioOf, type Row, type Times } from "./rounds.ts";
@@ -74,35 +74,29 @@ async function writeTable(text: string): Promise<void> {
 }
 
 async function main(args: readonly string[]): Promise<void> {
-  const { values, positionals } = parseArgs({
-    args: [...args],
-    allowPositionals: true,
-    options: {
-      rounds: { type: "string", default: String(ROUNDS) },
-      host: { type: "boolean", default: false },
-      json: { type: "boolean", default: false },
-      write: { type: "boolean", default: false },
-      help: { type: "boolean", default: false },
-    },
+  const flags = readFlags(args, {
+    switches: ["host", "json", "write"],
+    values: ["rounds"],
+    words: true,
   });
-  if (values.help) return console.log(HELP);
-  const why = values.host ? "--host" : await whyNoEngine();
+  if (flags.has("help")) return console.log(HELP);
+  const why = flags.has("host") ? "--host" : await whyNoEngine();
   const places: readonly Place[] = why === undefined ? ["host", "container"] : ["host"];
   const progress = (line: string) => console.error(line);
   if (why !== undefined) progress(`caches: not in containers: ${why}`);
   else progress("caches: starting an engine and importing an image of 1.4 GB");
   await using stage = await CacheStage.open(places, AbortSignal.timeout(30 * 60_000));
   const rows: Row[] = [];
-  for (const example of await examples(positionals)) {
+  for (const example of await examples(flags.words)) {
     const { name } = example.caches[0];
     const project = CACHE_PROJECTS.find((one) => one.name === name);
     if (project === undefined) throw new Error(`${example.place}: no project for "${name}"`);
     progress(`caches: ${name} (${example.place})`);
-    const rounds = Number(values.rounds);
+    const rounds = Number(flags.value("rounds") ?? ROUNDS);
     rows.push(await measureExample(example, project, { stage, places, rounds, progress }));
   }
-  console.log(values.json ? JSON.stringify(rows, null, 2) : tableOf(rows));
-  if (values.write) await writeTable(tableOf(rows));
+  console.log(flags.has("json") ? JSON.stringify(rows, null, 2) : tableOf(rows));
+  if (flags.has("write")) await writeTable(tableOf(rows));
 }
 
 if (import.meta.main) await main(Deno.args);

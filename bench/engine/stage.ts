@@ -7,6 +7,7 @@
  *
  * @module
  */
+import { stringify } from "@std/yaml";
 import { ignore } from "@lib/core/errors.ts";
 import { UnixClient, type UnixResponse } from "@lib/foundations/http/unix_client.ts";
 import {
@@ -53,16 +54,15 @@ export class EngineStage implements AsyncDisposable {
     const directory = await Deno.makeTempDir({ dir: scratch, prefix: "engine-" });
     await Deno.writeTextFile(
       `${directory}/config.yaml`,
-      [
-        "idle_exit: 1h",
-        "agent_idle_exit: 1h",
-        "agents: child",
-        "executor: direct",
-        "queue: { max_running: 8 }",
-        "git: { schemes: [file] }",
-        `containers: { host: "unix://${engine.socket}" }`,
-        "",
-      ].join("\n"),
+      stringify({
+        idle_exit: "1h",
+        agent_idle_exit: "1h",
+        agents: "child",
+        executor: "direct",
+        queue: { max_running: 8 },
+        git: { schemes: ["file"] },
+        containers: { host: `unix://${engine.socket}` },
+      }),
     );
     await Deno.mkdir(`${directory}/cache`);
     const runner = new Deno.Command(`${dist}/bin/cicd-runner`, {

@@ -41,6 +41,7 @@ const BLOCKS: Readonly<Record<string, How>> = {
   "README.md cicd-runner run --file": "grammar",
   "README.md cicd-runner submit": "grammar",
   "docs/architecture.md ": "not run: drawings",
+  'docs/architecture.md "@std/': "not run: lines of deno.json",
   "docs/artifacts.md files:": "job",
   "docs/artifacts.md # C and C++": "job",
   "docs/artifacts.md # Cargo": "job",

@@ -43,11 +43,18 @@ export function findFloating(
 ): FloatingPromise[] {
   const options: ts.CompilerOptions = {
     allowImportingTsExtensions: true,
+    // The types of `@std/*` are in the comments of its JavaScript.
+    allowJs: true,
+    maxNodeModuleJsDepth: 1,
     lib: ["lib.esnext.d.ts"],
     module: ts.ModuleKind.ESNext,
     moduleResolution: ts.ModuleResolutionKind.Bundler,
     noEmit: true,
-    paths: { "@lib/*": [`${project}/lib/*`] },
+    paths: {
+      "@lib/*": [`${project}/lib/*`],
+      "@std/cli/parse-args": [`${project}/node_modules/deno-std/cli/parse_args.js`],
+      "@std/yaml": [`${project}/node_modules/deno-std/yaml/mod.js`],
+    },
     skipLibCheck: true,
     strict: true,
     target: ts.ScriptTarget.ESNext,

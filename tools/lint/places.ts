@@ -47,6 +47,9 @@ const OWNERS: Readonly<Record<string, readonly string[]>> = {
   "uuid": ["lib/core/"],
   "valibot": ["lib/", "cmd/"],
   "yaml": ["lib/foundations/config/"],
+  // For tools: docs/architecture.md has the reasons.
+  "@std/cli": [],
+  "@std/yaml": [],
   "node:sqlite": ["lib/foundations/store/"],
   "node:child_process": ["lib/foundations/process/", "lib/spine/executors/", "cmd/"],
   "Deno.Command": ["lib/foundations/process/", "lib/spine/executors/", "cmd/"],

@@ -52,6 +52,7 @@ const REFUSED: readonly (readonly [string, string, string])[] = [
   ["layers", "lib/api/x.ts", 'import { parse } from "yaml";'],
   ["layers", "lib/api/x.ts", 'import { parse } from "npm:yaml@2.9.1";'],
   ["layers", "lib/api/x.ts", 'import fc from "fast-check";'],
+  ["layers", "cmd/runner/x.ts", 'import { parseArgs } from "@std/cli/parse-args";'],
   ["layers", "lib/spine/jobs/x.ts", 'import { DatabaseSync } from "node:sqlite";'],
   ["layers", "lib/spine/jobs/x.ts", 'function f() { return import("hono/tiny"); }'],
   ["layers", "lib/foundations/log/x.ts", 'import { spawn } from "node:child_process";'],
