@@ -38,7 +38,10 @@ export interface Platform {
  */
 export function takePlatform(): Platform {
   const libc = new Libc();
-  const setCloseOnExec = (fd: number) => libc.setCloseOnExec(fd);
+  const setCloseOnExec = (fd: number) => {
+    // Elsewhere nothing passes sockets, and the runtime keeps those that it opens from children.
+    if (Deno.build.os === "linux") libc.setCloseOnExec(fd);
+  };
   const isService = Deno.env.has("NOTIFY_SOCKET") || Deno.env.has("LISTEN_FDS");
   const notifier = createNotifier({
     env: Deno.env,

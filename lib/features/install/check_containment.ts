@@ -35,6 +35,12 @@ export async function checkContainment(
             "such as sudo do not work in them",
         )];
       case "marker": {
+        if (Deno.build.os !== "linux") {
+          return [check.warning(
+            "jobs are found by process group; a process that leaves it and its parent outlives its job",
+            "give a job an image, or run it on Linux, if that matters",
+          )];
+        }
         const effect = `jobs are found by session and variables: ${why}`;
         return [
           contain === "marker" ? check.ok(effect) : check.warning(

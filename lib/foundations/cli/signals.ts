@@ -35,9 +35,11 @@ const PARENT_LOOK_MS = 1_000;
 
 /**
  * Returns the process that waits for this one, such as the shell of a CI step; `undefined` for a
- * program in the background, which outlives it. Call this before {@linkcode onInterrupt}.
+ * program in the background, which outlives it, and where the kernel does not tell. Call this before
+ * {@linkcode onInterrupt}.
  */
 export function waitingParent(): number | undefined {
+  if (Deno.build.os !== "linux") return undefined;
   const status = Deno.readTextFileSync("/proc/self/status");
   const ignored = Number.parseInt(/^SigIgn:\s+[0-9a-f]*([0-9a-f])$/m.exec(status)?.[1] ?? "0", 16);
   return (ignored & HANGUP_OR_INTERRUPT) === 0 ? Deno.ppid : undefined;

@@ -11,6 +11,9 @@ import { closeSync, constants, existsSync, fstatSync, openSync } from "node:fs";
  */
 const NAME_ONLY = 0o10_000_000 | constants.O_NOFOLLOW;
 
+/** What opening something else than a regular file fails with. */
+const NOT_A_FILE: ReadonlySet<unknown> = new Set(["ENOENT", "ENOTDIR", "ELOOP", "ENXIO", "EISDIR"]);
+
 /**
  * Opens a regular file; with `create`, creates it if needed, in place of anything else.
  *
@@ -43,15 +46,29 @@ function openExisting(path: string, access: Deno.OpenOptions): Deno.FsFile | und
   if (!existsSync(path) && existsSync(`${directory}.`)) return undefined;
   let fd: number;
   try {
-    fd = openSync(path, NAME_ONLY);
+    fd = openSync(path, isLinux() ? NAME_ONLY : unwaiting(access));
   } catch (error) {
-    const code = error instanceof Error && "code" in error ? error.code : undefined;
-    if (code === "ENOENT" || code === "ENOTDIR" || code === "ELOOP") return undefined;
+    if (error instanceof Error && "code" in error && NOT_A_FILE.has(error.code)) return undefined;
     throw error;
   }
   try {
-    return fstatSync(fd).isFile() ? Deno.openSync(`/proc/self/fd/${fd}`, access) : undefined;
+    if (!fstatSync(fd).isFile()) return undefined;
+    return Deno.openSync(`${isLinux() ? "/proc/self/fd" : "/dev/fd"}/${fd}`, access);
   } finally {
     closeSync(fd);
   }
+}
+
+function isLinux(): boolean {
+  return Deno.build.os === "linux";
+}
+
+/**
+ * Elsewhere a descriptor cannot only name a file. This one opens it, a FIFO without waiting for its
+ * other end. Opening its number copies it, so it has the wanted access from the start.
+ */
+function unwaiting({ read = false, write = false, append = false }: Deno.OpenOptions): number {
+  const { O_RDWR, O_WRONLY, O_RDONLY, O_APPEND, O_NOFOLLOW, O_NONBLOCK } = constants;
+  const access = write || append ? read ? O_RDWR : O_WRONLY : O_RDONLY;
+  return access | (append ? O_APPEND : 0) | O_NOFOLLOW | O_NONBLOCK;
 }

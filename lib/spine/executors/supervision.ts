@@ -2,7 +2,8 @@
  * Finds the supervisor of an attempt, by the record that it made before it began the job.
  *
  * The record is in the job's reach, so it is believed only of a process that was started for the
- * attempt's directory. Asking a shell or `ps` would cost as much as a job, so this reads `/proc`.
+ * attempt's directory. Asking a shell or `ps` would cost as much as a job, so this reads `/proc`;
+ * macOS has none, so there it asks `ps`.
  *
  * @module
  */
@@ -43,7 +44,7 @@ export function isSupervisor({ pid, identity }: SupervisorRecord, directory: str
 export function wakeTimer(supervisor: SupervisorRecord, directory: string): void {
   remindTimer(supervisor, directory);
   const { pid } = supervisor;
-  // The kernel lists no children: the group is asked, and with it the job.
+  // The kernel lists no children: the group is asked, and with it the job. So is it without /proc.
   if (!existsSync(`/proc/self/task/${Deno.pid}/children`)) send(-pid, "SIGTERM");
 }
 
@@ -80,7 +81,9 @@ function catchesHangup(pid: number): boolean {
 
 /** Tells if a process was started for an attempt's directory. */
 function isOf(pid: number, directory: string): boolean {
-  const words = readProc(`${pid}/cmdline`).split("\0");
+  const words = hasProc()
+    ? readProc(`${pid}/cmdline`).split("\0")
+    : askPs(pid, "command").split(" ");
   // At last it is the program that puts the record of the end in place.
   return words.includes(directory) || words.includes(`${directory}/result`);
 }
@@ -119,12 +122,18 @@ function send(pid: number, signal: Deno.Signal): void {
 interface ProcessStat {
   readonly name: string;
   readonly state: string;
-  /** In ticks since the machine was booted. */
+  /** In ticks since the machine was booted; without `/proc`, the digits of the date. */
   readonly startedAt: string;
 }
 
 /** Reads the state of a process; `undefined` without one. */
 function statOf(pid: number): ProcessStat | undefined {
+  if (!hasProc()) {
+    const [state = "", ...startedAt] = askPs(pid, "stat", "lstart").split(/\s+/);
+    // As the supervisor records it.
+    const identity = startedAt.join("").replaceAll(/\D/g, "");
+    return identity === "" ? undefined : { name: "", state: state.charAt(0), startedAt: identity };
+  }
   const text = readProc(`${pid}/stat`);
   const end = text.lastIndexOf(") ");
   if (end < 0) return undefined;
@@ -134,6 +143,21 @@ function statOf(pid: number): ProcessStat | undefined {
     state: fields[0] ?? "",
     startedAt: fields[19] ?? "",
   };
+}
+
+function hasProc(): boolean {
+  return Deno.build.os === "linux";
+}
+
+/** Asks `ps` for columns of a process; empty if it is gone. */
+function askPs(pid: number, ...columns: readonly string[]): string {
+  const { stdout } = new Deno.Command("/bin/ps", {
+    args: ["-ww", ...columns.flatMap((column) => ["-o", `${column}=`]), "-p", String(pid)],
+    env: { LC_ALL: "C", TZ: "UTC0" },
+    stdin: "null",
+    stderr: "null",
+  }).outputSync();
+  return new TextDecoder().decode(stdout).trim();
 }
 
 /** Reads a file of `/proc`; empty if the process is gone, or of another account. */

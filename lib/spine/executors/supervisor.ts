@@ -12,7 +12,8 @@
  *
  * Without a namespace, they are those in the sessions of the supervisor and of the job, or with its
  * `CICD_JOB_ID` and `CICD_ATTEMPT`. A process that leaves the session *and* drops these variables
- * escapes: only a namespace or a cgroup would hold it.
+ * escapes: only a namespace or a cgroup would hold it. Without `/proc`, they are those in the
+ * supervisor's process group and their descendants.
  *
  * No loop is without an end. If a process that escaped holds the supervisor's pipe, or one that no
  * signal ends is left, the timer kills the supervisor some ten seconds after all others, and the
@@ -332,6 +333,31 @@ cicd__run() {
   set -- -f "$cicd__record" "$cicd__directory/result"
   [ ! -x /bin/mv ] || exec /bin/mv "$@"
   command -p mv "$@"
+}
+# macOS: ps tells of processes, but not of their variables, and there is no setsid. The members are
+# those in the supervisor's group, and their descendants.
+[ -r /proc/self/stat ] || {
+  cicd__identity() {
+    cicd__identity=$(LC_ALL=C TZ=UTC0 command -p ps -o lstart= -p "$1" | command -p tr -dc 0-9)
+    [ -n "$cicd__identity" ]
+  } 2>/dev/null
+  cicd__now() { cicd__now=$(($(command -p date +%s) * 100)); }
+  cicd__members() {
+    set -- $(command -p ps -axo pid=,ppid=,pgid=,stat= | command -p awk -v main="$$" -v ours=" $cicd__ours " '
+      { parent[$1] = $2; group[$1] = $3; state[$1] = $4 }
+      function belongs(pid, levels) {
+        if (pid == main || parent[pid] == main || levels > 99) return 0
+        return index(ours, " " group[pid] " ") || parent[pid] > 1 && belongs(parent[pid], levels + 1)
+      }
+      END { for (pid in parent) if (state[pid] !~ /^Z/ && belongs(pid, 0)) print pid }')
+    cicd__found=
+    # What looked is gone.
+    for cicd__pid; do
+      ! kill -0 "$cicd__pid" || cicd__found="$cicd__found $cicd__pid"
+    done
+    [ -n "$cicd__found" ]
+  } 2>/dev/null
+  cicd__find_inner() { return 1; }
 }
 exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-
 cicd__call=$1
