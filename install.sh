@@ -126,6 +126,7 @@ esac
 
 if [ "$system" = yes ]; then
   [ "$uid" = 0 ] || [ "$dry_run" = yes ] || die "--system needs root: use sudo"
+  [ "$(uname -s)" != Darwin ] || die "--system needs systemd, which macOS does not have"
   umask 022
   prefix=${prefix:-/opt/cicd-toolkit}
   for_user=${for_user:-${SUDO_USER:-}}
@@ -247,6 +248,47 @@ sha256() { # FILE: prints the checksum
   else
     die "cannot verify a checksum: none of sha256sum, shasum and openssl is installed"
   fi
+}
+
+# ---------------------------------------------------------------- launchd, on macOS
+
+is_macos=no
+[ "$(uname -s)" != Darwin ] || is_macos=yes
+agent_label=cicd-toolkit.runner
+own_home=${HOME:-}
+agent_file=$own_home/Library/LaunchAgents/$agent_label.plist
+
+stop_launch_agent() {
+  # Also the one of a plist that is gone.
+  if launchctl print "gui/$uid/$agent_label" >/dev/null 2>&1; then
+    act launchctl bootout "gui/$uid/$agent_label" || die "cannot stop $agent_label"
+  fi
+}
+
+# Escapes a text for XML, and that for sed.
+xml() {
+  printf '%s' "$1" | sed -e 's/&/\&amp;/g' -e 's/</\&lt;/g' -e 's/>/\&gt;/g' -e 's/[&|\\]/\\&/g'
+}
+
+install_launch_agent() {
+  if [ "$dry_run" = yes ]; then
+    say "would write: $agent_file"
+  else
+    mkdir -p "${agent_file%/*}" "$own_home/Library/Logs"
+    sed -e "s|@bin@|$(xml "$bin_dir")|g" -e "s|@home@|$(xml "$own_home")|g" \
+      "$home_dir/current/lib/cicd-toolkit/units/launchd/$agent_label.plist" >"$agent_file.tmp.$$" ||
+      die "cannot write $agent_file"
+    mv -f "$agent_file.tmp.$$" "$agent_file"
+  fi
+  [ "$enable" = yes ] || return 0
+  stop_launch_agent
+  act launchctl bootstrap "gui/$uid" "$agent_file" || die "cannot start $agent_label"
+  warn "macOS is untried: report what does not work"
+}
+
+remove_launch_agent() {
+  stop_launch_agent
+  remove "$agent_file"
 }
 
 # ---------------------------------------------------------------- the release
@@ -571,6 +613,10 @@ do_install() {
   runner=$bin_dir/cicd-runner
   [ "$dry_run" = no ] || runner=${release_dir:+$release_dir/bin/cicd-runner}
   install_shell_files
+  if [ "$is_macos" = yes ]; then
+    install_launch_agent
+    return 0
+  fi
   set -- --prefix "$prefix"
   [ "$enable" = yes ] || set -- "$@" --no-enable
   [ "$linger" = yes ] || set -- "$@" --no-linger
@@ -599,7 +645,14 @@ do_remove() {
     case $answer in y | Y | yes) ;; *) die "nothing was removed" ;; esac
   fi
   # Units are removed before programs: without programs, only data can remain.
-  if [ "$mode" = purge ] || [ -d "$home_dir/releases" ]; then
+  if [ "$is_macos" = yes ]; then
+    remove_launch_agent
+    if [ "$mode" = purge ]; then
+      for path in .config/cicd-toolkit .local/state/cicd-toolkit .cache/cicd-toolkit; do
+        remove "$own_home/$path"
+      done
+    fi
+  elif [ "$mode" = purge ] || [ -d "$home_dir/releases" ]; then
     find_runner
     set --
     [ "$mode" = uninstall ] || set -- --purge --yes

@@ -11,7 +11,7 @@ import { closeSync, constants, existsSync, fstatSync, openSync } from "node:fs";
  */
 const NAME_ONLY = 0o10_000_000 | constants.O_NOFOLLOW;
 
-/** What opening something else than a regular file fails with. */
+/** Errors of opening something else than a regular file. */
 const NOT_A_FILE: ReadonlySet<unknown> = new Set(["ENOENT", "ENOTDIR", "ELOOP", "ENXIO", "EISDIR"]);
 
 /**
