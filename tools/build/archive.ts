@@ -28,6 +28,17 @@ export async function pack(
 ): Promise<{ readonly path: string; readonly sha256: string }> {
   const { releaseDir, outDir, target, epochSeconds, signal } = options;
   const path = `${outDir}/${archiveName(target)}`;
+  await packTree(releaseDir, path, { epochSeconds, signal });
+  const digest = await crypto.subtle.digest("SHA-256", await Deno.readFile(path));
+  return { path, sha256: new Uint8Array(digest).toHex() };
+}
+
+/** Packs a directory into a `.tar.gz`, reproducibly. */
+export async function packTree(
+  directory: string,
+  path: string,
+  { epochSeconds, signal }: Pick<PackOptions, "epochSeconds" | "signal">,
+): Promise<void> {
   const tar = path.replace(/\.gz$/, "");
   await run([
     "tar",
@@ -39,12 +50,10 @@ export async function pack(
     "--numeric-owner",
     "--mode=u+rwX,go+rX,go-w",
     `--file=${tar}`,
-    `--directory=${releaseDir}`,
+    `--directory=${directory}`,
     ".",
   ], { signal });
   await run(["gzip", "--no-name", "--force", tar], { signal });
-  const digest = await crypto.subtle.digest("SHA-256", await Deno.readFile(path));
-  return { path, sha256: new Uint8Array(digest).toHex() };
 }
 
 /** Writes `checksums.txt` for every archive in `dir`, in the format of sha256sum(1). */

@@ -4,9 +4,11 @@
  * @module
  */
 import { type BuildInfo, parseBuildInfo } from "@lib/features/install/build_info.ts";
+import { packTree } from "../build/archive.ts";
 import { archiveName, LIB_PATH, platformName, PROGRAMS } from "../build/layout.ts";
 import type { Progress } from "../build/progress.ts";
 import { run } from "../build/run.ts";
+import { writeSite } from "../pages/write_site.ts";
 import { formatChecksums, sha256Of } from "./checksums.ts";
 import { makeDeb } from "./deb.ts";
 import type { BundledPackage } from "./deb_texts.ts";
@@ -36,6 +38,7 @@ export interface ReleaseOptions {
 
 const CHECKSUMS = "checksums.txt";
 const SBOM = "cicd-toolkit.cdx.json";
+const DOCS = "cicd-toolkit-docs.tar.gz";
 const PROVENANCE = "cicd-toolkit.intoto.json";
 
 /** Makes a release in `out`, or leaves what was there. */
@@ -67,6 +70,7 @@ export async function makeRelease(
       baseUrl: options.baseUrl,
       publicKey: keys.publicKey,
     });
+    await writeDocs({ root, scratch, files, epoch, report, signal });
     const materials = await readMaterials(root, info, plans);
     await writeProvenance(files, built, materials);
     await writeChecksums(files, keys.signing, info.version);
@@ -182,6 +186,14 @@ async function writePackages(
     const facts = { version, date, target, epoch, ...contents };
     await makeDeb({ root, releaseDir, stage, outDir: files, ...facts, signal });
   }
+}
+
+/** Packs the documentation as pages. */
+async function writeDocs({ root, scratch, files, epoch, report, signal }: Place): Promise<void> {
+  using _ = report.step("package", "documentation");
+  const { dead } = await writeSite(root, `${scratch}/docs`);
+  if (dead.length > 0) throw new Error(`Cannot release dead links: ${dead.join("; ")}`);
+  await packTree(`${scratch}/docs`, `${files}/${DOCS}`, { epochSeconds: Number(epoch), signal });
 }
 
 async function writeInstaller(

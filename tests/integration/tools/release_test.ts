@@ -95,7 +95,8 @@ Deno.test("a release can be checked, installed from loopback, and made again", a
 
   await t.step("sha256sum accepts the checksums, all together and each", async () => {
     const names = [...Deno.readDirSync(first)].map(({ name }) => name).sort();
-    const made = [ARCHIVE, "cicd-toolkit.cdx.json", "cicd-toolkit.intoto.json", "install.sh"];
+    const docs = "cicd-toolkit-docs.tar.gz";
+    const made = [ARCHIVE, docs, "cicd-toolkit.cdx.json", "cicd-toolkit.intoto.json", "install.sh"];
     const files = (debs ? [...made, PACKAGE] : made).sort();
     const sums = [...files, ...files.map((name) => `${name}.sha256`)];
     const expected = [...sums, "checksums.txt", "checksums.txt.minisig"].sort();
@@ -136,7 +137,7 @@ Deno.test("a release can be checked, installed from loopback, and made again", a
     const { subject } = JSON.parse(await read("cicd-toolkit.intoto.json"));
     const sums = await read("checksums.txt");
     for (const { name, digest } of subject) assert.ok(sums.includes(`${digest.sha256}  ${name}\n`));
-    assert.equal(subject.length, debs ? 4 : 3);
+    assert.equal(subject.length, debs ? 5 : 4);
   });
 
   await t.step({
