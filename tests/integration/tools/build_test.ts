@@ -96,6 +96,8 @@ Deno.test("builds are reproducible, closed to others, and embed what they need",
         const { permissions, ...facts } = metadataOf(executable);
         // With a key, bytecode is read from the temporary directory, whoever wrote it.
         assert.equal(facts["code_cache_key"], null);
+        const { v8_flags: v8Flags } = facts;
+        assert.ok(Array.isArray(v8Flags) && v8Flags.includes("--expose-gc"), String(v8Flags));
         assert.equal(facts["entrypoint_key"], entry);
         assert.equal(facts["app_name"], name);
         assert.equal(facts["node_modules"], null);
@@ -114,6 +116,23 @@ Deno.test("builds are reproducible, closed to others, and embed what they need",
   } finally {
     if (given === undefined) Deno.env.delete("DENORT_BIN");
     else Deno.env.set("DENORT_BIN", given);
+    await Deno.remove(directory, { recursive: true });
+  }
+});
+
+Deno.test("without our flag, an executable would have a cache in the temporary directory", async () => {
+  const directory = await Deno.makeTempDir({ prefix: "cicd-build-" });
+  try {
+    await Deno.writeTextFile(`${directory}/main.js`, "console.log(1);\n");
+    const { code } = await new Deno.Command(Deno.execPath(), {
+      args: ["compile", "--quiet", "--no-config", "--no-lock", "--output=main", "main.js"],
+      cwd: directory,
+      env: { DENORT_BIN: "/bin/true" },
+    }).output();
+    assert.equal(code, 0);
+    const facts = metadataOf(await Deno.readFile(`${directory}/main`));
+    assert.equal(typeof facts["code_cache_key"], "number");
+  } finally {
     await Deno.remove(directory, { recursive: true });
   }
 });

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import * as v from "valibot";
+import { parse } from "yaml";
+import { RELEASE_TARGETS } from "../../../tools/build/layout.ts";
 import { parsePublicKey, verify } from "../../../tools/release/minisign.ts";
 import { serveRelease } from "../../../tools/release/smoke.ts";
 
@@ -184,6 +186,17 @@ Deno.test("a release can be checked, installed from loopback, and made again", a
       isUntouched();
     },
   });
+});
+
+Deno.test("the workflow tries a release on each of its platforms before it publishes it", async () => {
+  const { jobs } = parse(await Deno.readTextFile(`${ROOT}/.github/workflows/release.yml`));
+  assert.deepEqual(jobs.publish.needs, ["build", "try"]);
+  const { machine } = jobs.try.strategy.matrix;
+  assert.equal(machine.length, RELEASE_TARGETS.length);
+  for (const { run: script = "" } of jobs.try.steps) {
+    const done = await run(["sh", "-n", "-c", script]);
+    assert.equal(done.code, 0, done.stderr);
+  }
 });
 
 Deno.test("a release replaces nothing but a release", async () => {
