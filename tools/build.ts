@@ -138,7 +138,7 @@ async function answers(url: string, signal: AbortSignal): Promise<boolean> {
 }
 
 interface Tree {
-  readonly info: Pick<BuildInfo, "version" | "commit" | "date">;
+  readonly info: Pick<BuildInfo, "version" | "commit" | "date" | "schemas">;
   readonly epochSeconds: number;
 }
 
@@ -160,7 +160,20 @@ async function readTree(root: string, signal: AbortSignal): Promise<Tree> {
   }
   const epochSeconds = given === undefined ? Math.floor(Date.now() / 1_000) : Number(given);
   const date = new Date(epochSeconds * 1_000).toISOString();
-  return { info: { version, commit, date }, epochSeconds };
+  // Of another tree, only its own programs know.
+  const isOwn = resolve(root) === resolve(ownRoot());
+  const schemas = isOwn ? await readSchemas() : undefined;
+  return { info: { version, commit, date, schemas }, epochSeconds };
+}
+
+async function readSchemas(): Promise<Readonly<Record<string, number>>> {
+  const { loadRunnerModules, schemasOf } = await import("../cmd/runner/schemas.ts");
+  const schemas = schemasOf(await loadRunnerModules());
+  return Object.fromEntries(schemas.map(({ name, migrations }) => [name, migrations.length]));
+}
+
+function ownRoot(): string {
+  return decodeURIComponent(new URL("..", import.meta.url).pathname);
 }
 
 /** Removes an earlier build; refuses to remove anything else. */
@@ -202,7 +215,7 @@ function parseOptions(args: readonly string[]): Options | "help" {
   if (unknown !== undefined) {
     throw new TypeError(`Unknown target "${unknown}": use ${RELEASE_TARGETS.join(", ")}, or all`);
   }
-  const root = flags.value("root") ?? decodeURIComponent(new URL("..", import.meta.url).pathname);
+  const root = flags.value("root") ?? ownRoot();
   return {
     layout,
     targets: targets.includes("all") ? RELEASE_TARGETS : targets,

@@ -21,12 +21,6 @@ import { openDatabase } from "@lib/foundations/store/database.ts";
 import { Reserve } from "@lib/foundations/store/reserve.ts";
 import { lockState } from "@lib/foundations/store/state_lock.ts";
 import { Dispatcher } from "@lib/spine/queue/dispatcher.ts";
-import {
-  COMMIT_MIGRATIONS,
-  COUNT_MIGRATIONS,
-  JOB_MIGRATIONS,
-  LABEL_MIGRATIONS,
-} from "@lib/spine/queue/job_schema.ts";
 import { CgroupMoves } from "@lib/foundations/systemd/cgroup_moves.ts";
 import { Intake } from "@lib/spine/queue/intake.ts";
 import { DISK, QUEUE } from "@lib/spine/queue/keys.ts";
@@ -45,6 +39,7 @@ import { ensurePrivateDirectory } from "../shared/directories.ts";
 import { FEATURES } from "../features.ts";
 import { makeStandIn } from "../shared/executor.ts";
 import { type AgentHostInput, makeAgentHost } from "./agent_host.ts";
+import { loadRunnerModules, schemasOf } from "./schemas.ts";
 
 /** The parts that the runner is made from. */
 interface RunnerInput extends AgentHostInput {
@@ -67,25 +62,13 @@ export async function startRunner(input: RunnerInput) {
   ensurePrivateDirectory(stateDir);
   ensurePrivateDirectory(runtimeDir);
   parts.use(lockState(stateDir));
-  const modules = await Promise.all(
-    FEATURES.flatMap(({ name, runner }) =>
-      runner === undefined ? [] : [runner().then((module) => ({ ...module, name }))]
-    ),
-  );
+  const modules = await loadRunnerModules();
   const reserve = new Reserve(stateDir);
   const db = parts.use(
     openDatabase({
       path: `${stateDir}/runner.db`,
       reserve,
-      schemas: [
-        { name: "jobs", migrations: JOB_MIGRATIONS },
-        { name: "job_labels", migrations: LABEL_MIGRATIONS },
-        { name: "job_commits", migrations: COMMIT_MIGRATIONS },
-        { name: "job_counts", migrations: COUNT_MIGRATIONS },
-        ...modules.flatMap(({ name, schema = name, migrations }) =>
-          migrations === undefined ? [] : [{ name: schema, migrations }]
-        ),
-      ],
+      schemas: schemasOf(modules),
     }),
   );
   const key = openKey(`${stateDir}/secrets.key`);

@@ -21,6 +21,8 @@ const buildInfo = v.object({
   commit: v.optional(v.string()),
   /** RFC 3339 in UTC; `SOURCE_DATE_EPOCH` if that was set. */
   date: v.optional(v.string()),
+  /** The version of each owner's tables that its programs know. */
+  schemas: v.optional(v.record(v.string(), v.number())),
 });
 
 /** The facts of one build. */
@@ -28,8 +30,8 @@ export type BuildInfo = v.InferOutput<typeof buildInfo>;
 
 /** Formats `build.json`: the same facts give the same bytes. */
 export function formatBuildInfo(info: BuildInfo): string {
-  const { version, layout, deno, target, commit, date } = info;
-  return JSON.stringify({ version, layout, deno, target, commit, date }, null, 2) + "\n";
+  const { version, layout, deno, target, commit, date, schemas } = info;
+  return JSON.stringify({ version, layout, deno, target, commit, date, schemas }, null, 2) + "\n";
 }
 
 /** Parses a `build.json`; `undefined` if the text is none. */

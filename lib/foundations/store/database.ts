@@ -1,5 +1,5 @@
 /**
- * The only user of SQLite.
+ * The only user of SQLite, but for what takes a migration back.
  *
  * WAL with `synchronous=FULL`: a committed transaction survives a power cut.
  *
@@ -10,6 +10,7 @@ import { CicdError, messageOf } from "@lib/core/errors.ts";
 import { openMark, requireCommits } from "@lib/foundations/store/commit_mark.ts";
 import { damaged, examineDatabase, unusable } from "@lib/foundations/store/database_file.ts";
 import type { Reserve } from "@lib/foundations/store/reserve.ts";
+import { COUNTED, storedVersions } from "@lib/foundations/store/schema_versions.ts";
 
 /** A value that SQLite stores. */
 export type SqlValue = null | number | bigint | string | Uint8Array;
@@ -166,23 +167,9 @@ function open(path: string): DatabaseSync {
   }
 }
 
-/**
- * The schemas that `user_version` counts, in the order of the first releases.
- *
- * The list never grows: later versions are rows of `schema_versions`, one for each owner, so that a
- * release without a feature still opens the database.
- */
-const COUNTED = ["jobs", "jobs", "gryt", "access"] as const;
-
 function migrate(db: Database, schemas: readonly Schema[], path: string): void {
   const counted = Number(db.first("PRAGMA user_version")?.["user_version"] ?? 0);
-  const versions = new Map<string, number>();
-  for (const name of COUNTED.slice(0, counted)) versions.set(name, (versions.get(name) ?? 0) + 1);
-  if (db.first("SELECT 1 FROM sqlite_schema WHERE name = 'schema_versions'") !== undefined) {
-    for (const { name, version } of db.all("SELECT name, version FROM schema_versions")) {
-      versions.set(String(name), Number(version));
-    }
-  }
+  const versions = storedVersions((sql) => db.all(sql));
   const newer = schemas.find(({ name, migrations }) =>
     (versions.get(name) ?? 0) > migrations.length
   );

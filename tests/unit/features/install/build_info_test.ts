@@ -8,6 +8,7 @@ Deno.test("parseBuildInfo() reads what formatBuildInfo() writes", () => {
     deno: "2.9.6",
     target: "x86_64-unknown-linux-gnu",
     date: "2026-01-01T00:00:00.000Z",
+    schemas: { jobs: 3, access: 1 },
   } as const;
   assert.deepEqual(parseBuildInfo(formatBuildInfo(info)), info);
 });
