@@ -524,7 +524,17 @@ install_programs() {
     make_dir "$prefix/skills"
     make_dir "$prefix/configs"
   fi
+  keep_origin
   warm_up
+}
+
+# Tells `cicd-runner upgrade` where this release came from; one that was built here came from nowhere.
+keep_origin() {
+  [ "$dry_run" = no ] && [ -n "$base_url" ] || return 0
+  {
+    printf 'url=%s\n' "$base_url"
+    [ -z "$public_key" ] || printf 'public_key=%s\n' "$public_key"
+  } >"$home_dir/origin.tmp.$$" && mv -f "$home_dir/origin.tmp.$$" "$home_dir/origin"
 }
 
 prune_releases() { # KEEP KEEP
@@ -665,7 +675,8 @@ do_remove() {
     esac
   done
   remove_shell_files
-  remove "$home_dir/current" "$home_dir/previous" "$home_dir/releases"
+  remove "$home_dir/current" "$home_dir/previous" "$home_dir/releases" "$home_dir/origin" \
+    "$home_dir/upgrade.lock" "$home_dir/upgrade.json"
   remove_empty "$home_dir"
   if [ "$system" = yes ]; then
     [ ! -L "$prefix/units" ] || remove "$prefix/units"

@@ -39,6 +39,7 @@ doctor	Check this machine and installation for problems
 config	Check or show the configuration
 install	Install the systemd user units, or bring them up to date
 uninstall	Stop the programs and remove their units; jobs go on
+upgrade	Upgrade the programs to a newer release; jobs go on
 version	Print the version and the build
 manual	Print the manual page, for man
 daemon	Run the runner itself; every key of the configuration is a flag
@@ -302,6 +303,14 @@ show	Print every setting in effect and its source
 --yes	Confirm \`--purge\`
 --system	For all users of the machine; needs root
 --user	With \`--system\`: the user who runs the runner
+
+# upgrade
+--to	This release, even an older one; default: the latest, if it is newer
+--check	Only say what there is
+--from	Where the release's files are; may contain "{version}"; default: where the installed release came from
+--within	Time for the new runner to answer and to take over the jobs; default: "60s"
+--recover	Only end an upgrade that was interrupted
+--prefix	The installation to upgrade; default: that of this program
 
 # version
 

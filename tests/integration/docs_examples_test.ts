@@ -74,6 +74,7 @@ const BLOCKS: Readonly<Record<string, How>> = {
   "docs/releasing.md sha256sum": "not run: a person's decision",
   "docs/releasing.md minisign": "not run: release_test.ts verifies with minisign where it is",
   "docs/operations.md sudo apt install": "not run: the system suite installs the package",
+  "docs/operations.md cicd-runner upgrade": "grammar",
   "docs/operations.md journalctl": "not run: needs a journal; the system suite reads it",
   "docs/remote-access.md # ~/.config": "config",
   "docs/remote-access.md listen:": "config",

@@ -29,6 +29,8 @@ export interface SuiteOptions {
   readonly binds?: readonly MachineBind[];
   /** Where in the machine this project's checkout is to be seen, read-only. */
   readonly checkout?: string;
+  /** Directory of the release to install. @default The one under test. */
+  readonly release?: string;
   /** Does what an administrator would before anyone installs the suite. */
   readonly prepare?: (machine: Machine) => Promise<void>;
   /** Ends every wait; the machine still has to be disposed. */
@@ -91,7 +93,7 @@ export const TERMINAL_STATES: readonly string[] = [
 export async function bootSuite(options: SuiteOptions = {}): Promise<SuiteInMachine> {
   const signal = options.signal ?? new AbortController().signal;
   await using stack = new AsyncDisposableStack();
-  const release = await releaseUnderTest(stack, signal);
+  const release = options.release ?? await releaseUnderTest(stack, signal);
   const { binds = [], checkout, prepare } = options;
   const machine = stack.use(
     await bootMachine({

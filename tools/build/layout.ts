@@ -3,6 +3,11 @@
  *
  * @module
  */
+export {
+  archiveName,
+  platformName,
+  RELEASE_TARGETS,
+} from "@lib/features/install/upgrade/release_files.ts";
 
 /** A module in a file of its own, which is loaded on first use. */
 export interface LazyModule {
@@ -117,28 +122,8 @@ export function requireDeno(found: string): void {
   );
 }
 
-const PLATFORMS: ReadonlyMap<string, string> = new Map([
-  ["x86_64-unknown-linux-gnu", "linux-amd64"],
-  ["aarch64-unknown-linux-gnu", "linux-arm64"],
-  ["x86_64-apple-darwin", "darwin-amd64"],
-  ["aarch64-apple-darwin", "darwin-arm64"],
-]);
-
-/** The platforms of a release. */
-export const RELEASE_TARGETS: readonly string[] = [...PLATFORMS.keys()];
-
-/** Returns the short name of a target, as in the names of a release's files: `linux-amd64`. */
-export function platformName(target: string): string {
-  return PLATFORMS.get(target) ?? target;
-}
-
 /** Directory of the other files, below the parent of `bin/`. */
 export const LIB_PATH = "lib/cicd-toolkit";
-
-/** Returns the name of a release's archive. */
-export function archiveName(target: string): string {
-  return `cicd-toolkit-${platformName(target)}.tar.gz`;
-}
 
 /**
  * Fills in the template of a launcher.

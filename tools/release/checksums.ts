@@ -4,9 +4,9 @@
  * @module
  */
 import { createHash } from "node:crypto";
+import { type Checksums, parseChecksums } from "@lib/features/install/upgrade/release_files.ts";
 
-/** SHA-256 in hex, by the name of the file. */
-export type Checksums = ReadonlyMap<string, string>;
+export { type Checksums, parseChecksums };
 
 /** Returns the SHA-256 of a file in hex, without holding the file in memory. */
 export async function sha256Of(path: string): Promise<string> {
@@ -20,21 +20,4 @@ export async function sha256Of(path: string): Promise<string> {
 export function formatChecksums(sums: Checksums): string {
   const names = [...sums.keys()].sort();
   return names.map((name) => `${sums.get(name)}  ${name}\n`).join("");
-}
-
-/**
- * Parses what {@linkcode formatChecksums} or sha256sum(1) wrote; lines that begin with "#" are
- * comments.
- *
- * @throws {SyntaxError} If a line is no checksum.
- */
-export function parseChecksums(text: string): Checksums {
-  const lines = text.split("\n").filter((line) => line !== "" && !line.startsWith("#"));
-  return new Map(lines.map((line) => {
-    const [, sum, name] = /^([0-9a-f]{64}) [ *](\S.*)$/.exec(line) ?? [];
-    if (sum === undefined || name === undefined) {
-      throw new SyntaxError(`Cannot read the checksum "${line}": it is not a line of sha256sum`);
-    }
-    return [name, sum];
-  }));
 }

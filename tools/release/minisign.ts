@@ -7,20 +7,15 @@
  * @module
  */
 import { createHash } from "node:crypto";
+import { parsePublicKey, type PublicKey, verify } from "@lib/features/install/upgrade/signature.ts";
+
+export { parsePublicKey, verify };
 
 /** A key pair that can sign. */
 export interface SigningKey {
   readonly number: Uint8Array<ArrayBuffer>;
   readonly secret: CryptoKey;
   readonly public: PublicKey;
-}
-
-/** The half of a key pair that verifies. */
-export interface PublicKey {
-  /** As `minisign -P` takes it. */
-  readonly text: string;
-  readonly number: Uint8Array<ArrayBuffer>;
-  readonly key: CryptoKey;
 }
 
 const ALGORITHM = "Ed25519";
@@ -57,21 +52,6 @@ export async function parseSigningKey(text: string): Promise<SigningKey> {
 }
 
 /**
- * Parses a public key: the file, or its last line.
- *
- * @throws {SyntaxError} If it is none.
- */
-export async function parsePublicKey(text: string): Promise<PublicKey> {
-  const line = text.trim().split("\n").at(-1) ?? "";
-  const bytes = decode(line, "public key");
-  if (bytes.length !== 42 || !isEqual(bytes.subarray(0, 2), KEY_TAG)) {
-    throw new SyntaxError("Cannot read the public key: it is not in the format of minisign");
-  }
-  const key = await crypto.subtle.importKey("raw", bytes.slice(10), ALGORITHM, false, ["verify"]);
-  return { text: line, number: bytes.slice(2, 10), key };
-}
-
-/**
  * Returns the text of `FILE.minisig`.
  *
  * @param comment One line, which the signature covers.
@@ -95,25 +75,6 @@ export async function sign(
     throw new Error("Cannot sign: the public half of the key does not belong to the secret one");
   }
   return text;
-}
-
-/** Returns the comment that a signature covers; `undefined` if it is not one of this content. */
-export async function verify(
-  content: Uint8Array,
-  signature: string,
-  by: PublicKey,
-): Promise<string | undefined> {
-  const [, first = "", second = "", third = ""] = signature.split("\n");
-  const comment = /^trusted comment: (.*)$/.exec(second)?.[1];
-  const tagged = decode(first, "signature");
-  const made = tagged.slice(10);
-  const isOurs = tagged.length === 74 && isEqual(tagged.subarray(0, 2), HASHED_TAG) &&
-    isEqual(tagged.subarray(2, 10), by.number);
-  if (!isOurs || comment === undefined) return undefined;
-  const all = concat(made, new TextEncoder().encode(comment));
-  const isGood = await crypto.subtle.verify(ALGORITHM, by.key, made, hash(content)) &&
-    await crypto.subtle.verify(ALGORITHM, by.key, decode(third, "signature"), all);
-  return isGood ? comment : undefined;
 }
 
 function hash(content: Uint8Array): Uint8Array<ArrayBuffer> {

@@ -9,7 +9,7 @@ import { optional } from "@optique/core/modifiers";
 import { option } from "@optique/core/primitives";
 import { string } from "@optique/core/valueparser";
 import { type Command, commandGroup, defineCommand } from "@lib/api/client/command.ts";
-import { filePath, toggle } from "@lib/foundations/cli/grammar_values.ts";
+import { duration, filePath, toggle } from "@lib/foundations/cli/grammar_values.ts";
 
 const doctor = defineCommand({
   name: "doctor",
@@ -92,6 +92,37 @@ const uninstall = defineCommand({
   },
 });
 
+const upgrade = defineCommand({
+  name: "upgrade",
+  brief: message`Upgrade the programs to a newer release; jobs go on`,
+  description:
+    message`Downloads and verifies the release, tries it, and goes back by itself if its runner does not take over the running jobs. Exits with 1 then.`,
+  examples: ["cicd-runner upgrade --check", "cicd-runner upgrade --to 1.2.3"],
+  flags: () =>
+    object({
+      to: optional(option("--to", string({ metavar: "VERSION" }), {
+        description: message`This release, even an older one; default: the latest, if it is newer`,
+      })),
+      check: toggle(["--check"], message`Only say what there is`),
+      from: optional(option("--from", string({ metavar: "URL" }), {
+        description:
+          message`Where the release's files are; may contain ${"{version}"}; default: where the installed release came from`,
+      })),
+      within: optional(option("--within", duration(), {
+        description:
+          message`Time for the new runner to answer and to take over the jobs; default: ${"60s"}`,
+      })),
+      recover: toggle(["--recover"], message`Only end an upgrade that was interrupted`),
+      prefix: optional(option("--prefix", filePath("PATH"), {
+        description: message`The installation to upgrade; default: that of this program`,
+      })),
+    }),
+  async run(flags, context) {
+    const { runUpgrade } = await import("@lib/features/install/command_upgrade.ts");
+    return await runUpgrade(flags, context);
+  },
+});
+
 const version = defineCommand({
   name: "version",
   brief: message`Print the version and the build`,
@@ -115,6 +146,7 @@ export const commands: readonly Command[] = [
   }),
   install,
   uninstall,
+  upgrade,
   version,
 ];
 
