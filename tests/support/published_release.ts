@@ -32,6 +32,7 @@ export async function publish(options: PublishOptions): Promise<void> {
   await runOnHost(["cp", "-al", "--", release, copy], { signal });
   await stamp(copy, version);
   await damage?.(`${copy}/${LIB}`);
+  await renameParts(`${copy}/${LIB}`);
   await Deno.mkdir(out);
   const archive = archiveName(Deno.build.target);
   await pack(copy, `${out}/${archive}`);
@@ -45,7 +46,7 @@ export async function publish(options: PublishOptions): Promise<void> {
 }
 
 /** Replaces a text in a file of a copy; the original, which may share its bytes, stays. */
-export async function edit(path: string, from: string | RegExp, to: string): Promise<void> {
+async function edit(path: string, from: string, to: string): Promise<void> {
   const text = await Deno.readTextFile(path);
   const edited = text.replaceAll(from, to);
   if (edited === text) throw new Error(`Cannot edit "${path}": it has no ${from}`);
@@ -62,9 +63,41 @@ async function stamp(tree: string, version: string): Promise<void> {
   const info = `${tree}/${LIB}/build.json`;
   const { version: old } = JSON.parse(await Deno.readTextFile(info));
   await edit(info, `"version": "${old}"`, `"version": "${version}"`);
-  for await (const { name, isFile } of Deno.readDir(`${tree}/${LIB}`)) {
-    if (!isFile || !/^(?:agent|daemon|all_commands-.*)\.js$/.test(name)) continue;
-    await edit(`${tree}/${LIB}/${name}`, `="${old}"`, `="${version}"`);
+  await editCode(`${tree}/${LIB}`, `="${old}"`, `="${version}"`);
+}
+
+/** Replaces a text in each file of the programs' code that has it; one at least must. */
+async function editCode(
+  lib: string,
+  from: string,
+  to: string,
+  files = /\.(?:js|part)$/,
+): Promise<void> {
+  let found = false;
+  for (const { name } of [...Deno.readDirSync(lib)]) {
+    if (!files.test(name)) continue;
+    const text = await Deno.readTextFile(`${lib}/${name}`);
+    if (!text.includes(from)) continue;
+    found = true;
+    await replace(`${lib}/${name}`, text.replaceAll(from, to));
+  }
+  if (!found) throw new Error(`Cannot edit the code in "${lib}": it has no ${from}`);
+}
+
+/** Replaces a text in the code of the runner's daemon alone. */
+export async function editDaemon(lib: string, from: string, to: string): Promise<void> {
+  await editCode(lib, from, to, /^(?:daemon\.js|serve-.*\.part)$/);
+}
+
+/** Names each part by its content again: what was compiled of another one is kept by the name. */
+async function renameParts(lib: string): Promise<void> {
+  for (const { name } of [...Deno.readDirSync(lib)]) {
+    if (!name.endsWith(".part")) continue;
+    const hash = (await sha256Of(`${lib}/${name}`)).slice(0, 12);
+    const renamed = name.replace(/[0-9a-f]{12}\.part$/, `${hash}.part`);
+    if (renamed === name) continue;
+    await Deno.rename(`${lib}/${name}`, `${lib}/${renamed}`);
+    await editCode(lib, name, renamed);
   }
 }
 

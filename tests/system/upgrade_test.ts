@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { edit, publish, type PublishOptions, replace } from "../support/published_release.ts";
+import { editDaemon, publish, type PublishOptions, replace } from "../support/published_release.ts";
 import { releaseUnderTest } from "../support/release.ts";
 import { bootSuite, STATE_DIR, SUITE_USER } from "../support/suite_in_machine.ts";
 
@@ -52,11 +52,11 @@ const BROKEN: Readonly<
     why: /the runner does not answer/,
   },
   "answers with another version": {
-    damage: (lib) => edit(`${lib}/daemon.js`, '="0.9.9"', '="0.0.1"'),
+    damage: (lib) => editDaemon(lib, '="0.9.9"', '="0.0.1"'),
     why: /answers as version 0\.0\.1, not 0\.9\.9/,
   },
   "does not find the agents of running jobs": {
-    damage: (lib) => edit(`${lib}/daemon.js`, "}/agents/${", "}/agentz/${"),
+    damage: (lib) => editDaemon(lib, "}/agents/${", "}/agentz/${"),
     why: /agent/,
   },
 };
