@@ -113,33 +113,6 @@ Deno.test("a body that fails half-way breaks the connection and is not ended cle
   assert.equal(t.errors.length, 2);
 });
 
-Deno.test("the first chunk of a body that goes on arrives with the header, the rest as it comes", async () => {
-  const next = Promise.withResolvers<void>();
-  await using t = await serve(() => {
-    let count = 0;
-    return new Response(
-      new ReadableStream({
-        async pull(controller) {
-          if (count++ > 0) await next.promise;
-          if (count > 2) return controller.close();
-          controller.enqueue(new TextEncoder().encode(`chunk ${count}`));
-        },
-      }),
-      { headers: { "content-type": "text/plain" } },
-    );
-  });
-  const socket = await t.open();
-  const received: string[] = [];
-  socket.on("data", (bytes) => received.push(String(bytes)));
-  socket.write(get());
-  await until(() => received.length > 0);
-  assert.match(received[0] ?? "", /^HTTP\/1\.1 200 [^]*chunk 1\r\n$/);
-  next.resolve();
-  await until(() => received.join("").endsWith("\r\n0\r\n\r\n"));
-  assert.match(received.join(""), /chunk 2/);
-  socket.destroy();
-});
-
 Deno.test("a handler that throws gives a 500 that reveals no internals", async () => {
   await using t = await serve(() => {
     throw new Error("hunter2");

@@ -115,11 +115,7 @@ async function sendResponse(
       // As text, one character per byte, it is sent with the header: the client wakes up once.
       else head.end(Buffer.from(bytes).toString("latin1"), "latin1");
     } else {
-      // With the first chunk, if that is there already: the client wakes up once.
-      const { socket } = outgoing;
-      socket?.cork();
       writeHead().flushHeaders();
-      globalThis.setImmediate(() => socket?.uncork());
       await pump(response.body, outgoing);
     }
   } catch (error) {
@@ -127,8 +123,6 @@ async function sendResponse(
     const isEnded = error instanceof CicdError &&
       (error.code === "unauthorized" || error.code === "runner_stopping");
     if (!outgoing.destroyed && !isEnded) onError(error);
-    // The client learns what was answered so far.
-    outgoing.socket?.uncork();
     outgoing.destroy();
   }
 }
