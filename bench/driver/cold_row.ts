@@ -7,6 +7,9 @@ import type { Comparison } from "../report.ts";
 import {
   BARE_SOCKET,
   BARE_UNIT,
+  CONFINED,
+  CONFINED_FRONT,
+  CONFINED_LADEN,
   installPeers,
   LADEN_SOCKET,
   LADEN_UNIT,
@@ -28,17 +31,31 @@ export async function measureCold(bench: Bench): Promise<readonly Comparison[]> 
   const bare: number[] = [];
   const laden: number[] = [];
   const least: number[] = [];
+  const confined: number[] = [];
+  const confinedLaden: number[] = [];
+  const pair: number[] = [];
   const rounds = quick ? 4 : 20;
-  // The very first start fills the caches on disk, which a start after boot finds filled.
+  // The very first start fills the caches on disk, which a start after boot finds filled. Ours do so
+  // when they are idle.
   for (let round = -1; round < rounds; round++) {
-    await systemctl("stop", RUNNER_UNIT, AGENT_UNIT, BARE_UNIT, LADEN_UNIT);
+    const peers = [CONFINED, CONFINED_LADEN, CONFINED_FRONT].map(({ unit }) => unit);
+    await systemctl("stop", RUNNER_UNIT, AGENT_UNIT, BARE_UNIT, LADEN_UNIT, ...peers);
     await systemctl("reset-failed");
     await rest(300, signal);
     const runner = await firstByte(product.socketPath, "/healthz");
     await rest(300, signal);
     const peer = await firstByte(BARE_SOCKET, "/");
+    await rest(300, signal);
     const full = await firstByte(LADEN_SOCKET, "/");
+    await rest(300, signal);
     const shell = await firstByte(LEAST_SOCKET, "/");
+    await rest(300, signal);
+    const bareConfined = await firstByte(CONFINED.socket, "/");
+    await rest(300, signal);
+    const ladenConfined = await firstByte(CONFINED_LADEN.socket, "/");
+    await systemctl("stop", CONFINED_LADEN.unit);
+    await rest(300, signal);
+    const two = await firstByte(CONFINED_FRONT.socket, "/");
     await product.stop();
     await rest(300, signal);
     const first = fifo.arrival();
@@ -46,11 +63,17 @@ export async function measureCold(bench: Bench): Promise<readonly Comparison[]> 
     const id = await product.submit({ command }, signal);
     const arrived = await first;
     await product.ended(id, signal);
-    if (round < 0) continue;
+    if (round < 0) {
+      await rest(3_000, signal);
+      continue;
+    }
     healthz.push(runner);
     bare.push(peer);
     laden.push(full);
     least.push(shell);
+    confined.push(bareConfined);
+    confinedLaden.push(ladenConfined);
+    pair.push(two);
     job.push(arrived - asked);
     if (round % 5 === 4) say(`${round + 1} of ${rounds} rounds`);
   }
@@ -67,7 +90,12 @@ export async function measureCold(bench: Bench): Promise<readonly Comparison[]> 
           name: "bare server that loads node:crypto and node:fs, and opens SQLite",
           samples: laden,
         },
-        { name: "shell script, Accept=yes (the floor)", samples: least },
+        { name: "floor: the bare server in the runner's own unit", samples: confined },
+        {
+          name: "floor: the same with the runner's modules of the runtime, and SQLite",
+          samples: confinedLaden,
+        },
+        { name: "shell script, Accept=yes", samples: least },
       ],
       notes: ["the files are in the page cache, as after any earlier start since boot"],
     },
@@ -79,6 +107,9 @@ export async function measureCold(bench: Bench): Promise<readonly Comparison[]> 
       peers: [{
         name: "first byte of a bare Deno server (one runtime; ours starts two)",
         samples: bare,
+      }, {
+        name: "floor: first byte of two such in our units, the first wakes the second at once",
+        samples: pair,
       }],
       notes: [],
     },

@@ -205,8 +205,10 @@ Deno.test({
     await t.step("in a directory that it was told to use", async () => {
       await using it = await plant();
       await it.giveAway(it.cache);
-      const { stdout } = await it.run({}, { CICD_TOOLKIT_CACHE: it.cache });
-      assert.equal(stdout, "clean\n");
+      for (const more of [{}, { CACHE_DIRECTORY: it.cache }]) {
+        const { stdout } = await it.run({}, { CICD_TOOLKIT_CACHE: it.cache, ...more });
+        assert.equal(stdout, "clean\n");
+      }
     });
     await t.step("a single file in its own", async () => {
       await using it = await plant();
@@ -214,6 +216,26 @@ Deno.test({
       assert.equal((await it.run()).stdout, "clean\n");
     });
   },
+});
+
+Deno.test("a launcher starts no program to examine what the service manager has made", async () => {
+  await using it = await plant();
+  const marker = `${it.directory}/listed`;
+  await Deno.mkdir(`${it.directory}/tools`);
+  await Deno.writeTextFile(
+    `${it.directory}/tools/ls`,
+    `#!/bin/sh\n: >'${marker}'\nexec /bin/ls "$@"\n`,
+    { mode: 0o755 },
+  );
+  const isListed = () => Deno.stat(marker).then(() => true, () => false);
+  const env = {
+    CICD_TOOLKIT_CACHE: it.cache,
+    PATH: `${it.directory}/tools:${Deno.env.get("PATH")}`,
+  };
+  await it.run({}, { ...env, CACHE_DIRECTORY: it.cache });
+  assert.equal(await isListed(), false);
+  await it.run({}, { ...env, CACHE_DIRECTORY: it.directory });
+  assert.equal(await isListed(), true);
 });
 
 Deno.test("a launcher makes a cache that only its account can enter, under any umask", async () => {
