@@ -93,13 +93,18 @@ Deno.test("a job that wakes the runner wakes its agent before anything is read o
 });
 
 Deno.test("the first connection of a runner is served like any other", async () => {
-  await using t = new Asleep("agents: child\n");
+  await using t = new Asleep("agents: child\nagent_idle_exit: 1s\n");
   using client = await t.connect();
   await send(client, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
   assert.match(await readTo(client, /\r\n\r\n/), /^HTTP\/1\.1 200/);
   // It is kept for the next request.
   await send(client, SUBMISSION);
-  assert.match(await readTo(client, /"id"/), /HTTP\/1\.1 201[^]*"project": ?"web"/);
+  const accepted = await readTo(client, /"id": ?"[^"]+"/);
+  assert.match(accepted, /HTTP\/1\.1 201[^]*"project": ?"web"/);
+  // Its agent would outlive the runner, and write into the directory.
+  const id = /"id": ?"([^"]+)"/.exec(accepted)?.[1];
+  await send(client, `GET /v1/jobs/${id}/wait HTTP/1.1\r\nHost: localhost\r\n\r\n`);
+  await readTo(client, /"state": ?"succeeded"/);
 });
 
 Deno.test("a runner that is to stop while it starts serves the client that it has accepted", async () => {
