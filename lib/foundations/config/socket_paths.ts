@@ -5,13 +5,11 @@
  */
 import type { FieldIssue } from "@lib/core/errors.ts";
 import { PROJECT_NAME_MAX } from "@lib/core/ids.ts";
+import { socketPathMax } from "@lib/core/socket_path_max.ts";
 import { agentSocketPath } from "@lib/foundations/config/agent_socket.ts";
 import type { Config } from "@lib/foundations/config/config.ts";
 import { formatOrigin, type Key } from "@lib/foundations/config/key.ts";
 import { PROGRAM } from "@lib/foundations/config/program_keys.ts";
-
-/** Longest path of a Unix socket, in bytes: `sun_path` less its NUL. */
-const SOCKET_PATH_MAX_BYTES = 107;
 
 /** Finds socket paths that are too long for the kernel. */
 export function socketIssues(config: Config): readonly FieldIssue[] {
@@ -44,5 +42,5 @@ export function socketWarnings(runtimeDir: string): readonly string[] {
 }
 
 function excessBytes(path: string): number {
-  return new TextEncoder().encode(path).byteLength - SOCKET_PATH_MAX_BYTES;
+  return new TextEncoder().encode(path).byteLength - socketPathMax();
 }

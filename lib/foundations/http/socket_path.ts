@@ -6,9 +6,7 @@
 import { dirname } from "node:path";
 import { connect } from "node:net";
 import { CicdError } from "@lib/core/errors.ts";
-
-/** `sun_path` holds 108 bytes, on macOS 104, the last of them NUL. */
-const SUN_PATH_MAX = { linux: 107, others: 103 } as const;
+import { socketPathMax } from "@lib/core/socket_path_max.ts";
 
 /**
  * Makes the directory (0700) and removes the socket of a dead process.
@@ -17,7 +15,7 @@ const SUN_PATH_MAX = { linux: 107, others: 103 } as const;
  */
 export async function prepareSocketPath(path: string): Promise<void> {
   const length = new TextEncoder().encode(path).length;
-  const limit = SUN_PATH_MAX[Deno.build.os === "linux" ? "linux" : "others"];
+  const limit = socketPathMax();
   if (length > limit) {
     throw inUse(path, `the path has ${length} bytes, the limit is ${limit}; choose a shorter one`);
   }
