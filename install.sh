@@ -17,8 +17,8 @@ first, in an unpacked release it installs that release, with --version it downlo
   --version X        download release X, verify its checksum, install it
   --base-url URL     address of the release's files (https:// or file://);
                      also $CICD_TOOLKIT_BASE_URL
-  --public-key KEY   verify the release's signature with this key of minisign, if that is
-                     installed; also $CICD_TOOLKIT_PUBLIC_KEY
+  --public-key KEY   verify the release's signature with this key of minisign, if that or
+                     OpenSSL 3 is installed; also $CICD_TOOLKIT_PUBLIC_KEY
   --prefix DIR       install to DIR/bin and DIR/lib (default: ~/.local)
   --system           install for all users to /opt/cicd-toolkit, units to /etc/systemd/user (root)
   --user NAME        with --system: set up the runner for NAME (default: the caller of sudo)
@@ -324,13 +324,77 @@ fetch() { # URL FILE
 # The signature covers the checksums, and those cover every file.
 verify_signature() { # URL
   [ -n "$public_key" ] || return 0
-  if ! command -v minisign >/dev/null 2>&1; then
-    warn "only the checksum is verified: install minisign to verify the signature too"
+  if command -v minisign >/dev/null 2>&1; then
+    verify=verify_by_minisign
+  elif openssl_can_verify; then
+    verify=verify_by_openssl
+  else
+    warn "the signature was not verified, only the checksum: that needs minisign, or OpenSSL 3"
     return 0
   fi
   fetch "$1/checksums.txt.minisig" "$scratch/checksums.txt.minisig"
-  minisign -Vqm "$scratch/checksums.txt" -P "$public_key" ||
+  "$verify" ||
     die "the signature of checksums.txt is not one of $public_key: nothing was installed"
+}
+
+verify_by_minisign() {
+  minisign -Vqm "$scratch/checksums.txt" -P "$public_key"
+}
+
+# LibreSSL and OpenSSL 1 lack the option, some builds the algorithms.
+openssl_can_verify() {
+  { openssl pkeyutl -help 2>&1 | grep -q -e '-rawin'; } &&
+    openssl dgst -blake2b512 </dev/null >/dev/null 2>&1 &&
+    ed25519_key "$(awk 'BEGIN { while (i++ < 43) printf "A" }')=" >/dev/null &&
+    openssl pkey -pubin -inform DER -in "$scratch/key" -noout 2>/dev/null
+}
+
+# Writes a key of 32 bytes as OpenSSL reads it.
+ed25519_key() { # BASE64
+  { printf '\060\052\060\005\006\003\053\145\160\003\041\000' && unbase64 "$1"; } >"$scratch/key"
+}
+
+unbase64() {
+  printf '%s\n' "$1" | openssl base64 -d -A
+}
+
+# As minisign does: the signature of the checksums, or of their hash, and the one of the comment.
+# https://jedisct1.github.io/minisign/#signature-format
+verify_by_openssl() {
+  signed=$scratch/checksums.txt
+  {
+    read -r _ && read -r first && read -r comment && read -r second
+  } <"$signed.minisig" || return 1
+  case $comment in 'trusted comment: '*) ;; *) return 1 ;; esac
+  unbase64 "$public_key" >"$scratch/public" && unbase64 "$first" >"$scratch/first" &&
+    unbase64 "$second" >"$scratch/second" || return 1
+  has_bytes 42 "$scratch/public" && has_bytes 74 "$scratch/first" &&
+    has_bytes 64 "$scratch/second" || return 1
+  # Both begin with the algorithm, in 2 bytes, and the number of the key, in 8.
+  [ "$(head -c 2 "$scratch/public")" = Ed ] || return 1
+  [ "$(bytes_3_to_10 "$scratch/public")" = "$(bytes_3_to_10 "$scratch/first")" ] || return 1
+  case $(head -c 2 "$scratch/first") in
+  ED) openssl dgst -blake2b512 -binary "$signed" >"$scratch/message" || return 1 ;;
+  Ed) cp "$signed" "$scratch/message" || return 1 ;;
+  *) return 1 ;;
+  esac
+  tail -c 64 "$scratch/first" >"$scratch/signature"
+  { cat "$scratch/signature" && printf '%s' "${comment#trusted comment: }"; } >"$scratch/about"
+  ed25519_key "$(tail -c 32 "$scratch/public" | openssl base64 -A)"
+  is_signed "$scratch/message" "$scratch/signature" && is_signed "$scratch/about" "$scratch/second"
+}
+
+has_bytes() { # COUNT FILE
+  [ "$(wc -c <"$2")" -eq "$1" ]
+}
+
+bytes_3_to_10() { # FILE
+  head -c 10 "$1" | tail -c 8 | od -An -tx1
+}
+
+is_signed() { # FILE SIGNATURE
+  openssl pkeyutl -verify -pubin -keyform DER -inkey "$scratch/key" -rawin -in "$1" \
+    -sigfile "$2" >/dev/null 2>&1
 }
 
 download_release() { # sets release_dir
