@@ -19,6 +19,8 @@ const USAGE = `Usage: deno task release [options]
   --key FILE         sign with this secret key of minisign, which has no password
   --public-key KEY   the key that the installer verifies with, if the release is signed elsewhere
   --base-url URL     where the release will be; may contain {version}
+  --maintainer WHO   who packages name, as "NAME <ADDRESS>"; also $CICD_TOOLKIT_MAINTAINER.
+                     With --base-url it must be set
   --offline          do not download runtimes
   --no-try           do not install and run what was made
   --help
@@ -27,7 +29,7 @@ const USAGE = `Usage: deno task release [options]
 function parseOptions(args: readonly string[]): ReleaseOptions | "help" {
   const flags = readFlags(args, {
     switches: ["offline", "no-try"],
-    values: ["layout", "out", "key", "public-key", "base-url"],
+    values: ["layout", "out", "key", "public-key", "base-url", "maintainer"],
     lists: ["target"],
   });
   if (flags.has("help")) return "help";
@@ -44,6 +46,7 @@ function parseOptions(args: readonly string[]): ReleaseOptions | "help" {
     keyFile: flags.value("key"),
     publicKey: flags.value("public-key"),
     baseUrl: flags.value("base-url"),
+    maintainer: flags.value("maintainer") ?? Deno.env.get("CICD_TOOLKIT_MAINTAINER"),
     offline: flags.has("offline"),
     tries: !flags.has("no-try"),
   };

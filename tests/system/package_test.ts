@@ -14,10 +14,12 @@ Deno.test("the Debian package installs, upgrades and goes while jobs run", async
   stack.defer(() => Deno.remove(outDir, { recursive: true }));
   await Deno.chmod(outDir, 0o755);
   const make = async (version: string) => {
-    const facts = { version, date: "2026-01-02T03:04:05Z", epoch: "1767323045", sbom: "{}\n" };
+    const maintainer = "A Person <person@example.org>";
+    const times = { date: "2026-01-02T03:04:05Z", epoch: "1767323045" };
+    const facts = { version, maintainer, ...times, sbom: "{}\n" };
     const stage = `${outDir}/stage`;
     const target = Deno.build.target;
-    const place = { root: ROOT, releaseDir, stage, outDir, target, bundled: [], signal };
+    const place = { root: ROOT, releaseDir, stage, outDir, target, signal };
     const name = await makeDeb({ ...place, ...facts });
     await Deno.remove(stage, { recursive: true });
     return `/packages/${name}`;

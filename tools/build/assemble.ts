@@ -6,7 +6,15 @@
 import { type BuildInfo, formatBuildInfo } from "@lib/features/install/build_info.ts";
 import { bundle, bundleLazily, LAZY_PACKAGES } from "./bundle.ts";
 import { requirePlatform } from "./executable_format.ts";
-import { launcherText, LIB_PATH, PERMISSION_FLAGS, PROGRAMS, V8_FLAGS } from "./layout.ts";
+import {
+  launcherText,
+  LIB_PATH,
+  PERMISSION_FLAGS,
+  PROGRAMS,
+  THIRD_PARTY_LICENSES,
+  V8_FLAGS,
+} from "./layout.ts";
+import { thirdPartyLicenses } from "./licenses.ts";
 import type { Progress } from "./progress.ts";
 import { run } from "./run.ts";
 import { stampTree } from "./stamp.ts";
@@ -39,7 +47,14 @@ export async function assemble(options: AssembleOptions): Promise<void> {
       ? [program]
       : [program, program.leaner]
   );
-  const place = { root, outDir: bundleDir, isEmbedded: info.layout === "executable", signal };
+  const sources = new Set<string>();
+  const place = {
+    root,
+    outDir: bundleDir,
+    isEmbedded: info.layout === "executable",
+    onSource: (path: string) => void sources.add(path),
+    signal,
+  };
   const packages = new Map<string, string>();
   for (const each of LAZY_PACKAGES) {
     using _ = progress.step("bundle", each.name);
@@ -71,6 +86,12 @@ export async function assemble(options: AssembleOptions): Promise<void> {
   for (const file of ["install.sh", "LICENSE", "README.md"]) {
     await copyIfThere(`${root}/${file}`, `${outDir}/${file}`);
   }
+  // Only `bin/` and `lib/` are installed, and the licences ask to be with every copy.
+  await copyIfThere(`${root}/LICENSE`, `${lib}/LICENSE`);
+  await Deno.writeTextFile(
+    `${lib}/${THIRD_PARTY_LICENSES}`,
+    await thirdPartyLicenses(root, sources),
+  );
   await Deno.writeTextFile(`${lib}/build.json`, formatBuildInfo(info));
   await stampTree(outDir, epochSeconds);
 }

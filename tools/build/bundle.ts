@@ -7,6 +7,7 @@
  *
  * @module
  */
+import * as v from "valibot";
 import { loadPart } from "../../cmd/shared/kept_code.ts";
 import type { LazyModule, Program } from "./layout.ts";
 import { run } from "./run.ts";
@@ -19,6 +20,8 @@ export interface BundleOptions {
   readonly outDir: string;
   /** The files become part of an executable. */
   readonly isEmbedded?: boolean;
+  /** Called with the path of each file of which something is in the bundle. */
+  readonly onSource?: (path: string) => void;
   readonly signal: AbortSignal;
 }
 
@@ -115,15 +118,26 @@ export async function bundle(
     "--keep-names",
     "--platform=deno",
     "--external=*.node",
+    ...options.onSource === undefined ? [] : ["--sourcemap=external"],
     ...[...packages.keys()].map((name) => `--external=${name}`),
     ...(program.without ?? []).map((file) => `--external=@lib/features/*/${file}`),
     `--output=${output}`,
     program.entry,
   ], { cwd: options.root, signal: options.signal });
+  if (options.onSource !== undefined) await readSourceMap(`${output}.map`, options.onSource);
   const own = withRequire(withoutHttp2(await Deno.readTextFile(output)));
   const source = linkPackages(own, packages, options.isEmbedded === true);
   await Deno.writeTextFile(output, toAscii(source));
   return output;
+}
+
+const sourceMap = v.object({ sources: v.array(v.string()) });
+
+/** Reads the sources of a bundle from its source map, which no build keeps. */
+async function readSourceMap(path: string, onSource: (path: string) => void): Promise<void> {
+  const text = await Deno.readTextFile(path);
+  v.parse(v.pipe(v.string(), v.parseJson(), sourceMap), text).sources.forEach(onSource);
+  await Deno.remove(path);
 }
 
 /**

@@ -125,6 +125,9 @@ export function requireDeno(found: string): void {
 /** Directory of the other files, below the parent of `bin/`. */
 export const LIB_PATH = "lib/cicd-toolkit";
 
+/** Name of the file, in {@linkcode LIB_PATH}, with the licences of what the programs contain. */
+export const THIRD_PARTY_LICENSES = "THIRD_PARTY_LICENSES";
+
 /**
  * Fills in the template of a launcher.
  *

@@ -3,65 +3,55 @@
  *
  * @module
  */
+import { LIB_PATH, THIRD_PARTY_LICENSES } from "../build/layout.ts";
+import {
+  DESCRIPTION,
+  type Moment,
+  NEEDS,
+  PACKAGE,
+  type PackageFacts,
+  packageVersion,
+} from "./package.ts";
 
-/** Facts that the texts contain. */
-export interface DebFacts {
-  readonly version: string;
-  /** RFC 3339. */
-  readonly date: string;
+/** Facts that the file `control` contains. */
+export interface ControlFacts extends Pick<PackageFacts, "version" | "maintainer"> {
   /** `amd64` or `arm64`. */
   readonly architecture: string;
   readonly installedBytes: number;
 }
 
-const MAINTAINER = "cicd-toolkit contributors <cicd-toolkit@users.noreply.github.com>";
-
-const DESCRIPTION = `CI/CD job runner for systemd user managers
- Accepts jobs on a socket, queues them, and runs each within its own limits:
- as a transient unit of the user's systemd, or as a container. The runner and
- the agents of its projects start on demand and exit when they are idle.
- .
- Nothing is enabled by the installation. A user who wants a runner enables it:
- systemctl --user enable --now cicd-runner.socket cicd-clean.timer`;
-
-/** Returns a version in the order of Debian: a prerelease comes before its release. */
-export function debianVersion(version: string): string {
-  return version.replace("-", "~").replaceAll("-", ".");
-}
-
-/** Returns the file \`control\`. */
-export function controlText(facts: DebFacts): string {
-  return `Package: cicd-toolkit
-Version: ${debianVersion(facts.version)}
-Architecture: ${facts.architecture}
-Maintainer: ${MAINTAINER}
-Installed-Size: ${Math.ceil(facts.installedBytes / 1_024)}
-Depends: libc6 (>= 2.35), libgcc-s1
-Recommends: dbus-user-session, git, libpam-systemd, systemd
-Suggests: docker.io | podman
+/** Returns the file `control`. */
+export function controlText(facts: ControlFacts): string {
+  const { version, maintainer, architecture, installedBytes } = facts;
+  const { summary, paragraphs } = DESCRIPTION;
+  const list = (needs: readonly { readonly deb: string }[]) =>
+    needs.map(({ deb }) => deb).join(", ");
+  const text = paragraphs.map((lines) => lines.map((line) => ` ${line}\n`).join("")).join(" .\n");
+  return `Package: ${PACKAGE}
+Version: ${packageVersion(version)}
+Architecture: ${architecture}
+Maintainer: ${maintainer}
+Installed-Size: ${Math.ceil(installedBytes / 1_024)}
+Depends: ${list(NEEDS.requires)}
+Recommends: ${list(NEEDS.recommends)}
+Suggests: ${list(NEEDS.suggests)}
 Section: devel
 Priority: optional
-Description: ${DESCRIPTION}
-`;
+Description: ${summary}
+${text}`;
 }
 
 /** Returns the changelog, with the one entry of this release. */
-export function changelogText({ version, date }: DebFacts): string {
+export function changelogText(
+  { version, date, maintainer }: Omit<PackageFacts, "target">,
+): string {
   const at = new Date(date).toUTCString().replace("GMT", "+0000");
-  return `cicd-toolkit (${debianVersion(version)}) unstable; urgency=medium
+  return `${PACKAGE} (${packageVersion(version)}) unstable; urgency=medium
 
   * Release ${version}; the project's CHANGELOG.md has the changes.
 
- -- ${MAINTAINER}  ${at}
+ -- ${maintainer}  ${at}
 `;
-}
-
-/** A package in the bundles. */
-export interface BundledPackage {
-  readonly name: string;
-  readonly version: string;
-  /** SPDX expression. */
-  readonly license: string | undefined;
 }
 
 /**
@@ -69,19 +59,15 @@ export interface BundledPackage {
  *
  * @param license The text of the product's own licence.
  */
-export function copyrightText(license: string, bundled: readonly BundledPackage[]): string {
+export function copyrightText(license: string): string {
   const holder = /^Copyright \(c\) (.*)$/m.exec(license)?.[1] ?? "cicd-toolkit contributors";
   const body = license.replace(/^[\s\S]*?\n\n(?=Permission)/, "").trimEnd().split("\n")
     .map((line) => line === "" ? " ." : ` ${line}`).join("\n");
-  const list = bundled.map(({ name, version, license }) =>
-    `  ${name} ${version}: ${license ?? "no licence stated"}`
-  );
   return `Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/
-Upstream-Name: cicd-toolkit
-Comment: The programs contain these packages from npm, each under its own licence;
- cicd-toolkit.cdx.json beside this file has their sources and checksums.
- .
-${list.join("\n")}
+Upstream-Name: ${PACKAGE}
+Comment: The programs contain packages from npm, each under its own licence;
+ /usr/${LIB_PATH}/${THIRD_PARTY_LICENSES} has the texts, and
+ cicd-toolkit.cdx.json beside this file the sources and checksums.
 
 Files: *
 Copyright: ${holder}
@@ -96,6 +82,28 @@ ${body}
 `;
 }
 
+/** Which calls of dpkg(1) are which moments. */
+const CALLS: readonly (readonly [string, readonly (readonly [string, Moment])[]])[] = [
+  ["postinst", [
+    [`[ "$1" = configure ] && [ -z "$2" ]`, "after_install"],
+    [`[ "$1" = configure ] && [ -n "$2" ]`, "after_upgrade"],
+  ]],
+  ["prerm", [[`[ "$1" = remove ]`, "before_remove"]]],
+  ["postrm", [[`[ "$1" = remove ]`, "after_remove"]]],
+];
+
+/**
+ * Returns the maintainer scripts by name.
+ *
+ * @param functions What each moment does, `package/scripts.sh`.
+ */
+export function maintainerScripts(functions: string): ReadonlyMap<string, string> {
+  return new Map(CALLS.map(([name, calls]) => {
+    const lines = calls.map(([test, moment]) => `if ${test}; then ${moment}; fi\n`);
+    return [name, `${functions}\n${lines.join("")}`];
+  }));
+}
+
 /** Findings of lintian that are meant, each with its reason. */
 export const LINTIAN_OVERRIDES =
   `# The runtime is the file that Deno publishes: changed, nobody could compare its checksum.
@@ -105,4 +113,6 @@ cicd-toolkit: spelling-error-in-binary *
 cicd-toolkit: binary-has-unneeded-section *
 # deb-systemd-invoke restarts no instances of a template, which the agents are.
 cicd-toolkit: maintainer-script-calls-systemctl *
+# The copyright file has our licence as Debian wants it; this is the file of every artefact.
+cicd-toolkit: extra-license-file *
 `;

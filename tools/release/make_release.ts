@@ -5,18 +5,25 @@
  */
 import { type BuildInfo, parseBuildInfo } from "@lib/features/install/build_info.ts";
 import { packTree } from "../build/archive.ts";
-import { archiveName, LIB_PATH, platformName, PROGRAMS } from "../build/layout.ts";
+import {
+  archiveName,
+  LIB_PATH,
+  platformName,
+  PROGRAMS,
+  THIRD_PARTY_LICENSES,
+} from "../build/layout.ts";
+import { packagesIn } from "../build/licenses.ts";
 import type { Progress } from "../build/progress.ts";
 import { run } from "../build/run.ts";
 import { writeSite } from "../pages/write_site.ts";
 import { formatChecksums, sha256Of } from "./checksums.ts";
-import { makeDeb } from "./deb.ts";
-import type { BundledPackage } from "./deb_texts.ts";
+import { requireMaintainer } from "./maintainer.ts";
+import { note, type Place, writePackages } from "./packages.ts";
 import { releaseInstaller } from "./installer.ts";
 import { parsePublicKey, parseSigningKey, sign, type SigningKey } from "./minisign.ts";
 import { planTargets, type TargetPlan } from "./plan_targets.ts";
 import { builderOf, formatProvenance, type Material } from "./provenance.ts";
-import { formatSbom, parseLock, shippedPackages } from "./sbom.ts";
+import { formatSbom, parseLock } from "./sbom.ts";
 import { installAndRun } from "./smoke.ts";
 import { readSources } from "./sources.ts";
 
@@ -31,6 +38,8 @@ export interface ReleaseOptions {
   readonly keyFile: string | undefined;
   readonly publicKey: string | undefined;
   readonly baseUrl: string | undefined;
+  /** `NAME <ADDRESS>` for packages; a release that has an address needs one. */
+  readonly maintainer: string | undefined;
   readonly offline: boolean;
   /** Installs and runs the release before it replaces the one in `out`. */
   readonly tries: boolean;
@@ -49,6 +58,7 @@ export async function makeRelease(
 ): Promise<void> {
   const { root, out } = options;
   const keys = await readKeys(options);
+  const maintainer = requireMaintainer(options);
   const epoch = await readEpoch(root, signal);
   const plans = await planTargets(options, signal);
   await refuseOther(out);
@@ -63,8 +73,9 @@ export async function makeRelease(
     }
     const [info] = built;
     if (info === undefined) throw new Error("Cannot make a release: no target can be built here");
-    const sources = await writeSbom(root, files, info);
-    await writePackages(built, sources, { root, scratch, files, epoch, report, signal });
+    const sbom = await writeSbom(root, { files, releaseDir: `${scratch}/${info.target}` }, info);
+    const place = { root, scratch, files, epoch, report, signal };
+    await writePackages(built, { sbom, maintainer }, place);
     await writeInstaller(root, files, {
       version: info.version,
       baseUrl: options.baseUrl,
@@ -111,17 +122,6 @@ async function readEpoch(root: string, signal: AbortSignal): Promise<string> {
   return (await git("show", "-s", "--format=%ct", "HEAD")).trim();
 }
 
-interface Place {
-  readonly root: string;
-  readonly scratch: string;
-  /** Directory of the finished files. */
-  readonly files: string;
-  /** The time of every file, in seconds. */
-  readonly epoch: string;
-  readonly report: Progress;
-  readonly signal: AbortSignal;
-}
-
 async function build(
   plan: TargetPlan & { readonly kind: "buildable" },
   place: Place,
@@ -149,43 +149,21 @@ async function build(
   return info;
 }
 
-interface Contents {
-  /** The bill of materials. */
-  readonly sbom: string;
-  readonly bundled: readonly BundledPackage[];
-}
-
-async function writeSbom(root: string, files: string, info: BuildInfo): Promise<Contents> {
+/** Writes the bill of materials, which it returns, and the licences of what is in it. */
+async function writeSbom(
+  root: string,
+  { files, releaseDir }: { readonly files: string; readonly releaseDir: string },
+  info: BuildInfo,
+): Promise<string> {
   const locked = parseLock(await Deno.readTextFile(`${root}/deno.lock`));
   const sources = await readSources(root, locked);
   const { version, date = "", deno: runtimeVersion } = info;
-  const sbom = formatSbom({ version, date, runtimeVersion, locked, ...sources });
+  const thirdParty = await Deno.readTextFile(`${releaseDir}/${LIB_PATH}/${THIRD_PARTY_LICENSES}`);
+  await Deno.writeTextFile(`${files}/${THIRD_PARTY_LICENSES}`, thirdParty);
+  const bundled = packagesIn(thirdParty);
+  const sbom = formatSbom({ version, date, runtimeVersion, locked, bundled, ...sources });
   await Deno.writeTextFile(`${files}/${SBOM}`, sbom);
-  const bundled = shippedPackages(locked, sources.shipped).map(({ id, name, version }) => ({
-    name,
-    version,
-    license: sources.licenses.get(id),
-  }));
-  return { sbom, bundled };
-}
-
-/** Makes the Debian packages, where there are the tools for it. */
-async function writePackages(
-  built: readonly BuildInfo[],
-  contents: Contents,
-  place: Place,
-): Promise<void> {
-  const { root, scratch, files, epoch, report, signal } = place;
-  const hasTool = await run(["dpkg-deb", "--version"], { signal }).then(() => true, () => false);
-  if (!hasTool) return note(report, "no Debian package: dpkg-deb is not installed");
-  for (const { target, version, date = "" } of built) {
-    if (!target.endsWith("-linux-gnu")) continue;
-    using _ = report.step("package", `Debian, ${target}`);
-    const releaseDir = `${scratch}/${target}`;
-    const stage = `${releaseDir}.deb`;
-    const facts = { version, date, target, epoch, ...contents };
-    await makeDeb({ root, releaseDir, stage, outDir: files, ...facts, signal });
-  }
+  return sbom;
 }
 
 /** Packs the documentation as pages. */
@@ -293,10 +271,6 @@ async function tryOut(
         `${target}, and ${here.version}, ${here.layout}, ${here.target} was built`,
     );
   }
-}
-
-function note(report: Progress, text: string): void {
-  using _ = report.step("note", text);
 }
 
 /** Refuses to replace what is no release. */

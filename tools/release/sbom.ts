@@ -4,6 +4,7 @@
  * @module
  */
 import * as v from "valibot";
+import type { BundledPackage } from "../build/licenses.ts";
 
 const lock = v.object({
   /** Resolved versions, by what is imported: `npm:yaml@2.9.1`. */
@@ -73,17 +74,18 @@ export interface SbomOptions {
   readonly locked: LockedPackages;
   /** SPDX expressions, by the id of the package. */
   readonly licenses: ReadonlyMap<string, string>;
-  /** Specifiers that the programs import; what only tests and tools need is marked as excluded. */
-  readonly shipped: readonly string[];
+  /** The packages in the programs; those that only tests and tools need are marked as excluded. */
+  readonly bundled: readonly BundledPackage[];
 }
 
 /** Formats the bill of materials; the same facts give the same bytes. */
 export function formatSbom(options: SbomOptions): string {
-  const { version, date, license, runtimeVersion, locked, licenses, shipped } = options;
+  const { version, date, license, runtimeVersion, locked, licenses, bundled } = options;
   const byId = new Map(locked.packages.map((each) => [each.id, each]));
-  const roots = shipped.flatMap((specifier) => locked.imported.get(specifier) ?? []);
-  const isShipped = new Set(shippedPackages(locked, shipped));
+  const inPrograms = new Set(bundled.map(({ name, version }) => `${name}@${version}`));
+  const isBundled = ({ name, version }: BundledPackage) => inPrograms.has(`${name}@${version}`);
   const ref = (id: string) => purlOf(byId.get(id) ?? { ...split(id) });
+  const roots = [...locked.imported.values()].filter((id) => isBundled(byId.get(id) ?? split(id)));
   const product = `pkg:generic/cicd-toolkit@${version}`;
   const runtime = `pkg:github/denoland/deno@v${runtimeVersion}`;
   // Two entries that differ in the versions of peers are one package.
@@ -92,7 +94,7 @@ export function formatSbom(options: SbomOptions): string {
     "bom-ref": ref(each.id),
     name: each.name,
     version: each.version,
-    scope: isShipped.has(each) ? "required" : "excluded",
+    scope: isBundled(each) ? "required" : "excluded",
     hashes: [{ alg: "SHA-512", content: each.sha512 }],
     ...licensed(licenses.get(each.id)),
     purl: ref(each.id),
@@ -137,43 +139,11 @@ export function formatSbom(options: SbomOptions): string {
   return JSON.stringify(bom, null, 2) + "\n";
 }
 
-/** Returns the SPDX expression that a `package.json` states; `undefined` if it states none. */
-export function licenseOf(packageJson: string): string | undefined {
-  const named = v.object({ type: v.string() });
-  const manifest = v.object({
-    license: v.optional(v.union([v.string(), named])),
-    licenses: v.optional(v.array(named), []),
-  });
-  const { license, licenses } = v.parse(v.pipe(v.string(), v.parseJson(), manifest), packageJson);
-  if (license !== undefined) return typeof license === "string" ? license : license.type;
-  return licenses.length === 0 ? undefined : licenses.map(({ type }) => type).join(" OR ");
-}
-
 function licensed(expression: string | undefined): { readonly licenses?: readonly unknown[] } {
   if (expression === undefined) return {};
   // What is no expression, such as "SEE LICENSE IN file", can still be named.
   const isSpdx = /^[A-Za-z0-9.+() -]+$/.test(expression) && !/^SEE |^UNLICENSED$/.test(expression);
   return { licenses: [isSpdx ? { expression } : { license: { name: expression } }] };
-}
-
-/**
- * Returns the packages in the programs: those that they import, and what these need.
- *
- * @param shipped Specifiers, as of {@linkcode SbomOptions}.
- */
-export function shippedPackages(
-  locked: LockedPackages,
-  shipped: readonly string[],
-): readonly LockedPackage[] {
-  const byId = new Map(locked.packages.map((each) => [each.id, each]));
-  const reached = new Set<string>();
-  const next = shipped.flatMap((specifier) => locked.imported.get(specifier) ?? []);
-  for (let id = next.pop(); id !== undefined; id = next.pop()) {
-    if (reached.has(id)) continue;
-    reached.add(id);
-    next.push(...byId.get(id)?.needs ?? []);
-  }
-  return locked.packages.filter(({ id }) => reached.has(id));
 }
 
 function split(id: string): { readonly name: string; readonly version: string } {

@@ -9,7 +9,8 @@ import { makeSigningKey } from "../../support/signing_key.ts";
 const ROOT = new URL("../../..", import.meta.url).pathname.replace(/\/$/, "");
 const NAME = `${Deno.build.os}-${Deno.build.arch === "x86_64" ? "amd64" : "arm64"}`;
 const { version: VERSION } = JSON.parse(await Deno.readTextFile(`${ROOT}/deno.json`));
-const PACKAGE = `cicd-toolkit_${VERSION}_${NAME.replace(/^.*-/, "")}.deb`;
+const DEB = `cicd-toolkit_${VERSION}_${NAME.replace(/^.*-/, "")}.deb`;
+const RPM = `cicd-toolkit-${VERSION}-1.${Deno.build.arch}.rpm`;
 const ARCHIVE = `cicd-toolkit-${NAME}.tar.gz`;
 
 interface Done {
@@ -41,9 +42,43 @@ async function isInstalled(program: string): Promise<boolean> {
 async function release(out: string, ...args: readonly string[]): Promise<void> {
   const tool = [Deno.execPath(), "run", "--allow-all", "--quiet", `${ROOT}/tools/release.ts`];
   const here = `--target=${Deno.build.target}`;
-  const options = ["--layout=shared-runtime", "--offline", here, `--out=${out}`, ...args];
+  const who = "--maintainer=A Person <person@example.org>";
+  const options = ["--layout=shared-runtime", "--offline", here, who, `--out=${out}`, ...args];
   const done = await run([...tool, ...options], { env: { SOURCE_DATE_EPOCH: "1700000000" } });
   assert.equal(done.code, 0, done.stderr);
+}
+
+/** Installs the RPM in an empty root and compares it with the unpacked Debian package. */
+async function compareInstalled(directory: string, deb: string, rpm: string): Promise<void> {
+  const [unpacked, root] = [`${directory}/unpacked`, `${directory}/root`];
+  const must = async (argv: readonly string[]) => {
+    const done = await run(argv);
+    assert.deepEqual({ code: done.code, stderr: done.stderr }, { code: 0, stderr: "" });
+    return done.stdout;
+  };
+  await must(["dpkg-deb", "--extract", deb, unpacked]);
+  // Its scripts need a shell, and a machine whose systemd does not run is no reason to fail.
+  await Deno.mkdir(`${root}/bin`, { recursive: true });
+  const where = (await must(["sh", "-c", "command -v busybox"])).trim();
+  await must(["cp", "--dereference", where, `${root}/bin/sh`]);
+  // Debian's own advises against its use, on Debian.
+  const isDebian = await Deno.stat("/etc/debian_version").then(() => true, () => false);
+  const inRoot = ["rpm", "--root", root, ...isDebian ? ["--force-debian"] : []];
+  await must([...inRoot, "--install", "--nodeps", rpm]);
+  assert.equal(await must([...inRoot, "--verify", "--nodeps", "cicd-toolkit"]), "");
+  const list = async (tree: string) => {
+    const format = ["-not", "-type", "d", "-printf", "%M %U %G %s %P -> %l\\n"];
+    const lines = await must(["find", `${tree}/usr`, "-not", "-path", "*/rpm/*", ...format]);
+    return lines.trimEnd().replace("zsh/vendor-completions", "zsh/site-functions").split("\n")
+      .filter((line) => !/share\/(?:lintian|doc\/cicd-toolkit\/(?:copyright|changelog))/.test(line))
+      .sort();
+  };
+  assert.deepEqual(await list(root), await list(unpacked));
+  for (const each of ["bin", "lib/cicd-toolkit", "lib/systemd", "share/man", "share/fish"]) {
+    await must(["diff", "--recursive", `${unpacked}/usr/${each}`, `${root}/usr/${each}`]);
+  }
+  await must([...inRoot, "--erase", "cicd-toolkit"]);
+  assert.equal(await must(["find", root, "-name", "*cicd*"]), "");
 }
 
 const sbom = v.object({
@@ -78,13 +113,17 @@ Deno.test("a release can be checked, installed from loopback, and made again", a
   // The first is also installed and run.
   await Promise.all([release(first, key), release(second, key, "--no-try")]);
   const debs = await isInstalled("dpkg-deb");
+  const rpms = await isInstalled("rpmbuild");
   const read = (name: string) => Deno.readTextFile(`${first}/${name}`);
 
   await t.step("sha256sum accepts the checksums, all together and each", async () => {
     const names = [...Deno.readDirSync(first)].map(({ name }) => name).sort();
-    const docs = "cicd-toolkit-docs.tar.gz";
-    const made = [ARCHIVE, docs, "cicd-toolkit.cdx.json", "cicd-toolkit.intoto.json", "install.sh"];
-    const files = (debs ? [...made, PACKAGE] : made).sort();
+    const files = [
+      ...[ARCHIVE, "THIRD_PARTY_LICENSES", "install.sh", "cicd-toolkit-docs.tar.gz"],
+      ...["cicd-toolkit.cdx.json", "cicd-toolkit.intoto.json"],
+      ...debs ? [DEB] : [],
+      ...rpms ? [RPM] : [],
+    ].sort();
     const sums = [...files, ...files.map((name) => `${name}.sha256`)];
     const expected = [...sums, "checksums.txt", "checksums.txt.minisig"].sort();
     assert.deepEqual(names, expected);
@@ -109,22 +148,43 @@ Deno.test("a release can be checked, installed from loopback, and made again", a
     assert.equal(done.code, 0, done.stderr);
   });
 
-  await t.step("the bill of materials has every package of the lock", async () => {
-    const { components } = v.parse(sbom, JSON.parse(await read("cicd-toolkit.cdx.json")));
-    const { npm } = JSON.parse(await Deno.readTextFile(`${ROOT}/deno.lock`));
-    assert.equal(components.length, Object.keys(npm).length + 1);
-    const scope = (name: string) => components.find((each) => each.name === name)?.scope;
-    assert.deepEqual(
-      ["deno", "valibot", "dockerode", "fast-check", "typescript"].map(scope),
-      ["required", "required", "required", "excluded", "excluded"],
-    );
-  });
+  await t.step(
+    "the bill of materials has every package of the lock, and the licences what is in the programs",
+    async () => {
+      const { components } = v.parse(sbom, JSON.parse(await read("cicd-toolkit.cdx.json")));
+      const { npm } = JSON.parse(await Deno.readTextFile(`${ROOT}/deno.lock`));
+      assert.equal(components.length, Object.keys(npm).length + 1);
+      const scope = (name: string) => components.find((each) => each.name === name)?.scope;
+      const text = await read("THIRD_PARTY_LICENSES");
+      const parts = new Map(
+        text.split(`${"=".repeat(100)}\n`).slice(1).map((part) => {
+          const [title = "", license = "", , ...rest] = part.split("\n");
+          assert.match(license, /^Licence: \S/);
+          return [title, rest.join("\n").trim()];
+        }),
+      );
+      for (const { name, version, scope } of components) {
+        const title = name === "deno" ? name : `${name} ${version}`;
+        const has = parts.get(title);
+        assert.equal(has === undefined, scope === "excluded", title);
+        // A text, or the reason why there is none.
+        if (has !== undefined) {
+          assert.match(has, /warrant|no file with the text of its licence/i, title);
+        }
+      }
+      assert.equal(parts.size, components.filter(({ scope }) => scope === "required").length);
+      assert.deepEqual(
+        ["deno", "valibot", "dockerode", "fast-check", "typescript"].map(scope),
+        ["required", "required", "required", "excluded", "excluded"],
+      );
+    },
+  );
 
   await t.step("the provenance is about each file", async () => {
     const { subject } = JSON.parse(await read("cicd-toolkit.intoto.json"));
     const sums = await read("checksums.txt");
     for (const { name, digest } of subject) assert.ok(sums.includes(`${digest.sha256}  ${name}\n`));
-    assert.equal(subject.length, debs ? 5 : 4);
+    assert.equal(subject.length, 5 + Number(debs) + Number(rpms));
   });
 
   await t.step({
@@ -132,9 +192,26 @@ Deno.test("a release can be checked, installed from loopback, and made again", a
     ignore: !debs || !await isInstalled("lintian"),
     fn: async () => {
       const checks = ["--fail-on", "error,warning", "--tag-display-limit", "0", "--quiet"];
-      const done = await run(["lintian", ...checks, `${first}/${PACKAGE}`], { cwd: directory });
+      const done = await run(["lintian", ...checks, `${first}/${DEB}`], { cwd: directory });
       assert.equal(done.code, 0, done.stdout);
     },
+  });
+
+  await t.step({
+    name: "rpmlint has nothing against the RPM",
+    ignore: !rpms || !await isInstalled("rpmlint"),
+    fn: async () => {
+      const meant = `--rpmlintrc=${ROOT}/tools/release/package/rpmlintrc`;
+      const done = await run(["rpmlint", meant, `${first}/${RPM}`], { cwd: directory });
+      assert.equal(done.code, 0, done.stdout);
+      assert.match(done.stdout, / 0 errors, 0 warnings/);
+    },
+  });
+
+  await t.step({
+    name: "the RPM installs the files of the Debian package, and leaves none",
+    ignore: !debs || !rpms || Deno.uid() !== 0 || !await isInstalled("busybox"),
+    fn: () => compareInstalled(directory, `${first}/${DEB}`, `${first}/${RPM}`),
   });
 
   const scratch = `${directory}/scratch`;
