@@ -21,7 +21,8 @@ const USAGE = `Usage: deno task release [options]
   --base-url URL     where the release will be; may contain {version}
   --maintainer WHO   who packages name, as "NAME <ADDRESS>"; also $CICD_TOOLKIT_MAINTAINER.
                      With --base-url it must be set
-  --offline          do not download runtimes
+  --offline          do not use the network: no runtimes are downloaded, and there is no image
+  --mirror URL       where Debian's packages for the image come from (default: Debian's own)
   --no-try           do not install and run what was made
   --help
 `;
@@ -29,7 +30,7 @@ const USAGE = `Usage: deno task release [options]
 function parseOptions(args: readonly string[]): ReleaseOptions | "help" {
   const flags = readFlags(args, {
     switches: ["offline", "no-try"],
-    values: ["layout", "out", "key", "public-key", "base-url", "maintainer"],
+    values: ["layout", "out", "key", "public-key", "base-url", "maintainer", "mirror"],
     lists: ["target"],
   });
   if (flags.has("help")) return "help";
@@ -47,6 +48,7 @@ function parseOptions(args: readonly string[]): ReleaseOptions | "help" {
     publicKey: flags.value("public-key"),
     baseUrl: flags.value("base-url"),
     maintainer: flags.value("maintainer") ?? Deno.env.get("CICD_TOOLKIT_MAINTAINER"),
+    mirror: flags.value("mirror"),
     offline: flags.has("offline"),
     tries: !flags.has("no-try"),
   };
@@ -58,7 +60,11 @@ if (import.meta.main) {
   try {
     const options = parseOptions(Deno.args);
     if (options === "help") console.log(USAGE);
-    else await makeRelease(options, progress(false), stop.signal);
+    else {
+      const files = await makeRelease(options, progress(false), stop.signal);
+      console.log(`${options.out}/`);
+      for (const { name, bytes } of files) console.log(`${String(bytes).padStart(12)}  ${name}`);
+    }
   } catch (error) {
     console.error(`release: ${error instanceof Error ? error.message : String(error)}`);
     Deno.exitCode = error instanceof TypeError ? 64 : 1;

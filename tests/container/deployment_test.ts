@@ -1,55 +1,15 @@
 import assert from "node:assert/strict";
 import { useDockerEngine } from "../support/container_suite.ts";
-import { buildImage, DockerCli, IMAGE } from "../support/container_image.ts";
+import { buildImage, IMAGE } from "../support/container_image.ts";
+import { CLOSED, DeployedContainer } from "../support/deployed_container.ts";
 import { pause } from "../support/runner_process.ts";
 
 const docker = useDockerEngine(buildImage);
-const OWN = "mode=0700,uid=1000,gid=1000";
-
-/** As closed as `deploy/compose/compose.yaml` has it. */
-const CLOSED = [
-  ...["--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges"],
-  ...[`--tmpfs=/run/cicd:${OWN}`, `--tmpfs=/var/cache/cicd-toolkit:${OWN}`],
-  "--tmpfs=/tmp:mode=1777",
-];
-
-/** A container of the image, with a volume of its own for the state. */
-class Deployed implements AsyncDisposable {
-  readonly name = `test-${crypto.randomUUID()}`;
-  readonly cli = new DockerCli(docker.host);
-
-  async start(...options: readonly string[]): Promise<void> {
-    const volume = `--volume=${this.name}:/var/lib/cicd`;
-    const base = ["run", "--detach", `--name=${this.name}`, "--network=none", volume];
-    await this.cli.run(...base, ...options, IMAGE);
-    await this.answers();
-  }
-
-  async answers(): Promise<void> {
-    for (let tries = 0; tries < 300; tries++) {
-      if ((await this.health()).stdout.includes('"status":')) return;
-      await pause(100);
-    }
-    throw new Error(`It does not answer: ${JSON.stringify(await this.cli.try("logs", this.name))}`);
-  }
-
-  health() {
-    const curl = ["curl", "--silent", "--unix-socket", "/run/cicd/cicd-runner.sock"];
-    return this.exec(...curl, "http://localhost/health");
-  }
-
-  exec(...argv: readonly string[]) {
-    return this.cli.try("exec", this.name, ...argv);
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.cli.run("rm", "--force", this.name);
-    await this.cli.run("volume", "rm", this.name);
-  }
-}
+/** A container of the image on the engine of this file. */
+const deployed = () => new DeployedContainer(docker.host);
 
 Deno.test("the image runs jobs in a container without rights, on a file system it cannot write", async () => {
-  await using t = new Deployed();
+  await using t = deployed();
   await t.start(...CLOSED);
   const job = [
     "cicd-runner",
@@ -72,7 +32,7 @@ Deno.test("the image runs jobs in a container without rights, on a file system i
 });
 
 Deno.test("the image's health check is the one that Docker runs", async () => {
-  await using t = new Deployed();
+  await using t = deployed();
   await t.start(...CLOSED, "--health-interval=1s");
   for (let tries = 0; tries < 300; tries++) {
     const state = await t.cli.run("inspect", "--format={{.State.Health.Status}}", t.name);
@@ -83,7 +43,7 @@ Deno.test("the image's health check is the one that Docker runs", async () => {
 });
 
 Deno.test("the image's first process takes the processes that jobs orphan", async () => {
-  await using t = new Deployed();
+  await using t = deployed();
   await t.start(...CLOSED);
   // Both outlive their parent, and belong to the first process from then on.
   const { code } = await t.exec("sh", "-c", "(sleep 0.1 &) ; (true &)");
@@ -94,7 +54,7 @@ Deno.test("the image's first process takes the processes that jobs orphan", asyn
 });
 
 Deno.test("docker stop waits for the job at work, and the next start takes jobs again", async () => {
-  await using t = new Deployed();
+  await using t = deployed();
   await t.start(...CLOSED, "--env=STOP_WAIT_SECONDS=60");
   const work = ["-p", "web", "--", "sh", "-c", "echo began; sleep 3; echo ended"];
   const { stdout: id } = await t.exec("cicd-runner", "submit", ...work);
@@ -115,7 +75,7 @@ Deno.test("docker stop waits for the job at work, and the next start takes jobs 
 });
 
 Deno.test("a queue paused by a person stays paused across a stop", async () => {
-  await using t = new Deployed();
+  await using t = deployed();
   await t.start(...CLOSED, "--env=STOP_WAIT_SECONDS=60");
   await t.exec("cicd-runner", "pause");
   await t.cli.run("stop", "--time=60", t.name);
@@ -127,7 +87,7 @@ Deno.test("a queue paused by a person stays paused across a stop", async () => {
 });
 
 Deno.test("started as root, the image hands the volume on and drops every right", async () => {
-  await using t = new Deployed();
+  await using t = deployed();
   await t.cli.run(
     ...["run", "--rm", "--network=none", `--volume=${t.name}:/var/lib/cicd`, "--user=root"],
     ...["--entrypoint=chown", IMAGE, "root:root", "/var/lib/cicd"],
@@ -153,7 +113,7 @@ Deno.test("started as root, the image hands the volume on and drops every right"
 });
 
 Deno.test("a listener and a key from a file are configured as the files of deploy/ do it", async () => {
-  await using t = new Deployed();
+  await using t = deployed();
   const directory = await Deno.makeTempDir({ prefix: "deployed-" });
   try {
     await Deno.chmod(directory, 0o755);

@@ -73,6 +73,7 @@ const BLOCKS: Readonly<Record<string, How>> = {
   "docs/releasing.md deno task": "not run: release_test.ts makes a release",
   "docs/releasing.md sha256sum": "not run: a person's decision",
   "docs/releasing.md minisign": "not run: release_test.ts verifies with minisign where it is",
+  "docs/operations.md brew": "not run: needs Homebrew; release_test.ts evaluates the formula",
   "docs/operations.md sudo apt install": "not run: the system suite installs the package",
   "docs/operations.md cicd-runner upgrade": "grammar",
   "docs/operations.md journalctl": "not run: needs a journal; the system suite reads it",

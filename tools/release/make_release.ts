@@ -18,7 +18,9 @@ import { run } from "../build/run.ts";
 import { writeSite } from "../pages/write_site.ts";
 import { formatChecksums, sha256Of } from "./checksums.ts";
 import { requireMaintainer } from "./maintainer.ts";
+import { PACKAGE, readPart } from "./package.ts";
 import { note, type Place, writePackages } from "./packages.ts";
+import { formulaText } from "./formula.ts";
 import { releaseInstaller } from "./installer.ts";
 import { parsePublicKey, parseSigningKey, sign, type SigningKey } from "./minisign.ts";
 import { planTargets, type TargetPlan } from "./plan_targets.ts";
@@ -41,6 +43,8 @@ export interface ReleaseOptions {
   /** `NAME <ADDRESS>` for packages; a release that has an address needs one. */
   readonly maintainer: string | undefined;
   readonly offline: boolean;
+  /** Where the packages of an image come from. */
+  readonly mirror: string | undefined;
   /** Installs and runs the release before it replaces the one in `out`. */
   readonly tries: boolean;
 }
@@ -50,12 +54,18 @@ const SBOM = "cicd-toolkit.cdx.json";
 const DOCS = "cicd-toolkit-docs.tar.gz";
 const PROVENANCE = "cicd-toolkit.intoto.json";
 
-/** Makes a release in `out`, or leaves what was there. */
+/** A file of a release. */
+export interface ReleasedFile {
+  readonly name: string;
+  readonly bytes: number;
+}
+
+/** Makes a release in `out`, or leaves what was there; returns its files, sorted by name. */
 export async function makeRelease(
   options: ReleaseOptions,
   report: Progress,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<readonly ReleasedFile[]> {
   const { root, out } = options;
   const keys = await readKeys(options);
   const maintainer = requireMaintainer(options);
@@ -75,13 +85,15 @@ export async function makeRelease(
     if (info === undefined) throw new Error("Cannot make a release: no target can be built here");
     const sbom = await writeSbom(root, { files, releaseDir: `${scratch}/${info.target}` }, info);
     const place = { root, scratch, files, epoch, report, signal };
-    await writePackages(built, { sbom, maintainer }, place);
+    const image = options.offline ? {} : { image: { mirror: options.mirror } };
+    await writePackages(built, { sbom, maintainer, ...image }, place);
     await writeInstaller(root, files, {
       version: info.version,
       baseUrl: options.baseUrl,
       publicKey: keys.publicKey,
     });
-    await writeDocs({ root, scratch, files, epoch, report, signal });
+    await writeDocs(place);
+    await writeFormula(built, options, { files, report });
     const materials = await readMaterials(root, info, plans);
     await writeProvenance(files, built, materials);
     await writeChecksums(files, keys.signing, info.version);
@@ -89,6 +101,7 @@ export async function makeRelease(
     await remove(out);
     await Deno.rename(files, out);
     report.done({ version: info.version, targets: built.length, out });
+    return await listFiles(out);
   } finally {
     await remove(scratch);
   }
@@ -184,6 +197,22 @@ async function writeInstaller(
   await Deno.chmod(`${files}/install.sh`, 0o755);
 }
 
+/** Writes the formula of Homebrew, which needs to know where the archives will be. */
+async function writeFormula(
+  built: readonly BuildInfo[],
+  { root, baseUrl }: Pick<ReleaseOptions, "root" | "baseUrl">,
+  { files, report }: Pick<Place, "files" | "report">,
+): Promise<void> {
+  if (baseUrl === undefined) return note(report, "no formula of Homebrew: there is no --base-url");
+  const archives = new Map<string, string>();
+  for (const { target } of built) {
+    archives.set(target, await sha256Of(`${files}/${archiveName(target)}`));
+  }
+  const version = built[0]?.version ?? "";
+  const text = formulaText(await readPart(root, "formula.rb"), { version, baseUrl, archives });
+  await Deno.writeTextFile(`${files}/${PACKAGE}.rb`, text);
+}
+
 async function readMaterials(
   root: string,
   info: BuildInfo,
@@ -271,6 +300,13 @@ async function tryOut(
         `${target}, and ${here.version}, ${here.layout}, ${here.target} was built`,
     );
   }
+}
+
+async function listFiles(directory: string): Promise<readonly ReleasedFile[]> {
+  const names = (await Array.fromAsync(Deno.readDir(directory))).map(({ name }) => name).sort();
+  const sizes = names.map(async (name) => (await Deno.stat(`${directory}/${name}`)).size);
+  const all = await Promise.all(sizes);
+  return names.map((name, at) => ({ name, bytes: all[at] ?? 0 }));
 }
 
 /** Refuses to replace what is no release. */

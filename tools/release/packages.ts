@@ -7,6 +7,7 @@ import type { BuildInfo } from "@lib/features/install/build_info.ts";
 import type { Progress } from "../build/progress.ts";
 import { run } from "../build/run.ts";
 import { makeDeb } from "./deb.ts";
+import { makeImage, type MakeImageOptions } from "./image.ts";
 import type { PackageOptions } from "./package.ts";
 import { makeRpm } from "./rpm.ts";
 
@@ -36,26 +37,47 @@ const FORMATS: readonly Format[] = [
   { name: "RPM", tool: "rpmbuild", make: makeRpm },
 ];
 
-/** Makes each package of each build for Linux. */
+/** Facts of all packages. */
+export interface AllFacts extends Pick<PackageOptions, "sbom" | "maintainer"> {
+  /** Absent if there is to be no image. */
+  readonly image?: Pick<MakeImageOptions, "mirror">;
+}
+
+/** Makes each package of each build for Linux, and the image of the one for this machine. */
 export async function writePackages(
   built: readonly BuildInfo[],
-  facts: Pick<PackageOptions, "sbom" | "maintainer">,
+  { image, ...facts }: AllFacts,
   { root, scratch, files, epoch, report, signal }: Place,
 ): Promise<void> {
+  const options = ({ target, version, date = "" }: BuildInfo, name: string) => {
+    const releaseDir = `${scratch}/${target}`;
+    const place = { root, releaseDir, stage: `${releaseDir}.${name}`, outDir: files, signal };
+    return { ...place, version, date, target, epoch, ...facts };
+  };
   for (const { name, tool, make } of FORMATS) {
-    const hasTool = await run([tool, "--version"], { signal }).then(() => true, () => false);
-    if (!hasTool) {
+    if (!await isInstalled(tool, signal)) {
       note(report, `no ${name}: ${tool} is not installed`);
       continue;
     }
-    for (const { target, version, date = "" } of built) {
-      if (!target.endsWith("-linux-gnu")) continue;
-      using _ = report.step("package", `${name}, ${target}`);
-      const releaseDir = `${scratch}/${target}`;
-      const place = { root, releaseDir, stage: `${releaseDir}.${tool}`, outDir: files, signal };
-      await make({ ...place, version, date, target, epoch, ...facts });
+    for (const info of built.filter(({ target }) => target.endsWith("-linux-gnu"))) {
+      using _ = report.step("package", `${name}, ${info.target}`);
+      await make(options(info, tool));
     }
   }
+  const here = built.find(({ target }) => target === Deno.build.target);
+  if (image === undefined) return note(report, "no image: its packages come from the network");
+  if (here === undefined) {
+    return note(report, `no image: nothing for ${Deno.build.target} was built`);
+  }
+  if (!await isInstalled("mmdebstrap", signal)) {
+    return note(report, "no image: mmdebstrap is not installed");
+  }
+  using _ = report.step("package", `image, ${here.target}`);
+  await makeImage({ ...options(here, "image"), ...image });
+}
+
+async function isInstalled(tool: string, signal: AbortSignal): Promise<boolean> {
+  return await run([tool, "--version"], { signal }).then(() => true, () => false);
 }
 
 /** Reports what is not a step of its own. */

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import * as v from "valibot";
 import { parse } from "yaml";
 import { RELEASE_TARGETS } from "../../../tools/build/layout.ts";
+import { parseChecksums } from "../../../tools/release/checksums.ts";
 import { parsePublicKey, verify } from "../../../tools/release/minisign.ts";
 import { serveRelease } from "../../../tools/release/smoke.ts";
 import { makeSigningKey } from "../../support/signing_key.ts";
@@ -12,6 +13,8 @@ const { version: VERSION } = JSON.parse(await Deno.readTextFile(`${ROOT}/deno.js
 const DEB = `cicd-toolkit_${VERSION}_${NAME.replace(/^.*-/, "")}.deb`;
 const RPM = `cicd-toolkit-${VERSION}-1.${Deno.build.arch}.rpm`;
 const ARCHIVE = `cicd-toolkit-${NAME}.tar.gz`;
+
+const BASE_URL = "https://example.org/us/cicd-toolkit/releases/download/v{version}";
 
 interface Done {
   readonly code: number;
@@ -43,8 +46,11 @@ async function release(out: string, ...args: readonly string[]): Promise<void> {
   const tool = [Deno.execPath(), "run", "--allow-all", "--quiet", `${ROOT}/tools/release.ts`];
   const here = `--target=${Deno.build.target}`;
   const who = "--maintainer=A Person <person@example.org>";
-  const options = ["--layout=shared-runtime", "--offline", here, who, `--out=${out}`, ...args];
-  const done = await run([...tool, ...options], { env: { SOURCE_DATE_EPOCH: "1700000000" } });
+  const where = `--base-url=${BASE_URL}`;
+  const common = ["--layout=shared-runtime", "--offline", here, who, where, `--out=${out}`];
+  const done = await run([...tool, ...common, ...args], {
+    env: { SOURCE_DATE_EPOCH: "1700000000" },
+  });
   assert.equal(done.code, 0, done.stderr);
 }
 
@@ -80,6 +86,19 @@ async function compareInstalled(directory: string, deb: string, rpm: string): Pr
   await must([...inRoot, "--erase", "cicd-toolkit"]);
   assert.equal(await must(["find", root, "-name", "*cicd*"]), "");
 }
+
+/** What `formula_stand_in.rb` prints. */
+const formula = v.object({
+  name: v.literal("CicdToolkit"),
+  desc: v.string(),
+  homepage: v.pipe(v.string(), v.url()),
+  license: v.literal("MIT"),
+  downloads: v.array(v.object({ where: v.array(v.string()), url: v.string(), sha256: v.string() })),
+  done: v.array(v.array(v.string())),
+  caveats: v.array(v.string()),
+  service: v.object({ run: v.array(v.string()), keep_alive: v.literal(true) }),
+  test: v.literal(true),
+});
 
 const sbom = v.object({
   bomFormat: v.literal("CycloneDX"),
@@ -120,7 +139,7 @@ Deno.test("a release can be checked, installed from loopback, and made again", a
     const names = [...Deno.readDirSync(first)].map(({ name }) => name).sort();
     const files = [
       ...[ARCHIVE, "THIRD_PARTY_LICENSES", "install.sh", "cicd-toolkit-docs.tar.gz"],
-      ...["cicd-toolkit.cdx.json", "cicd-toolkit.intoto.json"],
+      ...["cicd-toolkit.rb", "cicd-toolkit.cdx.json", "cicd-toolkit.intoto.json"],
       ...debs ? [DEB] : [],
       ...rpms ? [RPM] : [],
     ].sort();
@@ -184,7 +203,7 @@ Deno.test("a release can be checked, installed from loopback, and made again", a
     const { subject } = JSON.parse(await read("cicd-toolkit.intoto.json"));
     const sums = await read("checksums.txt");
     for (const { name, digest } of subject) assert.ok(sums.includes(`${digest.sha256}  ${name}\n`));
-    assert.equal(subject.length, 5 + Number(debs) + Number(rpms));
+    assert.equal(subject.length, 6 + Number(debs) + Number(rpms));
   });
 
   await t.step({
@@ -212,6 +231,39 @@ Deno.test("a release can be checked, installed from loopback, and made again", a
     name: "the RPM installs the files of the Debian package, and leaves none",
     ignore: !debs || !rpms || Deno.uid() !== 0 || !await isInstalled("busybox"),
     fn: () => compareInstalled(directory, `${first}/${DEB}`, `${first}/${RPM}`),
+  });
+
+  await t.step({
+    name: "Homebrew's formula is valid Ruby, and downloads what the checksums are of",
+    ignore: !await isInstalled("ruby"),
+    fn: async () => {
+      const file = `${first}/cicd-toolkit.rb`;
+      const syntax = await run(["ruby", "-wc", file]);
+      assert.deepEqual(syntax, { code: 0, stdout: "Syntax OK\n", stderr: "" });
+      const done = await run(["ruby", `${ROOT}/tests/support/formula_stand_in.rb`, file]);
+      assert.equal(done.code, 0, done.stderr);
+      const said = v.parse(formula, JSON.parse(done.stdout));
+      const sums = parseChecksums(await read("checksums.txt"));
+      const url = `${BASE_URL.replace("{version}", VERSION)}/${ARCHIVE}`;
+      assert.deepEqual(said.downloads.map(({ url, sha256 }) => [url, sha256]), [
+        [url, sums.get(ARCHIVE)],
+      ]);
+      // As `brew audit` demands.
+      assert.match(said.desc, /^(?!A |An |The |Cicd)[A-Z].{10,78}[^.]$/);
+      const { stdout: listed } = await run(["tar", "-tzf", `${first}/${ARCHIVE}`]);
+      const names = new Set(listed.split("\n").map((name) => name.replace(/^\.\//, "")));
+      for (const [what, , ...paths] of said.done) {
+        if (what === "install") {
+          for (const name of paths) assert.ok(names.has(name) || names.has(`${name}/`), name);
+        }
+        if (what === "install_symlink") {
+          for (const path of paths) assert.ok(names.has(path.replace(/^\/libexec\//, "")), path);
+        }
+      }
+      assert.deepEqual(said.service.run, ["/opt_bin/cicd-runner", "daemon"]);
+      assert.equal(said.caveats.length, 2);
+      for (const text of said.caveats) assert.match(text, /systemd/);
+    },
   });
 
   const scratch = `${directory}/scratch`;
