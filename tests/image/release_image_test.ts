@@ -26,7 +26,7 @@ async function output(program: string, ...args: readonly string[]): Promise<stri
 
 Deno.test("the image of a release is loaded, runs jobs as a sidecar, and stops when asked", async (t) => {
   await using stack = new AsyncDisposableStack();
-  const signal = AbortSignal.timeout(900_000);
+  const signal = AbortSignal.timeout(1_800_000);
   const releaseDir = await releaseUnderTest(stack, signal);
   const directory = await Deno.makeTempDir({ prefix: "release-image-" });
   stack.defer(() => Deno.remove(directory, { recursive: true }));

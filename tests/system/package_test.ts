@@ -34,14 +34,34 @@ Deno.test("the Debian package installs, upgrades and goes while jobs run", async
   const cicd = (...args: readonly string[]) =>
     machine.run(["cicd-runner", ...args], { user, timeoutMs: 60_000 });
   const pid = (unit: string) => systemctl("show", "--property=MainPID", "--value", unit);
-  /** Submits a job that ends when there is a file; returns its id once it runs. */
-  const submit = async (gate: string) => {
-    const script = `until [ -e ~/${gate} ]; do sleep 0.2; done; echo after ${gate}`;
-    const id = await cicd("submit", "-p", "web", "--", "sh", "-c", script);
-    const unit = `cicd-job-${id}-1.service`;
-    const runs = async () => await systemctl("is-active", unit) === "active";
-    await machine.waitFor(unit, runs, { timeoutMs: 60_000 });
-    return { id, runs };
+  /** Submits jobs that count until there is a file; returns their ids once the first ones run. */
+  const submit = async (count: number, gate: string) => {
+    const script = `i=0; until [ -e ~/${gate} ]; do i=$((i + 1)); echo $i; sleep 0.2; done; exit 3`;
+    const one = `cicd-runner submit -p web -- sh -c '${script}'`;
+    const loop = `for i in $(seq ${count}); do ${one}; done`;
+    const said = await machine.run(["sh", "-c", loop], { user, timeoutMs: 60_000 });
+    const ids = said.trim().split("\n");
+    assert.equal(ids.length, count);
+    await machine.waitFor("a running job", async () => (await running()).length > 0, {
+      timeoutMs: 60_000,
+    });
+    return ids;
+  };
+  /** The units of jobs that run, with the process of each. */
+  const running = async () => {
+    const listed = await systemctl("list-units", "--plain", "--no-legend", "cicd-job-*.service");
+    const names = listed.split("\n").filter((line) => line.includes(" running "))
+      .map((line) => line.replace(/ .*/, ""));
+    return await Promise.all(names.map(async (name) => `${name} ${await pid(name)}`));
+  };
+  /** Lets the jobs end; each has its exit code, and each line once. */
+  const isWhole = async (ids: readonly string[]) => {
+    for (const id of ids) {
+      const wait = ["cicd-runner", "wait", id];
+      assert.equal((await machine.exec(wait, { user, timeoutMs: 60_000 })).code, 3, id);
+      const lines = (await cicd("logs", id)).trim().split("\n").filter((line) => line !== "");
+      assert.deepEqual(lines, lines.map((_, at) => String(at + 1)), id);
+    }
   };
 
   await t.step("installed, it enables nothing", async () => {
@@ -70,28 +90,36 @@ Deno.test("the Debian package installs, upgrades and goes while jobs run", async
   );
 
   await t.step("an upgrade restarts the programs, and no job", async () => {
-    const { id, runs } = await submit("one");
+    const ids = await submit(20, "one");
     const units = ["cicd-runner.service", "cicd-agent@web.service"];
-    const before = await Promise.all(units.map(pid));
+    const [before, jobs] = [await Promise.all(units.map(pid)), await running()];
     await dpkg("--install", second);
-    assert.equal(await runs(), true);
-    const after = await Promise.all(units.map(pid));
+    const [after, still] = [await Promise.all(units.map(pid)), await running()];
     after.forEach((now, at) => assert.notEqual(now, before[at], units[at]));
+    for (const job of jobs) assert.ok(still.includes(job), job);
     assert.equal(await systemctl("is-enabled", "cicd-runner.socket"), "enabled");
     await machine.run(["touch", "/home/dev/one"], { user });
-    await cicd("wait", id);
-    assert.match(await cicd("logs", id), /^after one$/m);
+    await isWhole(ids);
   });
 
   await t.step("removed, it stops the programs and leaves jobs and state", async () => {
-    const { runs } = await submit("two");
+    const ids = await submit(3, "two");
+    const jobs = await running();
     await dpkg("--remove", "cicd-toolkit");
     for (const name of ["cicd-runner.socket", "cicd-runner.service", "cicd-agent@web.service"]) {
       assert.notEqual(await systemctl("is-active", name), "active", name);
     }
-    assert.equal(await runs(), true);
+    assert.deepEqual(await running(), jobs);
     const left = ["find", "/usr/lib/cicd-toolkit", "/usr/lib/systemd/user", "-name", "*cicd*"];
     assert.equal((await machine.exec(left)).stdout, "");
     await machine.run(["test", "-f", "/home/dev/.local/state/cicd-toolkit/runner.db"], { user });
+    // They end while there is nothing to take their results, and have them once there is again.
+    await machine.run(["touch", "/home/dev/two"], { user });
+    await machine.waitFor("no job", async () => (await running()).length === 0, {
+      timeoutMs: 60_000,
+    });
+    await dpkg("--install", second);
+    await systemctl("start", "cicd-runner.socket");
+    await isWhole(ids);
   });
 });
