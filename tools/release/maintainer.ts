@@ -18,7 +18,7 @@ export function requireMaintainer(
     readonly baseUrl: string | undefined;
   },
 ): string {
-  if (maintainer === undefined) {
+  if (maintainer === undefined || maintainer === "") {
     if (baseUrl === undefined) return NOBODY;
     throw new TypeError(
       "Cannot publish packages without a maintainer; " +

@@ -314,3 +314,18 @@ Deno.test("a release replaces nothing but a release", async () => {
     await Deno.remove(directory, { recursive: true });
   }
 });
+
+Deno.test("a release that has an address is not made in nobody's name", async () => {
+  const directory = await Deno.makeTempDir({ prefix: "release-" });
+  try {
+    const tool = [Deno.execPath(), "run", "--allow-all", "--quiet", `${ROOT}/tools/release.ts`];
+    const done = await run([...tool, `--base-url=${BASE_URL}`, `--out=${directory}`], {
+      env: { SOURCE_DATE_EPOCH: "1700000000", CICD_TOOLKIT_MAINTAINER: "" },
+    });
+    assert.equal(done.code, 64);
+    assert.match(done.stderr, /Cannot publish packages without a maintainer; state it with --main/);
+    assert.deepEqual([...Deno.readDirSync(directory)], []);
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+});

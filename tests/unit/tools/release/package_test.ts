@@ -13,7 +13,7 @@ const baseUrl = "https://example.org/{version}";
 Deno.test("requireMaintainer() takes a name and an address", () => {
   const maintainer = "A Person <person@example.org>";
   assert.equal(requireMaintainer({ maintainer, baseUrl }), maintainer);
-  for (const wrong of ["", "person@example.org", "<person@example.org>", "A <b>", "A\nB <c@d>"]) {
+  for (const wrong of [" ", "person@example.org", "<person@example.org>", "A <b>", "A\nB <c@d>"]) {
     assert.throws(() => requireMaintainer({ maintainer: wrong, baseUrl }), /it is not NAME <ADDR/);
   }
 });
@@ -23,6 +23,7 @@ Deno.test("requireMaintainer() refuses to publish in nobody's name", () => {
     () => requireMaintainer({ maintainer: undefined, baseUrl }),
     /Cannot publish packages without a maintainer; state it with --maintainer "NAME <ADDRESS>"/,
   );
+  assert.throws(() => requireMaintainer({ maintainer: "", baseUrl }), /without a maintainer/);
   const here = requireMaintainer({ maintainer: undefined, baseUrl: undefined });
   assert.equal(here, "nobody <nobody@localhost>");
 });
