@@ -30,7 +30,7 @@ async function run(
   const { code, stdout, stderr } = await new Deno.Command(program, {
     args,
     stdin: "null",
-    signal: AbortSignal.timeout(300_000),
+    signal: AbortSignal.timeout(900_000),
     ...options,
   }).output();
   const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
