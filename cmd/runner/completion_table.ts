@@ -32,6 +32,7 @@ projects	List projects and their queues
 pause	Pause a queue: jobs are accepted but not started
 resume	Resume a queue: accept and start jobs
 drain	Drain a queue: refuse new jobs, run the accepted ones
+host	Show the machine: what it is, and how busy
 retention	Show or remove the ended jobs beyond the limits of retention
 clean	Clean up after jobs: old jobs, caches, images, repository mirrors
 keys	Manage the keys for access to the runner over TCP
@@ -268,6 +269,9 @@ agent	Run the agent of one project, as cicd-agent does
 @projects	
 -w	Return when no job is queued or running
 --wait	Return when no job is queued or running
+
+# host
+--local	Only what this machine is, without asking the runner
 
 # retention
 --dry-run	Show what would be removed; the default

@@ -12,7 +12,7 @@ import type { ProjectName } from "@lib/core/ids.ts";
 import type { Logger } from "@lib/core/logger.ts";
 import { TaskGroup } from "@lib/core/task_group.ts";
 import { VERSION } from "@lib/core/version.ts";
-import { layoutOf } from "@lib/features/install/program_paths.ts";
+import { layoutOf, programCommand } from "@lib/features/install/program_paths.ts";
 import { HTTP, PROGRAM } from "@lib/foundations/config/program_keys.ts";
 import { type HttpServer, type Listener, startHttpServer } from "@lib/foundations/http/server.ts";
 import { readBootId } from "@lib/foundations/process/boot_id.ts";
@@ -238,6 +238,7 @@ export async function startRunner(input: RunnerInput) {
       unreadableSecrets: countForeignSecrets(db, envelopePrefix(key)),
       warnings: input.warnings,
     }),
+    ownCommand: () => programCommand("runner", Deno.execPath(), Deno.mainModule),
     unreadyReasons: () =>
       [intake.stateProblem() ?? dispatcher.unreadyReason(), intake.diskProblem()].filter((reason) =>
         reason !== undefined

@@ -87,7 +87,8 @@ export interface RunnerPart extends Partial<Disposable> {
   readonly sockets?: readonly AnySocket[];
   readonly foreignPaths?: ForeignPaths;
   readonly authenticator?: Authenticator;
-  readonly metrics?: () => readonly Metric[];
+  /** Collects its metrics; what that needs is loaded by the first scrape. */
+  readonly metrics?: () => readonly Metric[] | Promise<readonly Metric[]>;
   /** Starts background work, after all features are made. */
   readonly start?: () => void;
   /** The configuration has changed. */
@@ -151,6 +152,8 @@ export interface RunnerServices {
    */
   readonly startExpected: (ending?: number) => void;
   readonly facts: () => RunnerFacts;
+  /** Returns the command of this program, to be followed by arguments. */
+  readonly ownCommand: () => readonly string[];
   /** Returns the reasons why the runner is not ready, one sentence each. */
   readonly unreadyReasons: () => readonly string[];
   /** Returns the load of the API's server. */

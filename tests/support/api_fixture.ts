@@ -19,6 +19,7 @@ import { OutboxStore } from "@lib/features/gryt/outbox_store.ts";
 import { isGrytPath, noSuchPath, wrongMethod } from "@lib/features/gryt/problems.ts";
 import { grytRoutes } from "@lib/features/gryt/routes.ts";
 import { type GrytService, WaitingAnswers } from "@lib/features/gryt/service.ts";
+import { hostRoutes } from "@lib/features/host/host_routes.ts";
 import { part as jobsPart } from "@lib/features/jobs/runner.ts";
 import { part as statusPart } from "@lib/features/status/runner.ts";
 import type { Origin } from "@lib/foundations/http/listener.ts";
@@ -130,6 +131,7 @@ export function openApi(
       unreadableSecrets: 0,
       warnings: [],
     }),
+    ownCommand: () => ["/bin/false"],
     unreadyReasons: () => [],
     serverLoad: () => ({ connections: 0, activeRequests: 0 }),
     parts: () => made,
@@ -197,6 +199,7 @@ function plainParts(keys: KeyStore): Parts {
     jobs: jobsPart,
     artifacts: () => ({ routes: artifactRoutes({ list: nothing, find: nothing }, noMask) }),
     status: statusPart,
+    host: (services) => ({ routes: hostRoutes(services, nothing) }),
     cleaning: () => ({
       routes: cleaningRoutes({
         clean: ({ dryRun }) =>

@@ -39,6 +39,7 @@ export const LAZY_PACKAGES: readonly LazyModule[] = [
   { name: "jsonc-parser", exports: "createScanner" },
   { name: "prom-client", exports: "Counter, Gauge, Registry, openMetricsContentType" },
   { name: "string-width", exports: "default" },
+  { name: "systeminformation", exports: "default" },
   { name: "ws", exports: "WebSocketServer" },
 ];
 

@@ -43,6 +43,7 @@ const OWNERS: Readonly<Record<string, readonly string[]>> = {
   "ipaddr.js": ["lib/features/gryt/"],
   "jsonc-parser": ["lib/foundations/http/"],
   "string-width": ["lib/foundations/cli/"],
+  "systeminformation": ["lib/foundations/host/"],
   "prom-client": ["lib/foundations/metrics/"],
   "uuid": ["lib/core/"],
   "valibot": ["lib/", "cmd/"],

@@ -84,9 +84,8 @@ function runnerRoutes(ports: RunnerServices): readonly AnyRoute[] {
       handle: async (_, reply) => {
         // The library is only loaded when the metrics are scraped.
         const { renderMetrics } = await import("@lib/foundations/metrics/render_metrics.ts");
-        const { text, contentType } = await renderMetrics(
-          ports.parts().flatMap(({ metrics }) => metrics?.() ?? []),
-        );
+        const collected = await Promise.all(ports.parts().map(({ metrics }) => metrics?.() ?? []));
+        const { text, contentType } = await renderMetrics(collected.flat());
         return reply.raw(new Response(text, { headers: { "content-type": contentType } }));
       },
     }),

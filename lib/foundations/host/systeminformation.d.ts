@@ -1,0 +1,12 @@
+/**
+ * Types of the part of systeminformation in use. The published types depend on those of Node, which
+ * would replace the runtime's own in the whole project.
+ */
+
+/** The library; its answers are checked when they arrive. */
+declare const library: {
+  osInfo(): Promise<unknown>;
+  cpu(): Promise<unknown>;
+  system(): Promise<unknown>;
+};
+export default library;
