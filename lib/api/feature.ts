@@ -14,7 +14,7 @@ import type { Logger } from "@lib/core/logger.ts";
 import type { TaskGroup } from "@lib/core/task_group.ts";
 import type { Config, Section } from "@lib/foundations/config/config.ts";
 import type { BodyLimits } from "@lib/foundations/http/body.ts";
-import type { Metric } from "@lib/foundations/metrics/render_metrics.ts";
+import type { Metric } from "@lib/foundations/metrics/metric.ts";
 import type { RunCommand } from "@lib/foundations/process/run_command.ts";
 import type { Database, Migration } from "@lib/foundations/store/database.ts";
 import type { Executor } from "@lib/spine/jobs/executor.ts";

@@ -9,6 +9,7 @@ import * as fc from "fast-check";
 import { type JobId, newJobId, parseProjectName, type ProjectName } from "@lib/core/ids.ts";
 import { migrations as accessMigrations } from "@lib/features/access/runner.ts";
 import { GRYT_MIGRATIONS } from "@lib/features/gryt/ledger.ts";
+import { DURATION_MIGRATIONS } from "@lib/features/host/durations.ts";
 import { type Database, openDatabase, type Schema } from "@lib/foundations/store/database.ts";
 import * as jobsApi from "@lib/features/jobs/runner.ts";
 import {
@@ -159,6 +160,7 @@ export function allSchemas(): readonly Schema[] {
     { name: "job_commits", migrations: COMMIT_MIGRATIONS },
     { name: "job_counts", migrations: COUNT_MIGRATIONS },
     { name: jobsApi.schema, migrations: jobsApi.migrations },
+    { name: "host", migrations: DURATION_MIGRATIONS },
     { name: "gryt", migrations: GRYT_MIGRATIONS },
     { name: "access", migrations: accessMigrations },
   ];

@@ -37,7 +37,7 @@ export const LAZY_PACKAGES: readonly LazyModule[] = [
   { name: "dockerode", exports: "default" },
   { name: "ipaddr.js", exports: "default" },
   { name: "jsonc-parser", exports: "createScanner" },
-  { name: "prom-client", exports: "Counter, Gauge, Registry, openMetricsContentType" },
+  { name: "prom-client", exports: "Counter, Gauge, Histogram, Registry, openMetricsContentType" },
   { name: "string-width", exports: "default" },
   { name: "systeminformation", exports: "default" },
   { name: "ws", exports: "WebSocketServer" },

@@ -23,7 +23,7 @@ import { grytLogSocket, grytRoutes } from "@lib/features/gryt/routes.ts";
 import { type GrytService, WaitingAnswers } from "@lib/features/gryt/service.ts";
 import { type GrytSettings, readGrytSettings } from "@lib/features/gryt/settings.ts";
 import { ENGINE } from "@lib/foundations/config/program_keys.ts";
-import type { Metric } from "@lib/foundations/metrics/render_metrics.ts";
+import type { Metric } from "@lib/foundations/metrics/metric.ts";
 import { isTerminal, type Job } from "@lib/spine/jobs/model.ts";
 export { GRYT_MIGRATIONS as migrations } from "@lib/features/gryt/ledger.ts";
 

@@ -7,9 +7,12 @@
  */
 import type { RunnerPart, RunnerServices } from "@lib/api/feature.ts";
 import { VERSION } from "@lib/core/version.ts";
+import { durationMetrics } from "@lib/features/host/durations.ts";
 import type { HostInventory } from "@lib/features/host/host_inventory.ts";
 import { hostRoutes } from "@lib/features/host/host_routes.ts";
 import { PROGRAM } from "@lib/foundations/config/program_keys.ts";
+
+export { DURATION_MIGRATIONS as migrations } from "@lib/features/host/durations.ts";
 
 /** Variables of the process that takes the inventory. */
 const PASSED = ["PATH", "HOME", "TMPDIR", "CICD_TOOLKIT_CACHE", "DENO_DIR"];
@@ -40,5 +43,18 @@ export function part(services: RunnerServices): RunnerPart {
   };
   return {
     routes: hostRoutes(services, async (signal) => await (await (opened ??= open())).get(signal)),
+    async metrics() {
+      const { lookAtAll } = await import("@lib/features/host/host_view.ts");
+      const { hostMetrics } = await import("@lib/features/host/metrics.ts");
+      const { store, db, clock, configuredProjects } = services;
+      const known = new Set<string>([
+        ...configuredProjects(),
+        ...store.counts().map(({ project }) => project),
+      ]);
+      return [
+        ...hostMetrics(lookAtAll(services), clock.now()),
+        ...durationMetrics(db, (project) => known.has(project)),
+      ];
+    },
   };
 }

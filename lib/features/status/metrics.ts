@@ -4,13 +4,19 @@
  * @module
  */
 import type { RunnerServices } from "@lib/api/feature.ts";
-import type { Metric } from "@lib/foundations/metrics/render_metrics.ts";
+import type { Metric } from "@lib/foundations/metrics/metric.ts";
 
 /** The parts of the runner that are measured. */
 type Measured =
-  & Pick<RunnerServices, "store" | "clock" | "unreadyReasons" | "configuredProjects">
+  & Pick<
+    RunnerServices,
+    "store" | "clock" | "unreadyReasons" | "configuredProjects" | "agentProblems"
+  >
   & {
-    readonly facts: () => Pick<ReturnType<RunnerServices["facts"]>, "version" | "startedAt">;
+    readonly facts: () => Pick<
+      ReturnType<RunnerServices["facts"]>,
+      "version" | "startedAt" | "maxRunning"
+    >;
     readonly serverLoad: () => Pick<
       ReturnType<RunnerServices["serverLoad"]>,
       "connections" | "activeRequests"
@@ -19,9 +25,9 @@ type Measured =
 
 /** Collects the metrics of the runner itself and of the queue. */
 export function collectMetrics(
-  { store, clock, facts, serverLoad, unreadyReasons, configuredProjects }: Measured,
+  { store, clock, facts, serverLoad, unreadyReasons, configuredProjects, agentProblems }: Measured,
 ): readonly Metric[] {
-  const { version, startedAt } = facts();
+  const { version, startedAt, maxRunning } = facts();
   const { connections, activeRequests } = serverLoad();
   const counts = store.counts();
   const known = new Set<string>([...configuredProjects(), ...counts.map(({ project }) => project)]);
@@ -75,6 +81,16 @@ export function collectMetrics(
     sum("cicd_attempt_wall_seconds", "Run time of ended attempts", (sums) => sums.wallSeconds),
     sum("cicd_attempt_cpu_seconds", "CPU time of ended attempts", ({ cpuSeconds }) => cpuSeconds),
     sum("cicd_attempt_log_bytes", "Log of ended attempts", ({ logBytes }) => logBytes),
+    gauge("cicd_queue_depth", "Jobs that are queued", store.queuedCount()),
+    gauge("cicd_queue_in_flight", "Jobs that start or run", store.inFlightCount()),
+    gauge("cicd_queue_max_running", "Jobs that may run at the same time", maxRunning),
+    {
+      name: "cicd_agent_problem",
+      help: "1 while the agent of a project does not answer or cannot do its work",
+      type: "gauge",
+      labelNames: ["project"],
+      samples: agentProblems().map(({ project }) => ({ labels: { project }, value: 1 })),
+    },
     gauge("cicd_http_connections", "Open connections", connections),
     gauge("cicd_http_active_requests", "Requests being answered", activeRequests),
     gauge("cicd_ready", "1 if jobs are accepted and run", unreadyReasons().length === 0 ? 1 : 0),

@@ -8,8 +8,12 @@ import { seesProject } from "@lib/core/caller.ts";
 import type { RunnerPart, RunnerServices } from "@lib/api/feature.ts";
 import { type AnyRoute, route } from "@lib/api/route.ts";
 import { readySchema, statusSchema } from "@lib/features/status/answers.ts";
+import { boundLabel } from "@lib/foundations/metrics/metric.ts";
 import { collectMetrics } from "@lib/features/status/metrics.ts";
 import { projectRoutes, queueView } from "@lib/features/status/project_routes.ts";
+
+/** Each project has a few dozen series; the name of a project cannot be that of the others' sum. */
+const MAX_PROJECT_SERIES = 100;
 
 /** Makes the part of the runner. */
 export function part(services: RunnerServices): RunnerPart {
@@ -80,12 +84,29 @@ function runnerRoutes(ports: RunnerServices): readonly AnyRoute[] {
       path: "/metrics",
       access: { scope: "read" },
       summary: "Get metrics for Prometheus (OpenMetrics text)",
-      answers: { 200: { description: "The metrics", contentType: "application/openmetrics-text" } },
-      handle: async (_, reply) => {
+      description:
+        "The older text format, if `Accept` asks for `text/plain` and not for OpenMetrics. At most " +
+        "100 projects have series of their own; the others are summed up as `_other`.",
+      answers: {
+        200: {
+          description: "The metrics",
+          contentType: "application/openmetrics-text",
+          otherTypes: ["text/plain"],
+        },
+      },
+      handle: async ({ request }, reply) => {
         // The library is only loaded when the metrics are scraped.
         const { renderMetrics } = await import("@lib/foundations/metrics/render_metrics.ts");
         const collected = await Promise.all(ports.parts().map(({ metrics }) => metrics?.() ?? []));
-        const { text, contentType } = await renderMetrics(collected.flat());
+        const bounded = boundLabel(collected.flat(), {
+          label: "project",
+          first: ports.configuredProjects(),
+          max: MAX_PROJECT_SERIES,
+          other: "_other",
+        });
+        const accept = request.headers.get("accept") ?? "";
+        const isPlain = accept.includes("text/plain") && !accept.includes("openmetrics");
+        const { text, contentType } = await renderMetrics(bounded, { isPlain });
         return reply.raw(new Response(text, { headers: { "content-type": contentType } }));
       },
     }),

@@ -12,9 +12,10 @@ Deno.test("collectMetrics() drops the series of a project that is gone", () => {
     collectMetrics({
       store,
       clock: new FakeClock(),
-      facts: () => ({ version: "1", startedAt: 0 }),
+      facts: () => ({ version: "1", startedAt: 0, maxRunning: 4 }),
       serverLoad: () => ({ connections: 0, activeRequests: 0 }),
       unreadyReasons: () => [],
+      agentProblems: () => [],
       configuredProjects: () => configured.map(projectName),
     }).flatMap(({ samples }) => samples.flatMap(({ labels }) => labels?.["project"] ?? []));
   assert(projects().length > 0);

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { type Metric, renderMetrics } from "@lib/foundations/metrics/render_metrics.ts";
+import { boundLabel, type Metric } from "@lib/foundations/metrics/metric.ts";
+import { renderMetrics } from "@lib/foundations/metrics/render_metrics.ts";
 
 /** Reads OpenMetrics text strictly enough to notice a broken line. */
 function parse(text: string): Map<string, number> {
@@ -72,4 +73,71 @@ Deno.test("renderMetrics() starts anew each time", async () => {
     parse((await renderMetrics([counter])).text).get('cicd_ended_total{project="web"}'),
     3,
   );
+});
+
+Deno.test("renderMetrics() gives a histogram in both formats, and counters their suffix", async () => {
+  const metrics: readonly Metric[] = [
+    {
+      name: "cicd_wait_seconds",
+      help: "A time",
+      type: "histogram",
+      labelNames: ["project"],
+      samples: [{
+        labels: { project: "web" },
+        value: 7.5,
+        buckets: [{ le: 0.5, count: 1 }, { le: Infinity, count: 2 }],
+      }],
+    },
+    { name: "cicd_done", help: "A sum", type: "counter", samples: [{ value: 3 }] },
+  ];
+  const lines = [
+    "# TYPE cicd_wait_seconds histogram",
+    'cicd_wait_seconds_bucket{le="0.5",project="web"} 1',
+    'cicd_wait_seconds_bucket{le="+Inf",project="web"} 2',
+    'cicd_wait_seconds_sum{project="web"} 7.5',
+    'cicd_wait_seconds_count{project="web"} 2',
+    "cicd_done_total 3",
+  ];
+  const sorted = (text: string) =>
+    text.replace(/\{(.*)\}/g, (_, labels) => `{${labels.split(",").sort().join(",")}}`);
+  const open = await renderMetrics(metrics);
+  const plain = await renderMetrics(metrics, { isPlain: true });
+  for (const { text } of [open, plain]) {
+    for (const line of lines) assert(sorted(text).split("\n").includes(line), line);
+  }
+  assert(open.text.includes("# TYPE cicd_done counter\n"));
+  assert(plain.text.includes("# TYPE cicd_done_total counter\n"));
+  assert(!plain.text.includes("# EOF"));
+  assert.match(plain.contentType, /^text\/plain/);
+});
+
+Deno.test("boundLabel() sums up the values beyond the bound, and keeps the first", () => {
+  const of = (project: string, value: number) => ({
+    labels: { project, state: "failed" },
+    value,
+    buckets: [{ le: 1, count: 1 }, { le: Infinity, count: value }],
+  });
+  const metrics: readonly Metric[] = [
+    {
+      name: "a",
+      help: "A",
+      type: "histogram",
+      labelNames: ["project", "state"],
+      samples: [of("a", 1), of("b", 2), of("c", 3), of("z", 4)],
+    },
+    { name: "b", help: "B", type: "gauge", samples: [{ value: 1 }] },
+  ];
+  const bound = { label: "project", first: ["z", "unused"], max: 2, other: "_other" };
+  const [bounded, other] = boundLabel(metrics, bound);
+  assert.deepEqual(bounded?.samples.map(({ labels, value }) => [labels?.["project"], value]), [
+    ["a", 1],
+    ["z", 4],
+    ["_other", 5],
+  ]);
+  assert.deepEqual(bounded?.samples.at(-1)?.buckets, [
+    { le: 1, count: 2 },
+    { le: Infinity, count: 5 },
+  ]);
+  assert.equal(other, metrics[1]);
+  assert.equal(boundLabel(metrics, { ...bound, max: 4 }), metrics);
 });
