@@ -32,6 +32,7 @@ projects	List projects and their queues
 pause	Pause a queue: jobs are accepted but not started
 resume	Resume a queue: accept and start jobs
 drain	Drain a queue: refuse new jobs, run the accepted ones
+top	Watch the machine, its projects and the running jobs
 host	Show the machine: what it is, and how busy
 retention	Show or remove the ended jobs beyond the limits of retention
 clean	Clean up after jobs: old jobs, caches, images, repository mirrors
@@ -269,6 +270,10 @@ agent	Run the agent of one project, as cicd-agent does
 @projects	
 -w	Return when no job is queued or running
 --wait	Return when no job is queued or running
+
+# top
+--once	Print one frame and end
+--interval	Time between two frames, from 200ms to 1h
 
 # host
 --local	Only what this machine is, without asking the runner

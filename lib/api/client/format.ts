@@ -112,9 +112,10 @@ export function resultLine(job: JobAnswer): string {
   return `job ${job.id} ${job.state.replaceAll("_", " ")}${used}${why}`;
 }
 
-/** Returns a text on one line, without control characters for the terminal. */
+/** Returns a text on one line, without what controls a terminal or the direction of its text. */
 export function oneLine(text: string): string {
-  return text.replace(/\s*[\r\n]\s*/g, " ").replace(/\p{Cc}/gu, "\u{fffd}");
+  return text.replace(/\s*[\r\n\u2028\u2029]\s*/g, " ")
+    .replace(/[\p{Cc}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu, "\u{fffd}");
 }
 
 /** Quotes a word for a shell, if it needs that. */
