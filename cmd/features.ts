@@ -18,6 +18,7 @@ import { hostFeature } from "@lib/features/host/feature.ts";
 import { installFeature } from "@lib/features/install/feature.ts";
 import { jobsFeature } from "@lib/features/jobs/feature.ts";
 import { statusFeature } from "@lib/features/status/feature.ts";
+import { tracesFeature } from "@lib/features/traces/feature.ts";
 
 /** All features. */
 export const FEATURES: readonly Feature[] = [
@@ -32,5 +33,6 @@ export const FEATURES: readonly Feature[] = [
   cleaningFeature,
   accessFeature,
   grytFeature,
+  tracesFeature,
   installFeature,
 ];

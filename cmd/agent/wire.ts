@@ -3,6 +3,8 @@
  *
  * @module
  */
+import { jobTraceparent } from "@lib/core/trace_context.ts";
+import { collectorAddress } from "@lib/features/traces/keys.ts";
 import { agentHandler } from "@lib/spine/agent_link/agent_server.ts";
 import { AttemptHost } from "@lib/spine/attempts/attempt_host.ts";
 import type { Config } from "@lib/foundations/config/config.ts";
@@ -213,6 +215,8 @@ function environmentOf(
   { ref, spec, directory }: AttemptHandle,
 ): Readonly<Record<string, string>> {
   const inside = spec.container !== undefined;
+  const isTracing = collectorAddress(config(), env) !== undefined;
+  const trace = jobTraceparent(ref, spec.traceparent, isTracing);
   const input = {
     own: env,
     passEnv: config().of(JOB_DEFAULTS).passEnv,
@@ -228,7 +232,10 @@ function environmentOf(
       workspace: inside ? CONTAINER_WORKSPACE : directory.workspace,
       temporary: directory.temporary,
     },
-    layers: [spec.env],
+    layers: [
+      trace === undefined ? {} : { TRACEPARENT: trace },
+      spec.env,
+    ],
   };
   return inside ? buildContainerEnv(input) : buildJobEnv(input);
 }

@@ -81,6 +81,7 @@ agent	Run the agent of one project, as cicd-agent does
 --output	merged: one log in the order of writing; split: separate logs of stdout and stderr
 --log-max	Bytes of log that are kept
 --label	For your own use; shown and searched, but not interpreted
+--traceparent	Trace context to go on, as of W3C Trace Context
 --git	Check this repository out first; the URL holds no credentials
 --ref	Branch, tag or refs/…; by default the default branch of the remote
 --sha	The full id of the commit that must be checked out
@@ -145,6 +146,7 @@ agent	Run the agent of one project, as cicd-agent does
 --output	merged: one log in the order of writing; split: separate logs of stdout and stderr
 --log-max	Bytes of log that are kept
 --label	For your own use; shown and searched, but not interpreted
+--traceparent	Trace context to go on, as of W3C Trace Context
 --git	Check this repository out first; the URL holds no credentials
 --ref	Branch, tag or refs/…; by default the default branch of the remote
 --sha	The full id of the commit that must be checked out

@@ -102,6 +102,7 @@ export function jobRoutes(ports: JobPorts, leases: ClientLeases): readonly AnyRo
         const { kind, job } = await ports.submitSoon(body, {
           caller,
           idempotencyKey: key,
+          traceparent: request.headers.get("traceparent"),
           ...(isLeased ? { also } : {}),
         });
         if (isLeased) leases.take(job, caller);

@@ -6,6 +6,7 @@
 import { createHash } from "node:crypto";
 import { CicdError } from "@lib/core/errors.ts";
 import { type JobId, newJobId, type ProjectName } from "@lib/core/ids.ts";
+import { parseTraceparent } from "@lib/core/trace_context.ts";
 import { isTerminal, type Job } from "@lib/spine/jobs/model.ts";
 import type { NewJob } from "@lib/spine/queue/job_changes.ts";
 import { assertMaySubmit, type Caller } from "@lib/core/caller.ts";
@@ -40,6 +41,8 @@ export interface Submitted {
 export interface SubmitOptions {
   readonly caller: Caller;
   readonly idempotencyKey: string | null;
+  /** The caller's trace context, which is no part of the request; an unusable one is ignored. */
+  readonly traceparent?: string | null;
   /** Stores related rows in the same transaction. */
   readonly also?: (id: JobId) => void;
 }
@@ -67,13 +70,16 @@ export async function submitJobSoon(
 function newJob(
   ports: SubmitPorts,
   body: unknown,
-  { caller, idempotencyKey, also }: SubmitOptions,
+  { caller, idempotencyKey, traceparent = null, also }: SubmitOptions,
 ): (NewJob & { readonly kind: "new" }) | (Submitted & { readonly kind: "replayed" }) {
-  const { spec, secrets } = parseJobRequest(body, (project) => {
+  const { spec: given, secrets } = parseJobRequest(body, (project) => {
     // Checked before anything of the project, its defaults or rules, can show in an answer.
     assertMaySubmit(caller, project);
     return ports.defaultsOf(project);
   });
+  const isTraced = given.traceparent === undefined && traceparent !== null &&
+    parseTraceparent(traceparent) !== undefined;
+  const spec = isTraced ? { ...given, traceparent } : given;
   assertMaySubmit(caller, spec.project);
   const idempotency = idempotencyKey === null
     ? undefined

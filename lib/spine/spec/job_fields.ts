@@ -19,9 +19,11 @@ import {
   path,
   projectName,
   size,
+  text,
   type ValueType,
   variableName,
 } from "@lib/core/value_types.ts";
+import { TRACEPARENT } from "@lib/core/trace_context.ts";
 import { jobCpu, jobMemory, jobTimeout, tasks } from "@lib/foundations/config/ranges.ts";
 import { field, type Fields, group, type KeptOf, record } from "@lib/spine/spec/field.ts";
 import {
@@ -208,6 +210,14 @@ export const JOB = {
       flag: "-l/--label NAME=VALUE",
     },
   ),
+  traceparent: field("traceparent", text("a W3C trace context", TRACEPARENT), {
+    optional: true,
+    doc:
+      "Trace context that the job's trace goes on; by default the header `traceparent`. The job " +
+      "gets it, or its own below it, as `TRACEPARENT`",
+    flag: "--traceparent CONTEXT",
+    help: "Trace context to go on, as of W3C Trace Context",
+  }),
   git: group("git", GIT, {
     setup: true,
     doc: "The repository that is checked out into the workspace first",
