@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs missing packages that the system suite needs to boot machines, and the
-# container suite to start an engine.
+# container suite to start an engine; and Prometheus, which the metrics are checked with.
 #
 # Does nothing without apt-get, or if not root. The suites report what they lack and
 # are skipped.
@@ -13,6 +13,7 @@ command -v nsenter >/dev/null || missing+=(util-linux)
 command -v git >/dev/null || missing+=(git)
 command -v git-lfs >/dev/null || missing+=(git-lfs)
 command -v busybox >/dev/null || missing+=(busybox-static)
+command -v promtool >/dev/null || missing+=(prometheus)
 # Debian's engine would conflict with one from elsewhere.
 command -v dockerd >/dev/null || missing+=(docker.io)
 
