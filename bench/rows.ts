@@ -21,7 +21,7 @@ export const MACHINE_ROW_NAMES = [
 export const ENGINE_ROW_NAMES = ["container", "container_log", "checkout", "health"] as const;
 
 /** Benchmarks on the host, with nothing but the built product. */
-export const HOST_ROW_NAMES = ["direct", "pick", "loop"] as const;
+export const HOST_ROW_NAMES = ["direct", "pick", "host", "loop"] as const;
 
 /** The benchmark on the host that traces the product in a booted machine. */
 export const TIMELINE_ROW_NAME = "timeline";
@@ -38,6 +38,7 @@ export const ROW_NAMES = [
 export const ONLY_NOW: Readonly<Partial<Record<RowName, string>>> = {
   timeline: "its points are looked for in this build only",
   pick: "it measures the checkout's own code",
+  host: "it measures the checkout's own code",
   loop: "its requests are those of this build's description",
 };
 

@@ -159,6 +159,10 @@ class Run {
         const { measureDirect } = await import("./direct_row.ts");
         return await measureDirect({ dist, scratch, quick, say, signal });
       }
+      if (name === "host") {
+        const { measureHost } = await import("./host_row.ts");
+        return await measureHost({ scratch, quick, say });
+      }
       const { measureLoop, productDaemon } = await import("./loop/loop_row.ts");
       const daemon = await productDaemon(dist);
       return await measureLoop({ daemon, scratch, quick, say, signal });

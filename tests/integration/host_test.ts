@@ -1,4 +1,7 @@
 import assert from "node:assert/strict";
+import { machineFiles } from "@lib/foundations/host/machine_files.ts";
+import { sampleHost } from "@lib/foundations/host/host_sample.ts";
+import { reapedFaults } from "../support/processes.ts";
 import { pause, RunnerBench } from "../support/runner_process.ts";
 
 Deno.test("/v1/host shows the machine, and what a job at work uses of it", async () => {
@@ -46,4 +49,14 @@ Deno.test("/v1/host takes the inventory once, and the next runner knows it", asy
   const shown = await bench.cli(["host"]);
   assert.equal(shown.code, 0, shown.stderr);
   assert.match(shown.stdout, /^processor {2}.*cores\)$/m);
+});
+
+Deno.test("sampleHost() starts no process", async () => {
+  const directories = { state: "/", runtime: "/run", temporary: "/tmp" };
+  const before = reapedFaults();
+  for (let count = 0; count < 100; count++) sampleHost(machineFiles, directories);
+  assert.equal(reapedFaults(), before);
+  // It would show.
+  await new Deno.Command("/bin/true").output();
+  assert(reapedFaults() > before);
 });

@@ -8,5 +8,9 @@ declare const library: {
   osInfo(): Promise<unknown>;
   cpu(): Promise<unknown>;
   system(): Promise<unknown>;
+  currentLoad(): Promise<unknown>;
+  mem(): Promise<unknown>;
+  fsSize(): Promise<unknown>;
+  networkStats(): Promise<unknown>;
 };
 export default library;
