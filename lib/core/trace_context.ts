@@ -17,8 +17,7 @@ export interface TraceContext {
 }
 
 /** The text of a context, version 00 or a later one that begins alike; ids of zeros mean none. */
-export const TRACEPARENT =
-  /^(?:[0-9a-e][0-9a-f]|f[0-9a-e])-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
+export const TRACEPARENT = /^(?:[0-9a-e][0-9a-f]|f[0-9a-e])-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
 
 /** Parses a `traceparent`; `undefined` if it is none. */
 export function parseTraceparent(text: string): TraceContext | undefined {
