@@ -19,6 +19,7 @@ const FIRST = [
   "docs/checkout.md",
   "docs/artifacts.md",
   "docs/cleaning.md",
+  "docs/monitoring.md",
   "docs/remote-access.md",
   "docs/deployment.md",
   "docs/security.md",
