@@ -86,6 +86,7 @@ const EVERYTHING: Readonly<Record<string, unknown>> = {
   output: "split",
   log_max: "5M",
   labels: { a: "b" },
+  traceparent: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
   "git.url": "https://example.org/app.git",
   "git.ref": "main",
   "git.sha": SHA,
