@@ -18,6 +18,7 @@ import { hostFeature } from "@lib/features/host/feature.ts";
 import { installFeature } from "@lib/features/install/feature.ts";
 import { jobsFeature } from "@lib/features/jobs/feature.ts";
 import { statusFeature } from "@lib/features/status/feature.ts";
+import { terminalsFeature } from "@lib/features/terminals/feature.ts";
 import { tracesFeature } from "@lib/features/traces/feature.ts";
 
 /** All features. */
@@ -28,6 +29,7 @@ export const FEATURES: readonly Feature[] = [
   cachesFeature,
   artifactsFeature,
   containersFeature,
+  terminalsFeature,
   statusFeature,
   hostFeature,
   cleaningFeature,

@@ -7,18 +7,20 @@ import { jobTraceparent } from "@lib/core/trace_context.ts";
 import { collectorAddress } from "@lib/features/traces/keys.ts";
 import { agentHandler } from "@lib/spine/agent_link/agent_server.ts";
 import { AttemptHost } from "@lib/spine/attempts/attempt_host.ts";
+import type { AgentPart, DescriptorStore } from "@lib/api/feature.ts";
 import type { Config } from "@lib/foundations/config/config.ts";
 import { HTTP, PROGRAM } from "@lib/foundations/config/program_keys.ts";
 import { agentSocketPath } from "@lib/foundations/config/agent_socket.ts";
 import { JOB_DEFAULTS } from "@lib/spine/spec/keys.ts";
 import { type Account, accountReader } from "@lib/core/account.ts";
 import { systemClock } from "@lib/core/clock.ts";
-import { CicdError } from "@lib/core/errors.ts";
+import { CicdError, toCicdError } from "@lib/core/errors.ts";
 import type { ProjectName } from "@lib/core/ids.ts";
 import type { Logger } from "@lib/core/logger.ts";
 import { TaskGroup } from "@lib/core/task_group.ts";
 import { VERSION } from "@lib/core/version.ts";
 import { CONTAINER_HOME, CONTAINER_WORKSPACE } from "@lib/features/containers/container_paths.ts";
+import { problemResponse } from "@lib/foundations/http/problem.ts";
 import { type Listener, startHttpServer } from "@lib/foundations/http/server.ts";
 import type { AttemptHandle, Executor } from "@lib/spine/jobs/executor.ts";
 import { recordLog } from "@lib/spine/logs/log_recorder.ts";
@@ -45,6 +47,7 @@ interface AgentInput {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Of jobs that run as processes. */
   readonly umask: number;
+  readonly descriptors: DescriptorStore;
   readonly log: Logger;
   /** Sockets passed by the service manager. */
   readonly listeners: readonly Listener[];
@@ -71,12 +74,19 @@ export async function startAgent(input: AgentInput) {
   parts.use(lockDirectory({ directory, program: "cicd-agent", remedy: "it serves this project" }));
   const key = openKey(`${stateDir}/secrets.key`);
   const account = accountReader(input.env);
-  const services = agentServices({ project, config, env: input.env, clock, log }, directory);
+  const { env, umask, descriptors } = input;
+  const services = agentServices(
+    { project, config, env, umask, descriptors, clock, log },
+    directory,
+  );
   const features = await agentParts(services);
-  parts.defer(() => {
-    for (const feature of features) feature[Symbol.dispose]?.();
+  parts.defer(async () => {
+    for (const feature of features) {
+      feature[Symbol.dispose]?.();
+      await feature[Symbol.asyncDispose]?.();
+    }
   });
-  const executor = parts.use(await makeExecutor({ ...services, umask: input.umask }, features));
+  const executor = parts.use(await makeExecutor(services, features));
   const watcher = parts.use(new LogWatcher({ clock }));
   const host = parts.use(
     new AttemptHost({
@@ -123,6 +133,9 @@ export async function startAgent(input: AgentInput) {
     }),
   );
   await host.adopt();
+  for (const { adopt } of features) await adopt?.(new AbortController().signal);
+  const isBusy = () =>
+    host.attempts.length > 0 || features.some((each) => each.isBusy?.() === true);
   let exits = false;
   const http = config().of(HTTP);
   const server = parts.use(
@@ -136,30 +149,34 @@ export async function startAgent(input: AgentInput) {
         maxHeaderBytes: http.maxHeaderBytes,
         headerTimeoutMs: 30_000,
       },
-      handle: agentHandler({
-        project,
-        attempts: host,
-        status: async (signal) => ({
+      upgrade: (request) => upgradeOf(features, request),
+      handle: withFeatures(
+        features,
+        agentHandler({
           project,
-          version: VERSION,
-          pid: Deno.pid,
-          started_at: startedAt,
-          executor: executor.kind,
-          attempts: host.attempts,
-          ...await projectUse(executor, signal),
+          attempts: host,
+          status: async (signal) => ({
+            project,
+            version: VERSION,
+            pid: Deno.pid,
+            started_at: startedAt,
+            executor: executor.kind,
+            attempts: host.attempts,
+            ...await projectUse(executor, signal),
+          }),
+          reload: input.reload,
+          exit() {
+            if (isBusy() || !input.isOnDemand) {
+              const why = input.isOnDemand ? "it has work" : "no job would start it again";
+              throw new CicdError("state_conflict", `Cannot end the agent of "${project}": ${why}`);
+            }
+            exits = true;
+          },
+          clock,
+          maxBodyBytes: 4 * http.maxBodyBytes,
+          onError: (error) => log.error("A request of the runner failed unexpectedly", { error }),
         }),
-        reload: input.reload,
-        exit() {
-          if (host.attempts.length > 0 || !input.isOnDemand) {
-            const why = input.isOnDemand ? "it has attempts" : "no job would start it again";
-            throw new CicdError("state_conflict", `Cannot end the agent of "${project}": ${why}`);
-          }
-          exits = true;
-        },
-        clock,
-        maxBodyBytes: 4 * http.maxBodyBytes,
-        onError: (error) => log.error("A request of the runner failed unexpectedly", { error }),
-      }),
+      ),
       onError: (what, error) => log.error(what, { error }),
     }),
   );
@@ -187,14 +204,39 @@ export async function startAgent(input: AgentInput) {
     /** Returns the milliseconds of idleness. */
     idleForMs() {
       const now = clock.now();
-      if (host.attempts.length > 0) exits = false;
-      const isBusy = host.attempts.length > 0 || server.activeRequests > 0;
-      if (isBusy || executor.tidying === true) busyAt = now;
+      if (isBusy()) exits = false;
+      if (isBusy() || server.activeRequests > 0 || executor.tidying === true) busyAt = now;
       return now - Math.max(busyAt, server.lastActivityAt);
     },
     unhealthyReason: () => executor.unhealthyReason(),
     [Symbol.asyncDispose]: () => owned[Symbol.asyncDispose](),
   };
+}
+
+/** Lets the features answer what is theirs. */
+function withFeatures(
+  features: readonly AgentPart[],
+  handle: (request: Request) => Promise<Response>,
+): (request: Request) => Promise<Response> {
+  return async (request) => {
+    try {
+      for (const feature of features) {
+        const answer = await feature.handle?.(request);
+        if (answer !== undefined) return answer;
+      }
+    } catch (error) {
+      return problemResponse(toCicdError(error));
+    }
+    return await handle(request);
+  };
+}
+
+async function upgradeOf(features: readonly AgentPart[], request: Request) {
+  for (const feature of features) {
+    const session = await feature.upgrade?.(request);
+    if (session !== undefined) return session;
+  }
+  throw new CicdError("not_found", "Cannot open a WebSocket there");
 }
 
 async function projectUse(executor: Executor, signal: AbortSignal) {

@@ -27,6 +27,8 @@ events	Print the changes of jobs as they come
 artifacts	List or download the artifacts of a job
 cancel	Cancel jobs
 retry	Run an ended job again
+attach	Open a terminal on the worker of a project, or join one
+terminals	List the open terminals, or end one
 status	Show the runner, its queue and the running jobs
 projects	List projects and their queues
 pause	Pause a queue: jobs are accepted but not started
@@ -255,6 +257,18 @@ agent	Run the agent of one project, as cicd-agent does
 -f	Follow the log of the new attempt and exit with the job's exit code
 --secret	One of the job's secrets; SOURCE as for "run"
 --follow	Follow the log of the new attempt and exit with the job's exit code
+
+# attach
+@projects	
+-r	Only watch
+--session	Join this terminal, as "terminals" lists it
+--read-only	Only watch
+--take	Write, even if somebody else does
+--record	Record the output, in asciicast v2
+--detach-keys	Keys that leave it, such as ctrl-a,d; several are separated by spaces
+
+# terminals
+--kill	End this terminal and everything in it
 
 # status
 -w	Update it until Ctrl-C

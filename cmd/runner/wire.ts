@@ -216,6 +216,7 @@ export async function startRunner(input: RunnerInput) {
     configuredProjects: () => [...config.current.projects],
     maxRunningOf: (project) => config.maxRunningOf(project),
     agentProblems: () => link.problems(),
+    agents: host,
     agentView: (project, signal) => viewAgent(link, project, signal),
     statesKnown: (signal) => rejoin.known(signal),
     waitingReason: (job) =>

@@ -4,22 +4,36 @@
  *
  * @module
  */
-import type { AgentPart, AgentServices } from "@lib/api/feature.ts";
+import type { AgentPart, AgentServices, DescriptorStore } from "@lib/api/feature.ts";
 import { CicdError } from "@lib/core/errors.ts";
 import type { ProjectName } from "@lib/core/ids.ts";
+import { installationPaths } from "@lib/features/install/program_paths.ts";
+import type { Config } from "@lib/foundations/config/config.ts";
 import { PROGRAM } from "@lib/foundations/config/program_keys.ts";
 import { ExecutorRouter } from "@lib/spine/executors/executor_router.ts";
 import type { Executor } from "@lib/spine/jobs/executor.ts";
 import { FEATURES } from "../features.ts";
 import { hasUserManager } from "./program_log.ts";
 
+/** The services that {@linkcode agentServices} adds. */
+type Made = "helperRunner" | "units" | "libDir";
+
 /** Makes the services of an agent's features. */
 export function agentServices(
-  services: Omit<AgentServices, "helperRunner">,
+  services: Omit<AgentServices, Made>,
   projectDirectory: string,
 ): AgentServices {
+  const { config, env } = services;
   return {
     ...services,
+    get libDir() {
+      return installationPaths(Deno.execPath(), Deno.mainModule).libDir;
+    },
+    async units() {
+      if (!await usesUnits(config(), env)) return undefined;
+      const { connectManager } = await import("@lib/foundations/systemd/connect_manager.ts");
+      return (signal) => connectManager(env, signal);
+    },
     async helperRunner() {
       const { runCommand } = await import("@lib/foundations/process/run_command.ts");
       const { marked } = await import("@lib/foundations/process/marked_helpers.ts");
@@ -39,12 +53,15 @@ export function projectDirectory({ config, project }: Pick<AgentServices, "confi
   return `${config().of(PROGRAM).stateDir}/projects/${project}`;
 }
 
+/** The services of an agent that the executor of a project needs. */
+type Common = Pick<AgentServices, "project" | "config" | "env" | "clock" | "log">;
+
 /** Makes the executor of a project whose agent does not answer; it owns its features. */
 export async function makeStandIn(
-  services: Omit<AgentServices, "helperRunner" | "project">,
+  services: Omit<Common, "project">,
   project: ProjectName,
 ): Promise<Executor> {
-  const own = { ...services, project };
+  const own = { ...services, project, umask: 0o022, descriptors: NO_DESCRIPTORS };
   const parts = await agentParts(agentServices(own, projectDirectory(own)));
   const executor = await makeExecutor(own, parts);
   const dispose = executor[Symbol.asyncDispose].bind(executor);
@@ -74,15 +91,29 @@ export async function makeExecutor(
   });
 }
 
-interface ExecutorServices extends Omit<AgentServices, "helperRunner"> {
+interface ExecutorServices extends Common {
   readonly umask?: number;
+}
+
+/** Of a process that nobody starts again. */
+const NO_DESCRIPTORS: DescriptorStore = {
+  kept: new Map(),
+  keepsDescriptors: false,
+  keepDescriptor: () => Promise.resolve(),
+  dropDescriptor: () => Promise.resolve(),
+};
+
+/** Tells if jobs are units of the service manager. */
+async function usesUnits(config: Config, env: AgentServices["env"]): Promise<boolean> {
+  const { executor } = config.of(PROGRAM);
+  return executor === "unit" || (executor === "auto" && await hasUserManager(env));
 }
 
 async function makeProcessExecutor(
   { config, env, clock, log, project, umask }: ExecutorServices,
 ): Promise<Executor> {
-  const { executor, runtimeDir } = config().of(PROGRAM);
-  if (executor === "unit" || (executor === "auto" && await hasUserManager(env))) {
+  const { runtimeDir } = config().of(PROGRAM);
+  if (await usesUnits(config(), env)) {
     const { UnitExecutor } = await import("@lib/spine/executors/unit_executor.ts");
     const { connectManager } = await import("@lib/foundations/systemd/connect_manager.ts");
     return new UnitExecutor({

@@ -13,7 +13,7 @@ import {
   type JournalWriter,
 } from "@lib/foundations/systemd/journal.ts";
 import { Libc } from "@lib/foundations/systemd/libc.ts";
-import { takeListenFds } from "@lib/foundations/systemd/listen_fds.ts";
+import { KEPT_PREFIX, type ListenFd, takeListenFds } from "@lib/foundations/systemd/listen_fds.ts";
 import { createNotifier, type Notifier } from "@lib/foundations/systemd/notify.ts";
 
 /** The means that a program gets from its service manager. */
@@ -21,6 +21,8 @@ export interface Platform {
   readonly notifier: Notifier;
   /** Passed sockets; none without a service manager. */
   readonly listenFds: readonly PassedSocket[];
+  /** Descriptors that an earlier process of the unit has given to the manager to keep. */
+  readonly keptFds: readonly ListenFd[];
   /** A service manager started this process. */
   readonly isService: boolean;
   /** Keeps a descriptor from every child. */
@@ -48,16 +50,17 @@ export function takePlatform(): Platform {
     pid: Deno.pid,
     clock: systemClock,
     send: (address, bytes) => libc.sendDatagram(address, bytes),
+    sendDescriptor: (address, bytes, fd) => libc.sendDescriptor(address, bytes, fd),
     monotonicMicros: () => libc.monotonicMicros(),
   });
-  const listenFds = takeListenFds({
-    env: Deno.env,
-    pid: Deno.pid,
-    setCloseOnExec,
-  }).map((socket) => ({ ...socket, isUnix: libc.isUnixSocket(socket.fd) }));
+  const passed = takeListenFds({ env: Deno.env, pid: Deno.pid, setCloseOnExec });
+  const isKept = ({ name }: ListenFd) => name.startsWith(KEPT_PREFIX);
+  const listenFds = passed.filter((one) => !isKept(one))
+    .map((socket) => ({ ...socket, isUnix: libc.isUnixSocket(socket.fd) }));
   return {
     notifier,
     listenFds,
+    keptFds: passed.filter(isKept),
     isService: isService || listenFds.length > 0,
     setCloseOnExec,
     acceptWaiting: (fd, maxBytes) => libc.acceptWaiting(fd, maxBytes),

@@ -8,6 +8,7 @@
  * @module
  */
 import type { Clock } from "@lib/core/clock.ts";
+import type { AgentHost } from "@lib/spine/agent_link/agent_client.ts";
 import type { AgentProblem } from "@lib/spine/agent_link/known_agents.ts";
 import type { JobId, ProjectName } from "@lib/core/ids.ts";
 import type { Logger } from "@lib/core/logger.ts";
@@ -15,8 +16,10 @@ import type { TaskGroup } from "@lib/core/task_group.ts";
 import type { Config, Section } from "@lib/foundations/config/config.ts";
 import type { BodyLimits } from "@lib/foundations/http/body.ts";
 import type { Metric } from "@lib/foundations/metrics/metric.ts";
+import type { WebSocketSession } from "@lib/foundations/http/web_socket.ts";
 import type { RunCommand } from "@lib/foundations/process/run_command.ts";
 import type { Database, Migration } from "@lib/foundations/store/database.ts";
+import type { UnitManager } from "@lib/spine/executors/unit_manager.ts";
 import type { Executor } from "@lib/spine/jobs/executor.ts";
 import type { JobEvents } from "@lib/spine/jobs/job_events.ts";
 import type { Job } from "@lib/spine/jobs/model.ts";
@@ -140,6 +143,8 @@ export interface RunnerServices {
   readonly maxRunningOf: (project: ProjectName) => number;
   /** Returns the agents that did not answer, or could not do their work, when last asked. */
   readonly agentProblems: () => readonly AgentProblem[];
+  /** The way to the sockets of agents. */
+  readonly agents: Pick<AgentHost, "socketPath" | "ensureListening">;
   readonly agentView: (project: ProjectName, signal: AbortSignal) => Promise<AgentView>;
   /** Returns why a job waits for something other than its turn. */
   readonly waitingReason: (job: Job) => string | undefined;
@@ -191,13 +196,31 @@ export interface RunnerFacts {
 }
 
 /** A feature in an agent. */
-export interface AgentPart extends Partial<Disposable> {
+export interface AgentPart extends Partial<Disposable>, Partial<AsyncDisposable> {
+  /** Takes over what an earlier agent has left; before the agent answers its runner. */
+  readonly adopt?: (signal: AbortSignal) => Promise<void>;
+  /** Answers a request of the runner, unless it is for another part. @throws {CicdError} */
+  readonly handle?: (request: Request) => Promise<Response | undefined>;
+  /** Accepts a WebSocket of the runner, unless it is for another part. @throws {CicdError} */
+  readonly upgrade?: (request: Request) => Promise<WebSocketSession | undefined>;
+  /** Returns true while the agent must not exit as idle. */
+  readonly isBusy?: () => boolean;
   /** Steps around a job: in the order of the features before it, in reverse order after it. */
   readonly steps?: readonly AttemptStep[];
   /** Makes the executor of jobs in containers; called by the first job that needs it. */
   readonly containers?: () => Promise<Executor>;
   /** Background work. */
   readonly tasks?: Readonly<Record<string, (signal: AbortSignal) => Promise<void>>>;
+}
+
+/** A store of descriptors that outlives this process. */
+export interface DescriptorStore {
+  /** By name. */
+  readonly kept: ReadonlyMap<string, number>;
+  /** Set if there is a store. */
+  readonly keepsDescriptors: boolean;
+  keepDescriptor(name: string, fd: number): Promise<void>;
+  dropDescriptor(name: string): Promise<void>;
 }
 
 /** The services of an agent for its features. */
@@ -207,6 +230,14 @@ export interface AgentServices {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly clock: Clock;
   readonly log: Logger;
+  /** The directory of the release; `undefined` in a checkout. */
+  readonly libDir: string | undefined;
+  /** Of what runs as the account. */
+  readonly umask: number;
+  /** Returns how to connect to the service manager, if jobs are units; else `undefined`. */
+  readonly units: () => Promise<((signal: AbortSignal) => Promise<UnitManager>) | undefined>;
+  /** The service manager's store of descriptors, and what an earlier agent has left there. */
+  readonly descriptors: DescriptorStore;
   /** Loads the runner of helper programs (git, tar) that a later agent of the project can find. */
   readonly helperRunner: () => Promise<RunCommand>;
 }

@@ -13,7 +13,7 @@ import { didYouMean } from "@lib/core/nearest.ts";
 import type { ProjectName } from "@lib/core/ids.ts";
 import type { Bounds, JsonSchema } from "@lib/core/json_schema.ts";
 import { duration, integer, type ValueType } from "@lib/core/value_types.ts";
-import type { WebSocketSession } from "@lib/foundations/http/web_socket.ts";
+import type { WebSocketPeer, WebSocketSession } from "@lib/foundations/http/web_socket.ts";
 import type { Job } from "@lib/spine/jobs/model.ts";
 import type { Admission, RouteAccess } from "@lib/api/access.ts";
 
@@ -167,10 +167,15 @@ export function socket<const Query extends QueryEntries, const Access extends Ro
 
 /** Ends a session, even one that waits for its client, when a signal aborts. */
 function endedBy(over: AbortSignal, session: WebSocketSession): WebSocketSession {
-  return (peer) => {
+  const ended = (peer: WebSocketPeer) => {
     const signal = AbortSignal.any([peer.signal, over]);
-    return session({ signal, send: (data) => raceAbort(peer.send(data), signal) });
+    return session({
+      signal,
+      send: (data) => raceAbort(peer.send(data), signal),
+      listen: peer.listen,
+    });
   };
+  return Object.assign(ended, session);
 }
 
 function entry<Query extends QueryEntries, Access extends RouteAccess, T>(

@@ -7,7 +7,7 @@ import { CicdError } from "@lib/core/errors.ts";
 import type { ProjectName } from "@lib/core/ids.ts";
 
 /** The rights of a key; `admin` includes the others. */
-export const SCOPES = ["submit", "read", "admin"] as const;
+export const SCOPES = ["submit", "read", "terminal", "admin"] as const;
 
 /** One of {@linkcode SCOPES}. */
 export type Scope = typeof SCOPES[number];

@@ -115,6 +115,10 @@ export function openApi(
     configuredProjects: () => [],
     maxRunningOf: () => 4,
     agentProblems: () => [],
+    agents: {
+      socketPath: (project) => `/run/agents/${project}.sock`,
+      ensureListening: () => Promise.reject(new Error("This fixture has no agents")),
+    },
     agentView: () => Promise.resolve({ running: false, detail: {} }),
     waitingReason: () => undefined,
     statesKnown: () => Promise.resolve(),

@@ -31,6 +31,8 @@ const RECIPE: RootRecipe = {
     "psmisc",
     "iproute2",
     "ca-certificates",
+    "tmux",
+    "vim-tiny",
   ],
   hooks: [
     // Without it the journal is volatile, and a user cannot read his own.

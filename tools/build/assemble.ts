@@ -4,6 +4,7 @@
  * @module
  */
 import { type BuildInfo, formatBuildInfo } from "@lib/features/install/build_info.ts";
+import { PTY_FILE } from "@lib/foundations/terminal/native.ts";
 import { bundle, bundleLazily, LAZY_PACKAGES } from "./bundle.ts";
 import { requirePlatform } from "./executable_format.ts";
 import {
@@ -81,6 +82,7 @@ export async function assemble(options: AssembleOptions): Promise<void> {
   } else {
     await shareRuntime(options, lib);
   }
+  await copyPty(options, lib);
   await copyTree(`${root}/units`, `${lib}/units`);
   await copyTree(`${root}/deploy`, `${outDir}/deploy`);
   for (const file of ["install.sh", "LICENSE", "README.md"]) {
@@ -136,6 +138,17 @@ async function shareRuntime(options: AssembleOptions, lib: string): Promise<void
     await Deno.writeTextFile(path, launcherText(template, program, origin));
     await Deno.chmod(path, 0o755);
   }
+}
+
+/** Copies what opens terminals: native code is not bundled, and an executable cannot load its own. */
+async function copyPty({ root, info: { target }, progress }: AssembleOptions, lib: string) {
+  const [cpu, , os] = target.split("-");
+  if (os !== "linux") return progress.warn(`no terminals: they need Linux, and this is ${target}`);
+  const arch = cpu === "aarch64" ? "arm64" : "x64";
+  await Deno.copyFile(
+    `${root}/node_modules/@lydell/node-pty-linux-${arch}/${PTY_FILE}`,
+    `${lib}/${PTY_FILE}`,
+  );
 }
 
 async function copyTree(from: string, to: string): Promise<void> {

@@ -33,6 +33,7 @@ export interface BundleOptions {
  */
 export const LAZY_PACKAGES: readonly LazyModule[] = [
   { name: "@lib/foundations/config/yaml_source.ts", exports: "readYamlSource" },
+  { name: "@lib/foundations/terminal/screen.ts", exports: "openScreen" },
   { name: "aws4fetch", exports: "AwsV4Signer" },
   { name: "dockerode", exports: "default" },
   { name: "ipaddr.js", exports: "default" },
@@ -40,7 +41,7 @@ export const LAZY_PACKAGES: readonly LazyModule[] = [
   { name: "prom-client", exports: "Counter, Gauge, Histogram, Registry, openMetricsContentType" },
   { name: "string-width", exports: "default" },
   { name: "systeminformation", exports: "default" },
-  { name: "ws", exports: "WebSocketServer" },
+  { name: "ws", exports: "WebSocket, WebSocketServer" },
 ];
 
 /**

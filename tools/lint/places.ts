@@ -32,6 +32,8 @@ const ORDER: Readonly<Record<string, readonly (readonly string[])[]>> = {
  * everywhere, unlisted packages nowhere.
  */
 const OWNERS: Readonly<Record<string, readonly string[]>> = {
+  "@xterm/addon-serialize": ["lib/foundations/terminal/"],
+  "@xterm/headless": ["lib/foundations/terminal/"],
   "aws4fetch": ["lib/features/artifacts/"],
   "dockerode": ["lib/foundations/docker/"],
   "ws": ["lib/foundations/http/"],

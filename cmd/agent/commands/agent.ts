@@ -46,7 +46,7 @@ export async function runAgent(args: readonly string[]): Promise<number> {
       `Cannot start the agent: --session-id "${name.slice(0, 80)}" ${projectNameProblem(name)}`,
     );
   }
-  const { notifier, listenFds, setCloseOnExec, openJournal } = takePlatform();
+  const { notifier, listenFds, keptFds, setCloseOnExec, openJournal } = takePlatform();
   const umask = takeJobUmask();
   const running = new AbortController();
   let { config, stamp } = await readDaemonConfig(flags, running.signal);
@@ -73,6 +73,7 @@ export async function runAgent(args: readonly string[]): Promise<number> {
     },
     env,
     umask,
+    descriptors: { ...notifier, kept: new Map(keptFds.map(({ name, fd }) => [name, fd])) },
     log: log.child({ project }),
     listeners: listenFds.map((socket) => ({ kind: "fd", ...socket })),
     setCloseOnExec,

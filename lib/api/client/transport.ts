@@ -10,6 +10,7 @@ import {
   messageOf,
 } from "@lib/core/errors.ts";
 import { parseProblem } from "@lib/foundations/http/problem.ts";
+import type { WebSocketTarget } from "@lib/foundations/http/web_socket_client.ts";
 import type { UnixRequest, UnixResponse } from "@lib/foundations/http/unix_client.ts";
 import type { AnswerReader } from "@lib/api/client/reading.ts";
 import { answerDeadline } from "@lib/api/client/timing.ts";
@@ -27,6 +28,8 @@ export class ConnectionLostError extends CicdError {
 
 /** Sends requests, as `UnixClient` does. */
 export interface HttpSender extends Disposable {
+  /** Where it sends to, for a WebSocket. */
+  readonly target: Pick<WebSocketTarget, "at" | "headers" | "authority">;
   send(request: UnixRequest): Promise<UnixResponse>;
 }
 
@@ -149,6 +152,27 @@ export class RunnerTransport implements Disposable {
     if (response.status < 400) return this.#guarded(response, signal);
     using failed = response;
     throw await this.#refusal(failed, signal);
+  }
+
+  /**
+   * Opens something other than an answer, such as a WebSocket, which needs modules that most commands
+   * do not load.
+   *
+   * @throws As {@linkcode RunnerTransport.json} does.
+   */
+  async reach<T>(
+    open: (target: HttpSender["target"], signal: AbortSignal) => Promise<T>,
+    signal: AbortSignal,
+  ): Promise<T> {
+    const { answerWithinMs = 30_000, sender } = this.#options;
+    using deadline = answerDeadline(signal, answerWithinMs, "the runner's answer");
+    try {
+      return await open(sender.target, deadline);
+    } catch (error) {
+      if (deadline.aborted) throw deadline.reason;
+      if (error instanceof CicdError && error.code !== "io_failed") throw error;
+      throw this.#lost(error, !isNobodyListening(error));
+    }
   }
 
   [Symbol.dispose](): void {

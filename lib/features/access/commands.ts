@@ -35,9 +35,12 @@ const create = defineCommand({
       }),
       scopes: multiple(
         option("--scope", choice(SCOPES, { metavar: "SCOPE" }), {
-          description: message`Scope it allows: submit, read or admin; may be repeated`,
+          description: message`Scope it allows: submit, read, terminal or admin; may be repeated`,
         }),
-        { min: 1, errors: { tooFew: message`Give a scope: --scope submit, read or admin.` } },
+        {
+          min: 1,
+          errors: { tooFew: message`Give a scope: --scope submit, read, terminal or admin.` },
+        },
       ),
       projects: multiple(option("-p", "--project", projectName(completer), {
         description: message`Restricts it to this project; may be repeated; default: all`,

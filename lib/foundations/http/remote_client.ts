@@ -29,6 +29,12 @@ const KEEP_ALIVE_MS = 30_000;
 export interface RemoteClient extends Disposable {
   /** @throws As `UnixClient.send` does. */
   send(request: UnixRequest): Promise<UnixResponse>;
+  /** Where it sends to, for a WebSocket. */
+  readonly target: {
+    readonly at: { readonly origin: string };
+    readonly headers: Readonly<Record<string, string>>;
+    readonly authority?: string;
+  };
 }
 
 /**
@@ -53,6 +59,11 @@ export async function openRemoteClient(options: RemoteClientOptions): Promise<Re
   };
   const open = secure === undefined ? httpRequest : secure.request;
   return {
+    target: {
+      at: { origin },
+      headers: { authorization: `Bearer ${key}` },
+      ...(ca === undefined ? {} : { authority: ca }),
+    },
     send: (request) => {
       const headers = { ...request.headers, host, authorization: `Bearer ${key}` };
       return exchange({ ...request, headers }, origin, (one) => {

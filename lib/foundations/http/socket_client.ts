@@ -26,6 +26,11 @@ export class SocketClient implements Disposable {
     this.#path = path;
   }
 
+  /** Where it sends to. */
+  get target() {
+    return { at: { socketPath: this.#path } };
+  }
+
   /**
    * Sends a request; resolves when the answer's header has arrived.
    *

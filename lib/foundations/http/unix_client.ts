@@ -37,6 +37,11 @@ export class UnixClient implements Disposable {
     this.#agent = new Agent({ keepAlive: true, maxFreeSockets: 4, timeout: 0 });
   }
 
+  /** Where it sends to. */
+  get target() {
+    return { at: { socketPath: this.#socketPath } };
+  }
+
   /**
    * Sends a request; resolves when the answer's header has arrived.
    *

@@ -7,7 +7,7 @@ import { Buffer } from "node:buffer";
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 // @ts-types="./ws.d.ts"
-import type { WebSocket, WebSocketServer } from "ws";
+import type { RawData, WebSocket, WebSocketServer } from "ws";
 import { CicdError, ignore } from "@lib/core/errors.ts";
 import { raceAbort, withDeadline } from "@lib/core/abort.ts";
 import { refuse } from "@lib/foundations/http/refusal.ts";
@@ -22,10 +22,23 @@ export interface WebSocketPeer {
    * @throws The reason of {@linkcode WebSocketPeer.signal} once it has aborted.
    */
   send(data: Uint8Array | string): Promise<void>;
+  /**
+   * Calls back with each message in order: bytes of a binary frame, the text of a text frame. While
+   * a promise that it returns is pending, nothing more is read from the client. What came before is
+   * delivered too, up to the session's {@linkcode WebSocketSession.maxReceiveBytes}.
+   */
+  listen(take: MessageHandler): void;
 }
 
+/** Takes a message. */
+export type MessageHandler = (message: Uint8Array | string) => void | Promise<void>;
+
 /** Talks over a connection, which is closed with 1000 when the session resolves. */
-export type WebSocketSession = (peer: WebSocketPeer) => Promise<void>;
+export interface WebSocketSession {
+  (peer: WebSocketPeer): Promise<void>;
+  /** Longest message that the client may send. @default {4_096} */
+  readonly maxReceiveBytes?: number;
+}
 
 /** Options for {@linkcode serveWebSocket}. */
 export interface WebSocketOptions {
@@ -42,7 +55,7 @@ export interface WebSocketOptions {
 
 /** Unsent bytes beyond which the sender waits. */
 export const HIGH_WATER_BYTES = 256 * 1024;
-/** Clients are expected to send only control frames. */
+/** Most clients are expected to send only control frames. */
 const RECEIVE_MAX_BYTES = 4 * 1024;
 /** Time for a client to close. */
 const CLOSE_MS = 2_000;
@@ -54,22 +67,25 @@ export function webSockets(): (
   session: WebSocketSession,
   options: WebSocketOptions,
 ) => Promise<void> {
-  let loading: Promise<WebSocketServer> | undefined;
+  const loading = new Map<number, Promise<WebSocketServer>>();
   return async (session, options) => {
-    const server = await (loading ??= load());
+    const { maxReceiveBytes = RECEIVE_MAX_BYTES } = session;
+    const loaded = loading.get(maxReceiveBytes) ?? load(maxReceiveBytes);
+    loading.set(maxReceiveBytes, loaded);
+    const server = await loaded;
     const webSocket = await upgraded(server, options);
     if (webSocket !== undefined) await converse(webSocket, session, options);
   };
 }
 
-async function load(): Promise<WebSocketServer> {
+async function load(maxPayload: number): Promise<WebSocketServer> {
   // @ts-types="./ws.d.ts"
   const { WebSocketServer: Server } = await import("ws");
   const server = new Server({
     noServer: true,
     clientTracking: false,
     perMessageDeflate: false,
-    maxPayload: RECEIVE_MAX_BYTES,
+    maxPayload,
   });
   server.on("wsClientError", ({ message }, socket) => {
     refuse(socket, new CicdError("invalid_http", `Cannot open a WebSocket: ${message}`));
@@ -102,6 +118,8 @@ async function converse(
   webSocket.on("error", ignore("its close follows"));
   webSocket.on("pong", alive);
   webSocket.on("message", alive);
+  // What other sessions' clients say is ignored.
+  const listen = session.maxReceiveBytes === undefined ? () => {} : deliverer(webSocket);
   const lost = () => gone.abort(new DOMException("The client disconnected", "AbortError"));
   webSocket.once("close", () => {
     lost();
@@ -109,7 +127,8 @@ async function converse(
   });
   let silent = 0;
   const pings = setInterval(() => {
-    silent = isAlive ? 0 : silent + 1;
+    // Of a client that is made to wait, no answer can be read.
+    silent = isAlive || webSocket.isPaused ? 0 : silent + 1;
     if (silent >= 2) return webSocket.terminate();
     isAlive = false;
     // A ping queued behind other data would say nothing about the client.
@@ -123,7 +142,7 @@ async function converse(
   try {
     const { signal } = gone;
     const send = sender(webSocket, signal, alive, lost);
-    await session({ signal, send });
+    await session({ signal, send, listen });
   } catch (error) {
     if (leave.aborted) {
       code = CODE.leaving;
@@ -145,8 +164,57 @@ async function converse(
   }
 }
 
+/**
+ * Delivers the messages of a connection in order, one after another.
+ *
+ * @returns The function that sets who takes them; what comes before is kept, and the connection
+ * paused at the first message.
+ */
+export function deliverer(webSocket: WebSocket): (take: MessageHandler) => void {
+  const waiting: (Uint8Array | string)[] = [];
+  let handler: MessageHandler | undefined;
+  let isBusy = false;
+  const work = async () => {
+    if (isBusy) return;
+    isBusy = true;
+    try {
+      for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+        const taken = handler?.(next);
+        if (taken === undefined) continue;
+        webSocket.pause();
+        await taken;
+      }
+    } catch {
+      // Its taker knows why; nobody takes the rest.
+      webSocket.terminate();
+      waiting.length = 0;
+    } finally {
+      isBusy = false;
+      webSocket.resume();
+    }
+  };
+  webSocket.on("message", (data, isBinary) => {
+    waiting.push(isBinary ? bytesOf(data) : textOf(data));
+    if (handler === undefined) webSocket.pause();
+    else void work();
+  });
+  return (take) => {
+    handler = take;
+    void work();
+  };
+}
+
+function bytesOf(data: RawData): Uint8Array {
+  if (data instanceof ArrayBuffer) return new Uint8Array(data);
+  return Array.isArray(data) ? Buffer.concat(data) : data;
+}
+
+function textOf(data: RawData): string {
+  return new TextDecoder().decode(bytesOf(data));
+}
+
 /** @param onFailed Aborts the signal. */
-function sender(
+export function sender(
   webSocket: WebSocket,
   signal: AbortSignal,
   onTaken: () => void,

@@ -5,6 +5,7 @@
 import type { Buffer } from "node:buffer";
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
+import type { Socket } from "node:net";
 
 /** A message; by default in one piece. */
 export type RawData = Buffer | ArrayBuffer | Buffer[];
@@ -14,10 +15,20 @@ export declare class WebSocket {
   static readonly OPEN: 1;
   constructor(
     url: string,
-    options?: { readonly headers?: Readonly<Record<string, string>>; readonly autoPong?: boolean },
+    options?: {
+      readonly headers?: Readonly<Record<string, string>>;
+      readonly autoPong?: boolean;
+      readonly perMessageDeflate?: boolean;
+      readonly maxPayload?: number;
+      /** Opens the connection; of `ws:` only. */
+      readonly createConnection?: () => Socket;
+      /** PEM text of an authority to trust, besides the system's. */
+      readonly ca?: string;
+    },
   );
   readonly readyState: number;
   readonly bufferedAmount: number;
+  readonly isPaused: boolean;
   on(event: "message", listener: (data: RawData, isBinary: boolean) => void): this;
   on(event: "close", listener: (code: number, reason: Buffer) => void): this;
   on(event: "error", listener: (error: Error) => void): this;

@@ -1,8 +1,8 @@
 /**
  * The only place that calls into libc, for what the runtime does not offer:
  * close-on-exec on inherited sockets, a look at the client that waits at one, Unix
- * datagrams, the kind of a socket, the monotonic clock, inotify, and giving freed
- * memory back. Constants are those of Linux on x86_64 and aarch64.
+ * datagrams and descriptors in them, the kind of a socket, the monotonic clock, inotify, writing
+ * to a terminal, and giving freed memory back. Constants are those of Linux on x86_64 and aarch64.
  *
  * @module
  */
@@ -51,9 +51,14 @@ const SYMBOLS = {
   malloc_trim: { parameters: ["usize"], result: "i32" },
   // Reads errno: the runtime's own pointer access requires permission for all libraries.
   memcpy: { parameters: ["buffer", "pointer", "usize"], result: "pointer" },
+  poll: { parameters: ["buffer", "usize", "i32"], result: "i32", nonblocking: true },
   read: { parameters: ["i32", "buffer", "usize"], result: "isize", nonblocking: true },
+  sendmsg: { parameters: ["i32", "buffer", "i32"], result: "isize" },
   sendto: { parameters: ["i32", "buffer", "usize", "i32", "buffer", "u32"], result: "isize" },
   socket: { parameters: ["i32", "i32", "i32"], result: "i32" },
+  tcgetattr: { parameters: ["i32", "buffer"], result: "i32" },
+  tcsetattr: { parameters: ["i32", "i32", "buffer"], result: "i32" },
+  write: { parameters: ["i32", "buffer", "usize"], result: "isize" },
 } as const satisfies Deno.ForeignLibraryInterface;
 
 const AF_UNIX = 1;
@@ -64,6 +69,12 @@ const MSG_PEEK_DONTWAIT = 0x42;
 const MSG_DONTWAIT_NOSIGNAL = 0x4040;
 const SOL_SOCKET = 1;
 const SO_DOMAIN = 39;
+const SCM_RIGHTS = 1;
+const POLLOUT = 4;
+/** In words of a `termios`: its size, the place of its output flags, and the one that we clear. */
+const TERMIOS_WORDS = 16;
+const OFLAG = 1;
+const OPOST = 1;
 const F_SETFD = 2;
 const F_SETFL = 4;
 const O_NONBLOCK = 0o4000;
@@ -98,6 +109,88 @@ export class Libc {
   sendDatagram(address: string, bytes: Uint8Array<ArrayBuffer>): SendResult {
     using socket = this.openDatagramSocket(address);
     return socket.send(bytes);
+  }
+
+  /**
+   * Sends one datagram with a descriptor, without waiting.
+   *
+   * @throws {CicdError} `io_failed` if the socket cannot be created.
+   */
+  sendDescriptor(address: string, bytes: Uint8Array<ArrayBuffer>, fd: number): SendResult {
+    const name = encodeAddress(address);
+    const socket = this.#libc.socket(AF_UNIX, SOCK_DGRAM_CLOEXEC, 0);
+    if (socket < 0) throw this.#failure("create a datagram socket", address);
+    const vector = new BigUint64Array([addressOf(bytes), BigInt(bytes.length)]);
+    // A `cmsghdr`: its length, level and type, then the descriptor.
+    const control = new DataView(new ArrayBuffer(24));
+    control.setBigUint64(0, 20n, true);
+    control.setInt32(8, SOL_SOCKET, true);
+    control.setInt32(12, SCM_RIGHTS, true);
+    control.setInt32(16, fd, true);
+    const rights = new Uint8Array(control.buffer);
+    const message = new BigUint64Array([
+      addressOf(name),
+      BigInt(name.length),
+      addressOf(vector),
+      1n,
+      addressOf(rights),
+      BigInt(rights.length),
+      0n,
+    ]);
+    try {
+      for (;;) {
+        if (this.#libc.sendmsg(socket, message, MSG_DONTWAIT_NOSIGNAL) >= 0n) {
+          return { kind: "sent" };
+        }
+        const errno = this.#errno();
+        if (errno === EAGAIN) return { kind: "would_block" };
+        if (errno !== EINTR) return { kind: "failed", errno };
+      }
+    } finally {
+      this.#libc.close(socket);
+      // Until here they were used, which the collector cannot see.
+      vector.fill(0n);
+      for (const used of [name, rights]) used.fill(0);
+    }
+  }
+
+  /**
+   * Writes to a descriptor that does not block.
+   *
+   * @returns The number of bytes taken, 0 if none fit now.
+   * @throws {CicdError} `io_failed`
+   */
+  writeSome(fd: number, bytes: Uint8Array<ArrayBuffer>): number {
+    for (;;) {
+      const count = Number(this.#libc.write(fd, bytes, BigInt(bytes.length)));
+      if (count >= 0) return count;
+      const errno = this.#errno();
+      if (errno === EAGAIN) return 0;
+      if (errno !== EINTR) throw this.#failure("write to descriptor", fd);
+    }
+  }
+
+  /** Waits in another thread until a descriptor can be written, or for `ms`. */
+  async writable(fd: number, ms: number): Promise<void> {
+    const entry = new Int32Array([fd, POLLOUT]);
+    await this.#libc.poll(entry, 1n, ms);
+  }
+
+  /**
+   * Makes a terminal show bytes as they are: the runtime's raw mode still makes two of a line feed.
+   *
+   * @returns False if it cannot.
+   */
+  showAsIs(fd: number): boolean {
+    const modes = new Uint32Array(TERMIOS_WORDS);
+    if (this.#libc.tcgetattr(fd, modes) < 0) return false;
+    modes[OFLAG] = (modes[OFLAG] ?? 0) & ~OPOST;
+    return this.#libc.tcsetattr(fd, 0, modes) === 0;
+  }
+
+  /** Closes a descriptor that nothing else owns. */
+  close(fd: number): void {
+    this.#libc.close(fd);
   }
 
   /**
@@ -244,6 +337,11 @@ function load(): Deno.DynamicLibrary<typeof SYMBOLS>["symbols"] {
     ? "calls into libraries are not permitted; run with --allow-ffi"
     : failures.map(messageOf).join("; ");
   throw new CicdError("io_failed", `Cannot load libc: ${state}`, { cause: failures[0] });
+}
+
+/** Returns where bytes lie; they must be kept while that is used. */
+function addressOf(bytes: ArrayBufferView<ArrayBuffer>): bigint {
+  return Deno.UnsafePointer.value(Deno.UnsafePointer.of(bytes));
 }
 
 /** Encodes a `sockaddr_un`: a path ends with a NUL, an abstract name begins with one. */

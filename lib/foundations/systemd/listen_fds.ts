@@ -42,6 +42,9 @@ export interface ListenFdsOptions {
   readonly setCloseOnExec: (fd: number) => void;
 }
 
+/** Begins the names of the descriptors that are no sockets to listen at: the manager only keeps them. */
+export const KEPT_PREFIX = "kept-";
+
 const FIRST_FD = 3;
 /** More than any unit of this suite has; bounds the loop over a corrupt number. */
 const MAX_FDS = 256;

@@ -25,6 +25,17 @@ export interface Notifier {
   /** The process reloads its configuration; {@linkcode Notifier.ready} must follow. */
   reloading(): Promise<void>;
   watchdogPing(): Promise<void>;
+  /**
+   * Gives a copy of a descriptor to the manager, which passes it to the process that it starts after
+   * this one, unless the unit has been stopped in between.
+   *
+   * @param name Letters, digits and dashes; it names the descriptor there.
+   */
+  keepDescriptor(name: string, fd: number): Promise<void>;
+  /** Closes the manager's copy of a descriptor. */
+  dropDescriptor(name: string): Promise<void>;
+  /** Set if a manager may keep descriptors. */
+  readonly keepsDescriptors: boolean;
   /** Longest time between two pings; `undefined` if none are expected. */
   readonly watchdogIntervalMs: number | undefined;
 }
@@ -36,6 +47,12 @@ export interface NotifierOptions {
   readonly clock: Clock;
   /** Sends one datagram without waiting. */
   readonly send: (address: string, bytes: Uint8Array<ArrayBuffer>) => SendResult;
+  /** Sends one datagram with a descriptor. */
+  readonly sendDescriptor: (
+    address: string,
+    bytes: Uint8Array<ArrayBuffer>,
+    fd: number,
+  ) => SendResult;
   /** Microseconds of the monotonic clock. */
   readonly monotonicMicros: () => bigint;
 }
@@ -50,7 +67,7 @@ const RETRIES = 50;
  * @throws {CicdError} `invalid_config` if a variable is malformed.
  */
 export function createNotifier(options: NotifierOptions): Notifier {
-  const { env, pid, clock, send, monotonicMicros } = options;
+  const { env, pid, clock, monotonicMicros } = options;
   const taken = takeVariables(env, ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"]);
   const address = taken.get("NOTIFY_SOCKET") ?? "";
   if (address !== "" && !/^[/@]./.test(address)) {
@@ -60,11 +77,17 @@ export function createNotifier(options: NotifierOptions): Notifier {
     );
   }
 
-  async function notify(...lines: readonly string[]): Promise<void> {
+  const notify = (...lines: readonly string[]) =>
+    deliver(lines, (bytes) => options.send(address, bytes));
+
+  async function deliver(
+    lines: readonly string[],
+    send: (bytes: Uint8Array<ArrayBuffer>) => SendResult,
+  ): Promise<void> {
     if (address === "") return;
     const bytes = new TextEncoder().encode(lines.join("\n"));
     for (let tries = 0;; tries++) {
-      const result = send(address, bytes);
+      const result = send(bytes);
       if (result.kind === "sent") return;
       if (result.kind === "failed" || tries === RETRIES) {
         const state = result.kind === "failed" ? `errno is ${result.errno}` : "its queue is full";
@@ -80,6 +103,14 @@ export function createNotifier(options: NotifierOptions): Notifier {
     stopping: () => notify("STOPPING=1"),
     reloading: () => notify("RELOADING=1", `MONOTONIC_USEC=${monotonicMicros()}`),
     watchdogPing: () => notify("WATCHDOG=1"),
+    // A terminal hangs up for a moment before its program has opened it: the manager must not care.
+    keepDescriptor: (name, fd) =>
+      deliver(
+        ["FDSTORE=1", `FDNAME=${name}`, "FDPOLL=0"],
+        (bytes) => options.sendDescriptor(address, bytes, fd),
+      ),
+    dropDescriptor: (name) => notify("FDSTOREREMOVE=1", `FDNAME=${name}`),
+    keepsDescriptors: address !== "",
     watchdogIntervalMs: address === "" ? undefined : watchdogInterval(taken, pid),
   };
 }

@@ -46,6 +46,11 @@ export function jobUnitName(attempt: { readonly jobId: JobId; readonly number: n
   return `cicd-job-${attempt.jobId}-${attempt.number}.service` as UnitName;
 }
 
+/** Returns the unit of a terminal. */
+export function terminalUnitName(project: ProjectName, id: string): UnitName {
+  return `cicd-terminal-${escapeUnitName(project)}-${id}.service` as UnitName;
+}
+
 /** Returns the slice of a project. A dash nests slices, hence the escaping. */
 export function projectSliceName(project: ProjectName): UnitName {
   return `cicd-${escapeUnitName(project)}.slice` as UnitName;

@@ -34,6 +34,15 @@ export const unitProperty = {
   standardInputNull: () => property("StandardInput", "s", "null"),
   standardOutputAppend: (path: string) => property("StandardOutputFileToAppend", "s", path),
   standardErrorAppend: (path: string) => property("StandardErrorFileToAppend", "s", path),
+  /** Standard input, output and error are a terminal, which becomes the program's own. */
+  terminal: (path: string) => [
+    property("TTYPath", "s", path),
+    ...["StandardInput", "StandardOutput", "StandardError"].map((name) =>
+      property(name, "s", "tty")
+    ),
+  ],
+  /** Also sends SIGHUP when the unit is stopped: an interactive shell ignores SIGTERM. */
+  sendSighup: (on: boolean) => property("SendSIGHUP", "b", on),
   memoryMax: (bytes: number | undefined) => limit("MemoryMax", bytes),
   memoryHigh: (bytes: number | undefined) => limit("MemoryHigh", bytes),
   memorySwapMax: (bytes: number | undefined) => limit("MemorySwapMax", bytes),

@@ -18,9 +18,7 @@ import type {
 } from "@lib/spine/jobs/executor.ts";
 import type { AttemptOutcome } from "@lib/spine/jobs/model.ts";
 import type { UnitProperty } from "@lib/foundations/systemd/unit_property.ts";
-import { limitProperties, type ResourceLimits } from "@lib/foundations/systemd/resource_limits.ts";
 import {
-  agentServiceName,
   jobUnitName,
   projectSliceName,
   type UnitName,
@@ -30,6 +28,7 @@ import { recordExecFailure, requestStop } from "@lib/spine/executors/directory_f
 import { jobProgram, type ReadyProgram } from "@lib/spine/executors/job_program.ts";
 import { ManagerLink } from "@lib/spine/executors/manager_link.ts";
 import { RuntimeFiles } from "@lib/spine/executors/runtime_files.ts";
+import { keepSliceLimits } from "@lib/spine/executors/slice_limits.ts";
 import type { UnitManager } from "@lib/spine/executors/unit_manager.ts";
 import {
   jobUnitProperties,
@@ -79,7 +78,7 @@ export class UnitExecutor implements Executor {
     });
     this.#link = new ManagerLink({
       connect: options.connect,
-      onConnected: (manager, signal) => this.#keepSlice(manager, signal),
+      onConnected: (manager, signal) => keepSliceLimits(manager, options, signal),
       clock: options.clock,
     });
   }
@@ -229,17 +228,6 @@ export class UnitExecutor implements Executor {
       );
     }
   }
-
-  /** Updates the slice, before the first job of a connection and after each daemon-reload. */
-  async #keepSlice(manager: UnitManager, signal: AbortSignal): Promise<void> {
-    const { project, log } = this.#options;
-    manager.onReloaded(() => {
-      void copyAgentLimits(manager, project, signal).catch((error: unknown) => {
-        if (!signal.aborted) log.error("Cannot copy the agent's limits to the slice", { error });
-      });
-    });
-    await copyAgentLimits(manager, project, signal);
-  }
 }
 
 function kill(pid: number): void {
@@ -249,32 +237,4 @@ function kill(pid: number): void {
     // It has ended meanwhile.
     if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
-}
-
-/**
- * Copies the limits of the agent's unit to the project's slice, if they differ.
- *
- * So `systemctl --user edit cicd-agent@PROJECT` limits the project as a whole. Limits set on the
- * slice by hand are overwritten. An agent that is not a unit has no limits to copy.
- */
-async function copyAgentLimits(
-  manager: UnitManager,
-  project: ProjectName,
-  signal: AbortSignal,
-): Promise<void> {
-  const slice = projectSliceName(project);
-  const [wanted, current] = await Promise.all([
-    manager.readLimits(agentServiceName(project), signal),
-    manager.readLimits(slice, signal),
-  ]);
-  if (!sameLimits(wanted, current)) {
-    await manager.setRuntimeProperties(slice, limitProperties(wanted), signal);
-  }
-}
-
-function sameLimits(a: ResourceLimits, b: ResourceLimits): boolean {
-  return a.cpuQuota === b.cpuQuota && a.cpuWeight === b.cpuWeight &&
-    a.memoryMaxBytes === b.memoryMaxBytes && a.memoryHighBytes === b.memoryHighBytes &&
-    a.memorySwapMaxBytes === b.memorySwapMaxBytes && a.tasksMax === b.tasksMax &&
-    a.ioWeight === b.ioWeight;
 }

@@ -38,7 +38,7 @@ export interface JobUnitOptions {
 export const MIN_STOP_MS = 2_000;
 
 /** Variables that systemd 252 to 257 set for a service. */
-const SERVICE_VARIABLES = [
+export const SERVICE_VARIABLES = [
   "CREDENTIALS_DIRECTORY",
   "FDSTORE",
   "INVOCATION_ID",

@@ -128,7 +128,6 @@ Deno.test("makeGrammar() refuses what it does not know", async () => {
       ["show", ""],
       ["show", "a", "b"],
       ["config"],
-      ["attach", "web"],
       [],
     ]
   ) assert.ok(await refused(...args), args.join(" "));
@@ -140,7 +139,10 @@ Deno.test("makeGrammar() names the flag whose value is missing or no good", asyn
     assert.ok(!result.success);
     return formatMessage(result.error);
   };
-  assert.match(await problem("keys", "create", "--name", "x"), /--scope submit, read or admin/);
+  assert.match(
+    await problem("keys", "create", "--name", "x"),
+    /--scope submit, read, terminal or admin/,
+  );
   const create = ["keys", "create", "--name", "x", "--scope", "read"];
   assert.match(await problem(...create, "--project", "a b"), /--project.*"a b" contains/);
   assert.match(await problem("run", "-p", "../x", "--", "true"), /--project.*begins with/);

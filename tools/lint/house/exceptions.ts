@@ -24,7 +24,6 @@ export const EXPORTED_FOR_TESTS: Readonly<Record<string, Readonly<Record<string,
   "lib/features/install/command_doctor.ts": { askEngine: "asks a real engine" },
   "lib/foundations/docker/find_engine.ts": { parseEngineHost: "parses handwritten input" },
   "lib/foundations/http/web_socket.ts": { HIGH_WATER_BYTES: "the bound that a test measures" },
-  "lib/foundations/process/scrubbed_env.ts": { mayPass: "decides what a job may see" },
   "lib/foundations/secrets/seal.ts": {
     seal: "cryptography is tested piece by piece",
     sealingKey: "a key without a file of its own",

@@ -128,6 +128,7 @@ export function fakeRunner(
     ...options,
     socketPath: "/run/user/1000/cicd-runner.sock",
     sender: {
+      target: { at: { socketPath: "/run/cicd-runner.sock" } },
       send: async (request) => {
         sent.push(request);
         return await send(request);

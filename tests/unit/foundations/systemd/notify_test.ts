@@ -16,6 +16,10 @@ function setup(
     pid: 42,
     clock,
     monotonicMicros: () => 123n,
+    sendDescriptor(address, bytes, fd) {
+      sent.push(`${address} ${new TextDecoder().decode(bytes)} with ${fd}`);
+      return { kind: "sent" };
+    },
     send(address, bytes) {
       const result = results.shift() ?? { kind: "sent" };
       if (result.kind === "sent") sent.push(`${address} ${new TextDecoder().decode(bytes)}`);
@@ -40,6 +44,18 @@ Deno.test("createNotifier() sends each message in the manager's words", async ()
     "@n STOPPING=1",
   ]);
   assert.deepEqual([...env.keys()], ["OTHER"]);
+});
+
+Deno.test("createNotifier() gives descriptors to the manager, and takes them back", async () => {
+  const { notifier, sent } = setup({ NOTIFY_SOCKET: "@n" });
+  assert.equal(notifier.keepsDescriptors, true);
+  await notifier.keepDescriptor("kept-1-master", 7);
+  await notifier.dropDescriptor("kept-1-master");
+  assert.deepEqual(sent, [
+    "@n FDSTORE=1\nFDNAME=kept-1-master\nFDPOLL=0 with 7",
+    "@n FDSTOREREMOVE=1\nFDNAME=kept-1-master",
+  ]);
+  assert.equal(setup({}).notifier.keepsDescriptors, false);
 });
 
 Deno.test("createNotifier() lets no status add an assignment", async () => {

@@ -1,0 +1,103 @@
+/**
+ * The agent's part of terminals; the first one loads the rest.
+ *
+ * @module
+ */
+import { accountReader } from "@lib/core/account.ts";
+import { CicdError } from "@lib/core/errors.ts";
+import type { AgentPart, AgentServices } from "@lib/api/feature.ts";
+import { PROGRAM } from "@lib/foundations/config/program_keys.ts";
+import { directoriesIn } from "@lib/foundations/files/records.ts";
+import { TERMINALS } from "@lib/features/terminals/keys.ts";
+import type { TerminalHost } from "@lib/features/terminals/terminal_host.ts";
+
+/** Makes the part. */
+export function part(services: AgentServices): AgentPart {
+  const { project, config } = services;
+  const { runtimeDir } = config().of(PROGRAM);
+  const directory = `${runtimeDir}/terminals/${project}`;
+  let loading: Promise<TerminalHost> | undefined;
+  let loaded: TerminalHost | undefined;
+  const host = async () => loaded = await (loading ??= openHost(services, directory));
+  return {
+    isBusy: () => (loaded?.size ?? 0) > 0,
+    async adopt(signal) {
+      if (directoriesIn(directory).length > 0) await (await host()).adopt(signal);
+    },
+    async handle(request) {
+      const { pathname } = new URL(request.url);
+      if (request.method === "GET" && pathname === "/terminals") {
+        return Response.json({ terminals: loaded?.list() ?? [] });
+      }
+      const killed = /^\/terminals\/([^/]+)\/kill$/.exec(pathname)?.[1];
+      if (request.method === "POST" && killed !== undefined) {
+        const by = new URL(request.url).searchParams.get("by") ?? "";
+        const id = await (await host()).kill(decodeURIComponent(killed), by, request.signal);
+        return Response.json({ id });
+      }
+      return undefined;
+    },
+    async upgrade(request) {
+      const { pathname, searchParams } = new URL(request.url);
+      if (pathname !== "/terminals") return undefined;
+      const { parseOrder } = await import("@lib/features/terminals/protocol.ts");
+      const order = parseOrder(searchParams.get("order") ?? "");
+      if (!config().ofProject(TERMINALS, project).isEnabled) {
+        throw new CicdError("forbidden", "Cannot open a terminal: terminals.enabled is off");
+      }
+      return await (await host()).serve(order, request.signal);
+    },
+    async [Symbol.asyncDispose]() {
+      await (await loading)?.[Symbol.asyncDispose]();
+    },
+  };
+}
+
+async function openHost(
+  { project, config, env, clock, log, libDir, umask, units, descriptors }: AgentServices,
+  directory: string,
+): Promise<TerminalHost> {
+  const { TerminalHost } = await import("@lib/features/terminals/terminal_host.ts");
+  const { terminalProgram } = await import("@lib/features/terminals/terminal_program.ts");
+  const { loadBinding } = await import("@lib/foundations/terminal/native.ts");
+  const { Libc } = await import("@lib/foundations/systemd/libc.ts");
+  const binding = loadBinding(libDir);
+  const libc = new Libc();
+  const setCloseOnExec = (fd: number) => libc.setCloseOnExec(fd);
+  const connect = await units();
+  const { stateDir, runtimeDir } = config().of(PROGRAM);
+  const makePrograms = async () => {
+    if (connect === undefined) {
+      const { directPrograms } = await import("@lib/features/terminals/direct_programs.ts");
+      return directPrograms({ binding, umask, clock, setCloseOnExec });
+    }
+    const { unitPrograms } = await import("@lib/features/terminals/unit_programs.ts");
+    return unitPrograms({
+      project,
+      connect,
+      binding,
+      calls: libc,
+      store: descriptors,
+      setCloseOnExec,
+      runtimeDir: env["XDG_RUNTIME_DIR"] ?? runtimeDir,
+      resultFile: (id) => `${directory}/${id}/result`,
+      umask,
+      clock,
+      log,
+    });
+  };
+  const account = accountReader(env);
+  return new TerminalHost({
+    project,
+    programs: await makePrograms(),
+    binding,
+    calls: libc,
+    rules: () => config().ofProject(TERMINALS, project),
+    programOf: (command) =>
+      terminalProgram(command, { account: account(), project, config: config(), env }),
+    directory,
+    recordings: `${stateDir}/projects/${project}/recordings`,
+    clock,
+    log,
+  });
+}

@@ -1,0 +1,55 @@
+/**
+ * The program of a terminal, as the two ways to start it offer it.
+ *
+ * @module
+ */
+import type { TerminalSize } from "@lib/foundations/terminal/pty.ts";
+
+/** A program to start in a terminal. */
+export interface ProgramRequest extends TerminalSize {
+  readonly id: string;
+  readonly argv: readonly [path: string, ...args: string[]];
+  readonly env: Readonly<Record<string, string>>;
+  /** Absolute. */
+  readonly workdir: string;
+  readonly maxMs: number;
+  readonly limits: {
+    readonly cpu?: number;
+    readonly memoryBytes?: number;
+    readonly tasks?: number;
+  };
+}
+
+/** The end of a program. */
+export interface ProgramEnd {
+  readonly exitCode: number | null;
+  readonly signal: string | null;
+  /** The service manager ended it at its time limit. */
+  readonly isTimeLimit: boolean;
+  /** Nobody knows how it ended. */
+  readonly isLost: boolean;
+}
+
+/** A running program and its terminal. */
+export interface RunningProgram {
+  readonly master: number;
+  readonly slave?: number;
+  /** The path of the terminal's device. */
+  readonly device: string;
+  /** Resolves when nothing of the program is left. */
+  readonly ended: Promise<ProgramEnd>;
+  /** Ends the program and everything that it has started. */
+  stop(): Promise<void>;
+  /** Forgets what was kept for a later agent; after the end. */
+  forget(): Promise<void>;
+}
+
+/** A way to start programs. */
+export interface Programs extends AsyncDisposable {
+  /** A terminal outlives the agent, and the next one takes it over. */
+  readonly outlivesAgent: boolean;
+  /** @throws {CicdError} If it cannot be started. */
+  start(request: ProgramRequest, signal: AbortSignal): Promise<RunningProgram>;
+  /** Takes over a program of an earlier agent; `undefined` if its terminal is gone. */
+  adopt(id: string, device: string, signal: AbortSignal): Promise<RunningProgram | undefined>;
+}

@@ -1,0 +1,12 @@
+/**
+ * The runner's part of terminals: it admits clients and passes on what they and the agent say.
+ *
+ * @module
+ */
+import type { RunnerPart, RunnerServices } from "@lib/api/feature.ts";
+import { terminalRoutes, terminalSocket } from "@lib/features/terminals/routes.ts";
+
+/** Makes the part of the runner. */
+export function part(services: RunnerServices): RunnerPart {
+  return { routes: terminalRoutes(services), sockets: [terminalSocket(services)] };
+}

@@ -1,0 +1,208 @@
+/**
+ * Terminals in units of their own: `systemd` starts the program on the terminal that the agent has
+ * opened, as `systemd-run --pty` does.
+ *
+ * The unit is in the project's slice; when its main process ends, systemd kills what is left of it.
+ * systemd also keeps copies of the terminal's descriptors: while no agent is alive the program goes
+ * on, until the system's buffer is full, and the next agent reads on.
+ *
+ * @module
+ */
+import type { DescriptorStore } from "@lib/api/feature.ts";
+import { CicdError, ignore } from "@lib/core/errors.ts";
+import type { Clock } from "@lib/core/clock.ts";
+import type { ProjectName } from "@lib/core/ids.ts";
+import { readIfThere, removeIfThere } from "@lib/foundations/files/records.ts";
+import { projectSliceName, terminalUnitName } from "@lib/foundations/systemd/unit_name.ts";
+import { type UnitProperty, unitProperty } from "@lib/foundations/systemd/unit_property.ts";
+import { KEPT_PREFIX } from "@lib/foundations/systemd/listen_fds.ts";
+import type { DescriptorCalls } from "@lib/foundations/terminal/pty.ts";
+import type { PtyBinding } from "@lib/foundations/terminal/native.ts";
+import { ManagerLink } from "@lib/spine/executors/manager_link.ts";
+import { recordResultArgv } from "@lib/spine/executors/record_result.ts";
+import { parseResultRecord } from "@lib/spine/executors/result_record.ts";
+import { RuntimeFiles } from "@lib/spine/executors/runtime_files.ts";
+import { keepSliceLimits } from "@lib/spine/executors/slice_limits.ts";
+import type { UnitManager } from "@lib/spine/executors/unit_manager.ts";
+import { SERVICE_VARIABLES } from "@lib/spine/executors/unit_properties.ts";
+import type { Logger } from "@lib/core/logger.ts";
+import type {
+  ProgramEnd,
+  ProgramRequest,
+  Programs,
+  RunningProgram,
+} from "@lib/features/terminals/program.ts";
+
+/** Options for {@linkcode unitPrograms}. */
+export interface UnitProgramsOptions {
+  readonly project: ProjectName;
+  readonly connect: (signal: AbortSignal) => Promise<UnitManager>;
+  readonly binding: PtyBinding;
+  readonly calls: DescriptorCalls;
+  readonly store: DescriptorStore;
+  readonly setCloseOnExec: (fd: number) => void;
+  /** `$XDG_RUNTIME_DIR`. */
+  readonly runtimeDir: string;
+  /** Returns the path where the end of a terminal is recorded. */
+  readonly resultFile: (id: string) => string;
+  readonly umask: number;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+const STOP_MS = 5_000;
+
+/** Makes the way to start programs in units. */
+export function unitPrograms(options: UnitProgramsOptions): Programs {
+  const { project, connect, binding, calls, store, clock, log } = options;
+  const link = new ManagerLink({
+    connect,
+    onConnected: (manager, signal) => keepSliceLimits(manager, { project, log }, signal),
+    clock,
+  });
+  const files = new RuntimeFiles(options.runtimeDir);
+  const never = new AbortController();
+
+  const running = (id: string, device: string, fds: Descriptors): RunningProgram => ({
+    ...fds,
+    device,
+    ended: endOf(id),
+    async stop() {
+      const manager = await link.use(never.signal);
+      await manager.stopUnit(terminalUnitName(project, id), never.signal);
+    },
+    async forget() {
+      if (!store.keepsDescriptors) return;
+      await store.dropDescriptor(nameOf(id, "master"));
+      await store.dropDescriptor(nameOf(id, "slave"));
+    },
+  });
+
+  const endOf = async (id: string): Promise<ProgramEnd> => {
+    await link.gone(terminalUnitName(project, id), never.signal);
+    const file = options.resultFile(id);
+    const text = await readIfThere(file, 64 * 1024);
+    await removeIfThere(file);
+    return readEnd(text);
+  };
+
+  return {
+    outlivesAgent: store.keepsDescriptors,
+    async start(request, signal) {
+      const { id, columns, rows } = request;
+      const manager = await link.use(signal);
+      const names = await manager.environmentNames(signal);
+      const { master, slave, pty } = binding.open(columns, rows);
+      options.setCloseOnExec(master);
+      options.setCloseOnExec(slave);
+      try {
+        if (store.keepsDescriptors) {
+          await store.keepDescriptor(nameOf(id, "master"), master);
+          await store.keepDescriptor(nameOf(id, "slave"), slave);
+        }
+        const unit = terminalUnitName(project, id);
+        const properties = describe(request, { ...options, device: pty, names, files });
+        const answer = await link.start(unit, properties, signal);
+        if (answer === "exists") {
+          throw new CicdError("state_conflict", `Cannot open terminal "${id}": it is open already`);
+        }
+      } catch (error) {
+        calls.close(master);
+        calls.close(slave);
+        await running(id, pty, { master, slave }).forget().catch(ignore("the first error counts"));
+        throw error;
+      }
+      return running(id, pty, { master, slave });
+    },
+    async adopt(id, device, signal) {
+      const master = store.kept.get(nameOf(id, "master"));
+      const slave = store.kept.get(nameOf(id, "slave"));
+      const manager = await link.use(signal);
+      const unit = terminalUnitName(project, id);
+      if (master === undefined || slave === undefined) {
+        // Without its terminal it can do no more.
+        await manager.stopUnit(unit, signal);
+        return undefined;
+      }
+      return running(id, device, { master, slave });
+    },
+    async [Symbol.asyncDispose]() {
+      never.abort(new DOMException("The agent stops", "AbortError"));
+      await link[Symbol.asyncDispose]();
+    },
+  };
+}
+
+interface Descriptors {
+  readonly master: number;
+  readonly slave: number;
+}
+
+/** Returns the name of a descriptor in the manager's store. */
+function nameOf(id: string, side: "master" | "slave"): string {
+  return `${KEPT_PREFIX}${id}-${side}`;
+}
+
+function readEnd(text: string | undefined): ProgramEnd {
+  const lost = { exitCode: null, signal: null, isTimeLimit: false, isLost: true };
+  const parsed = parseResultRecord(text ?? "");
+  if (parsed.kind !== "record") return lost;
+  const { end, serviceResult } = parsed.record;
+  const isTimeLimit = serviceResult === "timeout";
+  switch (end.kind) {
+    case "exited":
+      return { exitCode: end.exitCode, signal: null, isTimeLimit, isLost: false };
+    case "killed":
+      return { exitCode: null, signal: end.signal, isTimeLimit, isLost: false };
+    case "none":
+      return lost;
+  }
+}
+
+function describe(
+  request: ProgramRequest,
+  { project, device, names, files, runtimeDir, umask, resultFile }: UnitProgramsOptions & {
+    readonly device: string;
+    readonly names: readonly string[];
+    readonly files: RuntimeFiles;
+  },
+): readonly UnitProperty[] {
+  const { id, argv, env, workdir, maxMs, limits } = request;
+  const { memoryBytes, cpu, tasks } = limits;
+  const unset = [...SERVICE_VARIABLES, ...names].filter((name) => !Object.hasOwn(env, name));
+  return [
+    unitProperty.description(`Terminal ${id} of ${project}`),
+    unitProperty.slice(projectSliceName(project)),
+    unitProperty.type("exec"),
+    unitProperty.collectMode("inactive-or-failed"),
+    ...unitProperty.terminal(device),
+    unitProperty.workingDirectory(`-${workdir}`),
+    unitProperty.umask(umask),
+    unitProperty.ignoreSigpipe(false),
+    unitProperty.environment(env),
+    unitProperty.unsetEnvironment([...new Set(unset)]),
+    unitProperty.cpuAccounting(true),
+    unitProperty.memoryAccounting(true),
+    unitProperty.tasksAccounting(true),
+    ...(memoryBytes === undefined
+      ? []
+      : [unitProperty.memoryMax(memoryBytes), unitProperty.memorySwapMax(0)]),
+    ...(cpu === undefined ? [] : [unitProperty.cpuQuota(cpu)]),
+    ...(tasks === undefined ? [] : [unitProperty.tasksMax(tasks)]),
+    // A person sees what was killed, and goes on.
+    unitProperty.oomPolicy("continue"),
+    unitProperty.runtimeMax(maxMs),
+    unitProperty.killMode("control-group"),
+    unitProperty.sendSighup(true),
+    unitProperty.timeoutStop(STOP_MS),
+    unitProperty.execStart({ argv }),
+    unitProperty.execStopPost({
+      argv: recordResultArgv({
+        recorder: files.recorder(),
+        resultFile: resultFile(id),
+        unit: terminalUnitName(project, id),
+        runtimeDir,
+      }),
+    }),
+  ];
+}

@@ -1,0 +1,86 @@
+import assert from "node:assert/strict";
+import { bootSuite, SUITE_USER, type SuiteInMachine } from "../support/suite_in_machine.ts";
+
+const HOME = `/home/${SUITE_USER}`;
+const RUNNER = `${HOME}/.local/bin/cicd-runner`;
+
+/** A person's terminal, in tmux. */
+function tmux(t: SuiteInMachine) {
+  const run = (...args: readonly string[]) => t.run(["tmux", "-f", "/dev/null", ...args]);
+  const screen = () => run("capture-pane", "-p");
+  return {
+    run,
+    screen,
+    open: () => run("new-session", "-d", "-x", "100", "-y", "30", "env PS1='own> ' bash --norc"),
+    type: (...keys: readonly string[]) => run("send-keys", ...keys),
+    async shows(text: string): Promise<string> {
+      let shown = "";
+      try {
+        return await t.machine.waitFor(`the terminal to show ${text}`, async () => {
+          shown = await screen();
+          return shown.includes(text) ? shown : undefined;
+        }, { timeoutMs: 30_000 });
+      } catch (cause) {
+        throw new Error(`The terminal does not show ${text}:\n${shown}`, { cause });
+      }
+    },
+  };
+}
+
+async function terminalUnits(t: SuiteInMachine): Promise<readonly string[]> {
+  const list = await t.systemctl(
+    "list-units",
+    "--all",
+    "--plain",
+    "--no-legend",
+    "cicd-terminal-*",
+  );
+  return list.split("\n").flatMap((line) => line.split(" ")[0] || []);
+}
+
+async function joined(t: SuiteInMachine): Promise<number> {
+  return (await t.journal()).match(/Terminal joined/g)?.length ?? 0;
+}
+
+Deno.test("attach runs vim in a real terminal, through a resize, a killed runner and a killed agent", async () => {
+  await using t = await bootSuite();
+  const person = tmux(t);
+  await person.open();
+  await person.type(`${RUNNER} attach web -- vi -u NONE grüße.txt; echo "exit $?"`, "Enter");
+  await person.shows("[New File]");
+  await person.type("i", "Grüße, 漢字", "Enter", "second");
+  const before = await person.shows("second");
+  assert.match(before, /^Grüße, 漢字$/m);
+  const [unit = ""] = await terminalUnits(t);
+  assert.match(unit, /^cicd-terminal-web-[0-9a-f]{12}\.service$/);
+  assert.equal(await t.show(unit, "Slice"), "cicd-web.slice");
+  assert.deepEqual((await t.pidsOf(`cicd.slice/cicd-web.slice/${unit}`)).length, 1);
+
+  await person.run("resize-window", "-x", "120", "-y", "40");
+  await t.machine.waitFor(
+    "vim to have 40 lines",
+    async () => (await person.screen()).match(/^~/gm)?.length === 37,
+  );
+
+  let joins = 1;
+  for (const killed of ["cicd-runner.service", "cicd-agent@web.service"]) {
+    const intact = await person.screen();
+    await t.systemctl("kill", "--signal=KILL", killed);
+    joins++;
+    await t.machine.waitFor("attach to be back", async () => await joined(t) === joins);
+    await t.machine.waitFor("the screen", async () => await person.screen() === intact);
+    // It is the same vim.
+    await person.type("x");
+    await person.shows(`second${"x".repeat(joins - 1)}`);
+    assert.deepEqual(await terminalUnits(t), [unit]);
+  }
+
+  await person.type("Escape", ":wq", "Enter");
+  await person.shows("exit 0");
+  assert.equal(await t.read(`${HOME}/grüße.txt`), "Grüße, 漢字\nsecondxx\n");
+  await t.machine.waitFor("the unit to go", async () => (await terminalUnits(t)).length === 0);
+  assert.match(await t.journal(), /Terminal ended/);
+  // What was typed into a terminal that was raw would not be shown.
+  await person.type("echo sane", "Enter");
+  assert.match(await person.shows("own> echo sane"), /sane/);
+});
