@@ -216,8 +216,8 @@ for (const [way, options] of Object.entries(WAYS)) {
       "SIGTERM",
     ]] as const;
     for (const [end, exitCode, signal] of ends) {
-      const text = `trap 'sleep 0.3; ${end}' TERM\n${rest}\nwhile :; do wait; done`;
-      const request = bench.request(script(text), { graceMs: 600 });
+      const text = `trap '${end}' TERM\n${rest}\nwhile :; do wait; done`;
+      const request = bench.request(script(text), { graceMs: 1_500 });
       await executor.start(request, deadline());
       await logged(request, "ready");
       await executor.stop(request, { reason: "cancelled", by: "by request" }, deadline());

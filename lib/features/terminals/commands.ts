@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { object, or } from "@optique/core/constructs";
+import { object } from "@optique/core/constructs";
 import { message } from "@optique/core/message";
 import { multiple, optional, withDefault } from "@optique/core/modifiers";
 import { argument, option } from "@optique/core/primitives";
@@ -26,8 +26,8 @@ const attachCommand = defineCommand({
   name: "attach",
   brief: message`Open a terminal on the worker of a project, or join one`,
   description: message`Runs the command, or the account's shell, in a terminal of its own, and exits
-with its exit code. The terminal is under the project's limits. Ctrl-\ twice, or Ctrl-P Ctrl-Q, leaves
-it as it is; so does a lost connection, which is opened again by itself.`,
+with its exit code. The terminal is under the project's limits. Ctrl-\\ twice, or Ctrl-P Ctrl-Q,
+leaves it as it is; so does a lost connection, which is opened again by itself.`,
   examples: [
     "cicd-runner attach web",
     "cicd-runner attach web -- vim notes.txt",
@@ -74,17 +74,14 @@ const terminals = defineCommand({
   brief: message`List the open terminals, or end one`,
   examples: ["cicd-runner terminals", "cicd-runner terminals --kill 1f2e3d4c"],
   flags: () =>
-    or(
-      object({
-        kill: option("--kill", string({ metavar: "ID" }), {
-          description: message`End this terminal and everything in it`,
-        }),
-      }),
-      object({}),
-    ),
+    object({
+      kill: optional(option("--kill", string({ metavar: "ID" }), {
+        description: message`End this terminal and everything in it`,
+      })),
+    }),
   async run(flags, context) {
     using runner = await context.connect();
-    if ("kill" in flags) await kill(flags.kill, runner, context);
+    if (flags.kill !== undefined) await kill(flags.kill, runner, context);
     else await list(runner, context);
     return 0;
   },
