@@ -37,6 +37,11 @@ async function run(
   return { code, stdout: text(stdout), stderr: text(stderr) };
 }
 
+/** The name of a step and whether it is left out, which its name then says with the reason. */
+function needs(name: string, what: string, isMissing: boolean) {
+  return { name: isMissing ? `${name}: SKIPPED, it needs ${what}` : name, ignore: isMissing };
+}
+
 async function isInstalled(program: string): Promise<boolean> {
   return (await run(["sh", "-c", `command -v ${program}`])).code === 0;
 }
@@ -207,8 +212,11 @@ Deno.test("a release can be checked, installed from loopback, and made again", a
   });
 
   await t.step({
-    name: "lintian has nothing against the Debian package",
-    ignore: !debs || !await isInstalled("lintian"),
+    ...needs(
+      "lintian has nothing against the Debian package",
+      "lintian",
+      !debs || !await isInstalled("lintian"),
+    ),
     fn: async () => {
       const checks = ["--fail-on", "error,warning", "--tag-display-limit", "0", "--quiet"];
       const done = await run(["lintian", ...checks, `${first}/${DEB}`], { cwd: directory });
@@ -217,8 +225,11 @@ Deno.test("a release can be checked, installed from loopback, and made again", a
   });
 
   await t.step({
-    name: "rpmlint has nothing against the RPM",
-    ignore: !rpms || !await isInstalled("rpmlint"),
+    ...needs(
+      "rpmlint has nothing against the RPM",
+      "rpmbuild and rpmlint",
+      !rpms || !await isInstalled("rpmlint"),
+    ),
     fn: async () => {
       const meant = `--rpmlintrc=${ROOT}/tools/release/package/rpmlintrc`;
       const done = await run(["rpmlint", meant, `${first}/${RPM}`], { cwd: directory });
@@ -228,14 +239,20 @@ Deno.test("a release can be checked, installed from loopback, and made again", a
   });
 
   await t.step({
-    name: "the RPM installs the files of the Debian package, and leaves none",
-    ignore: !debs || !rpms || Deno.uid() !== 0 || !await isInstalled("busybox"),
+    ...needs(
+      "the RPM installs the files of the Debian package, and leaves none",
+      "root, rpmbuild and busybox",
+      !debs || !rpms || Deno.uid() !== 0 || !await isInstalled("busybox"),
+    ),
     fn: () => compareInstalled(directory, `${first}/${DEB}`, `${first}/${RPM}`),
   });
 
   await t.step({
-    name: "Homebrew's formula is valid Ruby, and downloads what the checksums are of",
-    ignore: !await isInstalled("ruby"),
+    ...needs(
+      "Homebrew's formula is valid Ruby, and downloads what the checksums are of",
+      "ruby",
+      !await isInstalled("ruby"),
+    ),
     fn: async () => {
       const file = `${first}/cicd-toolkit.rb`;
       const syntax = await run(["ruby", "-wc", file]);
