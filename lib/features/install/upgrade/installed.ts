@@ -123,9 +123,17 @@ export async function releaseAt(
   { home }: Installation,
   link: "current" | "previous",
 ): Promise<Release | undefined> {
-  const target = await Deno.readLink(`${home}/${link}`).catch(unlessAbsent);
-  const id = /^releases\/([^/]+)$/.exec(target ?? "")?.[1];
+  const id = await linkedId({ home }, link);
   return id === undefined ? undefined : await readRelease(`${home}/releases/${id}`);
+}
+
+/** Returns the name of the release that a link leads to, whether it is there or not. */
+export async function linkedId(
+  { home }: Pick<Installation, "home">,
+  link: "current" | "previous",
+): Promise<string | undefined> {
+  const target = await Deno.readLink(`${home}/${link}`).catch(unlessAbsent);
+  return /^releases\/([^/]+)$/.exec(target ?? "")?.[1];
 }
 
 /** Returns the releases of an installation. */

@@ -14,6 +14,8 @@ const pendingSchema = v.object({
   /** Names of the releases' directories. */
   from: v.string(),
   to: v.string(),
+  /** The one before `from`; absent if there was none. */
+  previous: v.optional(v.string()),
   state_dir: v.string(),
   socket: v.string(),
   started_at_ms: v.number(),

@@ -6,7 +6,7 @@
 import { CicdError } from "@lib/core/errors.ts";
 import { exists, removeIfThere } from "@lib/foundations/files/records.ts";
 import type { RunCommand } from "@lib/foundations/process/run_command.ts";
-import type { Installation } from "@lib/features/install/upgrade/installed.ts";
+import { type Installation, linkedId } from "@lib/features/install/upgrade/installed.ts";
 import { removeTree, syncDirectory } from "@lib/features/install/upgrade/unpack.ts";
 
 /** The means of {@linkcode bringUpToDate}. */
@@ -30,13 +30,15 @@ export async function switchTo(
   await syncDirectory(home);
 }
 
-/** Removes the releases that are neither in use nor the one before. */
-export async function pruneReleases(
-  { home }: Installation,
-  keep: readonly string[],
-): Promise<void> {
+/** Removes the releases that are neither in use nor the one before, as the links say. */
+export async function pruneReleases(installation: Installation): Promise<void> {
+  const { home } = installation;
+  const keep = new Set([
+    await linkedId(installation, "current"),
+    await linkedId(installation, "previous"),
+  ]);
   for await (const { name, isDirectory } of Deno.readDir(`${home}/releases`)) {
-    if (isDirectory && !keep.includes(name)) await removeTree(`${home}/releases/${name}`);
+    if (isDirectory && !keep.has(name)) await removeTree(`${home}/releases/${name}`);
   }
 }
 

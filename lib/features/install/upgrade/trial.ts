@@ -95,7 +95,8 @@ export async function tryOut(
 }
 
 /**
- * Ends the trial of an earlier process: forward, if its release is the one in use, else back.
+ * Ends the trial of an earlier process: forward, if its release is the one in use; not at all, if
+ * it is another one than before; else back.
  *
  * @returns What was done; `undefined` if there was none.
  */
@@ -109,6 +110,10 @@ export async function recover(
     return undefined;
   }
   const current = await releaseAt(installation, "current");
+  if (current !== undefined && current.id !== pending.from && current.id !== pending.to) {
+    await endTrial(installation, pending, ports);
+    return `an upgrade was interrupted: release ${current.info.version} was installed since, and stays`;
+  }
   const end = current?.id === pending.to
     ? await finish(installation, pending, ports)
     : await goBack(installation, pending, "the upgrade was interrupted", ports);
@@ -119,6 +124,18 @@ export async function recover(
   return end.problem === undefined
     ? `${was} the release before is in use`
     : `${was} the release before is in use, but ${end.problem}`;
+}
+
+/** Lets the programs run from `current`, whatever release and tables another installer left there. */
+async function endTrial(
+  installation: Installation,
+  pending: Pending,
+  { units, signal }: TrialPorts,
+): Promise<void> {
+  if (await units.undivert(signal)) await units.restart(signal);
+  await units.start(pending.before.units, signal);
+  await units.unguard(signal);
+  await removePending(installation);
 }
 
 /** After `current` was switched: the programs are started from there, with their own units. */
@@ -144,7 +161,7 @@ async function finish(
     return await goBack(installation, pending, reason, ports);
   }
   await units.unguard(signal);
-  await pruneReleases(installation, [pending.to, pending.from]);
+  await pruneReleases(installation);
   await removePending(installation);
   return { kind: "kept" };
 }
@@ -164,7 +181,8 @@ async function goBack(
   const current = await releaseAt(installation, "current");
   const wasSwitched = current?.id === pending.to;
   if (wasSwitched) {
-    await switchTo(installation, { current: pending.from, previous: pending.from });
+    const { from, previous = from } = pending;
+    await switchTo(installation, { current: from, previous });
   }
   const before = await stateNow(pending, ports, signal);
   await units.stop(signal);
@@ -190,7 +208,7 @@ async function goBack(
   });
   if (healthy.kind === "unhealthy") problem ??= healthy.reason;
   await units.unguard(signal);
-  await pruneReleases(installation, [pending.from]);
+  await pruneReleases(installation);
   await removePending(installation);
   return { kind: "rolled_back", reason, journal, problem };
 }

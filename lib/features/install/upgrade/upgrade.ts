@@ -22,6 +22,7 @@ import {
 import { type AskRunner, lookBefore } from "@lib/features/install/upgrade/gate.ts";
 import {
   type Installation,
+  linkedId,
   type Release,
   releaseAt,
   releasesIn,
@@ -115,13 +116,14 @@ export async function upgrade(input: UpgradeInput, ports: UpgradePorts): Promise
   if (!isRunning) {
     note("the runner is not running: the release is put in place without a trial");
     await switchTo(installation, { current: release.id, previous: installed.id });
-    await pruneReleases(installation, [release.id, installed.id]);
+    await pruneReleases(installation);
     return { kind: "upgraded", from, to: version, jobs: undefined };
   }
   const schema = readSchema(database);
   const end = await tryOut(installation, {
     from: installed.id,
     to: release.id,
+    previous: await linkedId(installation, "previous"),
     state_dir: stateDir,
     socket,
     started_at_ms: ports.clock.now(),
@@ -204,7 +206,7 @@ async function requireSchema(
   const able = (await releasesIn(installation)).filter((one) =>
     one.id !== release.id && misfitOf(one, installed, stored) === undefined
   ).map(({ info }) => info.version);
-  await pruneReleases(installation, await linkedIds(installation));
+  await pruneReleases(installation);
   throw new CicdError(
     "store_newer",
     `Cannot go to ${release.info.version}: ${problem}; ${
@@ -227,12 +229,4 @@ function misfitOf(
   const newer = [...stored].find(([name, found]) => found > (schemas[name] ?? found));
   return newer &&
     `the database "${newer[0]}" has version ${newer[1]}, and it knows ${schemas[newer[0]]}`;
-}
-
-async function linkedIds(installation: Installation): Promise<readonly string[]> {
-  const linked = [
-    await releaseAt(installation, "current"),
-    await releaseAt(installation, "previous"),
-  ];
-  return linked.flatMap((release) => release === undefined ? [] : [release.id]);
 }
