@@ -23,6 +23,8 @@ export interface DownloadOptions {
   readonly maxBytes: number;
   /** PEM text of an authority to trust, besides the usual ones. */
   readonly authority?: string | undefined;
+  /** Time until an answer begins. @default {30_000} */
+  readonly answerMs?: number;
   readonly signal: AbortSignal;
 }
 
@@ -83,14 +85,14 @@ type OnPart = (part: Uint8Array, size: number | undefined) => Promise<void>;
 /** @returns `false` if there is no such file. */
 async function receive(
   url: string,
-  { maxBytes, authority, signal }: DownloadOptions,
+  { maxBytes, authority, answerMs = ANSWER_MS, signal }: DownloadOptions,
   onPart: OnPart,
 ): Promise<boolean> {
   using whole = withDeadline(signal, FILE_MS, `"${url}"`);
   using client = authority === undefined
     ? undefined
     : Deno.createHttpClient({ caCerts: [authority] });
-  const opened = await open(url, client, whole);
+  const opened = await open(url, { client, answerMs, signal: whole });
   if (opened === undefined) return false;
   const { body, size } = opened;
   const tooLarge = () =>
@@ -133,6 +135,12 @@ async function read(
   }
 }
 
+interface Asking {
+  readonly client: Deno.HttpClient | undefined;
+  readonly answerMs: number;
+  readonly signal: AbortSignal;
+}
+
 interface Opened {
   readonly body: ReadableStream<Uint8Array>;
   /** As announced. */
@@ -141,13 +149,12 @@ interface Opened {
 
 async function open(
   url: string,
-  client: Deno.HttpClient | undefined,
-  signal: AbortSignal,
+  asking: Asking,
 ): Promise<Opened | undefined> {
   let at = parsed(url);
   if (at.protocol === "file:") return await openLocal(fromFileUrl(at.href));
   for (let hops = 0; hops <= MAX_REDIRECTS; hops++) {
-    const response = await ask(at, client, signal);
+    const response = await ask(at, asking);
     const { status, headers, body } = response;
     const location = headers.get("location");
     if (status >= 300 && status < 400 && location !== null) {
@@ -175,16 +182,13 @@ async function open(
   throw new CicdError("io_failed", `Cannot download "${url}": it leads on and on`);
 }
 
-async function ask(
-  url: URL,
-  client: Deno.HttpClient | undefined,
-  signal: AbortSignal,
-): Promise<Response> {
-  using deadline = withDeadline(signal, ANSWER_MS, `an answer of "${url.host}"`);
+async function ask(url: URL, { client, answerMs, signal }: Asking): Promise<Response> {
+  using deadline = withDeadline(signal, answerMs, `an answer of "${url.host}"`);
   // Not the deadline's signal: it would end the body too.
+  const gaveUp = new AbortController();
   const request = fetch(url, {
     redirect: "manual",
-    signal,
+    signal: AbortSignal.any([signal, gaveUp.signal]),
     // Bytes as they are: their number is compared.
     headers: { "accept-encoding": "identity" },
     ...(client === undefined ? {} : { client }),
@@ -193,7 +197,8 @@ async function ask(
     return await raceAbort(request, deadline);
   } catch (cause) {
     if (deadline.aborted) {
-      void request.then(({ body }) => body?.cancel()).catch(ignore("it was given up"));
+      // An open request keeps the program from its end.
+      gaveUp.abort(deadline.reason);
       throw deadline.reason;
     }
     throw new CicdError("io_failed", `Cannot download "${url}": ${messageOf(cause)}`, { cause });
