@@ -59,7 +59,8 @@ export function failureLines({ message, issues }: CicdError): readonly string[] 
     message,
     ...issues.filter((issue) => !message.includes(issue.message))
       .map((issue) => `  ${issue.path}: ${issue.message}`),
-  ];
+    // A message may quote what a server or a file contains.
+  ].map((line) => line.replace(/[^\P{Cc}\n\t]/gu, "\u{fffd}"));
 }
 
 /** Returns true if the disk was too full to write something. */

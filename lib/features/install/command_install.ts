@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { resolve } from "node:path";
 import { ownAccount } from "@lib/core/account.ts";
 import { PROGRAM } from "@lib/foundations/config/program_keys.ts";
 import { placeOf } from "@lib/foundations/config/paths.ts";
@@ -143,7 +144,7 @@ async function installPorts(target: Target, context: CliContext): Promise<Instal
       binDir: prefix === undefined
         // The links to the release in use stay when an upgrade removes the release.
         ? binDir?.replace(/\/lib\/cicd-toolkit\/(?:current|releases\/[^/]+)\/bin$/, "/bin")
-        : `${prefix.replace(/\/+$/, "")}/bin`,
+        : `${resolve(prefix).replace(/\/$/, "")}/bin`,
     },
   };
 }

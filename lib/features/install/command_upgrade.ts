@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { resolve } from "node:path";
 import { ownAccount } from "@lib/core/account.ts";
 import { CicdError } from "@lib/core/errors.ts";
 import { RunnerTransport } from "@lib/api/client/transport.ts";
@@ -57,7 +58,9 @@ export async function runUpgrade(invocation: UpgradeFlags, context: CliContext):
   }
   const { libDir } = installationPaths(Deno.execPath(), Deno.mainModule);
   const { prefix } = invocation;
-  const installation = prefix === undefined ? installationOf(libDir) : installationAt(prefix);
+  const installation = prefix === undefined
+    ? installationOf(libDir)
+    : installationAt(resolve(prefix));
   await requireOwn(installation, ownAccount(env).uid);
   const ports = makePorts(invocation, context);
   if (invocation.recover) {

@@ -38,7 +38,9 @@ export function parseChecksums(text: string): Checksums {
   return new Map(lines.map((line) => {
     const [, sum, name] = /^([0-9a-f]{64}) [ *](\S.*)$/.exec(line) ?? [];
     if (sum === undefined || name === undefined) {
-      throw new SyntaxError(`Cannot read the checksum "${line}": it is not a line of sha256sum`);
+      throw new SyntaxError(
+        `Cannot read the checksum "${line.slice(0, 100)}": it is not a line of sha256sum`,
+      );
     }
     return [name, sum];
   }));
