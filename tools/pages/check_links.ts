@@ -4,7 +4,7 @@
  * @module
  */
 import { dirname, join } from "node:path/posix";
-import { isExternal, type Site } from "./site.ts";
+import { decode, isExternal, type Site } from "./site.ts";
 
 /**
  * Finds links to pages, files or sections that do not exist, and what a page would load from
@@ -18,10 +18,15 @@ export function findDeadLinks({ pages, copies }: Site, files: readonly string[])
   const others = new Set([...copies.keys(), ...files]);
   const problems: string[] = [];
   for (const [path, html] of pages) {
-    for (const [tag, name = "", attribute = "", address = ""] of html.matchAll(LINK)) {
-      const isLoaded = attribute === "src" || name === "link";
+    for (const [tag, name = "", attribute = "", ...values] of html.matchAll(LINK)) {
+      const address = values.slice(0, 3).join("").replaceAll("&amp;", "&");
+      const isLoaded = attribute.toLowerCase() === "src" || name.toLowerCase() === "link";
       if (isExternal(address)) {
         if (isLoaded) problems.push(`${path}: loads from elsewhere: ${tag}`);
+        // A script, or data.
+        else if (!/^(?:https?:|mailto:|\/\/)/i.test(address)) {
+          problems.push(`${path}: no address of a page: ${address}`);
+        }
         continue;
       }
       const [target = "", fragment] = decode(address).split("#");
@@ -37,12 +42,8 @@ export function findDeadLinks({ pages, copies }: Site, files: readonly string[])
   return problems;
 }
 
-const LINK = /<([a-z]+)\b[^>]*?\s(href|src)="([^"]*)"[^>]*>/g;
+const LINK = /<([a-z]+)\b[^>]*?\s(href|src)\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))[^>]*>/gi;
 
 function idsOf(html: string): ReadonlySet<string> {
   return new Set(Array.from(html.matchAll(/\sid="([^"]*)"/g), ([, id = ""]) => id));
-}
-
-function decode(address: string): string {
-  return decodeURIComponent(address.replaceAll("&amp;", "&"));
 }

@@ -53,7 +53,8 @@ export function renderSite({ documents, read }: Repository): Site {
     const place = (address: string): string => {
       const [, target = "", fragment = ""] = /^([^#]*)(#.*)?$/.exec(address) ?? [];
       if (target === "" || isExternal(address)) return address;
-      const file = join(dirname(path), decodeURIComponent(target)).replace(/\/$/, "/README.md");
+      const file = join(dirname(path), decode(target)).replace(/\/$/, "/README.md");
+      if (!isPublic(file)) return address;
       if (documents.includes(file)) return `${relative(dirname(from), pageOf(file))}${fragment}`;
       const text = read(file);
       if (text === undefined) return address;
@@ -79,6 +80,21 @@ export function renderSite({ documents, read }: Repository): Site {
 /** Checks that an address leads out of the site. */
 export function isExternal(address: string): boolean {
   return /^[a-z][a-z0-9+.-]*:|^\/\//i.test(address);
+}
+
+/** Checks that a file may be shown: one beside the tree, or of Git itself, may hold secrets. */
+function isPublic(file: string): boolean {
+  return !/^\.\.(?:\/|$)|(?:^|\/)\.git(?:\/|$)/.test(file);
+}
+
+/** Decodes the path of an address; one that is not encoded stays as it is. */
+export function decode(address: string): string {
+  try {
+    return decodeURIComponent(address);
+  } catch (error) {
+    if (!(error instanceof URIError)) throw error;
+    return address;
+  }
 }
 
 function pageOf(document: string): string {

@@ -8,6 +8,8 @@ import { findDeadLinks } from "./check_links.ts";
 import { renderSite, type Repository } from "./site.ts";
 import { STYLE, STYLE_FILE } from "./template.ts";
 
+/** By which an earlier site is known: others have a style of the same name. */
+const STYLE_START = STYLE.slice(0, 40);
 const CHANGES = "docs/changes.d";
 
 /** The pages of a tree. */
@@ -47,8 +49,7 @@ function readRepository(root: string): Repository {
       `${CHANGES}/README.md`,
       ...docs.filter((path) => path.endsWith(".md")),
     ],
-    read: (path) =>
-      path === `${CHANGES}/README.md` ? changes(root) : readIfThere(`${root}/${path}`),
+    read: (path) => path === `${CHANGES}/README.md` ? changes(root) : readIfThere(root, path),
   };
 }
 
@@ -56,13 +57,16 @@ function readRepository(root: string): Repository {
 function changes(root: string): string {
   const names = [...Deno.readDirSync(`${root}/${CHANGES}`)].map(({ name }) => name)
     .filter((name) => name.endsWith(".md")).sort();
-  const parts = names.map((name) => Deno.readTextFileSync(`${root}/${CHANGES}/${name}`).trim());
+  const parts = names.map((name) => (readIfThere(root, `${CHANGES}/${name}`) ?? "").trim());
   return ["# Changes since the last release", ...parts].join("\n\n");
 }
 
-function readIfThere(path: string): string | undefined {
+/** Reads a file of the tree; none that a symlink leads to: it may be one of this machine. */
+function readIfThere(root: string, path: string): string | undefined {
   try {
-    return Deno.readTextFileSync(path);
+    const real = Deno.realPathSync(`${root}/${path}`);
+    if (real !== `${Deno.realPathSync(root)}/${path}`) return undefined;
+    return Deno.readTextFileSync(real);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.IsADirectory) {
       return undefined;
@@ -75,7 +79,8 @@ function readIfThere(path: string): string | undefined {
 async function removeSite(path: string): Promise<void> {
   try {
     const entries = await Array.fromAsync(Deno.readDir(path));
-    if (entries.length > 0 && !entries.some(({ name }) => name === STYLE_FILE)) {
+    const style = await Deno.readTextFile(`${path}/${STYLE_FILE}`).catch(() => "");
+    if (entries.length > 0 && !style.startsWith(STYLE_START)) {
       throw new TypeError(`Cannot write to "${path}": it contains something other than pages`);
     }
     await Deno.remove(path, { recursive: true });

@@ -56,12 +56,24 @@ const DEAD: readonly (readonly [text: string, problem: string])[] = [
     'docs/a.html: loads from elsewhere: <img src="https://example.com/x.png" alt="x">',
   ],
   ['<a href="none.html">x</a>', "docs/a.html: no such page: none.html"],
+  ["<a href='none.html'>x</a>", "docs/a.html: no such page: none.html"],
+  ["<IMG src=//example.com/x>", "docs/a.html: loads from elsewhere: <IMG src=//example.com/x>"],
+  ["[x](100%)", "docs/a.html: no such page: 100%"],
+  ["[x](../../secret)", "docs/a.html: no such page: ../../secret"],
+  ["![x](../../x.svg)", "docs/a.html: no such page: ../../x.svg"],
+  ["[x](../.git/config)", "docs/a.html: no such page: ../.git/config"],
+  ["[x](JavaScript:alert)", "docs/a.html: no address of a page: JavaScript:alert"],
 ];
 
 for (const [text, problem] of DEAD) {
   Deno.test(`findDeadLinks() finds ${text}`, () => {
-    assert.deepEqual(site({ "docs/a.md": `# A\n\n${text}\n`, "docs/b.md": "# B\n" }).dead, [
-      problem,
-    ]);
+    const files = {
+      "docs/a.md": `# A\n\n${text}\n`,
+      "docs/b.md": "# B\n",
+      "../secret": "of the machine that makes the pages",
+      "../x.svg": "<svg/>",
+      ".git/config": "token",
+    };
+    assert.deepEqual(site(files).dead, [problem]);
   });
 }
