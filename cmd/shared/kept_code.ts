@@ -93,8 +93,11 @@ function writeKept(file: string, code: Uint8Array, bytesBefore: number): void {
       const isOld = name.startsWith(stem) && `${directory}${name}` !== file;
       if (isOld) Deno.removeSync(`${directory}${name}`);
     }
-    Deno.writeFileSync(draft, digestOf(code), { createNew: true, mode: 0o600 });
-    Deno.writeFileSync(draft, code, { append: true });
+    // At once: another program that keeps its code may remove the draft at any time.
+    const whole = new Uint8Array(DIGEST_BYTES + code.length);
+    whole.set(digestOf(code));
+    whole.set(code, DIGEST_BYTES);
+    Deno.writeFileSync(draft, whole, { createNew: true, mode: 0o600 });
     Deno.renameSync(draft, file);
   } catch (error) {
     // No room, or no such directory: the next start compiles again.

@@ -56,6 +56,18 @@ Deno.test("loadPart() executes no damaged code, and has it replaced", async () =
   }
 });
 
+Deno.test("keepCode() keeps no half of a draft that another program has removed meanwhile", async () => {
+  await using it = await setup();
+  const before = `const { writeFileSync } = Deno;
+    Deno.writeFileSync = (path, ...rest) => {
+      Deno.writeFileSync = writeFileSync;
+      writeFileSync(path, ...rest);
+      Deno.removeSync(path);
+    };`;
+  assert.deepEqual(await it.run({ before }), { said: "first run", kept: 0 });
+  assert.deepEqual(await it.run(), { said: "first run", kept: 1 });
+});
+
 Deno.test("loadPart() does not wait for a FIFO in place of kept code", async () => {
   await using it = await setup();
   await new Deno.Command("mkfifo", { args: [it.kept] }).output();
@@ -102,14 +114,17 @@ async function setup() {
     stat: () => Deno.lstat(kept),
     /** Runs the part in a process of its own, which keeps its code. */
     async run(
-      { job = false, isExit = false, flags = [], cache: used = cache }: {
+      { job = false, isExit = false, flags = [], cache: used = cache, before = "" }: {
         readonly job?: boolean;
         readonly isExit?: boolean;
         readonly flags?: readonly string[];
         readonly cache?: string;
+        /** Runs first. */
+        readonly before?: string;
       } = {},
     ) {
       const program = `import { keepCode, loadPart } from "${MODULE}";
+        ${before}
         const { say } = await loadPart({ path: "${path}", given: [{ job: ${job} }] });
         console.log(say());
         for (const _ of [1, 2]) keepCode({ isExit: ${isExit} });`;
