@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { openDatabase } from "@lib/foundations/store/database.ts";
 import { readSchema } from "@lib/foundations/store/schema_rollback.ts";
 import { writePending } from "@lib/features/install/upgrade/pending.ts";
+import { requireOwn } from "@lib/features/install/upgrade/installed.ts";
 import { switchTo } from "@lib/features/install/upgrade/switch.ts";
 import { recoverInstallation, upgrade } from "@lib/features/install/upgrade/upgrade.ts";
 import { openStage } from "../support/upgrade_stage.ts";
@@ -49,4 +50,14 @@ Deno.test("upgrade() that goes back after the switch keeps it too", async () => 
   await t.publish({ version: "1.2.0", failsToInstall: true });
   assert.equal((await upgrade(t.input(), t.ports())).kind, "rolled_back");
   assert.deepEqual([await t.current(), await t.current("previous")], ["1.1.0", "1.0.0"]);
+});
+
+Deno.test("requireOwn() refuses an installation for all users, wherever it is", async () => {
+  await using t = await openStage();
+  await Deno.mkdir(`${t.prefix}/bin`);
+  const { installation } = t.input();
+  await requireOwn(installation, Deno.uid() ?? 0);
+  // As install.sh --system does.
+  await Deno.symlink("lib/cicd-toolkit/current/lib/cicd-toolkit/units", `${t.prefix}/units`);
+  await assert.rejects(requireOwn(installation, Deno.uid() ?? 0), /it is for all users; its admin/);
 });

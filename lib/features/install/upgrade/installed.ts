@@ -77,7 +77,9 @@ export async function requireOwn({ prefix, home }: Installation, uid: number): P
     );
   }
   const { uid: owner } = await Deno.stat(`${home}/releases`);
-  const whose = prefix === "/opt/cicd-toolkit"
+  // `install.sh --system` makes this link.
+  const isSystem = await Deno.lstat(`${prefix}/units`).then(() => true, unlessAbsent) ?? false;
+  const whose = isSystem || prefix === "/opt/cicd-toolkit"
     ? "it is for all users"
     : owner === uid
     ? undefined
