@@ -46,6 +46,10 @@ export async function unpack(
   const { signal } = ports;
   const extract = ["tar", "-xzf", archive, "--no-same-owner", "-C", staging, "./bin", "./lib"];
   await command(extract, "unpack the archive", { ...ports, timeoutMs: TAR_MS });
+  if (!await isPlain(await Deno.realPath(staging))) {
+    const what = "something other than files, directories and links inside of it";
+    throw failed(`Cannot use the release ${version}: its archive has ${what}`);
+  }
   // Whatever the umask is, no other account may change it.
   await command(["chmod", "-R", "go-w", staging], "close the release", {
     ...ports,
@@ -105,6 +109,25 @@ async function requireWorking(
       `${what}: it says ${field} ${info[field]}, its cicd-runner ${facts.output[field]}`,
     );
   }
+}
+
+/** Checks that nothing below a directory leads out of the release, or would be waited for. */
+async function isPlain(release: string): Promise<boolean> {
+  const left = [`${release}/bin`, `${release}/lib`];
+  for (let path = left.pop(); path !== undefined; path = left.pop()) {
+    const { isFile, isDirectory, isSymlink } = await Deno.lstat(path);
+    const isTop = path === `${release}/bin` || path === `${release}/lib`;
+    if (isDirectory) {
+      for await (const { name } of Deno.readDir(path)) left.push(`${path}/${name}`);
+    } else if (isTop || !(isSymlink ? await leadsInto(release, path) : isFile)) return false;
+  }
+  return true;
+}
+
+async function leadsInto(release: string, link: string): Promise<boolean> {
+  if ((await Deno.readLink(link)).startsWith("/")) return false;
+  const found = await Deno.realPath(link).catch(ignore("it leads nowhere, or in a circle"));
+  return found?.startsWith(`${release}/`) ?? false;
 }
 
 /** The digest in the release's name; `install.sh` makes the same. */
