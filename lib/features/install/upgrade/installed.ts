@@ -50,7 +50,9 @@ export function installationOf(libDir: string | undefined): Installation {
     ? "it is a checkout; update that, and run its install.sh"
     : libDir === "/usr/lib/cicd-toolkit"
     ? "it belongs to a package; upgrade that, for example with: " +
-      "sudo apt install ./cicd-toolkit_VERSION_ARCH.deb"
+      "sudo apt install ./cicd-toolkit_VERSION_ARCH.deb, or sudo dnf install of the .rpm"
+    : libDir.includes("/Cellar/")
+    ? "it belongs to Homebrew; run: brew upgrade cicd-toolkit"
     : "it was not installed by install.sh; run that of the new release, or name an installation " +
       "with --prefix";
   throw new CicdError("usage", `Cannot upgrade this cicd-runner: ${way}`);

@@ -15,7 +15,11 @@ Deno.test("installationOf() finds the installation of a program in use, and of a
 Deno.test("installationOf() says how everything else is upgraded", () => {
   const cases = [
     [undefined, /it is a checkout; update that, and run its install\.sh/],
-    ["/usr/lib/cicd-toolkit", /it belongs to a package; .* sudo apt install /],
+    ["/usr/lib/cicd-toolkit", /it belongs to a package; .* sudo apt install .* dnf install /],
+    [
+      "/opt/homebrew/Cellar/cicd-toolkit/1.2.3/libexec/lib/cicd-toolkit",
+      /it belongs to Homebrew; run: brew upgrade cicd-toolkit/,
+    ],
     ["/tmp/unpacked/lib/cicd-toolkit", /run that of the new release, or .* --prefix/],
   ] as const;
   for (const [libDir, way] of cases) {
