@@ -32,12 +32,19 @@ export const COMMIT_SCHEDULE: GroupSchedule = {
 /** Most attempts of short jobs end within it. */
 const LATER_MS = 10;
 
+/** How a commit is made. */
+export interface CommitOptions {
+  readonly durability: Durability;
+  /** Set: nothing but the change is stored, as more may be what failed. */
+  readonly isAlone: boolean;
+}
+
 /** Options for {@linkcode CommitGroup}. */
 export interface CommitGroupOptions {
   /** Stores all of it, or throws and stores nothing; what it returns tells of the changes. */
   readonly transaction: (
     body: (changes: [Job, Job | undefined][]) => void,
-    durability: Durability,
+    options: CommitOptions,
   ) => () => void;
   /** If absent, each change is stored at once. */
   readonly schedule?: GroupSchedule | undefined;
@@ -66,7 +73,7 @@ export class CommitGroup {
   /**
    * Stores a change with the next commit; resolves once it is on disk.
    *
-   * One that fails fails alone: the others of its group are stored one by one.
+   * One that fails fails alone: the others of its group are stored one by one, without successors.
    */
   add<T>({ durability, run }: GroupedChange<T>): Promise<T> {
     return new Promise((resolve, reject) => {
@@ -101,24 +108,22 @@ export class CommitGroup {
     const durability = group.every((each) => each.durability === first.durability)
       ? first.durability
       : "full";
-    const error = this.#commit(group, durability);
-    if (error === undefined) return;
-    if (group.length === 1) return first.failed(error.thrown);
+    if (this.#commit(group, { durability, isAlone: false }) === undefined) return;
     for (const each of group) {
-      const own = this.#commit([each], each.durability);
-      if (own !== undefined) each.failed(own.thrown);
+      const error = this.#commit([each], { durability: each.durability, isAlone: true });
+      if (error !== undefined) each.failed(error.thrown);
     }
   }
 
   #commit(
     group: readonly Entry[],
-    durability: Durability,
+    options: CommitOptions,
   ): { readonly thrown: unknown } | undefined {
     let tell: () => void;
     try {
       tell = this.#options.transaction((changes) => {
         for (const { run } of group) run(changes);
-      }, durability);
+      }, options);
     } catch (thrown) {
       return { thrown };
     }

@@ -102,11 +102,11 @@ export class JobStore {
     this.#changes = new JobChanges(options);
     this.#group = new CommitGroup({
       schedule: options.schedule,
-      transaction: (body, durability) => {
+      transaction: (body, { durability, isAlone }) => {
         let changes: [Job, Job | undefined][] = [];
         this.#db.transaction(() => {
           body(changes = []);
-          this.#claimSuccessors(changes);
+          if (!isAlone) this.#claimSuccessors(changes);
         }, durability);
         return () => this.#tell(changes);
       },
@@ -198,11 +198,11 @@ export class JobStore {
   }
 
   #claimSuccessors(changes: [Job, Job | undefined][]): void {
-    for (
-      let claims = this.#options.successors?.(changes);
-      claims !== undefined && claims.ids.length > 0;
-      claims = this.#options.successors?.(changes)
-    ) {
+    // Ends also if a claim changes nothing.
+    for (let before = -1; before < changes.length;) {
+      before = changes.length;
+      const claims = this.#options.successors?.(changes);
+      if (claims === undefined) return;
       for (const id of claims.ids) this.#changes.apply(id, claims.event, changes);
     }
   }

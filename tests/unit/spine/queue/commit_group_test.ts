@@ -113,3 +113,19 @@ Deno.test("a large group is stored in several commits", async () => {
   assert.equal((await Promise.all(stored)).length, 70);
   assert(t.commits() - before > 1);
 });
+
+Deno.test("an end is stored though its successors claim jobs that cannot start", async () => {
+  let asked = 0;
+  using memory = openMemoryStore({
+    successors(changes) {
+      if (changes.length === 0) return undefined;
+      assert(++asked < 9, "it is asked without an end");
+      return { ids: [ended.id], event: { kind: "claimed", bootId: "b" } };
+    },
+  });
+  const ended = memory.add();
+  memory.claim(ended.id);
+  const event = { kind: "ended", attempt: 1, outcome: makeOutcome() } as const;
+  assert.equal((await memory.store.applySoon(ended.id, event)).kind, "changed");
+  assert.equal(memory.store.require(ended.id).state, "succeeded");
+});

@@ -230,6 +230,20 @@ Deno.test("claim() leaves a job in the queue while it is paused, full or out of 
   assert(!isClaimed(), "the project's only slot is taken");
 });
 
+Deno.test("an end is recorded even if the job that would take its place cannot be read", async () => {
+  await using t = setup({ maxRunning: 1 });
+  const first = t.add();
+  await t.clock.tick(0);
+  const second = t.add();
+  t.db.run("UPDATE jobs SET usage = 'torn' WHERE id = ?", second.id);
+  t.runner.end(first.id);
+  await t.clock.tick(0);
+  assert.equal(t.store.require(first.id).state, "succeeded");
+  t.db.run("UPDATE jobs SET usage = '{}' WHERE id = ?", second.id);
+  await t.clock.tick(10_000);
+  assert.equal(t.store.require(second.id).state, "running");
+});
+
 Deno.test("Dispatcher respects a project's own limit", async () => {
   await using t = setup({ maxRunning: 4, maxRunningOf: 1 });
   t.add();
