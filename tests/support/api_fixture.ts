@@ -183,7 +183,8 @@ export function openApi(
 
 const LOCAL: Origin = { kind: "local" };
 
-const plainDefaults: SubmitPorts["defaultsOf"] = () => ({
+/** The defaults of a project without a configuration. */
+export const plainDefaults: SubmitPorts["defaultsOf"] = () => ({
   ...PLAIN_DEFAULTS,
   shell: "/bin/sh",
   pull: "missing",

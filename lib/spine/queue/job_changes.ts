@@ -36,8 +36,8 @@ export interface NewJob {
    * `undefined`: the job takes its turn.
    */
   readonly claim?: (job: Job, changes: Changes) => ClaimEvent | undefined;
-  /** Checks once more if there is room; if it throws, nothing is stored. */
-  readonly assertRoom?: () => void;
+  /** Checks once more if the queue takes it; if it throws, nothing is stored. */
+  readonly assertTaken?: () => void;
   /** Stores related rows in the same transaction; if it throws, nothing is stored. */
   readonly also?: () => void;
 }
@@ -74,7 +74,7 @@ export class JobChanges {
     const { idempotency } = request;
     const known = idempotency === undefined ? undefined : replayedJobId(this.#db, idempotency);
     if (known !== undefined) return { kind: "replayed", job: requireJob(this.#db, known) };
-    request.assertRoom?.();
+    request.assertTaken?.();
     const job = { ...request.job, revision: ++this.#revision };
     const superseded = job.spec.cancelInProgress && job.spec.concurrencyGroup !== undefined
       ? this.#supersede(job, job.spec.concurrencyGroup, changes)

@@ -106,8 +106,11 @@ function newJob(
   return {
     kind: "new",
     job,
-    // Others may be stored before it.
-    assertRoom: () => ports.intake.assertRoom(),
+    // Others may be stored before it, and a drain may begin.
+    assertTaken() {
+      ports.intake.assertOpen(spec.project);
+      ports.intake.assertRoom();
+    },
     ...(ports.claim === undefined ? {} : { claim: ports.claim }),
     ...(spec.secretNames.length === 0 ? {} : { sealedSecrets: ports.seal(secrets, id) }),
     ...(idempotency === undefined ? {} : { idempotency }),

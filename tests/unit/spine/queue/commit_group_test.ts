@@ -44,7 +44,7 @@ Deno.test("a change that fails fails alone, and the others of its group are stor
     t.store.insertSoon({ job: good }),
     t.store.insertSoon({
       job: bad,
-      assertRoom() {
+      assertTaken() {
         throw refusal;
       },
     }),
