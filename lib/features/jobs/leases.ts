@@ -97,9 +97,12 @@ export class ClientLeases implements Disposable {
    *
    * @throws {CicdError} `forbidden` if the caller may not cancel jobs.
    */
-  take(job: Job, by: Caller): void {
+  take({ id }: Pick<Job, "id">, by: Caller): void {
     this.assertMayTake(by);
-    if (isTerminal(job.state) || this.#leases.has(job.id)) return;
+    if (this.#leases.has(id)) return;
+    // The caller may have waited since it got the job.
+    const job = this.#ports.store.get(id);
+    if (job === undefined || isTerminal(job.state)) return;
     const { retryBase } = job;
     const row = this.#ports.db.first(
       "SELECT granted FROM client_leases WHERE job_id = ? AND retry_base = ?",

@@ -5,8 +5,8 @@ import { TaskGroup } from "@lib/core/task_group.ts";
 import { CicdError } from "@lib/core/errors.ts";
 import { ClientLeases } from "@lib/features/jobs/leases.ts";
 import type { JobLogs } from "@lib/api/feature.ts";
-import { type ApiFixture, openApi } from "../../../support/api_fixture.ts";
-import { makeOutcome } from "../../../support/job_fixtures.ts";
+import { type ApiChanges, type ApiFixture, openApi } from "../../../support/api_fixture.ts";
+import { makeJob, makeOutcome } from "../../../support/job_fixtures.ts";
 
 const body = { project: "web", script: "true" };
 const patience = new Map([["queue.disconnect_patience", byDefault("10s")]]);
@@ -28,14 +28,14 @@ const endless: JobLogs = {
   }),
 };
 
-function setup() {
+function setup(changes: ApiChanges = {}) {
   const stop = new AbortController();
   const tasks = new TaskGroup({
     onFailure(_task, error) {
       throw error;
     },
   });
-  const api = openApi({ config, tasks, logs: endless, stopping: stop.signal });
+  const api = openApi({ config, tasks, logs: endless, stopping: stop.signal, ...changes });
   return {
     ...api,
     stop: () => stop.abort(new CicdError("runner_stopping", "Cannot go on: the runner stops")),
@@ -76,6 +76,26 @@ Deno.test("on_disconnect=cancel cancels a job once its client has gone for the p
   const { state, message } = await (await t.ask("GET", `/v1/jobs/${id}`)).json();
   assert.equal(state, "cancelled");
   assert.match(message, /client has been gone for 10s \(on_disconnect=cancel, by request\)/);
+});
+
+Deno.test("a job that was cancelled with the commit that stored it leaves no lease behind", async () => {
+  const cancel = { reason: "cancelled", by: "by request" } as const;
+  await using t = setup({
+    async submitSoon(_body, { also }) {
+      const job = makeJob();
+      const submitted = await t.store.insertSoon({
+        job,
+        also: () => also?.(job.id),
+      });
+      t.store.apply(submitted.job.id, { kind: "cancel_requested", cancel, at: 1 });
+      return submitted;
+    },
+  });
+  const id = await submitted(t, "?on_disconnect=cancel");
+  assert.equal(stateOf(t, id), "cancelled");
+  assert.equal((await t.ask("POST", `/v1/jobs/${id}/retry`)).status, 202);
+  await t.clock.tick(60_000);
+  assert.equal(stateOf(t, id), "queued");
 });
 
 Deno.test("a job without on_disconnect=cancel outlives its client", async () => {
