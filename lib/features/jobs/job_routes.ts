@@ -239,6 +239,8 @@ export function jobRoutes(ports: JobPorts, leases: ClientLeases): readonly AnyRo
         const queued = await ports.retry(id, {
           body: await readJsonIfAny(request, ports.bodyLimits()),
           beforehand(job) {
+            // The body and the masking of the logs take their time.
+            ports.intake.assertOpen(spec.project);
             // Before the retry, so that a runner that is killed in between loses no lease.
             if (isLeased) leases.grant(id, { by: caller, retryBase: job.attempt });
             else leases.revoke(id);

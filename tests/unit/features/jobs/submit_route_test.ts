@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { nextTick } from "node:process";
+import { CicdError } from "@lib/core/errors.ts";
 import { openApi } from "../../../support/api_fixture.ts";
 import { makeJob } from "../../../support/job_fixtures.ts";
 
@@ -34,4 +35,26 @@ Deno.test("requests after which a job may start say so, before they do their wor
   await t.ask("POST", `/v1/jobs/${id}/cancel`);
   await t.ask("POST", `/v1/jobs/${id}/retry`);
   assert.deepEqual(said, [0, 1, 0]);
+});
+
+Deno.test("a retry is refused if a drain begins while its body is read", async () => {
+  let isDraining = false;
+  using t = openApi({
+    intake: {
+      assertRoom() {},
+      assertDisk() {},
+      assertOpen() {
+        if (isDraining) throw new CicdError("draining", "The queue is draining");
+      },
+    },
+    bodyLimits() {
+      isDraining = true;
+      return { maxBytes: 1_000, timeoutMs: 1_000 };
+    },
+  });
+  const { id } = t.store.insert({ job: makeJob() }).job;
+  const cancel = { reason: "cancelled", by: "by request" } as const;
+  t.store.apply(id, { kind: "cancel_requested", cancel, at: 1 });
+  assert.equal((await t.ask("POST", `/v1/jobs/${id}/retry`)).status, 503);
+  assert.equal(t.store.require(id).state, "cancelled");
 });
