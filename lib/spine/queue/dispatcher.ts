@@ -332,7 +332,8 @@ export class Dispatcher implements AsyncDisposable {
   #stop(job: Job): void {
     const key = attemptKey(job.id, job.attempt);
     const flight = this.#attempts.get(key);
-    if (flight === undefined || job.cancel === undefined || this.#stopping.has(key)) return;
+    if (flight === undefined || flight.over.signal.aborted) return;
+    if (job.cancel === undefined || this.#stopping.has(key)) return;
     const { reason, by } = job.cancel;
     const message = `Cancelled ${by} before the start`;
     if (this.#giveUp(job, flight, { state: "cancelled", reason, message })) return;

@@ -75,10 +75,11 @@ export class JobChanges {
     const known = idempotency === undefined ? undefined : replayedJobId(this.#db, idempotency);
     if (known !== undefined) return { kind: "replayed", job: requireJob(this.#db, known) };
     request.assertTaken?.();
-    const job = { ...request.job, revision: ++this.#revision };
-    const superseded = job.spec.cancelInProgress && job.spec.concurrencyGroup !== undefined
-      ? this.#supersede(job, job.spec.concurrencyGroup, changes)
+    const { cancelInProgress, concurrencyGroup } = request.job.spec;
+    const superseded = cancelInProgress && concurrencyGroup !== undefined
+      ? this.#supersede(request.job, concurrencyGroup, changes)
       : [];
+    const job = { ...request.job, revision: ++this.#revision };
     const event = request.claim?.(job, changes);
     const claimed = event === undefined ? undefined : transition(job, event);
     const stored = claimed?.kind === "changed"

@@ -62,7 +62,7 @@ export interface JobStoreOptions {
   readonly db: Database;
   /** Waiting time that counts as one step of priority. */
   readonly ageingMs: number;
-  /** Called after each commit with the job as stored. */
+  /** Called after each commit with the job as stored, in the order of revisions. */
   readonly onChange: (job: Job, before: Job | undefined) => void;
   /** Called with a cancelled job if the cancel cannot be recorded, so that it stops nevertheless. */
   readonly onUnrecorded?: (job: Job) => void;
@@ -95,6 +95,8 @@ export class JobStore {
   readonly #options: JobStoreOptions;
   readonly #changes: JobChanges;
   readonly #group: CommitGroup;
+  readonly #untold: Changes[number][] = [];
+  #isTelling = false;
 
   constructor(options: JobStoreOptions) {
     this.#db = options.db;
@@ -193,8 +195,16 @@ export class JobStore {
     return result;
   }
 
+  /** Tells of changes in their order: one that a listener makes comes after those it is told of. */
   #tell(changes: Changes): void {
-    for (const [job, before] of changes) this.#options.onChange(job, before);
+    this.#untold.push(...changes);
+    if (this.#isTelling) return;
+    this.#isTelling = true;
+    try {
+      for (let next; (next = this.#untold.shift()) !== undefined;) this.#options.onChange(...next);
+    } finally {
+      this.#isTelling = false;
+    }
   }
 
   #claimSuccessors(changes: [Job, Job | undefined][]): void {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { CicdError } from "@lib/core/errors.ts";
 import type { GroupSchedule } from "@lib/spine/queue/commit_group.ts";
-import { makeJob, makeOutcome, openMemoryStore } from "../../../support/job_fixtures.ts";
+import { makeJob, makeOutcome, makeSpec, openMemoryStore } from "../../../support/job_fixtures.ts";
 
 /** A store whose groups are stored when the test says so, and whose commits are counted. */
 function setup() {
@@ -128,4 +128,20 @@ Deno.test("an end is stored though its successors claim jobs that cannot start",
   const event = { kind: "ended", attempt: 1, outcome: makeOutcome() } as const;
   assert.equal((await memory.store.applySoon(ended.id, event)).kind, "changed");
   assert.equal(memory.store.require(ended.id).state, "succeeded");
+});
+
+Deno.test("a change that a listener makes is told after those of the commit it was told of", () => {
+  const revisions: number[] = [];
+  using memory = openMemoryStore({
+    onChange({ id, state, cancel, revision }) {
+      revisions.push(revision);
+      if (cancel === undefined || state !== "starting") return;
+      memory.store.apply(id, { kind: "ended", attempt: 1, outcome: makeOutcome() });
+    },
+  });
+  const group = makeSpec({ concurrencyGroup: "deploy", cancelInProgress: true });
+  memory.claim(memory.add({ spec: group }).id);
+  memory.add({ spec: group });
+  assert.deepEqual(revisions, revisions.toSorted((a, b) => a - b));
+  assert.equal(revisions.length, 5);
 });

@@ -4,6 +4,7 @@ import type { JobId } from "@lib/core/ids.ts";
 import type { AttemptRunner, RunAttemptOptions } from "@lib/spine/queue/attempt_runner.ts";
 import { Dispatcher } from "@lib/spine/queue/dispatcher.ts";
 import { ALL_PROJECTS } from "@lib/spine/queue/queue_queries.ts";
+import type { GroupSchedule } from "@lib/spine/queue/commit_group.ts";
 import type { JobStore } from "@lib/spine/queue/job_store.ts";
 import type { AttemptOutcome, Job } from "@lib/spine/jobs/model.ts";
 import { FakeClock } from "../../../support/fake_clock.ts";
@@ -102,13 +103,14 @@ interface Bench extends MemoryStore, AsyncDisposable {
 }
 
 function setup(
-  { maxRunning = 2, maxRunningOf = 9, before, wrap = (store) => store, diskProblem }: {
+  { maxRunning = 2, maxRunningOf = 9, before, wrap = (store) => store, diskProblem, schedule }: {
     readonly maxRunning?: number;
     readonly maxRunningOf?: number;
     /** Fills the store before the dispatcher starts. */
     readonly before?: (memory: MemoryStore) => void;
     readonly wrap?: (store: JobStore) => JobStore;
     readonly diskProblem?: () => string | undefined;
+    readonly schedule?: GroupSchedule;
   } = {},
 ): Bench {
   const runner = new FakeRunner();
@@ -118,6 +120,7 @@ function setup(
   const memory = openMemoryStore({
     onChange: (job) => listen.forEach((each) => each(job)),
     successors: (changes) => dispatcher.successors(changes),
+    ...(schedule === undefined ? {} : { schedule }),
   });
   before?.(memory);
   const announced: (readonly [JobId, string | undefined])[] = [];
@@ -325,6 +328,24 @@ Deno.test("Dispatcher settles a cancel at once, without the agent, if no agent h
   assert.deepEqual(t.runner.aborted, [`${id}/1`]);
   assert.equal(t.runner.runs.length, 2, "its slot is free");
   assert.deepEqual(t.log.of("error"), []);
+});
+
+Deno.test("Dispatcher does not begin an attempt again that it gave up while its commit was told of", async () => {
+  const due: (() => void)[] = [];
+  const soon = (store: () => void) => void due.push(store);
+  await using t = setup({ schedule: { soon, later: soon } });
+  t.runner.answers = false;
+  const spec = makeSpec({ concurrencyGroup: "deploy", cancelInProgress: true });
+  const { id } = t.add({ spec });
+  await t.clock.tick(0);
+  void t.store.insertSoon({ job: makeJob({ spec }) });
+  void t.store.applySoon(id, { kind: "checked_out", attempt: 1, commit: "c0ffee" });
+  for (const store of due) store();
+  assert.equal(t.store.require(id).state, "cancelled");
+  assert.equal(t.changes.findLast(({ job }) => job.id === id)?.job.state, "cancelled");
+  await t.clock.tick(0);
+  assert.equal(t.runner.runs.filter((run) => run === `${id}/1`).length, 1);
+  assert.deepEqual(t.runner.stops, []);
 });
 
 Deno.test("Dispatcher ends an attempt that no agent answers for in time, and retries by the policy", async () => {
