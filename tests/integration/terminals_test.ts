@@ -339,6 +339,32 @@ Deno.test("what a program makes its title and name cannot be obeyed by who lists
   assert.match(killed.stdout, new RegExp(`Ended ${client.session}`));
 });
 
+Deno.test("questions of a program that does not read the answers cost no memory", async () => {
+  await using t = await bench();
+  const script = 'stty raw -echo; echo up; read -r go; yes "$(printf "\\033[c")" | ' +
+    "head -c 5000000; printf '\\033]0;over\\007'; sleep 1000";
+  using client = await open(t, { command: ["bash", "-c", script] });
+  await client.until("the program", () => client.text.includes("up"));
+  await client.type("\n");
+  client.link.close();
+  const [agent = 0] = t.agentPids();
+  const before = residentBytes(agent);
+  let most = 0;
+  // Nobody watches: the agent answers for the terminal.
+  for (let tries = 0; (await listed(t))[0]?.title !== "over"; tries++) {
+    assert.ok(tries < 600, "the output is not followed");
+    most = Math.max(most, residentBytes(agent) - before);
+    await pause(50);
+  }
+  assert.ok(most < 128 * 1024 * 1024, `${most} bytes more`);
+});
+
+Deno.test("a command that no program can get is refused", async () => {
+  await using t = await bench();
+  await assert.rejects(dial(t, { command: ["printf", "%s", "a\0b"] }), /NUL/);
+  assert.deepEqual(await listed(t), []);
+});
+
 /** Runs `attach` in a terminal of its own; resolves with what it showed. */
 async function attach(
   t: RunnerBench,
@@ -413,6 +439,13 @@ Deno.test("attach passes keys and the exit code on, is left by keys and SIGTERM,
     },
   });
   assert.match(killed, /sane 143/);
+  const quit = await attach(t, [...at, "--session", id], {
+    async keys(_, seen) {
+      await seen("ready");
+      for (const pid of attachedTo(id)) Deno.kill(pid, "SIGQUIT");
+    },
+  });
+  assert.match(quit, /sane 131/);
   const again = await attach(t, [...at, "--session", id], {
     async keys(type, seen) {
       await seen("ready");

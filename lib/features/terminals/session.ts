@@ -8,7 +8,7 @@
  * @module
  */
 import type { Clock } from "@lib/core/clock.ts";
-import { CicdError } from "@lib/core/errors.ts";
+import { CicdError, ignore } from "@lib/core/errors.ts";
 import { raceAbort } from "@lib/core/abort.ts";
 import type { Logger } from "@lib/core/logger.ts";
 import type { WebSocketPeer } from "@lib/foundations/http/web_socket.ts";
@@ -51,6 +51,8 @@ const INPUT_STALL_MS = 1_000;
 /** Changes of the size in a second that are worth a word. */
 const MANY_RESIZES = 200;
 const MAX_VIEWERS = 32;
+/** Answers that wait for a program which asks and does not read. */
+const UNREAD_ANSWERS_BYTES = 4 * 1024;
 
 /** A session, from its start to the end of its program. */
 export class TerminalSession implements Disposable {
@@ -79,7 +81,7 @@ export class TerminalSession implements Disposable {
     this.#history = new ScreenHistory({
       size,
       ...(screenFile === undefined ? {} : { file: screenFile }),
-      answer: (text) => void this.#pty.write(new TextEncoder().encode(text)),
+      answer: (text) => this.#answer(text),
       onDrained: () => this.#balance(),
       log,
     });
@@ -119,6 +121,8 @@ export class TerminalSession implements Disposable {
     if (this.#viewers.size >= MAX_VIEWERS) {
       throw new CicdError("state_conflict", `Cannot join terminal "${id}": it has many viewers`);
     }
+    const behind = Promise.withResolvers<never>();
+    void behind.promise.catch(ignore("it is raced"));
     const viewer = new Viewer({
       peer,
       by: order.by,
@@ -126,6 +130,10 @@ export class TerminalSession implements Disposable {
       scrollback: order.scrollback,
       joinedAt: clock.now(),
       onDrained: () => this.#drained(viewer),
+      onBehind: () => {
+        const why = "it does not read what it is told";
+        behind.reject(new CicdError("state_conflict", `Cannot go on with a client: ${why}`));
+      },
     });
     this.#viewers.add(viewer);
     this.usedAt = clock.now();
@@ -147,7 +155,10 @@ export class TerminalSession implements Disposable {
     this.#tellRoles(viewer);
     peer.listen((message) => this.#input(viewer, message));
     try {
-      const end = await raceAbort(this.#ended.promise, peer.signal);
+      const end = await raceAbort(
+        Promise.race([this.#ended.promise, behind.promise]),
+        peer.signal,
+      );
       await viewer.flushed();
       return end;
     } catch (error) {
@@ -183,6 +194,12 @@ export class TerminalSession implements Disposable {
     this.#pty[Symbol.dispose]();
     this.#history[Symbol.dispose]();
     this.#options.recording?.[Symbol.dispose]();
+  }
+
+  /** Answers for the terminal; a program that does not read what it asks for gets no more. */
+  #answer(text: string): void {
+    if (this.#pty.unwritten > UNREAD_ANSWERS_BYTES) return;
+    void this.#pty.write(new TextEncoder().encode(text));
   }
 
   get #writer(): Viewer | undefined {

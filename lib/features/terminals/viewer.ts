@@ -16,10 +16,14 @@ export interface ViewerOptions {
   readonly joinedAt: number;
   /** Called when less is queued than before. */
   readonly onDrained: () => void;
+  /** Called once, if it takes so few messages that no more are kept. */
+  readonly onBehind: () => void;
 }
 
 /** Longest frame that chunks of output are joined to. */
 const FRAME_BYTES = 64 * 1024;
+/** Messages that wait; each of a client can cause another. */
+const MAX_MESSAGES = 1_024;
 
 /** A client: its queue holds what its connection does not take yet. */
 export class Viewer {
@@ -31,6 +35,8 @@ export class Viewer {
   /** Output since the moment of a screen that is being drawn. */
   #held: Uint8Array[] | undefined;
   #queued = 0;
+  #messages = 0;
+  #isBehind = false;
   #isSending = false;
 
   constructor(options: ViewerOptions) {
@@ -60,6 +66,12 @@ export class Viewer {
 
   /** Sends a message, in order with the output. */
   tell(message: TerminalMessage): void {
+    if (this.#isBehind) return;
+    if (this.#messages >= MAX_MESSAGES) {
+      this.#isBehind = true;
+      return this.options.onBehind();
+    }
+    this.#messages++;
     this.#put(JSON.stringify(message));
   }
 
@@ -73,7 +85,10 @@ export class Viewer {
     this.#held = undefined;
     this.tell({ type: "screen" });
     this.#queued += bytes.length;
-    this.#put(bytes);
+    // A screen can be larger than any frame may be.
+    for (let at = 0; at < bytes.length; at += FRAME_BYTES) {
+      this.#put(bytes.subarray(at, at + FRAME_BYTES));
+    }
     for (const chunk of held) this.#put(chunk);
   }
 
@@ -108,7 +123,8 @@ export class Viewer {
         const data = this.#next();
         const taken = this.options.peer.send(data);
         await taken;
-        if (typeof data !== "string") {
+        if (typeof data === "string") this.#messages--;
+        else {
           this.#queued = Math.max(0, this.#queued - data.length);
           this.options.onDrained();
         }

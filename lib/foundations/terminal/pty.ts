@@ -43,6 +43,7 @@ export class Pty implements Disposable {
   readonly #ended = Promise.withResolvers<void>();
   #queue: Promise<void> = Promise.resolve();
   #isOpen = true;
+  #unwritten = 0;
   #hasSlave: boolean;
 
   constructor(options: PtyOptions) {
@@ -70,9 +71,16 @@ export class Pty implements Disposable {
     this.#stream.resume();
   }
 
+  /** Bytes that wait until the program reads. */
+  get unwritten(): number {
+    return this.#unwritten;
+  }
+
   /** Writes what was typed; resolves once the terminal has taken it, or is closed. */
   write(bytes: Uint8Array<ArrayBuffer>): Promise<void> {
-    return this.#queue = this.#queue.then(() => this.#write(bytes));
+    this.#unwritten += bytes.length;
+    return this.#queue = this.#queue.then(() => this.#write(bytes))
+      .finally(() => this.#unwritten -= bytes.length);
   }
 
   /** Tells the program the size. */

@@ -6,6 +6,7 @@ function setup() {
   const frames: (string | number)[] = [];
   let taking: (() => void)[] = [];
   let drained = 0;
+  let behind = 0;
   const viewer = new Viewer({
     peer: {
       signal: new AbortController().signal,
@@ -20,6 +21,7 @@ function setup() {
     scrollback: 0,
     joinedAt: 0,
     onDrained: () => drained++,
+    onBehind: () => behind++,
   });
   const turn = () => new Promise<void>((resolve) => setTimeout(resolve));
   return {
@@ -27,6 +29,9 @@ function setup() {
     frames,
     get drained() {
       return drained;
+    },
+    get behind() {
+      return behind;
     },
     turn,
     async take() {
@@ -79,4 +84,26 @@ Deno.test("Viewer that is skipped holds nothing, and counts what it misses", asy
   // A message is not left out.
   assert.deepEqual(t.frames, [1, "screen"]);
   assert.ok(t.drained > 0);
+});
+
+Deno.test("Viewer draws a large screen in frames of the usual size", async () => {
+  const t = setup();
+  await t.viewer.draw(Promise.resolve("x".repeat(150_000)));
+  for (let frame = 0; frame < 4; frame++) await t.take();
+  assert.deepEqual(t.frames, ["screen", 65_536, 65_536, 18_928]);
+  assert.equal(t.viewer.queued, 0);
+});
+
+Deno.test("Viewer that takes no messages is told of once, and they do not gather", async () => {
+  const t = setup();
+  for (let count = 0; count < 10_000; count++) {
+    t.viewer.tell({ type: "notice", code: "read_only", text: "you only watch" });
+  }
+  assert.equal(t.behind, 1);
+  let taken = -1;
+  while (t.frames.length > taken) {
+    taken = t.frames.length;
+    await t.take();
+  }
+  assert.ok(taken < 2_000, `${taken} messages`);
 });
