@@ -6,6 +6,7 @@
 import * as v from "valibot";
 import { parseProjectName, type ProjectName } from "@lib/core/ids.ts";
 import { seesProject, shownCaller } from "@lib/core/caller.ts";
+import { argvProblem } from "@lib/core/exec_limits.ts";
 import { CicdError } from "@lib/core/errors.ts";
 import type { RunnerServices } from "@lib/api/feature.ts";
 import {
@@ -105,6 +106,14 @@ export function terminalSocket({ config, agents }: Ports): AnySocket {
         scrollback,
         by: shownCaller(caller),
       };
+      const problem = command.length === 0 ? undefined : argvProblem(command);
+      if (problem !== undefined) {
+        const word = problem.field === "" ? "it" : `word ${Number(problem.field) + 1}`;
+        throw new CicdError(
+          "invalid_request",
+          `Cannot run the command: ${word} ${problem.message}`,
+        );
+      }
       const link = await openTerminal(order, { project, agents }, request.signal);
       const { relay } = await import("@lib/foundations/http/web_socket_client.ts");
       return relay(link, INPUT_MAX_BYTES);
