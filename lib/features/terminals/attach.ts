@@ -43,7 +43,7 @@ const MAX_WAITING = 256;
 const AGAIN_MS = 200;
 /** Time for the next key of a detach sequence. */
 const NEXT_KEY_MS = 1_000;
-const ENDING = ["SIGTERM", "SIGHUP", "SIGINT"] as const;
+const ENDING = ["SIGTERM", "SIGHUP", "SIGINT", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGALRM"] as const;
 
 /** Attaches until the terminal ends, or the person leaves. @returns The exit code. */
 export async function attach(options: AttachOptions, context: CliContext): Promise<number> {

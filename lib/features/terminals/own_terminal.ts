@@ -5,14 +5,18 @@
  */
 import { Libc } from "@lib/foundations/systemd/libc.ts";
 
-/** Undoes the modes that programs of the terminal may have set: mouse, paste, keypad, colours. */
+/**
+ * Undoes the modes that programs of the terminal may have set: mouse, paste, keypad, colours, output
+ * held back, letters replaced by lines, reversed and relative screens.
+ */
 const RESET_MODES = "\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1004l\x1b[?1006l\x1b[?2004l" +
-  "\x1b[?1l\x1b>\x1b[?7h\x1b[?25h\x1b[4l\x1b[r\x1b[0m\x0f";
+  "\x1b[?9l\x1b[?1005l\x1b[?1015l\x1b[?1016l\x1b[?2026l\x1b[?5l\x1b[?6l" +
+  "\x1b[?1l\x1b>\x1b[?7h\x1b[?25h\x1b[4l\x1b[r\x1b[0m\x1b(B\x0f";
 const MAIN_SCREEN = "\x1b[?1049l";
 /** How a program enters or leaves the alternate screen. */
 // deno-lint-ignore no-control-regex -- they begin what is looked for
-const ALTERNATE = /\x1b\[\?(?:1049|1047|47)([hl])/g;
-const TAIL = 16;
+const ALTERNATE = /\x1b\[\?(?:\d+;)*(?:1049|1047|47)(?:;\d+)*([hl])/g;
+const TAIL = 64;
 
 /** Standard input and output, taken over. Disposing gives them back; more than once does no harm. */
 export class OwnTerminal implements Disposable {
