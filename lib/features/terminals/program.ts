@@ -50,6 +50,13 @@ export interface Programs extends AsyncDisposable {
   readonly outlivesAgent: boolean;
   /** @throws {CicdError} If it cannot be started. */
   start(request: ProgramRequest, signal: AbortSignal): Promise<RunningProgram>;
-  /** Takes over a program of an earlier agent; `undefined` if its terminal is gone. */
-  adopt(id: string, device: string, signal: AbortSignal): Promise<RunningProgram | undefined>;
+  /**
+   * Takes over a program of an earlier agent; ends what is left of it, and returns `undefined`, if its
+   * terminal is gone or its device is not known.
+   */
+  adopt(
+    id: string,
+    device: string | undefined,
+    signal: AbortSignal,
+  ): Promise<RunningProgram | undefined>;
 }

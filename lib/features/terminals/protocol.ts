@@ -12,7 +12,8 @@ export const INPUT_MAX_BYTES = 64 * 1024;
 /** Longest frame that an agent sends. */
 export const OUTPUT_MAX_BYTES = 16 * 1024 * 1024;
 
-const cells = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(1_000));
+/** Columns or rows. */
+export const cells = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(1_000));
 
 const requestSchema = v.variant("type", [
   v.object({ type: v.literal("resize"), columns: cells, rows: cells }),
@@ -113,7 +114,8 @@ export function parseOrder(text: string): TerminalOrder {
   return v.parse(orderSchema, JSON.parse(text));
 }
 
-function jsonOf(text: string): unknown {
+/** Parses JSON; `undefined` if it is none. */
+export function jsonOf(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch (error) {

@@ -5,14 +5,15 @@
  */
 import * as v from "valibot";
 import { readIfThereSync } from "@lib/foundations/files/records.ts";
+import { cells, jsonOf } from "@lib/features/terminals/protocol.ts";
 
 const recordSchema = v.object({
   id: v.string(),
   by: v.string(),
   started_at: v.number(),
   command: v.string(),
-  columns: v.number(),
-  rows: v.number(),
+  columns: cells,
+  rows: cells,
   device: v.string(),
   recorded: v.boolean(),
 });
@@ -20,10 +21,9 @@ const recordSchema = v.object({
 /** The facts of a terminal that a later agent needs. */
 export type TerminalRecord = v.InferOutput<typeof recordSchema>;
 
-/** Reads a record; `undefined` if there is none, or it is of another release. */
-export function readRecord(path: string): TerminalRecord | undefined {
-  const text = readIfThereSync(path);
-  if (text === undefined) return undefined;
-  const parsed = v.safeParse(recordSchema, JSON.parse(text));
-  return parsed.success ? parsed.output : undefined;
+/** Reads the record of a terminal; `undefined` if there is none that can be used. */
+export function readRecord(directory: string, id: string): TerminalRecord | undefined {
+  const text = readIfThereSync(`${directory}/${id}/record.json`);
+  const parsed = v.safeParse(recordSchema, jsonOf(text ?? ""));
+  return parsed.success && parsed.output.id === id ? parsed.output : undefined;
 }

@@ -81,10 +81,9 @@ export class TerminalHost implements AsyncDisposable {
     const { directory, programs, log } = this.#options;
     for (const id of directoriesIn(directory)) {
       try {
-        const record = readRecord(`${directory}/${id}/record.json`);
-        const program = record === undefined
-          ? undefined
-          : await programs.adopt(id, record.device, signal);
+        const record = readRecord(directory, id);
+        // The agent may have been killed before it wrote one: its program must not go on unseen.
+        const program = await programs.adopt(id, record?.device, signal);
         if (record === undefined || program === undefined) {
           log.warning("Terminal lost", { session: id, ...(record && { by: record.by }) });
           await removeTree(`${directory}/${id}`);

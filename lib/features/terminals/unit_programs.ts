@@ -63,6 +63,12 @@ export function unitPrograms(options: UnitProgramsOptions): Programs {
   const files = new RuntimeFiles(options.runtimeDir);
   const never = new AbortController();
 
+  const forget = async (id: string) => {
+    if (!store.keepsDescriptors) return;
+    await store.dropDescriptor(nameOf(id, "master"));
+    await store.dropDescriptor(nameOf(id, "slave"));
+  };
+
   const running = (id: string, device: string, fds: Descriptors): RunningProgram => ({
     ...fds,
     device,
@@ -71,11 +77,7 @@ export function unitPrograms(options: UnitProgramsOptions): Programs {
       const manager = await link.use(never.signal);
       await manager.stopUnit(terminalUnitName(project, id), never.signal);
     },
-    async forget() {
-      if (!store.keepsDescriptors) return;
-      await store.dropDescriptor(nameOf(id, "master"));
-      await store.dropDescriptor(nameOf(id, "slave"));
-    },
+    forget: () => forget(id),
   });
 
   const endOf = async (id: string): Promise<ProgramEnd> => {
@@ -119,9 +121,10 @@ export function unitPrograms(options: UnitProgramsOptions): Programs {
       const slave = store.kept.get(nameOf(id, "slave"));
       const manager = await link.use(signal);
       const unit = terminalUnitName(project, id);
-      if (master === undefined || slave === undefined) {
+      if (master === undefined || slave === undefined || device === undefined) {
         // Without its terminal it can do no more.
         await manager.stopUnit(unit, signal);
+        await forget(id);
         return undefined;
       }
       return running(id, device, { master, slave });
