@@ -158,7 +158,7 @@ function resultOf({ state }: AttemptOutcome): string {
 
 /** A URL may hold a password, which the log masks too. */
 function withoutSecrets(url: string): string {
-  return url.replace(/^([a-z][a-z0-9+.-]*:\/\/)[^/@]*@/i, "$1");
+  return url.replace(/^([a-z][a-z0-9+.-]*:\/\/)[^/?#]*@/i, "$1");
 }
 
 function toAttribute([key, value]: readonly [string, Value]): readonly Attribute[] {

@@ -37,6 +37,7 @@ const TRIES = 5;
 export class SpanExporter {
   readonly #options: SpanExporterOptions;
   #waiting: Span[] = [];
+  #underWay = 0;
   #sent = 0;
   #dropped = 0;
   #isTold = false;
@@ -47,12 +48,16 @@ export class SpanExporter {
 
   /** Spans since the process started, and those that wait. */
   get counts() {
-    return { sent: this.#sent, dropped: this.#dropped, waiting: this.#waiting.length };
+    return { sent: this.#sent, dropped: this.#dropped, waiting: this.#held };
+  }
+
+  get #held(): number {
+    return this.#waiting.length + this.#underWay;
   }
 
   /** Queues spans; those that do not fit are dropped. */
   add(spans: readonly Span[]): void {
-    const room = MAX_WAITING - this.#waiting.length;
+    const room = Math.max(0, MAX_WAITING - this.#held);
     this.#waiting.push(...spans.slice(0, room));
     this.drop(Math.max(0, spans.length - room));
   }
@@ -64,19 +69,31 @@ export class SpanExporter {
 
   /** Sends all that waits; resolves once it is delivered or dropped. Rejects with the signal's reason. */
   async flush(signal: AbortSignal): Promise<void> {
-    const { clock } = this.#options;
     while (this.#waiting.length > 0) {
-      const batch = this.#waiting.slice(0, MAX_BATCH);
-      const backoff = new Backoff({ firstMs: 1_000, maxMs: 16_000 });
-      let delivery: Delivery = "later";
-      for (let tries = 1; delivery === "later"; tries++) {
-        delivery = await this.#options.deliver(this.#body(batch), signal);
-        if (delivery !== "later" || tries === TRIES) break;
-        await clock.sleep(backoff.next(), { signal });
+      // Taken out: another flush may run beside this one.
+      const batch = this.#waiting.splice(0, MAX_BATCH);
+      this.#underWay += batch.length;
+      try {
+        const isDelivered = await this.#deliver(batch, signal);
+        if (isDelivered) this.#sent += batch.length;
+        else this.#lose(batch.length);
+      } catch (error) {
+        this.#waiting.unshift(...batch);
+        throw error;
+      } finally {
+        this.#underWay -= batch.length;
       }
-      this.#waiting.splice(0, batch.length);
-      if (delivery === "delivered") this.#sent += batch.length;
-      else this.#lose(batch.length);
+    }
+  }
+
+  async #deliver(batch: readonly Span[], signal: AbortSignal): Promise<boolean> {
+    const { clock, deliver } = this.#options;
+    const backoff = new Backoff({ firstMs: 1_000, maxMs: 16_000 });
+    for (let tries = 1;; tries++) {
+      const delivery = await deliver(this.#body(batch), signal);
+      if (delivery !== "later") return delivery === "delivered";
+      if (tries === TRIES) return false;
+      await clock.sleep(backoff.next(), { signal });
     }
   }
 

@@ -65,7 +65,7 @@ Deno.test("attemptSpans() has no span that ends before it begins, whatever the c
 Deno.test("attemptSpans() ends the job's span with its last attempt only, and hides passwords", () => {
   const git = makeSpec({
     git: {
-      url: "https://bot:secret@example.org/a.git",
+      url: "https://bot:s@cret@example.org/a.git",
       ref: "main",
       depth: 1,
       submodules: false,
@@ -91,7 +91,7 @@ Deno.test("attemptSpans() ends the job's span with its last attempt only, and hi
     "settle",
   ]);
   const text = JSON.stringify(spans);
-  assert(text.includes("https://example.org/a.git") && !text.includes("secret"));
+  assert(text.includes("https://example.org/a.git") && !text.includes("cret@"));
   assert.equal(spans[1]?.status.code, 2);
 });
 
@@ -157,6 +157,30 @@ Deno.test("SpanExporter gives up after five tries, and stops at once when it is 
   const stopped = t.exporter.flush(stop.signal);
   stop.abort(new Error("the runner stops"));
   await assert.rejects(stopped, /the runner stops/);
+});
+
+Deno.test("SpanExporter sends each span once, though two deliveries are under way", async () => {
+  const t = setup(["later", "delivered", "delivered"]);
+  t.exporter.add(SPANS(1));
+  const first = t.exporter.flush(signal);
+  t.exporter.add(SPANS(2));
+  await t.exporter.flush(signal);
+  assert.deepEqual(t.exporter.counts, { sent: 2, dropped: 0, waiting: 1 });
+  await t.clock.tick(1_000);
+  await first;
+  assert.deepEqual(t.exporter.counts, { sent: 3, dropped: 0, waiting: 0 });
+});
+
+Deno.test("SpanExporter keeps what it could not send when it was to end", async () => {
+  const t = setup(["later", "delivered"]);
+  t.exporter.add(SPANS(2));
+  const stop = new AbortController();
+  const stopped = t.exporter.flush(stop.signal);
+  stop.abort(new Error("the runner stops"));
+  await assert.rejects(stopped, /the runner stops/);
+  assert.deepEqual(t.exporter.counts, { sent: 0, dropped: 0, waiting: 2 });
+  await t.exporter.flush(signal);
+  assert.deepEqual(t.exporter.counts, { sent: 2, dropped: 0, waiting: 0 });
 });
 
 Deno.test("the collector's variables are read as OpenTelemetry defines them", () => {
