@@ -1,8 +1,13 @@
 import assert from "node:assert/strict";
 import { parseProjectName } from "@lib/core/ids.ts";
 import type { Programs } from "@lib/features/terminals/program.ts";
+import { part } from "@lib/features/terminals/agent.ts";
+import { Recording } from "@lib/features/terminals/recording.ts";
 import { TerminalHost } from "@lib/features/terminals/terminal_host.ts";
+import { loadConfig } from "@lib/foundations/config/load.ts";
+import { SECTIONS } from "../../cmd/shared/config_sections.ts";
 import { FakeClock } from "../support/fake_clock.ts";
+import { RecordingLogger } from "../support/recording_logger.ts";
 import { silentLogger } from "../support/silent_logger.ts";
 
 const ID = "0123456789ab";
@@ -67,4 +72,53 @@ Deno.test("a terminal without a usable record is ended rather than left running 
   for (const record of records) {
     assert.deepEqual(await adopt(record), { asked: [undefined], left: [] }, record);
   }
+});
+
+Deno.test("a recording goes on in a file of its own, whatever stands in its place", async () => {
+  const directory = await Deno.makeTempDir();
+  const path = `${directory}/${ID}.cast`;
+  await new Deno.Command("mkfifo", { args: [path] }).output();
+  const why: string[] = [];
+  const options = { maxBytes: 1_000, startedAt: 0, now: () => 0 };
+  using recording = new Recording({ ...options, path, onStopped: (text) => why.push(text) });
+  recording.output(new TextEncoder().encode("x"));
+  assert.equal(await Deno.readTextFile(path), `[0,"o","x"]\n`);
+  assert.deepEqual(why, []);
+  await Deno.remove(directory, { recursive: true });
+});
+
+Deno.test("an agent whose terminals cannot be taken over starts nevertheless, and says so", async () => {
+  const runtime = await Deno.makeTempDir();
+  await Deno.mkdir(`${runtime}/cicd-toolkit/terminals/web/${ID}`, { recursive: true });
+  const env = { HOME: runtime, XDG_RUNTIME_DIR: runtime };
+  const flags = new Map<string, string>();
+  const { config } = loadConfig({ sections: SECTIONS, home: runtime, env, cores: 2, flags });
+  const project = parseProjectName("web");
+  assert.ok(project);
+  const log = new RecordingLogger();
+  const descriptors = {
+    kept: new Map<string, number>(),
+    keepsDescriptors: false,
+    keepDescriptor: () => Promise.resolve(),
+    dropDescriptor: () => Promise.resolve(),
+  };
+  const agent = part({
+    project,
+    config: () => config,
+    env,
+    clock: new FakeClock(),
+    log,
+    // No release is there.
+    libDir: `${runtime}/lib`,
+    umask: 0o22,
+    units: () => Promise.resolve(undefined),
+    descriptors,
+    helperRunner: () => Promise.reject(new Error("not here")),
+  });
+  await agent.adopt?.(new AbortController().signal);
+  assert.deepEqual(log.messages.map(({ message }) => message), [
+    "Cannot take over the terminals of an earlier agent",
+  ]);
+  await agent[Symbol.asyncDispose]?.();
+  await Deno.remove(runtime, { recursive: true });
 });

@@ -4,12 +4,16 @@
  * @module
  */
 import { accountReader } from "@lib/core/account.ts";
-import { CicdError } from "@lib/core/errors.ts";
+import { withDeadline } from "@lib/core/abort.ts";
+import { CicdError, ignore } from "@lib/core/errors.ts";
 import type { AgentPart, AgentServices } from "@lib/api/feature.ts";
 import { PROGRAM } from "@lib/foundations/config/program_keys.ts";
 import { directoriesIn } from "@lib/foundations/files/records.ts";
 import { TERMINALS } from "@lib/features/terminals/keys.ts";
 import type { TerminalHost } from "@lib/features/terminals/terminal_host.ts";
+
+/** Time to take over what an earlier agent has left. */
+const ADOPT_MS = 20_000;
 
 /** Makes the part. */
 export function part(services: AgentServices): AgentPart {
@@ -18,11 +22,26 @@ export function part(services: AgentServices): AgentPart {
   const directory = `${runtimeDir}/terminals/${project}`;
   let loading: Promise<TerminalHost> | undefined;
   let loaded: TerminalHost | undefined;
-  const host = async () => loaded = await (loading ??= openHost(services, directory));
+  const host = async () => {
+    try {
+      return loaded = await (loading ??= openHost(services, directory));
+    } catch (error) {
+      // The next terminal tries again.
+      loading = undefined;
+      throw error;
+    }
+  };
   return {
     isBusy: () => (loaded?.size ?? 0) > 0,
     async adopt(signal) {
-      if (directoriesIn(directory).length > 0) await (await host()).adopt(signal);
+      if (directoriesIn(directory).length === 0) return;
+      using deadline = withDeadline(signal, ADOPT_MS, "the terminals of an earlier agent");
+      try {
+        await (await host()).adopt(deadline);
+      } catch (error) {
+        // Jobs do not wait for terminals.
+        services.log.error("Cannot take over the terminals of an earlier agent", { error });
+      }
     },
     async handle(request) {
       const { pathname } = new URL(request.url);
@@ -48,7 +67,8 @@ export function part(services: AgentServices): AgentPart {
       return await (await host()).serve(order, request.signal);
     },
     async [Symbol.asyncDispose]() {
-      await (await loading)?.[Symbol.asyncDispose]();
+      const last = await loading?.catch(ignore("whoever asked for it was told"));
+      await last?.[Symbol.asyncDispose]();
     },
   };
 }

@@ -6,6 +6,7 @@
  * @module
  */
 import { dirname } from "node:path";
+import { openRegular } from "@lib/foundations/files/regular_file.ts";
 import type { TerminalSize } from "@lib/foundations/terminal/pty.ts";
 
 /** Options for {@linkcode Recording}. */
@@ -34,7 +35,7 @@ export class Recording implements Disposable {
     this.#options = options;
     Deno.mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
     this.#file = header === undefined
-      ? Deno.openSync(path, { append: true })
+      ? openRegular(path, { append: true, create: true, mode: 0o600 })
       : Deno.openSync(path, { createNew: true, append: true, mode: 0o600 });
     this.#bytes = this.#file.statSync().size;
     if (header !== undefined) this.#write({ version: 2, ...header });

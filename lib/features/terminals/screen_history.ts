@@ -7,6 +7,7 @@
  * @module
  */
 import type { Logger } from "@lib/core/logger.ts";
+import { openRegular } from "@lib/foundations/files/regular_file.ts";
 import { writeAtomicSync } from "@lib/foundations/files/records.ts";
 import type { TerminalSize } from "@lib/foundations/terminal/pty.ts";
 import type { Screen } from "@lib/foundations/terminal/screen.ts";
@@ -157,7 +158,7 @@ export class ScreenHistory implements Disposable {
     if (file === undefined) return;
     this.#since?.push(bytes);
     try {
-      this.#file ??= Deno.openSync(file, { create: true, append: true, mode: 0o600 });
+      this.#file ??= openRegular(file, { create: true, append: true, mode: 0o600 });
       for (let at = 0; at < bytes.length;) at += this.#file.writeSync(bytes.subarray(at));
     } catch (error) {
       log.warning("Cannot keep the screen of a terminal for a later agent", { error });

@@ -313,13 +313,14 @@ export class TerminalHost implements AsyncDisposable {
       const untilIdle = session.usedAt + idleMs - now;
       const untilLimit = record.started_at + maxMs - now;
       if (untilLimit <= 0) {
-        return await this.#stop(terminal, "time_limit", "it has reached terminals.max_duration");
+        await this.#stop(terminal, "time_limit", "it has reached terminals.max_duration");
+      } else if (untilIdle <= 0) {
+        await this.#stop(terminal, "idle", "nobody used it for terminals.idle_timeout");
       }
-      if (untilIdle <= 0) {
-        return await this.#stop(terminal, "idle", "nobody used it for terminals.idle_timeout");
-      }
+      const next = Math.min(untilIdle, untilLimit);
       try {
-        await clock.sleep(Math.min(untilIdle, untilLimit, CHECK_MS), { signal: both });
+        // One that could not be ended is asked to again.
+        await clock.sleep(next > 0 ? Math.min(next, CHECK_MS) : CHECK_MS, { signal: both });
       } catch (error) {
         if (!both.aborted) throw error;
       }

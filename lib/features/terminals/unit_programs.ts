@@ -9,6 +9,7 @@
  * @module
  */
 import type { DescriptorStore } from "@lib/api/feature.ts";
+import { withDeadline } from "@lib/core/abort.ts";
 import { CicdError, ignore } from "@lib/core/errors.ts";
 import type { Clock } from "@lib/core/clock.ts";
 import type { ProjectName } from "@lib/core/ids.ts";
@@ -51,6 +52,8 @@ export interface UnitProgramsOptions {
 }
 
 const STOP_MS = 5_000;
+/** Time for the service manager to take a request to stop. */
+const MANAGER_MS = 20_000;
 
 /** Makes the way to start programs in units. */
 export function unitPrograms(options: UnitProgramsOptions): Programs {
@@ -74,8 +77,9 @@ export function unitPrograms(options: UnitProgramsOptions): Programs {
     device,
     ended: endOf(id),
     async stop() {
-      const manager = await link.use(never.signal);
-      await manager.stopUnit(terminalUnitName(project, id), never.signal);
+      using deadline = withDeadline(never.signal, MANAGER_MS, "the service manager");
+      const manager = await link.use(deadline);
+      await manager.stopUnit(terminalUnitName(project, id), deadline);
     },
     forget: () => forget(id),
   });
