@@ -83,7 +83,7 @@ Deno.test("logs, events and metrics are read as promised", async (t) => {
   await t.step("metrics and the API's description are well-formed", async () => {
     const { headers, text } = await suite.ask("GET", "/metrics");
     assert.match(headers["content-type"] ?? "", /openmetrics-text/);
-    const sample = /^[a-z_]+(\{([a-z_]+="([^"\\]|\\.)*",?)*\})? -?[0-9.e+-]+$/;
+    const sample = /^[a-z_][a-z0-9_]*(\{([a-z_]+="([^"\\]|\\.)*",?)*\})? -?[0-9.e+-]+$/;
     for (const line of text.trimEnd().split("\n")) {
       assert.ok(line.startsWith("# ") || sample.test(line), line);
     }

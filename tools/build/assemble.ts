@@ -145,10 +145,9 @@ async function copyPty({ root, info: { target }, progress }: AssembleOptions, li
   const [cpu, , os] = target.split("-");
   if (os !== "linux") return progress.warn(`no terminals: they need Linux, and this is ${target}`);
   const arch = cpu === "aarch64" ? "arm64" : "x64";
-  await Deno.copyFile(
-    `${root}/node_modules/@lydell/node-pty-linux-${arch}/${PTY_FILE}`,
-    `${lib}/${PTY_FILE}`,
-  );
+  const binding = `${root}/node_modules/@lydell/node-pty-linux-${arch}/${PTY_FILE}`;
+  await Deno.copyFile(binding, `${lib}/${PTY_FILE}`);
+  await Deno.chmod(`${lib}/${PTY_FILE}`, 0o644);
 }
 
 async function copyTree(from: string, to: string): Promise<void> {

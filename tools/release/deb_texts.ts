@@ -111,6 +111,8 @@ cicd-toolkit: embedded-library *
 cicd-toolkit: hardening-no-relro *
 cicd-toolkit: spelling-error-in-binary *
 cicd-toolkit: binary-has-unneeded-section *
+# The terminal binding is the file that npm publishes, with the checksum in deno.lock.
+cicd-toolkit: unstripped-binary-or-object *
 # deb-systemd-invoke restarts no instances of a template, which the agents are.
 cicd-toolkit: maintainer-script-calls-systemctl *
 # The copyright file has our licence as Debian wants it; this is the file of every artefact.

@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { createRequire } from "node:module";
+import process from "node:process";
 import * as v from "valibot";
 import { CicdError, messageOf } from "@lib/core/errors.ts";
 import { fromFileUrl } from "@lib/core/file_url.ts";
@@ -54,8 +54,10 @@ export const PTY_FILE = "pty.node";
 export function loadBinding(libDir: string | undefined): PtyBinding {
   const path = libDir === undefined ? fromFileUrl(packageUrl()) : `${libDir}/${PTY_FILE}`;
   try {
-    const loaded: unknown = createRequire(path)(path);
-    return parseBinding(loaded);
+    // No require(): it would search the directories above for packages.
+    const module: { readonly exports: unknown } = { exports: {} };
+    process.dlopen(module, path);
+    return parseBinding(module.exports);
   } catch (cause) {
     throw new CicdError(
       "executor_failed",
