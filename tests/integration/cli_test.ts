@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { connect } from "node:net";
 import { spawn } from "node:child_process";
+import { text } from "node:stream/consumers";
 import { getDocPageAsync } from "@optique/core/parser";
 import { systemClock } from "@lib/core/clock.ts";
 import { loadCommands, makeGrammar } from "../../cmd/runner/commands/cli.ts";
@@ -374,6 +376,27 @@ Deno.test("cicd-runner --socket-activation relays a connection on standard input
   } finally {
     for (const pid of await processesWith(dir)) Deno.kill(pid, "SIGTERM");
     while ((await processesWith(dir)).length > 0) await systemClock.sleep(20);
+    await Deno.remove(dir, { recursive: true });
+  }
+});
+
+Deno.test("cicd-runner --socket-activation answers that it cannot start the daemon, and ends", async () => {
+  const dir = await Deno.makeTempDir({ prefix: "cicd-conn-" });
+  try {
+    const args = ["--socket-activation", `--state-dir=${dir}/state`, `--runtime-dir=${dir}/run`];
+    const child = spawn(Deno.execPath(), ["run", "--quiet", "--allow-all", MAIN, ...args], {
+      stdio: ["pipe", "pipe", "pipe"],
+      // In a unit, without a service manager to ask for another.
+      env: { PATH: Deno.env.get("PATH"), HOME: dir, INVOCATION_ID: "1", XDG_RUNTIME_DIR: dir },
+    });
+    const ended = once(child, "exit");
+    // The client waits for its answer: it does not disconnect.
+    child.stdin.write("GET /v1/status HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    const [answer, journal] = await Promise.all([text(child.stdout), text(child.stderr)]);
+    assert.match(answer, /^HTTP\/1\.1 503 [^]*\r\n\r\n\{.*"code":"systemd_unavailable".*\}\n$/);
+    assert.deepEqual(await ended, [69, null], journal);
+    assert.match(journal, /^cicd-runner: /);
+  } finally {
     await Deno.remove(dir, { recursive: true });
   }
 });

@@ -484,7 +484,7 @@ function attachedTo(id: string): readonly number[] {
   return pids.filter((pid) => {
     try {
       const [program, ...args] = Deno.readTextFileSync(`/proc/${pid}/cmdline`).split("\0");
-      return program === "deno" && args.includes(id);
+      return program?.split("/").at(-1) === "deno" && args.includes(id);
     } catch (error) {
       if (error instanceof Deno.errors.NotFound) return false;
       throw error;

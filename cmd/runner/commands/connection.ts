@@ -14,7 +14,7 @@ import type { Readable, Writable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { Backoff } from "@lib/core/backoff.ts";
 import { systemClock } from "@lib/core/clock.ts";
-import { CicdError, ignore } from "@lib/core/errors.ts";
+import { CicdError, ignore, toCicdError } from "@lib/core/errors.ts";
 import { withDeadline } from "@lib/core/abort.ts";
 import { PROGRAM } from "@lib/foundations/config/program_keys.ts";
 import { isUnheard } from "@lib/foundations/http/socket_path.ts";
@@ -24,6 +24,9 @@ import { startDaemon } from "./start_daemon.ts";
 
 /** Deadline for the daemon to listen. */
 const START_WITHIN_MS = 20_000;
+
+/** Deadline for the client to take the reason why there is no daemon. */
+const REFUSE_WITHIN_MS = 5_000;
 
 /**
  * Serves what the service manager passed on.
@@ -46,13 +49,36 @@ export async function runConnection(args: readonly string[]): Promise<number> {
     );
   }
   const client = openClient();
-  const { signal } = new AbortController();
-  const { config } = await readDaemonConfig(flags, signal);
-  // Not the configured socket: the service manager listens on that one.
-  const socketPath = `${config.of(PROGRAM).runtimeDir}/runner.sock`;
-  const daemon = await reachDaemon(socketPath, () => startDaemon(flags, socketPath, signal));
-  await relay(client, daemon);
-  return 0;
+  try {
+    const { signal } = new AbortController();
+    const { config } = await readDaemonConfig(flags, signal);
+    // Not the configured socket: the service manager listens on that one.
+    const socketPath = `${config.of(PROGRAM).runtimeDir}/runner.sock`;
+    const daemon = await reachDaemon(socketPath, () => startDaemon(flags, socketPath, signal));
+    await relay(client, daemon);
+    return 0;
+  } catch (error) {
+    await refuse(client, toCicdError(error));
+    throw error;
+  }
+}
+
+/** Answers the client's request with the error, and disconnects. */
+async function refuse({ input, output }: Duplex, error: CicdError): Promise<void> {
+  const { problemParts } = await import("@lib/foundations/http/problem.ts");
+  const { status, headers, body } = problemParts(error);
+  const lines = Object.entries({
+    ...headers,
+    "Content-Length": String(new TextEncoder().encode(body).length),
+    Connection: "close",
+  }).map(([name, value]) => `${name}: ${value}\r\n`);
+  using deadline = withDeadline(new AbortController().signal, REFUSE_WITHIN_MS, "the refusal");
+  const answer = [`HTTP/1.1 ${status} ${error.entry.title}\r\n${lines.join("")}\r\n${body}`];
+  await pipeline(answer, output, { signal: deadline })
+    .catch(ignore("the client disconnected, or does not read; the journal has the error"));
+  // Otherwise the process would live for as long as the client stays connected.
+  input.destroy();
+  output.destroy();
 }
 
 /** Both directions of a connection. */

@@ -66,12 +66,12 @@ async function startUnit(
     readonly signal: AbortSignal;
   },
 ): Promise<void> {
-  const { UserManager } = await import("@lib/foundations/systemd/manager.ts");
+  const { connectManager } = await import("@lib/foundations/systemd/connect_manager.ts");
   const { parseUnitName, SUITE_SLICE } = await import("@lib/foundations/systemd/unit_name.ts");
   const { unitProperty } = await import("@lib/foundations/systemd/unit_property.ts");
   const name = parseUnitName(UNIT);
   if (name === undefined) throw new CicdError("internal", `"${UNIT}" is no unit name`);
-  await using manager = await UserManager.connect(env, signal);
+  await using manager = await connectManager(env, signal);
   // Agents get units of their own: processes of this unit end with it.
   const agents = flags.settings.has(PROGRAM.keys.agents.name) ? [] : ["--agents=systemd"];
   const passed = ["PATH", "HOME", "CICD_TOOLKIT_CACHE", "DENO_DIR", "TMPDIR", "XDG_RUNTIME_DIR"]
