@@ -17,6 +17,7 @@ import { grytFeature } from "@lib/features/gryt/feature.ts";
 import { hostFeature } from "@lib/features/host/feature.ts";
 import { installFeature } from "@lib/features/install/feature.ts";
 import { jobsFeature } from "@lib/features/jobs/feature.ts";
+import { llmProxyFeature } from "@lib/features/llm_proxy/feature.ts";
 import { statusFeature } from "@lib/features/status/feature.ts";
 import { terminalsFeature } from "@lib/features/terminals/feature.ts";
 import { tracesFeature } from "@lib/features/traces/feature.ts";
@@ -36,5 +37,6 @@ export const FEATURES: readonly Feature[] = [
   accessFeature,
   grytFeature,
   tracesFeature,
+  llmProxyFeature,
   installFeature,
 ];

@@ -36,6 +36,7 @@ resume	Resume a queue: accept and start jobs
 drain	Drain a queue: refuse new jobs, run the accepted ones
 top	Watch the machine, its projects and the running jobs
 host	Show the machine: what it is, and how busy
+usage	Show the tokens and the cost of language models
 retention	Show or remove the ended jobs beyond the limits of retention
 clean	Clean up after jobs: old jobs, caches, images, repository mirrors
 keys	Manage the keys for access to the runner over TCP
@@ -293,6 +294,10 @@ agent	Run the agent of one project, as cicd-agent does
 
 # host
 --local	Only what this machine is, without asking the runner
+
+# usage
+--days	How many days, today included; default: 30
+--prices	Print the prices that the runner knows without a file
 
 # retention
 --dry-run	Show what would be removed; the default

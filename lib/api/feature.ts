@@ -32,6 +32,7 @@ import type { Authenticator } from "@lib/api/access.ts";
 import type { CleanSource } from "@lib/api/clean_source.ts";
 import type { Command } from "@lib/api/client/command.ts";
 import type { AnyRoute, AnySocket } from "@lib/api/route.ts";
+import type { UsageSource } from "@lib/api/usage_source.ts";
 import type { ForeignPaths } from "@lib/api/router.ts";
 
 /**
@@ -92,6 +93,8 @@ export interface RunnerPart extends Partial<Disposable> {
   readonly authenticator?: Authenticator;
   /** Collects its metrics; what that needs is loaded by the first scrape. */
   readonly metrics?: () => readonly Metric[] | Promise<readonly Metric[]>;
+  /** Loads the usage of language models that is to be delivered once. */
+  readonly usageSource?: () => Promise<UsageSource>;
   /** Starts background work, after all features are made. */
   readonly start?: () => void;
   /** The configuration has changed. */

@@ -10,6 +10,7 @@ import { type JobId, newJobId, parseProjectName, type ProjectName } from "@lib/c
 import { migrations as accessMigrations } from "@lib/features/access/runner.ts";
 import { GRYT_MIGRATIONS } from "@lib/features/gryt/ledger.ts";
 import { DURATION_MIGRATIONS } from "@lib/features/host/durations.ts";
+import { USAGE_MIGRATIONS } from "@lib/features/llm_proxy/usage_schema.ts";
 import { type Database, openDatabase, type Schema } from "@lib/foundations/store/database.ts";
 import * as jobsApi from "@lib/features/jobs/runner.ts";
 import {
@@ -163,5 +164,6 @@ export function allSchemas(): readonly Schema[] {
     { name: "host", migrations: DURATION_MIGRATIONS },
     { name: "gryt", migrations: GRYT_MIGRATIONS },
     { name: "access", migrations: accessMigrations },
+    { name: "llm_proxy", migrations: USAGE_MIGRATIONS },
   ];
 }
