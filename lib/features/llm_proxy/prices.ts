@@ -10,7 +10,7 @@ import { readSmallFile } from "@lib/foundations/secrets/private_file.ts";
 /** A row of the table; in US dollars for a million tokens. */
 export interface Price {
   readonly provider: string;
-  /** A model, the beginning of the names of several, or `*` for all of the provider. */
+  /** A model, the first parts of the names of several, or `*` for all of the provider. */
   readonly model: string;
   readonly inputPerMillion: number;
   readonly outputPerMillion: number;
@@ -40,12 +40,18 @@ export class PriceTable {
     for (const row of rows) {
       const start = row.model.toLowerCase();
       if (start === name) return row;
-      const isCloser = start !== "*" && name.startsWith(start) &&
+      const isCloser = start !== "*" && isBeginning(start, name) &&
         start.length > (best?.model.length ?? 0);
       if (isCloser) best = row;
     }
     return best ?? rows.find((row) => row.model === "*");
   }
+}
+
+/** Compares by whole parts: `gpt-5` is no beginning of `gpt-5.7`, which has its own price. */
+function isBeginning(start: string, name: string): boolean {
+  return name.startsWith(start) &&
+    (/[^a-z0-9.]$/.test(start) || /^[^a-z0-9.]/.test(name.slice(start.length)));
 }
 
 /** Returns the cost of tokens in US dollars. */

@@ -49,12 +49,17 @@ Deno.test("PriceTable prefers the first of two rows, an exact one to a longer be
     row("m-large-2", 5),
   ]);
   const found = (model: string) => table.find("p", model)?.inputPerMillion;
-  assert.deepEqual(["x", "m", "m-1", "m-large", "m-large-1", "m-large-2x"].map(found), [
-    1,
-    2,
-    2,
-    3,
-    3,
-    5,
-  ]);
+  assert.deepEqual(
+    ["x", "m", "m-1", "m-large", "m-large-1", "m-large-2x", "m-large-2:x", "m.1"].map(found),
+    [
+      1,
+      2,
+      2,
+      3,
+      3,
+      3,
+      5,
+      1,
+    ],
+  );
 });
