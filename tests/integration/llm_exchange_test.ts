@@ -16,6 +16,7 @@ import type { Bases } from "@lib/features/llm_proxy/targets.ts";
 type Handler = (incoming: IncomingMessage, outgoing: ServerResponse) => void;
 
 const MIB = 1024 * 1024;
+const LIMITS = { connectMs: 10_000, idleMs: 60_000, lingerMs: 50, maxRequests: 8 };
 const LOOPBACK = { host: "127.0.0.1", port: 0 };
 
 /** A provider's server that answers as the test says, and a proxy before it. */
@@ -33,7 +34,7 @@ async function setup(handler: Handler, changes: {
   const refused: string[] = [];
   const waiting: (() => void)[] = [];
   const proxy = await ProxyServer.listen(LOOPBACK, {
-    limits: () => ({ connectMs: 10_000, idleMs: 60_000, maxRequests: 8, ...changes.limits }),
+    limits: () => ({ ...LIMITS, ...changes.limits }),
     bases: () => ({ openai: base, anthropic: base, google: base, ...changes.bases }),
     onExchange: (_target, outcome) => {
       outcomes.push(outcome);
@@ -355,6 +356,54 @@ Deno.test("an answer to a body that the provider does not read reaches the clien
   request.destroy();
 });
 
+Deno.test("a body that goes on after its answer, or stops, holds neither the answer nor the request", async () => {
+  const asked: IncomingMessage[] = [];
+  using bench = await setup((incoming, outgoing) => {
+    asked.push(incoming);
+    outgoing.writeHead(200, { "content-type": "text/plain" }).end("early");
+  });
+  for (const path of ["/v1/openai/v1/files", "/v1/nobody/x"]) {
+    const { request, response } = bench.ask(path, { method: "POST" });
+    request.on("error", () => {});
+    request.write("{");
+    const answer = await response;
+    assert.equal(answer.statusCode, path.includes("nobody") ? 400 : 200);
+    assert.match(await textOf(answer), /early|unknown provider: nobody/);
+    request.destroy();
+  }
+  assert.equal((await bench.outcome()).kind, "answered");
+});
+
+Deno.test("a connection is used for one request after another, on both sides", async () => {
+  const sockets = new Set<unknown>();
+  using bench = await setup(async (incoming, outgoing) => {
+    sockets.add(incoming.socket);
+    outgoing.writeHead(200, { "content-type": "text/plain" });
+    outgoing.end(`${incoming.method} ${await textOf(incoming)}`);
+  });
+  using connection = await Deno.connect({ hostname: "127.0.0.1", port: bench.proxy.port });
+  const send = async (text: string, until: string) => {
+    await connection.write(new TextEncoder().encode(text));
+    let answer = "";
+    const buffer = new Uint8Array(4_096);
+    while (!answer.endsWith(until)) {
+      const count = await connection.read(buffer);
+      assert(count !== null, answer);
+      answer += new TextDecoder().decode(buffer.subarray(0, count));
+    }
+    return answer;
+  };
+  const head = (method: string) => `${method} /v1/openai/v1/x HTTP/1.1\r\nHost: localhost\r\n`;
+  const end = "0\r\n\r\n";
+  assert.match(await send(`${head("POST")}Content-Length: 2\r\n\r\nhi`, end), /\nPOST hi\r\n0/);
+  const chunked = "Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n1\r\nb\r\n0\r\n\r\n";
+  assert.match(await send(`${head("PUT")}${chunked}`, end), /\nPUT ab\r\n0/);
+  assert.match(await send(`${head("GET")}\r\n`, end), /\nGET \r\n0/);
+  assert.match(await send(`${head("HEAD")}\r\n`, "\r\n\r\n"), /^HTTP\/1.1 200 OK\r\n/);
+  assert.equal(bench.outcomes.length, 4);
+  assert.equal(sockets.size, 1);
+});
+
 Deno.test("requests of web pages, to other hosts, and to no provider are refused", async () => {
   using bench = await setup(() => assert.fail("a provider was asked"));
   const refusal = async (path: string, headers: Record<string, string> = {}) => {
@@ -429,7 +478,7 @@ Deno.test("a proxy that ends tells a client without an answer, and breaks the ot
 Deno.test("a proxy listens on loopback only, and says that a port is taken", async () => {
   using bench = await setup(() => {});
   const options = {
-    limits: () => ({ connectMs: 1, idleMs: 1, maxRequests: 1 }),
+    limits: () => LIMITS,
     bases: () => ({}),
     onExchange() {},
     onRefused() {},

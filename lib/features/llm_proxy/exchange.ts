@@ -8,9 +8,11 @@
  */
 import { type IncomingMessage, request as requestPlain, type ServerResponse } from "node:http";
 import { request as requestSecure } from "node:https";
+import { raceAbort } from "@lib/core/abort.ts";
 import { messageOf } from "@lib/core/errors.ts";
 import { AnswerTap, type Tapped } from "@lib/features/llm_proxy/answer_tap.ts";
 import { answerFields, fieldRecord, requestFields } from "@lib/features/llm_proxy/header_fields.ts";
+import type { UpstreamAgents } from "@lib/features/llm_proxy/upstream_agents.ts";
 import type { Target } from "@lib/features/llm_proxy/targets.ts";
 
 /** Deadlines of an exchange, in milliseconds. */
@@ -19,6 +21,8 @@ export interface ExchangeLimits {
   readonly connectMs: number;
   /** Without a byte in either direction. */
   readonly idleMs: number;
+  /** Time for a client to stop sending a body that nobody wants. */
+  readonly lingerMs: number;
 }
 
 /** How an exchange ended. */
@@ -41,10 +45,11 @@ type Upstream = ReturnType<typeof requestPlain>;
 
 /** Passes a request on, and its answer back. Never rejects; an answer that has not begun is the caller's. */
 export async function exchange(
-  { incoming, outgoing, target }: {
+  { incoming, outgoing, target, agents }: {
     readonly incoming: IncomingMessage;
     readonly outgoing: ServerResponse;
     readonly target: Target;
+    readonly agents: Pick<UpstreamAgents, "of">;
   },
   limits: ExchangeLimits & { readonly signal: AbortSignal },
 ): Promise<Exchanged> {
@@ -55,8 +60,7 @@ export async function exchange(
     path: target.path,
     method: incoming.method ?? "GET",
     headers: fieldRecord(requestFields(incoming.rawHeaders, target.authority)),
-    // A connection of its own, which ends with the exchange: none is reused that has just been closed.
-    agent: false,
+    agent: agents.of(target),
   });
   using watch = new Watch(upstream, outgoing, limits);
   const answer = Promise.withResolvers<IncomingMessage>();
@@ -75,8 +79,15 @@ export async function exchange(
   }
   watch.answered();
   const status = response.statusCode ?? 502;
-  const outcome = await passAnswer(response, outgoing, watch);
-  upstream.destroy();
+  const outcome = await passAnswer(response, {
+    incoming,
+    outgoing,
+    watch,
+    lingerMs: limits.lingerMs,
+  });
+  // A whole exchange leaves its connection to the next one.
+  if (outcome.kind !== "answered" || !upstream.writableFinished) upstream.destroy();
+  watch.end();
   await sent;
   return { ...outcome, status };
 }
@@ -87,21 +98,32 @@ async function sendBody(
   upstream: Upstream,
   watch: Watch,
 ): Promise<void> {
+  // The connection is kept for the answer when the body is not read to its end.
+  const chunks: AsyncIterator<Uint8Array> = incoming.iterator({ destroyOnReturn: false });
   try {
-    for await (const chunk of incoming) {
+    while (true) {
+      const { done, value } = await raceAbort(chunks.next(), watch.over);
       watch.moved();
-      if (upstream.destroyed || upstream.writableEnded) return;
-      if (!upstream.write(chunk)) await watch.drained(upstream);
+      if (done === true) break;
+      if (!upstream.write(value)) await watch.drained(upstream);
       watch.moved();
     }
-    if (!upstream.destroyed) upstream.end();
+    upstream.end();
   } catch {
     // The client is gone, or the provider has answered without reading on.
-    if (!incoming.complete) watch.leave();
+    if (!watch.over.aborted) watch.leave();
   }
 }
 
-async function passAnswer(response: IncomingMessage, outgoing: ServerResponse, watch: Watch) {
+async function passAnswer(
+  response: IncomingMessage,
+  { incoming, outgoing, watch, lingerMs }: {
+    readonly incoming: IncomingMessage;
+    readonly outgoing: ServerResponse;
+    readonly watch: Watch;
+    readonly lingerMs: number;
+  },
+) {
   const status = response.statusCode ?? 502;
   const fields = answerFields(response.rawHeaders);
   outgoing.writeHead(status, response.statusMessage ?? "", fieldRecord(fields));
@@ -128,14 +150,35 @@ async function passAnswer(response: IncomingMessage, outgoing: ServerResponse, w
   }
   const hasLeft = watch.reason === "left" || (why === undefined && outgoing.destroyed);
   // A part of an answer must not look like a whole one.
-  if (why === undefined && !outgoing.destroyed) outgoing.end();
-  else outgoing.destroy();
+  if (why !== undefined || outgoing.destroyed) outgoing.destroy();
+  else await endAnswer(incoming, outgoing, lingerMs);
   const tapped = await tap?.end();
   return {
     kind: hasLeft ? "left" as const : why === undefined ? "answered" as const : "cut" as const,
     ...(tapped === undefined ? {} : { tapped }),
     ...(why === undefined || hasLeft ? {} : { why: watch.reason ?? why }),
   };
+}
+
+/**
+ * Ends an answer. Of a body that nobody wants, the rest is dropped for a while: a connection that is
+ * closed with unread bytes is reset, and the client may lose the answer.
+ */
+export async function endAnswer(
+  incoming: IncomingMessage,
+  outgoing: ServerResponse,
+  lingerMs: number,
+): Promise<void> {
+  if (!incoming.complete) {
+    const over = Promise.withResolvers<void>();
+    const timer = setTimeout(over.resolve, lingerMs);
+    for (const event of ["end", "close", "error"]) incoming.once(event, () => over.resolve());
+    outgoing.once("close", over.resolve);
+    incoming.resume();
+    await over.promise;
+    clearTimeout(timer);
+  }
+  outgoing.end();
 }
 
 /** Ends an exchange whose client is gone, that has no progress, or whose runner stops. */
@@ -148,6 +191,8 @@ class Watch implements Disposable {
   #idle: ReturnType<typeof setTimeout>;
   #movedAt = performance.now();
   #isWhole = false;
+  /** Aborts when nothing more is to be sent. */
+  readonly over: AbortSignal = this.#gone.signal;
   reason: Failure | undefined;
 
   constructor(
@@ -162,6 +207,7 @@ class Watch implements Disposable {
     this.#idle = setTimeout(this.#look, limits.idleMs);
     const connected = () => clearTimeout(this.#connect);
     upstream.on("socket", (socket) => {
+      if (upstream.reusedSocket) connected();
       socket.once("secureConnect", connected);
       if (!("encrypted" in socket)) socket.once("connect", connected);
     });
@@ -175,6 +221,11 @@ class Watch implements Disposable {
   answered(): void {
     clearTimeout(this.#connect);
     this.moved();
+  }
+
+  /** The answer has ended: nobody waits for the rest of the body. */
+  end(): void {
+    this.#gone.abort();
   }
 
   /** A byte has moved. */

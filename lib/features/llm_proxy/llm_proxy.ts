@@ -38,6 +38,7 @@ export interface LlmProxyOptions {
 /** Until it listens, also the time between two tries. */
 const RETRY_MS = 30_000;
 const CONNECT_MS = 10_000;
+const LINGER_MS = 1_000;
 /** The most models of which an unknown price is remembered as said. */
 const MAX_SAID = 1_000;
 
@@ -131,7 +132,12 @@ export class LlmProxy implements Disposable {
     return ProxyServer.listen(parseListenAddress(address), {
       limits: () => {
         const { idleMs, maxRequests } = settings();
-        return { connectMs: Math.min(CONNECT_MS, idleMs), idleMs, maxRequests };
+        return {
+          connectMs: Math.min(CONNECT_MS, idleMs),
+          idleMs,
+          lingerMs: LINGER_MS,
+          maxRequests,
+        };
       },
       bases: () => settings().providers,
       onExchange: (target, outcome) => this.#note(target, outcome),

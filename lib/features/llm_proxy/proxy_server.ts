@@ -7,7 +7,13 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { Socket } from "node:net";
 import { isLoopback, type ListenAddress } from "@lib/foundations/http/listen_address.ts";
 import { CicdError, messageOf } from "@lib/core/errors.ts";
-import { exchange, type Exchanged, type ExchangeLimits } from "@lib/features/llm_proxy/exchange.ts";
+import { UpstreamAgents } from "@lib/features/llm_proxy/upstream_agents.ts";
+import {
+  endAnswer,
+  exchange,
+  type Exchanged,
+  type ExchangeLimits,
+} from "@lib/features/llm_proxy/exchange.ts";
 import {
   type Bases,
   type NoTarget,
@@ -33,6 +39,13 @@ const HEADER_MS = 30_000;
 /** Connections beyond those with a request. */
 const SPARE_CONNECTIONS = 64;
 
+/** A request, and its answer. */
+interface Client {
+  readonly incoming: IncomingMessage;
+  readonly outgoing: ServerResponse;
+  readonly lingerMs: number;
+}
+
 /** A refusal: its status, its type, and its message. */
 type Refusal = readonly [status: number, type: string, message: string];
 
@@ -42,6 +55,7 @@ export class ProxyServer implements Disposable {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
   readonly #end = new AbortController();
+  readonly #agents = new UpstreamAgents();
   readonly #waiters = new Set<() => void>();
   #active = 0;
 
@@ -135,6 +149,7 @@ export class ProxyServer implements Disposable {
     this.stopAccepting();
     this.#end.abort();
     for (const socket of this.#sockets) socket.destroy();
+    this.#agents[Symbol.dispose]();
   }
 
   #admit(socket: Socket): void {
@@ -149,6 +164,7 @@ export class ProxyServer implements Disposable {
 
   async #answer(incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
     const limits = this.#options.limits();
+    const client = { incoming, outgoing, lingerMs: limits.lingerMs };
     const refused = refusalOf(incoming) ??
       (this.#active >= limits.maxRequests
         ? [
@@ -157,16 +173,21 @@ export class ProxyServer implements Disposable {
           `more than ${limits.maxRequests} requests are under way (llm_proxy.max_requests)`,
         ] as const
         : undefined);
-    if (refused !== undefined) return this.#refuse(incoming, outgoing, refused);
+    if (refused !== undefined) return await this.#refuse(client, refused);
     const target = targetOf(incoming.url ?? "", this.#options.bases());
     if (isProblem(target)) {
-      return this.#refuse(incoming, outgoing, [400, "invalid_request_error", target.problem]);
+      return await this.#refuse(client, [
+        400,
+        "invalid_request_error",
+        target.problem,
+      ]);
     }
     this.#active++;
     try {
       const signal = this.#end.signal;
-      const outcome = await exchange({ incoming, outgoing, target }, { ...limits, signal });
-      if (outcome.kind === "failed") answerFailure(outgoing, target, outcome);
+      const upstream = { target, agents: this.#agents };
+      const outcome = await exchange({ ...client, ...upstream }, { ...limits, signal });
+      if (outcome.kind === "failed") await answerFailure(client, target, outcome);
       this.#options.onExchange(target, outcome);
     } finally {
       this.#active--;
@@ -174,11 +195,9 @@ export class ProxyServer implements Disposable {
     }
   }
 
-  #refuse(incoming: IncomingMessage, outgoing: ServerResponse, refusal: Refusal): void {
+  async #refuse(client: Client, refusal: Refusal): Promise<void> {
     this.#options.onRefused(refusal[1]);
-    // The body is not read: no other request can follow on this connection.
-    if (!incoming.complete) outgoing.setHeader("connection", "close");
-    sendError(outgoing, refusal);
+    await sendError(client, refusal);
   }
 }
 
@@ -201,37 +220,47 @@ function refusalOf({ headers, headersDistinct, url = "" }: IncomingMessage): Ref
     : [400, "invalid_request_error", "invalid path — expected /v1/{provider}/..."];
 }
 
-function answerFailure(
-  outgoing: ServerResponse,
+async function answerFailure(
+  client: Client,
   { provider }: Target,
   { reason }: Exchanged & { readonly kind: "failed" },
-): void {
+): Promise<void> {
   switch (reason) {
     case "left":
-      return void outgoing.destroy();
+      return void client.outgoing.destroy();
     case "stopping":
-      return sendError(outgoing, [503, "runner_stopping", "the runner stops"]);
+      return await sendError(client, [503, "runner_stopping", "the runner stops"]);
     case "connect_timeout":
-      return sendError(outgoing, [504, reason, `cannot connect to ${provider} in time`]);
+      return await sendError(client, [504, reason, `cannot connect to ${provider} in time`]);
     case "idle_timeout":
-      return sendError(outgoing, [
+      return await sendError(client, [
         504,
         reason,
         `${provider} has not answered in time (llm_proxy.idle_timeout)`,
       ]);
     case "unreachable":
-      return sendError(outgoing, [502, "upstream_failed", `upstream request failed: ${provider}`]);
+      return await sendError(client, [
+        502,
+        "upstream_failed",
+        `upstream request failed: ${provider}`,
+      ]);
   }
 }
 
 /** Sends an error in the form that the clients of most providers can read. */
-function sendError(outgoing: ServerResponse, [status, type, message]: Refusal): void {
+async function sendError(
+  { incoming, outgoing, lingerMs }: Client,
+  [status, type, message]: Refusal,
+): Promise<void> {
   if (outgoing.headersSent || outgoing.destroyed) return void outgoing.destroy();
   const body = `${JSON.stringify({ type: "error", error: { type, code: type, message } })}\n`;
   outgoing.writeHead(status, {
     "content-type": "application/json",
     "content-length": new TextEncoder().encode(body).length,
     ...(status === 503 ? { "retry-after": "1" } : {}),
+    // The body is not read: no other request can follow on this connection.
+    ...(incoming.complete ? {} : { "connection": "close" }),
   });
-  outgoing.end(body);
+  outgoing.write(body);
+  await endAnswer(incoming, outgoing, lingerMs);
 }
