@@ -1,4 +1,7 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { createServer } from "node:https";
+import { makeCertificate } from "../support/certificate.ts";
 import { pause, RunnerBench } from "../support/runner_process.ts";
 
 const KEY = "sk-very-secret-key";
@@ -175,6 +178,39 @@ Deno.test("the variables of the console turn the proxy on, and its port may be t
     stderr,
     new RegExp(`Cannot listen on .*127.0.0.1:${taken.addr.port}.*another program`),
   );
+});
+
+Deno.test("a provider's certificate is checked, against the authorities of the machine and those of a file", async () => {
+  const directory = await Deno.makeTempDir({ prefix: "llm-" });
+  const { certificate, key } = await makeCertificate(directory, "provider");
+  const provider = createServer({ cert: certificate, key }, (incoming, outgoing) => {
+    outgoing.end(`over TLS, ${incoming.headers.host}`);
+  });
+  provider.listen(0, "127.0.0.1");
+  await once(provider, "listening");
+  const address = provider.address();
+  const base = typeof address === "object" ? address?.port : 0;
+  const port = freePort();
+  const config =
+    `llm_proxy: { listen: "${port}", providers: { openai: "https://localhost:${base}", ` +
+    `xai: "https://127.0.0.1:${base}" } }\n`;
+  for (const isTrusted of [false, true]) {
+    const env = isTrusted ? { NODE_EXTRA_CA_CERTS: `${directory}/provider.crt` } : {};
+    await using bench = new RunnerBench({ config, env });
+    await bench.start();
+    for (const [name, host] of [["openai", "localhost"], ["xai", "127.0.0.1"]]) {
+      const answer = await ask(port, `/v1/${name}/v1/models`);
+      const text = await answer.text();
+      if (isTrusted) assert.equal(text, `over TLS, ${host}:${base}`);
+      else assert.equal(answer.status, 502, text);
+    }
+    const { code, stderr } = await bench.kill("SIGTERM");
+    assert.equal(code, 0);
+    assert.equal(stderr.includes("self-signed certificate"), !isTrusted, stderr);
+  }
+  provider.close();
+  provider.closeAllConnections();
+  await Deno.remove(directory, { recursive: true });
 });
 
 /** The texts of all files. */

@@ -8,6 +8,7 @@
  */
 import { type IncomingMessage, request as requestPlain, type ServerResponse } from "node:http";
 import { request as requestSecure } from "node:https";
+import { isIP } from "node:net";
 import { raceAbort } from "@lib/core/abort.ts";
 import { messageOf } from "@lib/core/errors.ts";
 import { AnswerTap, type Tapped } from "@lib/features/llm_proxy/answer_tap.ts";
@@ -61,6 +62,8 @@ export async function exchange(
     method: incoming.method ?? "GET",
     headers: fieldRecord(requestFields(incoming.rawHeaders, target.authority)),
     agent: agents.of(target),
+    // Else the certificate would be checked against the Host field.
+    ...(target.isSecure && isIP(target.hostname) === 0 ? { servername: target.hostname } : {}),
   });
   using watch = new Watch(upstream, outgoing, limits);
   const answer = Promise.withResolvers<IncomingMessage>();
