@@ -10,7 +10,7 @@ import { ignore } from "@lib/core/errors.ts";
 export interface AnswersUnderWay {
   /** Resolves when no request is in progress or imminent. */
   readonly drained: (signal: AbortSignal) => Promise<void>;
-  /** Resolves when no client waits for the end of a job; `false` if none did. */
+  /** Resolves when no client waits for the end of a job, and nothing else is owed; `false` if none did. */
   readonly answered: (signal: AbortSignal) => Promise<boolean>;
 }
 
@@ -31,8 +31,9 @@ export async function finishAnswers({ drained, answered }: AnswersUnderWay): Pro
   using answers = withDeadline(never, ANSWERS_MS, "answers under way");
   while (true) {
     using deadline = withDeadline(never, DRAIN_MS, "requests under way");
-    const isDrained = await drained(deadline).then(() => true, () => false);
-    // A request that arrived until now may have become one that waits for a job.
-    if (isDrained || await answered(answers).catch(ignore("their clients retry")) !== true) return;
+    await drained(deadline).catch(ignore("the requests that are left may wait for a job"));
+    // Asked of a quiet runner too: a feature may owe answers that are no requests of the API. And a
+    // request that arrived until now may have become one that waits for a job.
+    if (await answered(answers).catch(ignore("their clients retry")) !== true) return;
   }
 }

@@ -180,6 +180,37 @@ Deno.test("the variables of the console turn the proxy on, and its port may be t
   );
 });
 
+Deno.test("a runner that stops lets an answer of a language model end, and counts it", async () => {
+  const begun = Promise.withResolvers<void>();
+  const go = Promise.withResolvers<void>();
+  await using provider = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, () => {
+    const encoder = new TextEncoder();
+    async function* events() {
+      yield encoder.encode(": wait\n\n");
+      begun.resolve();
+      await go.promise;
+      yield encoder.encode('data: {"model":"m","usage":{"prompt_tokens":7}}\n\n');
+    }
+    const headers = { "content-type": "text/event-stream" };
+    return new Response(ReadableStream.from(events()), { headers });
+  });
+  const port = freePort();
+  const base = `http://127.0.0.1:${provider.addr.port}`;
+  await using bench = new RunnerBench({
+    config: `llm_proxy: { listen: "${port}", providers: { openai: "${base}" } }\n`,
+  });
+  await bench.start();
+  const answer = await ask(port, "/v1/openai/v1/chat/completions");
+  await begun.promise;
+  const ended = bench.kill("SIGTERM");
+  await untilRefused(port);
+  go.resolve();
+  assert.match(await answer.text(), /prompt_tokens/);
+  assert.equal((await ended).code, 0);
+  await bench.start();
+  assert.equal((await usageOf(bench, 1)).total.input_tokens, 7);
+});
+
 Deno.test("a provider's certificate is checked, against the authorities of the machine and those of a file", async () => {
   const directory = await Deno.makeTempDir({ prefix: "llm-" });
   const { certificate, key } = await makeCertificate(directory, "provider");
@@ -212,6 +243,19 @@ Deno.test("a provider's certificate is checked, against the authorities of the m
   provider.closeAllConnections();
   await Deno.remove(directory, { recursive: true });
 });
+
+/** Waits until nobody listens at a port. */
+async function untilRefused(port: number): Promise<void> {
+  while (true) {
+    try {
+      (await Deno.connect({ hostname: "127.0.0.1", port })).close();
+    } catch (error) {
+      if (error instanceof Deno.errors.ConnectionRefused) return;
+      throw error;
+    }
+    await pause(20);
+  }
+}
 
 /** The texts of all files. */
 function filesBelow(path: string): readonly string[] {

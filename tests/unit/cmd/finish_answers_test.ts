@@ -18,8 +18,8 @@ function runner(results: readonly (readonly ["drained" | "answered", boolean | "
   };
 }
 
-Deno.test("finishAnswers() ends when no request is left", async () => {
-  using quiet = runner([["drained", true]]);
+Deno.test("finishAnswers() ends when no request is left, and nothing else is owed", async () => {
+  using quiet = runner([["drained", true], ["answered", false]]);
   await finishAnswers(quiet);
 });
 
@@ -30,6 +30,7 @@ Deno.test("finishAnswers() waits for jobs of requests that arrived meanwhile", a
     ["drained", "late"],
     ["answered", true],
     ["drained", true],
+    ["answered", false],
   ]);
   await finishAnswers(busy);
 });
