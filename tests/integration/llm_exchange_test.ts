@@ -325,6 +325,12 @@ Deno.test("a provider that cannot be reached, or does not answer, is named in a 
     type: "upstream_failed",
     message: "upstream request failed: groq",
   });
+  // Also if the body never ends.
+  const stuck = bench.ask("/v1/groq/models", { method: "POST" });
+  stuck.request.on("error", () => {});
+  stuck.request.write("{");
+  assert.equal((await errorOf(await stuck.response)).status, 502);
+  stuck.request.destroy();
   const handshake = await errorOf(await bench.ask("/v1/xai/models").response);
   assert.deepEqual([handshake.status, handshake.type], [504, "connect_timeout"]);
   const idle = await errorOf(await bench.ask("/v1/openai/models").response);

@@ -9,8 +9,7 @@
 import { type IncomingMessage, request as requestPlain, type ServerResponse } from "node:http";
 import { request as requestSecure } from "node:https";
 import { isIP } from "node:net";
-import { raceAbort } from "@lib/core/abort.ts";
-import { messageOf } from "@lib/core/errors.ts";
+import { ignore, messageOf } from "@lib/core/errors.ts";
 import { AnswerTap, type Tapped } from "@lib/features/llm_proxy/answer_tap.ts";
 import { answerFields, fieldRecord, requestFields } from "@lib/features/llm_proxy/header_fields.ts";
 import type { UpstreamAgents } from "@lib/features/llm_proxy/upstream_agents.ts";
@@ -66,70 +65,28 @@ export async function exchange(
     ...(target.isSecure && isIP(target.hostname) === 0 ? { servername: target.hostname } : {}),
   });
   using watch = new Watch(upstream, outgoing, limits);
+  using body = sendBody(incoming, upstream, watch);
   const answer = Promise.withResolvers<IncomingMessage>();
   upstream.on("response", answer.resolve);
   upstream.on("error", answer.reject);
   upstream.on("close", () => answer.reject(new Error("the connection was closed")));
-  const sent = sendBody(incoming, upstream, watch);
   let response: IncomingMessage;
+  let fields: ReturnType<typeof answerFields>;
   try {
     response = await answer.promise;
+    response.on("error", ignore("who reads it is told"));
+    fields = answerFields(response.rawHeaders);
+    outgoing.writeHead(
+      response.statusCode ?? 502,
+      response.statusMessage ?? "",
+      fieldRecord(fields),
+    );
   } catch (error) {
     upstream.destroy();
-    await sent;
-    const reason = watch.reason ?? "unreachable";
-    return { kind: "failed", reason, why: messageOf(error) };
+    return { kind: "failed", reason: watch.reason ?? "unreachable", why: messageOf(error) };
   }
   watch.answered();
   const status = response.statusCode ?? 502;
-  const outcome = await passAnswer(response, {
-    incoming,
-    outgoing,
-    watch,
-    lingerMs: limits.lingerMs,
-  });
-  // A whole exchange leaves its connection to the next one.
-  if (outcome.kind !== "answered" || !upstream.writableFinished) upstream.destroy();
-  watch.end();
-  await sent;
-  return { ...outcome, status };
-}
-
-/** Sends the body as the provider takes it; a body that breaks off ends the exchange. */
-async function sendBody(
-  incoming: IncomingMessage,
-  upstream: Upstream,
-  watch: Watch,
-): Promise<void> {
-  // The connection is kept for the answer when the body is not read to its end.
-  const chunks: AsyncIterator<Uint8Array> = incoming.iterator({ destroyOnReturn: false });
-  try {
-    while (true) {
-      const { done, value } = await raceAbort(chunks.next(), watch.over);
-      watch.moved();
-      if (done === true) break;
-      if (!upstream.write(value)) await watch.drained(upstream);
-      watch.moved();
-    }
-    upstream.end();
-  } catch {
-    // The client is gone, or the provider has answered without reading on.
-    if (!watch.over.aborted) watch.leave();
-  }
-}
-
-async function passAnswer(
-  response: IncomingMessage,
-  { incoming, outgoing, watch, lingerMs }: {
-    readonly incoming: IncomingMessage;
-    readonly outgoing: ServerResponse;
-    readonly watch: Watch;
-    readonly lingerMs: number;
-  },
-) {
-  const status = response.statusCode ?? 502;
-  const fields = answerFields(response.rawHeaders);
-  outgoing.writeHead(status, response.statusMessage ?? "", fieldRecord(fields));
   outgoing.flushHeaders();
   const tap = status >= 200 && status < 300
     ? new AnswerTap({
@@ -137,30 +94,70 @@ async function passAnswer(
       contentEncoding: fields.get("content-encoding")?.join() ?? "",
     })
     : undefined;
-  let why: string | undefined;
+  const cut = await passBody(response, { outgoing, tap, watch });
+  const hasLeft = watch.reason === "left" || (cut === undefined && outgoing.destroyed);
+  body[Symbol.dispose]();
+  // A whole exchange leaves its connection to the next one.
+  if (cut !== undefined || hasLeft || !upstream.writableFinished) upstream.destroy();
+  // A part of an answer must not look like a whole one.
+  if (cut !== undefined || hasLeft) outgoing.destroy();
+  else await endAnswer(incoming, outgoing, limits.lingerMs);
+  const tapped = await tap?.end();
+  return {
+    kind: hasLeft ? "left" : cut === undefined ? "answered" : "cut",
+    status,
+    ...(tapped === undefined ? {} : { tapped }),
+    ...(cut === undefined || hasLeft ? {} : { why: watch.reason ?? cut }),
+  };
+}
+
+/** Sends the body as the provider takes it, until it is disposed. */
+function sendBody(incoming: IncomingMessage, upstream: Upstream, watch: Watch): Disposable {
+  const onData = (chunk: Uint8Array) => {
+    watch.moved();
+    if (!upstream.write(chunk)) incoming.pause();
+  };
+  const onDrain = () => {
+    watch.moved();
+    incoming.resume();
+  };
+  const onEnd = () => void upstream.end();
+  upstream.on("drain", onDrain);
+  incoming.on("end", onEnd);
+  incoming.on("error", watch.leave);
+  incoming.on("data", onData);
+  return {
+    [Symbol.dispose]() {
+      upstream.off("drain", onDrain);
+      incoming.off("end", onEnd);
+      incoming.off("error", watch.leave);
+      incoming.off("data", onData);
+    },
+  };
+}
+
+/** Passes the answer's body on, and a copy to the tap. @returns Why it is not whole, if it is not. */
+async function passBody(
+  response: IncomingMessage,
+  { outgoing, tap, watch }: {
+    readonly outgoing: ServerResponse;
+    readonly tap: AnswerTap | undefined;
+    readonly watch: Watch;
+  },
+): Promise<string | undefined> {
   try {
     for await (const chunk of response) {
       watch.moved();
-      if (outgoing.destroyed) break;
+      if (outgoing.destroyed) return undefined;
       const isTaken = outgoing.write(chunk);
       await tap?.write(chunk);
       if (!isTaken) await watch.drained(outgoing);
       watch.moved();
     }
-    if (!response.complete && !outgoing.destroyed) why = "the connection was closed";
+    return response.complete || outgoing.destroyed ? undefined : "the connection was closed";
   } catch (error) {
-    why = messageOf(error);
+    return messageOf(error);
   }
-  const hasLeft = watch.reason === "left" || (why === undefined && outgoing.destroyed);
-  // A part of an answer must not look like a whole one.
-  if (why !== undefined || outgoing.destroyed) outgoing.destroy();
-  else await endAnswer(incoming, outgoing, lingerMs);
-  const tapped = await tap?.end();
-  return {
-    kind: hasLeft ? "left" as const : why === undefined ? "answered" as const : "cut" as const,
-    ...(tapped === undefined ? {} : { tapped }),
-    ...(why === undefined || hasLeft ? {} : { why: watch.reason ?? why }),
-  };
 }
 
 /**
@@ -194,8 +191,6 @@ class Watch implements Disposable {
   #idle: ReturnType<typeof setTimeout>;
   #movedAt = performance.now();
   #isWhole = false;
-  /** Aborts when nothing more is to be sent. */
-  readonly over: AbortSignal = this.#gone.signal;
   reason: Failure | undefined;
 
   constructor(
@@ -218,17 +213,13 @@ class Watch implements Disposable {
     outgoing.on("error", this.leave);
     limits.signal.addEventListener("abort", this.#onStop);
     if (limits.signal.aborted) this.#onStop();
+    if (outgoing.destroyed) this.leave();
   }
 
   /** The answer has begun. */
   answered(): void {
     clearTimeout(this.#connect);
     this.moved();
-  }
-
-  /** The answer has ended: nobody waits for the rest of the body. */
-  end(): void {
-    this.#gone.abort();
   }
 
   /** A byte has moved. */
@@ -242,7 +233,7 @@ class Watch implements Disposable {
   };
 
   /** Waits until a stream takes more, or the exchange ends. */
-  async drained(stream: Upstream | ServerResponse): Promise<void> {
+  async drained(stream: ServerResponse): Promise<void> {
     const over = Promise.withResolvers<void>();
     const resolve = () => over.resolve();
     stream.once("drain", resolve);

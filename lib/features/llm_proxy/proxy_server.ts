@@ -6,7 +6,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import { isLoopback, type ListenAddress } from "@lib/foundations/http/listen_address.ts";
-import { CicdError, messageOf } from "@lib/core/errors.ts";
+import { CicdError, ignore, messageOf } from "@lib/core/errors.ts";
 import { UpstreamAgents } from "@lib/features/llm_proxy/upstream_agents.ts";
 import {
   endAnswer,
@@ -163,6 +163,8 @@ export class ProxyServer implements Disposable {
   }
 
   async #answer(incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
+    // Whenever it comes, also after the exchange: an error that nobody takes would end the program.
+    for (const side of [incoming, outgoing]) side.on("error", ignore("the client is gone"));
     const limits = this.#options.limits();
     const client = { incoming, outgoing, lingerMs: limits.lingerMs };
     const refused = refusalOf(incoming) ??
