@@ -101,6 +101,11 @@ llm_proxy:
     ...none,
     cost_usd: 18,
   };
+  assert.deepEqual(found.proxy, {
+    state: "listening",
+    address: `127.0.0.1:${port}`,
+    problem: null,
+  });
   assert.deepEqual(found.usage, [
     { ...claude, day, provider: "anthropic", model: "claude-sonnet-4", project: null },
     { ...house, project: null },
@@ -170,7 +175,10 @@ Deno.test("the variables of the console turn the proxy on, and its port may be t
     env: { SINDRI_LLM_ADAPTER: "auto", SINDRI_LLM_PROXY_PORT: String(taken.addr.port) },
   });
   await bench.start();
-  assert.equal((await bench.json("GET", "/v1/llm/usage")).body.usage.length, 0);
+  const { proxy, usage } = (await bench.json("GET", "/v1/llm/usage")).body;
+  assert.deepEqual([usage.length, proxy.state, proxy.address], [0, "down", `${taken.addr.port}`]);
+  assert.match(proxy.problem, /another program listens there$/);
+  assert.match((await bench.cli(["usage"])).stderr, /the proxy is down: Cannot listen/);
   const { code, stderr } = await bench.kill("SIGTERM");
   assert.equal(code, 0);
   assert(!stderr.includes("task failed"), stderr);

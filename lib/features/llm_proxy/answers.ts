@@ -27,6 +27,11 @@ const day = v.pipe(v.string(), v.isoDate(), v.description("In UTC"));
 
 /** The usage of some days. */
 export const usageSchema = v.object({
+  proxy: v.object({
+    state: v.picklist(["off", "starting", "listening", "down"]),
+    address: v.pipe(v.nullable(v.string()), v.description("As configured; null: it is off")),
+    problem: v.pipe(v.nullable(v.string()), v.description("Why it is down, or off")),
+  }),
   from: day,
   to: day,
   total: v.object(usageEntries),

@@ -20,6 +20,7 @@ import { costOf, PriceTable, readPrices } from "@lib/features/llm_proxy/prices.t
 import type { Target } from "@lib/features/llm_proxy/targets.ts";
 import { ProxyMetrics } from "@lib/features/llm_proxy/proxy_metrics.ts";
 import { ProxyServer } from "@lib/features/llm_proxy/proxy_server.ts";
+import type { ProxyState } from "@lib/features/llm_proxy/routes.ts";
 import { isNothing } from "@lib/features/llm_proxy/token_count.ts";
 import type { UsageStore } from "@lib/features/llm_proxy/usage_store.ts";
 
@@ -52,6 +53,8 @@ export class LlmProxy implements Disposable {
   #prices: PriceTable;
   #server: ProxyServer | undefined;
   #isWanted = true;
+  /** Why it does not listen. */
+  #problem: string | undefined;
 
   constructor(options: LlmProxyOptions) {
     this.#options = options;
@@ -63,24 +66,27 @@ export class LlmProxy implements Disposable {
     return this.#isWanted;
   }
 
-  /** The port it listens on; 0 before. */
-  get port(): number {
-    return this.#server?.port ?? 0;
+  /** How it is. */
+  get state(): Pick<ProxyState, "state" | "problem"> {
+    if (this.#problem !== undefined) return { state: "down", problem: this.#problem };
+    return { state: this.#server === undefined ? "starting" : "listening", problem: null };
   }
 
   /** Listens until the runner stops; a port that is taken is tried again. */
   async serve(signal: AbortSignal): Promise<void> {
     const { clock, log, stopping } = this.#options;
     const over = AbortSignal.any([signal, stopping]);
-    let said = "";
     while (!over.aborted) {
       try {
         this.#server = await this.#listen();
+        this.#problem = undefined;
         break;
       } catch (error) {
         if (!(error instanceof CicdError)) throw error;
-        if (error.message !== said) log.warning("The proxy for language models is down", { error });
-        said = error.message;
+        if (error.message !== this.#problem) {
+          log.warning("The proxy for language models is down", { error });
+        }
+        this.#problem = error.message;
         if (error.code === "invalid_config") {
           this.#isWanted = false;
           return;

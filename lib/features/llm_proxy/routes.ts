@@ -13,6 +13,14 @@ import type { UsageRow, UsageStore } from "@lib/features/llm_proxy/usage_store.t
 export interface UsageRoutePorts {
   readonly store: () => Promise<Pick<UsageStore, "rows">>;
   readonly clock: Clock;
+  readonly proxy: () => ProxyState;
+}
+
+/** The proxy at a moment. */
+export interface ProxyState {
+  readonly state: "off" | "starting" | "listening" | "down";
+  readonly address: string | null;
+  readonly problem: string | null;
 }
 
 const DAY_MS = 86_400_000;
@@ -21,7 +29,7 @@ const DEFAULT_DAYS = 30;
 const MAX_ROWS = 5_000;
 
 /** The route of the usage. */
-export function usageRoutes({ store, clock }: UsageRoutePorts): readonly AnyRoute[] {
+export function usageRoutes({ store, clock, proxy }: UsageRoutePorts): readonly AnyRoute[] {
   return [
     route({
       method: "GET",
@@ -43,6 +51,7 @@ export function usageRoutes({ store, clock }: UsageRoutePorts): readonly AnyRout
           projects === undefined || projects.some((name) => name === project)
         );
         return reply.json(200, {
+          proxy: proxy(),
           from,
           to: dayOf(now),
           total: amounts(seen),

@@ -8,7 +8,7 @@
 import type { RunnerPart, RunnerServices } from "@lib/api/feature.ts";
 import { withDeadline } from "@lib/core/abort.ts";
 import { ignore } from "@lib/core/errors.ts";
-import { listeningOf, LLM_PROXY } from "@lib/features/llm_proxy/keys.ts";
+import { type Listening, listeningOf, LLM_PROXY } from "@lib/features/llm_proxy/keys.ts";
 import type { LlmProxy } from "@lib/features/llm_proxy/llm_proxy.ts";
 import { usageRoutes } from "@lib/features/llm_proxy/routes.ts";
 import type { UsageStore } from "@lib/features/llm_proxy/usage_store.ts";
@@ -28,11 +28,21 @@ export function part(services: RunnerServices): RunnerPart {
   };
   const store = () => opened ??= openStore();
   let proxy: LlmProxy | undefined;
+  let asked: Listening = {};
   return {
-    routes: usageRoutes({ store, clock }),
+    routes: usageRoutes({
+      store,
+      clock,
+      proxy: () => {
+        const { address = null, problem = null } = asked;
+        const off = address === null ? "off" as const : "starting" as const;
+        return { state: off, address, problem, ...proxy?.state };
+      },
+    }),
     usageSource: store,
     start() {
-      const { address, problem } = listeningOf(config(), env);
+      asked = listeningOf(config(), env);
+      const { address, problem } = asked;
       if (problem !== undefined) log.warning("The proxy for language models is off", { problem });
       if (address === undefined) return;
       tasks.spawn("llm proxy", async (signal) => {

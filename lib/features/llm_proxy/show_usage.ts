@@ -26,6 +26,11 @@ export async function runUsage(
     await out.json(found);
     return 0;
   }
+  const { state, problem } = found.proxy;
+  if (state === "down") out.note(`the proxy is down: ${oneLine(problem ?? "")}`);
+  if (state === "off") {
+    out.note(`the proxy is off: ${oneLine(problem ?? "llm_proxy.listen turns it on")}`);
+  }
   if (found.usage.length === 0) {
     out.note(`no usage of language models was counted since ${found.from}`);
     return 0;

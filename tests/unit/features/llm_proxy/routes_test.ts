@@ -14,7 +14,8 @@ function setup() {
     replaced: {
       llm_proxy: ({ db, clock }) => {
         const made = store = new UsageStore(db, () => 400 * DAY);
-        return { routes: usageRoutes({ store: () => Promise.resolve(made), clock }) };
+        const proxy = () => ({ state: "off", address: null, problem: null } as const);
+        return { routes: usageRoutes({ store: () => Promise.resolve(made), clock, proxy }) };
       },
     },
   });
