@@ -11,6 +11,7 @@ import { loadText, readHost } from "./host.ts";
 import { isEngineRow, isHostRow, isRowName, ROW_NAMES, type RowName } from "./rows.ts";
 import { runBenchmarks } from "./run.ts";
 import { renderReport, type RunReport } from "./table.ts";
+import { installWetty } from "./wetty.ts";
 
 const USAGE = `Usage: deno task bench [row…] [options]
 
@@ -65,6 +66,9 @@ async function measure(options: Options, signal: AbortSignal): Promise<RunReport
     now: options.dist ?? await build(signal),
     before: options.before,
     driver: inMachine ? await bundleDriver(signal) : "",
+    wetty: names.includes("terminals")
+      ? await installWetty({ scratch: SCRATCH, progress, signal })
+      : undefined,
     scratch: SCRATCH,
     progress,
     signal,

@@ -9,6 +9,7 @@ export const MACHINE_ROW_NAMES = [
   "start",
   "follow",
   "throughput",
+  "terminals",
   "cold",
   "memory",
   "rate",

@@ -28,6 +28,8 @@ export interface RunOptions {
   readonly before: string | undefined;
   /** The bundle of `bench/driver/main.ts`; needed by rows in a machine. */
   readonly driver: string;
+  /** The directory of wetty, if it is wanted and could be had. */
+  readonly wetty: string | undefined;
   readonly scratch: string;
   readonly progress: (text: string) => void;
   readonly signal: AbortSignal;
@@ -95,14 +97,14 @@ class Run {
 
   /** Each build has a machine of its own; one rests while the other is measured. */
   async inMachines(): Promise<void> {
-    const { names, quick, driver, scratch, progress, signal } = this.#options;
+    const { names, quick, signal } = this.#options;
     const wanted = names.filter((name) => isMachineRow(name) || name === TIMELINE_ROW_NAME);
     if (wanted.length === 0) return;
     await using stages = new AsyncDisposableStack();
     const stageOf = new Map<Build, Stage>();
     for (const build of this.#builds) {
       const { dist } = build;
-      const stage = stages.use(await Stage.open({ dist, driver, scratch, progress, signal }));
+      const stage = stages.use(await Stage.open({ ...this.#options, dist }));
       this.#host = { ...this.#host, ...await readMachine(stage.machine) };
       stageOf.set(build, stage);
     }

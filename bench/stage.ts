@@ -14,6 +14,8 @@ export interface StageOptions {
   readonly dist: string;
   /** The bundle of `bench/driver/main.ts`. */
   readonly driver: string;
+  /** The directory of wetty, for the row that measures it. */
+  readonly wetty: string | undefined;
   /** A directory on a real disk, for the state of the machine's user. */
   readonly scratch: string;
   readonly progress: (text: string) => void;
@@ -27,6 +29,7 @@ export interface MeasureOptions {
 
 const RELEASE = "/opt/release";
 const DRIVER = "/opt/bench/driver.js";
+const WETTY = "/opt/bench/wetty";
 /** The user who has the product. */
 export const BENCH_USER = "dev";
 const DISK = "/srv/disk";
@@ -57,7 +60,7 @@ export class Stage implements AsyncDisposable {
 
   /** Boots a machine and installs the product. */
   static async open(options: StageOptions): Promise<Stage> {
-    const { dist, driver, progress, signal } = options;
+    const { dist, driver, wetty, progress, signal } = options;
     progress("boot");
     // On the machine's root, an overlay, directories and commits cost more than on a disk.
     const disk = await Deno.makeTempDir({ dir: options.scratch, prefix: "disk-" });
@@ -67,6 +70,7 @@ export class Stage implements AsyncDisposable {
         { host: dist, machine: RELEASE },
         { host: driver, machine: DRIVER },
         { host: disk, machine: DISK, writable: true },
+        ...(wetty === undefined ? [] : [{ host: wetty, machine: WETTY }]),
       ],
       signal,
     });

@@ -18,6 +18,7 @@ import {
 } from "./cpu_floor.ts";
 import { AGENT_UNIT, PROJECT, rest, RUNNER_UNIT } from "./product.ts";
 import { run, systemctl } from "./programs.ts";
+import { counterOf, groupOf, managerGroup, timeIn } from "./unit_figures.ts";
 
 const PARALLEL = 8;
 const PEER_SLICE = "benchpeer.slice";
@@ -119,10 +120,6 @@ type Groups = Readonly<Partial<Record<Spender, readonly string[]>>>;
 async function findGroups(): Promise<Groups> {
   // The bus starts with its first client, which none of ours need be.
   await systemctl("start", PEER_SLICE, FLOOR_SLICE, "dbus.service");
-  const pid = await systemctl("show", "--property=MainPID", "--value", RUNNER_UNIT);
-  const status = await Deno.readTextFile(`/proc/${pid}/status`);
-  const manager = /^PPid:\t(\d+)$/m.exec(status)?.[1] ?? "";
-  const groups = await Deno.readTextFile(`/proc/${manager}/cgroup`);
   const journal = await run(
     ...["systemctl", "show", "--property=ControlGroup", "--value"] as const,
     "systemd-journald.service",
@@ -130,7 +127,7 @@ async function findGroups(): Promise<Groups> {
   return {
     "runner": [counterOf(await groupOf(RUNNER_UNIT)), counterOf(await groupOf(FRONT_UNIT))],
     "agent": [counterOf(await groupOf(AGENT_UNIT)), counterOf(await groupOf(BACK_UNIT))],
-    "systemd --user": [counterOf(/^0::(.+)$/m.exec(groups)?.[1] ?? "")],
+    "systemd --user": [counterOf(await managerGroup(RUNNER_UNIT))],
     "bus": [counterOf(await groupOf("dbus.service"))],
     "journald": [counterOf(journal.trim())],
     "job and recorder": [
@@ -141,30 +138,10 @@ async function findGroups(): Promise<Groups> {
   };
 }
 
-function groupOf(unit: string): Promise<string> {
-  return systemctl("show", "--property=ControlGroup", "--value", unit);
-}
-
-/** @throws {Error} If the machine has no such group. */
-function counterOf(group: string): string {
-  for (const top of ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"]) {
-    const path = `${top}${group}/cpu.stat`;
-    try {
-      if (group !== "" && Deno.statSync(path).isFile) return path;
-    } catch (error) {
-      if (!(error instanceof Deno.errors.NotFound)) throw error;
-    }
-  }
-  throw new Error(`Cannot find the processor time of control group "${group}"`);
-}
-
 async function readSpent(groups: Groups): Promise<Spent> {
   const usage = async (spender: Spender) => {
     let sum = 0;
-    for (const path of groups[spender] ?? []) {
-      const text = await Deno.readTextFile(path);
-      sum += Number(/^usage_usec (\d+)$/m.exec(text)?.[1]);
-    }
+    for (const path of groups[spender] ?? []) sum += await timeIn(path);
     return sum;
   };
   const parts = {

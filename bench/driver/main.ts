@@ -13,6 +13,7 @@ const ROWS: Readonly<Record<MachineRowName, (bench: Bench) => Promise<readonly C
   start: async (bench) => await (await import("./start_row.ts")).measureStart(bench),
   follow: async (bench) => await (await import("./follow_row.ts")).measureFollow(bench),
   throughput: async (bench) => await (await import("./throughput_row.ts")).measureThroughput(bench),
+  terminals: async (bench) => await (await import("./terminals_row.ts")).measureTerminals(bench),
   cold: async (bench) => await (await import("./cold_row.ts")).measureCold(bench),
   memory: async (bench) => await (await import("./memory_row.ts")).measureMemory(bench),
   rate: async (bench) => await (await import("./rate_row.ts")).measureRate(bench),

@@ -8,6 +8,7 @@ import { BARE_SOCKET, BARE_UNIT, installPeers } from "./activated_peers.ts";
 import type { Bench } from "./bench.ts";
 import { AGENT_UNIT, rest, RUNNER_UNIT } from "./product.ts";
 import { run, systemctl } from "./programs.ts";
+import { weigh, weighProcess, type Weight } from "./unit_figures.ts";
 
 const MIB = 1024;
 /** The number of jobs that run at once. */
@@ -147,14 +148,6 @@ export async function measureMemory(bench: Bench): Promise<readonly Comparison[]
   ];
 }
 
-/** Memory of one process. */
-interface Weight {
-  readonly rssKiB: number;
-  readonly pssKiB: number;
-  /** Private pages that no file backs. */
-  readonly ownKiB: number;
-}
-
 /** Returns what each of our jobs adds to both programs and the manager. */
 async function weighJobs({ product, signal }: Bench): Promise<number> {
   const total = async () =>
@@ -185,20 +178,9 @@ async function weighUnits({ signal }: Bench): Promise<number> {
   return (after - before) / JOBS;
 }
 
-async function weigh(unit: string): Promise<Weight> {
-  return await weighProcess(await systemctl("show", "--property=MainPID", "--value", unit));
-}
-
 /** Weighs the user's service manager: the parent of every unit's main process. */
 async function weighManager(): Promise<number> {
   const runner = await systemctl("show", "--property=MainPID", "--value", RUNNER_UNIT);
   const status = await Deno.readTextFile(`/proc/${runner}/status`);
   return (await weighProcess(/^PPid:\t(\d+)$/m.exec(status)?.[1] ?? "")).pssKiB;
-}
-
-async function weighProcess(pid: string): Promise<Weight> {
-  const text = await Deno.readTextFile(`/proc/${pid}/smaps_rollup`);
-  const field = (name: string) =>
-    Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, "m").exec(text)?.[1]);
-  return { rssKiB: field("Rss"), pssKiB: field("Pss"), ownKiB: field("Private_Dirty") };
 }
