@@ -16,6 +16,8 @@ export interface TerminalClient extends Disposable {
   type(text: string): Promise<void>;
   /** Resolves at once when so many bytes have come. @throws {Error} If it ends before. */
   until(bytes: number): Promise<void>;
+  /** Resolves when the program has ended. */
+  readonly ended: Promise<void>;
   /** Ends the program; resolves when the connection has ended. */
   end(): Promise<void>;
 }
@@ -74,8 +76,9 @@ export function wettyTerminals(origin: string): TerminalServer {
         if (typeof message !== "string") return;
         if (message.startsWith("0")) return await link.send("40");
         if (message === "2") return await link.send("3");
-        const data = message.startsWith("42") ? dataOf(JSON.parse(message.slice(2))) : undefined;
-        if (data === undefined) return;
+        const [name, data] = eventOf(message);
+        if (name === "logout") client.over();
+        if (name !== "data" || data === undefined) return;
         await client.take(data.length, take);
         // So its own client tells that it keeps up.
         await say("commit", data.length);
@@ -85,11 +88,12 @@ export function wettyTerminals(origin: string): TerminalServer {
   };
 }
 
-/** The text of its event `data`. */
-function dataOf(event: unknown): string | undefined {
-  if (!Array.isArray(event)) return undefined;
-  const [name, data]: readonly unknown[] = event;
-  return name === "data" && typeof data === "string" ? data : undefined;
+/** The name of an event and its text, if it has one. */
+function eventOf(message: string): readonly [name?: string, text?: string] {
+  const event: unknown = message.startsWith("42") ? JSON.parse(message.slice(2)) : [];
+  if (!Array.isArray(event)) return [];
+  const [name, text]: readonly unknown[] = event;
+  return typeof text === "string" ? [String(name), text] : [String(name)];
 }
 
 type Ways = Pick<TerminalClient, "type" | "end">;
@@ -100,11 +104,13 @@ class Client implements TerminalClient {
   readonly #ways: Ways;
   #wanted = Infinity;
   #come = Promise.withResolvers<void>();
+  readonly #ended = Promise.withResolvers<void>();
 
   constructor(link: WebSocketLink, ways: Ways) {
     this.#link = link;
     this.#ways = ways;
     void link.closed.then(({ code, text }) => {
+      this.#ended.resolve();
       // One that nobody waits for is no failure.
       void this.#come.promise.catch(() => undefined);
       this.#come.reject(new Error(`The terminal closed with ${code} ${text}`));
@@ -117,6 +123,14 @@ class Client implements TerminalClient {
 
   end(): Promise<void> {
     return this.#ways.end();
+  }
+
+  get ended(): Promise<void> {
+    return this.#ended.promise;
+  }
+
+  over(): void {
+    this.#ended.resolve();
   }
 
   until(bytes: number): Promise<void> {
