@@ -223,10 +223,12 @@ export async function startRunner(input: RunnerInput) {
       isTerminal(job.state) ? undefined : intake.stateProblem() ?? dispatcher.waitingReason(job),
     wakeQueue: () => dispatcher.wake(),
     startExpected(ending = 0) {
-      // Only the service manager moves what it starts.
-      if (host.kind !== "systemd") return;
       const isFree = store.inFlightCount() - ending < config.current.of(QUEUE).maxRunning;
-      if (isFree) void cgroupMoves.prepare();
+      if (isFree) services.unitExpected();
+    },
+    unitExpected() {
+      // Only the service manager moves what it starts.
+      if (host.kind === "systemd") void cgroupMoves.prepare();
     },
     facts: () => ({
       version: VERSION,

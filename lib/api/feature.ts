@@ -159,6 +159,8 @@ export interface RunnerServices {
    * done beside other work.
    */
   readonly startExpected: (ending?: number) => void;
+  /** Tells that the service manager will be asked to start a program, whatever the queue holds. */
+  readonly unitExpected: () => void;
   readonly facts: () => RunnerFacts;
   /** Returns the command of this program, to be followed by arguments. */
   readonly ownCommand: () => readonly string[];

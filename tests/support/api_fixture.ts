@@ -124,6 +124,7 @@ export function openApi(
     statesKnown: () => Promise.resolve(),
     wakeQueue() {},
     startExpected() {},
+    unitExpected() {},
     facts: () => ({
       version: "1.2.3",
       build: "source",

@@ -30,6 +30,7 @@ import { TERMINALS } from "@lib/features/terminals/keys.ts";
 import { INPUT_MAX_BYTES } from "@lib/features/terminals/protocol.ts";
 
 type Ports = Pick<RunnerServices, "config" | "agents">;
+type SocketPorts = Ports & Pick<RunnerServices, "unitExpected">;
 
 const cells = wholeNumber({ min: 1, max: 1_000 });
 const MAX_WORDS = 256;
@@ -78,7 +79,7 @@ export function terminalRoutes({ config, agents }: Ports): readonly AnyRoute[] {
 }
 
 /** The WebSocket of a terminal. */
-export function terminalSocket({ config, agents }: Ports): AnySocket {
+export function terminalSocket({ config, agents, unitExpected }: SocketPorts): AnySocket {
   return socket({
     path: "/v1/projects/:project/terminal",
     access: { scope: "terminal", by: "project" },
@@ -114,6 +115,7 @@ export function terminalSocket({ config, agents }: Ports): AnySocket {
           `Cannot run the command: ${word} ${problem.message}`,
         );
       }
+      if (query.session === undefined) unitExpected();
       const link = await openTerminal(order, { project, agents }, request.signal);
       const { relay } = await import("@lib/foundations/http/web_socket_client.ts");
       return relay(link, INPUT_MAX_BYTES);

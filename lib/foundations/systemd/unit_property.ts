@@ -37,9 +37,10 @@ export const unitProperty = {
   /** Standard input, output and error are a terminal, which becomes the program's own. */
   terminal: (path: string) => [
     property("TTYPath", "s", path),
-    ...["StandardInput", "StandardOutput", "StandardError"].map((name) =>
-      property(name, "s", "tty")
-    ),
+    // "tty" would first watch the terminal in case another session has it, and the end of that watch
+    // makes the kernel wait for all processors, some 10 ms; a new terminal is nobody's.
+    property("StandardInput", "s", "tty-fail"),
+    ...["StandardOutput", "StandardError"].map((name) => property(name, "s", "tty")),
   ],
   /** Also sends SIGHUP when the unit is stopped: an interactive shell ignores SIGTERM. */
   sendSighup: (on: boolean) => property("SendSIGHUP", "b", on),

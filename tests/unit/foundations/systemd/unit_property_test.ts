@@ -26,6 +26,18 @@ Deno.test("unitProperty.execStopPost() refuses what a daemon-reload would change
   }
 });
 
+Deno.test("unitProperty.terminal() starts a program without a watch for who else has its terminal", () => {
+  assert.deepEqual(
+    unitProperty.terminal("/dev/pts/7").map(({ name, value }) => [name, value.value]),
+    [
+      ["TTYPath", "/dev/pts/7"],
+      ["StandardInput", "tty-fail"],
+      ["StandardOutput", "tty"],
+      ["StandardError", "tty"],
+    ],
+  );
+});
+
 Deno.test("every property can be marshalled", () => {
   const properties = [
     unitProperty.description("x"),
