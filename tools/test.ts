@@ -14,12 +14,18 @@ import { whyNoExecutables } from "../tests/support/release.ts";
 import { whyNoMachines } from "../tests/support/suite.ts";
 import { addCounts, type Counts, NO_TESTS, readJunit, summaryLine } from "./test_counts.ts";
 
+/** As `tools/build.ts` names it. */
+type Layout = "shared-runtime" | "executable";
+
 /** Tests with the same permissions. */
 interface Suite {
   readonly name: string;
+  /** Runs beside the other suites, as it mostly waits. */
+  readonly isBeside?: boolean;
   /** Arguments of `deno test` that choose the tests. @default {[`tests/${name}/`]} */
   readonly tests?: readonly string[];
-  readonly env?: Readonly<Record<string, string>>;
+  /** The layout of the release that its tests install. */
+  readonly layout?: Layout;
   readonly permissions: readonly string[];
   readonly timeoutMs: number;
   /** Returns why the suite cannot run on this host, whatever is installed, or `undefined`. */
@@ -32,15 +38,33 @@ const MINUTE_MS = 60_000;
 
 const SUITES: readonly Suite[] = [
   { name: "unit", permissions: ["--no-prompt"], timeoutMs: 10 * MINUTE_MS },
-  { name: "integration", permissions: ["--allow-all"], timeoutMs: 20 * MINUTE_MS },
+  {
+    name: "integration",
+    tests: ["--ignore=tests/integration/tools/", "tests/integration/"],
+    layout: "shared-runtime",
+    permissions: ["--allow-all"],
+    timeoutMs: 20 * MINUTE_MS,
+  },
+  {
+    name: "tools",
+    isBeside: true,
+    tests: ["tests/integration/tools/"],
+    layout: "shared-runtime",
+    permissions: ["--allow-all"],
+    timeoutMs: 20 * MINUTE_MS,
+  },
   {
     name: "container",
+    isBeside: true,
+    layout: "shared-runtime",
     permissions: ["--allow-all"],
     timeoutMs: 20 * MINUTE_MS,
     whyNot: whyNoEngine,
   },
   {
     name: "system",
+    isBeside: true,
+    layout: "shared-runtime",
     permissions: ["--allow-all"],
     timeoutMs: 40 * MINUTE_MS,
     whyNot: whyNoMachines,
@@ -48,12 +72,13 @@ const SUITES: readonly Suite[] = [
   {
     // What installs a release, once more with executables.
     name: "compiled",
+    isBeside: true,
     tests: [
       "--ignore=tests/system/harness_test.ts,tests/system/unit_executor_test.ts",
       "tests/system/",
       "tests/container/deployment_test.ts",
     ],
-    env: { CICD_TEST_LAYOUT: "executable" },
+    layout: "executable",
     permissions: ["--allow-all"],
     timeoutMs: 40 * MINUTE_MS,
     whyNever: whyNoExecutables,
@@ -75,11 +100,16 @@ async function main(args: readonly string[]): Promise<number> {
   }
   const chosen = SUITES.filter(({ name }) => names.length === 0 || names.includes(name));
   await setUp(chosen);
-  const beside = chosen.filter(({ whyNot }) => whyNot !== undefined);
+  await using releases = new Releases();
+  const beside = chosen.filter(({ isBeside }) => isBeside === true);
   const first = chosen.filter((suite) => !beside.includes(suite));
   const lanes = await Promise.all([
-    runSuites(first, passedOn, "shown"),
-    runSuites(beside, passedOn, first.length > 0 ? "kept" : "shown"),
+    runSuites(first, { passedOn, releases, output: "shown" }),
+    runSuites(beside, {
+      passedOn,
+      releases,
+      output: first.length > 0 ? "kept" : "shown",
+    }),
   ]);
   const total = lanes.reduce(addCounts);
   for (const failure of total.failures) console.log(`FAILED ${failure}`);
@@ -102,14 +132,50 @@ async function setUp(chosen: readonly Suite[]): Promise<void> {
 }
 
 /** Runs suites one after the other. */
-async function runSuites(
-  suites: readonly Suite[],
-  passedOn: readonly string[],
-  output: Output,
-): Promise<Counts> {
+async function runSuites(suites: readonly Suite[], options: RunOptions): Promise<Counts> {
   let total = NO_TESTS;
-  for (const suite of suites) total = addCounts(total, await runSuite(suite, passedOn, output));
+  for (const suite of suites) total = addCounts(total, await runSuite(suite, options));
   return total;
+}
+
+/** The releases that tests install, each built once, as that takes as long as many a test. */
+class Releases implements AsyncDisposable {
+  readonly #built = new Map<Layout, Promise<string | undefined>>();
+  readonly #stack = new AsyncDisposableStack();
+
+  /** Returns what makes tests install the release in this layout. */
+  async env(layout: Layout): Promise<Readonly<Record<string, string>>> {
+    if (Deno.env.has("CICD_TEST_RELEASE")) return {};
+    const built = this.#built.get(layout) ?? this.#build(layout);
+    this.#built.set(layout, built);
+    const directory = await built;
+    // Without one, each test builds its own, and fails with the reason.
+    const shared = directory === undefined ? {} : { CICD_TEST_BUILD: directory };
+    return { CICD_TEST_LAYOUT: layout, ...shared };
+  }
+
+  async #build(layout: Layout): Promise<string | undefined> {
+    const directory = await Deno.makeTempDir({ prefix: "cicd-release-" });
+    this.#stack.defer(() => Deno.remove(directory, { recursive: true }));
+    // Others than its maker have to see into it.
+    await Deno.chmod(directory, 0o755);
+    const out = `${directory}/release`;
+    const options = [`--layout=${layout}`, "--offline", `--out=${out}`];
+    const signal = AbortSignal.timeout(5 * MINUTE_MS);
+    const argv = [Deno.execPath(), "run", "--allow-all", "--quiet", "tools/build.ts", ...options];
+    return await run(argv, { signal }) === 0 ? out : undefined;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#stack.disposeAsync();
+  }
+}
+
+interface RunOptions {
+  /** Arguments of `deno test`. */
+  readonly passedOn: readonly string[];
+  readonly releases: Releases;
+  readonly output: Output;
 }
 
 /** `kept`: printed when the suite has ended, so that no two are mixed. */
@@ -117,10 +183,9 @@ type Output = "shown" | "kept";
 
 async function runSuite(
   suite: Suite,
-  passedOn: readonly string[],
-  output: Output,
+  { passedOn, releases, output }: RunOptions,
 ): Promise<Counts> {
-  const { name, tests = [`tests/${name}/`], env = {}, permissions, timeoutMs } = suite;
+  const { name, tests = [`tests/${name}/`], layout, permissions, timeoutMs } = suite;
   const reason = await suite.whyNever?.() ?? await suite.whyNot?.();
   if (reason !== undefined) {
     console.log(`\nSKIPPED ${name} suite: ${reason}\n`);
@@ -133,6 +198,7 @@ async function runSuite(
     const junit = `${directory}/junit.xml`;
     const args = ["test", ...permissions, `--junit-path=${junit}`, ...passedOn, ...tests];
     const kept = output === "kept" ? `${directory}/output` : undefined;
+    const env = layout === undefined ? {} : await releases.env(layout);
     const signal = AbortSignal.timeout(timeoutMs);
     const code = await run([Deno.execPath(), ...args], { signal, kept, env });
     if (kept !== undefined) console.log(`\n== ${name} suite\n${await Deno.readTextFile(kept)}`);

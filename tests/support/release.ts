@@ -31,6 +31,11 @@ function givenRelease(): string | undefined {
   return Deno.env.get("CICD_TEST_RELEASE");
 }
 
+/** The release to use instead of a build of one's own: another, or the one that all suites share. */
+function readyRelease(): string | undefined {
+  return givenRelease() ?? Deno.env.get("CICD_TEST_BUILD");
+}
+
 /** Says why no executables can be built here without the network, or `undefined` if they can. */
 export async function whyNoExecutables(): Promise<string | undefined> {
   if (givenRelease() !== undefined) return "CICD_TEST_RELEASE names another release";
@@ -52,8 +57,8 @@ export async function releaseUnderTest(
   stack: AsyncDisposableStack,
   signal: AbortSignal,
 ): Promise<string> {
-  const given = givenRelease();
-  if (given !== undefined) return given;
+  const ready = readyRelease();
+  if (ready !== undefined) return ready;
   const directory = await Deno.makeTempDir({ prefix: "cicd-release-" });
   stack.defer(() => Deno.remove(directory, { recursive: true }));
   // Others than its maker have to see into it.
@@ -70,9 +75,9 @@ export async function putRelease(
   out: string,
   { archive = false, signal }: { readonly archive?: boolean; readonly signal: AbortSignal },
 ): Promise<void> {
-  const given = givenRelease();
-  if (given === undefined) return await build(out, archive ? ["--archive"] : [], signal);
-  await runOnHost(["cp", "-a", "--", given, out], { signal });
+  const ready = readyRelease();
+  if (ready === undefined) return await build(out, archive ? ["--archive"] : [], signal);
+  await runOnHost(["cp", "-a", "--", ready, out], { signal });
   if (!archive) return;
   const [target, outDir] = [Deno.build.target, `${out}-archive`];
   await Deno.mkdir(outDir);
