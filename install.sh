@@ -303,16 +303,28 @@ platform() { # prints the triple
   esac
 }
 
+# A release is far smaller; the unit is 512 bytes or, in some shells, 1,024.
+download_max_blocks=1048576
+
 fetch() { # URL FILE
   case $1 in
   file://*) cp "${1#file://}" "$2" || die "cannot read $1" ;;
   https://*)
     if command -v curl >/dev/null 2>&1; then
-      curl --fail --silent --show-error --location --proto '=https' --retry 3 \
-        --connect-timeout 15 --max-time 1800 --output "$2" "$1" || die "cannot download $1"
+      (
+        ulimit -f "$download_max_blocks"
+        exec curl --fail --silent --show-error --location --proto '=https' --retry 3 \
+          --connect-timeout 15 --max-time 1800 --output "$2" "$1"
+      ) || die "cannot download $1"
     elif command -v wget >/dev/null 2>&1; then
-      wget --quiet --https-only --tries=3 --timeout=60 --output-document="$2" "$1" ||
-        die "cannot download $1"
+      # It has no limit of its own for the whole time.
+      limit=''
+      ! command -v timeout >/dev/null 2>&1 || limit='timeout 1800'
+      (
+        ulimit -f "$download_max_blocks"
+        # shellcheck disable=SC2086 # of two words
+        exec $limit wget --quiet --https-only --tries=3 --timeout=60 --output-document="$2" "$1"
+      ) || die "cannot download $1"
     else
       die "cannot download $1: install curl or wget"
     fi
@@ -531,10 +543,21 @@ require_working() { # DIR
   done
 }
 
+# The lock of `cicd-runner upgrade`. Where there is no flock, as on macOS, nothing holds up a second.
+take_lock() {
+  [ "$dry_run" = no ] && [ -d "$home_dir" ] && command -v flock >/dev/null 2>&1 || return 0
+  # Another account could hold a file that it can read.
+  (umask 077 && : >>"$home_dir/upgrade.lock") || die "cannot write $home_dir/upgrade.lock"
+  exec 9>>"$home_dir/upgrade.lock"
+  flock -n 9 ||
+    die "another installation or upgrade is at work in $home_dir: wait for its end"
+}
+
 install_programs() {
   make_dir "$bin_dir"
   make_dir "$home_dir/releases"
   require_our_places
+  take_lock
   if [ -z "$release_dir" ]; then
     say "would install: $home_dir/releases/VERSION, and switch $home_dir/current to it"
     for program in $programs; do
@@ -718,6 +741,7 @@ do_remove() {
     read -r answer
     case $answer in y | Y | yes) ;; *) die "nothing was removed" ;; esac
   fi
+  take_lock
   # Units are removed before programs: without programs, only data can remain.
   if [ "$is_macos" = yes ]; then
     remove_launch_agent

@@ -35,6 +35,28 @@ Deno.test("callRaw() reports a refusal in the engine's words", async () => {
   );
 });
 
+Deno.test("callRaw() waits for no more than the answer, though the connection stays open", async () => {
+  for (
+    const [answer, expected] of [
+      ['HTTP/1.0 200 OK\r\ncontent-length: 10\r\n\r\n{"Id":"a"}', { Id: "a" }],
+      ["HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n", undefined],
+      ["HTTP/1.0 204 No Content\r\n\r\n", undefined],
+    ] as const
+  ) {
+    using here = answeringEngine(answer, { isKept: true });
+    const request = { method: "GET", target: "/x", what: "try", signal } as const;
+    assert.deepEqual(await callRaw(here.address, request), expected);
+  }
+  using refusing = answeringEngine(
+    'HTTP/1.0 404 Not Found\r\nContent-Length: 16\r\n\r\n{"message":"no"}',
+    { isKept: true },
+  );
+  await assert.rejects(
+    callRaw(refusing.address, { method: "GET", target: "/x", what: "try", signal }),
+    { message: "Cannot try: no" },
+  );
+});
+
 Deno.test("callRaw() takes an answer that is cut off for none", async () => {
   for (const answer of ['HTTP/1.0 200 OK\r\n\r\n{"Id":"a', "HTTP/1.0 200", ""]) {
     using here = answeringEngine(answer);

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { lockDirectory } from "@lib/foundations/store/state_lock.ts";
 import { makeCertificate } from "../support/certificate.ts";
 import { mountSmallDisk } from "../support/small_disk.ts";
 import { openStage, type UpgradeStage } from "../support/upgrade_stage.ts";
@@ -8,7 +9,7 @@ const ROOT = new URL("../..", import.meta.url).pathname.replace(/\/$/, "");
 const ARCHIVE = archiveName(Deno.build.target);
 const TOOLS =
   "sh id dirname mktemp rm mkdir ls awk sed cp cat find sort sha256sum cut readlink ln mv chmod " +
-  "uname head cmp ps env grep tar gzip";
+  "uname head cmp ps env grep tar gzip flock timeout";
 
 /** A row of the table: something to install, and what comes of it. */
 interface Scenario {
@@ -168,6 +169,20 @@ Deno.test("install.sh from loopback: back to the release before, which was kept"
   const done = await install(t, `${t.directory}/install.sh`, [], server);
   assert.equal(done.code, 0, done.stderr);
   assert.deepEqual([await t.current(), await t.current("previous")], ["1.0.0", "1.1.0"]);
+});
+
+Deno.test("install.sh changes nothing while an upgrade is at work", async () => {
+  await using t = await openStage();
+  await t.publish({ version: "1.1.0" });
+  await using server = await serve(t);
+  {
+    using _upgrade = lockDirectory({ directory: t.home, program: "upgrade", remedy: "wait" });
+    const why = /another installation or upgrade is at work in .*: wait for its end$/;
+    await assertScenario(t, { ends: "1.0.0", why }, server);
+  }
+  await assertScenario(t, { ends: "1.1.0", previous: "1.0.0" }, server);
+  const { mode } = await Deno.stat(`${t.home}/upgrade.lock`);
+  assert.equal((mode ?? 0) & 0o777, 0o600);
 });
 
 Deno.test("install.sh keeps where a release came from, for the next upgrade", async () => {

@@ -70,14 +70,19 @@ export async function* readAnswer(
     signal.throwIfAborted();
     await writeAll(connection, formatRequest(method, target, body));
     const buffer = new Uint8Array(much ? MUCH_BYTES : HEADER_MAX_BYTES);
-    const { status, rest } = await readHeader(connection, buffer, what);
+    const { status, rest, length } = await readHeader(connection, buffer, what);
     if (status < 200 || status >= 300) {
-      const said = await readRefusal(connection, rest);
+      const said = await readRefusal(connection, rest, length);
       throw new EngineError("executor_failed", `Cannot ${what}: ${oneLine(said)}`, { status });
     }
     if (rest.length > 0) yield rest;
+    let left = length - rest.length;
     let readAt = -Infinity;
-    for (let count; (count = await connection.read(buffer)) !== null;) {
+    // An engine may keep the connection open after an answer whose length it has said.
+    while (left > 0) {
+      const count = await connection.read(buffer);
+      if (count === null) break;
+      left -= count;
       yield buffer.subarray(0, count);
       const before = readAt;
       readAt = performance.now();
@@ -176,12 +181,20 @@ async function writeAll(connection: Connection, bytes: Uint8Array): Promise<void
   for (let at = 0; at < bytes.length;) at += await connection.write(bytes.subarray(at));
 }
 
-/** Reads an answer's header; `rest` is the part of the body that came with it. */
+/** An answer's header. */
+interface Header {
+  readonly status: number;
+  /** The part of the body that came with it. */
+  readonly rest: Uint8Array;
+  /** Of the whole body; infinite if the end of the connection is its end. */
+  readonly length: number;
+}
+
 async function readHeader(
   connection: Connection,
   buffer: Uint8Array,
   what: string,
-): Promise<{ readonly status: number; readonly rest: Uint8Array }> {
+): Promise<Header> {
   let length = 0;
   while (length < HEADER_MAX_BYTES) {
     const count = await connection.read(buffer.subarray(length));
@@ -192,7 +205,8 @@ async function readHeader(
     if (end === -1) continue;
     const [, status] = /^HTTP\/1\.[01] (\d{3})/.exec(text) ?? [];
     if (status === undefined || /^transfer-encoding:/im.test(text.slice(0, end))) break;
-    return { status: Number(status), rest: buffer.subarray(end + 4, length) };
+    const rest = buffer.subarray(end + 4, length);
+    return { status: Number(status), rest, length: bodyLength(status, text.slice(0, end)) };
   }
   throw new EngineError(
     "engine_unavailable",
@@ -200,10 +214,20 @@ async function readHeader(
   );
 }
 
+function bodyLength(status: string, header: string): number {
+  if (status === "204" || status === "304") return 0;
+  const [, length] = /^content-length: *(\d{1,15}) *\r?$/im.exec(header) ?? [];
+  return length === undefined ? Infinity : Number(length);
+}
+
 const LATIN1 = new TextDecoder("latin1");
 
-async function readRefusal(connection: Connection, rest: Uint8Array): Promise<string> {
-  const body = new Uint8Array(REFUSAL_MAX_BYTES);
+async function readRefusal(
+  connection: Connection,
+  rest: Uint8Array,
+  total: number,
+): Promise<string> {
+  const body = new Uint8Array(Math.min(total, REFUSAL_MAX_BYTES));
   let length = Math.min(rest.length, body.length);
   body.set(rest.subarray(0, length));
   while (length < body.length) {

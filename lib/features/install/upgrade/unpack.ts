@@ -5,10 +5,13 @@
  */
 import { createHash } from "node:crypto";
 import * as v from "valibot";
-import { CicdError, ignore } from "@lib/core/errors.ts";
+import { withDeadline } from "@lib/core/abort.ts";
+import { CicdError, ignore, messageOf } from "@lib/core/errors.ts";
+import { formatSize } from "@lib/core/size.ts";
 import type { RunCommand } from "@lib/foundations/process/run_command.ts";
 import {
   type Installation,
+  linkedId,
   readRelease,
   type Release,
 } from "@lib/features/install/upgrade/installed.ts";
@@ -19,10 +22,13 @@ export interface UnpackPorts {
   readonly env: Readonly<Record<string, string>>;
   /** The platform's triple of this machine. */
   readonly target: string;
+  /** Most bytes that an archive may come to. @default {1 GiB}, several times the largest release */
+  readonly unpackedMaxBytes?: number;
   readonly signal: AbortSignal;
 }
 
 const TAR_MS = 5 * 60_000;
+const UNPACKED_MAX_BYTES = 1024 * 1024 * 1024;
 const VERSION_MS = 60_000;
 
 /** Returns the directory of downloads; it is on the file system of the releases. */
@@ -44,6 +50,7 @@ export async function unpack(
   const staging = `${scratchOf(installation)}/release`;
   await Deno.mkdir(staging, { mode: 0o755 });
   const { signal } = ports;
+  await requireBounded(archive, ports);
   const extract = ["tar", "-xzf", archive, "--no-same-owner", "-C", staging, "./bin", "./lib"];
   await command(extract, "unpack the archive", { ...ports, timeoutMs: TAR_MS });
   if (!await isPlain(await Deno.realPath(staging))) {
@@ -63,12 +70,45 @@ export async function unpack(
   const id = `${version}-${(await digestOf(staging)).slice(0, 12)}`;
   await shareRuntime(installation, staging);
   await syncTree(staging, signal);
-  const path = `${installation.home}/releases/${id}`;
-  if (await isSame(path, id, version)) return { ...release, id, path };
-  await removeTree(path);
-  await Deno.rename(staging, path);
-  await syncDirectory(`${installation.home}/releases`);
-  return { ...release, id, path };
+  const releases = `${installation.home}/releases`;
+  // Of a damaged one that is in use, no file goes before the links lead to another.
+  const inUse = [await linkedId(installation, "current"), await linkedId(installation, "previous")];
+  for (const name of [id, `${id}.2`, `${id}.3`]) {
+    const path = `${releases}/${name}`;
+    if (await isSame(path, id, version)) return { ...release, id: name, path };
+    if (inUse.includes(name)) continue;
+    await removeTree(path);
+    await Deno.rename(staging, path);
+    await syncDirectory(releases);
+    return { ...release, id: name, path };
+  }
+  throw failed(`Cannot use the release ${version}: two damaged copies of it are in use`);
+}
+
+/** Checks what an archive comes to, before any of it is on disk. */
+async function requireBounded(
+  archive: string,
+  { unpackedMaxBytes: most = UNPACKED_MAX_BYTES, signal }: UnpackPorts,
+): Promise<void> {
+  using deadline = withDeadline(signal, TAR_MS, "the archive");
+  using file = await Deno.open(archive);
+  let bytes = 0;
+  const counted = new WritableStream<Uint8Array>({
+    write(part) {
+      bytes += part.length;
+      if (bytes > most) {
+        throw failed(`Cannot unpack the archive: it comes to more than ${formatSize(most)}`);
+      }
+    },
+  });
+  try {
+    await file.readable.pipeThrough(new DecompressionStream("gzip"), { signal: deadline })
+      .pipeTo(counted, { signal: deadline });
+  } catch (error) {
+    signal.throwIfAborted();
+    if (error instanceof CicdError) throw error;
+    throw failed(`Cannot unpack the archive: ${messageOf(error)}`);
+  }
 }
 
 const said = v.object({ version: v.string(), deno: v.string(), target: v.string() });

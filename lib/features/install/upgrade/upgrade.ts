@@ -38,7 +38,7 @@ import {
 } from "@lib/features/install/upgrade/unpack.ts";
 
 /** The machine, as an upgrade sees and changes it. */
-export interface UpgradePorts extends TrialPorts, Pick<UnpackPorts, "target"> {
+export interface UpgradePorts extends TrialPorts, Pick<UnpackPorts, "target" | "unpackedMaxBytes"> {
   readonly clock: Clock;
   /** Asks the runner at the socket of the configuration. */
   readonly ask: AskRunner;
