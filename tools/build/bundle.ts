@@ -12,6 +12,7 @@ import { loadPart } from "../../cmd/shared/kept_code.ts";
 import type { LazyModule, Program } from "./layout.ts";
 import { run } from "./run.ts";
 import { toScriptForm } from "./script_form.ts";
+import { protectUsing } from "./using_declarations.ts";
 
 /** Options for {@linkcode bundle}. */
 export interface BundleOptions {
@@ -111,26 +112,46 @@ export async function bundle(
   options: BundleOptions,
 ): Promise<string> {
   const output = `${options.outDir}/${program.bundle}`;
-  await run([
-    Deno.execPath(),
-    "bundle",
-    "--quiet",
-    "--no-check",
-    "--minify",
-    "--keep-names",
-    "--platform=deno",
-    "--external=*.node",
-    ...options.onSource === undefined ? [] : ["--sourcemap=external"],
-    ...[...packages.keys()].map((name) => `--external=${name}`),
-    ...(program.without ?? []).map((file) => `--external=@lib/features/*/${file}`),
-    `--output=${output}`,
-    program.entry,
-  ], { cwd: options.root, signal: options.signal });
+  const bundled = async (entry: string, flags: readonly string[]) => {
+    const externals = [
+      "*.node",
+      ...packages.keys(),
+      ...(program.without ?? []).map((file) => `@lib/features/*/${file}`),
+    ];
+    const fixed = ["--quiet", "--no-check", "--platform=deno", `--output=${output}`];
+    const argv = [...fixed, ...externals.map((name) => `--external=${name}`), ...flags, entry];
+    await run([Deno.execPath(), "bundle", ...argv], { cwd: options.root, signal: options.signal });
+  };
+  const whole = options.onSource === undefined ? [] : ["--sourcemap=external"];
+  await bundled(program.entry, ["--keep-names", ...whole]);
   if (options.onSource !== undefined) await readSourceMap(`${output}.map`, options.onSource);
+  await minify(program.entry, await Deno.readTextFile(output), bundled);
   const own = withRequire(withoutHttp2(await Deno.readTextFile(output)));
   const source = linkPackages(own, packages, options.isEmbedded === true);
   await Deno.writeTextFile(output, toAscii(source));
   return output;
+}
+
+/**
+ * Minifies a bundle. What has no `using` is bundled again, so that packages in the older form keep the
+ * way to the runtime's modules that they have where names are kept.
+ *
+ * @param plain The bundle of `entry`, not minified; its names are kept by calls.
+ */
+async function minify(
+  entry: string,
+  plain: string,
+  bundled: (entry: string, flags: readonly string[]) => Promise<void>,
+): Promise<void> {
+  const safe = protectUsing(plain);
+  if (safe === plain) return await bundled(entry, ["--minify", "--keep-names"]);
+  const path = await Deno.makeTempFile({ suffix: ".js" });
+  try {
+    await Deno.writeTextFile(path, safe);
+    await bundled(path, ["--minify"]);
+  } finally {
+    await Deno.remove(path);
+  }
 }
 
 const sourceMap = v.object({ sources: v.array(v.string()) });

@@ -82,6 +82,34 @@ Deno.test("each package in a file of its own can be loaded", async () => {
   }
 });
 
+Deno.test("a bundle disposes of what is used once", async () => {
+  const directory = await Deno.makeTempDir({ prefix: "bundle-" });
+  try {
+    const entry = `${directory}/entry.ts`;
+    await Deno.writeTextFile(
+      entry,
+      `class Held { used = 0; [Symbol.dispose]() { disposed.push(this.used) } }
+      const disposed: number[] = [];
+      const open = () => new Held();
+      function call() { using held = open(); return Object.keys(held).length; }
+      function pass() { using held = open(); const place = { inner: held }; return use(place); }
+      function use({ inner }: { inner: Held }) { inner.used = 2; return 1; }
+      async function later() { await using held = Object.assign(open(), {
+        used: 3,
+        async [Symbol.asyncDispose]() { disposed.push(this.used) },
+      }); return await held.used; }
+      export const result = [call(), pass(), await later(), ...disposed];`,
+    );
+    const program = { entry, bundle: "out.js" };
+    const signal = AbortSignal.timeout(60_000);
+    const path = await bundle(program, new Map(), { root: ROOT, outDir: directory, signal });
+    const { result } = await import(`file://${path}`);
+    assert.deepEqual(result, [1, 1, 3, 0, 2, 3]);
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+});
+
 /** Returns the part of a daemon whose code is kept: nearly all of it. */
 function partOf(program: Pick<Program, "bundle" | "rest"> | undefined) {
   assert.ok(program?.rest?.file !== undefined && program.rest.keepsCode === true);
