@@ -14,6 +14,7 @@ import { cleaningFeature } from "@lib/features/cleaning/feature.ts";
 import { containersFeature } from "@lib/features/containers/feature.ts";
 import { filesFeature } from "@lib/features/files/feature.ts";
 import { grytFeature } from "@lib/features/gryt/feature.ts";
+import { holdsFeature } from "@lib/features/holds/feature.ts";
 import { hostFeature } from "@lib/features/host/feature.ts";
 import { installFeature } from "@lib/features/install/feature.ts";
 import { jobsFeature } from "@lib/features/jobs/feature.ts";
@@ -31,6 +32,7 @@ export const FEATURES: readonly Feature[] = [
   artifactsFeature,
   containersFeature,
   terminalsFeature,
+  holdsFeature,
   statusFeature,
   hostFeature,
   cleaningFeature,

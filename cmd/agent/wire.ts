@@ -3,8 +3,6 @@
  *
  * @module
  */
-import { jobTraceparent } from "@lib/core/trace_context.ts";
-import { collectorAddress } from "@lib/features/traces/keys.ts";
 import { agentHandler } from "@lib/spine/agent_link/agent_server.ts";
 import { AttemptHost } from "@lib/spine/attempts/attempt_host.ts";
 import type { AgentPart, DescriptorStore } from "@lib/api/feature.ts";
@@ -12,17 +10,15 @@ import type { Config } from "@lib/foundations/config/config.ts";
 import { HTTP, PROGRAM } from "@lib/foundations/config/program_keys.ts";
 import { agentSocketPath } from "@lib/foundations/config/agent_socket.ts";
 import { JOB_DEFAULTS } from "@lib/spine/spec/keys.ts";
-import { type Account, accountReader } from "@lib/core/account.ts";
 import { systemClock } from "@lib/core/clock.ts";
 import { CicdError, toCicdError } from "@lib/core/errors.ts";
 import type { ProjectName } from "@lib/core/ids.ts";
 import type { Logger } from "@lib/core/logger.ts";
 import { TaskGroup } from "@lib/core/task_group.ts";
 import { VERSION } from "@lib/core/version.ts";
-import { CONTAINER_HOME, CONTAINER_WORKSPACE } from "@lib/features/containers/container_paths.ts";
 import { problemResponse } from "@lib/foundations/http/problem.ts";
 import { type Listener, startHttpServer } from "@lib/foundations/http/server.ts";
-import type { AttemptHandle, Executor } from "@lib/spine/jobs/executor.ts";
+import type { Executor } from "@lib/spine/jobs/executor.ts";
 import { recordLog } from "@lib/spine/logs/log_recorder.ts";
 import { compileSecrets } from "@lib/spine/logs/job_masks.ts";
 import { bytesIfThereSync } from "@lib/foundations/files/records.ts";
@@ -30,7 +26,6 @@ import { maskText } from "@lib/foundations/secrets/redactor.ts";
 import { openSetupLog } from "@lib/spine/logs/setup_log.ts";
 import { readBootId } from "@lib/foundations/process/boot_id.ts";
 import { LogWatcher } from "@lib/spine/logs/log_watcher.ts";
-import { buildContainerEnv, buildJobEnv } from "@lib/foundations/process/scrubbed_env.ts";
 import { openKey, sealMap, unsealMap } from "@lib/foundations/secrets/seal.ts";
 import { lockDirectory } from "@lib/foundations/store/state_lock.ts";
 import { ensurePrivateDirectory } from "../shared/directories.ts";
@@ -73,7 +68,6 @@ export async function startAgent(input: AgentInput) {
   // Two agents that start at once must not both adopt the same attempts.
   parts.use(lockDirectory({ directory, program: "cicd-agent", remedy: "it serves this project" }));
   const key = openKey(`${stateDir}/secrets.key`);
-  const account = accountReader(input.env);
   const { env, umask, descriptors } = input;
   const services = agentServices(
     { project, config, env, umask, descriptors, clock, log },
@@ -95,6 +89,10 @@ export async function startAgent(input: AgentInput) {
       executor,
       bootId: readBootId(),
       configure: input.configure,
+      holdMaxMs: () => config().of(JOB_DEFAULTS).holdMaxMs,
+      onHoldEnded: async (ref) => {
+        for (const { onHoldEnded } of features) await onHoldEnded?.(ref);
+      },
       recordLog: (directory, spec, signal) =>
         recordLog({
           directory,
@@ -117,7 +115,7 @@ export async function startAgent(input: AgentInput) {
           mask,
           onFailure: (error) => log.warning("Cannot write a setup log", { error }),
         }),
-      environmentOf: (attempt) => environmentOf({ ...input, account: account() }, attempt),
+      environmentOf: services.environmentOf,
       maskOf: async (secrets) => {
         const patterns = await compileSecrets(secrets);
         return (text) => maskText(patterns, text);
@@ -135,7 +133,7 @@ export async function startAgent(input: AgentInput) {
   await host.adopt();
   for (const { adopt } of features) await adopt?.(new AbortController().signal);
   const isBusy = () =>
-    host.attempts.length > 0 || features.some((each) => each.isBusy?.() === true);
+    host.attempts.length > 0 || host.holds > 0 || features.some((each) => each.isBusy?.() === true);
   let exits = false;
   const http = config().of(HTTP);
   const server = parts.use(
@@ -194,7 +192,9 @@ export async function startAgent(input: AgentInput) {
     /** Returns one line for `systemctl status`. */
     status() {
       const count = host.attempts.length;
-      return `Project ${project}: ${count === 0 ? "idle" : `${count} running`} (${executor.kind})`;
+      const held = host.holds === 0 ? "" : `, ${host.holds} held`;
+      const running = count === 0 ? "idle" : `${count} running`;
+      return `Project ${project}: ${running}${held} (${executor.kind})`;
     },
     /** Returns the idleness after which to exit; 0 for never. */
     idleExitMs() {
@@ -250,34 +250,4 @@ async function projectUse(executor: Executor, signal: AbortSignal) {
     ...(cpuSeconds === undefined ? {} : { cpu_seconds: cpuSeconds }),
   });
   return { limits: wire(limits), usage: wire(usage) };
-}
-
-function environmentOf(
-  { config, env, account: { username, shell, home } }: AgentInput & { readonly account: Account },
-  { ref, spec, directory }: AttemptHandle,
-): Readonly<Record<string, string>> {
-  const inside = spec.container !== undefined;
-  const isTracing = collectorAddress(config(), env) !== undefined;
-  const trace = jobTraceparent(ref, spec.traceparent, isTracing);
-  const input = {
-    own: env,
-    passEnv: config().of(JOB_DEFAULTS).passEnv,
-    account: {
-      home: inside ? CONTAINER_HOME : home,
-      user: username,
-      shell,
-    },
-    job: {
-      id: ref.jobId,
-      attempt: ref.number,
-      project: ref.project,
-      workspace: inside ? CONTAINER_WORKSPACE : directory.workspace,
-      temporary: directory.temporary,
-    },
-    layers: [
-      trace === undefined ? {} : { TRACEPARENT: trace },
-      spec.env,
-    ],
-  };
-  return inside ? buildContainerEnv(input) : buildJobEnv(input);
 }

@@ -27,7 +27,8 @@ events	Print the changes of jobs as they come
 artifacts	List or download the artifacts of a job
 cancel	Cancel jobs
 retry	Run an ended job again
-attach	Open a terminal on the worker of a project, or join one
+attach	Open a terminal on the worker of a project or in a job, or join one
+release	End the hold of a failed job
 terminals	List the open terminals, or end one
 status	Show the runner, its queue and the running jobs
 projects	List projects and their queues
@@ -75,6 +76,7 @@ agent	Run the agent of one project, as cicd-agent does
 --limit-tasks	Processes and threads the job may have
 --timeout	Time limit of an attempt
 --grace	Time between SIGTERM and SIGKILL
+--hold-on-failure	Keep the place of the job for so long if it fails, to enter it with attach
 --priority	Higher starts earlier, within the project
 --group	Only one job of a group runs at a time
 --cancel-in-progress	Cancel the open jobs of the group when this one is accepted
@@ -140,6 +142,7 @@ agent	Run the agent of one project, as cicd-agent does
 --limit-tasks	Processes and threads the job may have
 --timeout	Time limit of an attempt
 --grace	Time between SIGTERM and SIGKILL
+--hold-on-failure	Keep the place of the job for so long if it fails, to enter it with attach
 --priority	Higher starts earlier, within the project
 --group	Only one job of a group runs at a time
 --cancel-in-progress	Cancel the open jobs of the group when this one is accepted
@@ -261,12 +264,16 @@ agent	Run the agent of one project, as cicd-agent does
 
 # attach
 @projects	
+@jobs	
 -r	Only watch
 --session	Join this terminal, as "terminals" lists it
 --read-only	Only watch
 --take	Write, even if somebody else does
 --record	Record the output, in asciicast v2
 --detach-keys	Keys that leave it, such as ctrl-a,d; several are separated by spaces
+
+# release
+@jobs	
 
 # terminals
 --kill	End this terminal and everything in it

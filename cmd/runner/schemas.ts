@@ -8,6 +8,7 @@ import type { Schema } from "@lib/foundations/store/database.ts";
 import {
   COMMIT_MIGRATIONS,
   COUNT_MIGRATIONS,
+  HOLD_MIGRATIONS,
   JOB_MIGRATIONS,
   LABEL_MIGRATIONS,
 } from "@lib/spine/queue/job_schema.ts";
@@ -31,6 +32,7 @@ export function schemasOf(modules: readonly NamedModule[]): readonly Schema[] {
     { name: "jobs", migrations: JOB_MIGRATIONS },
     { name: "job_labels", migrations: LABEL_MIGRATIONS },
     { name: "job_commits", migrations: COMMIT_MIGRATIONS },
+    { name: "job_holds", migrations: HOLD_MIGRATIONS },
     { name: "job_counts", migrations: COUNT_MIGRATIONS },
     ...modules.flatMap(({ name, schema = name, migrations }) =>
       migrations === undefined ? [] : [{ name: schema, migrations }]

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { accountReader } from "@lib/core/account.ts";
 import type { AgentPart, AgentServices, DescriptorStore } from "@lib/api/feature.ts";
 import { CicdError } from "@lib/core/errors.ts";
 import type { ProjectName } from "@lib/core/ids.ts";
@@ -13,10 +14,11 @@ import { PROGRAM } from "@lib/foundations/config/program_keys.ts";
 import { ExecutorRouter } from "@lib/spine/executors/executor_router.ts";
 import type { Executor } from "@lib/spine/jobs/executor.ts";
 import { FEATURES } from "../features.ts";
+import { jobEnvironment } from "./job_environment.ts";
 import { hasUserManager } from "./program_log.ts";
 
 /** The services that {@linkcode agentServices} adds. */
-type Made = "helperRunner" | "units" | "libDir";
+type Made = "helperRunner" | "units" | "libDir" | "environmentOf";
 
 /** Makes the services of an agent's features. */
 export function agentServices(
@@ -24,6 +26,7 @@ export function agentServices(
   projectDirectory: string,
 ): AgentServices {
   const { config, env } = services;
+  const account = accountReader(env);
   return {
     ...services,
     get libDir() {
@@ -34,6 +37,7 @@ export function agentServices(
       const { connectManager } = await import("@lib/foundations/systemd/connect_manager.ts");
       return (signal) => connectManager(env, signal);
     },
+    environmentOf: (attempt) => jobEnvironment({ config, env, account: account() }, attempt),
     async helperRunner() {
       const { runCommand } = await import("@lib/foundations/process/run_command.ts");
       const { marked } = await import("@lib/foundations/process/marked_helpers.ts");

@@ -98,6 +98,10 @@ export const jobSchemaOf = <Limits extends v.GenericSchema>(limits: Limits) =>
         "What the job waits for now, such as an agent that cannot start; null: nothing",
       ),
     )),
+    held_until: added(v.pipe(
+      v.nullable(time),
+      v.description("Until when the place of a failed job is kept for people; null: it is not"),
+    )),
     cancelling: v.pipe(v.boolean(), v.description("The job is being cancelled")),
     usage: usageSchema,
     limits,

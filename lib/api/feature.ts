@@ -20,7 +20,8 @@ import type { WebSocketSession } from "@lib/foundations/http/web_socket.ts";
 import type { RunCommand } from "@lib/foundations/process/run_command.ts";
 import type { Database, Migration } from "@lib/foundations/store/database.ts";
 import type { UnitManager } from "@lib/spine/executors/unit_manager.ts";
-import type { Executor } from "@lib/spine/jobs/executor.ts";
+import type { AttemptRef } from "@lib/spine/jobs/attempt_directory.ts";
+import type { AttemptHandle, Executor } from "@lib/spine/jobs/executor.ts";
 import type { JobEvents } from "@lib/spine/jobs/job_events.ts";
 import type { Job } from "@lib/spine/jobs/model.ts";
 import type { AttemptStep } from "@lib/spine/jobs/step.ts";
@@ -208,6 +209,8 @@ export interface AgentPart extends Partial<Disposable>, Partial<AsyncDisposable>
   readonly handle?: (request: Request) => Promise<Response | undefined>;
   /** Accepts a WebSocket of the runner, unless it is for another part. @throws {CicdError} */
   readonly upgrade?: (request: Request) => Promise<WebSocketSession | undefined>;
+  /** The place of an attempt is about to go: ends what people do there. */
+  readonly onHoldEnded?: (ref: AttemptRef) => Promise<void>;
   /** Returns true while the agent must not exit as idle. */
   readonly isBusy?: () => boolean;
   /** Steps around a job: in the order of the features before it, in reverse order after it. */
@@ -241,6 +244,8 @@ export interface AgentServices {
   readonly umask: number;
   /** Returns how to connect to the service manager, if jobs are units; else `undefined`. */
   readonly units: () => Promise<((signal: AbortSignal) => Promise<UnitManager>) | undefined>;
+  /** Returns the environment of a job, without its secrets. */
+  readonly environmentOf: (attempt: AttemptHandle) => Readonly<Record<string, string>>;
   /** The service manager's store of descriptors, and what an earlier agent has left there. */
   readonly descriptors: DescriptorStore;
   /** Loads the runner of helper programs (git, tar) that a later agent of the project can find. */

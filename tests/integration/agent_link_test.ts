@@ -373,6 +373,7 @@ async function serve(port: Partial<AttemptPort>, reload = () => Promise.resolve(
         ended: () => new Promise(() => {}),
         commit: () => Promise.resolve(undefined),
         stop: () => Promise.resolve(false),
+        releaseHold: () => Promise.resolve(false),
         doing: () => undefined,
         onProgress: () => ({ [Symbol.dispose]() {} }),
         ...port,

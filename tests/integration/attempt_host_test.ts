@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { compileSecrets } from "@lib/spine/logs/job_masks.ts";
 import { maskText } from "@lib/foundations/secrets/redactor.ts";
-import { AttemptHost, type AttemptInput } from "@lib/spine/attempts/attempt_host.ts";
+import { AttemptHost } from "@lib/spine/attempts/attempt_host.ts";
+import type { AttemptInput } from "@lib/spine/attempts/attempt_input.ts";
 import type { SetupLog } from "@lib/spine/attempts/attempt_steps.ts";
 import { openSetupLog } from "@lib/spine/logs/setup_log.ts";
 import { raceAbort } from "@lib/core/abort.ts";
@@ -65,6 +66,8 @@ class Bench implements AsyncDisposable {
   async agent(bootId = "boot-1"): Promise<AttemptHost> {
     await this.#host?.[Symbol.asyncDispose]();
     const host = new AttemptHost({
+      holdMaxMs: () => 86_400_000,
+      onHoldEnded: () => Promise.resolve(),
       project: this.ref.project,
       stateDir: this.stateDir,
       executor: new FakeExecutor(this.machine),

@@ -154,6 +154,7 @@ class FakeSystemd {
         return { [Symbol.dispose]: () => void this.#removed.delete(callback) };
       },
       onReloaded: () => ({ [Symbol.dispose]() {} }),
+      controlGroup: () => Promise.resolve(undefined),
       readLimits: none,
       readUsage: none,
       setRuntimeProperties: () => Promise.resolve(),
@@ -252,6 +253,8 @@ class Bench implements AsyncDisposable {
     );
     const host = this.#agents.use(
       new AttemptHost({
+        holdMaxMs: () => 86_400_000,
+        onHoldEnded: () => Promise.resolve(),
         seal: () => new Uint8Array(),
         maskOf: () => Promise.resolve((text) => text),
         sealedSecrets: () => ({}),

@@ -112,6 +112,7 @@ Deno.test("an agent whose terminals cannot be taken over starts nevertheless, an
     libDir: `${runtime}/lib`,
     umask: 0o22,
     units: () => Promise.resolve(undefined),
+    environmentOf: () => ({}),
     descriptors,
     helperRunner: () => Promise.reject(new Error("not here")),
   });

@@ -16,6 +16,7 @@ import * as jobsApi from "@lib/features/jobs/runner.ts";
 import {
   COMMIT_MIGRATIONS,
   COUNT_MIGRATIONS,
+  HOLD_MIGRATIONS,
   JOB_MIGRATIONS,
   LABEL_MIGRATIONS,
 } from "@lib/spine/queue/job_schema.ts";
@@ -159,6 +160,7 @@ export function allSchemas(): readonly Schema[] {
     { name: "jobs", migrations: JOB_MIGRATIONS },
     { name: "job_labels", migrations: LABEL_MIGRATIONS },
     { name: "job_commits", migrations: COMMIT_MIGRATIONS },
+    { name: "job_holds", migrations: HOLD_MIGRATIONS },
     { name: "job_counts", migrations: COUNT_MIGRATIONS },
     { name: jobsApi.schema, migrations: jobsApi.migrations },
     { name: "host", migrations: DURATION_MIGRATIONS },

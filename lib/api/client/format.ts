@@ -152,7 +152,7 @@ export function renderJobs(
       job.id.slice(0, idLength),
       job.project,
       { text: job.state, paint: (text) => paint(stateColour(job.state), text) },
-      outcome(job) || oneLine(job.waiting ?? ""),
+      whyOf(job),
       ago(job.created_at, now),
       runTime(job, now),
       workOf(job),
@@ -160,6 +160,11 @@ export function renderJobs(
     width,
     paintTitle: (text) => paint("faint", text),
   });
+}
+
+function whyOf(job: JobAnswer): string {
+  const why = outcome(job) || oneLine(job.waiting ?? "");
+  return job.held_until == null ? why : why === "" ? "held" : `${why}, held`;
 }
 
 const ID_LENGTH = 36;

@@ -64,7 +64,7 @@ interface SourceOptions {
  */
 export function jobHistory(
   { store, stateDir, removeTree }: Pick<SourceOptions, "stateDir" | "removeTree"> & {
-    readonly store: Pick<JobStore, "ended" | "get" | "remove">;
+    readonly store: Pick<JobStore, "ended" | "get" | "remove" | "apply">;
   },
 ): History {
   // An ended job does not grow, so this process measures it once.
@@ -103,6 +103,10 @@ export function jobHistory(
         return job === undefined || isTerminal(job.state);
       };
       const aside = `${projectJobsPath(stateDir, project)}/${ASIDE}${id}`;
+      const held = store.get(id);
+      if (held?.heldUntil !== undefined) {
+        store.apply(id, { kind: "released", attempt: held.attempt });
+      }
       // As an earlier removal left it.
       if (isEnded()) await removeTree(aside, signal);
       if (!isEnded()) return RETRIED;
@@ -228,7 +232,7 @@ export function workspaceSource(
     async find(signal) {
       const things: StoredThing[] = [];
       for await (const ref of attemptsIn(stateDir, signal)) {
-        const lastUsedAt = overSince(read(ref.jobId), ref);
+        const lastUsedAt = overSince(read(ref.jobId), ref, now());
         if (lastUsedAt === undefined || now() - lastUsedAt < SETTLED_FOR_MS) continue;
         const { project, jobId, number } = ref;
         const { workspace, home, temporary } = attemptDirectory(stateDir, ref);
@@ -250,8 +254,13 @@ export function workspaceSource(
 }
 
 /** Returns when an attempt ended; `undefined` if it may go on, or is not on record. */
-function overSince(job: Job | undefined, { number }: AttemptRef): number | undefined {
+function overSince(
+  job: Job | undefined,
+  { number }: AttemptRef,
+  now: number,
+): number | undefined {
   if (job === undefined) return undefined;
+  if (number === job.attempt && (job.heldUntil ?? 0) > now) return undefined;
   if (number < job.attempt) return job.startedAt ?? job.createdAt;
   return isTerminal(job.state) ? job.finishedAt : undefined;
 }
@@ -268,7 +277,7 @@ export function leftoverSource(
 ): CleanSource {
   const isHeld = async (project: ProjectName, slot: number, signal: AbortSignal) => {
     for await (const ref of attemptsIn(stateDir, signal, [project])) {
-      if (overSince(read(ref.jobId), ref) !== undefined) continue;
+      if (overSince(read(ref.jobId), ref, now()) !== undefined) continue;
       if (await readSlot(attemptDirectory(stateDir, ref)) === slot) return true;
     }
     return false;

@@ -21,7 +21,7 @@ const KEEP_ALIVE_MS = 15_000;
 
 type EventPorts = Pick<
   RunnerServices,
-  "store" | "events" | "waitingReason" | "log" | "stopping"
+  "store" | "events" | "waitingReason" | "log" | "stopping" | "clock"
 >;
 
 /** The route of events. */
@@ -79,7 +79,7 @@ async function* changes(
   });
   const shown = (jobs: readonly Job[], id?: number) =>
     jobs.filter((job) => seesProject(caller, job.spec.project)).map((job) => {
-      const view = toJobView(job, { waiting: ports.waitingReason(job) });
+      const view = toJobView(job, { waiting: ports.waitingReason(job), now: ports.clock.now() });
       return `event: job\nid: ${id ?? job.revision}\ndata: ${JSON.stringify(view)}\n\n`;
     }).join("");
   let revision = since;

@@ -153,7 +153,9 @@ export function jobRoutes(ports: JobPorts, leases: ClientLeases): readonly AnyRo
           ...(query.cursor === undefined ? {} : { before: query.cursor }),
         });
         return reply.json(200, {
-          jobs: jobs.map((job) => toJobView(job, { waiting: ports.waitingReason(job) })),
+          jobs: jobs.map((job) =>
+            toJobView(job, { waiting: ports.waitingReason(job), now: ports.clock.now() })
+          ),
           next_cursor: more ? jobs.at(-1)?.id ?? null : null,
         });
       },
@@ -198,9 +200,11 @@ export function jobRoutes(ports: JobPorts, leases: ClientLeases): readonly AnyRo
       path: "/v1/jobs/:id/cancel",
       access: { scope: "submit", by: "job" },
       summary: "Cancel a job",
-      description: "Idempotent. A running job gets SIGTERM, and SIGKILL after its grace period.",
+      description:
+        "Idempotent. A running job gets SIGTERM, and SIGKILL after its grace period. Of a job that " +
+        "is held after its failure, the hold ends; its result stays.",
       answers: {
-        200: { description: "The job is cancelled", schema: jobSchema },
+        200: { description: "The job is cancelled, or no longer held", schema: jobSchema },
         202: { description: "The job is being stopped", schema: jobSchema },
       },
       errors: ["state_conflict", "disk_full"],
@@ -257,6 +261,7 @@ export function jobRoutes(ports: JobPorts, leases: ClientLeases): readonly AnyRo
 function shown(ports: JobPorts, job: Job) {
   return toJobView(job, {
     waiting: ports.waitingReason(job),
+    now: ports.clock.now(),
     attempts: ports.store.attempts(job.id),
     ...(job.state === "queued" ? { queuePosition: ports.store.position(job) } : {}),
   });

@@ -19,6 +19,8 @@ export function toJobView(
   job: Job,
   details: {
     readonly waiting?: string | undefined;
+    /** A hold that has passed by then is none. @default {0} */
+    readonly now?: number;
     readonly queuePosition?: number;
     readonly attempts?: readonly Attempt[];
   } = {},
@@ -37,6 +39,7 @@ export function toJobView(
     finished_at: timeOrNull(isTerminal(job.state) ? job.finishedAt : undefined),
     commit: job.commit ?? null,
     waiting: details.waiting ?? null,
+    held_until: (job.heldUntil ?? 0) > (details.now ?? 0) ? timeOrNull(job.heldUntil) : null,
     cancelling: job.cancel !== undefined,
     usage: toUsageView(job.usage),
     limits: toLimitsView(job.spec),

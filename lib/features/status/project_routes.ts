@@ -14,7 +14,12 @@ import { type AnyRoute, route } from "@lib/api/route.ts";
 
 const CHANGES: readonly (readonly [string, IntakeMode, string, string])[] = [
   ["pause", "paused", "Pause", "Jobs are accepted but not started."],
-  ["drain", "draining", "Drain", "New jobs are refused; accepted ones still run."],
+  [
+    "drain",
+    "draining",
+    "Drain",
+    "New jobs are refused; accepted ones still run. Holds of failed jobs end.",
+  ],
   ["resume", "open", "Resume", "Jobs are accepted and started."],
 ];
 
@@ -111,7 +116,15 @@ export function queueView(
 function setMode(ports: QueuePorts, project: ProjectName | "*", mode: IntakeMode): void {
   ports.store.setIntakeMode(project, mode);
   ports.log.info("Intake changed", { project, mode });
+  if (mode === "draining") endHolds(ports, project);
   ports.wakeQueue();
+}
+
+/** Ends the holds of what is drained, which is about to stop. */
+function endHolds({ store }: QueuePorts, project: ProjectName | "*"): void {
+  for (const { id, attempt } of store.held(project === ALL_PROJECTS ? undefined : project)) {
+    store.apply(id, { kind: "released", attempt });
+  }
 }
 
 function projects(

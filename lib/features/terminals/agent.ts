@@ -43,6 +43,9 @@ export function part(services: AgentServices): AgentPart {
         services.log.error("Cannot take over the terminals of an earlier agent", { error });
       }
     },
+    async onHoldEnded({ jobId }) {
+      await loaded?.endOf(jobId);
+    },
     async handle(request) {
       const { pathname } = new URL(request.url);
       if (request.method === "GET" && pathname === "/terminals") {
@@ -74,7 +77,8 @@ export function part(services: AgentServices): AgentPart {
 }
 
 async function openHost(
-  { project, config, env, clock, log, libDir, umask, units, descriptors }: AgentServices,
+  { project, config, env, clock, log, libDir, umask, units, descriptors, environmentOf }:
+    AgentServices,
   directory: string,
 ): Promise<TerminalHost> {
   const { TerminalHost } = await import("@lib/features/terminals/terminal_host.ts");
@@ -113,8 +117,15 @@ async function openHost(
     binding,
     calls: libc,
     rules: () => config().ofProject(TERMINALS, project),
-    programOf: (command) =>
-      terminalProgram(command, { account: account(), project, config: config(), env }),
+    async programOf({ command, attempt }) {
+      if (attempt === undefined) {
+        return terminalProgram(command, { account: account(), project, config: config(), env });
+      }
+      const { jobPlace } = await import("@lib/features/terminals/job_place.ts");
+      const usesUnits = connect !== undefined;
+      const options = { project, stateDir, account: account(), usesUnits, environmentOf };
+      return await jobPlace(attempt, command, options);
+    },
     directory,
     recordings: `${stateDir}/projects/${project}/recordings`,
     clock,

@@ -4,12 +4,16 @@
  * @module
  */
 import * as v from "valibot";
-import { count, project, time } from "@lib/api/answers.ts";
+import { added, count, jobId, project, time } from "@lib/api/answers.ts";
 
 /** An open terminal. */
 const terminalSchema = v.object({
   id: v.string(),
   project,
+  job: added(v.pipe(
+    v.nullable(jobId),
+    v.description("The job in whose place it is; null: it is the project's"),
+  )),
   by: v.pipe(v.string(), v.description("Who opened it")),
   command: v.string(),
   title: v.pipe(

@@ -6,6 +6,7 @@
 import { constants } from "node:os";
 import { CicdError, ignore } from "@lib/core/errors.ts";
 import type { CliContext } from "@lib/api/client/context.ts";
+import { jobIdOf, listProjects } from "@lib/api/client/jobs.ts";
 import { oneLine } from "@lib/api/client/format.ts";
 import { queryOf, type RunnerTransport } from "@lib/api/client/transport.ts";
 import { dialWebSocket, type WebSocketLink } from "@lib/foundations/http/web_socket_client.ts";
@@ -20,7 +21,8 @@ import {
 
 /** The terminal to attach to, and the way. */
 export interface AttachOptions {
-  readonly project: string;
+  /** A project, or what names a job. */
+  readonly target: string;
   /** An open terminal; absent: a new one. */
   readonly session: string | undefined;
   readonly command: readonly string[];
@@ -49,12 +51,13 @@ const ENDING = ["SIGTERM", "SIGHUP", "SIGINT", "SIGQUIT", "SIGUSR1", "SIGUSR2", 
 export async function attach(options: AttachOptions, context: CliContext): Promise<number> {
   const sequences = parseDetachKeys(options.detachKeys);
   using runner = await context.connect();
-  const attachment = new Attachment(options, context, runner);
+  const path = await terminalPath(options.target, runner, context.signal);
+  const attachment = new Attachment(options, context, { runner, path });
   const outcome = await attachment.run(new DetachKeys(sequences));
   switch (outcome.kind) {
     case "detached":
       context.out.note(
-        `detached; 'cicd-runner attach ${options.project} --session ${attachment.session}' returns`,
+        `detached; 'cicd-runner attach ${options.target} --session ${attachment.session}' returns`,
       );
       return 0;
     case "signal":
@@ -78,16 +81,22 @@ class Attachment {
   readonly #options: AttachOptions;
   readonly #context: CliContext;
   readonly #runner: RunnerTransport;
+  readonly #path: string;
   readonly #done = Promise.withResolvers<Outcome>();
   #link: WebSocketLink | undefined;
   /** Typed while there was no connection. */
   readonly #waiting: Uint8Array[] = [];
   session = "";
 
-  constructor(options: AttachOptions, context: CliContext, runner: RunnerTransport) {
+  constructor(
+    options: AttachOptions,
+    context: CliContext,
+    { runner, path }: { readonly runner: RunnerTransport; readonly path: string },
+  ) {
     this.#options = options;
     this.#context = context;
     this.#runner = runner;
+    this.#path = path;
     this.session = options.session ?? "";
   }
 
@@ -123,7 +132,7 @@ class Attachment {
   }
 
   async #dial(size: Size, signal: AbortSignal): Promise<WebSocketLink> {
-    const { project, command, isReadOnly, takes, isRecorded } = this.#options;
+    const { command, isReadOnly, takes, isRecorded } = this.#options;
     const isNew = this.session === "";
     const query = queryOf({
       columns: size.columns,
@@ -134,7 +143,7 @@ class Attachment {
       take: takes ? 1 : undefined,
       record: isNew && isRecorded ? 1 : undefined,
     });
-    const path = `/v1/projects/${encodeURIComponent(project)}/terminal${query}`;
+    const path = `${this.#path}${query}`;
     const request = { path, maxReceiveBytes: OUTPUT_MAX_BYTES, silenceMs: SILENCE_MS };
     const link = await this.#runner.reach(
       (target, deadline) => dialWebSocket({ ...target, ...request }, deadline),
@@ -239,6 +248,27 @@ class Attachment {
         this.#waiting.push(part);
       } else await this.#context.clock.sleep(AGAIN_MS, { signal: this.#context.signal });
     }
+  }
+}
+
+/** The beginning of a job's id, or another name of a job. */
+const JOB_NAME = /^(?:[0-9a-f]{8}[0-9a-f-]*|last(?:~\d{1,4})?)$/;
+
+/** Returns the path of the endpoint. What reads as the id of a job, and is none, is a project. */
+async function terminalPath(
+  target: string,
+  runner: RunnerTransport,
+  signal: AbortSignal,
+): Promise<string> {
+  const ofProject = `/v1/projects/${encodeURIComponent(target)}/terminal`;
+  if (!JOB_NAME.test(target)) return ofProject;
+  try {
+    return `/v1/jobs/${await jobIdOf(runner, target, signal)}/terminal`;
+  } catch (error) {
+    const isProject = error instanceof CicdError && error.code === "job_not_found" &&
+      (await listProjects(runner, signal)).some(({ project }) => project === target);
+    if (!isProject) throw error;
+    return ofProject;
   }
 }
 

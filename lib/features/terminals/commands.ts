@@ -13,7 +13,7 @@ import { type Command, defineCommand } from "@lib/api/client/command.ts";
 import type { CliContext } from "@lib/api/client/context.ts";
 import { ago, oneLine, type Painter } from "@lib/api/client/format.ts";
 import type { RunnerTransport } from "@lib/api/client/transport.ts";
-import { projectName, toggle } from "@lib/foundations/cli/grammar_values.ts";
+import { terminalTarget, toggle } from "@lib/foundations/cli/grammar_values.ts";
 import { renderTable } from "@lib/foundations/cli/table.ts";
 import {
   killTerminal,
@@ -24,18 +24,23 @@ import { DETACH_KEYS } from "@lib/features/terminals/detach_keys.ts";
 
 const attachCommand = defineCommand({
   name: "attach",
-  brief: message`Open a terminal on the worker of a project, or join one`,
+  brief: message`Open a terminal on the worker of a project or in a job, or join one`,
   description: message`Runs the command, or the account's shell, in a terminal of its own, and exits
-with its exit code. The terminal is under the project's limits. Ctrl-\\ twice, or Ctrl-P Ctrl-Q,
+with its exit code. The terminal is under the project's limits. In a job that runs, or is held after
+its failure, it has the job's workspace, environment and limits, and ends with the job. Ctrl-\\ twice, or Ctrl-P Ctrl-Q,
 leaves it as it is; so does a lost connection, which is opened again by itself.`,
   examples: [
     "cicd-runner attach web",
     "cicd-runner attach web -- vim notes.txt",
+    "cicd-runner attach 0192f3a4",
     "cicd-runner attach web --session 1f2e3d4c --read-only",
   ],
   flags: (completer) =>
     object({
-      project: argument(projectName(completer), { description: message`The project` }),
+      target: argument(terminalTarget(completer), {
+        description:
+          message`The project, or a job by its id or eight characters of it at least; ${"last"} is the newest`,
+      }),
       command: multiple(argument(string({ metavar: "COMMAND" }), {
         description: message`Program and arguments, after --; default: the account's shell`,
       })),

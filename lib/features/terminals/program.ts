@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { UnitName } from "@lib/foundations/systemd/unit_name.ts";
 import type { TerminalSize } from "@lib/foundations/terminal/pty.ts";
 
 /** A program to start in a terminal. */
@@ -13,6 +14,8 @@ export interface ProgramRequest extends TerminalSize {
   /** Absolute. */
   readonly workdir: string;
   readonly maxMs: number;
+  /** The unit whose cgroup the program runs in, and with which it ends; absent: one of its own. */
+  readonly unit?: UnitName;
   readonly limits: {
     readonly cpu?: number;
     readonly memoryBytes?: number;

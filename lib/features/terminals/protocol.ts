@@ -5,6 +5,7 @@
  * @module
  */
 import * as v from "valibot";
+import { type JobId, parseJobId } from "@lib/core/ids.ts";
 import type { TerminalSize } from "@lib/foundations/terminal/pty.ts";
 
 /** Longest frame that a client may send; more at once gets the close code 1009. */
@@ -82,6 +83,10 @@ export function parseMessage(text: string): TerminalMessage | undefined {
 }
 
 const orderSchema = v.object({
+  attempt: v.optional(v.object({
+    jobId: v.pipe(v.string(), v.transform(parseJobId), v.custom<JobId>((id) => id !== undefined)),
+    number: v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(999_999)),
+  })),
   session: v.optional(v.string()),
   command: v.array(v.string()),
   columns: cells,
@@ -95,6 +100,8 @@ const orderSchema = v.object({
 
 /** The request of the runner to an agent: a new terminal, or to join one. */
 export interface TerminalOrder extends TerminalSize {
+  /** The attempt of a job in whose place it is opened; absent: it is the project's. */
+  readonly attempt?: { readonly jobId: JobId; readonly number: number } | undefined;
   /** The id of an open terminal, or a unique prefix; absent: a new one. */
   readonly session?: string | undefined;
   /** Program and arguments; empty: the account's shell. */

@@ -16,6 +16,7 @@ const recordSchema = v.object({
   rows: cells,
   device: v.string(),
   recorded: v.boolean(),
+  job: v.exactOptional(v.string()),
 });
 
 /** The facts of a terminal that a later agent needs. */

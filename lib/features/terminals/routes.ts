@@ -5,9 +5,10 @@
  */
 import * as v from "valibot";
 import { parseProjectName, type ProjectName } from "@lib/core/ids.ts";
-import { seesProject, shownCaller } from "@lib/core/caller.ts";
+import { type Caller, seesProject, shownCaller } from "@lib/core/caller.ts";
 import { argvProblem } from "@lib/core/exec_limits.ts";
 import { CicdError } from "@lib/core/errors.ts";
+import { isTerminal, type Job } from "@lib/spine/jobs/model.ts";
 import type { RunnerServices } from "@lib/api/feature.ts";
 import {
   type AnyRoute,
@@ -30,7 +31,7 @@ import { TERMINALS } from "@lib/features/terminals/keys.ts";
 import { INPUT_MAX_BYTES } from "@lib/features/terminals/protocol.ts";
 
 type Ports = Pick<RunnerServices, "config" | "agents">;
-type SocketPorts = Ports & Pick<RunnerServices, "unitExpected">;
+type SocketPorts = Ports & Pick<RunnerServices, "clock" | "unitExpected">;
 
 const cells = wholeNumber({ min: 1, max: 1_000 });
 const MAX_WORDS = 256;
@@ -78,49 +79,89 @@ export function terminalRoutes({ config, agents }: Ports): readonly AnyRoute[] {
   ];
 }
 
-/** The WebSocket of a terminal. */
-export function terminalSocket({ config, agents, unitExpected }: SocketPorts): AnySocket {
-  return socket({
-    path: "/v1/projects/:project/terminal",
-    access: { scope: "terminal", by: "project" },
-    query: {
-      session: v.optional(v.pipe(v.string(), v.regex(SESSION, "must be the id of a terminal"))),
-      command: repeated(v.pipe(v.string(), v.maxLength(32_768)), MAX_WORDS),
-      columns: cells,
-      rows: cells,
-      read_only: flag,
-      take: flag,
-      record: flag,
-      scrollback: wholeNumber({ min: 0, max: 1_000 }),
+/** The query of both sockets. */
+const QUERY = {
+  session: v.optional(v.pipe(v.string(), v.regex(SESSION, "must be the id of a terminal"))),
+  command: repeated(v.pipe(v.string(), v.maxLength(32_768)), MAX_WORDS),
+  columns: cells,
+  rows: cells,
+  read_only: flag,
+  take: flag,
+  record: flag,
+  scrollback: wholeNumber({ min: 0, max: 1_000 }),
+};
+
+type TerminalQuery = { readonly [K in keyof typeof QUERY]: v.InferOutput<typeof QUERY[K]> };
+
+/** Makes the endpoints that open and join terminals: of a project, and in the place of a job. */
+export function terminalSockets(
+  { config, agents, clock, unitExpected }: SocketPorts,
+): readonly AnySocket[] {
+  const open = async (
+    { project, job, query, caller, request }: {
+      readonly project: ProjectName;
+      readonly job?: Job;
+      readonly query: TerminalQuery;
+      readonly caller: Caller;
+      readonly request: Request;
     },
-    async open({ project, query, caller, request }) {
-      assertEnabled(config, project);
-      const { columns = 80, rows = 24, scrollback = 0, command = [] } = query;
-      const order = {
-        ...(query.session === undefined ? {} : { session: query.session }),
-        command,
-        columns,
-        rows,
-        isReadOnly: query.read_only === true,
-        takes: query.take === true,
-        isRecorded: query.record === true,
-        scrollback,
-        by: shownCaller(caller),
-      };
-      const problem = command.length === 0 ? undefined : argvProblem(command);
-      if (problem !== undefined) {
-        const word = problem.field === "" ? "it" : `word ${Number(problem.field) + 1}`;
-        throw new CicdError(
-          "invalid_request",
-          `Cannot run the command: ${word} ${problem.message}`,
-        );
-      }
-      if (query.session === undefined) unitExpected();
-      const link = await openTerminal(order, { project, agents }, request.signal);
-      const { relay } = await import("@lib/foundations/http/web_socket_client.ts");
-      return relay(link, INPUT_MAX_BYTES);
-    },
-  });
+  ) => {
+    assertEnabled(config, project);
+    if (job !== undefined && query.session === undefined) assertHasPlace(job, clock.now());
+    const order = {
+      ...(job === undefined ? {} : { attempt: { jobId: job.id, number: job.attempt } }),
+      ...orderOf(query),
+      by: shownCaller(caller),
+    };
+    if (query.session === undefined) unitExpected();
+    const link = await openTerminal(order, { project, agents }, request.signal);
+    const { relay } = await import("@lib/foundations/http/web_socket_client.ts");
+    return relay(link, INPUT_MAX_BYTES);
+  };
+  return [
+    socket({
+      path: "/v1/projects/:project/terminal",
+      access: { scope: "terminal", by: "project" },
+      query: QUERY,
+      open,
+    }),
+    socket({
+      path: "/v1/jobs/:id/terminal",
+      access: { scope: "terminal", by: "job" },
+      query: QUERY,
+      open: (call) => open({ ...call, project: call.job.spec.project, request: call.request }),
+    }),
+  ];
+}
+
+function orderOf(query: TerminalQuery) {
+  const { columns = 80, rows = 24, scrollback = 0, command = [] } = query;
+  const problem = command.length === 0 ? undefined : argvProblem(command);
+  if (problem !== undefined) {
+    const word = problem.field === "" ? "it" : `word ${Number(problem.field) + 1}`;
+    throw new CicdError("invalid_request", `Cannot run the command: ${word} ${problem.message}`);
+  }
+  return {
+    ...(query.session === undefined ? {} : { session: query.session }),
+    command,
+    columns,
+    rows,
+    isReadOnly: query.read_only === true,
+    takes: query.take === true,
+    isRecorded: query.record === true,
+    scrollback,
+  };
+}
+
+/** @throws {CicdError} `state_conflict` if the job has no place to enter: no agent is asked. */
+function assertHasPlace({ id, state, heldUntil = 0 }: Job, now: number): void {
+  const why = state === "queued"
+    ? "it has not been started"
+    : isTerminal(state) && heldUntil <= now
+    ? "it has ended and is not held (hold_on_failure)"
+    : undefined;
+  if (why === undefined) return;
+  throw new CicdError("state_conflict", `Cannot open a terminal in job "${id}": ${why}`);
 }
 
 /** @throws {CicdError} `forbidden` */

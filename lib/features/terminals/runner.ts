@@ -4,9 +4,9 @@
  * @module
  */
 import type { RunnerPart, RunnerServices } from "@lib/api/feature.ts";
-import { terminalRoutes, terminalSocket } from "@lib/features/terminals/routes.ts";
+import { terminalRoutes, terminalSockets } from "@lib/features/terminals/routes.ts";
 
 /** Makes the part of the runner. */
 export function part(services: RunnerServices): RunnerPart {
-  return { routes: terminalRoutes(services), sockets: [terminalSocket(services)] };
+  return { routes: terminalRoutes(services), sockets: terminalSockets(services) };
 }

@@ -6,7 +6,7 @@
 import { raceAbort } from "@lib/core/abort.ts";
 import { type Clock, toRfc3339 } from "@lib/core/clock.ts";
 import { CicdError, messageOf } from "@lib/core/errors.ts";
-import type { ProjectName } from "@lib/core/ids.ts";
+import type { JobId, ProjectName } from "@lib/core/ids.ts";
 import type { Logger } from "@lib/core/logger.ts";
 import { TaskGroup } from "@lib/core/task_group.ts";
 import {
@@ -40,7 +40,7 @@ export interface TerminalHostOptions {
   readonly calls: DescriptorCalls;
   readonly rules: () => TerminalRules;
   /** Finds the program of an order; no command is the account's shell. */
-  readonly programOf: (command: readonly string[]) => TerminalProgram;
+  readonly programOf: (order: TerminalOrder) => TerminalProgram | Promise<TerminalProgram>;
   /** Holds a directory for each open terminal; it must not survive the machine's end. */
   readonly directory: string;
   readonly recordings: string;
@@ -122,6 +122,7 @@ export class TerminalHost implements AsyncDisposable {
     return [...this.#open.values()].map(({ record, session, program }) => ({
       id: record.id,
       project,
+      job: record.job ?? null,
       by: record.by,
       command: tame(record.command),
       title: tame(session.title),
@@ -151,6 +152,16 @@ export class TerminalHost implements AsyncDisposable {
     return terminal.record.id;
   }
 
+  /** Ends the terminals in the place of a job, which is about to go. */
+  async endOf(jobId: JobId): Promise<void> {
+    const own = [...this.#open.values()].filter(({ record }) => record.job === jobId);
+    await Promise.all(own.map(async (terminal) => {
+      await this.#stop(terminal, "killed", "the place of its job goes");
+      // One that does not end has no place all the same.
+      await Promise.race([terminal.over, this.#options.clock.sleep(END_MS)]);
+    }));
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#tasks[Symbol.asyncDispose]();
     for (const { session } of this.#open.values()) session[Symbol.dispose]();
@@ -178,9 +189,9 @@ export class TerminalHost implements AsyncDisposable {
     const id = crypto.randomUUID().replaceAll("-", "").slice(0, 12);
     const { columns, rows, by } = order;
     const recorded = this.#isRecorded(order);
-    const program = programOf(order.command);
     this.#starting++;
     try {
+      const program = await programOf(order);
       Deno.mkdirSync(`${directory}/${id}`, { recursive: true, mode: 0o700 });
       const running = await programs.start({ ...program, id, maxMs, columns, rows }, signal);
       const command = program.shown.slice(0, 1_000);
@@ -193,9 +204,15 @@ export class TerminalHost implements AsyncDisposable {
         rows,
         device: running.device,
         recorded,
+        ...(order.attempt === undefined ? {} : { job: order.attempt.jobId }),
       };
       const recording = record.recorded ? this.#record(record, program.env) : undefined;
-      this.#options.log.info("Terminal opened", { session: id, by, command: tame(command) });
+      this.#options.log.info("Terminal opened", {
+        session: id,
+        by,
+        command: tame(command),
+        ...(record.job === undefined ? {} : { jobId: record.job }),
+      });
       return this.#begin(record, running, recording);
     } catch (error) {
       await removeTree(`${directory}/${id}`);
@@ -341,6 +358,8 @@ export class TerminalHost implements AsyncDisposable {
   }
 }
 
+/** Time for the terminals of a job to end. */
+const END_MS = 10_000;
 /** Longest time between two looks at the limits, which a new configuration may change. */
 const CHECK_MS = 60_000;
 

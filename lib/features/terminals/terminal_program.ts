@@ -5,6 +5,7 @@
  */
 import type { Account } from "@lib/core/account.ts";
 import type { ProjectName } from "@lib/core/ids.ts";
+import type { UnitName } from "@lib/foundations/systemd/unit_name.ts";
 import type { Config } from "@lib/foundations/config/config.ts";
 import { mayPass } from "@lib/foundations/process/scrubbed_env.ts";
 import { JOB_DEFAULTS } from "@lib/spine/spec/keys.ts";
@@ -16,12 +17,17 @@ export interface TerminalProgram {
   readonly argv: readonly [path: string, ...args: string[]];
   readonly env: Readonly<Record<string, string>>;
   readonly workdir: string;
+  /** The unit in whose cgroup it runs. */
+  readonly unit?: UnitName;
   readonly limits: {
     readonly cpu?: number;
     readonly memoryBytes?: number;
     readonly tasks?: number;
   };
 }
+
+/** The variables that tell programs what a terminal can show. */
+export const COLOURS = { TERM: "xterm-256color", COLORTERM: "truecolor" } as const;
 
 /** The language, the way to the account's services, and the search path. */
 const PASSED = [
@@ -53,8 +59,7 @@ export function terminalProgram(
   });
   return {
     shown: command.length === 0 ? shell : command.join(" "),
-    // The shell finds the program as people expect, and says so if there is none.
-    argv: command.length === 0 ? [shell, "-l"] : ["/bin/sh", "-c", 'exec "$@"', "sh", ...command],
+    argv: command.length === 0 ? [shell, "-l"] : found(command),
     env: {
       PATH: "/usr/local/bin:/usr/bin:/bin",
       LANG: "C.UTF-8",
@@ -63,12 +68,16 @@ export function terminalProgram(
       LOGNAME: username,
       SHELL: shell,
       ...Object.fromEntries(passed),
-      TERM: "xterm-256color",
-      COLORTERM: "truecolor",
+      ...COLOURS,
       ...configured,
       CICD_PROJECT: project,
     },
     workdir: home,
     limits,
   };
+}
+
+/** The shell finds the program as people expect, and says so if there is none. */
+export function found(command: readonly string[]): TerminalProgram["argv"] {
+  return ["/bin/sh", "-c", 'exec "$@"', "sh", ...command];
 }

@@ -52,6 +52,9 @@ export interface UnitProgramsOptions {
 }
 
 const STOP_MS = 5_000;
+/** Between two looks for the cgroup of a unit that is starting, and their number. */
+const GROUP_MS = 50;
+const GROUP_TRIES = 40;
 /** Time for the service manager to take a request to stop. */
 const MANAGER_MS = 20_000;
 
@@ -98,6 +101,7 @@ export function unitPrograms(options: UnitProgramsOptions): Programs {
       const { id, columns, rows } = request;
       const manager = await link.use(signal);
       const names = await manager.environmentNames(signal);
+      const argv = await argvOf(request, { manager, clock }, signal);
       const { master, slave, pty } = binding.open(columns, rows);
       options.setCloseOnExec(master);
       options.setCloseOnExec(slave);
@@ -107,7 +111,12 @@ export function unitPrograms(options: UnitProgramsOptions): Programs {
           await store.keepDescriptor(nameOf(id, "slave"), slave);
         }
         const unit = terminalUnitName(project, id);
-        const properties = describe(request, { ...options, device: pty, names, files });
+        const properties = describe({ ...request, argv }, {
+          ...options,
+          device: pty,
+          names,
+          files,
+        });
         const answer = await link.start(unit, properties, signal);
         if (answer === "exists") {
           throw new CicdError("state_conflict", `Cannot open terminal "${id}": it is open already`);
@@ -139,6 +148,39 @@ export function unitPrograms(options: UnitProgramsOptions): Programs {
     },
   };
 }
+
+/**
+ * Returns the command of the unit. To run in the cgroup of another unit, whose limits then hold, the
+ * program moves itself there: the service manager starts it in its own.
+ */
+async function argvOf(
+  { argv, unit }: ProgramRequest,
+  { manager, clock }: { readonly manager: UnitManager; readonly clock: Clock },
+  signal: AbortSignal,
+): Promise<ProgramRequest["argv"]> {
+  if (unit === undefined) return argv;
+  let group = await manager.controlGroup(unit, signal);
+  // It may be starting just now.
+  for (let tries = 0; group === undefined && tries < GROUP_TRIES; tries++) {
+    if (!await manager.unitExists(unit, signal)) break;
+    await clock.sleep(GROUP_MS, { signal });
+    group = await manager.controlGroup(unit, signal);
+  }
+  if (group === undefined) {
+    throw new CicdError("state_conflict", `Cannot open the terminal: ${unit} does not run`);
+  }
+  return ["/bin/sh", "-c", ENTER, "sh", group, ...argv];
+}
+
+/** The service manager's hierarchy is in the first of these places, as a rule. */
+const ENTER = `group=$1
+shift
+for root in /sys/fs/cgroup /sys/fs/cgroup/unified /sys/fs/cgroup/systemd; do
+  [ -e "$root$group/cgroup.procs" ] || continue
+  echo $$ >"$root$group/cgroup.procs" && exec "$@"
+done
+echo "Cannot enter the cgroup of the job: $group" >&2
+exit 1`;
 
 interface Descriptors {
   readonly master: number;
@@ -174,12 +216,13 @@ function describe(
     readonly files: RuntimeFiles;
   },
 ): readonly UnitProperty[] {
-  const { id, argv, env, workdir, maxMs, limits } = request;
+  const { id, argv, env, workdir, maxMs, limits, unit } = request;
   const { memoryBytes, cpu, tasks } = limits;
   const unset = [...SERVICE_VARIABLES, ...names].filter((name) => !Object.hasOwn(env, name));
   return [
     unitProperty.description(`Terminal ${id} of ${project}`),
     unitProperty.slice(projectSliceName(project)),
+    ...(unit === undefined ? [] : [unitProperty.bindsTo(unit)]),
     unitProperty.type("exec"),
     unitProperty.collectMode("inactive-or-failed"),
     ...unitProperty.terminal(device),

@@ -104,6 +104,13 @@ export function projectName({ projects }: Completer): ValueParser<"async", strin
   });
 }
 
+/** Parses the name of a project or the id of a job, completed by asking the runner. */
+export function terminalTarget(
+  { jobIds, projects }: Completer,
+): ValueParser<"async", string> {
+  return completed("PROJECT|JOB", async () => [...await projects(), ...await jobIds()]);
+}
+
 /** Parses a path, completed by the shell. */
 export function filePath(metavar: "FILE" | "PATH"): ValueParser<"sync", string> {
   return { ...string({ metavar }), suggest: anyFile };
@@ -119,7 +126,7 @@ export function examples(...lines: readonly string[]): Message {
 }
 
 function completed(
-  metavar: "ID" | "PROJECT",
+  metavar: "ID" | "PROJECT" | "PROJECT|JOB",
   known: () => Promise<readonly NamedValue[]>,
   problemOf: (input: string) => string | undefined = () => undefined,
 ): ValueParser<"async", string> {

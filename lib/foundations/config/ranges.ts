@@ -18,6 +18,8 @@ export const TIB = 1_024 * GIB;
 
 /** Time limit of a job. */
 export const jobTimeout = { min: 1, max: TIMER_MAX_MS };
+/** Longest hold of a failed job. */
+export const HOLD_MAX_MS = 7 * DAY;
 /** CPUs of a job. */
 export const jobCpu = { min: 0.01, max: 4_096 };
 /** Memory of a job: with less than the minimum neither systemd nor an engine starts a program. */

@@ -199,6 +199,14 @@ export class UserManager implements AsyncDisposable {
     return await ifLoaded(this.#call("GetUnit", "s", [name], signal)) !== undefined;
   }
 
+  /** Returns the path of a service's cgroup; `undefined` if it is not loaded, or has none now. */
+  async controlGroup(name: UnitName, signal: AbortSignal): Promise<string | undefined> {
+    const [path] = await ifLoaded(this.#call("GetUnit", "s", [name], signal)) ?? [];
+    if (path === undefined) return undefined;
+    const group = await ifLoaded(this.#property(String(path), "Service", "ControlGroup", signal));
+    return typeof group === "string" && group !== "" ? group : undefined;
+  }
+
   /** Returns true if systemd has a unit file of that name, or of its template. */
   async hasUnitFile(name: UnitName, signal: AbortSignal): Promise<boolean> {
     const [path] = await this.#call("LoadUnit", "s", [name], signal);

@@ -46,6 +46,13 @@ export function jobUnitName(attempt: { readonly jobId: JobId; readonly number: n
   return `cicd-job-${attempt.jobId}-${attempt.number}.service` as UnitName;
 }
 
+/** Returns the unit that keeps the place of an ended attempt for people. */
+export function holdUnitName(
+  attempt: { readonly jobId: JobId; readonly number: number },
+): UnitName {
+  return `cicd-hold-${attempt.jobId}-${attempt.number}.service` as UnitName;
+}
+
 /** Returns the unit of a terminal. */
 export function terminalUnitName(project: ProjectName, id: string): UnitName {
   return `cicd-terminal-${escapeUnitName(project)}-${id}.service` as UnitName;

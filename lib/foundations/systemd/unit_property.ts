@@ -27,6 +27,8 @@ export const INFINITY = 0xffff_ffff_ffff_ffffn;
 export const unitProperty = {
   description: (text: string) => property("Description", "s", text),
   slice: (name: string) => property("Slice", "s", name),
+  /** The unit is stopped as soon as the other one ends, for whatever reason. */
+  bindsTo: (name: string) => property("BindsTo", "as", [name]),
   /** `exec`: the unit counts as started once its program is executed. */
   type: (type: "exec" | "simple" | "oneshot") => property("Type", "s", type),
   /** `inactive-or-failed`: a failed unit is unloaded too. */

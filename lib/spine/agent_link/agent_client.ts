@@ -22,7 +22,7 @@ import {
 import { type AgentProblem, KnownAgents } from "@lib/spine/agent_link/known_agents.ts";
 import { UnixClient, type UnixResponse } from "@lib/foundations/http/unix_client.ts";
 import { parseProblem } from "@lib/foundations/http/problem.ts";
-import type { AttemptInput } from "@lib/spine/attempts/attempt_host.ts";
+import type { AttemptInput } from "@lib/spine/attempts/attempt_input.ts";
 import { fenceAttempt, wasBegun } from "@lib/spine/executors/evidence.ts";
 import {
   type AttemptRunner,

@@ -8,7 +8,8 @@ import type { Clock } from "@lib/core/clock.ts";
 import { parseJobId, type ProjectName } from "@lib/core/ids.ts";
 import { readJson } from "@lib/foundations/http/body.ts";
 import { problemResponse } from "@lib/foundations/http/problem.ts";
-import type { AttemptHost, AttemptInput } from "@lib/spine/attempts/attempt_host.ts";
+import type { AttemptHost } from "@lib/spine/attempts/attempt_host.ts";
+import type { AttemptInput } from "@lib/spine/attempts/attempt_input.ts";
 import type { AttemptRef } from "@lib/spine/jobs/attempt_directory.ts";
 import type { AttemptOutcome, CancelRequest } from "@lib/spine/jobs/model.ts";
 import {
@@ -22,7 +23,7 @@ import {
 /** The attempts of the agent. */
 export type AttemptPort = Pick<
   AttemptHost,
-  "begin" | "ended" | "stop" | "doing" | "commit" | "onProgress"
+  "begin" | "ended" | "stop" | "releaseHold" | "doing" | "commit" | "onProgress"
 >;
 
 /** Options for {@linkcode agentHandler}. */
@@ -67,14 +68,19 @@ async function route(request: Request, options: AgentServerOptions): Promise<Res
     options.exit();
     return new Response(null, { status: 202 });
   }
-  const match = /^\/attempts\/([^/]+)\/(\d{1,6})(\/stop)?$/.exec(pathname);
+  const match = /^\/attempts\/([^/]+)\/(\d{1,6})(\/stop|\/release)?$/.exec(pathname);
   const jobId = parseJobId(match?.[1] ?? "");
   if (match === null || jobId === undefined) {
     throw new CicdError("not_found", `Cannot find "${pathname}": unknown route`);
   }
   const ref: AttemptRef = { project: options.project, jobId, number: Number(match[2]) };
+  if (match[3] === "/release" && request.method === "POST") {
+    // One that is over is as wanted.
+    await options.attempts.releaseHold(ref);
+    return new Response(null, { status: 204 });
+  }
   const body = () => readJson(request, { maxBytes: options.maxBodyBytes, timeoutMs: 30_000 });
-  if (match[3] !== undefined && request.method === "POST") {
+  if (match[3] === "/stop" && request.method === "POST") {
     return await stop(ref, parseCancelRequest(await body()), options);
   }
   if (match[3] === undefined && request.method === "PUT") {

@@ -17,7 +17,7 @@
  */
 import * as v from "valibot";
 import { CicdError } from "@lib/core/errors.ts";
-import type { AttemptInput } from "@lib/spine/attempts/attempt_host.ts";
+import type { AttemptInput } from "@lib/spine/attempts/attempt_input.ts";
 import { commitRecord, outcomeRecord } from "@lib/spine/jobs/attempt_record.ts";
 import { specRecord } from "@lib/spine/spec/job_spec.ts";
 import type { AttemptOutcome, CancelRequest } from "@lib/spine/jobs/model.ts";

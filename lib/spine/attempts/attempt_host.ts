@@ -12,6 +12,7 @@ import type { AttemptDirectory, AttemptRef } from "@lib/spine/jobs/attempt_direc
 import type { AttemptFound, AttemptHandle } from "@lib/spine/jobs/executor.ts";
 import type { AttemptOutcome, CancelRequest } from "@lib/spine/jobs/model.ts";
 import type { JobSpec } from "@lib/spine/spec/job_spec.ts";
+import type { AttemptInput, LogRecorder } from "@lib/spine/attempts/attempt_input.ts";
 import {
   findOrphans,
   makeDirectory,
@@ -29,35 +30,13 @@ import {
   type Setup,
   type StarterOptions,
 } from "@lib/spine/attempts/attempt_starter.ts";
+import { type FoundHold, Holds, type HoldsOptions } from "@lib/spine/attempts/holds.ts";
+import { fieldsOf, keyOf, type Known, knownOf } from "@lib/spine/attempts/known_attempt.ts";
 import { Workspaces } from "@lib/spine/attempts/workspaces.ts";
 
-/** The order to run one attempt. */
-export interface AttemptInput {
-  readonly spec: JobSpec;
-  /** Values by name; `null` if they cannot be unsealed, so that the attempt can only be joined. */
-  readonly secrets: Readonly<Record<string, string>> | null;
-  /**
-   * The boot of the machine in which the attempt was claimed. In a later boot no process of it is
-   * alive, and its files may be lost although it ran: it is never started then.
-   */
-  readonly bootId: string;
-  /**
-   * An agent answered for the attempt before. If its directory is damaged now, it may have begun,
-   * and is never started again. Absent from an older runner.
-   */
-  readonly accepted?: boolean | undefined;
-  /** Of the runner's configuration; absent from an older runner. */
-  readonly configStamp?: string | undefined;
-}
-
-/** Records when the bytes of a growing log arrive. */
-export interface LogRecorder {
-  /** Catches up to the end, stops, and returns the size of the log over all streams. */
-  finish(): Promise<Pick<AttemptOutcome, "logBytes" | "logDroppedBytes">>;
-}
-
 /** Options for {@linkcode AttemptHost}. */
-export interface AttemptHostOptions extends StarterOptions {
+export interface AttemptHostOptions
+  extends StarterOptions, Pick<HoldsOptions, "holdMaxMs" | "onHoldEnded"> {
   readonly project: ProjectName;
   readonly stateDir: string;
   /** The id of this boot of the machine. */
@@ -87,13 +66,6 @@ interface LiveAttempt {
   readonly setup: Setup | undefined;
 }
 
-/** The outcome of an attempt that has ended when it is taken over. */
-interface Known {
-  readonly outcome: AttemptOutcome;
-  /** The job itself started. */
-  readonly begun: boolean;
-}
-
 /** All attempts of one project; disposing leaves running jobs alone. */
 export class AttemptHost implements AsyncDisposable {
   readonly #options: AttemptHostOptions;
@@ -102,10 +74,12 @@ export class AttemptHost implements AsyncDisposable {
   readonly #tasks: TaskGroup;
   readonly #starter: AttemptStarter;
   readonly #workspaces: Workspaces;
+  readonly #holds: Holds;
 
   constructor(options: AttemptHostOptions) {
     this.#options = options;
     this.#starter = new AttemptStarter(options);
+    this.#holds = new Holds(options);
     this.#tasks = new TaskGroup({
       onFailure: (task, error) => options.log.error("A background task failed", { task, error }),
     });
@@ -119,6 +93,16 @@ export class AttemptHost implements AsyncDisposable {
   /** `<job id>/<attempt number>` of the attempts that have not ended. */
   get attempts(): readonly string[] {
     return [...new Set([...this.#live.keys(), ...this.#beginning.keys()])];
+  }
+
+  /** Number of ended attempts whose place is kept. */
+  get holds(): number {
+    return this.#holds.size;
+  }
+
+  /** Ends the hold of an attempt at once; returns `false` if there is none. */
+  async releaseHold(ref: AttemptRef): Promise<boolean> {
+    return await this.#holds.release(ref, this.#tasks.signal);
   }
 
   /** Returns what an attempt does, or waits for, besides its job now; `undefined`: nothing. */
@@ -143,7 +127,9 @@ export class AttemptHost implements AsyncDisposable {
       if (helpers > 0) log.info("Ended helper programs of an earlier agent", { helpers });
     }
     this.#tasks.spawn("tidy workspaces", () => this.#workspaces.removeAsides());
+    const held = await this.#adoptHolds();
     for (const ref of untidy) {
+      if (held.has(keyOf(ref))) continue;
       this.#tasks.spawn(`tidy ${keyOf(ref)}`, () => this.#tidy(ref, this.#directory(ref)));
     }
     // All before the first: each keeps the workspace that it has on record.
@@ -258,14 +244,17 @@ export class AttemptHost implements AsyncDisposable {
     void settled.promise.catch(ignore("reported to whoever waits"));
     this.#live.set(keyOf(handle.ref), { handle, ended: settled.promise, setup });
     this.#tasks.spawn(`attempt ${keyOf(handle.ref)}`, async (signal) => {
+      let until: number | undefined;
       try {
         const failed = await setup?.run();
         const found = failed === undefined ? known : { outcome: failed, begun: false };
-        const outcome = await this.#settle(handle, found, signal);
+        const ended = await this.#settle(handle, found, signal);
+        const outcome = await this.#holds.begin(handle, ended, signal);
+        until = outcome.heldUntil;
         try {
           writeOutcome(handle.directory, outcome);
           // Before the runner learns of the end: the next attempt gets the same workspace.
-          this.#release(handle.ref);
+          if (until === undefined) this.#release(handle.ref);
         } finally {
           // The runner records it too: the attempt has ended, whatever became of its directory.
           settled.resolve(outcome);
@@ -275,8 +264,33 @@ export class AttemptHost implements AsyncDisposable {
         throw error;
       } finally {
         this.#live.delete(keyOf(handle.ref));
+        if (until !== undefined) this.#followHold({ ref: handle.ref, until });
       }
-      await this.#tidy(handle.ref, handle.directory);
+      if (until === undefined) await this.#tidy(handle.ref, handle.directory);
+    });
+  }
+
+  /** Goes on with the holds of an earlier agent; returns the attempts that are held. */
+  async #adoptHolds(): Promise<ReadonlySet<string>> {
+    const adopted = new Set<string>();
+    for (const hold of this.#holds.found()) {
+      // Without an outcome it is settled, and held, again.
+      const directory = this.#directory(hold.ref);
+      const isSettled = await readOutcome(directory) !== undefined;
+      if (!isSettled && existsSync(directory.attemptFile)) continue;
+      await this.#recall(hold.ref);
+      this.#holds.take(hold.ref);
+      this.#followHold(hold);
+      adopted.add(keyOf(hold.ref));
+    }
+    return adopted;
+  }
+
+  #followHold(hold: FoundHold): void {
+    const { ref } = hold;
+    this.#tasks.spawn(`hold ${keyOf(ref)}`, async (signal) => {
+      await this.#holds.end(hold, () => this.#release(ref), signal);
+      await this.#tidy(ref, this.#directory(ref));
     });
   }
 
@@ -383,18 +397,4 @@ export class AttemptHost implements AsyncDisposable {
   #directory(ref: AttemptRef): AttemptDirectory {
     return this.#workspaces.directory(ref);
   }
-}
-
-function knownOf(
-  found: Exclude<AttemptFound, { readonly kind: "never_begun" }>,
-): Known | undefined {
-  return found.kind === "alive" ? undefined : { outcome: found.outcome, begun: true };
-}
-
-function keyOf(ref: AttemptRef): string {
-  return `${ref.jobId}/${ref.number}`;
-}
-
-function fieldsOf(ref: AttemptRef): Record<string, unknown> {
-  return { jobId: ref.jobId, attempt: ref.number, project: ref.project };
 }

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { CicdError } from "@lib/core/errors.ts";
 import type {
   AttemptFound,
   AttemptHandle,
@@ -30,6 +31,8 @@ export interface ExecutorRouterOptions {
  */
 export class ExecutorRouter implements Executor {
   readonly kind: Executor["kind"];
+  readonly holdGone?: NonNullable<Executor["holdGone"]>;
+  readonly endHold?: NonNullable<Executor["endHold"]>;
   readonly #processes: Executor;
   readonly #makeContainers: () => Promise<Executor>;
   #containers: Promise<Executor> | undefined;
@@ -39,6 +42,9 @@ export class ExecutorRouter implements Executor {
   constructor({ processes, makeContainers }: ExecutorRouterOptions) {
     this.kind = processes.kind;
     this.#processes = processes;
+    // Absent as with the executor of processes.
+    if (processes.holdGone !== undefined) this.holdGone = processes.holdGone.bind(processes);
+    if (processes.endHold !== undefined) this.endHold = processes.endHold.bind(processes);
     this.#makeContainers = makeContainers;
   }
 
@@ -56,6 +62,13 @@ export class ExecutorRouter implements Executor {
 
   async stop(attempt: AttemptHandle, why: StopRequest, signal: AbortSignal): Promise<void> {
     await (await this.#for(attempt.spec)).stop(attempt, why, signal);
+  }
+
+  async hold(attempt: AttemptHandle, until: number, signal: AbortSignal): Promise<void> {
+    if (attempt.spec.container !== undefined) {
+      throw new CicdError("executor_failed", "a job with a container is not held");
+    }
+    await this.#processes.hold?.(attempt, until, signal);
   }
 
   async describeProject(signal: AbortSignal): Promise<ProjectUse> {

@@ -39,7 +39,8 @@ export function jobProgram(
     : { kind: "failed", exitCode: found };
 }
 
-function workdirOf({ workdir = "" }: JobSpec, directory: AttemptDirectory): string {
+/** Returns the directory that a job starts in. */
+export function workdirOf({ workdir = "" }: JobSpec, directory: AttemptDirectory): string {
   if (workdir === "" || workdir === ".") return directory.workspace;
   return workdir.startsWith("/") ? workdir : `${directory.workspace}/${workdir}`;
 }

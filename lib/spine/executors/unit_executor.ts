@@ -16,9 +16,11 @@ import type {
   ProjectUse,
   StopRequest,
 } from "@lib/spine/jobs/executor.ts";
+import type { AttemptRef } from "@lib/spine/jobs/attempt_directory.ts";
 import type { AttemptOutcome } from "@lib/spine/jobs/model.ts";
 import type { UnitProperty } from "@lib/foundations/systemd/unit_property.ts";
 import {
+  holdUnitName,
   jobUnitName,
   projectSliceName,
   type UnitName,
@@ -31,6 +33,7 @@ import { RuntimeFiles } from "@lib/spine/executors/runtime_files.ts";
 import { keepSliceLimits } from "@lib/spine/executors/slice_limits.ts";
 import type { UnitManager } from "@lib/spine/executors/unit_manager.ts";
 import {
+  holdUnitProperties,
   jobUnitProperties,
   MIN_STOP_MS,
   splitEnvironment,
@@ -135,6 +138,21 @@ export class UnitExecutor implements Executor {
     if (graceMs > 0 && graceMs < MIN_STOP_MS && !this.#tasks.names.includes(unit)) {
       this.#tasks.spawn(unit, (ended) => this.#endGrace(unit, graceMs, ended));
     }
+  }
+
+  async hold({ ref, spec }: AttemptHandle, until: number, signal: AbortSignal): Promise<void> {
+    const properties = holdUnitProperties({ ref, spec }, until - this.#options.clock.now());
+    await this.#link.start(holdUnitName(ref), properties, signal);
+  }
+
+  async holdGone(ref: AttemptRef, signal: AbortSignal): Promise<void> {
+    await this.#link.gone(holdUnitName(ref), signal);
+  }
+
+  async endHold(ref: AttemptRef, signal: AbortSignal): Promise<void> {
+    const manager = await this.#link.use(signal);
+    await manager.stopUnit(holdUnitName(ref), signal);
+    await this.#link.gone(holdUnitName(ref), signal);
   }
 
   async describeProject(signal: AbortSignal): Promise<ProjectUse> {

@@ -13,6 +13,7 @@ export interface UnitManager extends
     | "stopUnit"
     | "terminatingProcesses"
     | "unitExists"
+    | "controlGroup"
     | "readLimits"
     | "readUsage"
     | "setRuntimeProperties"

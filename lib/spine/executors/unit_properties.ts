@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { AttemptRequest } from "@lib/spine/jobs/executor.ts";
+import type { AttemptHandle, AttemptRequest } from "@lib/spine/jobs/executor.ts";
 import type { ExecCommand } from "@lib/foundations/systemd/unit_property.ts";
 import { jobUnitName, projectSliceName } from "@lib/foundations/systemd/unit_name.ts";
 import { type UnitProperty, unitProperty } from "@lib/foundations/systemd/unit_property.ts";
@@ -75,7 +75,6 @@ export function jobUnitProperties(
   const [outputLog = "", errorLog = outputLog] = logs;
   const own = new Set([...Object.keys(env), ...secrets.keys()]);
   const unset = new Set([...SERVICE_VARIABLES, ...managerEnvironment]);
-  const { memoryBytes, cpu, tasks } = spec.limits;
   return [
     unitProperty.description(`Attempt ${ref.number} of job ${ref.jobId} of ${ref.project}`),
     unitProperty.slice(projectSliceName(ref.project)),
@@ -96,14 +95,7 @@ export function jobUnitProperties(
     ...(environmentFile === undefined
       ? []
       : [unitProperty.environmentFile(environmentFile, false)]),
-    unitProperty.cpuAccounting(true),
-    unitProperty.memoryAccounting(true),
-    unitProperty.tasksAccounting(true),
-    ...(memoryBytes === undefined
-      ? []
-      : [unitProperty.memoryMax(memoryBytes), unitProperty.memorySwapMax(0)]),
-    ...(cpu === undefined ? [] : [unitProperty.cpuQuota(cpu)]),
-    ...(tasks === undefined ? [] : [unitProperty.tasksMax(tasks)]),
+    ...limitProperties(spec.limits),
     unitProperty.oomPolicy("kill"),
     unitProperty.runtimeMax(spec.timeoutMs),
     unitProperty.killMode("control-group"),
@@ -120,6 +112,43 @@ export function jobUnitProperties(
         ...(environmentFile === undefined ? {} : { environmentFile }),
       }),
     }),
+  ];
+}
+
+/** Describes the unit that keeps the limits of an ended attempt for people, and ends by itself. */
+export function holdUnitProperties(
+  { ref, spec }: Pick<AttemptHandle, "ref" | "spec">,
+  ms: number,
+): readonly UnitProperty[] {
+  return [
+    unitProperty.description(`Hold of attempt ${ref.number} of job ${ref.jobId} of ${ref.project}`),
+    unitProperty.slice(projectSliceName(ref.project)),
+    unitProperty.type("exec"),
+    unitProperty.collectMode("inactive-or-failed"),
+    unitProperty.standardInputNull(),
+    ...limitProperties(spec.limits),
+    // A person sees what was killed, and goes on.
+    unitProperty.oomPolicy("continue"),
+    unitProperty.runtimeMax(Math.max(1, ms)),
+    unitProperty.killMode("control-group"),
+    unitProperty.sendSighup(true),
+    unitProperty.timeoutStop(MIN_STOP_MS),
+    unitProperty.execStart({ argv: ["/bin/sh", "-c", "exec sleep infinity"] }),
+  ];
+}
+
+function limitProperties(
+  { memoryBytes, cpu, tasks }: AttemptHandle["spec"]["limits"],
+): readonly UnitProperty[] {
+  return [
+    unitProperty.cpuAccounting(true),
+    unitProperty.memoryAccounting(true),
+    unitProperty.tasksAccounting(true),
+    ...(memoryBytes === undefined
+      ? []
+      : [unitProperty.memoryMax(memoryBytes), unitProperty.memorySwapMax(0)]),
+    ...(cpu === undefined ? [] : [unitProperty.cpuQuota(cpu)]),
+    ...(tasks === undefined ? [] : [unitProperty.tasksMax(tasks)]),
   ];
 }
 

@@ -70,6 +70,16 @@ export function jobPath(stateDir: string, project: ProjectName, jobId: JobId): s
   return `${projectJobsPath(stateDir, project)}/${jobId}`;
 }
 
+/** Returns the directory with a record for each attempt whose place is held. */
+export function holdsPath(stateDir: string, project: ProjectName): string {
+  return `${stateDir}/projects/${project}/holds`;
+}
+
+/** Returns the record of an attempt's hold; it exists as long as the hold. */
+export function holdFile(stateDir: string, { project, jobId, number }: AttemptRef): string {
+  return `${holdsPath(stateDir, project)}/${jobId}.${number}`;
+}
+
 /** Returns the directories of a project's workspaces and of its jobs' temporary files. */
 export function slotParents(
   stateDir: string,

@@ -25,5 +25,6 @@ export const outcomeRecord = v.object({
   finishedAt: v.number(),
   commit: v.exactOptional(commitRecord),
   logBytes: v.pipe(v.number(), v.safeInteger(), v.minValue(0)),
+  heldUntil: v.exactOptional(v.number()),
   logDroppedBytes: v.exactOptional(v.pipe(v.number(), v.safeInteger(), v.minValue(0))),
 });

@@ -70,6 +70,15 @@ export interface Executor extends AsyncDisposable {
   look(attempt: AttemptHandle, signal: AbortSignal): Promise<AttemptFound>;
   ended(attempt: AttemptHandle, signal: AbortSignal): Promise<AttemptOutcome>;
   stop(attempt: AttemptHandle, why: StopRequest, signal: AbortSignal): Promise<void>;
+  /**
+   * Keeps a place with the limits of an ended attempt, in which people may start programs, until
+   * then; also if this process ends. Absent: the attempt has only its workspace. May be called again.
+   */
+  hold?(attempt: AttemptHandle, until: number, signal: AbortSignal): Promise<void>;
+  /** Resolves when there is no such place any more. */
+  holdGone?(ref: AttemptRef, signal: AbortSignal): Promise<void>;
+  /** Ends the place with everything in it, and resolves when it is gone. */
+  endHold?(ref: AttemptRef, signal: AbortSignal): Promise<void>;
   /** Returns the limits on everything the project runs, and its usage. */
   describeProject(signal: AbortSignal): Promise<ProjectUse>;
   /** Returns why the end of an attempt could not be learned now; absent or `undefined`: it could. */

@@ -94,6 +94,8 @@ export interface AttemptOutcome {
   readonly logBytes: number;
   /** Bytes of log dropped at its cap, at least; absent: none. */
   readonly logDroppedBytes?: number;
+  /** Until when its place is kept for people; absent: it is not. */
+  readonly heldUntil?: number;
 }
 
 /** A job's row. */
@@ -117,6 +119,8 @@ export interface Job {
   readonly finishedAt?: number;
   /** The full id of the commit that the latest attempt checked out. */
   readonly commit?: string;
+  /** Until when the place of the failed latest attempt is kept for people; absent: it is not. */
+  readonly heldUntil?: number;
   /** Set while a cancel is under way. */
   readonly cancel?: CancelRequest;
   /** Grows with every change of any job; the id of the change in `/v1/events`. */

@@ -38,6 +38,8 @@ export type JobEvent =
   | { readonly kind: "checked_out"; readonly attempt: number; readonly commit: string }
   /** The attempt is over and no process of it is alive. */
   | { readonly kind: "ended"; readonly attempt: number; readonly outcome: AttemptOutcome }
+  /** The place of the attempt is no longer kept. */
+  | { readonly kind: "released"; readonly attempt: number }
   | { readonly kind: "cancel_requested"; readonly cancel: CancelRequest; readonly at: number }
   | { readonly kind: "retry_requested"; readonly at: number };
 
@@ -59,6 +61,8 @@ export function transition(job: Job, event: JobEvent): Transition {
       return refuseStale(job, event.attempt) ?? checkedOut(job, event.commit);
     case "ended":
       return refuseStale(job, event.attempt) ?? ended(job, event.outcome);
+    case "released":
+      return refuseStale(job, event.attempt) ?? released(job);
     case "cancel_requested":
       return cancelRequested(job, event.cancel, event.at);
     case "retry_requested":
@@ -99,6 +103,7 @@ function ended(job: Job, outcome: AttemptOutcome): Transition {
     finishedAt: outcome.finishedAt,
     ...(outcome.exitCode === undefined ? {} : { exitCode: outcome.exitCode }),
     ...(outcome.signal === undefined ? {} : { signal: outcome.signal }),
+    ...(outcome.heldUntil === undefined ? {} : { heldUntil: outcome.heldUntil }),
     ...(outcome.commit === undefined ? {} : { commit: outcome.commit }),
     // The runner may learn that a short attempt began after that has ended.
     ...(startedAt === undefined ? {} : { startedAt: Math.min(startedAt, outcome.finishedAt) }),
@@ -125,7 +130,8 @@ export function retryDelay(job: Job, outcome: AttemptOutcome): number | undefine
   return Math.min(delayMs * 2 ** (tried - 1), MAX_RETRY_DELAY_MS);
 }
 
-function retryCauses(outcome: AttemptOutcome): readonly RetryCause[] {
+/** Returns the names of an outcome in a retry policy. */
+export function retryCauses(outcome: AttemptOutcome): readonly RetryCause[] {
   switch (outcome.state) {
     case "failed":
       return outcome.reason === "oom_killed" ? ["failed", "oom_killed"] : ["failed"];
@@ -141,8 +147,14 @@ function retryCauses(outcome: AttemptOutcome): readonly RetryCause[] {
   }
 }
 
+function released(job: Job): Transition {
+  const { heldUntil, ...rest } = job;
+  return heldUntil === undefined ? { kind: "unchanged" } : changed(rest);
+}
+
 function cancelRequested(job: Job, cancel: CancelRequest, at: number): Transition {
   if (job.state === "cancelled") return { kind: "unchanged" };
+  if (isTerminal(job.state) && (job.heldUntil ?? 0) > at) return released(job);
   if (isTerminal(job.state)) return conflict(job, "cancel", "it has ended");
   if (job.cancel !== undefined) return { kind: "unchanged" };
   if (job.state !== "queued") return changed({ ...job, cancel });
@@ -177,6 +189,7 @@ function withoutEnd(job: Job): Job {
     finishedAt: _finishedAt,
     commit: _commit,
     cancel: _cancel,
+    heldUntil: _heldUntil,
     ...rest
   } = job;
   return { ...rest, usage: {} };

@@ -141,3 +141,13 @@ export function replayedJobId(db: Database, { key, requestHash }: Idempotency): 
   }
   return jobIdIn(row, "job_id");
 }
+
+/** Returns the jobs whose place is kept, according to the record. */
+export function heldJobs(db: Database, project?: ProjectName): readonly Job[] {
+  const rows = db.all(
+    `SELECT ${JOB_COLUMNS} FROM jobs INDEXED BY jobs_kept WHERE held_until IS NOT NULL`,
+  );
+  return rows.map(parseJobRow).filter(({ spec }) =>
+    project === undefined || spec.project === project
+  );
+}

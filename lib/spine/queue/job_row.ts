@@ -25,7 +25,7 @@ import type { Database, SqlRow, SqlValue } from "@lib/foundations/store/database
 export const JOB_COLUMNS = "id, state, attempt, retry_base, " +
   "coalesce((SELECT spec FROM large_specs WHERE job_id = jobs.id), spec) AS spec, " +
   "not_before, reason, message, exit_code, signal, usage, created_at, started_at, finished_at, " +
-  "commit_sha, cancel, revision";
+  "commit_sha, held_until, cancel, revision";
 
 /** Reads a job's row. */
 export function parseJobRow(row: SqlRow): Job {
@@ -50,6 +50,7 @@ export function parseJobRow(row: SqlRow): Job {
     ...present("startedAt", optional(row, "started_at", integer)),
     ...present("finishedAt", optional(row, "finished_at", integer)),
     ...present("commit", optional(row, "commit_sha", text)),
+    ...present("heldUntil", optional(row, "held_until", integer)),
     ...present("cancel", optional(row, "cancel", json<CancelRequest>)),
   };
 }
@@ -177,7 +178,7 @@ export function updateRow(db: Database, job: Job): void {
   db.run(
     `UPDATE jobs SET state = ?, attempt = ?, retry_base = ?, not_before = ?, reason = ?,
        message = ?, exit_code = ?, signal = ?, usage = ?, started_at = ?, finished_at = ?,
-       commit_sha = ?, cancel = ?, revision = ? WHERE id = ?`,
+       commit_sha = ?, held_until = ?, cancel = ?, revision = ? WHERE id = ?`,
     job.state,
     job.attempt,
     job.retryBase,
@@ -190,6 +191,7 @@ export function updateRow(db: Database, job: Job): void {
     wholeOrNull(job.startedAt),
     wholeOrNull(isTerminal(job.state) ? job.finishedAt : undefined),
     job.commit ?? null,
+    wholeOrNull(job.heldUntil),
     job.cancel === undefined ? null : JSON.stringify(job.cancel),
     job.revision,
     job.id,

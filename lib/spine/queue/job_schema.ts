@@ -146,6 +146,15 @@ ALTER TABLE jobs ADD COLUMN commit_sha TEXT;
 `,
 ];
 
+/** The jobs that are held; versions of its own too, as a release before it ignores the column. */
+export const HOLD_MIGRATIONS: readonly Migration[] = [
+  `
+ALTER TABLE jobs ADD COLUMN held_until INTEGER;
+
+CREATE INDEX jobs_kept ON jobs (held_until) WHERE held_until IS NOT NULL;
+`,
+];
+
 /**
  * The time when a job was queued again, of which an index is made: never changed.
  *

@@ -22,6 +22,7 @@ import {
   endedJobs,
   type EndedPage,
   findJob,
+  heldJobs,
   type Idempotency,
   idsWithPrefix,
   replayedJobId,
@@ -304,6 +305,11 @@ export class JobStore {
   /** Returns the jobs with an attempt under way, according to the record. */
   inFlight(): readonly Job[] {
     return jobsInFlight(this.#db);
+  }
+
+  /** Returns the jobs whose place is kept, according to the record; of all projects, or of one. */
+  held(project?: ProjectName): readonly Job[] {
+    return heldJobs(this.#db, project);
   }
 
   /** Counts the jobs in each state, by project. */

@@ -24,7 +24,13 @@ import {
   variableName,
 } from "@lib/core/value_types.ts";
 import { TRACEPARENT } from "@lib/core/trace_context.ts";
-import { jobCpu, jobMemory, jobTimeout, tasks } from "@lib/foundations/config/ranges.ts";
+import {
+  HOLD_MAX_MS,
+  jobCpu,
+  jobMemory,
+  jobTimeout,
+  tasks,
+} from "@lib/foundations/config/ranges.ts";
 import { field, type Fields, group, type KeptOf, record } from "@lib/spine/spec/field.ts";
 import {
   anySize,
@@ -168,6 +174,15 @@ export const JOB = {
     doc: "Time between SIGTERM and SIGKILL",
     flag: "--grace DURATION",
     shown: "limits",
+  }),
+  holdMs: field("hold_on_failure", duration({ min: 0, max: HOLD_MAX_MS }), {
+    setting: "defaults.hold_on_failure",
+    optional: true,
+    doc:
+      "How long the workspace and the limits of a failed attempt are kept for people, who enter " +
+      "them with `attach`; at most `defaults.hold_max`",
+    flag: "--hold-on-failure DURATION",
+    help: "Keep the place of the job for so long if it fails, to enter it with attach",
   }),
   priority: field("priority", integer({ min: 0, max: 9 }), {
     setting: "defaults.priority",

@@ -7,6 +7,7 @@ import { decimal, duration, envMap, integer, nameList, path, size } from "@lib/c
 import { section } from "@lib/foundations/config/config.ts";
 import { group, key, optionalKey } from "@lib/foundations/config/key.ts";
 import {
+  HOLD_MAX_MS,
   jobCpu,
   jobMemory,
   jobTimeout,
@@ -32,6 +33,24 @@ export const JOB_DEFAULTS = section({
       "Time between the polite signal and SIGKILL when a job is stopped.",
       "10s",
       { project: { name: "grace", doc: "Time between the polite signal and SIGKILL." } },
+    ),
+    holdMs: optionalKey(
+      "defaults.hold_on_failure",
+      duration({ min: 0, max: HOLD_MAX_MS }),
+      "How long the workspace and the limits of a failed job are kept for people.",
+      {
+        text: "not at all",
+        project: {
+          name: "hold_on_failure",
+          doc: "How long the workspace and the limits of its failed jobs are kept for people.",
+        },
+      },
+    ),
+    holdMaxMs: key(
+      "defaults.hold_max",
+      duration({ min: 0, max: HOLD_MAX_MS }),
+      "Longest time for which a failed job is held, whatever it asks for; 0 for never.",
+      "24h",
     ),
     shell: key("defaults.shell", path("absolute"), "Program that runs a `script`.", "/bin/sh"),
     logMaxBytes: key(

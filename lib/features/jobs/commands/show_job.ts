@@ -46,6 +46,7 @@ async function renderJob(
     ["project", job.project],
     ["state", { text: state, paint: (text) => paint(stateColour(job.state), text) }],
     ["message", job.message === null ? undefined : oneLine(job.message)],
+    ["held until", job.held_until == null ? undefined : heldText(job.held_until, now)],
     ["waiting", job.waiting == null ? undefined : oneLine(job.waiting)],
     ["runs", workOf(job)],
     ["image", imageText(spec)],
@@ -100,6 +101,11 @@ async function renderJob(
       paintTitle: (text) => paint("faint", text),
     }),
   ];
+}
+
+function heldText(until: string, now: number): string {
+  const left = Math.max(0, Date.parse(until) - now);
+  return `${until} (for ${formatDuration(Math.round(left / 1_000) * 1_000)}); 'attach' enters it`;
 }
 
 function time(at: string | null, now: number): string | undefined {

@@ -56,6 +56,10 @@ class FakeManager implements UnitManager {
     return Promise.resolve("started" as const);
   }
 
+  controlGroup() {
+    return Promise.resolve(undefined);
+  }
+
   terminatingProcesses() {
     return Promise.resolve([]);
   }

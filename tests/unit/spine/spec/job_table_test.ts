@@ -77,6 +77,7 @@ const EVERYTHING: Readonly<Record<string, unknown>> = {
   "limits.disk": "2G",
   timeout: "10m",
   grace: "3s",
+  hold_on_failure: "1h",
   priority: 7,
   concurrency_group: "deploy",
   cancel_in_progress: true,

@@ -1,0 +1,196 @@
+/**
+ * Holds: the place of a failed attempt, its workspace and a cgroup with its limits, kept for people.
+ *
+ * A hold is on record in a file of the project, so that the next agent goes on with it, or ends it if
+ * its cgroup is gone. The service manager ends the cgroup in time by itself.
+ *
+ * @module
+ */
+import * as v from "valibot";
+import { raceAbort } from "@lib/core/abort.ts";
+import type { Clock } from "@lib/core/clock.ts";
+import { ignore, messageOf } from "@lib/core/errors.ts";
+import { parseJobId, type ProjectName } from "@lib/core/ids.ts";
+import type { Logger } from "@lib/core/logger.ts";
+import { filesIn, readIfThereSync, writeAtomicSync } from "@lib/foundations/files/records.ts";
+import { holdMs } from "@lib/spine/attempts/hold_time.ts";
+import { fieldsOf, keyOf } from "@lib/spine/attempts/known_attempt.ts";
+import { type AttemptRef, holdFile, holdsPath } from "@lib/spine/jobs/attempt_directory.ts";
+import type { AttemptHandle, Executor } from "@lib/spine/jobs/executor.ts";
+import type { AttemptOutcome } from "@lib/spine/jobs/model.ts";
+
+/** Options for {@linkcode Holds}. */
+export interface HoldsOptions {
+  readonly project: ProjectName;
+  readonly stateDir: string;
+  readonly bootId: string;
+  readonly executor: Pick<Executor, "hold" | "holdGone" | "endHold">;
+  /** The longest hold. */
+  readonly holdMaxMs: () => number;
+  /** Ends what people have begun in the place of an attempt, where no service manager does. */
+  readonly onHoldEnded: (ref: AttemptRef) => Promise<void>;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** Holds of a project at once; the oldest one ends for the next. */
+const MAX_HOLDS = 16;
+
+const recordSchema = v.object({ until: v.number(), bootId: v.string() });
+
+/** A hold that an earlier agent has left. */
+export interface FoundHold {
+  readonly ref: AttemptRef;
+  /** 0 if nothing of it can be left. */
+  readonly until: number;
+}
+
+interface Held {
+  readonly released: AbortController;
+  readonly over: PromiseWithResolvers<void>;
+}
+
+/** The holds of a project. */
+export class Holds {
+  readonly #options: HoldsOptions;
+  /** The oldest first. */
+  readonly #held = new Map<string, Held>();
+
+  constructor(options: HoldsOptions) {
+    this.#options = options;
+  }
+
+  /** Number of attempts that are held. */
+  get size(): number {
+    return this.#held.size;
+  }
+
+  /** Lists the holds that an earlier agent has left. */
+  found(): readonly FoundHold[] {
+    const { stateDir, project, bootId } = this.#options;
+    return filesIn(holdsPath(stateDir, project)).flatMap((name) => {
+      const [id = "", number = ""] = name.split(".");
+      const jobId = parseJobId(id);
+      if (jobId === undefined || !/^[1-9]\d{0,5}$/.test(number)) return [];
+      const ref = { project, jobId, number: Number(number) };
+      const record = parseRecord(readIfThereSync(holdFile(stateDir, ref)));
+      return [{ ref, until: record?.bootId === bootId ? record.until : 0 }];
+    });
+  }
+
+  /** Holds an attempt that has failed, if its spec asks for it; its outcome tells. */
+  async begin(
+    handle: AttemptHandle,
+    outcome: AttemptOutcome,
+    signal: AbortSignal,
+  ): Promise<AttemptOutcome> {
+    const { executor, holdMaxMs, stateDir, project, bootId, clock, log } = this.#options;
+    const ms = holdMs(handle, outcome, holdMaxMs());
+    if (ms === 0) return outcome;
+    const heldUntil = clock.now() + ms;
+    const { ref } = handle;
+    try {
+      Deno.mkdirSync(holdsPath(stateDir, project), { recursive: true, mode: 0o700 });
+      // First: whatever comes next, the next agent looks after it.
+      writeAtomicSync(holdFile(stateDir, ref), JSON.stringify({ until: heldUntil, bootId }));
+      await executor.hold?.(handle, heldUntil, signal);
+    } catch (error) {
+      signal.throwIfAborted();
+      this.#forget(ref);
+      log.warning("Cannot hold an attempt", { ...fieldsOf(ref), error });
+      return { ...outcome, message: `${outcome.message}; it is not held: ${messageOf(error)}` };
+    }
+    this.take(ref);
+    log.info("An attempt is held", { ...fieldsOf(ref), seconds: Math.round(ms / 1_000) });
+    return { ...outcome, heldUntil };
+  }
+
+  /** Counts a hold, which {@linkcode Holds.end} ends. */
+  take(ref: AttemptRef): void {
+    const [oldest] = this.#held.values();
+    if (this.#held.size >= MAX_HOLDS) oldest?.released.abort(REPLACED);
+    this.#held.set(keyOf(ref), {
+      released: new AbortController(),
+      over: Promise.withResolvers(),
+    });
+  }
+
+  /**
+   * Resolves when a hold is over and nothing of it is left but its workspace, which `release` frees.
+   *
+   * @throws The signal's reason; the next agent goes on with the hold.
+   */
+  async end(
+    { ref, until }: FoundHold,
+    release: () => void,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { executor, onHoldEnded, log } = this.#options;
+    const held = this.#held.get(keyOf(ref));
+    if (held === undefined) return;
+    const why = await this.#wait(ref, until, AbortSignal.any([signal, held.released.signal]));
+    signal.throwIfAborted();
+    const level = why === "lost" ? "warning" : "info";
+    log[level](why === "lost" ? "A hold is lost" : "A hold ends", { ...fieldsOf(ref), why });
+    await onHoldEnded(ref);
+    await executor.endHold?.(ref, signal);
+    release();
+    this.#forget(ref);
+    this.#held.delete(keyOf(ref));
+    held.over.resolve();
+  }
+
+  /** Ends a hold at once; returns `false` if there is none. */
+  async release(ref: AttemptRef, signal: AbortSignal): Promise<boolean> {
+    const held = this.#held.get(keyOf(ref));
+    if (held === undefined) return false;
+    held.released.abort(RELEASED);
+    await raceAbort(held.over.promise, signal);
+    return true;
+  }
+
+  /** @param either Aborts when the agent stops, too. */
+  async #wait(ref: AttemptRef, until: number, either: AbortSignal): Promise<string> {
+    const { executor, clock } = this.#options;
+    if (until === 0) return "lost";
+    const over = new AbortController();
+    const signal = AbortSignal.any([either, over.signal]);
+    const expired = clock.sleep(Math.max(0, until - clock.now()), { signal })
+      .then(() => "expired");
+    const gone = executor.holdGone?.(ref, signal)
+      .then(() => clock.now() < until - EARLY_MS ? "lost" : "expired");
+    try {
+      return await Promise.race([expired, ...(gone === undefined ? [] : [gone])]);
+    } catch (error) {
+      if (!either.aborted) throw error;
+      return either.reason === RELEASED ? "released" : "replaced by a newer one";
+    } finally {
+      void expired.catch(ignore("it is over"));
+      void gone?.catch(ignore("it is over"));
+      over.abort(RELEASED);
+    }
+  }
+
+  #forget(ref: AttemptRef): void {
+    try {
+      Deno.removeSync(holdFile(this.#options.stateDir, ref));
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+    }
+  }
+}
+
+/** The service manager's clock and ours may differ by as much. */
+const EARLY_MS = 2_000;
+
+const RELEASED = new DOMException("The hold is released", "AbortError");
+const REPLACED = new DOMException("A newer hold takes its place", "AbortError");
+
+function parseRecord(text: string | undefined) {
+  try {
+    return v.parse(recordSchema, JSON.parse(text ?? ""));
+  } catch {
+    // A power cut, or a job, damaged it: nothing is known of it.
+    return undefined;
+  }
+}
