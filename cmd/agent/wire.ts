@@ -5,7 +5,7 @@
  */
 import { agentHandler } from "@lib/spine/agent_link/agent_server.ts";
 import { AttemptHost } from "@lib/spine/attempts/attempt_host.ts";
-import type { AgentPart, DescriptorStore } from "@lib/api/feature.ts";
+import type { AgentPart, ContainerFinder, DescriptorStore } from "@lib/api/feature.ts";
 import type { Config } from "@lib/foundations/config/config.ts";
 import { HTTP, PROGRAM } from "@lib/foundations/config/program_keys.ts";
 import { agentSocketPath } from "@lib/foundations/config/agent_socket.ts";
@@ -69,11 +69,20 @@ export async function startAgent(input: AgentInput) {
   parts.use(lockDirectory({ directory, program: "cicd-agent", remedy: "it serves this project" }));
   const key = openKey(`${stateDir}/secrets.key`);
   const { env, umask, descriptors } = input;
+  const parted: AgentPart[] = [];
+  const containerOf: ContainerFinder = async (attempt, signal) => {
+    for (const part of parted) {
+      const found = await part.containerOf?.(attempt, signal);
+      if (found !== undefined) return found;
+    }
+    return undefined;
+  };
   const services = agentServices(
-    { project, config, env, umask, descriptors, clock, log },
+    { project, config, env, umask, descriptors, clock, log, containerOf },
     directory,
   );
   const features = await agentParts(services);
+  parted.push(...features);
   parts.defer(async () => {
     for (const feature of features) {
       feature[Symbol.dispose]?.();

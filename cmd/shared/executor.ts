@@ -65,7 +65,8 @@ export async function makeStandIn(
   services: Omit<Common, "project">,
   project: ProjectName,
 ): Promise<Executor> {
-  const own = { ...services, project, umask: 0o022, descriptors: NO_DESCRIPTORS };
+  const containerOf = () => Promise.resolve(undefined);
+  const own = { ...services, project, umask: 0o022, descriptors: NO_DESCRIPTORS, containerOf };
   const parts = await agentParts(agentServices(own, projectDirectory(own)));
   const executor = await makeExecutor(own, parts);
   const dispose = executor[Symbol.asyncDispose].bind(executor);

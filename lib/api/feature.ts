@@ -14,6 +14,7 @@ import type { JobId, ProjectName } from "@lib/core/ids.ts";
 import type { Logger } from "@lib/core/logger.ts";
 import type { TaskGroup } from "@lib/core/task_group.ts";
 import type { Config, Section } from "@lib/foundations/config/config.ts";
+import type { EngineAddress } from "@lib/foundations/docker/find_engine.ts";
 import type { BodyLimits } from "@lib/foundations/http/body.ts";
 import type { Metric } from "@lib/foundations/metrics/metric.ts";
 import type { WebSocketSession } from "@lib/foundations/http/web_socket.ts";
@@ -217,9 +218,17 @@ export interface AgentPart extends Partial<Disposable>, Partial<AsyncDisposable>
   readonly steps?: readonly AttemptStep[];
   /** Makes the executor of jobs in containers; called by the first job that needs it. */
   readonly containers?: () => Promise<Executor>;
+  /** Finds the running container of a job that has one. */
+  readonly containerOf?: ContainerFinder;
   /** Background work. */
   readonly tasks?: Readonly<Record<string, (signal: AbortSignal) => Promise<void>>>;
 }
+
+/** Finds the running container of a job, and its engine. */
+export type ContainerFinder = (
+  attempt: AttemptHandle,
+  signal: AbortSignal,
+) => Promise<{ readonly address: EngineAddress; readonly container: string } | undefined>;
 
 /** A store of descriptors that outlives this process. */
 export interface DescriptorStore {
@@ -246,6 +255,8 @@ export interface AgentServices {
   readonly units: () => Promise<((signal: AbortSignal) => Promise<UnitManager>) | undefined>;
   /** Returns the environment of a job, without its secrets. */
   readonly environmentOf: (attempt: AttemptHandle) => Readonly<Record<string, string>>;
+  /** Finds the running container of a job, through the feature that runs it. */
+  readonly containerOf: ContainerFinder;
   /** The service manager's store of descriptors, and what an earlier agent has left there. */
   readonly descriptors: DescriptorStore;
   /** Loads the runner of helper programs (git, tar) that a later agent of the project can find. */

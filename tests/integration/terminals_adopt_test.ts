@@ -45,8 +45,6 @@ async function adopt(record: string | undefined) {
   await using host = new TerminalHost({
     project,
     programs,
-    binding: { open: never, resize: never, process: never, fork: never },
-    calls: { writeSome: never, writable: never, close: never },
     rules: never,
     programOf: never,
     directory,
@@ -113,6 +111,7 @@ Deno.test("an agent whose terminals cannot be taken over starts nevertheless, an
     umask: 0o22,
     units: () => Promise.resolve(undefined),
     environmentOf: () => ({}),
+    containerOf: () => Promise.resolve(undefined),
     descriptors,
     helperRunner: () => Promise.reject(new Error("not here")),
   });

@@ -39,6 +39,13 @@ export function part({ project, config, env, log, clock, helperRunner }: AgentSe
         log,
       });
     },
+    async containerOf(attempt, signal) {
+      if (attempt.spec.container === undefined) return undefined;
+      const { findContainer } = await import("@lib/features/containers/container_start.ts");
+      const engine = await (await engines()).engine();
+      const found = await findContainer(engine, attempt, { stateDir, signal });
+      return found && { address: engine.address, container: found.id };
+    },
     steps: [
       {
         name: "image",

@@ -7,7 +7,7 @@ import { accountReader } from "@lib/core/account.ts";
 import { withDeadline } from "@lib/core/abort.ts";
 import { CicdError, ignore } from "@lib/core/errors.ts";
 import type { AgentPart, AgentServices } from "@lib/api/feature.ts";
-import { PROGRAM } from "@lib/foundations/config/program_keys.ts";
+import { ENGINE, PROGRAM } from "@lib/foundations/config/program_keys.ts";
 import { directoriesIn } from "@lib/foundations/files/records.ts";
 import { TERMINALS } from "@lib/features/terminals/keys.ts";
 import type { TerminalHost } from "@lib/features/terminals/terminal_host.ts";
@@ -77,12 +77,25 @@ export function part(services: AgentServices): AgentPart {
 }
 
 async function openHost(
-  { project, config, env, clock, log, libDir, umask, units, descriptors, environmentOf }:
-    AgentServices,
+  {
+    project,
+    config,
+    env,
+    clock,
+    log,
+    libDir,
+    umask,
+    units,
+    descriptors,
+    environmentOf,
+    containerOf,
+  }: AgentServices,
   directory: string,
 ): Promise<TerminalHost> {
   const { TerminalHost } = await import("@lib/features/terminals/terminal_host.ts");
   const { terminalProgram } = await import("@lib/features/terminals/terminal_program.ts");
+  const { containerPrograms } = await import("@lib/features/terminals/container_programs.ts");
+  const { findEngine } = await import("@lib/foundations/docker/find_engine.ts");
   const { loadBinding } = await import("@lib/foundations/terminal/native.ts");
   const { Libc } = await import("@lib/foundations/systemd/libc.ts");
   const binding = loadBinding(libDir);
@@ -93,7 +106,7 @@ async function openHost(
   const makePrograms = async () => {
     if (connect === undefined) {
       const { directPrograms } = await import("@lib/features/terminals/direct_programs.ts");
-      return directPrograms({ binding, umask, clock, setCloseOnExec });
+      return directPrograms({ binding, calls: libc, umask, clock, setCloseOnExec });
     }
     const { unitPrograms } = await import("@lib/features/terminals/unit_programs.ts");
     return unitPrograms({
@@ -113,18 +126,20 @@ async function openHost(
   const account = accountReader(env);
   return new TerminalHost({
     project,
-    programs: await makePrograms(),
-    binding,
-    calls: libc,
+    programs: containerPrograms({
+      others: await makePrograms(),
+      address: () => findEngine({ host: config().of(ENGINE).host, env }),
+      clock,
+    }),
     rules: () => config().ofProject(TERMINALS, project),
-    async programOf({ command, attempt }) {
+    async programOf({ command, attempt }, signal) {
       if (attempt === undefined) {
         return terminalProgram(command, { account: account(), project, config: config(), env });
       }
       const { jobPlace } = await import("@lib/features/terminals/job_place.ts");
       const usesUnits = connect !== undefined;
-      const options = { project, stateDir, account: account(), usesUnits, environmentOf };
-      return await jobPlace(attempt, command, options);
+      const own = { project, stateDir, account: account(), usesUnits };
+      return await jobPlace(attempt, command, { ...own, environmentOf, containerOf, signal });
     },
     directory,
     recordings: `${stateDir}/projects/${project}/recordings`,

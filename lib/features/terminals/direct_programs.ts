@@ -6,6 +6,7 @@
 import { constants } from "node:os";
 import type { Clock } from "@lib/core/clock.ts";
 import { endMarked } from "@lib/foundations/process/marked_helpers.ts";
+import { type DescriptorCalls, Pty } from "@lib/foundations/terminal/pty.ts";
 import type { PtyBinding } from "@lib/foundations/terminal/native.ts";
 import type { ProgramEnd, Programs } from "@lib/features/terminals/program.ts";
 
@@ -15,6 +16,7 @@ const GRACE_MS = 2_000;
 /** Options for {@linkcode directPrograms}. */
 export interface DirectOptions {
   readonly binding: PtyBinding;
+  readonly calls: DescriptorCalls;
   /** Of the programs. */
   readonly umask: number;
   readonly clock: Clock;
@@ -23,7 +25,7 @@ export interface DirectOptions {
 
 /** Makes the way to start programs as children. */
 export function directPrograms(
-  { binding, umask, clock, setCloseOnExec }: DirectOptions,
+  { binding, calls, umask, clock, setCloseOnExec }: DirectOptions,
 ): Programs {
   const living = new Set<() => void>();
   return {
@@ -62,8 +64,9 @@ export function directPrograms(
       const hangUp = () => send(-pid, "SIGHUP");
       living.add(hangUp);
       return Promise.resolve({
-        master: fd,
         device: pty,
+        open: (onData) => new Pty({ master: fd, binding, calls, onData }),
+        foreground: () => binding.process(fd, pty),
         ended: ended.promise,
         async stop() {
           hangUp();

@@ -12,6 +12,7 @@ import { readSlot, readSpec } from "@lib/spine/attempts/attempt_files.ts";
 import { workdirOf } from "@lib/spine/executors/job_program.ts";
 import { attemptDirectory, holdFile } from "@lib/spine/jobs/attempt_directory.ts";
 import type { AttemptHandle } from "@lib/spine/jobs/executor.ts";
+import type { ContainerPlace } from "@lib/features/terminals/program.ts";
 import { COLOURS, found, type TerminalProgram } from "@lib/features/terminals/terminal_program.ts";
 
 /** Options for {@linkcode jobPlace}. */
@@ -23,6 +24,12 @@ export interface JobPlaceOptions {
   readonly usesUnits: boolean;
   /** Returns the environment of a job, without its secrets. */
   readonly environmentOf: (attempt: AttemptHandle) => Readonly<Record<string, string>>;
+  /** Finds the running container of a job. */
+  readonly containerOf: (
+    attempt: AttemptHandle,
+    signal: AbortSignal,
+  ) => Promise<ContainerPlace | undefined>;
+  readonly signal: AbortSignal;
 }
 
 /**
@@ -34,7 +41,7 @@ export interface JobPlaceOptions {
 export async function jobPlace(
   attempt: { readonly jobId: JobId; readonly number: number },
   command: readonly string[],
-  { project, stateDir, account, usesUnits, environmentOf }: JobPlaceOptions,
+  { project, stateDir, account, usesUnits, environmentOf, containerOf, signal }: JobPlaceOptions,
 ): Promise<TerminalProgram> {
   const ref = { project, ...attempt };
   const directory = attemptDirectory(
@@ -49,7 +56,17 @@ export async function jobPlace(
   const isHeld = existsSync(holdFile(stateDir, ref));
   if (!isHeld && existsSync(directory.outcomeFile)) throw refused("it has ended and is not held");
   if (spec.container !== undefined) {
-    throw refused("it has a container, which terminals do not enter yet");
+    const container = await containerOf({ ref, spec, directory }, signal);
+    if (container === undefined) throw refused("its container does not run");
+    return {
+      shown: command.length === 0 ? "sh" : command.join(" "),
+      argv: ["/bin/sh", "-c", within(spec.secretNames), "sh", ...command],
+      env: COLOURS,
+      // Its own, and its own limits.
+      workdir: "",
+      limits: {},
+      container,
+    };
   }
   if (!isHeld && !usesUnits) {
     throw refused(
@@ -66,4 +83,10 @@ export async function jobPlace(
     limits: usesUnits ? {} : spec.limits,
     ...(usesUnits ? { unit: isHeld ? holdUnitName(ref) : jobUnitName(ref) } : {}),
   };
+}
+
+/** Returns the script that runs a command in a container, whose own environment has the secrets. */
+function within(secretNames: readonly string[]): string {
+  const unset = secretNames.length === 0 ? "" : `unset ${secretNames.join(" ")}; `;
+  return `${unset}[ $# -gt 0 ] && exec "$@"; command -v bash >/dev/null && exec bash; exec sh`;
 }

@@ -4,7 +4,14 @@
  * @module
  */
 import type { UnitName } from "@lib/foundations/systemd/unit_name.ts";
-import type { TerminalSize } from "@lib/foundations/terminal/pty.ts";
+import type { EngineAddress } from "@lib/foundations/docker/find_engine.ts";
+import type { TerminalLine, TerminalSize } from "@lib/foundations/terminal/pty.ts";
+
+/** A running container. */
+export interface ContainerPlace {
+  readonly address: EngineAddress;
+  readonly container: string;
+}
 
 /** A program to start in a terminal. */
 export interface ProgramRequest extends TerminalSize {
@@ -16,6 +23,8 @@ export interface ProgramRequest extends TerminalSize {
   readonly maxMs: number;
   /** The unit whose cgroup the program runs in, and with which it ends; absent: one of its own. */
   readonly unit?: UnitName;
+  /** The container that it runs in. */
+  readonly container?: ContainerPlace;
   readonly limits: {
     readonly cpu?: number;
     readonly memoryBytes?: number;
@@ -35,10 +44,12 @@ export interface ProgramEnd {
 
 /** A running program and its terminal. */
 export interface RunningProgram {
-  readonly master: number;
-  readonly slave?: number;
-  /** The path of the terminal's device. */
+  /** The path of the terminal's device, or another name of the terminal. */
   readonly device: string;
+  /** Opens the terminal; called once. */
+  open(onData: (bytes: Uint8Array<ArrayBuffer>) => void): TerminalLine;
+  /** Returns the name of the program in the foreground, as far as it is known. */
+  foreground(): string | undefined;
   /** Resolves when nothing of the program is left. */
   readonly ended: Promise<ProgramEnd>;
   /** Ends the program and everything that it has started. */

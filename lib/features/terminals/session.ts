@@ -12,7 +12,7 @@ import { CicdError, ignore } from "@lib/core/errors.ts";
 import { raceAbort } from "@lib/core/abort.ts";
 import type { Logger } from "@lib/core/logger.ts";
 import type { WebSocketPeer } from "@lib/foundations/http/web_socket.ts";
-import type { Pty, TerminalSize } from "@lib/foundations/terminal/pty.ts";
+import type { TerminalLine, TerminalSize } from "@lib/foundations/terminal/pty.ts";
 import {
   parseRequest,
   type TerminalEnd,
@@ -27,7 +27,7 @@ export interface SessionOptions {
   readonly id: string;
   readonly size: TerminalSize;
   /** Opens the terminal's master. */
-  readonly open: (onData: (bytes: Uint8Array<ArrayBuffer>) => void) => Pty;
+  readonly open: (onData: (bytes: Uint8Array<ArrayBuffer>) => void) => TerminalLine;
   /** Where a later agent finds the screen. */
   readonly screenFile?: string;
   readonly recording?: Recording;
@@ -57,7 +57,7 @@ const UNREAD_ANSWERS_BYTES = 4 * 1024;
 /** A session, from its start to the end of its program. */
 export class TerminalSession implements Disposable {
   readonly #options: SessionOptions;
-  readonly #pty: Pty;
+  readonly #pty: TerminalLine;
   readonly #history: ScreenHistory;
   readonly #viewers = new Set<Viewer>();
   readonly #ended = Promise.withResolvers<TerminalEnd>();

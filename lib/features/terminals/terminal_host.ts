@@ -15,8 +15,6 @@ import {
   writeAtomicSync,
 } from "@lib/foundations/files/records.ts";
 import type { WebSocketSession } from "@lib/foundations/http/web_socket.ts";
-import type { PtyBinding } from "@lib/foundations/terminal/native.ts";
-import { type DescriptorCalls, Pty } from "@lib/foundations/terminal/pty.ts";
 import type { TerminalRules } from "@lib/features/terminals/keys.ts";
 import type { ProgramEnd, Programs, RunningProgram } from "@lib/features/terminals/program.ts";
 import {
@@ -36,11 +34,12 @@ import type { TerminalAnswer } from "@lib/features/terminals/answers.ts";
 export interface TerminalHostOptions {
   readonly project: ProjectName;
   readonly programs: Programs;
-  readonly binding: PtyBinding;
-  readonly calls: DescriptorCalls;
   readonly rules: () => TerminalRules;
   /** Finds the program of an order; no command is the account's shell. */
-  readonly programOf: (order: TerminalOrder) => TerminalProgram | Promise<TerminalProgram>;
+  readonly programOf: (
+    order: TerminalOrder,
+    signal: AbortSignal,
+  ) => TerminalProgram | Promise<TerminalProgram>;
   /** Holds a directory for each open terminal; it must not survive the machine's end. */
   readonly directory: string;
   readonly recordings: string;
@@ -117,7 +116,7 @@ export class TerminalHost implements AsyncDisposable {
 
   /** Lists the open terminals. */
   list(): readonly TerminalAnswer[] {
-    const { project, clock, binding } = this.#options;
+    const { project, clock } = this.#options;
     const now = clock.now();
     return [...this.#open.values()].map(({ record, session, program }) => ({
       id: record.id,
@@ -126,7 +125,7 @@ export class TerminalHost implements AsyncDisposable {
       by: record.by,
       command: tame(record.command),
       title: tame(session.title),
-      foreground: tame(binding.process(program.master, program.device) ?? ""),
+      foreground: tame(program.foreground() ?? ""),
       started_at: toRfc3339(record.started_at),
       idle_seconds: Math.floor((now - session.usedAt) / 1_000),
       columns: session.size.columns,
@@ -191,7 +190,7 @@ export class TerminalHost implements AsyncDisposable {
     const recorded = this.#isRecorded(order);
     this.#starting++;
     try {
-      const program = await programOf(order);
+      const program = await programOf(order, signal);
       Deno.mkdirSync(`${directory}/${id}`, { recursive: true, mode: 0o700 });
       const running = await programs.start({ ...program, id, maxMs, columns, rows }, signal);
       const command = program.shown.slice(0, 1_000);
@@ -264,15 +263,13 @@ export class TerminalHost implements AsyncDisposable {
     program: RunningProgram,
     recording: Recording | undefined,
   ): OpenTerminal {
-    const { binding, calls, clock, log, directory, programs } = this.#options;
+    const { clock, log, directory, programs } = this.#options;
     const { id } = record;
     const recordFile = `${directory}/${id}/record.json`;
-    const { master, slave } = program;
     const session = new TerminalSession({
       id,
       size: record,
-      open: (onData) =>
-        new Pty({ master, ...(slave === undefined ? {} : { slave }), binding, calls, onData }),
+      open: (onData) => program.open(onData),
       ...(programs.outlivesAgent ? { screenFile: `${directory}/${id}/screen` } : {}),
       ...(recording === undefined ? {} : { recording }),
       onResized: (size) => writeAtomicSync(recordFile, JSON.stringify({ ...record, ...size })),

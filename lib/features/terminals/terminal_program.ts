@@ -5,6 +5,7 @@
  */
 import type { Account } from "@lib/core/account.ts";
 import type { ProjectName } from "@lib/core/ids.ts";
+import type { ContainerPlace } from "@lib/features/terminals/program.ts";
 import type { UnitName } from "@lib/foundations/systemd/unit_name.ts";
 import type { Config } from "@lib/foundations/config/config.ts";
 import { mayPass } from "@lib/foundations/process/scrubbed_env.ts";
@@ -19,6 +20,8 @@ export interface TerminalProgram {
   readonly workdir: string;
   /** The unit in whose cgroup it runs. */
   readonly unit?: UnitName;
+  /** The container that it runs in. */
+  readonly container?: ContainerPlace;
   readonly limits: {
     readonly cpu?: number;
     readonly memoryBytes?: number;

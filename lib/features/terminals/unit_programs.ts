@@ -17,7 +17,7 @@ import { readIfThere, removeIfThere } from "@lib/foundations/files/records.ts";
 import { projectSliceName, terminalUnitName } from "@lib/foundations/systemd/unit_name.ts";
 import { type UnitProperty, unitProperty } from "@lib/foundations/systemd/unit_property.ts";
 import { KEPT_PREFIX } from "@lib/foundations/systemd/listen_fds.ts";
-import type { DescriptorCalls } from "@lib/foundations/terminal/pty.ts";
+import { type DescriptorCalls, Pty } from "@lib/foundations/terminal/pty.ts";
 import type { PtyBinding } from "@lib/foundations/terminal/native.ts";
 import { ManagerLink } from "@lib/spine/executors/manager_link.ts";
 import { recordResultArgv } from "@lib/spine/executors/record_result.ts";
@@ -76,8 +76,9 @@ export function unitPrograms(options: UnitProgramsOptions): Programs {
   };
 
   const running = (id: string, device: string, fds: Descriptors): RunningProgram => ({
-    ...fds,
     device,
+    open: (onData) => new Pty({ ...fds, binding, calls, onData }),
+    foreground: () => binding.process(fds.master, device),
     ended: endOf(id),
     async stop() {
       using deadline = withDeadline(never.signal, MANAGER_MS, "the service manager");

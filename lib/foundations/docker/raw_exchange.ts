@@ -146,10 +146,11 @@ function formatRequest(method: RawRequest["method"], target: string, body: unkno
 
 const ENCODER = new TextEncoder();
 
-type Connection = Pick<Deno.Conn, "read" | "write" | "close">;
+/** A connection to the engine. */
+export type Connection = Pick<Deno.Conn, "read" | "write" | "close">;
 
 /** Connects; a stopped engine, or a network that drops packets, is waited for by the kernel only. */
-async function connectInTime(
+export async function connectInTime(
   address: EngineAddress,
   what: string,
   signal: AbortSignal,
@@ -177,7 +178,8 @@ async function connect(address: EngineAddress): Promise<Connection> {
   return await Deno.connectTls({ hostname, port, caCerts: [ca], cert, key });
 }
 
-async function writeAll(connection: Connection, bytes: Uint8Array): Promise<void> {
+/** Writes all bytes. */
+export async function writeAll(connection: Connection, bytes: Uint8Array): Promise<void> {
   for (let at = 0; at < bytes.length;) at += await connection.write(bytes.subarray(at));
 }
 

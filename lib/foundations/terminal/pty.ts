@@ -21,6 +21,24 @@ export interface DescriptorCalls {
   close(fd: number): void;
 }
 
+/** An open terminal, as who shows it uses it. Disposing it hangs it up. */
+export interface TerminalLine extends Disposable {
+  /** Resolves when nothing more can be read. */
+  readonly ended: Promise<void>;
+  /** Bytes that wait until the program reads. */
+  readonly unwritten: number;
+  /** Stops reading: the program is held once the buffers are full. */
+  pause(): void;
+  /** Reads on. */
+  resume(): void;
+  /** Writes what was typed; resolves once the terminal has taken it, or is closed. */
+  write(bytes: Uint8Array<ArrayBuffer>): Promise<void>;
+  /** Tells the program the size. */
+  resize(size: TerminalSize): void;
+  /** Lets the terminal end with its program: once that is gone, what is left is read, and no more. */
+  closeSlave(): void;
+}
+
 /** Options for {@linkcode Pty}. */
 export interface PtyOptions {
   readonly master: number;
@@ -37,7 +55,7 @@ const WAIT_MS = 1_000;
 const WRITE_BYTES = 16 * 1024;
 
 /** An open master. Disposing it hangs up the terminal. */
-export class Pty implements Disposable {
+export class Pty implements TerminalLine {
   readonly #options: PtyOptions;
   readonly #stream: ReadStream;
   readonly #ended = Promise.withResolvers<void>();
