@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import * as fc from "fast-check";
 import { EventData } from "@lib/features/llm_proxy/event_data.ts";
 import { JsonFields } from "@lib/features/llm_proxy/json_fields.ts";
 
@@ -48,6 +49,45 @@ Deno.test("JsonFields finds the wanted fields, at their level only, cut at every
   for (let cut = 0; cut <= bytes.length; cut++) assert.deepEqual(scan(bytes, [cut]), [FOUND]);
   assert.deepEqual(scan(bytes, Array.from(bytes, (_, index) => index)), [FOUND]);
   assert.deepEqual(scan(JSON.stringify(JSON.parse(DOCUMENT), null, 2)), [FOUND]);
+});
+
+/** The wanted fields, as a parser of whole documents finds them. */
+function reference(document: unknown): Record<string, unknown> {
+  const at = (value: unknown, path: readonly string[]): unknown => {
+    const [name, ...rest] = path;
+    if (name === undefined) return value;
+    const isObject = typeof value === "object" && value !== null && !Array.isArray(value);
+    return isObject ? at(new Map(Object.entries(value)).get(name), rest) : undefined;
+  };
+  return Object.fromEntries(
+    [...WANTED].map((path) => [path, at(document, path.split("."))])
+      .filter(([, value]) => value !== undefined),
+  );
+}
+
+Deno.test("JsonFields finds what a parser of the whole document finds, for any document and any cuts", () => {
+  const { tree } = fc.letrec((tie) => ({
+    tree: fc.oneof(
+      { depthSize: "small", withCrossShrink: true },
+      fc.oneof(fc.string(), fc.string({ unit: "binary" }), fc.double(), fc.constant(null)),
+      fc.array(tie("tree"), { maxLength: 3 }),
+      fc.dictionary(
+        fc.constantFrom("model", "usage", "message", "a", "b", "c", "n", '"}', "\\"),
+        tie("tree"),
+      ),
+    ),
+  }));
+  const document = fc.dictionary(fc.constantFrom("usage", "message", "a", "n", "x"), tree);
+  fc.assert(
+    fc.property(document, fc.array(fc.nat(400)), fc.boolean(), (value, cuts, isIndented) => {
+      const text = JSON.stringify(value, null, isIndented ? 2 : undefined);
+      const bytes = new TextEncoder().encode(text);
+      const within = cuts.filter((cut) => cut < bytes.length).sort((one, other) => one - other);
+      const wanted = reference(JSON.parse(text));
+      assert.deepEqual(scan(bytes, within), Object.keys(wanted).length === 0 ? [] : [wanted]);
+    }),
+    { numRuns: 200 },
+  );
 });
 
 Deno.test("JsonFields reads documents in a row, in lines, and as elements of an array", () => {
