@@ -14,6 +14,7 @@ import {
   type Count,
   counted,
   COUNTED_FIELDS,
+  isNothing,
   NOTHING,
 } from "@lib/features/llm_proxy/token_count.ts";
 
@@ -24,7 +25,7 @@ export interface AnswerForm {
 }
 
 /** Why the tokens of an answer are unknown. */
-export type Uncounted = "type" | "encoding" | "damaged" | "too_long";
+export type Uncounted = "type" | "encoding" | "damaged" | "too_long" | "no_usage";
 
 /** The outcome of a tap. */
 export interface Tapped {
@@ -40,6 +41,7 @@ const MAX_DECODED = 64 * 1024 * 1024;
 export class AnswerTap {
   readonly #scan: { feed(bytes: Uint8Array): void } | undefined;
   readonly #coding: string;
+  readonly #isStream: boolean;
   /** Made for the first bytes. */
   #decoder: Transform | "none" | undefined;
   readonly #isDecoded = Promise.withResolvers<void>();
@@ -55,7 +57,8 @@ export class AnswerTap {
       },
     });
     const type = contentType.toLowerCase();
-    if (type.startsWith("text/event-stream")) this.#scan = new EventData(fields);
+    this.#isStream = type.startsWith("text/event-stream");
+    if (this.#isStream) this.#scan = new EventData(fields);
     else if (/[/+-](x-)?(nd)?json/.test(type)) this.#scan = fields;
     else this.#uncounted = "type";
     this.#coding = contentEncoding.trim().toLowerCase();
@@ -83,6 +86,10 @@ export class AnswerTap {
         await this.#isDecoded.promise;
       }
       decoder.destroy();
+    }
+    // Other answers, such as a list of models, have none.
+    if (this.#isStream && this.#decoded > 0 && isNothing(this.#count)) {
+      this.#uncounted ??= "no_usage";
     }
     return {
       count: this.#count,

@@ -157,7 +157,12 @@ export class LlmProxy implements Disposable {
     this.#metrics.exchanged(provider, outcome);
     this.#tell(provider, outcome);
     if (outcome.kind !== "failed" && outcome.tapped !== undefined) {
-      this.#record(target, outcome.tapped);
+      const { tapped } = outcome;
+      // Of an answer that breaks off, the tokens may have been to come.
+      if (tapped.uncounted === "no_usage" && outcome.kind === "answered") {
+        this.#sayNoUsage(provider);
+      }
+      this.#record(target, tapped);
     }
   }
 
@@ -202,6 +207,15 @@ export class LlmProxy implements Disposable {
       if (!(error instanceof CicdError)) throw error;
       log.warning("The usage of a language model could not be stored", { provider, error });
     }
+  }
+
+  #sayNoUsage(provider: string): void {
+    if (this.#said.has(provider)) return;
+    this.#said.add(provider);
+    this.#options.log.warning("A language model streams answers without their tokens", {
+      provider,
+      hint: "clients of OpenAI's API ask for them by stream_options.include_usage",
+    });
   }
 
   #sayUnpriced(provider: string, model: string): void {

@@ -274,6 +274,9 @@ Deno.test("AnswerTap says what it cannot count, and never fails", async () => {
   assert.equal(await uncounted(bytes, { coding: "br" }), "damaged");
   assert.equal(await uncounted(bytes, { coding: "zstd" }), "damaged");
   assert.equal(await uncounted(new Uint8Array(), { coding: "gzip" }), undefined);
+  const silent = encoder.encode(events({ model: "gpt-4o", choices: [{ delta: {} }] }));
+  assert.equal(await uncounted(silent, { type: "text/event-stream" }), "no_usage");
+  assert.equal(await uncounted(encoder.encode('{"data":[]}')), undefined);
 });
 
 Deno.test("AnswerTap ends the scan of an answer that grows without end", async () => {
