@@ -17,9 +17,11 @@ Deno.test("the recording has the README's commands, from the installation on", a
   }
 });
 
-Deno.test("the picture is that of the recording", async () => {
-  const text = await read("docs/img/first-minutes.cast");
-  const recording = parseCast(text);
-  assert.equal(writeCast(recording), text);
-  assert.equal(drawRecording(recording), await read("docs/img/first-minutes.svg"));
+Deno.test("each picture is that of its recording", async () => {
+  for (const name of ["first-minutes", "top"]) {
+    const text = await read(`docs/img/${name}.cast`);
+    const recording = parseCast(text);
+    assert.equal(writeCast(recording), text);
+    assert.equal(drawRecording(recording), await read(`docs/img/${name}.svg`));
+  }
 });
