@@ -24,7 +24,7 @@ import {
   holdsPath,
   projectsIn,
 } from "@lib/spine/jobs/attempt_directory.ts";
-import type { Job } from "@lib/spine/jobs/model.ts";
+import { isTerminal, type Job } from "@lib/spine/jobs/model.ts";
 
 /** Time for an agent to start, and to end a hold. */
 const AGENT_MS = 30_000;
@@ -53,7 +53,7 @@ class RunnerHolds implements Disposable {
   constructor(services: RunnerServices) {
     this.#services = services;
     this.#listening = services.events.listen((job, before) => {
-      if (before?.heldUntil === undefined || job.heldUntil !== undefined) return;
+      if (before === undefined || !losesHold(job, before)) return;
       this.#tell({ project: job.spec.project, jobId: job.id, number: before.attempt });
     });
   }
@@ -192,6 +192,15 @@ class RunnerHolds implements Disposable {
       await send();
     }
   }
+}
+
+/** Tells if a change of a job leaves its agent with a hold that nobody wants. */
+function losesHold(job: Job, before: Job): boolean {
+  if (before.heldUntil !== undefined) return job.heldUntil === undefined;
+  // After a retry on request, an agent does not know that its policy allows further attempts.
+  const isQueuedAgain = job.state === "queued" && job.retryBase > 0 &&
+    before.state !== "queued" && !isTerminal(before.state);
+  return isQueuedAgain && job.attempt === before.attempt && (job.spec.holdMs ?? 0) > 0;
 }
 
 function refOf({ id, spec, attempt }: Job): AttemptRef {

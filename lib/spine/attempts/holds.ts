@@ -8,6 +8,7 @@
  */
 import * as v from "valibot";
 import { raceAbort } from "@lib/core/abort.ts";
+import { Backoff } from "@lib/core/backoff.ts";
 import type { Clock } from "@lib/core/clock.ts";
 import { ignore, messageOf } from "@lib/core/errors.ts";
 import { parseJobId, type ProjectName } from "@lib/core/ids.ts";
@@ -125,7 +126,7 @@ export class Holds {
     release: () => void,
     signal: AbortSignal,
   ): Promise<void> {
-    const { executor, onHoldEnded, log } = this.#options;
+    const { onHoldEnded, log } = this.#options;
     const held = this.#held.get(keyOf(ref));
     if (held === undefined) return;
     const why = await this.#wait(ref, until, AbortSignal.any([signal, held.released.signal]));
@@ -133,7 +134,7 @@ export class Holds {
     const level = why === "lost" ? "warning" : "info";
     log[level](why === "lost" ? "A hold is lost" : "A hold ends", { ...fieldsOf(ref), why });
     await onHoldEnded(ref);
-    await executor.endHold?.(ref, signal);
+    await this.#endPlace(ref, signal);
     release();
     this.#forget(ref);
     this.#held.delete(keyOf(ref));
@@ -168,6 +169,21 @@ export class Holds {
       void expired.catch(ignore("it is over"));
       void gone?.catch(ignore("it is over"));
       over.abort(RELEASED);
+    }
+  }
+
+  /** Tries until the service manager has heard. */
+  async #endPlace(ref: AttemptRef, signal: AbortSignal): Promise<void> {
+    const { executor, clock, log } = this.#options;
+    const backoff = new Backoff({ firstMs: 100, maxMs: 60_000 });
+    while (true) {
+      try {
+        return await executor.endHold?.(ref, signal);
+      } catch (error) {
+        signal.throwIfAborted();
+        log.warning("Cannot end a hold yet; trying again", { ...fieldsOf(ref), error });
+        await clock.sleep(backoff.next(), { signal });
+      }
     }
   }
 

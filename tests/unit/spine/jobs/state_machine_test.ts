@@ -52,6 +52,33 @@ for (const [state, event, wanted] of TABLE) {
   });
 }
 
+Deno.test("transition() keeps a hold until it is released, cancelled or retried; the result stays", () => {
+  const outcome = makeOutcome({ state: "failed", exitCode: 3, heldUntil: 100 });
+  const ended = transition(makeJob({ state: "running", attempt: 1 }), {
+    kind: "ended",
+    attempt: 1,
+    outcome,
+  });
+  assert.ok(ended.kind === "changed");
+  assert.deepEqual([ended.job.state, ended.job.heldUntil], ["failed", 100]);
+  const events: readonly (readonly [JobEvent, string])[] = [
+    [{ kind: "released", attempt: 1 }, "failed"],
+    [{ kind: "cancel_requested", cancel, at: 99 }, "failed"],
+    [{ kind: "retry_requested", at: 99 }, "queued"],
+  ];
+  for (const [event, state] of events) {
+    const result = transition(ended.job, event);
+    assert.ok(result.kind === "changed");
+    assert.deepEqual([result.job.state, result.job.heldUntil], [state, undefined]);
+  }
+  assert.equal(transition(ended.job, { kind: "released", attempt: 2 }).kind, "refused");
+  // A hold that has passed by itself is none.
+  assert.equal(
+    transition(ended.job, { kind: "cancel_requested", cancel, at: 100 }).kind,
+    "refused",
+  );
+});
+
 Deno.test("transition() clears what an earlier attempt left when the next is claimed", () => {
   const failed = makeOutcome({ state: "failed", exitCode: 3, usage: { cpuSeconds: 1 } });
   const job = makeJob({
