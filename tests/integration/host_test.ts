@@ -9,6 +9,7 @@ Deno.test("/v1/host shows the machine, and what a job at work uses of it", async
   await bench.start();
   const { body: first } = await bench.json("GET", "/v1/host?sample");
   assert.equal(first.inventory, null);
+  assert.equal(first.platform, null);
   assert.deepEqual(first.jobs, []);
   assert(first.cpu.count >= 1 && first.cpu.busy_seconds > 0);
   assert(first.memory.total_bytes > first.memory.available_bytes);
@@ -48,6 +49,9 @@ Deno.test("/v1/host takes the inventory once, and the next runner knows it", asy
   assert.deepEqual((await Deno.stat(`${bench.stateDir}/host.json`)).mtime, mtime);
   const shown = await bench.cli(["host"]);
   assert.equal(shown.code, 0, shown.stderr);
+  const { provider, distro } = (await bench.json("GET", "/v1/host")).body.platform;
+  assert.match(distro, /^[a-z]/);
+  if (provider !== null) assert.match(shown.stdout, new RegExp(`^platform {2}.*${provider}`, "m"));
   assert.match(shown.stdout, /^processor {2}.*cores\)$/m);
 });
 

@@ -5,7 +5,7 @@
  */
 import * as v from "valibot";
 import { DISK_USES } from "@lib/foundations/host/host_sample.ts";
-import { count, jobId, project, time } from "@lib/api/answers.ts";
+import { added, count, jobId, project, time } from "@lib/api/answers.ts";
 
 const amount = v.pipe(v.number(), v.minValue(0));
 const maybe = v.nullable(amount);
@@ -58,6 +58,17 @@ export const hostSchema = v.object({
     v.nullable(inventorySchema),
     v.description("null: left out, or not yet known; it is taken once per boot"),
   ),
+  platform: added(v.pipe(
+    v.nullable(v.object({
+      provider: v.pipe(
+        v.nullable(v.string()),
+        v.description("Such as `fly`, `kubernetes`, `docker`; null: none that is known"),
+      ),
+      region: v.nullable(v.string()),
+      distro: v.pipe(v.nullable(v.string()), v.description("`ID` of os-release")),
+    })),
+    v.description("Where the runner lives, as its environment and files tell; null: left out"),
+  )),
   uptime_seconds: amount,
   load: v.pipe(v.array(amount), v.description("Over 1, 5 and 15 minutes")),
   cpu: v.pipe(

@@ -8,6 +8,7 @@ import type { hostSchema, inventorySchema } from "@lib/features/host/answers.ts"
 import type { HostView } from "@lib/features/host/host_view.ts";
 import type { CgroupUse } from "@lib/foundations/host/cgroups.ts";
 import type { Inventory } from "@lib/foundations/host/inventory.ts";
+import type { FoundPlatform } from "@lib/foundations/host/platform.ts";
 import type { CpuSeconds, Pressure } from "@lib/foundations/host/proc_text.ts";
 
 type HostAnswer = v.InferInput<typeof hostSchema>;
@@ -15,11 +16,19 @@ type HostAnswer = v.InferInput<typeof hostSchema>;
 /** Makes the answer, without its time. */
 export function toHostAnswer(
   { sample, cgroups, runner, agents, projects, jobs }: HostView,
-  inventory: Inventory | undefined,
+  { inventory, platform }: {
+    readonly inventory: Inventory | undefined;
+    readonly platform: FoundPlatform | undefined;
+  },
 ): Omit<HostAnswer, "at"> {
   const { cpu, memory, disks, pressure, network } = sample;
   return {
     inventory: inventory === undefined ? null : toInventoryAnswer(inventory),
+    platform: platform === undefined ? null : {
+      provider: platform.provider ?? null,
+      region: platform.region ?? null,
+      distro: platform.distro ?? null,
+    },
     uptime_seconds: sample.uptimeSeconds,
     load: [...sample.load],
     cpu: cpu === undefined ? null : { count: cpu.count, ...cpuAnswer(cpu.seconds) },

@@ -32,6 +32,7 @@ export async function runHost(
   else {
     await say([
       ...(found.inventory === null ? [] : inventoryFields(found.inventory)),
+      ...platformFields(found.platform),
       ...sampleFields(found),
     ]);
   }
@@ -48,6 +49,13 @@ function inventoryFields({ os, cpu, system }: NonNullable<HostAnswer["inventory"
     ["machine", words(system.manufacturer, system.model) || "unknown"],
     ["processor", words(cpu.manufacturer, cpu.brand, `(${cpu.cores} cores)`)],
   ];
+}
+
+/** An older runner does not tell the platform. */
+function platformFields(platform: HostAnswer["platform"]): Fields {
+  const { provider, region } = platform ?? {};
+  if (typeof provider !== "string") return [];
+  return [["platform", oneLine([provider, region ?? ""].filter((part) => part).join(" "))]];
 }
 
 function sampleFields(found: HostAnswer): Fields {
