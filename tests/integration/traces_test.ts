@@ -97,6 +97,19 @@ Deno.test("without a collector the job gets the caller's context as it is, and n
   assert.equal(accepted.body.spec.traceparent, undefined);
 });
 
+Deno.test("submit goes on the trace in its environment, unless a flag names another", async () => {
+  await using bench = new RunnerBench({ env: { TRACEPARENT: PARENT } });
+  await bench.start();
+  const traceOf = async (...flags: readonly string[]) => {
+    const { code, stdout, stderr } = await bench.cli(["submit", ...flags, "--json", "--", "true"]);
+    assert.equal(code, 0, stderr);
+    return JSON.parse(stdout).spec.traceparent;
+  };
+  assert.equal(await traceOf(), PARENT);
+  const other = PARENT.replace(/-01$/, "-00");
+  assert.equal(await traceOf("--traceparent", other), other);
+});
+
 /** A collector that speaks OTLP over HTTP with JSON, as strictly as the specification. */
 function startCollector() {
   const spans: Span[] = [];

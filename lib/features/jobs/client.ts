@@ -7,6 +7,7 @@
  * @module
  */
 import { CicdError } from "@lib/core/errors.ts";
+import { parseTraceparent } from "@lib/core/trace_context.ts";
 import type { UnixResponse } from "@lib/foundations/http/unix_client.ts";
 import type { CliContext } from "@lib/api/client/context.ts";
 import { hasEnded, type JobAnswer, readJob } from "@lib/api/client/jobs.ts";
@@ -25,13 +26,25 @@ export interface Holding {
   readonly isHeld?: boolean | undefined;
 }
 
+/** A submission. */
+interface Submission extends Holding {
+  readonly request: unknown;
+  readonly key: string;
+  /** The trace to go on, unless the request names one; one that is malformed is not sent. */
+  readonly traceparent?: string | undefined;
+}
+
 /** Submits a job; submitting with the same key again returns the same job. */
 export function submitJob(
   runner: RunnerTransport,
-  { request, key, isHeld }: Holding & { readonly request: unknown; readonly key: string },
+  { request, key, isHeld, traceparent = "" }: Submission,
   signal: AbortSignal,
 ): Promise<JobAnswer> {
-  const rest = { method: "POST", headers: { "idempotency-key": key }, body: request } as const;
+  const headers = {
+    "idempotency-key": key,
+    ...(parseTraceparent(traceparent) === undefined ? {} : { traceparent }),
+  };
+  const rest = { method: "POST", headers, body: request } as const;
   return asHolder(
     isHeld,
     (query) => runner.ask(readJob, { ...rest, path: `/v1/jobs${queryOf(query)}`, signal }),

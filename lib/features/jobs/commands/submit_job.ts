@@ -38,9 +38,10 @@ async function submitSpec(
   signal: AbortSignal,
 ): Promise<JobAnswer> {
   const key = crypto.randomUUID();
+  const traceparent = context.env["TRACEPARENT"];
   try {
     return await submitSafely(
-      () => submitJob(runner, { request, key, isHeld }, signal),
+      () => submitJob(runner, { request, key, isHeld, traceparent }, signal),
       context.reconnect(signal, SUBMIT_FOR_MS),
     );
   } catch (error) {

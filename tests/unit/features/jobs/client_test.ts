@@ -37,6 +37,18 @@ Deno.test("the requests about jobs name what they ask for", async () => {
   assert.equal(sent[1]?.body, '{"project":"web"}');
 });
 
+Deno.test("submitJob() sends the caller's trace, and none that is malformed", async () => {
+  const { runner, sent } = fakeRunner(() => answer(200, jobAnswer()));
+  const context = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+  for (const traceparent of [context, undefined, "", "garbage\r\nx: y", `00-${"0".repeat(32)}`]) {
+    await submitJob(runner, { request: {}, key: "k", traceparent }, signal);
+  }
+  assert.deepEqual(
+    sent.map(({ headers }) => headers?.["traceparent"]),
+    [context, undefined, undefined, undefined, undefined],
+  );
+});
+
 Deno.test("openLogRest() gives nothing where the log has no more", async () => {
   const { runner, sent } = fakeRunner(() =>
     answer(416, toProblem("range_not_satisfiable", "No more"))
