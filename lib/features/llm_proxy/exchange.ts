@@ -7,7 +7,6 @@
  * @module
  */
 import { type IncomingMessage, request as requestPlain, type ServerResponse } from "node:http";
-import { request as requestSecure } from "node:https";
 import { isIP } from "node:net";
 import { ignore, messageOf } from "@lib/core/errors.ts";
 import { AnswerTap, type Tapped } from "@lib/features/llm_proxy/answer_tap.ts";
@@ -53,14 +52,16 @@ export async function exchange(
   },
   limits: ExchangeLimits & { readonly signal: AbortSignal },
 ): Promise<Exchanged> {
-  const send = target.isSecure ? requestSecure : requestPlain;
+  // Loaded here: it takes its time, and most runners have no proxy.
+  const send = target.isSecure ? (await import("node:https")).request : requestPlain;
+  const agent = await agents.of(target);
   const upstream: Upstream = send({
     host: target.hostname,
     port: target.port,
     path: target.path,
     method: incoming.method ?? "GET",
     headers: fieldRecord(requestFields(incoming.rawHeaders, target.authority)),
-    agent: agents.of(target),
+    agent,
     // Else the certificate would be checked against the Host field.
     ...(target.isSecure && isIP(target.hostname) === 0 ? { servername: target.hostname } : {}),
   });

@@ -3,8 +3,7 @@
  *
  * @module
  */
-import { Agent as PlainAgent } from "node:http";
-import { Agent as SecureAgent } from "node:https";
+import { Agent } from "node:http";
 import type { Target } from "@lib/features/llm_proxy/targets.ts";
 
 /** Shorter than providers keep an idle connection: one that is just being closed is not reused. */
@@ -12,22 +11,26 @@ const IDLE_MS = 15_000;
 /** Idle connections to one provider. */
 const MAX_IDLE = 8;
 
+const OPTIONS = { keepAlive: true, maxFreeSockets: MAX_IDLE, timeout: IDLE_MS };
+
 /** The connections of one proxy. Disposing it closes them. */
 export class UpstreamAgents implements Disposable {
-  readonly #plain = new PlainAgent({ keepAlive: true, maxFreeSockets: MAX_IDLE, timeout: IDLE_MS });
-  readonly #secure = new SecureAgent({
-    keepAlive: true,
-    maxFreeSockets: MAX_IDLE,
-    timeout: IDLE_MS,
-  });
+  readonly #plain = new Agent(OPTIONS);
+  #secure: Agent | undefined;
+  #isDisposed = false;
 
   /** Returns the agent of a target's scheme. */
-  of({ isSecure }: Pick<Target, "isSecure">): PlainAgent {
-    return isSecure ? this.#secure : this.#plain;
+  async of({ isSecure }: Pick<Target, "isSecure">): Promise<Agent> {
+    if (!isSecure) return this.#plain;
+    const { Agent: SecureAgent } = await import("node:https");
+    const secure = this.#secure ??= new SecureAgent(OPTIONS);
+    if (this.#isDisposed) secure.destroy();
+    return secure;
   }
 
   [Symbol.dispose](): void {
+    this.#isDisposed = true;
     this.#plain.destroy();
-    this.#secure.destroy();
+    this.#secure?.destroy();
   }
 }
