@@ -11,6 +11,7 @@ import { artifactsFeature } from "@lib/features/artifacts/feature.ts";
 import { cachesFeature } from "@lib/features/caches/feature.ts";
 import { checkoutFeature } from "@lib/features/checkout/feature.ts";
 import { cleaningFeature } from "@lib/features/cleaning/feature.ts";
+import { consoleFeature } from "@lib/features/console/feature.ts";
 import { containersFeature } from "@lib/features/containers/feature.ts";
 import { filesFeature } from "@lib/features/files/feature.ts";
 import { grytFeature } from "@lib/features/gryt/feature.ts";
@@ -40,5 +41,6 @@ export const FEATURES: readonly Feature[] = [
   grytFeature,
   tracesFeature,
   llmProxyFeature,
+  consoleFeature,
   installFeature,
 ];

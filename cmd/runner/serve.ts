@@ -105,7 +105,8 @@ async function serveUntilStopped(
     status: () => runner.status(),
     idleForMs: () => runner.idleForMs(),
     // Without a service manager nothing would start the runner again or listen at its address.
-    idleExitMs: () => activated && !ownsTcp ? holder.current.of(PROGRAM).idleExitMs : 0,
+    idleExitMs: () =>
+      activated && !ownsTcp && !runner.keepsRunning() ? holder.current.of(PROGRAM).idleExitMs : 0,
     unhealthyReason: () => runner.unhealthyReason(),
     async reload(signal) {
       const report = await holder.reload(signal);

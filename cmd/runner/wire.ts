@@ -6,8 +6,9 @@
 import { AgentClient } from "@lib/spine/agent_link/agent_client.ts";
 import type { RunnerPart, RunnerServices } from "@lib/api/feature.ts";
 import { makeRouter } from "@lib/api/router.ts";
+import { withDeadline } from "@lib/core/abort.ts";
 import { systemClock } from "@lib/core/clock.ts";
-import { CicdError, messageOf, toCicdError } from "@lib/core/errors.ts";
+import { CicdError, ignore, messageOf, toCicdError } from "@lib/core/errors.ts";
 import type { ProjectName } from "@lib/core/ids.ts";
 import type { Logger } from "@lib/core/logger.ts";
 import { TaskGroup } from "@lib/core/task_group.ts";
@@ -40,6 +41,9 @@ import { FEATURES } from "../features.ts";
 import { makeStandIn } from "../shared/executor.ts";
 import { type AgentHostInput, makeAgentHost } from "./agent_host.ts";
 import { loadRunnerModules, schemasOf } from "./schemas.ts";
+
+/** Time to take leave of other systems. */
+const LEAVE_MS = 12_000;
 
 /** The parts that the runner is made from. */
 interface RunnerInput extends AgentHostInput {
@@ -297,6 +301,7 @@ export async function startRunner(input: RunnerInput) {
   removal.start();
   log.debug("Runner started", { stateDir, agents: host.kind, layout: layout.kind });
   const hasFeatureWork = () => features.some(({ hasWork }) => hasWork?.() === true);
+  const links = () => features.flatMap((feature) => feature.links?.() ?? []);
   const owned = parts.move();
   const stopAccepting = () => {
     stopping.abort(new CicdError("runner_stopping", "Cannot go on: the runner stops"));
@@ -309,7 +314,8 @@ export async function startRunner(input: RunnerInput) {
     /** Returns one line for `systemctl status`. */
     status() {
       const { queued, inFlight } = counts(store);
-      return inFlight + queued === 0 ? "Idle" : `${inFlight} running, ${queued} queued`;
+      const work = inFlight + queued === 0 ? "Idle" : `${inFlight} running, ${queued} queued`;
+      return [work, ...links().map(({ name, state }) => `${name} ${state}`)].join(", ");
     },
     /** Returns the milliseconds of idleness. */
     idleForMs() {
@@ -318,6 +324,8 @@ export async function startRunner(input: RunnerInput) {
       if (hasFeatureWork()) return 0;
       return clock.now() - Math.max(server.lastActivityAt, startedAt);
     },
+    /** Tells if the process stays although it is idle. */
+    keepsRunning: () => features.some(({ keepsRunning }) => keepsRunning?.() === true),
     /** Tells if a job is queued or in flight, or a result is owed. */
     hasWork() {
       const { queued, inFlight } = counts(store);
@@ -347,6 +355,9 @@ export async function startRunner(input: RunnerInput) {
     },
     async [Symbol.asyncDispose]() {
       stopAccepting();
+      using deadline = withDeadline(new AbortController().signal, LEAVE_MS, "other systems");
+      await Promise.all(features.map(({ leave }) => leave?.(deadline)))
+        .catch(ignore("the runner stops all the same"));
       await owned[Symbol.asyncDispose]();
     },
   };

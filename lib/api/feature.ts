@@ -97,12 +97,16 @@ export interface RunnerPart extends Partial<Disposable> {
   readonly metrics?: () => readonly Metric[] | Promise<readonly Metric[]>;
   /** Loads the usage of language models that is to be delivered once. */
   readonly usageSource?: () => Promise<UsageSource>;
+  /** Returns its links to other systems, for a status. */
+  readonly links?: () => readonly LinkStatus[];
   /** Starts background work, after all features are made. */
   readonly start?: () => void;
   /** The configuration has changed. */
   readonly reconfigured?: () => void;
   /** Returns true while the process must not exit as idle. */
   readonly hasWork?: () => boolean;
+  /** Returns true while the process must stay although it has no work. */
+  readonly keepsRunning?: () => boolean;
   /** Masks what is kept of an ended job on disk; its secrets are removed next. */
   readonly maskKept?: (
     job: Job,
@@ -114,6 +118,19 @@ export interface RunnerPart extends Partial<Disposable> {
    * signal's reason.
    */
   readonly answered?: (signal: AbortSignal) => Promise<boolean>;
+  /** Takes leave of other systems in order, when the runner stops. */
+  readonly leave?: (signal: AbortSignal) => Promise<void>;
+}
+
+/** A link to another system. */
+export interface LinkStatus {
+  readonly name: string;
+  readonly state: string;
+  /** Empty: the state says it all. */
+  readonly detail: string;
+  /** When the state began, in milliseconds since the epoch. */
+  readonly since: number;
+  readonly isGood: boolean;
 }
 
 /** The services of the runner for its features. */

@@ -62,6 +62,7 @@ const BLOCKS: Readonly<Record<string, How>> = {
   "docs/configuration.md [Service]": "not run: a drop-in of systemd",
   "docs/configuration.md config.yaml:": "not run: messages, compared in config_test.ts",
   "docs/configuration.md ": "config",
+  "docs/console.md console:": "config",
   "docs/containers.md curl": "not run: needs an engine; the container suite runs the same job",
   "docs/containers.md containers:": "config",
   "docs/containers.md {": "job",

@@ -28,6 +28,16 @@ export const statusSchema = v.object({
     v.array(v.object({ project, reason: v.string(), since: time })),
     v.description("Agents that did not answer, or could not do their work, when last asked"),
   )),
+  links: added(v.pipe(
+    v.array(v.object({
+      name: v.string(),
+      state: v.string(),
+      detail: v.string(),
+      since: time,
+      is_good: v.boolean(),
+    })),
+    v.description("Links to other systems, such as the fleet console; only those configured"),
+  )),
   warnings: added(
     v.pipe(v.array(v.string()), v.description("Dangers of the configuration")),
   ),

@@ -75,6 +75,13 @@ function runnerRoutes(ports: RunnerServices): readonly AnyRoute[] {
           unreadable_secrets: facts.unreadableSecrets,
           agent_problems: ports.agentProblems()
             .filter(({ project }) => seesProject(caller, project)),
+          links: ports.parts().flatMap(({ links }) => links?.() ?? []).map(
+            ({ isGood, since, ...link }) => ({
+              ...link,
+              since: toRfc3339(since),
+              is_good: isGood,
+            }),
+          ),
           warnings: facts.warnings,
         });
       },

@@ -61,7 +61,7 @@ async function renderOverview(
 ): Promise<readonly string[]> {
   const { now, paint } = options;
   const { mode, queued, in_flight, max_running, ready, reasons } = status;
-  const { agent_problems = [], warnings = [] } = status;
+  const { agent_problems = [], links = [], warnings = [] } = status;
   const counts = `${in_flight} of ${max_running} running, ${queued} queued`;
   const head = [
     paint("strong", `cicd-runner ${status.version}`),
@@ -76,6 +76,7 @@ async function renderOverview(
     ...agent_problems.map(({ project, reason, since }) =>
       paint("bad", `! the agent of ${project}, ${ago(since, now)}: ${oneLine(reason)}`)
     ),
+    ...links.map((link) => renderLink(link, options)),
     ...warnings.map((warning) => paint("warn", `! ${oneLine(warning)}`)),
     ...projects.flatMap(limitsLine).map((line) => paint("faint", line)),
     ...(open.length === 0 ? [] : ["", ...await renderJobs(open, options)]),
@@ -83,6 +84,15 @@ async function renderOverview(
       ? []
       : ["", paint("faint", "Recently ended"), ...await renderJobs(ended, options)]),
   ];
+}
+
+function renderLink(
+  { name, state, detail, since, is_good }: NonNullable<StatusAnswer["links"]>[number],
+  { now, paint }: { readonly now: number; readonly paint: Painter },
+): string {
+  const text = `${name}: ${state.replaceAll("_", " ")}, ${ago(since, now)}`;
+  if (is_good) return paint("faint", text);
+  return paint("bad", `! ${text}${detail === "" ? "" : `: ${oneLine(detail)}`}`);
 }
 
 async function load(runner: RunnerTransport, signal: AbortSignal): Promise<Overview> {

@@ -1,0 +1,14 @@
+/**
+ * The link to a fleet console.
+ *
+ * @module
+ */
+import type { Feature } from "@lib/api/feature.ts";
+import { CONSOLE } from "@lib/features/console/keys.ts";
+
+/** The link to a fleet console. */
+export const consoleFeature: Feature = {
+  name: "console",
+  sections: [CONSOLE],
+  runner: () => import("@lib/features/console/runner.ts"),
+};
