@@ -25,6 +25,15 @@ const DRAIN_MS = 1_000;
  */
 const ANSWERS_MS = 25_000;
 
+/** Deadline for links to other systems, which end beside the answers. */
+const LEAVE_MS = 12_000;
+
+/** Ends links in order, or gives up. */
+export async function leaveLinks(leave: (signal: AbortSignal) => Promise<void>): Promise<void> {
+  using deadline = withDeadline(new AbortController().signal, LEAVE_MS, "links to other systems");
+  await leave(deadline).catch(ignore("the process ends all the same"));
+}
+
 /** Waits until clients have their answers, or may no longer be waited for. */
 export async function finishAnswers({ drained, answered }: AnswersUnderWay): Promise<void> {
   const never = new AbortController().signal;

@@ -17,7 +17,7 @@ import { keepCode } from "../shared/kept_code.ts";
 import { openProgramLog } from "../shared/program_log.ts";
 import { runProgram } from "../shared/run_program.ts";
 import { ConfigHolder } from "./config_holder.ts";
-import { finishAnswers } from "./finish_answers.ts";
+import { finishAnswers, leaveLinks } from "./finish_answers.ts";
 import { startRunner } from "./wire.ts";
 
 /**
@@ -127,9 +127,12 @@ async function serveUntilStopped(
     },
   });
   runner.stopAccepting();
-  await finishAnswers({
-    drained: (signal) => runner.server.drained(signal),
-    answered: (signal) => runner.answered(signal),
-  });
+  await Promise.all([
+    finishAnswers({
+      drained: (signal) => runner.server.drained(signal),
+      answered: (signal) => runner.answered(signal),
+    }),
+    leaveLinks((signal) => runner.leave(signal)),
+  ]);
   return cause === "idle" && runner.hasWork() ? EXIT_AGAIN : 0;
 }

@@ -353,6 +353,10 @@ export async function startRunner(input: RunnerInput) {
       const waited = await Promise.all(features.map(({ answered }) => answered?.(signal)));
       return waited.includes(true);
     },
+    /** Ends the links to other systems. */
+    async leave(signal: AbortSignal) {
+      await Promise.all(features.map(({ leave }) => leave?.(signal)));
+    },
     async [Symbol.asyncDispose]() {
       stopAccepting();
       using deadline = withDeadline(new AbortController().signal, LEAVE_MS, "other systems");

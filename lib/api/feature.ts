@@ -118,7 +118,7 @@ export interface RunnerPart extends Partial<Disposable> {
    * signal's reason.
    */
   readonly answered?: (signal: AbortSignal) => Promise<boolean>;
-  /** Takes leave of other systems in order, when the runner stops. */
+  /** Ends its links to other systems in order; called once, when the process stops. */
   readonly leave?: (signal: AbortSignal) => Promise<void>;
 }
 

@@ -1,6 +1,10 @@
 import assert from "node:assert/strict";
 import { ignore } from "@lib/core/errors.ts";
-import { type AnswersUnderWay, finishAnswers } from "../../../cmd/runner/finish_answers.ts";
+import {
+  type AnswersUnderWay,
+  finishAnswers,
+  leaveLinks,
+} from "../../../cmd/runner/finish_answers.ts";
 
 /** A runner with these results, in turn. */
 function runner(results: readonly (readonly ["drained" | "answered", boolean | "late"])[]) {
@@ -40,4 +44,8 @@ Deno.test("finishAnswers() gives up clients that do not read, and jobs that take
   await finishAnswers(stuck);
   using long = runner([["drained", "late"], ["answered", "late"]]);
   await finishAnswers(long);
+});
+
+Deno.test("leaveLinks() ends though a link cannot be ended in order", async () => {
+  await leaveLinks(() => Promise.reject(new Error("the console is gone")));
 });
