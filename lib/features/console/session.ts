@@ -128,6 +128,8 @@ export class Session {
       tasks.spawn("open", (own) => this.#open(socket, own));
       end = await socket.ended;
       this.#gone.abort(new DOMException("The console link has ended", "AbortError"));
+      // Before the tasks are awaited: what a handler does may last as long as a command.
+      if (!this.#isFinishing) await this.#closeHandlers("the console link has ended", signal);
     }
     signal.removeEventListener("abort", onAbort);
     if (this.#isTooSlow) {
@@ -139,7 +141,6 @@ export class Session {
     // A link that ended by this side's breaking it is not clean, whatever the library says.
     const isClean = end.kind === "closed" && this.#cause !== "silent";
     outbox.ended({ isClean }, clock.now());
-    if (!this.#isFinishing) await this.#closeHandlers("the console link has ended", signal);
     return { end, wasGood: this.#wasGood, cause: this.#cause, wasOpen: this.#hasOpened };
   }
 
@@ -164,7 +165,7 @@ export class Session {
   pump(): void {
     const { outbox, clock } = this.#ports;
     const socket = this.#socket;
-    if (socket === undefined || !this.#wasGood) return;
+    if (socket === undefined || !this.#wasGood || this.#gone.signal.aborted) return;
     while (socket.bufferedBytes < HIGH_WATER_BYTES) {
       const next = outbox.take(clock.now());
       if (next === undefined) return;
