@@ -6,9 +6,8 @@
 import { AgentClient } from "@lib/spine/agent_link/agent_client.ts";
 import type { RunnerPart, RunnerServices } from "@lib/api/feature.ts";
 import { makeRouter } from "@lib/api/router.ts";
-import { withDeadline } from "@lib/core/abort.ts";
 import { systemClock } from "@lib/core/clock.ts";
-import { CicdError, ignore, messageOf, toCicdError } from "@lib/core/errors.ts";
+import { CicdError, messageOf, toCicdError } from "@lib/core/errors.ts";
 import type { ProjectName } from "@lib/core/ids.ts";
 import type { Logger } from "@lib/core/logger.ts";
 import { TaskGroup } from "@lib/core/task_group.ts";
@@ -41,9 +40,6 @@ import { FEATURES } from "../features.ts";
 import { makeStandIn } from "../shared/executor.ts";
 import { type AgentHostInput, makeAgentHost } from "./agent_host.ts";
 import { loadRunnerModules, schemasOf } from "./schemas.ts";
-
-/** Time to take leave of other systems. */
-const LEAVE_MS = 12_000;
 
 /** The parts that the runner is made from. */
 interface RunnerInput extends AgentHostInput {
@@ -359,9 +355,6 @@ export async function startRunner(input: RunnerInput) {
     },
     async [Symbol.asyncDispose]() {
       stopAccepting();
-      using deadline = withDeadline(new AbortController().signal, LEAVE_MS, "other systems");
-      await Promise.all(features.map(({ leave }) => leave?.(deadline)))
-        .catch(ignore("the runner stops all the same"));
       await owned[Symbol.asyncDispose]();
     },
   };

@@ -21,6 +21,8 @@ import {
 } from "@lib/features/console/settings.ts";
 import { PROGRAM } from "@lib/foundations/config/program_keys.ts";
 import { readIfThere, writeAtomic } from "@lib/foundations/files/records.ts";
+import { machineFiles } from "@lib/foundations/host/machine_files.ts";
+import { detectPlatform } from "@lib/foundations/host/platform.ts";
 import { dialMessages } from "@lib/foundations/http/message_socket.ts";
 import type { Job } from "@lib/spine/jobs/model.ts";
 
@@ -130,7 +132,7 @@ export class ConsoleService {
       config: config().of(CONSOLE),
       env,
       hostname: () => Deno.hostname(),
-      platform: () => ({}),
+      platform: () => detectPlatform(env, machineFiles),
     });
   }
 

@@ -27,6 +27,9 @@ import type { ConsoleState } from "@lib/features/console/states.ts";
 import { nextUsageBatch } from "@lib/features/console/usage.ts";
 import type { Inbound } from "@lib/features/console/wire.ts";
 
+/** A connection that is cut before that gets no registration, which would make a second instance. */
+const REGISTER_AFTER_MS = 1_000;
+
 /** The means of the link. */
 export interface LinkPorts extends RegistrationPorts {
   readonly dial: DialConsole;
@@ -225,6 +228,7 @@ export class ConsoleLink {
   async #register(signal: AbortSignal): Promise<void> {
     const { clock, log } = this.#ports;
     const backoff = new DecorrelatedBackoff(this.#ports.random);
+    await clock.sleep(REGISTER_AFTER_MS, { signal });
     while (!this.#isRegistered && this.#identity !== undefined) {
       const { id } = this.#identity;
       const { fault, id: given } = await register(this.#ports, this.#identity, signal);

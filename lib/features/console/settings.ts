@@ -6,6 +6,7 @@
 import { CicdError, messageOf } from "@lib/core/errors.ts";
 import { type ConsoleConfig, isConsoleConfigured } from "@lib/features/console/keys.ts";
 import { WEB_ADDRESS } from "@lib/foundations/config/ranges.ts";
+import type { FoundPlatform } from "@lib/foundations/host/platform.ts";
 import { resolveSecret } from "@lib/foundations/secrets/references.ts";
 import { Secret } from "@lib/foundations/secrets/secret.ts";
 
@@ -31,13 +32,6 @@ export interface LinkSettings {
   readonly tags: Readonly<Record<string, string>>;
   /** Values that the console would refuse, and dangers, one sentence each. */
   readonly warnings: readonly string[];
-}
-
-/** Facts found out about the place where this runs. */
-export interface FoundPlatform {
-  readonly provider?: string;
-  readonly region?: string;
-  readonly distro?: string;
 }
 
 /** Sources for {@linkcode readConsoleSettings}. */

@@ -88,7 +88,6 @@ export async function linkBench(options: LinkOptions = {}): Promise<LinkBench> {
     metricsMs: 2_000,
     usageMs: 2_000,
     tags: {},
-    logs: [],
     warnings: [],
     ...more,
   };

@@ -47,7 +47,7 @@ Deno.test("ConsoleLink lets a known instance connect before it registers again",
     socket.ready();
   };
   await using t = startLink({}, console);
-  await t.clock.tick(0);
+  await t.clock.tick(1_000);
   assert.deepEqual(order, ["GET /api/v1/instances/box", "dial box", "POST /api/v1/instances"]);
   // Left out, they would be forgotten.
   const { body } = console.requests.at(-1) ?? {};
@@ -75,7 +75,7 @@ Deno.test("ConsoleLink stays connected while its registration is refused", async
       ? json(200, {})
       : json(422, { error: "Validation Error", details: ["distro"] });
   await using t = startLink({}, console);
-  await t.clock.tick(0);
+  await t.clock.tick(1_000);
   assert.equal(t.link.view.state, "connected");
   assert.equal(t.link.view.registration.state, "refused");
   assert.match(t.link.view.registration.detail, /Validation Error.*distro/);
