@@ -164,7 +164,7 @@ export class ConsoleService {
       platform: { os: Deno.build.os, arch: consoleArch(Deno.build.arch) },
       dial: (instanceId, listeners) =>
         dialMessages({
-          url: `${url.replace(/^http/, "ws")}/ws/agent`,
+          url: `ws${url.slice("http".length)}/ws/agent`,
           headers: linkHeaders(apiKey.expose(), instanceId),
           maxReceiveBytes: MAX_RECEIVE_BYTES,
           ...listeners,
