@@ -67,15 +67,24 @@ export async function releaseUnderTest(
   return `${directory}/release`;
 }
 
+/** Options for {@linkcode putRelease}. */
+interface PutOptions {
+  /** `out` followed by `-archive` gets the release's archive. */
+  readonly archive?: boolean;
+  /** Copies of its launchers find it: it is built in its place. */
+  readonly knowsItsPlace?: boolean;
+  readonly signal: AbortSignal;
+}
+
 /**
  * Puts the release under test into `out`: a build in the layout under test, or a copy of the one that
- * `CICD_TEST_RELEASE` names. With `archive`, `out` followed by `-archive` gets its archive.
+ * is ready, which is always so if `CICD_TEST_RELEASE` names one.
  */
 export async function putRelease(
   out: string,
-  { archive = false, signal }: { readonly archive?: boolean; readonly signal: AbortSignal },
+  { archive = false, knowsItsPlace = false, signal }: PutOptions,
 ): Promise<void> {
-  const ready = readyRelease();
+  const ready = knowsItsPlace ? givenRelease() : readyRelease();
   if (ready === undefined) return await build(out, archive ? ["--archive"] : [], signal);
   await runOnHost(["cp", "-a", "--", ready, out], { signal });
   if (!archive) return;

@@ -116,7 +116,10 @@ Deno.test("the systemd guide works word for word, with one copied program", asyn
   const directory = await Deno.makeTempDir({ prefix: "cicd-guide-" });
   try {
     await Deno.chmod(directory, 0o755);
-    await putRelease(`${directory}/dist`, { signal: AbortSignal.timeout(300_000) });
+    await putRelease(`${directory}/dist`, {
+      knowsItsPlace: true,
+      signal: AbortSignal.timeout(300_000),
+    });
     await using machine = await bootMachine({
       binds: [{ host: directory, machine: directory }],
     });
