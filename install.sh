@@ -741,6 +741,7 @@ do_remove() {
     read -r answer
     case $answer in y | Y | yes) ;; *) die "nothing was removed" ;; esac
   fi
+  require_our_places
   take_lock
   # Units are removed before programs: without programs, only data can remain.
   if [ "$is_macos" = yes ]; then

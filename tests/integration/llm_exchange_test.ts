@@ -497,3 +497,27 @@ Deno.test("a proxy listens on loopback only, and says that a port is taken", asy
     code: "socket_in_use",
   });
 });
+
+Deno.test("a body that a GET brings does not become a request of its own at the provider", async () => {
+  const seen: string[] = [];
+  using bench = await setup((incoming, outgoing) => {
+    seen.push(`${incoming.method} ${incoming.url}`);
+    incoming.resume();
+    incoming.on("end", () => outgoing.end("{}"));
+  });
+  const inner = "POST /stolen HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n";
+  const framed = [
+    `Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n` +
+    `${inner.length.toString(16)}\r\n${inner}\r\n0\r\n\r\n`,
+    `Connection: close, content-length\r\nContent-Length: ${inner.length}\r\n\r\n${inner}`,
+  ];
+  for (const rest of framed) {
+    using client = await Deno.connect({ port: bench.proxy.port });
+    const head = `GET /v1/openai/models HTTP/1.1\r\nHost: 127.0.0.1:${bench.proxy.port}\r\n`;
+    await client.write(new TextEncoder().encode(head + rest));
+    const answer = await new Response(client.readable).text();
+    assert.match(answer, /^HTTP\/1\.1 200 /);
+  }
+  await textOf(await bench.ask("/v1/openai/after").response);
+  assert.deepEqual(seen, ["GET /v1/models", "GET /v1/models", "GET /v1/after"]);
+});

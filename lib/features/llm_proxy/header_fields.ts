@@ -24,7 +24,12 @@ const HOP_BY_HOP = new Set([
 export function requestFields(fields: RawFields, authority: string): Map<string, string[]> {
   // An expectation was answered here.
   const passed = endToEnd(fields, new Set(["host", "expect", "http2-settings"]));
-  return new Map([["host", [authority]], ...passed]);
+  // Else the body of a GET would go without a frame, and be taken for the next request.
+  const isChunked = fields.some((name, at) => at % 2 === 0 && /^transfer-encoding$/i.test(name));
+  const framing: [string, string[]][] = isChunked && !passed.has("content-length")
+    ? [["transfer-encoding", ["chunked"]]]
+    : [];
+  return new Map([["host", [authority]], ...passed, ...framing]);
 }
 
 /** Returns the fields of an answer that go to the client. */
@@ -45,7 +50,9 @@ function endToEnd(fields: RawFields, dropped: ReadonlySet<string>): Map<string, 
   );
   const passed = new Map<string, string[]>();
   for (const { name, value } of pairs) {
-    if (HOP_BY_HOP.has(name) || listed.has(name) || dropped.has(name)) continue;
+    // Whoever lists the length would have it forgotten, and the body taken for the next request.
+    const isListed = listed.has(name) && name !== "content-length";
+    if (HOP_BY_HOP.has(name) || isListed || dropped.has(name)) continue;
     passed.set(name, [...passed.get(name) ?? [], value]);
   }
   return passed;

@@ -63,7 +63,8 @@ export function targetOf(url: string, bases: Bases): Target | NoTarget {
   }
   if (!URL.canParse(base)) return { problem: `no usable address for ${provider}` };
   // A server may resolve them, and leave the base address.
-  if (rest.some((part) => /^(\.|%2e){1,2}$/i.test(part)) || /[\\#]/.test(url)) {
+  const parts = rest.flatMap((part) => part.split(/%2f|%5c/i));
+  if (parts.some((part) => /^(\.|%2e){1,2}$/i.test(part)) || /[\\#]/.test(url)) {
     return { problem: "invalid path — it must not contain . or .. segments" };
   }
   const { protocol, hostname, port, host, pathname } = new URL(base);

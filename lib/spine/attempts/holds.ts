@@ -66,7 +66,7 @@ export class Holds {
     return this.#held.size;
   }
 
-  /** Lists the holds that an earlier agent has left. */
+  /** Lists the holds that an earlier agent has left, those first that end first. */
   found(): readonly FoundHold[] {
     const { stateDir, project, bootId } = this.#options;
     return filesIn(holdsPath(stateDir, project)).flatMap((name) => {
@@ -76,7 +76,7 @@ export class Holds {
       const ref = { project, jobId, number: Number(number) };
       const record = parseRecord(readIfThereSync(holdFile(stateDir, ref)));
       return [{ ref, until: record?.bootId === bootId ? record.until : 0 }];
-    });
+    }).sort((a, b) => a.until - b.until);
   }
 
   /** Holds an attempt that has failed, if its spec asks for it; its outcome tells. */
@@ -97,6 +97,8 @@ export class Holds {
       await executor.hold?.(handle, heldUntil, signal);
     } catch (error) {
       signal.throwIfAborted();
+      // The manager may have begun it, and only its answer be lost.
+      await executor.endHold?.(ref, signal).catch(ignore("it ends in time by itself"));
       this.#forget(ref);
       log.warning("Cannot hold an attempt", { ...fieldsOf(ref), error });
       return { ...outcome, message: `${outcome.message}; it is not held: ${messageOf(error)}` };
@@ -108,8 +110,8 @@ export class Holds {
 
   /** Counts a hold, which {@linkcode Holds.end} ends. */
   take(ref: AttemptRef): void {
-    const [oldest] = this.#held.values();
-    if (this.#held.size >= MAX_HOLDS) oldest?.released.abort(REPLACED);
+    const lasting = [...this.#held.values()].filter(({ released }) => !released.signal.aborted);
+    if (lasting.length >= MAX_HOLDS) lasting[0]?.released.abort(REPLACED);
     this.#held.set(keyOf(ref), {
       released: new AbortController(),
       over: Promise.withResolvers(),
@@ -133,7 +135,12 @@ export class Holds {
     signal.throwIfAborted();
     const level = why === "lost" ? "warning" : "info";
     log[level](why === "lost" ? "A hold is lost" : "A hold ends", { ...fieldsOf(ref), why });
-    await onHoldEnded(ref);
+    try {
+      await onHoldEnded(ref);
+    } catch (error) {
+      signal.throwIfAborted();
+      log.warning("Cannot end what was begun in a hold", { ...fieldsOf(ref), error });
+    }
     await this.#endPlace(ref, signal);
     release();
     this.#forget(ref);
@@ -188,10 +195,12 @@ export class Holds {
   }
 
   #forget(ref: AttemptRef): void {
+    const { stateDir, log } = this.#options;
     try {
-      Deno.removeSync(holdFile(this.#options.stateDir, ref));
+      Deno.removeSync(holdFile(stateDir, ref));
     } catch (error) {
-      if (!(error instanceof Deno.errors.NotFound)) throw error;
+      if (error instanceof Deno.errors.NotFound) return;
+      log.warning("Cannot remove the record of a hold", { ...fieldsOf(ref), error });
     }
   }
 }

@@ -57,7 +57,19 @@ Deno.test("targetOf() leads nowhere else", () => {
   assert.equal(address("/v1/evil.example/x"), "unknown provider: evil.example");
   assert.equal(address("/v1/constructor/x"), "unknown provider: constructor");
   assert.equal(address("/v1/projects/NO!/openai/x"), "invalid name of a project in the path");
-  for (const rest of ["../x", "a/..", "%2e%2E/x", "./x", "a\\b", ".%2e"]) {
+  for (
+    const rest of [
+      "../x",
+      "a/..",
+      "%2e%2E/x",
+      "./x",
+      "a\\b",
+      ".%2e",
+      "..%2f..%2fx",
+      "a%5C..",
+      "a%2F%2e%2e%2fb",
+    ]
+  ) {
     assert.match(address(`/v1/openai/${rest}`), /^invalid path/, rest);
   }
   for (const rest of ["@evil.example/", "/evil.example/", "http://evil.example/"]) {
