@@ -67,6 +67,7 @@ Deno.test("a failed job is held, entered, and released; nothing of it is left", 
   // Its slot is free: another job runs beside it, elsewhere.
   const next = await failed(t, { hold_on_failure: 0 });
   assert.equal(next.held_until, null);
+  await until("the removal of the other place", () => places(t).length <= 1);
   assert.deepEqual(places(t), ["1"]);
   const { code, stdout } = await t.cli(["show", job.id]);
   assert.equal(code, 0);
