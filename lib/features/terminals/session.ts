@@ -63,7 +63,7 @@ export class TerminalSession implements Disposable {
   readonly #ended = Promise.withResolvers<TerminalEnd>();
   #size: TerminalSize;
   #isPaused = false;
-  #stall: ReturnType<typeof setTimeout> | undefined;
+  #stall: AbortController | undefined;
   #resize: ReturnType<typeof setTimeout> | undefined;
   #wanted: TerminalSize | undefined;
   #hasOutput = false;
@@ -189,7 +189,7 @@ export class TerminalSession implements Disposable {
 
   /** Hangs up, where the program does not go on without this agent. */
   [Symbol.dispose](): void {
-    clearTimeout(this.#stall);
+    this.#stall?.abort();
     clearTimeout(this.#resize);
     this.#pty[Symbol.dispose]();
     this.#history[Symbol.dispose]();
@@ -326,7 +326,7 @@ export class TerminalSession implements Disposable {
     if (this.#isPaused && most < LOW_BYTES && unfollowed < UNFOLLOWED_BYTES / 2) {
       this.#isPaused = false;
       this.stalledAt = undefined;
-      clearTimeout(this.#stall);
+      this.#stall?.abort();
       this.#stall = undefined;
       if (this.#end === undefined) this.#pty.resume();
     } else if (!this.#isPaused && (most > HIGH_BYTES || unfollowed > UNFOLLOWED_BYTES)) {
@@ -334,17 +334,22 @@ export class TerminalSession implements Disposable {
       this.stalledAt = this.#options.clock.now();
       if (this.#end === undefined) this.#pty.pause();
     }
-    if (this.#isPaused && most > HIGH_BYTES && this.#stall === undefined) {
-      this.#stall = setTimeout(() => {
-        this.#stall = undefined;
-        this.#skipSlow();
-      }, STALL_MS);
+    // Also one that has taken a part, and stopped then: it holds the others as well.
+    if (this.#isPaused && most >= LOW_BYTES && this.#stall === undefined) {
+      this.#stall = new AbortController();
+      void this.#skipLater(this.#stall.signal).catch(ignore("it goes on, or has ended"));
     }
+  }
+
+  async #skipLater(signal: AbortSignal): Promise<void> {
+    await this.#options.clock.sleep(STALL_MS, { signal });
+    this.#stall = undefined;
+    this.#skipSlow();
   }
 
   /** Gives up on viewers that hold the others; one that watches alone only holds its program. */
   #skipSlow(): void {
-    const slow = [...this.#viewers].filter(({ queued }) => queued > HIGH_BYTES / 2);
+    const slow = [...this.#viewers].filter(({ queued }) => queued >= LOW_BYTES);
     if (slow.length < this.#viewers.size) { for (const viewer of slow) viewer.skip(); }
     this.#balance();
   }
