@@ -292,9 +292,9 @@ export class TerminalSession implements Disposable {
   #want({ columns, rows }: TerminalSize, by?: Viewer): void {
     const now = this.#options.clock.now();
     if (now - this.#resizes.since > 1_000) this.#resizes = { since: now, count: 0 };
-    if (++this.#resizes.count === MANY_RESIZES) {
+    if (by !== undefined && ++this.#resizes.count === MANY_RESIZES) {
       const text = "the size changes too often; the last one counts";
-      by?.tell({ type: "notice", code: "resizes_merged", text });
+      by.tell({ type: "notice", code: "resizes_merged", text });
     }
     this.#wanted = { columns, rows };
     if (this.#resize !== undefined) return;

@@ -84,3 +84,19 @@ Deno.test("a viewer that stops reading holds the others for two seconds, however
   live.leave();
   await Promise.all(serving);
 });
+
+Deno.test("sizes that change too often are told, also if the timer's change is one too many", async () => {
+  using t = setup();
+  const one = peer(Infinity);
+  const serving = t.session.join(one.client, ORDER);
+  const resize = (columns: number) => one.say({ type: "resize", columns, rows: 20 });
+  // With the one at the start, 199.
+  for (let count = 0; count < 197; count++) resize(60 + count % 9);
+  resize(99);
+  while (t.line.columns !== 99) await new Promise((resolve) => setTimeout(resolve, 1));
+  for (let count = 0; count < 50; count++) resize(60 + count % 9);
+  await t.clock.tick(0);
+  assert.equal(one.told.filter((text) => text.includes("resizes_merged")).length, 1);
+  one.leave();
+  await serving;
+});
