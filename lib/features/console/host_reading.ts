@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { statfs } from "node:fs/promises";
+import { statfs } from "node:fs";
+import { promisify } from "node:util";
 import type { Clock } from "@lib/core/clock.ts";
 import { ignore } from "@lib/core/errors.ts";
 import type { DiskReading, HostReading } from "@lib/features/console/metrics.ts";
@@ -33,7 +34,7 @@ async function measure(mount: Mount, stuck: Set<string>): Promise<DiskReading | 
   const { mountPoint } = mount;
   if (stuck.has(mountPoint)) return undefined;
   stuck.add(mountPoint);
-  const asked = statfs(mountPoint);
+  const asked = promisify(statfs)(mountPoint);
   void asked.catch(ignore("it is awaited below")).finally(() => stuck.delete(mountPoint));
   const timeout = Promise.withResolvers<undefined>();
   const timer = setTimeout(() => timeout.resolve(undefined), STATFS_MS);

@@ -7,7 +7,7 @@ import { withDeadline } from "@lib/core/abort.ts";
 import { messageOf } from "@lib/core/errors.ts";
 import { VERSION } from "@lib/core/version.ts";
 import type { LinkSettings } from "@lib/features/console/settings.ts";
-import type { HttpOutcome } from "@lib/features/console/state.ts";
+import type { HttpOutcome } from "@lib/features/console/faults.ts";
 
 /** A request to the console. */
 export interface ConsoleRequest {

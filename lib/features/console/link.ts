@@ -22,7 +22,7 @@ import {
   type RegistrationPorts,
 } from "@lib/features/console/registration.ts";
 import { type DialConsole, Session, type SessionChannel } from "@lib/features/console/session.ts";
-import { type Fault, faultOfSession, shorten } from "@lib/features/console/state.ts";
+import { type Fault, faultOfSession, shorten } from "@lib/features/console/faults.ts";
 import type { ConsoleState } from "@lib/features/console/states.ts";
 import { nextUsageBatch } from "@lib/features/console/usage.ts";
 import type { Inbound } from "@lib/features/console/wire.ts";

@@ -12,7 +12,7 @@ import { type Clock, toRfc3339 } from "@lib/core/clock.ts";
 import { VERSION } from "@lib/core/version.ts";
 import type { AskConsole } from "@lib/features/console/http.ts";
 import type { LinkSettings } from "@lib/features/console/settings.ts";
-import { type Fault, faultOfAnswer } from "@lib/features/console/state.ts";
+import { type Fault, faultOfAnswer } from "@lib/features/console/faults.ts";
 
 const INSTANCES = "/api/v1/instances";
 

@@ -14,14 +14,14 @@ import type { Logger } from "@lib/core/logger.ts";
 import { TaskGroup } from "@lib/core/task_group.ts";
 import type { ConsoleChannel, ConsoleHandler } from "@lib/features/console/handler.ts";
 import { isKept, type Message, type Outbox } from "@lib/features/console/outbox.ts";
-import type { SessionFacts } from "@lib/features/console/state.ts";
+import type { SessionFacts } from "@lib/features/console/faults.ts";
 import {
   decodeFrame,
   encodeFrame,
   type Inbound,
   type Payload,
 } from "@lib/features/console/wire.ts";
-import { within } from "@lib/features/console/within.ts";
+import { within } from "@lib/core/within.ts";
 import type { MessageSocket, SocketEnd } from "@lib/foundations/http/message_socket.ts";
 
 /** Opens a connection. */

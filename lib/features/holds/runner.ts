@@ -11,6 +11,7 @@ import { Backoff } from "@lib/core/backoff.ts";
 import { toRfc3339 } from "@lib/core/clock.ts";
 import { CicdError, ignore, isNobodyListening } from "@lib/core/errors.ts";
 import { shownCaller } from "@lib/core/caller.ts";
+import { within } from "@lib/core/within.ts";
 import { parseJobId, type ProjectName } from "@lib/core/ids.ts";
 import type { RunnerPart, RunnerServices } from "@lib/api/feature.ts";
 import { type AnyRoute, route } from "@lib/api/route.ts";
@@ -89,10 +90,7 @@ class RunnerHolds implements Disposable {
         });
         const answer = { id, held_until: toRfc3339(heldUntil) };
         const told = this.#telling.get(keyOf({ jobId: id, number: attempt })) ?? Promise.resolve();
-        using deadline = withDeadline(signal, WAIT_MS, "the agent");
-        const late = clock.sleep(WAIT_MS, { signal: deadline }).then(() => true);
-        void late.catch(ignore("it was in time, or the client has left"));
-        return reply.json(await Promise.race([told.then(() => false), late]) ? 202 : 200, answer);
+        return reply.json(await within(clock, told, WAIT_MS, signal) ? 200 : 202, answer);
       },
     });
   }

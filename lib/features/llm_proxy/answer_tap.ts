@@ -7,7 +7,6 @@
  * @module
  */
 import type { Transform } from "node:stream";
-import * as zlib from "node:zlib";
 import { EventData } from "@lib/features/llm_proxy/event_data.ts";
 import { JsonFields } from "@lib/features/llm_proxy/json_fields.ts";
 import {
@@ -68,7 +67,7 @@ export class AnswerTap {
   async write(chunk: Uint8Array): Promise<void> {
     const [first] = chunk;
     if (this.#uncounted !== undefined || first === undefined) return;
-    const decoder = this.#decoder ??= this.#open(first);
+    const decoder = this.#decoder ??= await this.#open(first);
     if (decoder === "none") return this.#take(chunk);
     if (decoder.write(chunk)) return;
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -97,8 +96,8 @@ export class AnswerTap {
     };
   }
 
-  #open(first: number): Transform | "none" {
-    const decoder = decoderOf(this.#coding, first);
+  async #open(first: number): Promise<Transform | "none"> {
+    const decoder = await decoderOf(this.#coding, first);
     if (decoder === "none") return decoder;
     if (decoder === "unknown") {
       this.#uncounted = "encoding";
@@ -128,13 +127,12 @@ export class AnswerTap {
  *
  * @param first The first byte of the answer.
  */
-function decoderOf(coding: string, first: number): Transform | "none" | "unknown" {
+async function decoderOf(coding: string, first: number): Promise<Transform | "none" | "unknown"> {
+  if (coding === "" || coding === "identity") return "none";
+  const zlib = await import("node:zlib");
   // A stream that is flushed after each event, and one that breaks off, are decoded as far as they go.
   const options = { finishFlush: zlib.constants.Z_SYNC_FLUSH };
   switch (coding) {
-    case "":
-    case "identity":
-      return "none";
     case "gzip":
     case "x-gzip":
       return zlib.createGunzip(options);

@@ -6,7 +6,7 @@
  *
  * @module
  */
-import type { Price } from "@lib/features/llm_proxy/prices.ts";
+import { type Price, priceOf } from "@lib/features/llm_proxy/prices.ts";
 
 /** Model, input, output, read from the cache, written to the cache. */
 type Row = readonly [
@@ -152,13 +152,6 @@ const ROWS: Readonly<Record<string, readonly Row[]>> = {
 /** Returns the table. */
 export function defaultPrices(): readonly Price[] {
   return Object.entries(ROWS).flatMap(([provider, rows]) =>
-    rows.map(([model, inputPerMillion, outputPerMillion, cacheRead, cacheWrite]): Price => ({
-      provider,
-      model,
-      inputPerMillion,
-      outputPerMillion,
-      ...(cacheRead === undefined ? {} : { cacheReadPerMillion: cacheRead }),
-      ...(cacheWrite === undefined ? {} : { cacheWritePerMillion: cacheWrite }),
-    }))
+    rows.map(([model, ...amounts]) => priceOf(provider, model, amounts))
   );
 }

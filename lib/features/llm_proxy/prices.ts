@@ -109,6 +109,23 @@ function parsePrice(value: unknown): Price | string {
   );
   if (inputPerMillion === undefined) return 'has no number "inputPerMillion"';
   if (outputPerMillion === undefined) return 'has no number "outputPerMillion"';
+  return priceOf(provider, model, [inputPerMillion, outputPerMillion, cacheRead, cacheWrite]);
+}
+
+/** Per million tokens: input, output, and of a cache, reads and writes. */
+type Amounts = readonly [
+  input: number,
+  output: number,
+  cacheRead?: number | undefined,
+  cacheWrite?: number | undefined,
+];
+
+/** Makes the price of a model. */
+export function priceOf(
+  provider: string,
+  model: string,
+  [inputPerMillion, outputPerMillion, cacheRead, cacheWrite]: Amounts,
+): Price {
   return {
     provider,
     model,

@@ -19,6 +19,7 @@ import { type UnitProperty, unitProperty } from "@lib/foundations/systemd/unit_p
 import { KEPT_PREFIX } from "@lib/foundations/systemd/listen_fds.ts";
 import { type DescriptorCalls, Pty } from "@lib/foundations/terminal/pty.ts";
 import type { PtyBinding } from "@lib/foundations/terminal/native.ts";
+import { limitProperties } from "@lib/spine/executors/unit_properties.ts";
 import { ManagerLink } from "@lib/spine/executors/manager_link.ts";
 import { recordResultArgv } from "@lib/spine/executors/record_result.ts";
 import { parseResultRecord } from "@lib/spine/executors/result_record.ts";
@@ -218,7 +219,6 @@ function describe(
   },
 ): readonly UnitProperty[] {
   const { id, argv, env, workdir, maxMs, limits, unit } = request;
-  const { memoryBytes, cpu, tasks } = limits;
   const unset = [...SERVICE_VARIABLES, ...names].filter((name) => !Object.hasOwn(env, name));
   return [
     unitProperty.description(`Terminal ${id} of ${project}`),
@@ -232,14 +232,7 @@ function describe(
     unitProperty.ignoreSigpipe(false),
     unitProperty.environment(env),
     unitProperty.unsetEnvironment([...new Set(unset)]),
-    unitProperty.cpuAccounting(true),
-    unitProperty.memoryAccounting(true),
-    unitProperty.tasksAccounting(true),
-    ...(memoryBytes === undefined
-      ? []
-      : [unitProperty.memoryMax(memoryBytes), unitProperty.memorySwapMax(0)]),
-    ...(cpu === undefined ? [] : [unitProperty.cpuQuota(cpu)]),
-    ...(tasks === undefined ? [] : [unitProperty.tasksMax(tasks)]),
+    ...limitProperties(limits),
     // A person sees what was killed, and goes on.
     unitProperty.oomPolicy("continue"),
     unitProperty.runtimeMax(maxMs),

@@ -39,6 +39,8 @@ export interface ExecState {
   readonly exitCode: number | null;
   /** In the namespace of the engine's machine. */
   readonly pid: number;
+  /** The id of its container. */
+  readonly container: string;
 }
 
 const createdExec = v.object({ Id: v.pipe(v.string(), v.regex(/^[0-9a-f]{12,128}$/)) });
@@ -46,6 +48,7 @@ const execState = v.object({
   Running: v.boolean(),
   ExitCode: v.nullable(v.number()),
   Pid: v.optional(v.number(), 0),
+  ContainerID: v.optional(v.string(), ""),
 });
 
 /** Longest header of the answer that becomes the terminal. */
@@ -125,8 +128,8 @@ export async function inspectExec(
 ): Promise<ExecState> {
   const target = `/exec/${id}/json`;
   const answer = await callRaw(address, { method: "GET", target, what: "see a program", signal });
-  const { Running, ExitCode, Pid } = v.parse(execState, answer);
-  return { isRunning: Running, exitCode: ExitCode, pid: Pid };
+  const { Running, ExitCode, Pid, ContainerID } = v.parse(execState, answer);
+  return { isRunning: Running, exitCode: ExitCode, pid: Pid, container: ContainerID };
 }
 
 /** Sends a signal to a program and its process group, if it runs. */
@@ -139,8 +142,9 @@ export async function signalExec(
   },
   signal: AbortSignal,
 ): Promise<void> {
-  const { isRunning, pid } = await inspectExec(address, id, signal);
-  if (!isRunning || pid <= 1) return;
+  const { isRunning, pid, container: containerId } = await inspectExec(address, id, signal);
+  // The number of a process on another machine is that of somebody else's here.
+  if (!isRunning || pid <= 1 || !isWithin(pid, containerId)) return;
   try {
     Deno.kill(-pid, `SIG${name}`);
     return;
@@ -155,6 +159,17 @@ export async function signalExec(
   const order = { address, container, argv, env: {}, columns: 80, rows: 24 };
   const { connection } = await startExec(order, signal);
   connection.close();
+}
+
+/** Tells if a process of this machine is in a container, as its control group says. */
+function isWithin(pid: number, containerId: string): boolean {
+  if (!/^[0-9a-f]{64}$/.test(containerId)) return false;
+  try {
+    return Deno.readTextFileSync(`/proc/${pid}/cgroup`).includes(containerId);
+  } catch {
+    // It has ended, or the engine is on another machine.
+    return false;
+  }
 }
 
 /** Returns the number of a process in its own namespace. */

@@ -137,7 +137,8 @@ export function holdUnitProperties(
   ];
 }
 
-function limitProperties(
+/** Returns the properties of the limits of a job or a terminal, and of what they are told by. */
+export function limitProperties(
   { memoryBytes, cpu, tasks }: AttemptHandle["spec"]["limits"],
 ): readonly UnitProperty[] {
   return [

@@ -86,15 +86,7 @@ export async function linkedBench(options: LinkedOptions = {}): Promise<LinkedBe
   const console = await startConsole(options.console);
   const instance = console.instances.add("web");
   options.prepare?.(console, instance);
-  const keys = {
-    url: console.url,
-    api_key: "env:CONSOLE_KEY",
-    instance_id: instance.id,
-    provider: "fly",
-    heartbeat: "200ms",
-    metrics: "200ms",
-    ...options.keys,
-  };
+  const keys = { ...linkKeys(console, instance), ...options.keys };
   const lines = Object.entries(keys).map(([name, value]) => `  ${name}: ${value}`);
   const runner = new RunnerBench({
     config: `executor: direct\nagents: child\n${options.config ?? ""}console:\n${

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { ConsoleState } from "@lib/features/console/states.ts";
-import type { HttpOutcome } from "@lib/features/console/state.ts";
+import type { HttpOutcome } from "@lib/features/console/faults.ts";
 import type { SocketEnd } from "@lib/foundations/http/message_socket.ts";
 import { RecordingLogger } from "../../../support/recording_logger.ts";
 import { SETTINGS, startLink } from "./link_fixture.ts";

@@ -5,7 +5,7 @@
  */
 import type { DialConsole } from "@lib/features/console/session.ts";
 import type { ConsoleRequest } from "@lib/features/console/http.ts";
-import type { HttpOutcome } from "@lib/features/console/state.ts";
+import type { HttpOutcome } from "@lib/features/console/faults.ts";
 import type { SocketEnd } from "@lib/foundations/http/message_socket.ts";
 
 /** A frame that the link sent. */

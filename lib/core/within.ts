@@ -1,3 +1,8 @@
+/**
+ * Waits with a limit that is an answer, not an error.
+ *
+ * @module
+ */
 import type { Clock } from "@lib/core/clock.ts";
 
 /** Waits for a promise; `false` after `ms` milliseconds. Rejects with the signal's reason. */

@@ -1,5 +1,5 @@
 /**
- * The states of the console link, and what follows from the end of a try.
+ * The faults of the console link: how a try ended, and when the next one follows.
  *
  * @module
  */
