@@ -515,13 +515,32 @@ find_release() { # sets release_dir; empty in a dry run that would download or b
 # ---------------------------------------------------------------- programs
 
 # The release's name: its version and a digest of all its files.
-release_id() {
-  digest=$(cd "$release_dir" && find bin lib -type f | LC_ALL=C sort | while read -r file; do
+release_id() { # DIR
+  digest=$(cd "$1" && find bin lib -type f | LC_ALL=C sort | while read -r file; do
     # The date of a build does not change its content.
     case $file in */build.json) continue ;; esac
     printf '%s %s\n' "$(sha256 "$file")" "$file"
   done >"$scratch/files" && sha256 "$scratch/files")
-  say "$(build_field "$release_dir" version)-$(printf '%.12s' "$digest")"
+  say "$(build_field "$1" version)-$(printf '%.12s' "$digest")"
+}
+
+is_linked() { # NAME
+  for link in current previous; do
+    [ "$(readlink "$home_dir/$link" 2>/dev/null)" != "releases/$1" ] || return 0
+  done
+  return 1
+}
+
+# Finds the place of a release: where it is, whole, or where there is none, or a damaged copy that is
+# not in use. One that is in use stays until another has taken its place.
+find_place() { # ID: sets id and target
+  for id in "$1" "$1.2" "$1.3"; do
+    target=$home_dir/releases/$id
+    [ -d "$target" ] && [ "$(release_id "$target")" != "$1" ] || return 0
+    is_linked "$id" && continue
+    [ "$dry_run" = yes ] || rm -rf "$target"
+    return 0
+  done
 }
 
 # Stops unless the program is what build.json says. A program that cannot run here, or is of another
@@ -567,8 +586,7 @@ install_programs() {
   fi
   make_scratch
   [ "$dry_run" = yes ] || say "Installing $(build_field "$release_dir" version) to $prefix"
-  id=$(release_id)
-  target=$home_dir/releases/$id
+  find_place "$(release_id "$release_dir")"
   if [ ! -d "$target" ]; then
     if [ "$dry_run" = yes ]; then
       say "would install: $target"

@@ -171,6 +171,21 @@ Deno.test("install.sh from loopback: back to the release before, which was kept"
   assert.deepEqual([await t.current(), await t.current("previous")], ["1.0.0", "1.1.0"]);
 });
 
+Deno.test("install.sh puts a whole copy in the place of a damaged release that is in use", async () => {
+  await using t = await openStage();
+  await t.publish({ version: "1.1.0" });
+  await using server = await serve(t);
+  await assertScenario(t, { ends: "1.1.0", previous: "1.0.0" }, server);
+  const damaged = await Deno.realPath(`${t.home}/current`);
+  await Deno.writeTextFile(`${damaged}/lib/cicd-toolkit/scar`, "");
+  await assertScenario(t, { ends: "1.1.0", previous: "1.1.0" }, server);
+  assert.equal(await Deno.realPath(`${t.home}/current`), `${damaged}.2`);
+  // A whole one is left as it is.
+  const { ino } = await Deno.stat(`${damaged}.2`);
+  await assertScenario(t, { ends: "1.1.0", previous: "1.1.0" }, server);
+  assert.equal((await Deno.stat(await Deno.realPath(`${t.home}/current`))).ino, ino);
+});
+
 Deno.test("install.sh changes nothing while an upgrade is at work", async () => {
   await using t = await openStage();
   await t.publish({ version: "1.1.0" });
