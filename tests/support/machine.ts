@@ -57,7 +57,7 @@ export interface MachineOptions {
 
 /** Options for {@linkcode Machine.waitFor}. */
 export interface MachineWaitOptions {
-  /** @default {10_000} */
+  /** @default {60_000} */
   readonly timeoutMs?: number;
   readonly signal?: AbortSignal;
 }
@@ -151,7 +151,7 @@ export class Machine implements AsyncDisposable {
    * @throws {Error} If the time is up; the output so far is in the message.
    */
   async exec(argv: readonly string[], options: ExecOptions = {}): Promise<Finished> {
-    const { stdin = "", timeoutMs = 30_000, signal, ...rest } = options;
+    const { stdin = "", timeoutMs = 60_000, signal, ...rest } = options;
     const child = await this.spawn(argv, { ...rest, stdin: stdin === "" ? "null" : "piped" });
     const what = `"${argv.join(" ")}" in ${this.name}`;
     return await collect(child, what, { stdin, timeoutMs, signal: this.#both(signal) });
@@ -173,7 +173,7 @@ export class Machine implements AsyncDisposable {
   async waitFor<T>(
     what: string,
     probe: () => T | Promise<T>,
-    { timeoutMs = 10_000, signal }: MachineWaitOptions = {},
+    { timeoutMs = 60_000, signal }: MachineWaitOptions = {},
   ): Promise<Exclude<T, undefined | false>> {
     return await waitFor(what, probe, { timeoutMs, signal: this.#both(signal) });
   }

@@ -39,7 +39,7 @@ export interface SpawnOptions {
 export interface ExecOptions extends Omit<SpawnOptions, "stdin"> {
   /** The whole standard input. @default {""} */
   readonly stdin?: string;
-  /** The program and all its children are killed after this. @default {30_000} */
+  /** The program and all its children are killed after this. @default {60_000} */
   readonly timeoutMs?: number;
   readonly signal?: AbortSignal;
 }

@@ -9,7 +9,7 @@ import { messageOf } from "@lib/core/errors.ts";
 
 /** Options for {@linkcode waitFor}. */
 export interface WaitForOptions {
-  /** @default {10_000} */
+  /** @default {60_000} */
   readonly timeoutMs?: number;
   readonly signal: AbortSignal;
 }
@@ -26,7 +26,7 @@ export interface WaitForOptions {
 export async function waitFor<T>(
   what: string,
   probe: () => T | Promise<T>,
-  { timeoutMs = 10_000, signal }: WaitForOptions,
+  { timeoutMs = 60_000, signal }: WaitForOptions,
 ): Promise<Exclude<T, undefined | false>> {
   using deadline = withDeadline(signal, timeoutMs, what);
   let last = "it gave nothing";

@@ -63,7 +63,7 @@ export interface Answer {
 export interface AskOptions {
   readonly body?: unknown;
   readonly headers?: Readonly<Record<string, string>>;
-  /** @default {20_000} */
+  /** @default {60_000} */
   readonly timeoutMs?: number;
 }
 
@@ -164,7 +164,7 @@ export class SuiteInMachine implements AsyncDisposable {
    * @throws If there is no answer.
    */
   async ask(method: string, path: string, options: AskOptions = {}): Promise<Answer> {
-    const signal = AbortSignal.timeout(options.timeoutMs ?? 20_000);
+    const signal = AbortSignal.timeout(options.timeoutMs ?? 60_000);
     using response = await this.#connected().send({
       method,
       path,
@@ -197,7 +197,7 @@ export class SuiteInMachine implements AsyncDisposable {
   }
 
   /** Waits until a job is in one of the states. */
-  async until(id: string, states: readonly string[], timeoutMs = 15_000): Promise<JobSeen> {
+  async until(id: string, states: readonly string[], timeoutMs = 60_000): Promise<JobSeen> {
     return await this.machine.waitFor(`job ${id} to be ${states.join(" or ")}`, async () => {
       const job = await this.job(id);
       return states.includes(job.state) ? job : undefined;
@@ -205,7 +205,7 @@ export class SuiteInMachine implements AsyncDisposable {
   }
 
   /** Waits until a job has ended, by the API's long poll. */
-  async ended(id: string, timeoutMs = 20_000): Promise<JobSeen> {
+  async ended(id: string, timeoutMs = 60_000): Promise<JobSeen> {
     const path = `/v1/jobs/${id}/wait?timeout=${Math.ceil(timeoutMs / 1_000)}`;
     const { status, text } = await this.ask("GET", path, { timeoutMs: timeoutMs + 5_000 });
     assert.equal(status, 200, `job ${id} has not ended: ${text}`);
