@@ -34,6 +34,7 @@ import type { Authenticator } from "@lib/api/access.ts";
 import type { CleanSource } from "@lib/api/clean_source.ts";
 import type { Command } from "@lib/api/client/command.ts";
 import type { AnyRoute, AnySocket } from "@lib/api/route.ts";
+import type { OpenTerminal } from "@lib/api/terminal_opener.ts";
 import type { UsageSource } from "@lib/api/usage_source.ts";
 import type { ForeignPaths } from "@lib/api/router.ts";
 
@@ -97,6 +98,8 @@ export interface RunnerPart extends Partial<Disposable> {
   readonly metrics?: () => readonly Metric[] | Promise<readonly Metric[]>;
   /** Loads the usage of language models that is to be delivered once. */
   readonly usageSource?: () => Promise<UsageSource>;
+  /** Loads what opens terminals for other features. */
+  readonly terminalOpener?: () => Promise<OpenTerminal>;
   /** Returns its links to other systems, for a status. */
   readonly links?: () => readonly LinkStatus[];
   /** Starts background work, after all features are made. */

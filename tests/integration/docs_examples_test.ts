@@ -54,6 +54,7 @@ const BLOCKS: Readonly<Record<string, How>> = {
   "docs/benchmarks.md ": "not run: a quarter of an hour; bench has tests of its own",
   "docs/checkout.md {": "job",
   "docs/terminals.md ": "grammar",
+  "docs/console-commands.md console:": "config",
   "docs/cleaning.md ": "not run: an answer, whose form is tested with the command",
   "docs/cli.md cicd-runner: ": "not run: messages, compared in cli_test.ts",
   "docs/cli.md project: ": "job",

@@ -32,6 +32,11 @@ export const consoleSchema = v.object({
   ),
   unusable_frames: count,
   waiting: v.pipe(count, v.description("Messages that are not known to have arrived")),
+  refused_requests: v.pipe(
+    count,
+    v.description("Commands and terminals that are not allowed here, or unusable"),
+  ),
+  last_refusal: v.nullable(text),
   messages: v.record(text, v.object({ sent: count, dropped: count })),
   warnings: v.pipe(v.array(text), v.description("Dangers of the settings, and values left out")),
 });

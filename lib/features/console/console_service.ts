@@ -7,18 +7,23 @@ import type { LinkStatus, RunnerServices } from "@lib/api/feature.ts";
 import { raceAbort } from "@lib/core/abort.ts";
 import { toRfc3339 } from "@lib/core/clock.ts";
 import { ignore } from "@lib/core/errors.ts";
+import { CONSOLE_ALLOW } from "@lib/features/console/allow_keys.ts";
 import type { ConsoleAnswer } from "@lib/features/console/answers.ts";
+import { ConsoleCommands } from "@lib/features/console/console_commands.ts";
 import { jobEvent } from "@lib/features/console/events.ts";
+import type { ConsoleHandler } from "@lib/features/console/handler.ts";
 import { hostReader } from "@lib/features/console/host_reading.ts";
 import { askConsole, linkHeaders } from "@lib/features/console/http.ts";
 import { CONSOLE } from "@lib/features/console/keys.ts";
 import { ConsoleLink } from "@lib/features/console/link.ts";
+import { Refusals } from "@lib/features/console/refusals.ts";
 import { consoleArch } from "@lib/features/console/registration.ts";
 import {
   type ConsoleSettings,
   type LinkSettings,
   readConsoleSettings,
 } from "@lib/features/console/settings.ts";
+import { ConsoleTerminals } from "@lib/features/console/console_terminals.ts";
 import { PROGRAM } from "@lib/foundations/config/program_keys.ts";
 import { readIfThere, writeAtomic } from "@lib/foundations/files/records.ts";
 import { machineFiles } from "@lib/foundations/host/machine_files.ts";
@@ -35,6 +40,7 @@ export class ConsoleService {
   readonly #services: RunnerServices;
   readonly #stopped = Promise.withResolvers<void>();
   readonly #since: number;
+  readonly #refusals: Refusals;
   #isStopping = false;
   #settings: ConsoleSettings = { kind: "off" };
   #link: ConsoleLink | undefined;
@@ -44,6 +50,7 @@ export class ConsoleService {
   constructor(services: RunnerServices) {
     this.#services = services;
     this.#since = services.clock.now();
+    this.#refusals = new Refusals(services.log);
   }
 
   /** Keeps the link until {@linkcode stop}; the signal breaks it off. */
@@ -84,7 +91,10 @@ export class ConsoleService {
   /** The link in a status. */
   links(): readonly LinkStatus[] {
     if (this.#settings.kind === "off") return [];
-    const { state, detail, since } = this.#standing();
+    const { state, since, ...standing } = this.#standing();
+    const { count, last } = this.#refusals;
+    const refused = last === undefined ? "" : `Refused ${count} of its requests, at last: ${last}`;
+    const detail = standing.detail || refused;
     return [{ name: "console", state, detail, since, isGood: state === "connected" }];
   }
 
@@ -110,6 +120,8 @@ export class ConsoleService {
       messages: Object.fromEntries(
         [...view?.messages ?? []].map(([type, counts]) => [type, { ...counts }]),
       ),
+      refused_requests: this.#refusals.count,
+      last_refusal: this.#refusals.last ?? null,
       warnings: settings.kind === "on" ? [...settings.warnings] : [],
     };
   }
@@ -149,6 +161,25 @@ export class ConsoleService {
     }
   }
 
+  #handlers(): readonly ConsoleHandler[] {
+    const services = this.#services;
+    const { config, clock, log, tasks, parts, env } = services;
+    const common = {
+      rules: () => config().of(CONSOLE_ALLOW),
+      refusals: this.#refusals,
+      tasks,
+      clock,
+    };
+    return [
+      new ConsoleCommands({ ...common, jobs: services, log }),
+      new ConsoleTerminals({
+        ...common,
+        opener: async () => await parts().find((part) => part.terminalOpener)?.terminalOpener?.(),
+        shell: env["SINDRI_AGENT_SHELL"] || undefined,
+      }),
+    ];
+  }
+
   async #keepLink(settings: LinkSettings, signal: AbortSignal): Promise<void> {
     const { clock, log, config, parts } = this.#services;
     const { url, apiKey } = settings;
@@ -169,7 +200,7 @@ export class ConsoleService {
           maxReceiveBytes: MAX_RECEIVE_BYTES,
           ...listeners,
         }),
-      handlers: [],
+      handlers: this.#handlers(),
       reading: hostReader({ clock, cores: navigator.hardwareConcurrency }),
       usage: async () => await parts().find((part) => part.usageSource)?.usageSource?.(),
       clock,

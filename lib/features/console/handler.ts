@@ -13,8 +13,12 @@ export interface ConsoleHandler {
     message: { readonly type: string; readonly payload: unknown },
     channel: ConsoleChannel,
   ): Promise<void>;
-  /** The link has ended, or is about to: ends what depends on it, and sends what that owes. */
-  close(reason: string, signal: AbortSignal): Promise<void>;
+  /**
+   * The link has ended, or is about to: ends what depends on it, and sends what that owes.
+   *
+   * @param isFinal No other link follows: what could be answered over that ends too.
+   */
+  close(reason: string, signal: AbortSignal, isFinal: boolean): Promise<void>;
 }
 
 /** The way back to the console, as long as one link lasts. */

@@ -3,7 +3,9 @@
  *
  * @module
  */
+import { raceAbort, withDeadline } from "@lib/core/abort.ts";
 import { toRfc3339 } from "@lib/core/clock.ts";
+import { ignore } from "@lib/core/errors.ts";
 import type { Logger } from "@lib/core/logger.ts";
 import type { UsageSource } from "@lib/api/usage_source.ts";
 import { DecorrelatedBackoff } from "@lib/features/console/backoff.ts";
@@ -29,6 +31,10 @@ import type { Inbound } from "@lib/features/console/wire.ts";
 
 /** A connection that is cut before that gets no registration, which would make a second instance. */
 const REGISTER_AFTER_MS = 1_000;
+
+/** Time for terminals and commands to end. */
+const HANDLERS_MS = 5_000;
+const SHUTDOWN = "agent shutdown";
 
 /** The means of the link. */
 export interface LinkPorts extends RegistrationPorts {
@@ -77,6 +83,8 @@ export class ConsoleLink {
   #wasUnclean = false;
   #wasSilent = false;
   #isFaulty = false;
+  /** The handlers were closed for good. */
+  #hasClosed = false;
   #readings: { readonly now?: HostReading; readonly before?: HostReading } = {};
   #state: Pick<LinkView, "state" | "detail" | "since">;
   #registration: LinkView["registration"] = { state: "pending", detail: "" };
@@ -148,7 +156,9 @@ export class ConsoleLink {
     if (this.#session !== undefined) this.tell("DISCONNECT", "The runner stops");
     const session = this.#session;
     this.#stop.abort(new DOMException("The console link stops", "AbortError"));
-    await session?.finish("agent shutdown", signal);
+    await session?.finish(SHUTDOWN, signal);
+    // A command may go on without a connection.
+    await this.#closeHandlers(SHUTDOWN, signal, true);
     await this.#ended.promise;
   }
 
@@ -171,11 +181,13 @@ export class ConsoleLink {
       dial,
       outbox: this.#outbox,
       handlers,
+      closeHandlers: (...how) => this.#closeHandlers(...how),
       clock,
       log,
       heartbeatMs: settings.heartbeatMs,
       heartbeat: () => this.#heartbeat(id),
       onAcknowledged: (isFirst) => this.#acknowledged(isFirst),
+      onKept: () => this.#session?.pump(),
       onFrame: (kind, what) => this.#onFrame(kind, what),
       whileGood: {
         metrics: (channel, own) => this.#sendMetrics(id, channel, own),
@@ -197,6 +209,15 @@ export class ConsoleLink {
     // The console may have forgotten it, or its row is another one now.
     if (fault.state === "unknown_instance") this.#identity = undefined;
     return fault;
+  }
+
+  async #closeHandlers(reason: string, signal: AbortSignal, isFinal: boolean): Promise<void> {
+    const { handlers } = this.#ports;
+    if (this.#hasClosed || handlers.length === 0) return;
+    this.#hasClosed = isFinal;
+    using deadline = withDeadline(signal, HANDLERS_MS, "terminals and commands of the console");
+    const closing = Promise.all(handlers.map((each) => each.close(reason, deadline, isFinal)));
+    await raceAbort(closing, deadline).catch(ignore("the link ends all the same"));
   }
 
   async #heartbeat(instanceId: string) {

@@ -88,7 +88,9 @@ export class Outbox {
     if (isKept(message.type) || message.onSettled !== undefined) {
       this.#unsettled.push(message);
       // Without acknowledgements the link ends soon; until then the oldest are taken as settled.
-      if (this.#unsettled.length > MAX_UNSETTLED) this.#settle(1);
+      while (this.#unsettled.length > MAX_UNSETTLED || sizeOf(this.#unsettled) > MAX_CHARS) {
+        this.#settle(1);
+      }
     }
   }
 
@@ -126,11 +128,14 @@ export class Outbox {
   #trim(now: number): void {
     const kept = new Map<string, number>();
     const remaining: Message[] = [];
+    let chars = 0;
     for (const message of this.#waiting.toReversed()) {
       const { type, at } = message;
       const policy: Policy | undefined = isKept(type) ? POLICIES[type] : undefined;
       const number = (kept.get(type) ?? 0) + 1;
-      if (policy === undefined || number > policy.max || now - at > policy.maxAgeMs) {
+      chars += sizeOf([message]);
+      const isTooMuch = number > (policy?.max ?? 0) || chars > MAX_CHARS;
+      if (policy === undefined || isTooMuch || now - at > policy.maxAgeMs) {
         this.drop(type);
         continue;
       }
@@ -148,3 +153,10 @@ export class Outbox {
 }
 
 const MAX_UNSETTLED = 1_024;
+/** Text of all messages that wait, and of all that are not settled: outputs of commands are long. */
+const MAX_CHARS = 8 * 1024 * 1024;
+
+function sizeOf(messages: readonly Message[]): number {
+  return messages.flatMap(({ payload }) => Object.values(payload))
+    .reduce<number>((sum, value) => sum + (typeof value === "string" ? value.length : 0), 0);
+}

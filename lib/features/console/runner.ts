@@ -64,5 +64,7 @@ const OFF: ConsoleAnswer = {
   unusable_frames: 0,
   waiting: 0,
   messages: {},
+  refused_requests: 0,
+  last_refusal: null,
   warnings: [],
 };

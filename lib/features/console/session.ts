@@ -7,9 +7,8 @@
  *
  * @module
  */
-import { raceAbort, withDeadline } from "@lib/core/abort.ts";
+import { raceAbort } from "@lib/core/abort.ts";
 import type { Clock } from "@lib/core/clock.ts";
-import { ignore } from "@lib/core/errors.ts";
 import type { Logger } from "@lib/core/logger.ts";
 import { TaskGroup } from "@lib/core/task_group.ts";
 import type { ConsoleChannel, ConsoleHandler } from "@lib/features/console/handler.ts";
@@ -39,12 +38,16 @@ export interface SessionPorts {
   readonly dial: DialConsole;
   readonly outbox: Outbox;
   readonly handlers: readonly ConsoleHandler[];
+  /** Ends the work of the handlers, or gives up. */
+  readonly closeHandlers: ConsoleHandler["close"];
   readonly clock: Clock;
   readonly log: Logger;
   readonly heartbeatMs: number;
   readonly heartbeat: () => Promise<Payload>;
   /** Called when a heartbeat was acknowledged; the first time of a connection it is news. */
   readonly onAcknowledged: (isFirst: boolean) => void;
+  /** Called when a message waits that any connection may send. */
+  readonly onKept: () => void;
   readonly onFrame: (kind: Inbound["kind"], what: string) => void;
   /** Work while the connection is good. */
   readonly whileGood: Readonly<
@@ -70,7 +73,6 @@ const ACKNOWLEDGE_MS = 20_000;
 /** The console forgets a broken connection 30 s after the next one. */
 const RENEW_MS = 40_000;
 const LOOK_AGAIN_MS = 5_000;
-const HANDLERS_MS = 5_000;
 const FLUSH_MS = 2_000;
 const CLOSE_MS = 2_500;
 const MAX_UNUSABLE = 100;
@@ -129,7 +131,9 @@ export class Session {
       end = await socket.ended;
       this.#gone.abort(new DOMException("The console link has ended", "AbortError"));
       // Before the tasks are awaited: what a handler does may last as long as a command.
-      if (!this.#isFinishing) await this.#closeHandlers("the console link has ended", signal);
+      if (!this.#isFinishing) {
+        await this.#ports.closeHandlers("the console link has ended", signal, false);
+      }
     }
     signal.removeEventListener("abort", onAbort);
     if (this.#isTooSlow) {
@@ -152,7 +156,7 @@ export class Session {
     if (socket === undefined) return;
     const { clock, flush } = this.#ports;
     if (this.#wasGood) {
-      await this.#closeHandlers(reason, signal);
+      await this.#ports.closeHandlers(reason, signal, true);
       flush(this.#channel());
       this.pump();
       await within(clock, socket.drained(0), FLUSH_MS, signal);
@@ -283,8 +287,9 @@ export class Session {
         const ended = type === "terminal:closed" ? payload["session_id"] : payload["command_id"];
         if (type !== "terminal:output" && typeof ended === "string") this.#busy.delete(ended);
         if (isKept(type)) {
+          // A command may have outlived its connection: the next one sends.
           outbox.add(type, payload, clock.now());
-          this.pump();
+          this.#ports.onKept();
         } else if (gone.aborted) outbox.drop(type);
         else post({ type, payload, at: clock.now() });
       },
@@ -297,14 +302,6 @@ export class Session {
         gone.throwIfAborted();
       },
     };
-  }
-
-  async #closeHandlers(reason: string, signal: AbortSignal): Promise<void> {
-    const { handlers } = this.#ports;
-    if (handlers.length === 0) return;
-    using deadline = withDeadline(signal, HANDLERS_MS, "terminals and commands of the console");
-    const closing = Promise.all(handlers.map((each) => each.close(reason, deadline)));
-    await raceAbort(closing, deadline).catch(ignore("the link ends all the same"));
   }
 }
 

@@ -90,9 +90,9 @@ function renderLink(
   { name, state, detail, since, is_good }: NonNullable<StatusAnswer["links"]>[number],
   { now, paint }: { readonly now: number; readonly paint: Painter },
 ): string {
-  const text = `${name}: ${state.replaceAll("_", " ")}, ${ago(since, now)}`;
-  if (is_good) return paint("faint", text);
-  return paint("bad", `! ${text}${detail === "" ? "" : `: ${oneLine(detail)}`}`);
+  const text = `${name}: ${state.replaceAll("_", " ")}, ${ago(since, now)}` +
+    (detail === "" ? "" : `: ${oneLine(detail)}`);
+  return is_good ? paint("faint", text) : paint("bad", `! ${text}`);
 }
 
 async function load(runner: RunnerTransport, signal: AbortSignal): Promise<Overview> {

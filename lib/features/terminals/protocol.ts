@@ -96,6 +96,7 @@ const orderSchema = v.object({
   isRecorded: v.boolean(),
   scrollback: v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(1_000)),
   by: v.string(),
+  isOwned: v.optional(v.boolean()),
 });
 
 /** The request of the runner to an agent: a new terminal, or to join one. */
@@ -114,6 +115,8 @@ export interface TerminalOrder extends TerminalSize {
   readonly scrollback: number;
   /** The caller, for the journal and for the others. */
   readonly by: string;
+  /** Of a new terminal: it ends a while after nobody is connected to it. */
+  readonly isOwned?: boolean | undefined;
 }
 
 /** Parses an order. @throws {v.ValiError} If it is invalid. */

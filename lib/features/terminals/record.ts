@@ -17,6 +17,7 @@ const recordSchema = v.object({
   device: v.string(),
   recorded: v.boolean(),
   job: v.exactOptional(v.string()),
+  owned: v.exactOptional(v.boolean()),
 });
 
 /** The facts of a terminal that a later agent needs. */

@@ -27,7 +27,7 @@ import {
   listTerminals,
   openTerminal,
 } from "@lib/features/terminals/agent_terminals.ts";
-import { TERMINALS } from "@lib/features/terminals/keys.ts";
+import { assertEnabled } from "@lib/features/terminals/enabled.ts";
 import { INPUT_MAX_BYTES } from "@lib/features/terminals/protocol.ts";
 
 type Ports = Pick<RunnerServices, "config" | "agents">;
@@ -162,14 +162,4 @@ function assertHasPlace({ id, state, heldUntil = 0 }: Job, now: number): void {
     : undefined;
   if (why === undefined) return;
   throw new CicdError("state_conflict", `Cannot open a terminal in job "${id}": ${why}`);
-}
-
-/** @throws {CicdError} `forbidden` */
-function assertEnabled(config: Ports["config"], project: ProjectName): void {
-  if (config().ofProject(TERMINALS, project).isEnabled) return;
-  throw new CicdError(
-    "forbidden",
-    `Cannot open a terminal in "${project}": the configuration switches them off ` +
-      "(terminals.enabled)",
-  );
 }

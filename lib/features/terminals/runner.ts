@@ -8,5 +8,12 @@ import { terminalRoutes, terminalSockets } from "@lib/features/terminals/routes.
 
 /** Makes the part of the runner. */
 export function part(services: RunnerServices): RunnerPart {
-  return { routes: terminalRoutes(services), sockets: terminalSockets(services) };
+  return {
+    routes: terminalRoutes(services),
+    sockets: terminalSockets(services),
+    async terminalOpener() {
+      const { terminalOpener } = await import("@lib/features/terminals/owned_terminal.ts");
+      return terminalOpener(services);
+    },
+  };
 }

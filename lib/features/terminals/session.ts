@@ -69,6 +69,8 @@ export class TerminalSession implements Disposable {
   #hasOutput = false;
   #end: TerminalEnd | undefined;
   usedAt: number;
+  /** Since when nobody is connected. */
+  aloneSince: number | undefined;
   stalledAt: number | undefined;
   inputBytes = 0;
   outputBytes = 0;
@@ -78,6 +80,7 @@ export class TerminalSession implements Disposable {
     const { size, screenFile, log, clock } = options;
     this.#size = size;
     this.usedAt = clock.now();
+    this.aloneSince = this.usedAt;
     this.#history = new ScreenHistory({
       size,
       ...(screenFile === undefined ? {} : { file: screenFile }),
@@ -136,6 +139,7 @@ export class TerminalSession implements Disposable {
       },
     });
     this.#viewers.add(viewer);
+    this.aloneSince = undefined;
     this.usedAt = clock.now();
     const hasWriter = this.#writer !== undefined;
     if (viewer.options.mayWrite && (order.takes || !hasWriter)) this.#makeWriter(viewer);
@@ -277,6 +281,7 @@ export class TerminalSession implements Disposable {
 
   #leave(viewer: Viewer): void {
     this.#viewers.delete(viewer);
+    if (this.#viewers.size === 0) this.aloneSince = this.#options.clock.now();
     if (this.#end !== undefined) return;
     if (viewer.role === "writer") {
       const next = [...this.#viewers].find(({ options }) => options.mayWrite);

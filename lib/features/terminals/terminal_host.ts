@@ -204,6 +204,7 @@ export class TerminalHost implements AsyncDisposable {
         device: running.device,
         recorded,
         ...(order.attempt === undefined ? {} : { job: order.attempt.jobId }),
+        ...(order.isOwned === true ? { owned: true } : {}),
       };
       const recording = record.recorded ? this.#record(record, program.env) : undefined;
       this.#options.log.info("Terminal opened", {
@@ -326,12 +327,16 @@ export class TerminalHost implements AsyncDisposable {
       const now = clock.now();
       const untilIdle = session.usedAt + idleMs - now;
       const untilLimit = record.started_at + maxMs - now;
-      if (untilLimit <= 0) {
+      const alone = record.owned === true ? session.aloneSince : undefined;
+      const untilAlone = alone === undefined ? Infinity : alone + ALONE_MS - now;
+      if (untilAlone <= 0) {
+        await this.#stop(terminal, "killed", "whoever opened it is gone");
+      } else if (untilLimit <= 0) {
         await this.#stop(terminal, "time_limit", "it has reached terminals.max_duration");
       } else if (untilIdle <= 0) {
         await this.#stop(terminal, "idle", "nobody used it for terminals.idle_timeout");
       }
-      const next = Math.min(untilIdle, untilLimit);
+      const next = Math.min(untilIdle, untilLimit, untilAlone);
       try {
         // One that could not be ended is asked to again.
         await clock.sleep(next > 0 ? Math.min(next, CHECK_MS) : CHECK_MS, { signal: both });
@@ -357,6 +362,8 @@ export class TerminalHost implements AsyncDisposable {
 
 /** Time for the terminals of a job to end. */
 const END_MS = 10_000;
+/** Time for the owner of a terminal to come back. */
+const ALONE_MS = 30_000;
 /** Longest time between two looks at the limits, which a new configuration may change. */
 const CHECK_MS = 60_000;
 

@@ -33,6 +33,7 @@ export interface LinkStatus {
   readonly warnings: readonly string[];
   readonly refused_frames: number;
   readonly unusable_frames: number;
+  readonly refused_requests: number;
 }
 
 /** A runner and its console. */

@@ -20,6 +20,23 @@ Deno.test("Outbox drops the result of a command that the console no longer waits
   assert.equal(outbox.counts.get("command:result")?.dropped, 1);
 });
 
+Deno.test("Outbox holds 8 MiB of outputs at most, whether they wait or may still be lost", () => {
+  const outbox = new Outbox();
+  const add = (number: number) =>
+    outbox.add("command:result", { number, stdout: "x".repeat(1024 * 1024) }, 0);
+  for (let number = 0; number < 20; number++) add(number);
+  assert.equal(outbox.held, 8);
+  assert.equal(outbox.take(0)?.payload["number"], 12);
+  for (let number = 20; number < 40; number++) {
+    add(number);
+    outbox.take(0);
+  }
+  assert.equal(outbox.held, 15);
+  outbox.ended({ isClean: false }, 0);
+  assert.equal(outbox.held, 8);
+  assert.equal(outbox.take(0)?.payload["number"], 32);
+});
+
 Deno.test("Outbox sends again, in order, what no later heartbeat has confirmed", () => {
   const outbox = new Outbox();
   for (const name of ["a", "b", "c"]) outbox.add("event", { name }, 0);
