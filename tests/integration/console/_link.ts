@@ -19,7 +19,7 @@ import {
 import type { Instance } from "../../support/console/instances.ts";
 import { RecordingLogger } from "../../support/recording_logger.ts";
 
-const FACTOR = 100;
+const FACTOR = 20;
 const MAX_RECEIVE_BYTES = 1024 * 1024;
 
 /** Options for {@linkcode linkBench}. */
@@ -27,6 +27,8 @@ export interface LinkOptions {
   readonly console?: ConsoleOptions;
   readonly settings?: Partial<LinkSettings>;
   readonly handlers?: readonly ConsoleHandler[];
+  /** Seconds of the link in one. @default {20} */
+  readonly factor?: number;
   /** Called before the link starts. */
   readonly prepare?: (console: FakeConsole, instance: Instance) => void;
 }
@@ -72,7 +74,7 @@ export class LinkBench implements AsyncDisposable {
 
 /** Starts a console and a link to it. */
 export async function linkBench(options: LinkOptions = {}): Promise<LinkBench> {
-  const { handlers = [], prepare, settings: more = {} } = options;
+  const { handlers = [], factor = FACTOR, prepare, settings: more = {} } = options;
   const console = await startConsole(options.console);
   const instance = console.instances.add("web");
   prepare?.(console, instance);
@@ -103,7 +105,7 @@ export async function linkBench(options: LinkOptions = {}): Promise<LinkBench> {
         return Promise.resolve();
       },
     },
-    clock: fastClock(FACTOR),
+    clock: fastClock(factor),
     platform: { os: "linux", arch: "amd64" },
     dial: (instanceId, listeners) =>
       dialMessages({

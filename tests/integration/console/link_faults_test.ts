@@ -133,7 +133,7 @@ function recorder() {
 
 Deno.test("the link reads a message whose frames are cut in each place of a character", async () => {
   const { taken, handler } = recorder();
-  await using bench = await linkBench({ handlers: [handler] });
+  await using bench = await linkBench({ handlers: [handler], factor: 1 });
   await bench.state("connected");
   const agent = await bench.console.connected(bench.instance);
   const payload = { command_id: "a", command: "echo ä€😀" };
@@ -150,7 +150,7 @@ Deno.test("the link reads a message whose frames are cut in each place of a char
 
 Deno.test("the link takes a frame of 1 MiB, and names a larger one", async () => {
   const { taken, handler } = recorder();
-  await using bench = await linkBench({ handlers: [handler] });
+  await using bench = await linkBench({ handlers: [handler], factor: 1 });
   await bench.state("connected");
   const agent = await bench.console.connected(bench.instance);
   const empty = agentFrame("command:dispatch", { command: "" });
@@ -165,7 +165,7 @@ Deno.test("the link takes a frame of 1 MiB, and names a larger one", async () =>
 });
 
 Deno.test("the link bears some garbage, and ends after too much of it", async () => {
-  await using bench = await linkBench();
+  await using bench = await linkBench({ factor: 1 });
   await bench.state("connected");
   const agent = await bench.console.connected(bench.instance);
   for (const text of ["", "null", "[]", "{}", "<html>", '{"type":"x"}', "\ufffd"]) {
@@ -190,7 +190,7 @@ Deno.test("the link names a text that is not UTF-8, and bytes that are no frame"
   ] as const;
   for (const [name, bytes] of broken) {
     await t.step(name, async () => {
-      await using bench = await linkBench();
+      await using bench = await linkBench({ factor: 1 });
       await bench.state("connected");
       const agent = await bench.console.connected(bench.instance);
       agent.sendRaw(bytes);
@@ -201,7 +201,7 @@ Deno.test("the link names a text that is not UTF-8, and bytes that are no frame"
 
 Deno.test("the link refuses what a browser forged, and counts it", async () => {
   const { taken, handler } = recorder();
-  await using bench = await linkBench({ handlers: [handler] });
+  await using bench = await linkBench({ handlers: [handler], factor: 1 });
   await bench.state("connected");
   const agent = await bench.console.connected(bench.instance);
   const { id } = bench.instance;
