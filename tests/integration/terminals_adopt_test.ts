@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
+import { raceAbort, withDeadline } from "@lib/core/abort.ts";
 import { parseProjectName } from "@lib/core/ids.ts";
-import type { Programs } from "@lib/features/terminals/program.ts";
+import type { Logger } from "@lib/core/logger.ts";
+import type { RunningProgram } from "@lib/features/terminals/program.ts";
 import { part } from "@lib/features/terminals/agent.ts";
 import { Recording } from "@lib/features/terminals/recording.ts";
 import { TerminalHost } from "@lib/features/terminals/terminal_host.ts";
@@ -22,36 +24,46 @@ const RECORD = {
   recorded: false,
 };
 
+/** Makes a host that has the records of a directory, and what `adopt` says is left of them. */
+function hostOf(
+  directory: string,
+  adopt: (device: string | undefined) => RunningProgram | undefined,
+  log: Logger = silentLogger,
+): TerminalHost {
+  const project = parseProjectName("web");
+  assert.ok(project);
+  const day = 86_400_000;
+  return new TerminalHost({
+    project,
+    programs: {
+      outlivesAgent: true,
+      start: () => Promise.reject(new Error("not here")),
+      adopt: (_, device) => Promise.resolve(adopt(device)),
+      [Symbol.asyncDispose]: () => Promise.resolve(),
+    },
+    rules: () => ({
+      isEnabled: true,
+      idleMs: day,
+      maxMs: day,
+      maxSessions: 1,
+      record: "never",
+      recordMaxBytes: 0,
+    }),
+    programOf: () => Promise.reject(new Error("not here")),
+    directory,
+    recordings: `${directory}/recordings`,
+    clock: new FakeClock(),
+    log,
+  });
+}
+
 /** Takes over a directory with this record; returns the devices that were asked for. */
 async function adopt(record: string | undefined) {
   const directory = await Deno.makeTempDir();
   await Deno.mkdir(`${directory}/${ID}`);
   if (record !== undefined) await Deno.writeTextFile(`${directory}/${ID}/record.json`, record);
   const asked: (string | undefined)[] = [];
-  const programs: Programs = {
-    outlivesAgent: true,
-    start: () => Promise.reject(new Error("not here")),
-    adopt(_, device) {
-      asked.push(device);
-      return Promise.resolve(undefined);
-    },
-    [Symbol.asyncDispose]: () => Promise.resolve(),
-  };
-  const never = () => {
-    throw new Error("not here");
-  };
-  const project = parseProjectName("web");
-  assert.ok(project);
-  await using host = new TerminalHost({
-    project,
-    programs,
-    rules: never,
-    programOf: never,
-    directory,
-    recordings: `${directory}/recordings`,
-    clock: new FakeClock(),
-    log: silentLogger,
-  });
+  await using host = hostOf(directory, (device) => void asked.push(device));
   await host.adopt(new AbortController().signal);
   const left = [...Deno.readDirSync(directory)].map(({ name }) => name);
   await Deno.remove(directory, { recursive: true });
@@ -70,6 +82,42 @@ Deno.test("a terminal without a usable record is ended rather than left running 
   for (const record of records) {
     assert.deepEqual(await adopt(record), { asked: [undefined], left: [] }, record);
   }
+});
+
+Deno.test("a terminal ends with its program, as soon as nobody else has it", async () => {
+  const directory = await Deno.makeTempDir();
+  await Deno.mkdir(`${directory}/${ID}`);
+  await Deno.writeTextFile(`${directory}/${ID}/record.json`, JSON.stringify(RECORD));
+  const closed = Promise.withResolvers<void>();
+  const nothing = () => {};
+  const program: RunningProgram = {
+    device: RECORD.device,
+    open: () => ({
+      ended: closed.promise,
+      unwritten: 0,
+      pause: nothing,
+      resume: nothing,
+      write: () => Promise.resolve(),
+      resize: nothing,
+      closeSlave: nothing,
+      [Symbol.dispose]: nothing,
+    }),
+    foreground: () => undefined,
+    ended: Promise.resolve({ exitCode: 0, signal: null, isTimeLimit: false, isLost: false }),
+    stop: () => Promise.resolve(),
+    // The service manager has had it open, so that it has not ended.
+    forget: () => Promise.resolve(closed.resolve()),
+  };
+  const ended = Promise.withResolvers<void>();
+  await using host = hostOf(directory, () => program, {
+    ...silentLogger,
+    info: (message) => message === "Terminal ended" ? ended.resolve() : undefined,
+  });
+  await host.adopt(new AbortController().signal);
+  // Time stands still: it waits for nothing.
+  using deadline = withDeadline(new AbortController().signal, 60_000, "the end");
+  await raceAbort(ended.promise, deadline);
+  await Deno.remove(directory, { recursive: true });
 });
 
 Deno.test("a recording goes on in a file of its own, whatever stands in its place", async () => {

@@ -54,7 +54,7 @@ export interface RunningProgram {
   readonly ended: Promise<ProgramEnd>;
   /** Ends the program and everything that it has started. */
   stop(): Promise<void>;
-  /** Forgets what was kept for a later agent; after the end. */
+  /** Forgets what was kept for a later agent; after the end, and before the last output is read. */
   forget(): Promise<void>;
 }
 

@@ -301,6 +301,10 @@ export class TerminalHost implements AsyncDisposable {
     const { id, by, started_at } = record;
     const why = reason ?? (how.isTimeLimit ? "time_limit" : how.isLost ? "lost" : "exited");
     const end: TerminalEnd = { exit_code: how.exitCode, signal: how.signal, reason: why };
+    // As long as the service manager has the terminal too, its output does not end.
+    await program.forget().catch((error: unknown) =>
+      log.warning("Cannot let go of the descriptors of a terminal", { session: id, error })
+    );
     await session.finish(end, endText(end));
     const { inputBytes, outputBytes } = session;
     const seconds = Math.round((clock.now() - started_at) / 1_000);
@@ -308,7 +312,6 @@ export class TerminalHost implements AsyncDisposable {
     this.#open.delete(id);
     session[Symbol.dispose]();
     try {
-      await program.forget();
       await removeTree(`${directory}/${id}`);
     } catch (error) {
       log.warning("Cannot remove the record of a terminal", { session: id, error });
