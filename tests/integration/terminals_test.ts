@@ -1,6 +1,8 @@
 // deno-lint-ignore-file no-control-regex -- what terminals show has control characters
 import assert from "node:assert/strict";
+import { stripVTControlCharacters } from "node:util";
 import { dialWebSocket, type WebSocketLink } from "@lib/foundations/http/web_socket_client.ts";
+import { openScreen } from "@lib/foundations/terminal/screen.ts";
 import { isAlive, pause, residentBytes, RunnerBench } from "../support/runner_process.ts";
 
 const PLAIN = "executor: direct\nagents: child\n";
@@ -454,6 +456,49 @@ Deno.test("attach passes keys and the exit code on, is left by keys and SIGTERM,
   });
   assert.match(again, /got still/);
   assert.match(again, /sane 5/);
+});
+
+/** Returns the lines of a screen of 80 by 24 on which all this was shown. */
+async function linesOf(text: string): Promise<readonly string[]> {
+  using screen = openScreen({ columns: 80, rows: 24 }, { scrollback: 0, answer: () => {} });
+  await new Promise<void>((done) => screen.write(ENCODER.encode(text), done));
+  return stripVTControlCharacters(screen.draw(0)).split("\r\n").map((line) => line.trimEnd());
+}
+
+Deno.test("what a terminal has shown stays in its place, and what comes next is below it", async () => {
+  await using t = await bench();
+  const at = [`--socket=${t.socket}`, "web"];
+  const waits = ["--", "sh", "-c", 'printf "\\033[2;20rone\r\ntwo"; read line'];
+  const left = await attach(t, [...at, ...waits], {
+    async keys(type, seen) {
+      await seen("two");
+      await type("\x1c\x1c");
+    },
+  });
+  const [{ id }] = await listed(t);
+  assert.deepEqual((await linesOf(left)).slice(0, 5), [
+    "one",
+    "two",
+    `cicd-runner: detached; 'cicd-runner attach web --session ${id}' returns`,
+    "sane 0",
+    "over",
+  ]);
+  const killed = await attach(t, [...at, "--session", id], {
+    async keys(_, seen) {
+      await seen("two");
+      assert.equal((await t.cli(["terminals", "--kill", id])).code, 0);
+    },
+  });
+  assert.deepEqual((await linesOf(killed)).slice(0, 4), [
+    "one",
+    "two",
+    "cicd-runner: this terminal ends: killed by request",
+    "cicd-runner: the terminal was killed",
+  ]);
+  const ended = await attach(t, [...at, "--", "printf", "one\r\nthree "], {
+    keys: () => Promise.resolve(),
+  });
+  assert.deepEqual((await linesOf(ended)).slice(0, 2), ["one", "three sane 0"]);
 });
 
 Deno.test("attach works over the network with a key that allows it", async () => {

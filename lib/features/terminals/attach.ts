@@ -71,10 +71,17 @@ function exitCode(
   { exit_code, signal, reason, text }: TerminalMessage & { readonly type: "exit" },
   { out }: CliContext,
 ): number {
-  if (reason !== "exited") out.note(`the terminal ${oneLine(text)}`);
+  if (reason === "killed") out.note("the terminal was killed");
+  else if (reason !== "exited") out.note(`the terminal ${oneLine(text)}`);
   if (exit_code !== null) return exit_code;
   const found = Object.entries(constants.signals).find(([name]) => name === signal);
   return found === undefined ? 1 : 128 + found[1];
+}
+
+/** Begins a line for what is said after an end that the program did not choose. */
+function leftBy(outcome: Outcome, own: OwnTerminal): Outcome {
+  if (outcome.kind !== "exit" || outcome.end.reason !== "exited") own.beginLine();
+  return outcome;
 }
 
 class Attachment {
@@ -84,6 +91,7 @@ class Attachment {
   readonly #path: string;
   readonly #done = Promise.withResolvers<Outcome>();
   #link: WebSocketLink | undefined;
+  #own: OwnTerminal | undefined;
   /** Typed while there was no connection. */
   readonly #waiting: Uint8Array[] = [];
   session = "";
@@ -106,6 +114,7 @@ class Attachment {
     const size = new WindowSize();
     let link = await this.#dial(size.now, signal);
     using own = new OwnTerminal();
+    this.#own = own;
     using _signals = onSignals({
       ...Object.fromEntries(
         ENDING.map((name) => [name, () => this.#done.resolve({ kind: "signal", signal: name })]),
@@ -118,10 +127,10 @@ class Attachment {
       const reconnect = this.#context.reconnect();
       while (true) {
         const outcome = await Promise.race([this.#follow(link, own), this.#done.promise]);
-        if (outcome !== "lost") return outcome;
+        if (outcome !== "lost") return leftBy(outcome, own);
         const dialled = reconnect.run(() => this.#dial(size.now, signal));
         const next = await Promise.race([dialled, this.#done.promise]);
-        if ("kind" in next) return next;
+        if ("kind" in next) return leftBy(next, own);
         link = next;
       }
     } finally {
@@ -195,6 +204,7 @@ class Attachment {
   }
 
   #note(text: string): void {
+    this.#own?.beginLine();
     this.#context.out.note(`${oneLine(text)}\r`);
   }
 
