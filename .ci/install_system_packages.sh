@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs missing packages that the system suite needs to boot machines, and the
-# container suite to start an engine; Prometheus, which the metrics are checked with; and
-# what a release is checked with.
+# container suite to start an engine; Prometheus, which the metrics are checked with;
+# asciinema, which plays recordings; and what a release is checked with.
 #
 # Does nothing without apt-get, or if not root. The suites report what they lack and
 # are skipped.
@@ -15,6 +15,7 @@ command -v git >/dev/null || missing+=(git)
 command -v git-lfs >/dev/null || missing+=(git-lfs)
 command -v busybox >/dev/null || missing+=(busybox-static)
 command -v promtool >/dev/null || missing+=(prometheus)
+command -v asciinema >/dev/null || missing+=(asciinema)
 for each in lintian rpm rpmlint ruby minisign; do
   command -v "$each" >/dev/null || missing+=("$each")
 done
