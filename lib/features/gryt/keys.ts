@@ -3,10 +3,18 @@
  *
  * @module
  */
-import { duration, path, secretReference, size, text, textList } from "@lib/core/value_types.ts";
+import {
+  duration,
+  listOf,
+  path,
+  secretReference,
+  size,
+  text,
+  textList,
+} from "@lib/core/value_types.ts";
 import { section } from "@lib/foundations/config/config.ts";
 import { key, optionalKey, type ValuesOf } from "@lib/foundations/config/key.ts";
-import { GIB, jobTimeout, KIB, WEB_ADDRESS, webAddress } from "@lib/foundations/config/ranges.ts";
+import { GIB, jobTimeout, KIB, webAddress } from "@lib/foundations/config/ranges.ts";
 
 /** Keys of the Gryt-compatible API; `AGENT_*` and `GRYT_*` variables stand in for absent ones. */
 export const GRYT = section({
@@ -68,7 +76,7 @@ export const GRYT = section({
     ),
     agentUrls: optionalKey(
       "gryt.agent_urls",
-      textList("a list of http:// or https:// addresses", WEB_ADDRESS),
+      listOf(webAddress(), { max: 256, accepts: "a list of http:// or https:// addresses" }),
       "Other agents that receive `POST /jobs/execute` in turn; while none is reachable, jobs run " +
         "here. In the environment variable: separated by commas.",
       { text: "`$AGENT_URLS`, else none: jobs run here" },

@@ -3,18 +3,18 @@
  *
  * @module
  */
-import { duration, integer, path, text, TIMER_MAX_MS } from "@lib/core/value_types.ts";
+import { duration, integer, path, TIMER_MAX_MS } from "@lib/core/value_types.ts";
 import { type ProviderName, PROVIDERS } from "@lib/features/llm_proxy/providers.ts";
 import { type Config, section } from "@lib/foundations/config/config.ts";
 import { group, type Key, key, optionalKey } from "@lib/foundations/config/key.ts";
-import { age, SECOND, webAddress } from "@lib/foundations/config/ranges.ts";
+import { age, listenAddress, SECOND, webAddress } from "@lib/foundations/config/ranges.ts";
 
 /** Keys of the proxy for language models. */
 export const LLM_PROXY = section({
   keys: {
     listen: optionalKey(
       "llm_proxy.listen",
-      text(
+      listenAddress(
         "a port, or a loopback address and a port such as 127.0.0.1:9090",
         /^((127\.\d{1,3}\.\d{1,3}\.\d{1,3}|localhost|\[::1\]):)?\d{1,5}$/,
       ),

@@ -23,7 +23,7 @@ import {
   type ValuesOf,
 } from "@lib/foundations/config/key.ts";
 import { placeOf } from "@lib/foundations/config/paths.ts";
-import { GIB, KIB, MIB, MINUTE, SECOND } from "@lib/foundations/config/ranges.ts";
+import { GIB, KIB, listenAddress, MIB, MINUTE, SECOND } from "@lib/foundations/config/ranges.ts";
 
 const idle = { min: 0, max: TIMER_MAX_MS };
 
@@ -174,7 +174,7 @@ export const LISTEN = section({
   keys: {
     address: optionalKey(
       "listen.address",
-      text(
+      listenAddress(
         "HOST:PORT, such as 127.0.0.1:8080 or [::1]:8080, or a port alone",
         /^(?:(?:\[[0-9A-Fa-f:.]+\]|[^\s:/[\]]+):)?\d{1,5}$/,
       ),

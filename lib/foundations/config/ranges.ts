@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { text, TIMER_MAX_MS } from "@lib/core/value_types.ts";
+import * as v from "valibot";
+import { refuse, TIMER_MAX_MS, type ValueType, valueType } from "@lib/core/value_types.ts";
 
 // Milliseconds.
 export const SECOND = 1_000;
@@ -32,6 +33,30 @@ export const age = { min: MINUTE, max: 3_650 * DAY };
 export const diskSpace = { min: MIB, max: 1_024 * TIB };
 /** A web address without credentials, query or fragment. */
 export const WEB_ADDRESS = /^https?:\/\/[^\s/?#@]+(\/[^\s?#]*)?$/;
-/** The type of a {@linkcode WEB_ADDRESS}. */
-export const webAddress = () =>
-  text("an http:// or https:// address without credentials", WEB_ADDRESS);
+
+/** The type of a {@linkcode WEB_ADDRESS}. Messages do not repeat what may hold a secret. */
+export function webAddress(): ValueType<string> {
+  const accepts = "an http:// or https:// address without credentials";
+  const schema = { type: "string", pattern: WEB_ADDRESS.source } as const;
+  return valueType(accepts, schema, v.string(), (raw) => {
+    if (typeof raw !== "string") return refuse(raw, accepts);
+    if (raw.length <= 4_096 && WEB_ADDRESS.test(raw)) return { value: raw };
+    return /[@?#]/.test(raw)
+      ? { message: `has credentials, a query or a fragment; give ${accepts}` }
+      : refuse(raw, accepts);
+  });
+}
+
+/** The type of an address to listen on, which ends in a port or is one: that may be a number. */
+export function listenAddress(accepts: string, pattern: RegExp): ValueType<string> {
+  return valueType(accepts, { type: "string", pattern: pattern.source }, v.string(), (raw) => {
+    const given = typeof raw === "number" ? String(raw) : raw;
+    if (typeof given !== "string" || given.length > 300 || !pattern.test(given)) {
+      return refuse(raw, accepts);
+    }
+    const port = Number(/\d+$/.exec(given)?.[0]);
+    return port >= 1 && port <= 65_535
+      ? { value: given }
+      : { message: `has port ${port}; give one from 1 to 65535` };
+  });
+}

@@ -5,7 +5,8 @@ import { parseProjectName, type ProjectName } from "@lib/core/ids.ts";
 import { catalogOf } from "@lib/foundations/config/config.ts";
 import { envNameOf, flagNameOf, formatOrigin } from "@lib/foundations/config/key.ts";
 import { loadConfig, type LoadedConfig } from "@lib/foundations/config/load.ts";
-import { HTTP, PROGRAM } from "@lib/foundations/config/program_keys.ts";
+import { HTTP, LISTEN, PROGRAM } from "@lib/foundations/config/program_keys.ts";
+import { LLM_PROXY } from "@lib/features/llm_proxy/keys.ts";
 import { QUEUE } from "@lib/spine/queue/keys.ts";
 import { JOB_DEFAULTS } from "@lib/spine/spec/keys.ts";
 import { SECTIONS } from "../../../../cmd/shared/config_sections.ts";
@@ -143,6 +144,37 @@ Deno.test("loadConfig() never repeats the value of a job's variable", () => {
   const text = problems({ env: { ...HOME_ENV, CICD_DEFAULTS_ENV: "secret-3" } }).join();
   assert.match(text, /CICD_DEFAULTS_ENV/);
   assert.doesNotMatch(text, /secret/);
+});
+
+Deno.test("loadConfig() never repeats an address with credentials or a query", () => {
+  for (const url of ["https://me:hunter2@x.example", "https://x.example/?key=hunter2"]) {
+    const why = "has credentials, a query or a fragment; give an http:// or https:// address " +
+      "without credentials";
+    const file = {
+      console: { url },
+      gryt: { agent_urls: [url] },
+      llm_proxy: { providers: { openai: url } },
+      telemetry: { traces: url },
+    };
+    const said = problems({ file }).map((problem) => problem.replace(/^c\.yaml:\d+:1: /, ""));
+    assert.deepEqual(said, [
+      `console.url ${why}`,
+      `gryt.agent_urls.0 ${why}`,
+      `llm_proxy.providers.openai ${why}`,
+      `telemetry.traces ${why}`,
+    ]);
+  }
+});
+
+Deno.test("loadConfig() takes a port alone as a number, and refuses one that does not exist", () => {
+  const file = { listen: { address: 8080 }, llm_proxy: { listen: 9090 } };
+  assert.equal(merge({ file }).config.of(LISTEN).address, "8080");
+  assert.equal(merge({ file }).config.of(LLM_PROXY).listen, "9090");
+  const wrong = { listen: { address: "[::1]:0" }, llm_proxy: { listen: "127.0.0.1:99999" } };
+  assert.deepEqual(problems({ file: wrong }), [
+    "c.yaml:5:1: listen.address has port 0; give one from 1 to 65535",
+    "c.yaml:9:1: llm_proxy.listen has port 99999; give one from 1 to 65535",
+  ]);
 });
 
 Deno.test("loadConfig() points at the part of a map or list that is wrong", () => {
