@@ -33,6 +33,10 @@ export type Verdict =
 /** The entry of `console.allow.commands` that stands for all commands. */
 const ANY = "*";
 
+// The most of a name, and of a command, that a message shows, in characters.
+const NAME_MAX = 64;
+const COMMAND_MAX = 256;
+
 /** Decides about a request. */
 export function checkAllowed(
   request: ConsoleRequest,
@@ -64,8 +68,13 @@ function requestProblem(request: ConsoleRequest, rules: AllowRules): string | un
         : "Scripts are not allowed for the console (console.allow.scripts)";
     case "command":
       if (rules.commands.includes(ANY)) return undefined;
-      if (request.line === undefined || !rules.commands.includes(request.line)) {
-        return "The command is not allowed for the console (console.allow.commands)";
+      if (request.line === undefined) {
+        return `A command with words that have spaces is not allowed for the console without "*" ` +
+          "(console.allow.commands)";
+      }
+      if (!rules.commands.includes(request.line)) {
+        return `Command ${shown(request.line, COMMAND_MAX)} is not allowed for the console ` +
+          "(console.allow.commands)";
       }
       // Variables change what a program does, and which one is found.
       return request.hasVariables
@@ -91,6 +100,6 @@ function refused(reason: string): Verdict {
   return { kind: "refused", reason };
 }
 
-function shown(name: string): string {
-  return JSON.stringify(name.slice(0, 64).replace(/\p{C}/gu, "\u{fffd}"));
+function shown(name: string, max = NAME_MAX): string {
+  return JSON.stringify(name.slice(0, max).replace(/\p{C}/gu, "\u{fffd}"));
 }

@@ -83,7 +83,9 @@ export function readConsoleSettings(source: ConsoleSettingsSource): ConsoleSetti
   const apiKey = keyOf(source, problems);
   const instanceId = config.instanceId ?? variable("SINDRI_INSTANCE_ID") ?? hostname();
   if (!ID.test(instanceId)) {
-    problems.push("SINDRI_INSTANCE_ID must be 1 to 128 printable characters without spaces");
+    problems.push(
+      "SINDRI_INSTANCE_ID, else the hostname, must be 1 to 128 printable characters without spaces",
+    );
   }
   const set: FoundPlatform = {
     ...optional("provider", config.provider ?? variable("SINDRI_PROVIDER")),
@@ -121,8 +123,9 @@ function keyOf(
     const key = apiKey === undefined
       ? value === undefined ? undefined : new Secret(value)
       : resolveSecret(apiKey, { field: "console.api_key", env: (one) => env[one] });
-    if (key === undefined) problems.push("SINDRI_CONSOLE_API_KEY is required");
-    else if (!/^[\x21-\x7e]+$/.test(key.expose())) {
+    if (key === undefined) {
+      problems.push("SINDRI_CONSOLE_API_KEY is required, or console.api_key");
+    } else if (!/^[\x21-\x7e]+$/.test(key.expose())) {
       problems.push("The API key of the console must be printable characters without spaces");
     } else return key;
   } catch (error) {

@@ -177,7 +177,7 @@ Deno.test("the console may do nothing unless it is allowed, and the status says 
   const command = await t.console.run(t.instance, { command: "echo x" });
   assert.ok(command.kind === "answered");
   assert.deepEqual([command.stdout, command.exitCode], ["", 126]);
-  assert.match(command.stderr, /The command is not allowed.*console\.allow\.commands/);
+  assert.match(command.stderr, /Command "echo x" is not allowed.*console\.allow\.commands/);
   const script = await t.console.runScript(t.instance, "echo x");
   assert.match(script.kind === "answered" ? script.stderr : "", /Scripts are not allowed/);
   const terminal = t.console.openTerminal(t.instance);

@@ -84,7 +84,10 @@ Deno.test("readConsoleSettings() is off without an address", () => {
 
 Deno.test("readConsoleSettings() names each unusable setting, and no secret", () => {
   const wrong: readonly [Readonly<Record<string, string>>, RegExp][] = [
-    [{ SINDRI_CONSOLE_URL: FULL.SINDRI_CONSOLE_URL }, /SINDRI_CONSOLE_API_KEY is required/],
+    [
+      { SINDRI_CONSOLE_URL: FULL.SINDRI_CONSOLE_URL },
+      /SINDRI_CONSOLE_API_KEY is required, or console\.api_key/,
+    ],
     [{ ...FULL, SINDRI_CONSOLE_URL: "ftp://x" }, /SINDRI_CONSOLE_URL/],
     [{ ...FULL, SINDRI_CONSOLE_API_KEY: "sk-1\nx" }, /API key.*printable/],
     [
