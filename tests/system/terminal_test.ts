@@ -42,7 +42,7 @@ async function joined(t: SuiteInMachine): Promise<number> {
   return (await t.journal()).match(/Terminal joined/g)?.length ?? 0;
 }
 
-Deno.test("attach runs vim in a real terminal, through a resize, a killed runner and a killed agent", async () => {
+Deno.test("attach runs vim in a real terminal, through a resize, a killed runner and a killed agent, and enters a held job", async () => {
   await using t = await bootSuite();
   const person = tmux(t);
   await person.open();
@@ -83,4 +83,35 @@ Deno.test("attach runs vim in a real terminal, through a resize, a killed runner
   // What was typed into a terminal that was raw would not be shown.
   await person.type("echo sane", "Enter");
   assert.match(await person.shows("own> echo sane"), /sane/);
+
+  // A failed job is held, entered, looked at and left, joined again, and released.
+  await person.type("clear", "Enter");
+  const fails = "echo why >report; exit 3";
+  await person.type(
+    `${RUNNER} run -p web --workspace --hold-on-failure 1h -- sh -c '${fails}'; echo "exit $?"`,
+    "Enter",
+  );
+  await person.shows("exit 3");
+  await person.type(`clear; ${RUNNER} attach last -- bash --norc`, "Enter");
+  await person.shows("bash-");
+  await person.type("cat report; echo $CICD_JOB_ID", "Enter");
+  const inside = await person.shows("why");
+  assert.match(inside, /^why$/m);
+  await person.type("C-p", "C-q");
+  const left = await person.shows("own>");
+  // It stays on the screen, and what comes next is below.
+  assert.match(left, /^why\n[^]*^cicd-runner: detached; .* returns\nown>/m);
+  await person.type(`clear; ${RUNNER} attach last --session $(${RUNNER} terminals | `, "");
+  await person.type("awk 'NR == 2 {print $1}')", "Enter");
+  await person.shows("why");
+  await person.type("exit 5", "Enter");
+  await person.shows("own>");
+  await person.type("echo code $?", "Enter");
+  await person.shows("code 5");
+  await person.type(`clear; ${RUNNER} release last`, "Enter");
+  await person.shows("is no longer held");
+  await t.machine.waitFor("all units to go", async () => {
+    const units = ["cicd-terminal-*", "cicd-hold-*", "cicd-job-*"];
+    return (await t.systemctl("list-units", "--all", "--plain", "--no-legend", ...units)) === "";
+  });
 });
