@@ -20,14 +20,44 @@ Deno.test("the dashboard and the alert rules name only series that a runner has"
   }
 });
 
+/** A runner with every series that there can be. */
+async function fullMetrics(): Promise<string> {
+  const proxy = freePort();
+  await using bench = new RunnerBench({
+    config: `llm_proxy: { listen: ${proxy} }
+telemetry: { traces: "http://127.0.0.1:9" }
+gryt: { project: gryt }
+`,
+  });
+  await bench.start();
+  await bench.runJob({ project: "web", command: ["true"] });
+  for (let isListening = false; !isListening; await pause(20)) {
+    isListening = (await bench.json("GET", "/v1/llm/usage")).body.proxy.state === "listening";
+  }
+  const refused = await fetch(`http://127.0.0.1:${proxy}/v1/nobody/models`);
+  assert.equal(refused.status, 400);
+  await refused.body?.cancel();
+  return await plainMetrics(bench);
+}
+
+Deno.test("the documentation names every series, and no other", async () => {
+  const names = [...metricNames(await fullMetrics())];
+  const page = await Deno.readTextFile("docs/monitoring.md");
+  const [, table = ""] = /## Metrics\n([^]*?)\n## /.exec(page) ?? [];
+  const documented = table.split("\n").filter((line) => line.startsWith("| `"))
+    .flatMap((line) => [...(line.split("|")[1] ?? "").matchAll(/`([^`]+)`/g)])
+    .flatMap(([, name = ""]) => expanded(name));
+  const isNamedBy = (name: string) => (pattern: string) =>
+    pattern.endsWith("*") ? name.startsWith(pattern.slice(0, -1)) : name === pattern;
+  assert.deepEqual(names.filter((name) => !documented.some(isNamedBy(name))), []);
+  assert.deepEqual(documented.filter((one) => !names.some((name) => isNamedBy(name)(one))), []);
+});
+
 Deno.test({
   name: "promtool has nothing to say about the metrics, the rules and the configuration",
   ignore: !hasPrometheus,
   async fn() {
-    await using bench = new RunnerBench();
-    await bench.start();
-    await bench.runJob({ project: "web", command: ["true"] });
-    await promtool(["check", "metrics"], await plainMetrics(bench));
+    await promtool(["check", "metrics"], await fullMetrics());
     await promtool(["check", "rules", `${FILES}/alerts.yml`]);
     await promtool(["check", "config", "--syntax-only", `${FILES}/prometheus.yml`]);
   },
@@ -104,6 +134,13 @@ async function plainMetrics(bench: RunnerBench): Promise<string> {
 
 function metricNames(text: string): ReadonlySet<string> {
   return new Set([...text.matchAll(/^# TYPE (\S+) /gm)].map(([, name = ""]) => name));
+}
+
+/** Returns the names that `a_{b,c_{d,e}}` stands for. */
+function expanded(text: string): readonly string[] {
+  const [all, head = "", words = "", tail = ""] = /^(.*)\{([^{}]*)\}(.*)$/.exec(text) ?? [];
+  if (all === undefined) return [text];
+  return words.split(",").flatMap((word) => expanded(`${head}${word}${tail}`));
 }
 
 async function dashboardExpressions(): Promise<readonly string[]> {
