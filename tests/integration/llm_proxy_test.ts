@@ -156,9 +156,14 @@ Deno.test("the proxy has the prices of a file, and keeps those before while the 
   await bench.start();
   await (await ask(port, "/v1/openai/v1/chat/completions")).body?.cancel();
   assert.equal((await usageOf(bench, 1)).total.cost_usd, 1);
-  const { code, stdout } = await bench.cli(["usage", "--prices"]);
+  const { code, stdout } = await bench.cli(["usage", "--prices", "--json"]);
   assert.equal(code, 0);
-  assert(JSON.parse(stdout).prices.length > 10);
+  const known = JSON.parse(stdout).prices;
+  assert(known.length > 10);
+  const [title, ...rows] = (await bench.cli(["usage", "--prices"])).stdout.trim().split("\n");
+  assert.match(title ?? "", /^PROVIDER +MODEL +INPUT +OUTPUT +CACHE READ +CACHE WRITE$/);
+  assert.equal(rows.length, known.length);
+  assert.match(rows[0] ?? "", /^anthropic +claude-3-haiku +0\.25 +1\.25 +0\.03 +0\.3$/);
   const { stderr } = await bench.kill("SIGTERM");
   assert(!stderr.includes("No price"), stderr);
   Deno.writeTextFileSync(prices, JSON.stringify([{ ...row, inputPerMillion: "1" }]));

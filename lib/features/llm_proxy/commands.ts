@@ -15,7 +15,7 @@ const usage = defineCommand({
   listedAfter: "host",
   brief: message`Show the tokens and the cost of language models`,
   description:
-    message`What the proxy for language models has counted. ${"--json"} prints it by day.`,
+    message`What the proxy for language models has counted, by model. ${"--json"} prints it by day, and with ${"--prices"} a file for llm_proxy.prices.`,
   examples: ["cicd-runner usage --days 7", "cicd-runner usage --json | jq .total.cost_usd"],
   flags: () =>
     object({

@@ -4,8 +4,9 @@
  * @module
  */
 import type { CliContext } from "@lib/api/client/context.ts";
-import { oneLine } from "@lib/api/client/format.ts";
+import { oneLine, type Painter } from "@lib/api/client/format.ts";
 import { showUsage, type UsageAnswer } from "@lib/features/llm_proxy/client.ts";
+import type { Price } from "@lib/features/llm_proxy/prices.ts";
 import { renderTable } from "@lib/foundations/cli/table.ts";
 
 type Amounts = UsageAnswer["total"];
@@ -17,7 +18,9 @@ export async function runUsage(
 ): Promise<number> {
   if (prices) {
     const { defaultPrices } = await import("@lib/features/llm_proxy/default_prices.ts");
-    await out.json({ prices: defaultPrices() });
+    const known = defaultPrices();
+    if (flags.json) await out.json({ prices: known });
+    else for (const line of await renderPrices(known, paint)) await out.line(line);
     return 0;
   }
   using runner = await connect();
@@ -65,6 +68,30 @@ export async function runUsage(
   for (const line of lines) await out.line(line);
   if (found.truncated) out.note("there is more; ask for fewer days");
   return 0;
+}
+
+/** Renders prices in US dollars for a million tokens, a model a line. */
+function renderPrices(prices: readonly Price[], paint: Painter) {
+  const price = (usd: number | undefined) => usd === undefined ? "-" : String(usd);
+  return renderTable({
+    columns: [
+      { title: "PROVIDER" },
+      { title: "MODEL" },
+      ...["INPUT", "OUTPUT", "CACHE READ", "CACHE WRITE"].map((title) => ({
+        title,
+        align: "right" as const,
+      })),
+    ],
+    rows: prices.map((each) => [
+      each.provider,
+      each.model,
+      price(each.inputPerMillion),
+      price(each.outputPerMillion),
+      price(each.cacheReadPerMillion),
+      price(each.cacheWritePerMillion),
+    ]),
+    paintTitle: (title) => paint("faint", title),
+  });
 }
 
 const NOTHING: Amounts = {
