@@ -465,6 +465,26 @@ async function linesOf(text: string): Promise<readonly string[]> {
   return stripVTControlCharacters(screen.draw(0)).split("\r\n").map((line) => line.trimEnd());
 }
 
+Deno.test("attach and terminals name a wrong id, a project without terminals, and who opened one", async () => {
+  await using t = await bench("projects: { closed: { terminals: { enabled: false } } }\n");
+  const refused: readonly [readonly string[], number, RegExp][] = [
+    [["attach", "web", "--session", "x1"], 64, /--session.*"x1" is no id of a terminal; 'cicd-r/],
+    [["attach", "web", "--session", "1f2e3d4c"], 66, /Cannot find terminal "1f2e3d4c": it has end/],
+    [["attach", "closed"], 77, /"closed".*terminals\.enabled/],
+    [["attach", "a/b"], 66, /Cannot find project "a\/b"/],
+    [["attach", "deadbeef"], 66, /Cannot find job "deadbeef"/],
+    [["terminals", "--kill", "1f2e"], 66, /Cannot end terminal "1f2e": none has that id/],
+  ];
+  for (const [args, code, said] of refused) {
+    const ended = await t.cli(args);
+    assert.match(ended.stderr, said);
+    assert.equal(ended.code, code);
+  }
+  using client = await open(t, { command: ["cat"] });
+  const { stdout } = await t.cli(["terminals"]);
+  assert.match(stdout, new RegExp(`^${client.session} +web +cat +\\S.* +request +1 +open$`, "m"));
+});
+
 Deno.test("what a terminal has shown stays in its place, and what comes next is below it", async () => {
   await using t = await bench();
   const at = [`--socket=${t.socket}`, "web"];

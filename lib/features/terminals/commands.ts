@@ -13,7 +13,13 @@ import { type Command, defineCommand } from "@lib/api/client/command.ts";
 import type { CliContext } from "@lib/api/client/context.ts";
 import { ago, oneLine, type Painter } from "@lib/api/client/format.ts";
 import type { RunnerTransport } from "@lib/api/client/transport.ts";
-import { terminalTarget, toggle } from "@lib/foundations/cli/grammar_values.ts";
+import {
+  parsed,
+  quoted,
+  terminalTarget,
+  toggle,
+  wrong,
+} from "@lib/foundations/cli/grammar_values.ts";
 import { renderTable } from "@lib/foundations/cli/table.ts";
 import {
   killTerminal,
@@ -44,7 +50,7 @@ leaves it as it is; so does a lost connection, which is opened again by itself.`
       command: multiple(argument(string({ metavar: "COMMAND" }), {
         description: message`Program and arguments, after --; default: the account's shell`,
       })),
-      session: optional(option("--session", string({ metavar: "ID" }), {
+      session: optional(option("--session", terminalId(), {
         description: message`Join this terminal, as ${"terminals"} lists it`,
       })),
       readOnly: toggle(["-r", "--read-only"], message`Only watch`),
@@ -92,6 +98,17 @@ const terminals = defineCommand({
   },
 });
 
+function terminalId() {
+  return parsed<string>(
+    "ID",
+    "0123",
+    (input) =>
+      /^[0-9a-f]{4,12}$/.test(input)
+        ? { success: true, value: input }
+        : wrong(`${quoted(input)} is no id of a terminal; 'cicd-runner terminals' lists them`),
+  );
+}
+
 /** The commands about terminals. */
 export const commands: readonly Command[] = [attachCommand, terminals];
 
@@ -138,7 +155,7 @@ function render(open: readonly Terminal[], now: number, paint: Painter) {
       one.project,
       oneLine(one.title === "" ? one.command : `${one.command}: ${one.title}`),
       ago(one.started_at, now),
-      oneLine(one.by),
+      oneLine(one.by.replace(/^by /, "")),
       String(one.viewers.length),
       one.stalled_seconds === null ? "open" : `held for ${one.stalled_seconds} s by a slow viewer`,
     ]),
