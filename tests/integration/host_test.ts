@@ -47,6 +47,8 @@ Deno.test("/v1/host takes the inventory once, and the next runner knows it", asy
   await bench.start();
   assert.deepEqual((await bench.json("GET", "/v1/host")).body.inventory, inventory);
   assert.deepEqual((await Deno.stat(`${bench.stateDir}/host.json`)).mtime, mtime);
+  const local = await bench.cli(["host", "--local", "--json"]);
+  assert.deepEqual(JSON.parse(local.stdout), inventory);
   const shown = await bench.cli(["host"]);
   assert.equal(shown.code, 0, shown.stderr);
   const { provider, distro } = (await bench.json("GET", "/v1/host")).body.platform;

@@ -12,7 +12,7 @@ const maybe = v.nullable(amount);
 const maybeCount = v.nullable(count);
 
 /** The parts of the machine. */
-export const inventorySchema = v.object({
+const inventorySchema = v.object({
   os: v.object({
     distro: v.string(),
     release: v.string(),

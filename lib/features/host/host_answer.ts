@@ -4,7 +4,7 @@
  * @module
  */
 import type * as v from "valibot";
-import type { hostSchema, inventorySchema } from "@lib/features/host/answers.ts";
+import type { hostSchema } from "@lib/features/host/answers.ts";
 import type { HostView } from "@lib/features/host/host_view.ts";
 import type { CgroupUse } from "@lib/foundations/host/cgroups.ts";
 import type { Inventory } from "@lib/foundations/host/inventory.ts";
@@ -23,7 +23,7 @@ export function toHostAnswer(
 ): Omit<HostAnswer, "at"> {
   const { cpu, memory, disks, pressure, network } = sample;
   return {
-    inventory: inventory === undefined ? null : toInventoryAnswer(inventory),
+    inventory: inventory ?? null,
     platform: platform === undefined ? null : {
       provider: platform.provider ?? null,
       region: platform.region ?? null,
@@ -88,26 +88,6 @@ export function toHostAnswer(
       memory_limit_bytes: memoryLimitBytes ?? null,
       cpu_limit: cpuLimit ?? null,
     })),
-  };
-}
-
-/** Makes the part about what the machine is. */
-export function toInventoryAnswer(
-  { os, cpu, system }: Inventory,
-): v.InferInput<typeof inventorySchema> {
-  const { manufacturer, brand, speed, cores, physicalCores, processors, virtualization } = cpu;
-  return {
-    os,
-    cpu: {
-      manufacturer,
-      brand,
-      speed_ghz: speed,
-      cores,
-      physical_cores: physicalCores,
-      sockets: processors,
-      virtualization,
-    },
-    system,
   };
 }
 

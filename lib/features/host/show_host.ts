@@ -8,7 +8,6 @@ import { oneLine } from "@lib/api/client/format.ts";
 import { formatDuration } from "@lib/core/duration.ts";
 import { formatSize } from "@lib/core/size.ts";
 import { type HostAnswer, showHost } from "@lib/features/host/client.ts";
-import { toInventoryAnswer } from "@lib/features/host/host_answer.ts";
 import { takeInventory } from "@lib/foundations/host/inventory.ts";
 import { renderFields } from "@lib/foundations/cli/table.ts";
 
@@ -23,7 +22,7 @@ export async function runHost(
   if (local) {
     const inventory = await takeInventory();
     if (flags.json) await out.json(inventory);
-    else await say(inventoryFields(toInventoryAnswer(inventory)));
+    else await say(inventoryFields(inventory));
     return 0;
   }
   using runner = await connect();

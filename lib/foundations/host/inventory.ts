@@ -30,16 +30,16 @@ export const inventorySchema = v.object({
   cpu: v.object({
     manufacturer: shown,
     brand: shown,
-    speed: number,
+    speed_ghz: number,
     cores: number,
-    physicalCores: number,
-    processors: number,
+    physical_cores: number,
+    sockets: number,
     virtualization: flag,
   }),
   system: v.object({ manufacturer: shown, model: shown, virtual: flag }),
 });
 
-/** The inventory of a machine. */
+/** The inventory of a machine, in the words of the API. */
 export type Inventory = v.InferOutput<typeof inventorySchema>;
 
 /** Takes the inventory of this machine. */
@@ -52,5 +52,10 @@ export async function takeInventory(): Promise<Inventory> {
     library.cpu(),
     library.system(),
   ]);
-  return v.parse(inventorySchema, { os, cpu, system });
+  const words = {
+    speed_ghz: cpu["speed"],
+    physical_cores: cpu["physicalCores"],
+    sockets: cpu["processors"],
+  };
+  return v.parse(inventorySchema, { os, cpu: { ...cpu, ...words }, system });
 }

@@ -6,7 +6,7 @@
 /** The library; its answers are checked when they arrive. */
 declare const library: {
   osInfo(): Promise<unknown>;
-  cpu(): Promise<unknown>;
+  cpu(): Promise<Readonly<Record<string, unknown>>>;
   system(): Promise<unknown>;
   currentLoad(): Promise<unknown>;
   mem(): Promise<unknown>;

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { HostInventory } from "@lib/features/host/host_inventory.ts";
 import { silentLogger } from "../../../support/silent_logger.ts";
 
-const FOUND = { os: { distro: "Debian" }, cpu: { cores: 2, speed: "2.4" }, system: {} };
+const FOUND = { os: { distro: "Debian" }, cpu: { cores: 2, speed_ghz: "2.4" }, system: {} };
 
 function setup(answers: readonly (string | Error)[]) {
   const calls: (readonly string[])[] = [];
@@ -46,7 +46,7 @@ Deno.test("HostInventory asks one process for all who wait, and keeps the answer
   const t = setup([JSON.stringify(FOUND)]);
   const [first, second] = await Promise.all([t.get(), t.get()]);
   assert.equal(first?.os.distro, "Debian");
-  assert.equal(first?.cpu.speed, 2.4);
+  assert.equal(first?.cpu.speed_ghz, 2.4);
   assert.equal(second, first);
   assert.equal(await t.get(), first);
   assert.deepEqual(t.calls, [["cicd-runner", "host", "--local", "--json"]]);
