@@ -20,6 +20,15 @@ Deno.test("top prints one frame, as text and as JSON, where there is no terminal
   assert.match(wrong.stderr, /from 200ms to 1h/);
 });
 
+Deno.test("top says at once that no runner is there", async () => {
+  await using bench = new RunnerBench();
+  for (const args of [["top"], ["top", "--once"], ["top", "--once", "--json"]]) {
+    const { code, stderr } = await bench.cli(args);
+    assert.match(stderr, /Cannot reach the runner at .*no such socket/);
+    assert.equal(code, 69);
+  }
+});
+
 Deno.test("top fills a terminal, follows its size, and gives it back at q", async () => {
   await using bench = new RunnerBench();
   await bench.start();

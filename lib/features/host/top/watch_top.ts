@@ -66,7 +66,7 @@ class Top {
   /** Looks at the machine, and remembers what sparklines show. */
   async look(signal = this.#context.signal): Promise<{ readonly frame: TopFrame }> {
     const runner = this.#runner;
-    const load = await this.#context.reconnect(signal).run(async (): Promise<TopLoad> => {
+    const ask = async (): Promise<TopLoad> => {
       const [host, queue, projects, working, queued] = await Promise.all([
         sampleOfHost(runner, signal),
         showQueue(runner, signal),
@@ -75,7 +75,11 @@ class Top {
         listJobs(runner, { states: ["queued"], limit: MAX_QUEUED }, signal),
       ]);
       return { host, queue, projects, working: working.jobs, queued: queued.jobs };
-    });
+    };
+    // Who begins to look where no runner is, has to be told, and not to wait.
+    const load = this.#before === undefined
+      ? await ask()
+      : await this.#context.reconnect(signal).run(ask);
     const frame = makeFrame(load, this.#before);
     this.#before = load.host;
     remember(this.#cpu, frame.host.cpu ?? undefined);
