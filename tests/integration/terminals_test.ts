@@ -515,6 +515,18 @@ Deno.test("what a terminal has shown stays in its place, and what comes next is 
     "cicd-runner: this terminal ends: killed by request",
     "cicd-runner: the terminal was killed",
   ]);
+  const lost = await attach(t, [...at, ...waits], {
+    async keys(_, seen) {
+      await seen("two");
+      for (const pid of t.agentPids()) Deno.kill(pid, "SIGKILL");
+    },
+  });
+  const [, second, said, code] = (await linesOf(lost)).filter((line) =>
+    !/reachable|back/.test(line)
+  );
+  assert.equal(second, "two");
+  assert.match(said ?? "", /^cicd-runner: Terminal ".*" has ended while there was no connection$/);
+  assert.equal(code, "sane 66");
   const ended = await attach(t, [...at, "--", "printf", "one\r\nthree "], {
     keys: () => Promise.resolve(),
   });

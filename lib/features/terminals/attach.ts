@@ -128,7 +128,9 @@ class Attachment {
       while (true) {
         const outcome = await Promise.race([this.#follow(link, own), this.#done.promise]);
         if (outcome !== "lost") return leftBy(outcome, own);
-        const dialled = reconnect.run(() => this.#dial(size.now, signal));
+        const dialled = reconnect.run(() => this.#dial(size.now, signal)).catch(
+          (error: unknown) => Promise.reject(this.#endedMeanwhile(error)),
+        );
         const next = await Promise.race([dialled, this.#done.promise]);
         if ("kind" in next) return leftBy(next, own);
         link = next;
@@ -138,6 +140,14 @@ class Attachment {
       void this.#done.promise.catch(ignore("it was raced"));
       void input.cancel().catch(ignore("it is not read any more"));
     }
+  }
+
+  /** Puts a refusal to join again into the words of who was in the terminal. */
+  #endedMeanwhile(error: unknown): unknown {
+    if (!(error instanceof CicdError) || error.code !== "not_found") return error;
+    this.#own?.beginLine();
+    const text = `Terminal "${this.session}" has ended while there was no connection`;
+    return new CicdError("not_found", text, { cause: error });
   }
 
   async #dial(size: Size, signal: AbortSignal): Promise<WebSocketLink> {
