@@ -11,7 +11,8 @@ interface Ended {
 /** Runs the program as the service manager does; `prefix` starts it. */
 async function recordEnd(
   end: Ended,
-  { prefix = [], prepare = () => Promise.resolve() }: {
+  { prefix = [], prepare = () => Promise.resolve(), asks = true }: {
+    readonly asks?: boolean;
     readonly prefix?: readonly string[];
     readonly prepare?: (resultFile: string) => Promise<unknown>;
   } = {},
@@ -27,7 +28,7 @@ async function recordEnd(
     const argv = recordResultArgv({
       recorder: `${directory}/recorder`,
       resultFile: `${directory}/result`,
-      unit: "cicd-job-none-1.service",
+      ...(asks ? { unit: "cicd-job-none-1.service" } : {}),
       runtimeDir: directory,
       environmentFile: `${directory}/environment`,
     });
@@ -62,6 +63,26 @@ Deno.test("RECORD_PROGRAM records how a unit ended, says nothing and leaves noth
   assert.deepEqual(parsed.record.end, { kind: "exited", exitCode: 5 });
   assert.deepEqual(names, ["recorder", "result"]);
   assert.equal(said, "");
+});
+
+Deno.test("RECORD_PROGRAM without a unit forks nothing to ask about a failure", {
+  ignore: !isLinux,
+}, async () => {
+  const timedOut = { result: "timeout", code: "exited", status: "203" };
+  await using managers = new AsyncDisposableStack();
+  const { parsed } = await recordEnd(timedOut, {
+    asks: false,
+    prepare: async (resultFile) => {
+      const directory = resultFile.slice(0, resultFile.lastIndexOf("/"));
+      await Deno.mkdir(`${directory}/systemd`);
+      const path = `${directory}/systemd/private`;
+      const manager = managers.use(Deno.listen({ transport: "unix", path }));
+      void manager.accept().then(() => assert.fail("it asks"), () => undefined);
+    },
+  });
+  assert(parsed.kind === "record");
+  assert.deepEqual(parsed.record.end, { kind: "exited", exitCode: 203 });
+  assert.equal(parsed.record.serviceResult, "timeout");
 });
 
 Deno.test("RECORD_PROGRAM leaves its record where it cannot fork", {

@@ -244,7 +244,6 @@ function describe(
       argv: recordResultArgv({
         recorder: files.recorder(),
         resultFile: resultFile(id),
-        unit: terminalUnitName(project, id),
         runtimeDir,
       }),
     }),

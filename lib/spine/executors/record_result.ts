@@ -24,7 +24,8 @@ interface RecordResultOptions {
   readonly recorder: string;
   /** The path of the record. */
   readonly resultFile: string;
-  readonly unit: string;
+  /** Whose result systemd is asked about where it is ambiguous; absent: it is not asked. */
+  readonly unit?: string;
   /** `$XDG_RUNTIME_DIR`, which the job's environment need not have. */
   readonly runtimeDir: string;
   /** A file to remove, or none. */
@@ -67,7 +68,7 @@ save() {
 trap save EXIT
 trap 'spare=0' TERM
 ask() {
-  [ "$spare" -lt 2 ] ||
+  [ -z "$unit" ] || [ "$spare" -lt 2 ] ||
     add "$(XDG_RUNTIME_DIR=$runtime timeout -k 1 1 systemctl --user show "$@")"
 }
 figures() {
@@ -102,7 +103,7 @@ esac
 
 /** Returns the command line that records a result. */
 export function recordResultArgv(
-  { recorder, resultFile, unit, runtimeDir, environmentFile = "" }: RecordResultOptions,
+  { recorder, resultFile, unit = "", runtimeDir, environmentFile = "" }: RecordResultOptions,
 ): readonly [path: string, ...args: string[]] {
   return ["/bin/sh", recorder, resultFile, unit, runtimeDir, environmentFile];
 }
