@@ -11,13 +11,13 @@
 
 /** The files of the kernel, for tests. */
 export interface CgroupFiles {
-  read(path: string): Promise<string>;
+  read(path: string): string;
   /** Writes to an existing file. */
   write(path: string, text: string): Promise<void>;
 }
 
 const SYSTEM: CgroupFiles = {
-  read: (path) => Deno.readTextFile(path),
+  read: (path) => Deno.readTextFileSync(path),
   write: (path, text) => Deno.writeTextFile(path, text, { create: false }),
 };
 
@@ -35,8 +35,9 @@ export class CgroupMoves {
     if (this.#state !== "ready") return;
     this.#state = "busy";
     try {
-      // Read each time: a process that was moved since must stay where it is.
-      const path = processesOf(await this.#files.read("/proc/self/cgroup"));
+      // Read each time: a process that was moved since must stay where it is. At once: in another
+      // thread it would take until the caller's own work is done, which is to go on beside the move.
+      const path = processesOf(this.#files.read("/proc/self/cgroup"));
       if (path !== undefined) await this.#files.write(path, String(Deno.pid));
       this.#state = path === undefined ? "refused" : "ready";
     } catch {

@@ -6,7 +6,7 @@ function setup(own: string, write: () => Promise<void> = () => Promise.resolve()
   const moves = new CgroupMoves({
     read(path) {
       assert.equal(path, "/proc/self/cgroup");
-      return Promise.resolve(own);
+      return own;
     },
     write(path, text) {
       assert.equal(text, String(Deno.pid));
@@ -32,6 +32,7 @@ Deno.test("prepare() does one move at a time", async () => {
   const done = Promise.withResolvers<void>();
   const { moves, written } = setup("0::/a\n", () => done.promise);
   const both = [moves.prepare(), moves.prepare()];
+  assert.equal(written.length, 1, "it begins before it returns");
   await both[1];
   done.resolve();
   await both[0];
