@@ -27,15 +27,25 @@ function tmux(t: SuiteInMachine) {
   };
 }
 
-async function terminalUnits(t: SuiteInMachine): Promise<readonly string[]> {
-  const list = await t.systemctl(
-    "list-units",
-    "--all",
-    "--plain",
-    "--no-legend",
-    "cicd-terminal-*",
-  );
+/** The units of terminals, and of one that waits to become the next. */
+async function allUnits(t: SuiteInMachine): Promise<readonly string[]> {
+  const flags = ["--all", "--plain", "--no-legend"];
+  const list = await t.systemctl("list-units", ...flags, "cicd-terminal-*");
   return list.split("\n").flatMap((line) => line.split(" ")[0] || []);
+}
+
+async function terminalUnits(t: SuiteInMachine): Promise<readonly string[]> {
+  const units = await allUnits(t);
+  const names = await Promise.all(units.map((unit) => t.show(unit, "Description")));
+  return units.filter((_, at) => names[at]?.startsWith("Terminal ") === true);
+}
+
+async function spareUnit(t: SuiteInMachine): Promise<string> {
+  return await t.machine.waitFor("the next terminal", async () => {
+    const units = await allUnits(t);
+    const names = await Promise.all(units.map((unit) => t.show(unit, "Description")));
+    return units.find((_, at) => names[at] === "Spare terminal of web");
+  });
 }
 
 async function joined(t: SuiteInMachine): Promise<number> {
@@ -114,4 +124,54 @@ Deno.test("attach runs vim in a real terminal, through a resize, a killed runner
     const units = ["cicd-terminal-*", "cicd-hold-*", "cicd-job-*"];
     return (await t.systemctl("list-units", "--all", "--plain", "--no-legend", ...units)) === "";
   });
+});
+
+Deno.test("the next terminal of a project takes a unit that waits, and is no different", async () => {
+  await using t = await bootSuite();
+  const person = tmux(t);
+  await person.open();
+  const script = `${HOME}/show.sh`;
+  await t.write(
+    script,
+    `stty size; printf '<%s>' "$@"; echo
+     size=$(stty size | cut -d' ' -f2)
+     cat /proc/self/cgroup >"$HOME/group-$size"
+     env | grep -v '^INVOCATION_ID=' | sort >"$HOME/env-$size"
+     echo shown; read -r line; exit 7
+    `,
+  );
+  const units: string[] = [];
+  for (const columns of [90, 70]) {
+    const spare = columns === 90 ? undefined : await spareUnit(t);
+    await person.run("resize-window", "-x", String(columns), "-y", "30");
+    await person.type("clear", "Enter");
+    const words = `"it's" '"$HOME" \\ ü' ''`;
+    await person.type(`${RUNNER} attach web -- sh ${script} ${words}; echo "exit $?"`, "Enter");
+    const text = await person.shows("shown");
+    assert.match(text, new RegExp(`^30 ${columns}$`, "m"));
+    assert(text.includes(`<it's><"$HOME" \\ ü><>`), text);
+    const group = await t.read(`${HOME}/group-${columns}`) ?? "";
+    const unit = /cicd-web\.slice\/(cicd-terminal-web-[0-9a-f]{12}\.service)$/m.exec(group)?.[1];
+    assert(unit !== undefined, group);
+    if (spare !== undefined) assert.equal(unit, spare);
+    await t.machine.waitFor("its name", async () => {
+      return (await t.show(unit, "Description")) === `Terminal ${unit.slice(18, 30)} of web`;
+    });
+    units.push(unit);
+    await person.type("Enter");
+    await person.shows("exit 7");
+    await t.machine.waitFor("the unit to go", async () => !(await allUnits(t)).includes(unit));
+  }
+  assert.equal(await t.read(`${HOME}/env-70`), await t.read(`${HOME}/env-90`));
+
+  const left = await spareUnit(t);
+  assert(!units.includes(left));
+  await t.systemctl("kill", "--signal=KILL", "cicd-agent@web.service");
+  await t.machine.waitFor("it to go with its agent", async () => {
+    return !(await allUnits(t)).includes(left);
+  });
+  await person.type("clear", "Enter");
+  await person.type(`${RUNNER} attach web -- sh ${script}; echo "exit $?"`, "Enter");
+  await person.shows("shown");
+  assert.doesNotMatch(await t.journal(), /Terminal lost|Cannot prepare/);
 });

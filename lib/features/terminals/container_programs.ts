@@ -57,6 +57,8 @@ export function containerPrograms(
 
   return {
     outlivesAgent: others.outlivesAgent,
+    reserve: (program) => others.reserve?.(program),
+    isSpare: (id) => others.isSpare?.(id) === true,
     async start(request, signal) {
       const { container: place, argv, env, columns, rows } = request;
       if (place === undefined) return await others.start(request, signal);

@@ -62,6 +62,15 @@ export interface RunningProgram {
 export interface Programs extends AsyncDisposable {
   /** A terminal outlives the agent, and the next one takes it over. */
   readonly outlivesAgent: boolean;
+  /**
+   * Sets something that was started beforehand aside for a program, and returns its id, with which
+   * {@linkcode Programs.start} is to follow.
+   */
+  readonly reserve?: (
+    program: Omit<ProgramRequest, "id" | "columns" | "rows">,
+  ) => string | undefined;
+  /** Checks whether what an earlier agent has left under an id was never a terminal. */
+  readonly isSpare?: (id: string) => boolean;
   /** @throws {CicdError} If it cannot be started. */
   start(request: ProgramRequest, signal: AbortSignal): Promise<RunningProgram>;
   /**

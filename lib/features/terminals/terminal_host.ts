@@ -26,6 +26,7 @@ import {
 } from "@lib/features/terminals/protocol.ts";
 import { readRecord, type TerminalRecord } from "@lib/features/terminals/record.ts";
 import { Recording } from "@lib/features/terminals/recording.ts";
+import { newTerminalId } from "@lib/features/terminals/spare_program.ts";
 import { TerminalSession } from "@lib/features/terminals/session.ts";
 import type { TerminalProgram } from "@lib/features/terminals/terminal_program.ts";
 import type { TerminalAnswer } from "@lib/features/terminals/answers.ts";
@@ -84,7 +85,9 @@ export class TerminalHost implements AsyncDisposable {
         // The agent may have been killed before it wrote one: its program must not go on unseen.
         const program = await programs.adopt(id, record?.device, signal);
         if (record === undefined || program === undefined) {
-          log.warning("Terminal lost", { session: id, ...(record && { by: record.by }) });
+          if (record !== undefined || programs.isSpare?.(id) !== true) {
+            log.warning("Terminal lost", { session: id, ...(record && { by: record.by }) });
+          }
           await removeTree(`${directory}/${id}`);
           continue;
         }
@@ -185,12 +188,13 @@ export class TerminalHost implements AsyncDisposable {
         `Cannot open a terminal in "${project}": ${maxSessions} are open (terminals.max_sessions)`,
       );
     }
-    const id = crypto.randomUUID().replaceAll("-", "").slice(0, 12);
+    let id = newTerminalId();
     const { columns, rows, by } = order;
     const recorded = this.#isRecorded(order);
     this.#starting++;
     try {
       const program = await programOf(order, signal);
+      id = programs.reserve?.({ ...program, maxMs }) ?? id;
       Deno.mkdirSync(`${directory}/${id}`, { recursive: true, mode: 0o700 });
       const running = await programs.start({ ...program, id, maxMs, columns, rows }, signal);
       const command = program.shown.slice(0, 1_000);

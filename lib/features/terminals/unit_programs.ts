@@ -13,7 +13,7 @@ import { withDeadline } from "@lib/core/abort.ts";
 import { CicdError, ignore } from "@lib/core/errors.ts";
 import type { Clock } from "@lib/core/clock.ts";
 import type { ProjectName } from "@lib/core/ids.ts";
-import { readIfThere, removeIfThere } from "@lib/foundations/files/records.ts";
+import { leadsToSomething, readIfThere, removeIfThere } from "@lib/foundations/files/records.ts";
 import { projectSliceName, terminalUnitName } from "@lib/foundations/systemd/unit_name.ts";
 import { type UnitProperty, unitProperty } from "@lib/foundations/systemd/unit_property.ts";
 import { KEPT_PREFIX } from "@lib/foundations/systemd/listen_fds.ts";
@@ -35,6 +35,8 @@ import type {
   RunningProgram,
 } from "@lib/features/terminals/program.ts";
 
+import { SpareProgram } from "@lib/features/terminals/spare_program.ts";
+
 /** Options for {@linkcode unitPrograms}. */
 export interface UnitProgramsOptions {
   readonly project: ProjectName;
@@ -45,8 +47,10 @@ export interface UnitProgramsOptions {
   readonly setCloseOnExec: (fd: number) => void;
   /** `$XDG_RUNTIME_DIR`. */
   readonly runtimeDir: string;
-  /** Returns the path where the end of a terminal is recorded. */
-  readonly resultFile: (id: string) => string;
+  /** Returns the directory of a terminal. */
+  readonly directoryOf: (id: string) => string;
+  /** Makes a named pipe. */
+  readonly makeFifo: (path: string) => void;
   readonly umask: number;
   readonly clock: Clock;
   readonly log: Logger;
@@ -76,11 +80,22 @@ export function unitPrograms(options: UnitProgramsOptions): Programs {
     await store.dropDescriptor(nameOf(id, "slave"));
   };
 
-  const running = (id: string, device: string, fds: Descriptors): RunningProgram => ({
+  const keep = async (id: string, { master, slave }: Descriptors) => {
+    if (!store.keepsDescriptors) return;
+    await store.keepDescriptor(nameOf(id, "master"), master);
+    await store.keepDescriptor(nameOf(id, "slave"), slave);
+  };
+
+  const running = (
+    id: string,
+    device: string,
+    fds: Descriptors,
+    ended = endOf(id),
+  ): RunningProgram => ({
     device,
     open: (onData) => new Pty({ ...fds, binding, calls, onData }),
     foreground: () => binding.process(fds.master, device),
-    ended: endOf(id),
+    ended,
     async stop() {
       using deadline = withDeadline(never.signal, MANAGER_MS, "the service manager");
       const manager = await link.use(deadline);
@@ -91,45 +106,127 @@ export function unitPrograms(options: UnitProgramsOptions): Programs {
 
   const endOf = async (id: string): Promise<ProgramEnd> => {
     await link.gone(terminalUnitName(project, id), never.signal);
-    const file = options.resultFile(id);
+    const file = resultFile(options.directoryOf(id));
     const text = await readIfThere(file, 64 * 1024);
     await removeIfThere(file);
     return readEnd(text);
   };
 
-  return {
-    outlivesAgent: store.keepsDescriptors,
-    async start(request, signal) {
-      const { id, columns, rows } = request;
-      const manager = await link.use(signal);
-      const names = await manager.environmentNames(signal);
-      const argv = await argvOf(request, { manager, clock }, signal);
-      const { master, slave, pty } = binding.open(columns, rows);
-      options.setCloseOnExec(master);
-      options.setCloseOnExec(slave);
-      try {
-        if (store.keepsDescriptors) {
-          await store.keepDescriptor(nameOf(id, "master"), master);
-          await store.keepDescriptor(nameOf(id, "slave"), slave);
-        }
-        const unit = terminalUnitName(project, id);
-        const properties = describe({ ...request, argv }, {
-          ...options,
-          device: pty,
-          names,
-          files,
-        });
-        const answer = await link.start(unit, properties, signal);
-        if (answer === "exists") {
-          throw new CicdError("state_conflict", `Cannot open terminal "${id}": it is open already`);
-        }
-      } catch (error) {
+  /** Opens a terminal and starts a unit on it. */
+  const launch = async (
+    request: ProgramRequest,
+    { description, keeps }: { readonly description: string; readonly keeps: boolean },
+    signal: AbortSignal,
+  ) => {
+    const { id, columns, rows } = request;
+    const manager = await link.use(signal);
+    const [names, argv] = await Promise.all([
+      manager.environmentNames(signal),
+      argvOf(request, { manager, clock }, signal),
+    ]);
+    const { master, slave, pty } = binding.open(columns, rows);
+    options.setCloseOnExec(master);
+    options.setCloseOnExec(slave);
+    try {
+      if (keeps) await keep(id, { master, slave });
+      const unit = terminalUnitName(project, id);
+      const properties = describe({ ...request, argv }, {
+        ...options,
+        description,
+        device: pty,
+        names,
+        files,
+      });
+      const answer = await link.start(unit, properties, signal);
+      if (answer === "exists") {
+        throw new CicdError("state_conflict", `Cannot open terminal "${id}": it is open already`);
+      }
+    } catch (error) {
+      calls.close(master);
+      calls.close(slave);
+      if (keeps) await forget(id).catch(ignore("the first error counts"));
+      throw error;
+    }
+    const ended = endOf(id);
+    return {
+      fds: { master, slave },
+      device: pty,
+      ended,
+      gone: ended,
+      close() {
         calls.close(master);
         calls.close(slave);
-        await running(id, pty, { master, slave }).forget().catch(ignore("the first error counts"));
-        throw error;
+      },
+    };
+  };
+
+  const spare = new SpareProgram({
+    makePipe(id) {
+      Deno.mkdirSync(options.directoryOf(id), { recursive: true, mode: 0o700 });
+      const path = pipeFile(options.directoryOf(id));
+      options.makeFifo(path);
+      // Open for both, it waits for no reader, and its text for the shell.
+      const file = Deno.openSync(path, { read: true, write: true });
+      return {
+        path,
+        pipe: {
+          write: (text) => void file.writeSync(new TextEncoder().encode(text)),
+          close: () => file.close(),
+        },
+      };
+    },
+    async start(request, signal) {
+      using deadline = withDeadline(signal, MANAGER_MS, "the service manager");
+      const description = `Spare terminal of ${project}`;
+      return await launch(request, { description, keeps: false }, deadline);
+    },
+    remove: (id) => removeTreeSync(options.directoryOf(id)),
+    onFailure: (error) => log.warning("Cannot prepare the next terminal", { error }),
+    clock,
+  });
+
+  const rename = async (id: string) => {
+    using deadline = withDeadline(never.signal, MANAGER_MS, "the service manager");
+    const manager = await link.use(deadline);
+    const description = unitProperty.description(describeTerminal(id, project));
+    await manager.setRuntimeProperties(terminalUnitName(project, id), [description], deadline);
+  };
+
+  /** Lets the waiting unit become a terminal. */
+  const takeSpare = async (request: ProgramRequest, signal: AbortSignal) => {
+    const { id, argv, columns, rows } = request;
+    const taken = await spare.take(id, signal);
+    if (taken === undefined) return undefined;
+    const { unit: { fds, device, ended, close }, run } = taken;
+    try {
+      binding.resize(fds.master, columns, rows);
+      run(argv);
+      await keep(id, fds);
+    } catch (error) {
+      close();
+      await forget(id).catch(ignore("the first error counts"));
+      throw error;
+    }
+    // Nobody waits for that.
+    void rename(id).catch(ignore("it has ended already, or keeps the name that it had"));
+    return running(id, device, fds, ended);
+  };
+
+  return {
+    outlivesAgent: store.keepsDescriptors,
+    reserve: (program) => spare.reserve(program),
+    isSpare: (id) => leadsToSomething(pipeFile(options.directoryOf(id))),
+    async start(request, signal) {
+      const { id } = request;
+      const taken = await takeSpare(request, signal);
+      if (taken !== undefined) {
+        spare.prepare(request);
+        return taken;
       }
-      return running(id, pty, { master, slave });
+      const description = describeTerminal(id, project);
+      const { device, fds, ended } = await launch(request, { description, keeps: true }, signal);
+      spare.prepare(request);
+      return running(id, device, fds, ended);
     },
     async adopt(id, device, signal) {
       const master = store.kept.get(nameOf(id, "master"));
@@ -145,6 +242,7 @@ export function unitPrograms(options: UnitProgramsOptions): Programs {
       return running(id, device, { master, slave });
     },
     async [Symbol.asyncDispose]() {
+      spare[Symbol.dispose]();
       never.abort(new DOMException("The agent stops", "AbortError"));
       await link[Symbol.asyncDispose]();
     },
@@ -184,6 +282,28 @@ done
 echo "Cannot enter the cgroup of the job: $group" >&2
 exit 1`;
 
+function describeTerminal(id: string, project: ProjectName): string {
+  return `Terminal ${id} of ${project}`;
+}
+
+/** Where the end of a terminal is recorded. */
+function resultFile(directory: string): string {
+  return `${directory}/result`;
+}
+
+/** Where a unit that waits finds its command. */
+function pipeFile(directory: string): string {
+  return `${directory}/command`;
+}
+
+function removeTreeSync(path: string): void {
+  try {
+    Deno.removeSync(path, { recursive: true });
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}
+
 interface Descriptors {
   readonly master: number;
   readonly slave: number;
@@ -212,16 +332,19 @@ function readEnd(text: string | undefined): ProgramEnd {
 
 function describe(
   request: ProgramRequest,
-  { project, device, names, files, runtimeDir, umask, resultFile }: UnitProgramsOptions & {
-    readonly device: string;
-    readonly names: readonly string[];
-    readonly files: RuntimeFiles;
-  },
+  { project, description, device, names, files, runtimeDir, umask, directoryOf }:
+    & UnitProgramsOptions
+    & {
+      readonly description: string;
+      readonly device: string;
+      readonly names: readonly string[];
+      readonly files: RuntimeFiles;
+    },
 ): readonly UnitProperty[] {
   const { id, argv, env, workdir, maxMs, limits, unit } = request;
   const unset = [...SERVICE_VARIABLES, ...names].filter((name) => !Object.hasOwn(env, name));
   return [
-    unitProperty.description(`Terminal ${id} of ${project}`),
+    unitProperty.description(description),
     unitProperty.slice(projectSliceName(project)),
     ...(unit === undefined ? [] : [unitProperty.bindsTo(unit)]),
     unitProperty.type("exec"),
@@ -243,7 +366,7 @@ function describe(
     unitProperty.execStopPost({
       argv: recordResultArgv({
         recorder: files.recorder(),
-        resultFile: resultFile(id),
+        resultFile: resultFile(directoryOf(id)),
         runtimeDir,
       }),
     }),

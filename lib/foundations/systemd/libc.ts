@@ -2,7 +2,7 @@
  * The only place that calls into libc, for what the runtime does not offer:
  * close-on-exec on inherited sockets, a look at the client that waits at one, Unix
  * datagrams and descriptors in them, the kind of a socket, the monotonic clock, inotify, writing
- * to a terminal, and giving freed memory back. Constants are those of Linux on x86_64 and aarch64.
+ * to a terminal, named pipes, and giving freed memory back. Constants are those of Linux on x86_64 and aarch64.
  *
  * @module
  */
@@ -51,6 +51,7 @@ const SYMBOLS = {
   malloc_trim: { parameters: ["usize"], result: "i32" },
   // Reads errno: the runtime's own pointer access requires permission for all libraries.
   memcpy: { parameters: ["buffer", "pointer", "usize"], result: "pointer" },
+  mkfifo: { parameters: ["buffer", "u32"], result: "i32" },
   poll: { parameters: ["buffer", "usize", "i32"], result: "i32", nonblocking: true },
   read: { parameters: ["i32", "buffer", "usize"], result: "isize", nonblocking: true },
   sendmsg: { parameters: ["i32", "buffer", "i32"], result: "isize" },
@@ -98,6 +99,12 @@ export class Libc {
    */
   setCloseOnExec(fd: number): void {
     if (this.#libc.fcntl(fd, F_SETFD, FD_CLOEXEC) < 0) throw this.#failure("set close-on-exec", fd);
+  }
+
+  /** Makes a named pipe of the account. @throws {CicdError} `io_failed` */
+  makeFifo(path: string): void {
+    const name = new TextEncoder().encode(`${path}\0`);
+    if (this.#libc.mkfifo(name, 0o600) < 0) throw this.#failure("make the named pipe", path);
   }
 
   /**
