@@ -12,6 +12,7 @@ export const MACHINE_ROW_NAMES = [
   "terminals",
   "cold",
   "memory",
+  "console",
   "rate",
   "cpu",
   "survivors",

@@ -16,6 +16,7 @@ const ROWS: Readonly<Record<MachineRowName, (bench: Bench) => Promise<readonly C
   terminals: async (bench) => await (await import("./terminals_row.ts")).measureTerminals(bench),
   cold: async (bench) => await (await import("./cold_row.ts")).measureCold(bench),
   memory: async (bench) => await (await import("./memory_row.ts")).measureMemory(bench),
+  console: async (bench) => await (await import("./console_row.ts")).measureConsole(bench),
   rate: async (bench) => await (await import("./rate_row.ts")).measureRate(bench),
   cpu: async (bench) => await (await import("./cpu_row.ts")).measureCpu(bench),
   survivors: async (bench) => await (await import("./survivors_row.ts")).measureSurvivors(bench),
@@ -26,6 +27,8 @@ if (import.meta.main) {
   const [name = "", mode] = Deno.args;
   const say = (text: string) => console.error(`  ${name}: ${text}`);
   try {
+    // A row starts it, to have its peer in another process.
+    if (name === "console-peer") await (await import("./console_row.ts")).runConsole();
     if (!isMachineRow(name)) throw new TypeError(`Unknown row "${name}"`);
     using product = new Product();
     const { signal } = new AbortController();
