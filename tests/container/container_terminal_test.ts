@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { filesIn, statIfThereSync } from "@lib/foundations/files/records.ts";
 import { dialWebSocket } from "@lib/foundations/http/web_socket_client.ts";
 import { Stage } from "../support/container_stage.ts";
 import { isAlive, pause } from "../support/runner_process.ts";
@@ -105,11 +106,137 @@ Deno.test("a terminal in a container that is killed leaves no process, nor does 
   await t.engine.left();
 });
 
-Deno.test("a failed job with a container is not held, and its message says so", async () => {
+/** Runs a command in the container of a job, and returns what it shows. */
+async function within(t: Stage, id: string, script: string): Promise<string> {
+  using one = await open(t, id, "sh", "-c", script);
+  await one.link.closed;
+  return one.seen.text;
+}
+
+/** Fails with files in the workspace and outside of it. */
+const FAIL = {
+  script: "echo inside >mark; echo outside >/tmp/mark; exit 3",
+  secrets: { TOKEN: "never-shown" },
+  env: { PLAIN: "shown" },
+  limits: { memory: "64M" },
+  hold_on_failure: "1h",
+};
+const LOOK = 'cat mark /tmp/mark; echo "$PLAIN [$TOKEN]"';
+const SEEN = /inside\r\noutside\r\nshown \[\]/;
+
+function records(t: Stage): readonly string[] {
+  return filesIn(`${t.runner.stateDir}/projects/web/holds`);
+}
+
+function attemptOf(t: Stage, id: string): string {
+  return `${t.runner.stateDir}/projects/web/jobs/${id}/1`;
+}
+
+async function failed(t: Stage, more: Readonly<Record<string, unknown>> = {}) {
+  const job = await t.ended(await t.submit({ ...FAIL, ...more }));
+  assert.equal(job.state, "failed", job.message);
+  return job;
+}
+
+async function killAgents(t: Stage): Promise<void> {
+  for (const pid of t.runner.agentPids()) {
+    Deno.kill(pid, "SIGKILL");
+    while (isAlive(pid)) await pause(20);
+  }
+}
+
+async function unrecorded(t: Stage): Promise<void> {
+  const signal = AbortSignal.timeout(60_000);
+  while (records(t).length > 0) {
+    signal.throwIfAborted();
+    await pause(50);
+  }
+}
+
+Deno.test("a failed job with a container is held in it, entered, and released; nothing is left", async () => {
   await using t = await Stage.open();
-  const id = await t.submit({ script: "exit 3", hold_on_failure: "1h" });
-  const job = await t.ended(id);
-  assert.deepEqual([job.state, job.exit_code, job.held_until], ["failed", 3, null]);
-  assert.match(job.message, /not held/);
+  const job = await failed(t);
+  assert.equal(job.exit_code, 3);
+  assert.doesNotMatch(job.message, /held/);
+  assert.notEqual(job.held_until, null);
+  assert.match(await within(t, job.id, LOOK), SEEN);
+  await t.engine.left([`cicd-job-${job.id}-1`]);
+  // It goes on without the runner and without the agent.
+  await t.runner.kill();
+  await killAgents(t);
+  await t.runner.start();
+  assert.match(await within(t, job.id, LOOK), SEEN);
+  using shell = await open(t, job.id, "sh", "-c", "echo ready; sleep 1000");
+  await shell.shows("ready");
+  const { code, stderr } = await t.runner.cli(["release", job.id]);
+  assert.equal(code, 0, stderr);
+  await shell.link.closed;
   await t.engine.left();
+  assert.deepEqual(records(t), []);
+  await assert.rejects(open(t, job.id, "true"), { code: "state_conflict" });
+});
+
+Deno.test("a command is held as a script is, also one that cannot be executed; what succeeds is not", async () => {
+  await using t = await Stage.open();
+  const { script: _, ...plain } = FAIL;
+  const run = async (command: readonly string[]) =>
+    await t.ended(await t.submit({ ...plain, command }));
+  const held = await run(["/bin/sh", "-c", FAIL.script]);
+  assert.match(await within(t, held.id, LOOK), SEEN);
+  assert.equal((await run(["true"])).held_until, null);
+  const missing = await run(["no-such-program"]);
+  assert.deepEqual([missing.reason, missing.exit_code], ["exec_failed", 127]);
+  assert.match(await within(t, missing.id, "echo here"), /here/);
+  await t.engine.left([`cicd-job-${held.id}-1`, `cicd-job-${missing.id}-1`]);
+  for (const { id } of [held, missing]) await t.curl(`/v1/jobs/${id}/cancel`, "-X", "POST");
+  await t.engine.left();
+});
+
+Deno.test("the hold of a container ends in time, and with its engine", async () => {
+  await using t = await Stage.open();
+  await failed(t, { hold_on_failure: "1s" });
+  await unrecorded(t);
+  await t.engine.left();
+  const lost = await failed(t);
+  assert.equal(records(t).length, 1);
+  await t.engine.restart();
+  await unrecorded(t);
+  await t.engine.left();
+  assert.equal(JSON.parse(await t.curl(`/v1/jobs/${lost.id}`)).exit_code, 3);
+});
+
+Deno.test("a runner and an agent killed at any stage of a hold lose nothing, and leave nothing", async () => {
+  await using t = await Stage.open();
+  const isThere = (path: string) => (statIfThereSync(path)?.size ?? 0) > 0;
+  const stages: readonly ((id: string) => boolean)[] = [
+    (id) => isThere(`${attemptOf(t, id)}/result`),
+    (id) => records(t).some((name) => name.startsWith(id)),
+    (id) => isThere(`${attemptOf(t, id)}/held`),
+    (id) => isThere(`${attemptOf(t, id)}/outcome.json`),
+  ];
+  for (const [at, isReached] of stages.entries()) {
+    const id = await t.submit(FAIL);
+    const signal = AbortSignal.timeout(60_000);
+    while (!isReached(id)) {
+      signal.throwIfAborted();
+      await pause(1);
+    }
+    await Promise.all([killAgents(t), t.runner.kill()]);
+    await t.runner.start();
+    const job = await t.ended(id);
+    assert.deepEqual([job.state, job.exit_code, job.attempt], ["failed", 3, 1], `stage ${at}`);
+    assert.notEqual(job.held_until, null, `stage ${at}: ${job.message}`);
+    assert.match(await within(t, id, LOOK), SEEN);
+    // Killed while they end it.
+    const released = t.runner.cli(["release", id]);
+    if (at % 2 === 1) await released;
+    await Promise.all([killAgents(t), t.runner.kill()]);
+    await released;
+    await t.runner.start();
+    const again = await t.runner.cli(["release", id]);
+    const { held_until } = JSON.parse(await t.curl(`/v1/jobs/${id}`));
+    assert.equal(held_until, null, again.stderr);
+    await unrecorded(t);
+    await t.engine.left();
+  }
 });

@@ -11,7 +11,7 @@ import { ENGINE, PROGRAM } from "@lib/foundations/config/program_keys.ts";
 import type { EngineSource } from "@lib/foundations/docker/engine_source.ts";
 import type { ImageInfo } from "@lib/foundations/docker/engine_types.ts";
 import { existsSync } from "@lib/foundations/files/records.ts";
-import { attemptDirectory } from "@lib/spine/jobs/attempt_directory.ts";
+import { attemptDirectory, holdFile } from "@lib/spine/jobs/attempt_directory.ts";
 import { lazyStep } from "@lib/spine/jobs/step.ts";
 import type { JobSpec } from "@lib/spine/spec/job_spec.ts";
 
@@ -44,7 +44,9 @@ export function part({ project, config, env, log, clock, helperRunner }: AgentSe
       const { findContainer } = await import("@lib/features/containers/container_start.ts");
       const engine = await (await engines()).engine();
       const found = await findContainer(engine, attempt, { stateDir, signal });
-      return found && { address: engine.address, container: found.id };
+      const { isRunning } = await import("@lib/features/containers/container_monitor.ts");
+      if (found === undefined || !isRunning(found)) return undefined;
+      return { address: engine.address, container: found.id };
     },
     steps: [
       {
@@ -90,8 +92,11 @@ export function part({ project, config, env, log, clock, helperRunner }: AgentSe
               const jobId = parseJobId(job);
               const owner = parseProjectName(name);
               if (jobId === undefined || owner === undefined) return false;
-              const directory = attemptDirectory(stateDir, { project: owner, jobId, number });
-              return existsSync(directory.attemptFile) && !existsSync(directory.outcomeFile);
+              const ref = { project: owner, jobId, number };
+              const directory = attemptDirectory(stateDir, ref);
+              const isOpen = existsSync(directory.attemptFile) &&
+                !existsSync(directory.outcomeFile);
+              return isOpen || existsSync(holdFile(stateDir, ref));
             },
           }, signal);
           for (const container of removed) log.info("Removed an orphaned container", { container });

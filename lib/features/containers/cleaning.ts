@@ -153,6 +153,7 @@ export function orphanSource(engine: CleaningEngine, options: OrphanOptions): Cl
     const id = parseJobId(labels?.job ?? "");
     const job = id === undefined ? undefined : read(id);
     if (labels === undefined || job === undefined || labels.attempt < job.attempt) return false;
+    if ((job.heldUntil ?? 0) > now()) return true;
     return !isTerminal(job.state) || now() - (job.finishedAt ?? now()) < SETTLED_FOR_MS;
   };
   const isOld = ({ createdAt = 0 }: { readonly createdAt?: number | undefined }) =>

@@ -76,6 +76,30 @@ export async function lookUpUser(
 ): Promise<AccountIds | undefined> {
   if (/^(?:(?:root|0)(?::(?:root|0))?)?$/.test(user)) return ROOT;
   if (/^\d+:\d+$/.test(user)) return idsOf(user, { passwd: "", group: "" });
+  return await lookInto(engine, { image, stateDir }, async (id) => {
+    const passwd = await readText(engine, { id, path: "/etc/passwd" }, signal);
+    const group = await readText(engine, { id, path: "/etc/group" }, signal);
+    return idsOf(user, { passwd, group });
+  }, signal);
+}
+
+/** Tells if an image has a file, or a link of its name. */
+export async function imageHas(
+  engine: AccountEngine,
+  { path, ...image }: { readonly image: string; readonly stateDir: string; readonly path: string },
+  signal: AbortSignal,
+): Promise<boolean> {
+  const read = async (id: string) => await engine.readContainerFile(id, path, signal);
+  return await lookInto(engine, image, read, signal) !== undefined;
+}
+
+/** Calls back with a container of an image, which is removed after that. */
+async function lookInto<T>(
+  engine: AccountEngine,
+  { image, stateDir }: { readonly image: string; readonly stateDir: string },
+  look: (id: string) => Promise<T>,
+  signal: AbortSignal,
+): Promise<T> {
   const id = await engine.createContainer(`cicd-look-${crypto.randomUUID()}`, {
     Image: image,
     Entrypoint: ["/"],
@@ -87,9 +111,7 @@ export async function lookUpUser(
     HostConfig: { ...CONFINED, Mounts: [], CapAdd: [] },
   }, signal);
   try {
-    const passwd = await readText(engine, { id, path: "/etc/passwd" }, signal);
-    const group = await readText(engine, { id, path: "/etc/group" }, signal);
-    return idsOf(user, { passwd, group });
+    return await look(id);
   } finally {
     await engine.removeContainer(id, AbortSignal.timeout(REMOVE_MS));
   }

@@ -4,13 +4,14 @@
  * @module
  */
 import type { ContainerBody, EngineFacts, HostBody } from "@lib/foundations/docker/engine_types.ts";
-import { jobLabels } from "@lib/features/containers/job_labels.ts";
+import { HOLDABLE_LABELS, jobLabels } from "@lib/features/containers/job_labels.ts";
 import type { AttemptRef } from "@lib/spine/jobs/attempt_directory.ts";
 import type { AttemptRequest } from "@lib/spine/jobs/executor.ts";
 import type { ContainerSpec, JobSpec } from "@lib/spine/spec/job_spec.ts";
 import { posixShellOf, scriptArgv } from "@lib/spine/spec/script.ts";
 import { projectSliceName } from "@lib/foundations/systemd/unit_name.ts";
 import {
+  CONTAINER_HELD,
   CONTAINER_HOME,
   CONTAINER_SCRIPT,
   CONTAINER_WORKSPACE,
@@ -29,6 +30,8 @@ export interface ContainerConfigOptions {
   readonly stateDir: string;
   /** Default limit of processes and threads. */
   readonly tasks: number;
+  /** Set: the container can be held, as its image has a shell. */
+  readonly holdable?: { readonly entrypoint: readonly string[] } | undefined;
 }
 
 /** Returns the container's name, which is unique: the engine refuses a second one. */
@@ -44,19 +47,21 @@ export function containerBody(
   const { ref, spec, env, secrets } = request;
   const container = containerOf(spec);
   const { user } = containerUser(container, options);
-  const argv = jobArgv(spec);
   return {
     Image: container.image,
-    ...(container.entrypoint === "job" ? { Entrypoint: argv, Cmd: [] } : { Cmd: argv }),
+    ...programOf(spec, container, options),
     Env: Object.entries({ ...env, ...Object.fromEntries(secrets) })
       .map(([name, value]) => `${name}=${value}`),
     ...(user === undefined ? {} : { User: user }),
     WorkingDir: containerWorkdir(spec),
-    Labels: jobLabels(options.stateDir, {
-      job: ref.jobId,
-      project: ref.project,
-      attempt: ref.number,
-    }),
+    Labels: {
+      ...jobLabels(options.stateDir, {
+        job: ref.jobId,
+        project: ref.project,
+        attempt: ref.number,
+      }),
+      ...(options.holdable === undefined ? {} : HOLDABLE_LABELS),
+    },
     OpenStdin: false,
     Tty: false,
     HostConfig: hostBody(request, container, options),
@@ -102,7 +107,7 @@ function hostBody(
   const { usernsMode } = containerUser(container, options);
   return {
     NetworkMode: container.network,
-    Mounts: mounts(request, container),
+    Mounts: mounts(request, container, options),
     ...(cpu === undefined ? {} : { NanoCpus: nanoCpus(cpu, facts.cpus) }),
     // The same limit for both: no swap.
     ...(memoryBytes === undefined ? {} : { Memory: memoryBytes, MemorySwap: memoryBytes }),
@@ -137,6 +142,7 @@ function nanoCpus(cpu: number, cpus: number): number {
 function mounts(
   { directory, spec }: AttemptRequest,
   container: ContainerSpec,
+  { holdable }: ContainerConfigOptions,
 ): HostBody["Mounts"] {
   const bind = (Source: string, Target: string, ReadOnly: boolean) => (
     { Type: "bind", Source, Target, ReadOnly } as const
@@ -145,8 +151,37 @@ function mounts(
     bind(directory.workspace, CONTAINER_WORKSPACE, false),
     bind(directory.home, CONTAINER_HOME, false),
     ...(spec.work.kind === "script" ? [bind(directory.scriptFile, CONTAINER_SCRIPT, true)] : []),
+    ...(holdable === undefined ? [] : [bind(directory.heldFile, CONTAINER_HELD, true)]),
     ...container.mounts.map(({ source, target, readOnly }) => bind(source, target, readOnly)),
   ];
+}
+
+/** Name of a container that can be held, in the messages of its shell. */
+export const HOLDER_NAME = "cicd-start";
+
+/**
+ * Becomes the job; at a second start, which is that of the hold, it waits instead, and ends in time
+ * though no program of ours may live.
+ */
+const HOLDER = [
+  "/bin/sh",
+  "-c",
+  `if [ -s ${CONTAINER_HELD} ]; then read -r seconds <${CONTAINER_HELD}; exec sleep "$seconds"; fi; ` +
+  'exec "$@"',
+  HOLDER_NAME,
+];
+
+function programOf(
+  spec: JobSpec,
+  { entrypoint }: ContainerSpec,
+  { holdable }: ContainerConfigOptions,
+): Pick<ContainerBody, "Entrypoint" | "Cmd"> {
+  const argv = jobArgv(spec);
+  if (holdable !== undefined) {
+    const first = entrypoint === "job" ? [] : holdable.entrypoint;
+    return { Entrypoint: [...HOLDER, ...first, ...argv], Cmd: [] };
+  }
+  return entrypoint === "job" ? { Entrypoint: argv, Cmd: [] } : { Cmd: argv };
 }
 
 /**

@@ -18,11 +18,13 @@ import type {
   AttemptHandle,
   AttemptRequest,
   Executor,
+  HeldPlace,
   ProjectUse,
   StopRequest,
 } from "@lib/spine/jobs/executor.ts";
 import type { ContainerRules } from "@lib/spine/spec/container_policy.ts";
 import type { AttemptOutcome } from "@lib/spine/jobs/model.ts";
+import { ContainerHolds } from "@lib/features/containers/container_hold.ts";
 import { type OomKills, readOomKills } from "@lib/features/containers/container_oom.ts";
 import { monitorContainer, wasStarted } from "@lib/features/containers/container_monitor.ts";
 import {
@@ -83,6 +85,7 @@ export class ContainerExecutor implements Executor {
   readonly #tasks: TaskGroup;
   /** Removals of containers whose attempt has ended. */
   readonly #removals: TaskGroup;
+  readonly #holds: ContainerHolds;
   readonly #starting = new Map<string, Promise<"started" | "exists">>();
   readonly #monitored = new Map<string, Monitored>();
   /** Set once the engine turned out to have no init process. */
@@ -90,6 +93,8 @@ export class ContainerExecutor implements Executor {
 
   constructor(options: ContainerExecutorOptions) {
     this.#options = options;
+    const engine = (signal: AbortSignal) => this.#engine(signal);
+    this.#holds = new ContainerHolds({ ...options, engine });
     // The tasks here handle their own failures.
     const onFailure = (task: string, error: unknown) =>
       options.log.error("A background task failed", { task, error });
@@ -115,7 +120,7 @@ export class ContainerExecutor implements Executor {
     signal.throwIfAborted();
     if (this.#monitored.has(keyOf(attempt))) return { kind: "alive" };
     // Without a log it was never started; with a record it has ended.
-    if (existsSync(attempt.directory.resultFile)) this.#removeLater(attempt);
+    if (existsSync(attempt.directory.resultFile)) this.#removeUnlessHeld(attempt);
     else if (wasBegun(attempt)) {
       const found = await this.#findContainer(attempt, signal);
       if (found !== "none") return { kind: found };
@@ -135,6 +140,22 @@ export class ContainerExecutor implements Executor {
       this.#monitor(attempt).stopRequested.resolve();
     }
     return Promise.resolve();
+  }
+
+  async hold(attempt: AttemptHandle, until: number, signal: AbortSignal): Promise<void> {
+    await this.#holds.begin(attempt, until, signal);
+  }
+
+  notHeld(attempt: AttemptHandle): void {
+    if (isHoldWanted(attempt)) this.#removeLater(attempt);
+  }
+
+  async holdGone(place: HeldPlace, signal: AbortSignal): Promise<void> {
+    await this.#holds.gone(place, signal);
+  }
+
+  async endHold(place: HeldPlace, signal: AbortSignal): Promise<void> {
+    await this.#holds.end(place, signal);
   }
 
   describeProject(): Promise<ProjectUse> {
@@ -195,6 +216,11 @@ export class ContainerExecutor implements Executor {
       if (isEngineAway(error)) this.#options.engines.forget();
       throw error;
     }
+  }
+
+  /** Leaves the container of an attempt that may be held: its host decides. */
+  #removeUnlessHeld(attempt: AttemptHandle, container?: string): void {
+    if (!isHoldWanted(attempt)) this.#removeLater(attempt, container);
   }
 
   /** Removes the container of an attempt whose record is on disk, while others go on. */
@@ -268,7 +294,7 @@ export class ContainerExecutor implements Executor {
         // One that never ran must not be started after the end.
         if (!isOver && container !== undefined) await this.#remove(attempt, container, signal);
         outcome.resolve(await settleDirectory(attempt, this.#evidenceOptions()));
-        if (isOver && container !== undefined) this.#removeLater(attempt, container);
+        if (isOver && container !== undefined) this.#removeUnlessHeld(attempt, container);
       } catch (error) {
         outcome.reject(error);
         if (!signal.aborted) throw error;
@@ -348,6 +374,10 @@ async function nextStop(monitored: Monitored): Promise<void> {
   const request = monitored.stopRequested;
   await request.promise;
   if (monitored.stopRequested === request) monitored.stopRequested = Promise.withResolvers();
+}
+
+function isHoldWanted({ spec: { holdMs = 0 } }: AttemptHandle): boolean {
+  return holdMs > 0;
 }
 
 function keyOf({ ref }: AttemptHandle): string {

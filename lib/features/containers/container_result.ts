@@ -7,6 +7,7 @@ import type { ContainerInfo } from "@lib/foundations/docker/engine_types.ts";
 import { existsSync, readIfThereSync } from "@lib/foundations/files/records.ts";
 import type { AttemptHandle } from "@lib/spine/jobs/executor.ts";
 import type { ContainerUsage } from "@lib/features/containers/container_usage.ts";
+import { HOLDER_NAME } from "@lib/features/containers/container_config.ts";
 import { logFilesOf } from "@lib/spine/executors/directory_files.ts";
 import { hasCrlfShebang } from "@lib/spine/executors/job_program.ts";
 import {
@@ -89,8 +90,10 @@ export function execFailureOf(
   return undefined;
 }
 
-/** The message of an init process that could not execute the job's program. */
-const INIT_FAILED = /^(\[FATAL tini \(\d+\)\] exec .* failed: |catatonit .*failed to exec )/;
+/** The message of what starts before the job's program and could not execute it. */
+const INIT_FAILED = new RegExp(
+  `^(\\[FATAL tini \\(\\d+\\)\\] exec .* failed: |catatonit .*failed to exec |${HOLDER_NAME}: )`,
+);
 const INIT_MESSAGE_MAX_BYTES = 4_096;
 
 function execFailure(attempt: AttemptHandle, exitCode: number): ExecFailureCode | undefined {

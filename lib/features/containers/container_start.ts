@@ -16,6 +16,7 @@ import {
   mountSourceProblem,
 } from "@lib/spine/spec/container_policy.ts";
 import type { AttemptHandle, AttemptRequest } from "@lib/spine/jobs/executor.ts";
+import type { JobSpec } from "@lib/spine/spec/job_spec.ts";
 import {
   containerBody,
   containerOf,
@@ -40,7 +41,7 @@ export interface StartContainerOptions {
 }
 
 /** Returns the name of an attempt's container, which its directory may record. */
-function containerNameOf({ ref, directory }: AttemptHandle): string {
+function containerNameOf({ ref, directory }: Pick<AttemptHandle, "ref" | "directory">): string {
   return readIfThereSync(otherNameFile(directory.path))?.trim() ?? jobContainerName(ref);
 }
 
@@ -146,6 +147,10 @@ function canEnter({ spec: { workdir = "." }, directory }: AttemptRequest): boole
 /** Prepares what the container mounts, if an earlier step did not. */
 function prepare({ spec, directory }: AttemptRequest): void {
   Deno.mkdirSync(directory.home, { recursive: true, mode: 0o700 });
+  if (mayBeHeld(spec)) {
+    Deno.writeTextFileSync(directory.heldFile, "");
+    Deno.chmodSync(directory.heldFile, 0o644);
+  }
   // The job may have another user; the directory above keeps all others out.
   if (spec.work.kind === "script") Deno.chmodSync(directory.scriptFile, 0o644);
 }
@@ -168,6 +173,7 @@ async function create(
     account,
     stateDir,
     tasks: rules.tasks,
+    holdable: mayBeHeld(request.spec) ? await holdableOf(engine, request, options) : undefined,
   });
   for (let isFirst = true;; isFirst = false) {
     try {
@@ -181,6 +187,24 @@ async function create(
       recordName(request, otherNameOf(request));
     }
   }
+}
+
+/** Tells if a container may have to wait for people. */
+function mayBeHeld({ holdMs = 0 }: JobSpec): boolean {
+  return holdMs > 0;
+}
+
+/** Returns what a container that can be held begins with; `undefined` if its image has no shell. */
+async function holdableOf(
+  engine: Engine,
+  { spec }: AttemptRequest,
+  { stateDir, signal }: StartContainerOptions,
+) {
+  const { image } = containerOf(spec);
+  const info = await engine.inspectImage(image, signal);
+  if (info === undefined) return undefined;
+  const { imageHas } = await import("@lib/features/containers/container_account.ts");
+  return await imageHas(engine, { image, stateDir, path: "/bin/sh" }, signal) ? info : undefined;
 }
 
 async function start(
@@ -249,7 +273,7 @@ export type FindOptions = Pick<StartContainerOptions, "stateDir" | "signal">;
 /** Finds an attempt's container; somebody else's of its name is none. */
 export async function findContainer(
   engine: Pick<Engine, "inspectContainer">,
-  attempt: AttemptHandle,
+  attempt: Pick<AttemptHandle, "ref" | "directory">,
   { stateDir, signal }: FindOptions,
 ): Promise<ContainerInfo | undefined> {
   const info = await engine.inspectContainer(containerNameOf(attempt), signal);

@@ -15,6 +15,17 @@ const JOB_LABELS = {
   attempt: "cicd-toolkit.attempt",
 } as const;
 
+/** The label of a container that can wait for people when its job has failed. */
+const HOLDABLE = "cicd-toolkit.holdable";
+
+/** The labels of such a container besides those of its attempt. */
+export const HOLDABLE_LABELS: Readonly<Record<string, string>> = { [HOLDABLE]: "1" };
+
+/** Tells if a container can wait for people. */
+export function isHoldable(labels: Readonly<Record<string, string>>): boolean {
+  return labels[HOLDABLE] === "1";
+}
+
 /** The attempt of a container according to its labels; not validated. */
 export interface JobLabels {
   readonly job: string;

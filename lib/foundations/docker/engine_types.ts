@@ -122,13 +122,18 @@ export const imageInfo = v.pipe(
   v.object({
     Id: v.string(),
     Size: v.optional(count, 0),
-    Config: v.optional(v.nullable(v.object({ User: v.optional(v.string(), "") }))),
+    Config: v.optional(v.nullable(v.object({
+      User: v.optional(v.string(), ""),
+      Entrypoint: v.optional(v.nullable(v.array(v.string()))),
+    }))),
   }),
   v.transform(({ Id, Size, Config }) => ({
     id: Id,
     bytes: Size,
     /** Whom its containers run as unless they say; empty: root. */
     user: Config?.User ?? "",
+    /** Words that its containers begin with unless they say. */
+    entrypoint: Config?.Entrypoint ?? [],
   })),
 );
 export type ImageInfo = v.InferOutput<typeof imageInfo>;

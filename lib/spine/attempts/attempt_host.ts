@@ -30,7 +30,7 @@ import {
   type Setup,
   type StarterOptions,
 } from "@lib/spine/attempts/attempt_starter.ts";
-import { type FoundHold, Holds, type HoldsOptions } from "@lib/spine/attempts/holds.ts";
+import { type Hold, Holds, type HoldsOptions } from "@lib/spine/attempts/holds.ts";
 import { fieldsOf, keyOf, type Known, knownOf } from "@lib/spine/attempts/known_attempt.ts";
 import { Workspaces } from "@lib/spine/attempts/workspaces.ts";
 
@@ -279,14 +279,14 @@ export class AttemptHost implements AsyncDisposable {
       const isSettled = await readOutcome(directory) !== undefined;
       if (!isSettled && existsSync(directory.attemptFile)) continue;
       await this.#recall(hold.ref);
-      this.#holds.take(hold.ref);
+      this.#holds.take(hold.ref, hold.inContainer);
       this.#followHold(hold);
       adopted.add(keyOf(hold.ref));
     }
     return adopted;
   }
 
-  #followHold(hold: FoundHold): void {
+  #followHold(hold: Hold): void {
     const { ref } = hold;
     this.#tasks.spawn(`hold ${keyOf(ref)}`, async (signal) => {
       await this.#holds.end(hold, () => this.#release(ref), signal);

@@ -17,7 +17,7 @@ import { filesIn, readIfThereSync, writeAtomicSync } from "@lib/foundations/file
 import { holdMs } from "@lib/spine/attempts/hold_time.ts";
 import { fieldsOf, keyOf } from "@lib/spine/attempts/known_attempt.ts";
 import { type AttemptRef, holdFile, holdsPath } from "@lib/spine/jobs/attempt_directory.ts";
-import type { AttemptHandle, Executor } from "@lib/spine/jobs/executor.ts";
+import type { AttemptHandle, Executor, HeldPlace } from "@lib/spine/jobs/executor.ts";
 import type { AttemptOutcome } from "@lib/spine/jobs/model.ts";
 
 /** Options for {@linkcode Holds}. */
@@ -25,7 +25,7 @@ export interface HoldsOptions {
   readonly project: ProjectName;
   readonly stateDir: string;
   readonly bootId: string;
-  readonly executor: Pick<Executor, "hold" | "holdGone" | "endHold">;
+  readonly executor: Pick<Executor, "hold" | "notHeld" | "holdGone" | "endHold">;
   /** The longest hold. */
   readonly holdMaxMs: () => number;
   /** Ends what people have begun in the place of an attempt, where no service manager does. */
@@ -37,16 +37,26 @@ export interface HoldsOptions {
 /** Holds of a project at once; the oldest one ends for the next. */
 const MAX_HOLDS = 16;
 
-const recordSchema = v.object({ until: v.number(), bootId: v.string() });
+const recordSchema = v.object({
+  until: v.number(),
+  bootId: v.string(),
+  inContainer: v.optional(v.boolean(), false),
+});
 
-/** A hold that an earlier agent has left. */
-export interface FoundHold {
+/** A hold. */
+export interface Hold {
   readonly ref: AttemptRef;
   /** 0 if nothing of it can be left. */
   readonly until: number;
 }
 
+/** A hold that an earlier agent has left. */
+export interface FoundHold extends Hold {
+  readonly inContainer: boolean;
+}
+
 interface Held {
+  readonly inContainer: boolean;
   readonly released: AbortController;
   readonly over: PromiseWithResolvers<void>;
 }
@@ -75,7 +85,8 @@ export class Holds {
       if (jobId === undefined || !/^[1-9]\d{0,5}$/.test(number)) return [];
       const ref = { project, jobId, number: Number(number) };
       const record = parseRecord(readIfThereSync(holdFile(stateDir, ref)));
-      return [{ ref, until: record?.bootId === bootId ? record.until : 0 }];
+      const until = record?.bootId === bootId ? record.until : 0;
+      return [{ ref, until, inContainer: record?.inContainer ?? true }];
     }).sort((a, b) => a.until - b.until);
   }
 
@@ -87,32 +98,41 @@ export class Holds {
   ): Promise<AttemptOutcome> {
     const { executor, holdMaxMs, stateDir, project, bootId, clock, log } = this.#options;
     const ms = holdMs(handle, outcome, holdMaxMs());
-    if (ms === 0) return outcome;
-    const heldUntil = clock.now() + ms;
-    const { ref } = handle;
+    if (ms === 0) {
+      executor.notHeld?.(handle);
+      return outcome;
+    }
+    const until = clock.now() + ms;
+    const { ref, spec } = handle;
+    const inContainer = spec.container !== undefined;
     try {
       Deno.mkdirSync(holdsPath(stateDir, project), { recursive: true, mode: 0o700 });
       // First: whatever comes next, the next agent looks after it.
-      writeAtomicSync(holdFile(stateDir, ref), JSON.stringify({ until: heldUntil, bootId }));
-      await executor.hold?.(handle, heldUntil, signal);
+      writeAtomicSync(holdFile(stateDir, ref), JSON.stringify({ until, bootId, inContainer }));
+      await executor.hold?.(handle, until, signal);
     } catch (error) {
       signal.throwIfAborted();
       // The manager may have begun it, and only its answer be lost.
-      await executor.endHold?.(ref, signal).catch(ignore("it ends in time by itself"));
+      if (inContainer) executor.notHeld?.(handle);
+      else {
+        await executor.endHold?.({ ...ref, inContainer }, signal)
+          .catch(ignore("it ends in time by itself"));
+      }
       this.#forget(ref);
       log.warning("Cannot hold an attempt", { ...fieldsOf(ref), error });
       return { ...outcome, message: `${outcome.message}; it is not held: ${messageOf(error)}` };
     }
-    this.take(ref);
+    this.take(ref, inContainer);
     log.info("An attempt is held", { ...fieldsOf(ref), seconds: Math.round(ms / 1_000) });
-    return { ...outcome, heldUntil };
+    return { ...outcome, heldUntil: until };
   }
 
   /** Counts a hold, which {@linkcode Holds.end} ends. */
-  take(ref: AttemptRef): void {
+  take(ref: AttemptRef, inContainer = false): void {
     const lasting = [...this.#held.values()].filter(({ released }) => !released.signal.aborted);
     if (lasting.length >= MAX_HOLDS) lasting[0]?.released.abort(REPLACED);
     this.#held.set(keyOf(ref), {
+      inContainer,
       released: new AbortController(),
       over: Promise.withResolvers(),
     });
@@ -124,14 +144,15 @@ export class Holds {
    * @throws The signal's reason; the next agent goes on with the hold.
    */
   async end(
-    { ref, until }: FoundHold,
+    { ref, until }: Hold,
     release: () => void,
     signal: AbortSignal,
   ): Promise<void> {
     const { onHoldEnded, log } = this.#options;
     const held = this.#held.get(keyOf(ref));
     if (held === undefined) return;
-    const why = await this.#wait(ref, until, AbortSignal.any([signal, held.released.signal]));
+    const place = { ...ref, inContainer: held.inContainer };
+    const why = await this.#wait(place, until, AbortSignal.any([signal, held.released.signal]));
     signal.throwIfAborted();
     const level = why === "lost" ? "warning" : "info";
     log[level](why === "lost" ? "A hold is lost" : "A hold ends", { ...fieldsOf(ref), why });
@@ -141,7 +162,7 @@ export class Holds {
       signal.throwIfAborted();
       log.warning("Cannot end what was begun in a hold", { ...fieldsOf(ref), error });
     }
-    await this.#endPlace(ref, signal);
+    await this.#endPlace(place, signal);
     release();
     this.#forget(ref);
     this.#held.delete(keyOf(ref));
@@ -158,14 +179,14 @@ export class Holds {
   }
 
   /** @param either Aborts when the agent stops, too. */
-  async #wait(ref: AttemptRef, until: number, either: AbortSignal): Promise<string> {
+  async #wait(place: HeldPlace, until: number, either: AbortSignal): Promise<string> {
     const { executor, clock } = this.#options;
     if (until === 0) return "lost";
     const over = new AbortController();
     const signal = AbortSignal.any([either, over.signal]);
     const expired = clock.sleep(Math.max(0, until - clock.now()), { signal })
       .then(() => "expired");
-    const gone = executor.holdGone?.(ref, signal)
+    const gone = executor.holdGone?.(place, signal)
       .then(() => clock.now() < until - EARLY_MS ? "lost" : "expired");
     try {
       return await Promise.race([expired, ...(gone === undefined ? [] : [gone])]);
@@ -180,15 +201,15 @@ export class Holds {
   }
 
   /** Tries until the service manager has heard. */
-  async #endPlace(ref: AttemptRef, signal: AbortSignal): Promise<void> {
+  async #endPlace(place: HeldPlace, signal: AbortSignal): Promise<void> {
     const { executor, clock, log } = this.#options;
     const backoff = new Backoff({ firstMs: 100, maxMs: 60_000 });
     while (true) {
       try {
-        return await executor.endHold?.(ref, signal);
+        return await executor.endHold?.(place, signal);
       } catch (error) {
         signal.throwIfAborted();
-        log.warning("Cannot end a hold yet; trying again", { ...fieldsOf(ref), error });
+        log.warning("Cannot end a hold yet; trying again", { ...fieldsOf(place), error });
         await clock.sleep(backoff.next(), { signal });
       }
     }

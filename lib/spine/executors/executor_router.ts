@@ -3,12 +3,13 @@
  *
  * @module
  */
-import { CicdError } from "@lib/core/errors.ts";
+import { raceAbort } from "@lib/core/abort.ts";
 import type {
   AttemptFound,
   AttemptHandle,
   AttemptRequest,
   Executor,
+  HeldPlace,
   ProjectUse,
   StopRequest,
 } from "@lib/spine/jobs/executor.ts";
@@ -31,8 +32,6 @@ export interface ExecutorRouterOptions {
  */
 export class ExecutorRouter implements Executor {
   readonly kind: Executor["kind"];
-  readonly holdGone?: NonNullable<Executor["holdGone"]>;
-  readonly endHold?: NonNullable<Executor["endHold"]>;
   readonly #processes: Executor;
   readonly #makeContainers: () => Promise<Executor>;
   #containers: Promise<Executor> | undefined;
@@ -42,9 +41,6 @@ export class ExecutorRouter implements Executor {
   constructor({ processes, makeContainers }: ExecutorRouterOptions) {
     this.kind = processes.kind;
     this.#processes = processes;
-    // Absent as with the executor of processes.
-    if (processes.holdGone !== undefined) this.holdGone = processes.holdGone.bind(processes);
-    if (processes.endHold !== undefined) this.endHold = processes.endHold.bind(processes);
     this.#makeContainers = makeContainers;
   }
 
@@ -65,10 +61,25 @@ export class ExecutorRouter implements Executor {
   }
 
   async hold(attempt: AttemptHandle, until: number, signal: AbortSignal): Promise<void> {
-    if (attempt.spec.container !== undefined) {
-      throw new CicdError("executor_failed", "a job with a container is not held");
-    }
-    await this.#processes.hold?.(attempt, until, signal);
+    await (await this.#for(attempt.spec)).hold?.(attempt, until, signal);
+  }
+
+  notHeld(attempt: AttemptHandle): void {
+    const executor = attempt.spec.container === undefined ? this.#processes : this.#made;
+    executor?.notHeld?.(attempt);
+  }
+
+  async holdGone(place: HeldPlace, signal: AbortSignal): Promise<void> {
+    const executor = place.inContainer ? await this.#containersNow() : this.#processes;
+    // A place that nobody watches is there until it is ended.
+    const gone = executor.holdGone?.(place, signal) ?? Promise.withResolvers<void>().promise;
+    await raceAbort(gone, signal);
+  }
+
+  async endHold(place: HeldPlace, signal: AbortSignal): Promise<void> {
+    // Both, as a record that cannot be read does not tell.
+    await this.#processes.endHold?.(place, signal);
+    if (place.inContainer) await (await this.#containersNow()).endHold?.(place, signal);
   }
 
   async describeProject(signal: AbortSignal): Promise<ProjectUse> {

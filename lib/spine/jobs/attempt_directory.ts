@@ -14,6 +14,7 @@
  * | `home/` | agent and job | the home of a container; removed with the workspace |
  * | `checkout/` | agent | files of git during the checkout; removed after it |
  * | `container` | agent | the name of its container, if it differs from the usual one |
+ * | `held` | agent, before the start | its container mounts it; the seconds for which it is held |
  * | `commit` | agent | the full id of the checked-out commit |
  * | `setup.log` | agent | the log of checkout, image and caches; read before the output |
  * | `setup.index` | agent | when its bytes were written |
@@ -117,6 +118,7 @@ export function attemptDirectory(stateDir: string, ref: AttemptRef, slot?: numbe
     scriptFile: `${path}/script`,
     workspace: slot === undefined ? `${path}/work` : `${workspaces}/${slot}`,
     home: `${path}/home`,
+    heldFile: `${path}/held`,
     commitFile: `${path}/commit`,
     /** The private directory for temporary files; outside the workspace, so that no glob finds it. */
     temporary: slot === undefined ? `${path}/tmp` : `${temporary}/${slot}`,

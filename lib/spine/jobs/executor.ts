@@ -36,6 +36,12 @@ export type AttemptFound =
   /** No instruction of it was or will be executed. */
   | { readonly kind: "never_begun" };
 
+/** The place of a held attempt. */
+export interface HeldPlace extends AttemptRef {
+  /** It is the attempt's container, or may be: an unreadable record does not tell. */
+  readonly inContainer: boolean;
+}
+
 /** The reason to stop an attempt; `timeout` where no service manager enforces it. */
 export type StopRequest = CancelRequest | { readonly reason: "timeout"; readonly by: string };
 
@@ -75,10 +81,12 @@ export interface Executor extends AsyncDisposable {
    * then; also if this process ends. Absent: the attempt has only its workspace. May be called again.
    */
   hold?(attempt: AttemptHandle, until: number, signal: AbortSignal): Promise<void>;
+  /** Tells that an attempt has ended and is not held: what was kept for its hold may go. */
+  notHeld?(attempt: AttemptHandle): void;
   /** Resolves when there is no such place any more. */
-  holdGone?(ref: AttemptRef, signal: AbortSignal): Promise<void>;
+  holdGone?(place: HeldPlace, signal: AbortSignal): Promise<void>;
   /** Ends the place with everything in it, and resolves when it is gone. */
-  endHold?(ref: AttemptRef, signal: AbortSignal): Promise<void>;
+  endHold?(place: HeldPlace, signal: AbortSignal): Promise<void>;
   /** Returns the limits on everything the project runs, and its usage. */
   describeProject(signal: AbortSignal): Promise<ProjectUse>;
   /** Returns why the end of an attempt could not be learned now; absent or `undefined`: it could. */

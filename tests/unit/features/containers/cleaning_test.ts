@@ -78,3 +78,11 @@ Deno.test("orphanSource() removes containers and networks", async () => {
   for (const thing of await t.things()) await t.source.remove(thing, never);
   assert.deepEqual(await t.found(), []);
 });
+
+Deno.test("orphanSource() keeps the container of a hold until its time has passed", async () => {
+  const t = setup();
+  const ended = { state: "failed", attempt: 1, finishedAt: HOUR_MS } as const;
+  t.container({ ...ended, heldUntil: now + 1 }, 1);
+  const past = t.container({ ...ended, heldUntil: now }, 1);
+  assert.deepEqual(await t.found(), [past]);
+});

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { newJobId, parseProjectName } from "@lib/core/ids.ts";
 import { attemptDirectory } from "@lib/spine/jobs/attempt_directory.ts";
+import { isHoldable } from "@lib/features/containers/job_labels.ts";
 import type { AttemptRequest } from "@lib/spine/jobs/executor.ts";
 import type { ContainerSpec, JobSpec } from "@lib/spine/spec/job_spec.ts";
 import {
@@ -170,4 +171,18 @@ Deno.test("containerBody() keeps every record of the attempt out of the job's re
       }
     }
   }
+});
+
+Deno.test("containerBody() starts what may be held through a shell, which becomes the job", () => {
+  const entrypoint = ["/bin/entry", "first"];
+  const body = (entry: "job" | "image") =>
+    containerBody(request({ entrypoint: entry }), { ...OPTIONS, holdable: { entrypoint } });
+  const { Entrypoint = [], Cmd, HostConfig, Labels } = body("job");
+  assert.deepEqual([Entrypoint.slice(0, 2), Cmd], [["/bin/sh", "-c"], []]);
+  assert.deepEqual(Entrypoint.slice(3), ["cicd-start", "make", "all"]);
+  assert.deepEqual(body("image").Entrypoint?.slice(4), [...entrypoint, "make", "all"]);
+  const held = HostConfig.Mounts.find(({ Target }) => Target === "/run/cicd/held");
+  assert.equal(held?.ReadOnly, true);
+  assert.equal(isHoldable(Labels), true);
+  assert.equal(isHoldable(containerBody(request(), OPTIONS).Labels), false);
 });

@@ -14,6 +14,10 @@ function recording(kind: Executor["kind"], calls: string[]): Executor {
     ended: () => Promise.reject(new Error(kind)),
     stop: () => Promise.resolve(note("stop")),
     removeForeign: (path) => Promise.resolve(note(`remove ${path}`)),
+    hold: () => Promise.resolve(note("hold")),
+    notHeld: () => note("does not hold"),
+    holdGone: () => Promise.resolve(note("hold gone")),
+    endHold: () => Promise.resolve(note("end hold")),
     describeProject: () => Promise.resolve({ limits: { cpu: 1 }, usage: {} }),
     awayReason: () => `${kind} is away`,
     tidying: kind === "container",
@@ -97,4 +101,26 @@ Deno.test("ExecutorRouter is as healthy as what runs processes", async () => {
   assert.equal(executor.kind, "direct");
   assert.equal(executor.unhealthyReason(), "direct");
   assert.deepEqual(await executor.describeProject(signal), { limits: { cpu: 1 }, usage: {} });
+});
+
+Deno.test("ExecutorRouter holds a container at the engine, and asks both where a record is unreadable", async () => {
+  const { executor, calls, made, signal } = setup();
+  const process = attempt(false);
+  await executor.hold(process, 1, signal);
+  executor.notHeld(process);
+  await executor.holdGone({ ...process.ref, inContainer: false }, signal);
+  await executor.endHold({ ...process.ref, inContainer: false }, signal);
+  assert.equal(made(), 0);
+  const held = attempt(true);
+  await executor.hold(held, 1, signal);
+  executor.notHeld(held);
+  await executor.holdGone({ ...held.ref, inContainer: true }, signal);
+  await executor.endHold({ ...held.ref, inContainer: true }, signal);
+  const four = ["hold", "does not hold", "hold gone", "end hold"];
+  assert.deepEqual(calls, [
+    ...four.map((what) => `direct ${what}`),
+    ...four.slice(0, 3).map((what) => `container ${what}`),
+    "direct end hold",
+    "container end hold",
+  ]);
 });
