@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { dialWebSocket } from "@lib/foundations/http/web_socket_client.ts";
 import { existsSync, filesIn } from "@lib/foundations/files/records.ts";
-import { pause, RunnerBench } from "../support/runner_process.ts";
+import { isAlive, pause, RunnerBench } from "../support/runner_process.ts";
 
 const CONFIG = "executor: direct\nagents: child\n";
 
@@ -149,4 +149,46 @@ Deno.test("a terminal in a running job is refused where no service manager holds
   const refused = within(t, body.id, "true");
   await assert.rejects(refused, { code: "state_conflict", message: /without systemd/ });
   await t.json("POST", `/v1/jobs/${body.id}/cancel`);
+});
+
+Deno.test("a runner and an agent killed at any stage of a hold lose nothing, and leave nothing", async () => {
+  await using t = await bench();
+  const attemptOf = (id: string) => `${t.stateDir}/projects/web/jobs/${id}/1`;
+  const killAll = async () => {
+    const agents = t.agentPids();
+    await t.kill();
+    for (const pid of agents) if (isAlive(pid)) Deno.kill(pid, "SIGKILL");
+  };
+  const stages: readonly ((id: string) => boolean)[] = [
+    (id) => existsSync(`${attemptOf(id)}/result`),
+    (id) => filesIn(`${t.stateDir}/projects/web/holds`).some((name) => name.startsWith(id)),
+    (id) => existsSync(`${attemptOf(id)}/outcome.json`),
+  ];
+  for (const [at, isReached] of stages.entries()) {
+    const command = ["sh", "-c", "echo found >mark; exit 3"];
+    const { body: { id } } = await t.json("POST", "/v1/jobs", {
+      body: { project: "web", command, hold_on_failure: "1h" },
+    });
+    for (const signal = AbortSignal.timeout(60_000); !isReached(id);) {
+      signal.throwIfAborted();
+      await pause(1);
+    }
+    await killAll();
+    await t.start();
+    const { body: job } = await t.json("GET", `/v1/jobs/${id}/wait?timeout=60s`);
+    assert.deepEqual([job.state, job.exit_code, job.attempt], ["failed", 3, 1], `stage ${at}`);
+    assert.notEqual(job.held_until, null, `stage ${at}: ${job.message}`);
+    assert.match(await within(t, id, "cat mark"), /found/);
+    // Killed while they end it.
+    const released = t.cli(["release", id]);
+    if (at % 2 === 1) await released;
+    await killAll();
+    await released;
+    await t.start();
+    const again = await t.cli(["release", id]);
+    const { body: after } = await t.json("GET", `/v1/jobs/${id}`);
+    assert.equal(after.held_until, null, again.stderr);
+    await until("the hold to go", () => filesIn(`${t.stateDir}/projects/web/holds`).length === 0);
+    await until("its place to go", () => places(t).every((name) => name.startsWith(".")));
+  }
 });
