@@ -46,14 +46,14 @@ export function eventFaults(payload: unknown): Fault[] {
 export function logLineFaults(payload: unknown): Fault[] {
   const line = readRecord(payload);
   if (line === undefined) return [fault("crash", "log:line: the payload is no object")];
-  return [...textFaults("lost", "log:line", line, ["path"]), ...lineFaults("log:line", line)];
+  return [...pathFaults("log:line", line), ...lineFaults("log:line", line)];
 }
 
 /** Returns what is wrong with the payload of lines of a log. */
 export function logBatchFaults(payload: unknown): Fault[] {
   const batch = readRecord(payload);
   if (batch === undefined) return [fault("crash", "log:batch: the payload is no object")];
-  const faults = textFaults("lost", "log:batch", batch, ["path"]);
+  const faults = pathFaults("log:batch", batch);
   const lines = batch["lines"];
   if (!Array.isArray(lines)) return [...faults, fault("lost", "log:batch.lines is no list")];
   for (const line of lines) {
@@ -67,10 +67,21 @@ export function logBatchFaults(payload: unknown): Fault[] {
   return faults;
 }
 
+/** Logs have paths below a directory of logs, which is not named. */
+function pathFaults(where: string, message: Json): Fault[] {
+  const { path } = message;
+  if (typeof path !== "string") return textFaults("lost", where, message, ["path"]);
+  if (path.includes("\0")) return [fault("lost", `${where}.path: NUL`)];
+  return path === "" || path.startsWith("/") || path.split("/").includes("..")
+    ? [fault("misread", `${where}.path ${JSON.stringify(path)} is not below the logs`)]
+    : [];
+}
+
 function lineFaults(where: string, line: Json): Fault[] {
   const faults: Fault[] = [];
   const { level, source } = line;
-  if (typeof (line["message"] ?? line["line"]) !== "string") {
+  const text = line["message"] ?? line["line"];
+  if (typeof text !== "string" || text.trim() === "") {
     faults.push(fault("misread", `${where}: a line without text`));
   }
   if (!isLogTime(line["ts"] ?? line["timestamp"])) faults.push(fault("lost", `${where}: no time`));

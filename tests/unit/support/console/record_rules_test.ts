@@ -42,7 +42,19 @@ Deno.test("logLineFaults() names what is stored as something else, or not at all
   assert.deepEqual(harms(logLineFaults({ ...LINE, line: "a\0" })), ["lost"]);
   assert.deepEqual(harms(logLineFaults({ ...LINE, timestamp: 1.5 })), ["lost"]);
   assert.deepEqual(harms(logLineFaults({ ...LINE, path: undefined })), ["lost"]);
+  assert.deepEqual(harms(logLineFaults({ ...LINE, line: " \t" })), ["misread"]);
   assert.deepEqual(harms(logLineFaults(null)), ["crash"]);
+});
+
+Deno.test("logLineFaults() and logBatchFaults() want a path below the logs", () => {
+  for (const path of ["", "/etc/passwd", "../x", "foo/../../bar.log"]) {
+    assert.deepEqual(harms(logLineFaults({ ...LINE, path })), ["misread"]);
+    assert.deepEqual(harms(logBatchFaults({ path, lines: [LINE] })), ["misread"]);
+  }
+  assert.deepEqual(harms(logBatchFaults({ path: "a\0b", lines: [LINE] })), ["lost"]);
+  for (const path of ["app.log", "sub/dir/app.log", "a..b.log"]) {
+    assert.deepEqual(logLineFaults({ ...LINE, path }), []);
+  }
 });
 
 Deno.test("logBatchFaults() wants an object for each line", () => {
