@@ -32,6 +32,8 @@ const HIGH_BYTES = 256 * 1024;
 const INPUT_PIECE_BYTES = 64 * 1024;
 /** Input that waits for its program. */
 const MAX_INPUT_BYTES = 2 * 1024 * 1024;
+/** Messages of input that wait: small ones take more room than what they hold. */
+const MAX_INPUTS = 4_096;
 /** Time for a terminal to end, once it is asked to. */
 const KILL_MS = 4_000;
 /** The program did not exit by itself. */
@@ -90,7 +92,8 @@ export class BridgedTerminal {
 
   /** Takes input. */
   type(bytes: Uint8Array): void {
-    if (this.#waiting + bytes.length > MAX_INPUT_BYTES) {
+    if (bytes.length === 0) return;
+    if (this.#waiting + bytes.length > MAX_INPUT_BYTES || this.#input.length >= MAX_INPUTS) {
       if (!this.#isFull) this.#say("The program does not read what is typed; the rest is dropped");
       this.#isFull = true;
       return;

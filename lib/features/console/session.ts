@@ -169,8 +169,9 @@ export class Session {
   pump(): void {
     const { outbox, clock } = this.#ports;
     const socket = this.#socket;
-    if (socket === undefined || !this.#wasGood || this.#gone.signal.aborted) return;
-    while (socket.bufferedBytes < HIGH_WATER_BYTES) {
+    if (socket === undefined || !this.#wasGood) return;
+    // What comes while the connection closes is for the next one.
+    while (socket.isOpen && socket.bufferedBytes < HIGH_WATER_BYTES) {
       const next = outbox.take(clock.now());
       if (next === undefined) return;
       socket.send(encodeFrame(next.type, next.payload));
@@ -259,7 +260,11 @@ export class Session {
     const handler = handlers.find(({ types }) => types.includes(type));
     // What the console wants of a link that ends is not begun.
     if (handler === undefined || this.#isFinishing) return;
-    const begun = type === "terminal:create" ? payload["session_id"] : payload["command_id"];
+    const begun = type === "terminal:create"
+      ? payload["session_id"]
+      : type === "command:dispatch"
+      ? payload["command_id"]
+      : undefined;
     if (typeof begun === "string" && this.#busy.size < MAX_BUSY) this.#busy.add(begun);
     if (++this.#handled >= MAX_HANDLED) this.#socket?.pause(true);
     this.#tasks?.spawn(type, async () => {
@@ -278,8 +283,11 @@ export class Session {
     const socket = this.#socket;
     const gone = this.#gone.signal;
     const post = (message: Message) => {
-      socket?.send(encodeFrame(message.type, message.payload));
-      outbox.sent(message);
+      if (socket?.isOpen === true) {
+        socket.send(encodeFrame(message.type, message.payload));
+        outbox.sent(message);
+        // What is settled elsewhere is sent again from there.
+      } else if (message.onSettled === undefined) outbox.drop(message.type);
     };
     return {
       post,
@@ -290,8 +298,7 @@ export class Session {
           // A command may have outlived its connection: the next one sends.
           outbox.add(type, payload, clock.now());
           this.#ports.onKept();
-        } else if (gone.aborted) outbox.drop(type);
-        else post({ type, payload, at: clock.now() });
+        } else post({ type, payload, at: clock.now() });
       },
       get bufferedBytes() {
         return socket?.bufferedBytes ?? 0;

@@ -39,6 +39,8 @@ export interface MessageSocketOptions {
 
 /** A connection, from the moment that it is dialled. */
 export interface MessageSocket {
+  /** False before the connection is open, and once either side closes it. */
+  readonly isOpen: boolean;
   /** Sends a text; dropped unless the connection is open. */
   send(text: string): void;
   /** Bytes that were sent but not taken by the system. */
@@ -94,6 +96,9 @@ function wrap(webSocket: WebSocket, { onOpen, onMessage }: MessageSocketOptions)
     look();
   });
   return {
+    get isOpen() {
+      return webSocket.readyState === OPEN;
+    },
     send(text) {
       if (webSocket.readyState === OPEN) webSocket.send(text, { binary: false }, look);
     },

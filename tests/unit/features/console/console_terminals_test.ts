@@ -121,6 +121,11 @@ function setup({ refusal, opens = Promise.resolve(), isAllowed = true }: {
     link,
     failures,
     say,
+    channel,
+    input: (session: string, text: string) => ({
+      type: "terminal:input",
+      payload: { session_id: session, data: ENCODER.encode(text).toBase64() },
+    }),
     type: (session: string, text: string) =>
       say("input", session, { data: ENCODER.encode(text).toBase64() }),
     of: (type: string) => sent.filter((one) => one.type === `terminal:${type}`),
@@ -222,6 +227,22 @@ Deno.test("ConsoleTerminals bounds input that is not read, says so once, and tak
   assert.equal(terminal.typed.length, 2 * 1024 * 1024);
   await t.type("s", "again");
   assert.ok(terminal.typed.endsWith("again"));
+});
+
+Deno.test("ConsoleTerminals bounds input in small pieces, and keeps none for empty ones", async () => {
+  await using t = setup();
+  const terminal = await t.open();
+  const reads = Promise.withResolvers<void>();
+  terminal.taken = reads.promise;
+  for (let count = 0; count < 5_000; count++) await t.terminals.handle(t.input("s", ""), t.channel);
+  assert.doesNotMatch(t.shown, /dropped/);
+  for (let count = 0; count < 5_000; count++) {
+    await t.terminals.handle(t.input("s", "y"), t.channel);
+  }
+  assert.equal(t.shown.match(/the rest is dropped/g)?.length, 1);
+  reads.resolve();
+  await t.clock.tick(0);
+  assert.equal(terminal.typed, "y".repeat(4_096));
 });
 
 Deno.test("ConsoleTerminals merges sizes; the last one counts", async () => {

@@ -138,15 +138,36 @@ Deno.test("ConsoleLink connects once more, in order, after a connection that bro
   assert.equal(t.link.view.state, "connected");
 });
 
+Deno.test("ConsoleLink sends over the next connection what comes while one closes", async () => {
+  const console = new ScriptedConsole();
+  await using t = startLink({}, console);
+  await t.clock.tick(0);
+  console.last.end({ kind: "broken" });
+  console.onDial = (socket) => {
+    socket.ignoresClose = true;
+    socket.ready();
+  };
+  await t.clock.tick(41_000);
+  const closing = console.last;
+  assert.equal(closing.closedWith, "1000 agent reconnects");
+  t.link.tell("ERROR", "A job failed meanwhile");
+  closing.end({ kind: "closed", code: 1000, reason: "" });
+  await t.clock.tick(1_000);
+  assert.equal(console.sockets.length, 3);
+  const told = console.last.of("event").map(({ message }) => message);
+  assert.ok(told.includes("A job failed meanwhile"), told.join());
+});
+
 Deno.test("ConsoleLink does not connect anew while a terminal is open", async () => {
   const console = new ScriptedConsole();
   const closed: (() => void)[] = [];
   const handler = {
-    types: ["terminal:create"],
+    types: ["terminal:create", "terminal:resize"],
     handle: (
-      _message: unknown,
+      { type }: { readonly type: string },
       channel: { send(type: string, payload: Record<string, unknown>): void },
     ) => {
+      if (type !== "terminal:create") return Promise.resolve();
       closed.push(() => channel.send("terminal:closed", { session_id: "s1", exit_code: 0 }));
       return Promise.resolve();
     },
@@ -161,6 +182,12 @@ Deno.test("ConsoleLink does not connect anew while a terminal is open", async ()
     type: "terminal:create",
     session_id: "s1",
     payload: { session_id: "s1" },
+  });
+  console.last.say({
+    protocol_version: "1.0",
+    type: "terminal:resize",
+    session_id: "s1",
+    payload: { session_id: "s1", command_id: "none" },
   });
   await t.clock.tick(100_000);
   assert.equal(console.sockets.length, 2);

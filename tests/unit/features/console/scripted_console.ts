@@ -94,6 +94,7 @@ export class ScriptedSocket {
 
   close(code: number, reason: string): void {
     this.closedWith = `${code} ${reason}`;
+    this.isOpen = false;
     if (!this.ignoresClose) this.end({ kind: "closed", code, reason });
   }
 
