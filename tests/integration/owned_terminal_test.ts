@@ -3,6 +3,7 @@ import { createServer } from "node:http";
 // @ts-types="../../lib/foundations/http/ws.d.ts"
 import { type WebSocket, WebSocketServer } from "ws";
 import { parseProjectName } from "@lib/core/ids.ts";
+import type { TerminalOptions } from "@lib/api/terminal_opener.ts";
 import type { Programs, RunningProgram } from "@lib/features/terminals/program.ts";
 import { terminalOpener } from "@lib/features/terminals/owned_terminal.ts";
 import { parseOrder, type TerminalOrder } from "@lib/features/terminals/protocol.ts";
@@ -75,6 +76,15 @@ async function fakeAgent(serve: (order: TerminalOrder, webSocket: WebSocket) => 
 }
 
 const never = new AbortController().signal;
+const SHELL: TerminalOptions = {
+  project,
+  command: [],
+  columns: 80,
+  rows: 24,
+  by: "by a test",
+  onOutput: () => {},
+  onNotice: () => {},
+};
 
 Deno.test("an owned terminal is joined again after its agent was killed, and shows its screen", async () => {
   const orders: TerminalOrder[] = [];
@@ -98,19 +108,16 @@ Deno.test("an owned terminal is joined again after its agent was killed, and sho
   });
   let text = "";
   using terminal = await agent.open({
-    project,
-    command: [],
-    columns: 80,
-    rows: 24,
-    by: "by a test",
+    ...SHELL,
     onOutput: (bytes) => void (text += new TextDecoder().decode(bytes)),
-    onNotice: () => {},
   }, never);
   const ending = terminal.ended;
+  await terminal.resize({ columns: 100, rows: 30 });
   while (agent.clock.sleeping === 0) await new Promise((resolve) => setTimeout(resolve, 2));
   await agent.clock.tick(200);
   await agent.joined;
   await terminal.write(new TextEncoder().encode("typed"));
+  assert.deepEqual(orders.map(({ columns, rows }) => [columns, rows]), [[80, 24], [100, 30]]);
   assert.deepEqual(await ending, { exitCode: 7, text: "e", hasExited: true });
   assert.deepEqual(typed, ["typed"]);
   assert.match(text, /^before.*screen$/);
@@ -121,6 +128,34 @@ Deno.test("an owned terminal is joined again after its agent was killed, and sho
   await assert.rejects(terminal.write(new Uint8Array(1)));
 });
 
+Deno.test("an owned terminal that is cut off before it has an id is no second one", async () => {
+  let orders = 0;
+  await using agent = await fakeAgent((_, webSocket) => {
+    orders++;
+    webSocket.terminate();
+  });
+  using terminal = await agent.open(SHELL, never);
+  const { text } = await terminal.ended;
+  assert.equal(text, "did not open: the connection to its agent was lost");
+  assert.equal(orders, 1);
+  assert.equal(agent.clock.sleeping, 0);
+});
+
+Deno.test("an owned terminal whose agent says nothing is given up", async () => {
+  const ordered = Promise.withResolvers<void>();
+  const gone = Promise.withResolvers<void>();
+  await using agent = await fakeAgent((_, webSocket) => {
+    webSocket.on("close", () => gone.resolve());
+    ordered.resolve();
+  });
+  const cut = new AbortController();
+  const opening = agent.open(SHELL, cut.signal);
+  await ordered.promise;
+  cut.abort(new Error("it is closed"));
+  await assert.rejects(opening, /it is closed/);
+  await gone.promise;
+});
+
 Deno.test("an owned terminal ends where its agent never comes back", async () => {
   let isFirst = true;
   await using agent = await fakeAgent((_, webSocket) => {
@@ -129,15 +164,7 @@ Deno.test("an owned terminal ends where its agent never comes back", async () =>
     } else webSocket.terminate();
     isFirst = false;
   });
-  using terminal = await agent.open({
-    project,
-    command: [],
-    columns: 80,
-    rows: 24,
-    by: "by a test",
-    onOutput: () => {},
-    onNotice: () => {},
-  }, never);
+  using terminal = await agent.open(SHELL, never);
   let ending: unknown;
   void terminal.ended.then((end) => ending = end);
   while (ending === undefined) {

@@ -62,7 +62,9 @@ export class BridgedTerminal {
   }
 
   /** Opens the terminal, and serves it until it has ended. The console is told of every end. */
-  async run(open: (ears: TerminalEars) => Promise<OwnedTerminal>): Promise<void> {
+  async run(
+    open: (ears: TerminalEars, signal: AbortSignal) => Promise<OwnedTerminal>,
+  ): Promise<void> {
     const { session, channel } = this.#ports;
     let ending: TerminalEnding = { exitCode: undefined, text: "did not open", hasExited: false };
     try {
@@ -71,7 +73,7 @@ export class BridgedTerminal {
         onNotice: (code, text) => {
           if (SHOWN_NOTICES.includes(code)) this.#say(text);
         },
-      });
+      }, this.#gone.signal);
       this.#terminal = terminal;
       if (this.#closedBy === undefined) {
         void this.#write();
@@ -79,7 +81,7 @@ export class BridgedTerminal {
       } else await this.#kill(terminal, this.#closedBy);
       ending = await terminal.ended;
     } catch (error) {
-      this.#say(messageOf(error));
+      if (this.#closedBy === undefined) this.#say(messageOf(error));
     } finally {
       this.#gone.abort(new DOMException("The terminal has ended", "AbortError"));
       const rest = this.#decoder.decode();

@@ -109,9 +109,10 @@ export class ConsoleTerminals implements ConsoleHandler {
     this.#open.set(session, { terminal, over: over.promise });
     tasks.spawn("terminal of the console", async (signal) => {
       try {
-        await terminal.run(async (ears) => {
+        await terminal.run(async (ears, closed) => {
           const open = await this.#opener();
-          return await open({ ...this.#options(request, verdict.project), ...ears }, signal);
+          const options = { ...this.#options(request, verdict.project), ...ears };
+          return await open(options, AbortSignal.any([signal, closed]));
         });
       } finally {
         this.#open.delete(session);

@@ -6,6 +6,7 @@
  *
  * @module
  */
+import { raceAbort, withDeadline } from "@lib/core/abort.ts";
 import { CicdError, ignore } from "@lib/core/errors.ts";
 import type { RunnerServices } from "@lib/api/feature.ts";
 import type {
@@ -23,6 +24,8 @@ type Ports = Pick<RunnerServices, "config" | "agents" | "clock" | "unitExpected"
 
 /** Between two tries to join a terminal again; the agent may be starting. */
 const AGAIN_MS = [200, 1_000, 3_000, 6_000] as const;
+/** For an agent that took the order to say under which id the terminal is open. */
+const HELLO_MS = 30_000;
 /** Leaves the alternate screen, undoes all modes, and clears. */
 const CLEAR = new TextEncoder().encode("\x1b[?1049l\x1b[!p\x1b[0m\x1b[H\x1b[2J");
 
@@ -46,12 +49,14 @@ class Terminal implements OwnedTerminal {
   #link = Promise.withResolvers<WebSocketLink>();
   #current: WebSocketLink | undefined;
   #id = "";
+  #size: Pick<TerminalOptions, "columns" | "rows">;
   /** To join again, since it was last joined. */
   #tries = 0;
 
   constructor(options: TerminalOptions, ports: Ports) {
     this.#options = options;
     this.#ports = ports;
+    this.#size = { columns: options.columns, rows: options.rows };
     void this.#link.promise.catch(ignore("whoever waits for it is told"));
   }
 
@@ -64,7 +69,13 @@ class Terminal implements OwnedTerminal {
     const link = await this.#dial(signal);
     const hello = Promise.withResolvers<void>();
     void this.#serve(link, hello.resolve);
-    await Promise.race([hello.promise, this.#ended.promise]);
+    using deadline = withDeadline(signal, HELLO_MS, "the agent to open the terminal");
+    try {
+      await raceAbort(Promise.race([hello.promise, this.#ended.promise]), deadline);
+    } catch (error) {
+      this[Symbol.dispose]();
+      throw error;
+    }
   }
 
   async write(bytes: Uint8Array): Promise<void> {
@@ -72,6 +83,7 @@ class Terminal implements OwnedTerminal {
   }
 
   async resize({ columns, rows }: { readonly columns: number; readonly rows: number }) {
+    this.#size = { columns, rows };
     await this.#send(JSON.stringify({ type: "resize", columns, rows }));
   }
 
@@ -98,12 +110,11 @@ class Terminal implements OwnedTerminal {
   }
 
   async #dial(signal: AbortSignal): Promise<WebSocketLink> {
-    const { project, command, columns, rows, by } = this.#options;
+    const { project, command, by } = this.#options;
     const order: TerminalOrder = {
       ...(this.#id === "" ? {} : { session: this.#id }),
       command,
-      columns,
-      rows,
+      ...this.#size,
       by,
       isReadOnly: false,
       takes: false,
@@ -123,6 +134,11 @@ class Terminal implements OwnedTerminal {
       this.#link.resolve(current);
       const ending = await this.#follow(current, onHello);
       if (ending !== undefined) return this.#over(ending);
+      if (this.#id === "") {
+        // A further order would open a second one; an unknown one ends without its owner.
+        const text = "did not open: the connection to its agent was lost";
+        return this.#over({ exitCode: undefined, text, hasExited: false });
+      }
       this.#link = Promise.withResolvers();
       void this.#link.promise.catch(ignore("whoever waits for it is told"));
       link = await this.#joinAgain();

@@ -69,10 +69,20 @@ class FakeTerminal implements OwnedTerminal {
   }
 }
 
-function setup({ refusal, opens = Promise.resolve(), isAllowed = true }: {
+const NEVER = Promise.withResolvers<never>().promise;
+
+function rejection(signal: AbortSignal): Promise<never> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+  return promise;
+}
+
+function setup({ refusal, opens = Promise.resolve(), isAllowed = true, isDeaf = false }: {
   readonly refusal?: CicdError;
   readonly opens?: Promise<void>;
   readonly isAllowed?: boolean;
+  /** It opens though it was told not to. */
+  readonly isDeaf?: boolean;
 } = {}) {
   const clock = new FakeClock();
   const failures: unknown[] = [];
@@ -89,8 +99,8 @@ function setup({ refusal, opens = Promise.resolve(), isAllowed = true }: {
       projects: [projectName()],
     }),
     opener: () =>
-      Promise.resolve(async (options) => {
-        await opens;
+      Promise.resolve(async (options, signal) => {
+        await Promise.race([opens, isDeaf ? NEVER : rejection(signal)]);
         if (refusal !== undefined) throw refusal;
         const terminal = new FakeTerminal(options);
         opened.push(terminal);
@@ -258,7 +268,7 @@ Deno.test("ConsoleTerminals merges sizes; the last one counts", async () => {
 
 Deno.test("ConsoleTerminals ends a terminal that the console closes, also one that is opening", async () => {
   const opens = Promise.withResolvers<void>();
-  await using t = setup({ opens: opens.promise });
+  await using t = setup({ opens: opens.promise, isDeaf: true });
   await t.say("create", "s");
   await t.say("close", "s");
   opens.resolve();
@@ -272,6 +282,16 @@ Deno.test("ConsoleTerminals ends a terminal that the console closes, also one th
   await t.say("close", "other");
   assert.deepEqual(other.killedBy, ["by the console"]);
   assert.equal(t.of("closed").length, 2);
+});
+
+Deno.test("ConsoleTerminals does not wait for a terminal that opens when it is closed", async () => {
+  await using t = setup({ opens: NEVER });
+  await t.say("create", "s");
+  await t.say("create", "other");
+  await t.say("close", "s");
+  await t.terminals.close("the console link has ended", never);
+  assert.deepEqual(t.of("closed").map(({ payload }) => payload["session_id"]), ["s", "other"]);
+  assert.equal(t.shown, "");
 });
 
 Deno.test("ConsoleTerminals leaves a terminal that cannot be ended, which ends by itself then", async () => {
