@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { messageOf } from "@lib/core/errors.ts";
 import type { ConsoleState } from "@lib/features/console/states.ts";
 import type { Pace } from "@lib/features/console/backoff.ts";
 import type { SocketEnd } from "@lib/foundations/http/message_socket.ts";
@@ -24,6 +25,11 @@ const SLOWLY: Pace = { firstMs: 30_000, maxMs: 600_000 };
 /** The longest that a console may ask to wait. */
 const MAX_RETRY_AFTER_MS = 3_600_000;
 const MAX_DETAIL = 300;
+
+/** Returns the fault of a try that this side could not go on with, such as for a damaged disk. */
+export function faultOfOwn(error: unknown): Fault {
+  return { state: "failed", detail: shorten(messageOf(error)), pace: SOON };
+}
 
 /** An answer of the console, or why there is none. */
 export type HttpOutcome =

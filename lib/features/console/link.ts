@@ -6,7 +6,6 @@
 import { raceAbort, withDeadline } from "@lib/core/abort.ts";
 import { toRfc3339 } from "@lib/core/clock.ts";
 import { ignore } from "@lib/core/errors.ts";
-import type { Logger } from "@lib/core/logger.ts";
 import type { UsageSource } from "@lib/api/usage_source.ts";
 import { DecorrelatedBackoff } from "@lib/features/console/backoff.ts";
 import { eventPayload, type EventType } from "@lib/features/console/events.ts";
@@ -24,7 +23,7 @@ import {
   type RegistrationPorts,
 } from "@lib/features/console/registration.ts";
 import { type DialConsole, Session, type SessionChannel } from "@lib/features/console/session.ts";
-import { type Fault, faultOfSession, shorten } from "@lib/features/console/faults.ts";
+import { type Fault, faultOfOwn, faultOfSession, shorten } from "@lib/features/console/faults.ts";
 import type { ConsoleState } from "@lib/features/console/states.ts";
 import { nextUsageBatch } from "@lib/features/console/usage.ts";
 import type { Inbound } from "@lib/features/console/wire.ts";
@@ -42,7 +41,6 @@ export interface LinkPorts extends RegistrationPorts {
   readonly handlers: readonly ConsoleHandler[];
   readonly reading: () => Promise<HostReading>;
   readonly usage: () => Promise<UsageSource | undefined>;
-  readonly log: Logger;
   readonly random?: () => number;
 }
 
@@ -133,7 +131,10 @@ export class ConsoleLink {
     const waits = AbortSignal.any([signal, this.#stop.signal]);
     try {
       while (!waits.aborted) {
-        const fault = await this.#try(signal);
+        const fault = await this.#try(signal).catch((error: unknown) => {
+          if (waits.aborted) throw error;
+          return faultOfOwn(error);
+        });
         if (waits.aborted) return;
         const delayMs = Math.max(this.#backoff.next(fault.pace), fault.retryAfterMs ?? 0);
         this.#nextTryAt = clock.now() + delayMs;
@@ -199,9 +200,10 @@ export class ConsoleLink {
     });
     this.#session = session;
     waits.throwIfAborted();
-    const facts = await session.run(signal);
-    this.#session = undefined;
-    this.#usageUnderWay.clear();
+    const facts = await session.run(signal).finally(() => {
+      this.#session = undefined;
+      this.#usageUnderWay.clear();
+    });
     const { end, cause, wasOpen } = facts;
     this.#wasUnclean = wasOpen && (cause === "silent" || end.kind === "broken");
     this.#wasSilent ||= cause === "silent";
@@ -287,9 +289,17 @@ export class ConsoleLink {
 
   #flushUsage(channel: SessionChannel): void {
     if (this.#usage === undefined) return;
-    const { clock } = this.#ports;
-    const batch = nextUsageBatch(this.#usage, this.#usageUnderWay, clock.now());
-    if (batch !== undefined) channel.post(batch);
+    const { clock, log } = this.#ports;
+    const onFailure = (error: unknown) =>
+      log.error("Cannot read or mark the usage of language models; it may be sent again", {
+        error,
+      });
+    try {
+      const batch = nextUsageBatch(this.#usage, this.#usageUnderWay, clock.now(), onFailure);
+      if (batch !== undefined) channel.post(batch);
+    } catch (error) {
+      onFailure(error);
+    }
   }
 
   #acknowledged(isFirst: boolean): void {

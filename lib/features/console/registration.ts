@@ -9,6 +9,7 @@
  */
 import * as v from "valibot";
 import { type Clock, toRfc3339 } from "@lib/core/clock.ts";
+import type { Logger } from "@lib/core/logger.ts";
 import { VERSION } from "@lib/core/version.ts";
 import type { AskConsole } from "@lib/features/console/http.ts";
 import type { LinkSettings } from "@lib/features/console/settings.ts";
@@ -44,6 +45,7 @@ export interface RegistrationPorts {
   readonly ask: AskConsole;
   readonly record: IdentityRecord;
   readonly clock: Clock;
+  readonly log: Logger;
   readonly platform: { readonly os: string; readonly arch: string };
 }
 
@@ -74,7 +76,15 @@ export async function identify(
   if (fault !== undefined) return fault;
   if (id !== settings.instanceId) {
     const text = JSON.stringify({ url: settings.url, name: settings.instanceId, id });
-    await ports.record.write(text);
+    // It is registered: another try would make a second instance.
+    await ports.record.write(text).catch((error: unknown) =>
+      ports.log.error(
+        "Cannot keep the id that the console gave; it is asked again after a restart",
+        {
+          error,
+        },
+      )
+    );
   }
   return { id, known: undefined };
 }

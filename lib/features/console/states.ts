@@ -20,6 +20,7 @@ export const STATES = [
   "replaced",
   "dropped",
   "renewing",
+  "failed",
   "stopping",
   "stopped",
 ] as const;

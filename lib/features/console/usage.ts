@@ -9,11 +9,15 @@ import type { Message } from "@lib/features/console/outbox.ts";
 /** The most records of one batch. */
 const MAX_BATCH = 200;
 
-/** Makes the next batch; `undefined` if nothing waits. Its records are marked once it is settled. */
+/**
+ * Makes the next batch; `undefined` if nothing waits. Its records are marked once it is settled; those
+ * that cannot be marked are sent again over the next connection.
+ */
 export function nextUsageBatch(
   source: UsageSource,
   underWay: Set<number>,
   at: number,
+  onFailure: (error: unknown) => void,
 ): Message | undefined {
   const records = source.unsent(MAX_BATCH + underWay.size)
     .filter(({ id }) => !underWay.has(id))
@@ -26,7 +30,11 @@ export function nextUsageBatch(
     payload: { records: records.map(usageEntry) },
     at,
     onSettled() {
-      source.markSent(ids);
+      try {
+        source.markSent(ids);
+      } catch (error) {
+        return onFailure(error);
+      }
       for (const id of ids) underWay.delete(id);
     },
   };

@@ -444,6 +444,39 @@ Deno.test("ConsoleLink sends usage again unless a later heartbeat was acknowledg
   assert.deepEqual(marked, [7]);
 });
 
+Deno.test("ConsoleLink goes on though its own records fail", async () => {
+  const console = new ScriptedConsole();
+  console.answer = ({ method }) =>
+    method === "GET" ? json(404, { error: "Not Found" }) : json(201, { id: "cuid7" });
+  let isFull = true;
+  const fail = () => {
+    if (isFull) throw new Error("No space left on device");
+  };
+  const usage = { unsent: () => [USAGE], markSent: fail };
+  const log = new RecordingLogger();
+  await using t = startLink({
+    log,
+    record: {
+      read: () => Promise.resolve(undefined),
+      write: async () => await Promise.resolve().then(fail),
+    },
+    usage: () => Promise.resolve().then(fail).then(() => usage),
+  }, console);
+  await t.clock.tick(0);
+  assert.deepEqual([t.link.view.state, t.link.view.detail], ["failed", "No space left on device"]);
+  isFull = false;
+  await t.clock.tick(1_000);
+  assert.equal(t.link.view.state, "connected");
+  assert.equal(console.requests.filter(({ method }) => method === "POST").length, 1);
+  isFull = true;
+  await t.clock.tick(30_000 + 20_000);
+  assert.equal(t.link.view.state, "connected");
+  assert.equal(console.sockets.length, 1);
+  await t.link.stop(new AbortController().signal);
+  assert.match(console.last.closedWith ?? "", /^1000 /);
+  assert.ok(log.of("error").length >= 2);
+});
+
 Deno.test("ConsoleLink writes its key into no log and no state", async () => {
   const console = new ScriptedConsole();
   console.answer = () => json(401, { message: "Bad key sk-very-secret\nfor you" });

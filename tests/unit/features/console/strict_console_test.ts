@@ -115,7 +115,7 @@ Deno.test("the console stores usage of language models, with odd figures too", (
     ts: 1_770_000_000_000.5,
   } as const;
   const source = { unsent: () => [record], markSent() {} };
-  const batch = nextUsageBatch(source, new Set(), 5);
+  const batch = nextUsageBatch(source, new Set(), 5, (error) => assert.fail(String(error)));
   assert.equal(batch?.type, "llm_usage:batch");
   assert.deepEqual(faultsOf("llm_usage:batch", batch?.payload ?? {}), []);
 });
