@@ -78,6 +78,8 @@ const REFUSED = 126;
 /** Runs the commands of the console. */
 export class ConsoleCommands implements ConsoleHandler {
   readonly types = ["command:dispatch"];
+  /** Results go over the next one as well. */
+  readonly needsConnection = false;
   readonly #ports: CommandPorts;
   readonly #running = new Map<string, Run>();
   /** The last one that a message came over. */

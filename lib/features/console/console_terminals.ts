@@ -56,6 +56,10 @@ export class ConsoleTerminals implements ConsoleHandler {
     this.#ports = ports;
   }
 
+  get needsConnection(): boolean {
+    return this.#open.size > 0;
+  }
+
   handle(
     { type, payload }: { readonly type: string; readonly payload: unknown },
     channel: ConsoleChannel,

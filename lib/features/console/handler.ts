@@ -8,6 +8,8 @@
 export interface ConsoleHandler {
   /** The types that it takes. */
   readonly types: readonly string[];
+  /** Something of it would end with the connection: that is not renewed meanwhile. */
+  readonly needsConnection: boolean;
   /** Handles a message; called in the order in which they came. */
   handle(
     message: { readonly type: string; readonly payload: unknown },

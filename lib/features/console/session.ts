@@ -86,8 +86,6 @@ export class Session {
   readonly #ports: SessionPorts;
   readonly #ready = Promise.withResolvers<void>();
   readonly #opened = Promise.withResolvers<void>();
-  /** Terminals and commands under way, by id. */
-  readonly #busy = new Set<string>();
   readonly #gone = new AbortController();
   #tasks: TaskGroup | undefined;
   #socket: MessageSocket | undefined;
@@ -222,9 +220,11 @@ export class Session {
    * one for gone too, and delivers no commands until the next.
    */
   async #renew(socket: MessageSocket, signal: AbortSignal): Promise<void> {
-    const { clock } = this.#ports;
+    const { clock, handlers } = this.#ports;
     await clock.sleep(RENEW_MS, { signal });
-    while (this.#busy.size > 0 || this.#handled > 0) await clock.sleep(LOOK_AGAIN_MS, { signal });
+    while (this.#handled > 0 || handlers.some(({ needsConnection }) => needsConnection)) {
+      await clock.sleep(LOOK_AGAIN_MS, { signal });
+    }
     this.#cause ??= "renewing";
     this.#isFinishing = true;
     socket.close(NORMAL, "agent reconnects");
@@ -260,12 +260,6 @@ export class Session {
     const handler = handlers.find(({ types }) => types.includes(type));
     // What the console wants of a link that ends is not begun.
     if (handler === undefined || this.#isFinishing) return;
-    const begun = type === "terminal:create"
-      ? payload["session_id"]
-      : type === "command:dispatch"
-      ? payload["command_id"]
-      : undefined;
-    if (typeof begun === "string" && this.#busy.size < MAX_BUSY) this.#busy.add(begun);
     if (++this.#handled >= MAX_HANDLED) this.#socket?.pause(true);
     this.#tasks?.spawn(type, async () => {
       try {
@@ -292,8 +286,6 @@ export class Session {
     return {
       post,
       send: (type, payload) => {
-        const ended = type === "terminal:closed" ? payload["session_id"] : payload["command_id"];
-        if (type !== "terminal:output" && typeof ended === "string") this.#busy.delete(ended);
         if (isKept(type)) {
           // A command may have outlived its connection: the next one sends.
           outbox.add(type, payload, clock.now());
@@ -313,4 +305,3 @@ export class Session {
 }
 
 const NORMAL = 1000;
-const MAX_BUSY = 1_024;

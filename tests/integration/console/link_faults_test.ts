@@ -122,6 +122,7 @@ function recorder() {
   const taken: unknown[] = [];
   const handler: ConsoleHandler = {
     types: ["command:dispatch"],
+    needsConnection: false,
     handle({ payload }) {
       taken.push(payload);
       return Promise.resolve();
@@ -266,6 +267,7 @@ Deno.test("the link comes back though a command of the connection before still r
   const reasons: string[] = [];
   const handler: ConsoleHandler = {
     types: ["command:dispatch"],
+    needsConnection: false,
     async handle({ payload }, channel) {
       await closed.promise;
       const { command_id } = Object(payload);

@@ -171,6 +171,7 @@ Deno.test("ConsoleTerminals opens a terminal, and tells its end once", async () 
     30,
     "by the console",
   ]);
+  assert.equal(t.terminals.needsConnection, true);
   terminal.end({ exitCode: 7, text: "exited with 7", hasExited: true });
   await t.clock.tick(0);
   assert.deepEqual(t.of("closed").map(({ payload }) => payload), [{
@@ -178,6 +179,7 @@ Deno.test("ConsoleTerminals opens a terminal, and tells its end once", async () 
     exit_code: 7,
   }]);
   assert.equal(terminal.isLeft, true);
+  assert.equal(t.terminals.needsConnection, false);
 });
 
 Deno.test("ConsoleTerminals never cuts a character, wherever the output is cut", async () => {
