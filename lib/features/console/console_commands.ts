@@ -68,6 +68,8 @@ const MAX_RUNNING = 16;
 const GRACE_S = 2;
 /** Time for a command to be stopped; with its time limit less than what the console waits. */
 const STOP_MS = 3_500;
+/** Between the arrival of a command and the start of its job, if it need not wait. */
+const LIMIT_SLACK_MS = 1_000;
 /** Time to read its output. */
 const READ_MS = 1_000;
 /** No program has exited. */
@@ -198,8 +200,10 @@ export class ConsoleCommands implements ConsoleHandler {
       const late = read();
       const note = either.aborted
         ? `The command was stopped: ${messageOf(either.reason)}`
-        : late.state === "running"
+        : isAtItsLimit(late, timeoutMs, clock.now())
         ? undefined
+        : late.state === "running"
+        ? `The command was stopped: its ${timeoutMs / 1_000} s include its wait for a turn`
         : `The command did not start within ${timeoutMs / 1_000} s: ${
           jobs.waitingReason(late) ?? "it waits for its turn"
         }`;
@@ -237,6 +241,11 @@ export class ConsoleCommands implements ConsoleHandler {
     const result = { stdout: "", stderr: `cicd-runner: ${why}\n`, exitCode: code, durationMs };
     this.#channel?.send("command:result", resultPayload(id, result));
   }
+}
+
+/** A job that began at once ends by its own limit, which counts from its start. */
+function isAtItsLimit({ state, startedAt = Infinity }: Job, timeoutMs: number, now: number) {
+  return state === "running" && startedAt + timeoutMs - now < LIMIT_SLACK_MS;
 }
 
 /** Returns the exit code of a command, and what is to be said about it. */

@@ -178,6 +178,18 @@ Deno.test("ConsoleCommands answers within the console's patience though the job 
   assert.equal(t.sent.length, 1);
 });
 
+Deno.test("ConsoleCommands stops a command that began late when its time is over", async () => {
+  await using t = setup();
+  const job = required(await t.dispatch("a"));
+  await t.clock.tick(6_000);
+  await t.begin(job);
+  await t.clock.tick(4_000);
+  assert.equal(t.store.require(job.id).cancel?.by, "by the console link");
+  await t.finish(job, { state: "cancelled", reason: "cancelled" });
+  assert.match(String(t.sent[0]?.["stderr"]), /10 s include its wait for a turn/);
+  assert.equal(t.sent[0]?.["exit_code"], -1);
+});
+
 Deno.test("ConsoleCommands goes on after its connection, and stops when no other follows", async () => {
   await using t = setup();
   const job = required(await t.dispatch("a"));
