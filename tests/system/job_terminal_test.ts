@@ -11,7 +11,7 @@ const SLICE = "cicd.slice/cicd-web.slice";
 
 /** Runs a command in the place of a job, in a terminal of `script`, and returns what it shows. */
 async function within(t: SuiteInMachine, id: string, command: string): Promise<string> {
-  return await t.run([
+  const shown = await t.run([
     "script",
     "--quiet",
     "--return",
@@ -19,6 +19,8 @@ async function within(t: SuiteInMachine, id: string, command: string): Promise<s
     `${RUNNER} attach ${id} -- sh -c '${command}'`,
     "/dev/null",
   ]);
+  // At the end of its own input, script types a NUL, which is echoed if the command still runs.
+  return shown.replaceAll("^@", "");
 }
 
 async function unitsOf(t: SuiteInMachine): Promise<readonly string[]> {

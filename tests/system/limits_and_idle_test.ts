@@ -36,7 +36,7 @@ Deno.test("neither program leaves while a job runs, however quiet it is", async 
   const { id } = await t.submit({ project: "web", script: `${PIDS}; sleep 4; ${PIDS}; exit 6` });
   const path = `/home/dev/.local/state/cicd-toolkit/projects/web/jobs/${id}/1/outcome.json`;
   await t.machine.waitFor("the end of the job", async () => await t.read(path) !== undefined);
-  assert.equal((await t.job(id)).exit_code, 6);
+  assert.equal((await t.ended(id)).exit_code, 6);
   assert.match(await t.log(id), /^(?<pids>[1-9]\d* [1-9]\d*)\n\k<pids>\n$/);
 });
 
