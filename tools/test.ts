@@ -1,6 +1,6 @@
 /**
- * Runs the test suites, each as a process with its own permissions. Those with a machine or an engine
- * of their own mostly wait: they run beside the others, and their output follows when each has ended.
+ * Runs the test suites, each as a process with its own permissions. The integration suite takes as
+ * long as all others together: those run beside it, and their output follows when each has ended.
  *
  * Usage: `test.ts [SUITE…] [-- DENO_TEST_ARGUMENT…]`; without a suite, runs all.
  * Installs what the suites need first. The last line is `N passed, N failed` over
@@ -20,7 +20,7 @@ type Layout = "shared-runtime" | "executable";
 /** Tests with the same permissions. */
 interface Suite {
   readonly name: string;
-  /** Runs beside the other suites, as it mostly waits. */
+  /** Runs beside the integration suite. */
   readonly isBeside?: boolean;
   /** Arguments of `deno test` that choose the tests. @default {[`tests/${name}/`]} */
   readonly tests?: readonly string[];
@@ -37,13 +37,13 @@ interface Suite {
 const MINUTE_MS = 60_000;
 
 const SUITES: readonly Suite[] = [
-  { name: "unit", permissions: ["--no-prompt"], timeoutMs: 10 * MINUTE_MS },
+  { name: "unit", isBeside: true, permissions: ["--no-prompt"], timeoutMs: 10 * MINUTE_MS },
   {
     name: "integration",
     tests: ["--ignore=tests/integration/tools/", "tests/integration/"],
     layout: "shared-runtime",
     permissions: ["--allow-all"],
-    timeoutMs: 20 * MINUTE_MS,
+    timeoutMs: 30 * MINUTE_MS,
   },
   {
     name: "tools",
